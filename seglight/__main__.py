@@ -1,0 +1,70 @@
+"""`python -m seglight`: sends each command to its module; `--help` and `--version` import nothing heavy."""
+
+import sys
+from importlib import import_module
+
+from seglight import __version__
+from seglight.errors import UserError, one_line
+
+COMMANDS = {
+    "fit": ("seglight.cli", "train a net by a YAML recipe"),
+    "validate": ("seglight.cli", "score a checkpoint on the validation split"),
+    "test": ("seglight.cli", "score a checkpoint on the test split"),
+    "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+}
+
+HELP = """usage: seglight COMMAND [options]     (or: python -m seglight COMMAND [options])
+
+Semantic image segmentation on PyTorch Lightning.
+
+commands:
+{commands}
+
+  seglight COMMAND --help    the options of a command
+  seglight --version         the version
+  --debug                    after any command: show the traceback of an error
+"""
+
+
+def help_text() -> str:
+    """The commands, a line each."""
+    return HELP.format(commands="\n".join(f"  {name:<10} {says}" for name, (_, says) in COMMANDS.items()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process if None.
+
+    Returns:
+        The exit code: 0 done, 2 the user's mistake, told in one line.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    if not args or args[0] in ("-h", "--help"):
+        sys.stdout.write(help_text())
+        return 0
+    if args[0] == "--version":
+        sys.stdout.write(f"seglight {__version__}\n")
+        return 0
+    try:
+        if args[0] not in COMMANDS:
+            raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
+        import_module(COMMANDS[args[0]][0]).main(args)
+    except UserError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"seglight: error: {one_line(error)}\n")
+        return 2
+    return 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

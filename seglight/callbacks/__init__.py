@@ -1,0 +1,10 @@
+"""What is done beside the steps."""
+
+from seglight.callbacks.confusion_figure import ConfusionFigure
+from seglight.callbacks.ema import EMA
+from seglight.callbacks.panels import ImagePanels
+from seglight.callbacks.progress import ProgressBar
+from seglight.callbacks.report import RunReport
+from seglight.callbacks.throughput import Throughput
+
+__all__ = ["EMA", "ConfusionFigure", "ImagePanels", "ProgressBar", "RunReport", "Throughput"]

@@ -1,0 +1,39 @@
+"""The confusion matrix as a figure in TensorBoard."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from seglight.callbacks.tensorboard import tensorboard
+
+
+class ConfusionFigure(Callback):
+    """Draws the matrix after each validation, every row as shares of the true class."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Draw it."""
+        writer = tensorboard(trainer)
+        if writer and pl_module.scores is not None and not trainer.sanity_checking:
+            figure = confusion_figure(pl_module.scores.confusion, pl_module.class_names)
+            writer.add_figure("val/confusion", figure, trainer.global_step)
+
+
+def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
+    """Draw an int64 (C, C) matrix, rows target, columns prediction, each row divided by its sum."""
+    share = (confusion / confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
+    side = 2 + 0.45 * len(class_names)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    axes.set_xticks(range(len(class_names)), class_names, rotation=90)
+    axes.set_yticks(range(len(class_names)), class_names)
+    axes.set(xlabel="predicted", ylabel="true")
+    if len(class_names) <= 25:  # beyond, the numbers would overlap
+        for row, values in enumerate(share):
+            for column, value in enumerate(values):
+                color = "white" if value > 0.5 else "black"
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=color, fontsize=8)
+    return figure

@@ -1,0 +1,42 @@
+"""Exponential moving average of the weights: what is validated, saved and predicted with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class EMA(WeightAveraging):
+    """Lightning's weight averaging with a decay that grows from 0.1 to `decay`, so that short runs gain too.
+
+    At update n the decay is min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage.
+
+    Args:
+        decay: Share of the old average that an update keeps in the end.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        def update(average: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+            if not average[0].is_floating_point():  # counters of batch norms
+                for old, new in zip(average, current, strict=True):
+                    old.copy_(new)
+                return
+            share = torch.clamp(9 / (10 + count), min=1 - decay)
+            step = torch._foreach_sub(list(current), list(average))
+            torch._foreach_mul_(step, share)
+            torch._foreach_add_(list(average), step)
+
+        super().__init__(multi_avg_fn=update)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the average where the net will be: it is still on the CPU at this point."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Outside of training the average is the net that the checkpoint holds: there is nothing more to restore."""
+        if self._average_model is not None:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -1,0 +1,60 @@
+"""Panels image | truth | prediction | error of a fixed set of validation images."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.callbacks.tensorboard import tensorboard
+from seglight.visualize import panel
+
+
+class ImagePanels(Callback):
+    """Shows the first image of evenly spaced validation batches in TensorBoard, and as `panels.png` in the run folder.
+
+    Args:
+        folder: Where `panels.png` goes.
+        count: Number of images.
+    """
+
+    def __init__(self, folder: Path, count: int = 6) -> None:
+        self.folder, self.count = folder, count
+        self.panels: list[NDArray[np.uint8]] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose the batches: the same ones every time."""
+        self.panels = []
+        batches = int(trainer.num_val_batches[0]) if trainer.num_val_batches else 0
+        self.chosen = {round(position) for position in np.linspace(0, max(0, batches - 1), self.count)}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the panel of a chosen batch's first image."""
+        if trainer.is_global_zero and not trainer.sanity_checking and batch_idx in self.chosen:
+            image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
+            mask, pred = batch["mask"][0].cpu().numpy(), outputs[0].cpu().numpy()
+            self.panels.append(panel(image, mask, pred, pl_module.palette, pl_module.ignore_index))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write them."""
+        if not self.panels:
+            return
+        writer = tensorboard(trainer)
+        if writer:
+            for position, picture in enumerate(self.panels):
+                writer.add_image(f"panels/{position}", picture, trainer.global_step, dataformats="HWC")
+        width = max(picture.shape[1] for picture in self.panels)
+        rows = [np.pad(p, ((0, 4), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in self.panels]
+        part = self.folder / "panels.part.png"
+        Image.fromarray(np.concatenate(rows)[:-4]).save(part)
+        part.replace(self.folder / "panels.png")

@@ -1,0 +1,114 @@
+"""What a run says and leaves: a line for each validation, `scores.json`, a table of classes, the next command."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from rich.console import Console
+from rich.table import Table
+
+from seglight.callbacks.tensorboard import tensorboard
+from seglight.metrics import PROTOCOL, Scores
+
+
+class RunReport(Callback):
+    """Tells the user; the process of rank 0 alone speaks and writes.
+
+    Args:
+        folder: The run folder.
+        config: The recipe as YAML, shown in TensorBoard as text.
+        hyperparameters: Flat; stand in TensorBoard beside the final score.
+    """
+
+    def __init__(self, folder: Path, config: str, hyperparameters: dict[str, Any]) -> None:
+        self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
+        self.console = Console(soft_wrap=True, highlight=False)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Show the recipe in TensorBoard."""
+        self.start = time.monotonic()
+        writer = tensorboard(trainer)
+        if writer:
+            indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
+            writer.add_text("config", indented)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """A line while training; otherwise the table."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        if trainer.state.fn != "fit":
+            self._final(pl_module, "val")
+            return
+        write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json")
+        loss = trainer.callback_metrics.get("train/loss", math.nan)
+        self.console.print(
+            f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {float(loss):.4f}  "
+            f"val/miou {pl_module.scores.miou:.4f}  val/acc {pl_module.scores.accuracy:.4f}  "
+            f"{time.monotonic() - self.start:.0f} s"
+        )
+
+    def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """The table."""
+        if trainer.is_global_zero:
+            self._final(pl_module, "test")
+
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Say where things are and what to type next."""
+        writer = tensorboard(trainer)
+        if writer and trainer.logger is not None and pl_module.scores is not None:
+            trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})  # type: ignore[call-arg]
+        if trainer.is_global_zero:
+            folder = self.folder
+            self.console.print(
+                f"\nrun         {folder}\n"
+                f"scores      {folder / 'scores.json'}\n"
+                f"panels      {folder / 'panels.png'}\n"
+                f"curves      tensorboard --logdir {folder}\n"
+                f"next        python -m seglight predict {folder / 'checkpoints' / 'best.ckpt'} IMAGES --out masks"
+            )
+
+    def _final(self, pl_module: Any, split: str) -> None:
+        path = self.folder / "scores.json"
+        write_scores(pl_module.scores, pl_module.class_names, split, path)
+        self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
+        self.console.print(f"scores      {path}")
+
+
+def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path) -> None:
+    """Write `scores.json`, whole or not at all; a class that is nowhere has the value null."""
+    per_class = dict(zip(class_names, scores.iou.tolist(), strict=True))
+    content = {
+        "miou": _finite(scores.miou),
+        "accuracy": _finite(scores.accuracy),
+        "iou": {name: _finite(value) for name, value in per_class.items()},
+        "confusion": scores.confusion.tolist(),
+        "images": scores.images,
+        "split": split,
+        "protocol": PROTOCOL,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps(content) + "\n")
+    part.replace(path)
+
+
+def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Table:
+    """IoU, recall, precision and share of pixels by class."""
+    table = Table(title=f"{split}: miou {scores.miou:.4f}, accuracy {scores.accuracy:.4f}, {scores.images} images")
+    for heading in ("class", "IoU", "recall", "precision", "% of pixels"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    hit, true, predicted = scores.confusion.diagonal(), scores.confusion.sum(1), scores.confusion.sum(0)
+    share = 100 * true / true.sum()
+    for index, name in enumerate(class_names):
+        values = [scores.iou[index], hit[index] / true[index], hit[index] / predicted[index]]
+        cells = ["-" if math.isnan(value) else f"{value:.4f}" for value in map(float, values)]
+        table.add_row(name, *cells, f"{float(share[index]):.2f}")
+    return table
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value

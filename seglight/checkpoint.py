@@ -1,0 +1,148 @@
+"""Read checkpoints without running anything that stands in them, and build the net that one describes."""
+
+import importlib
+import pickle
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from seglight import __version__
+from seglight.data.classes import Color
+from seglight.errors import UserError
+from seglight.interfaces import Encoder, NetFactory
+
+KEY = "seglight"
+"""Where a checkpoint keeps its Card."""
+
+TRUSTED = ("seglight", "timm", "torch", "torchvision")
+"""Packages whose classes a checkpoint may name."""
+
+
+class Card(TypedDict):
+    """What it takes to use a checkpoint without its recipe; plain values only, so that it loads weights-only."""
+
+    version: str
+    net: dict[str, Any]
+    num_classes: int
+    ignore_index: int
+    class_names: list[str]
+    palette: list[Color]
+    channels_last: bool
+
+
+def make_card(
+    net: dict[str, Any], class_names: Sequence[str], palette: Sequence[Color], ignore_index: int, channels_last: bool
+) -> Card:
+    """Describe a net by its configuration (class_path, init_args) and its classes."""
+    return {
+        "version": __version__,
+        "net": net,
+        "num_classes": len(class_names),
+        "ignore_index": ignore_index,
+        "class_names": list(class_names),
+        "palette": [(int(r), int(g), int(b)) for r, g, b in palette],
+        "channels_last": channels_last,
+    }
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint on the CPU, loaded weights-only.
+
+    Raises:
+        UserError: There is no such file, it can't be read safely, or seglight did not write it.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: refused, it holds more than weights or is no checkpoint: only files that load weights-only are read"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not readable as a checkpoint, it is cut off or damaged: take another") from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
+        raise UserError(f"{path}: not a checkpoint of `seglight fit`")
+    return checkpoint
+
+
+def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, Card]:
+    """Build the net of a checkpoint with its weights, in evaluation mode.
+
+    Args:
+        path: A checkpoint of `seglight fit`.
+        trusted: Packages beside `TRUSTED` whose classes the checkpoint may name.
+
+    Raises:
+        UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it.
+    """
+    checkpoint = read_checkpoint(path)
+    card: Card = checkpoint[KEY]
+    config = without_encoder_weights(card["net"])
+    for class_path in _class_paths(config):
+        _check_class(str(path), class_path, (*TRUSTED, *trusted))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--net", type=NetFactory)
+    factory = parser.instantiate_classes(parser.parse_object({"net": config})).net
+    net: nn.Module = factory(card["num_classes"])
+    try:
+        net.load_state_dict(net_weights(checkpoint))
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit the net that it describes") from error
+    if card["channels_last"]:
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net.eval(), card
+
+
+def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The state dict of the net alone, out of that of the whole module."""
+    return {key.removeprefix("net."): value for key, value in checkpoint["state_dict"].items() if key.startswith("net.")}
+
+
+def without_encoder_weights(config: Any) -> Any:
+    """A copy of a net's configuration whose encoders fetch no weights: a checkpoint brings them."""
+    if isinstance(config, list):
+        return [without_encoder_weights(entry) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    copy = {key: without_encoder_weights(value) for key, value in config.items()}
+    if _is_encoder(copy.get("class_path")):
+        copy["init_args"] = {**copy.get("init_args", {}), "weights": None}
+    return copy
+
+
+def _is_encoder(class_path: Any) -> bool:
+    if not isinstance(class_path, str) or class_path.split(".")[0] not in TRUSTED:
+        return False
+    module, _, name = class_path.rpartition(".")
+    found = getattr(importlib.import_module(module), name, None)
+    return isinstance(found, type) and issubclass(found, Encoder)
+
+
+def _class_paths(config: Any) -> Iterator[str]:
+    if isinstance(config, dict):
+        if "class_path" in config:
+            yield str(config["class_path"])
+        for value in config.values():
+            yield from _class_paths(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _class_paths(value)
+
+
+def _check_class(path: str, class_path: str, trusted: Sequence[str]) -> None:
+    module, _, name = class_path.rpartition(".")
+    package = class_path.split(".")[0]
+    if package not in trusted:
+        raise UserError(f"{path}: refused, it names the class {class_path}: if you trust that package, add --trust {package}")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: it names the class {class_path}, which is not installed here") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise UserError(f"{path}: refused, it names {class_path}, which is no part of a net")

@@ -1,0 +1,162 @@
+"""fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
+
+import os
+import time
+from argparse import ArgumentError
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from seglight.callbacks import ConfusionFigure, ImagePanels, ProgressBar, RunReport, Throughput
+from seglight.checkpoint import KEY, read_checkpoint, without_encoder_weights
+from seglight.data import SegmentationDataModule
+from seglight.errors import UserError
+from seglight.module import SegmentationModule
+
+LINKS = ("num_classes", "ignore_index", "class_names", "palette")
+"""Facts that the data module knows and the module is told."""
+
+
+class SegmentationCLI(LightningCLI):
+    """One command: parse, build, run."""
+
+    def __init__(self, args: list[str]) -> None:
+        strict = {"exit_on_error": False}  # errors come up as exceptions, to be told in one line
+        super().__init__(
+            SegmentationModule,
+            SegmentationDataModule,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            seed_everything_default=0,
+            # order and shares are the data module's: Lightning's own sampler would count images twice
+            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+            parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The commands and the arguments of Trainer's methods that are not the user's."""
+        given = {"model", "datamodule", "weights_only"}
+        return {
+            "fit": given | {"train_dataloaders", "val_dataloaders"},
+            "validate": given | {"dataloaders", "verbose"},
+            "test": given | {"dataloaders", "verbose"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add --run_dir, and link the data's facts to the module and the seed to the data."""
+        parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
+        for fact in LINKS:
+            parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse without Lightning's warning that `args` is meant for Python."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning would put the checkpoint's hyper-parameters over the YAML and the command line, silently
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
+        config = self.config[self.subcommand]
+        self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
+        self.net_config: dict[str, Any] = without_encoder_weights(_plain(config.model.net))
+        self.recipe = self._parser(self.subcommand).dump(config, skip_none=False)
+        self.card = None
+        if config.ckpt_path is not None:
+            self.card = read_checkpoint(config.ckpt_path)[KEY]
+        last = self.run_dir / "checkpoints" / "last.ckpt"
+        if self.subcommand == "fit" and last.exists() and config.ckpt_path is None:
+            raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir, or go on with --ckpt_path {last}")
+        if config.ckpt_path is not None or config.model.weights is not None:
+            config.model.net = self.net_config
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Add what every run has, in its own folder."""
+        if self.card is not None and self.card["class_names"] != self.model.class_names:
+            raise UserError(
+                f"{self.config[self.subcommand].ckpt_path}: a net for {self.card['num_classes']} classes "
+                f"({', '.join(self.card['class_names'][:3])}, ...), the data has {self.model.num_classes} "
+                f"({', '.join(self.model.class_names[:3])}, ...): use model.weights to start from it on other classes"
+            )
+        self.model.net_config = self.net_config
+        config = self.config_init[self.subcommand].trainer
+        if config.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)
+        kwargs["default_root_dir"] = str(self.run_dir)
+        kwargs["callbacks"] = [*(config.callbacks or []), *self._callbacks()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _callbacks(self) -> list[Callback]:
+        checkpoints = {"dirpath": self.run_dir / "checkpoints", "auto_insert_metric_name": False, "enable_version_counter": False}
+        callbacks: list[Callback] = [
+            RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe))),
+            ProgressBar(),
+        ]
+        if self.subcommand == "fit":
+            callbacks += [
+                Throughput(),
+                ImagePanels(self.run_dir),
+                ConfusionFigure(),
+                ModelCheckpoint(filename="best", monitor="val/miou", mode="max", **checkpoints),
+                ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **checkpoints),
+            ]
+        return callbacks
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        return {**kwargs, "weights_only": True, **({} if subcommand == "fit" else {"verbose": False})}
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.trainer.is_global_zero:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            path = self.run_dir / "config.yaml"
+            if subcommand == "fit" or not path.exists():
+                part = path.with_suffix(".yaml.part")
+                part.write_text(self.recipe)
+                part.replace(path)
+        super()._run_subcommand(subcommand)
+
+
+def default_run_dir(configs: list[str]) -> Path:
+    """`runs/<recipe>/<time>`: the recipe is the file's place under `configs`; several files are joined by `+`."""
+    names = []
+    for config in configs:
+        parts = Path(config).with_suffix("").parts
+        names.append("/".join(parts[parts.index("configs") + 1 :]) if "configs" in parts else parts[-1])
+    recipe = names[0] if len(names) == 1 else "+".join(name.replace("/", "_") for name in names) or "no_recipe"
+    return Path("runs") / recipe / time.strftime("%Y%m%d-%H%M%S")
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one with dotted keys."""
+    if not isinstance(config, dict):
+        return {prefix: config if isinstance(config, (bool, int, float, str)) else str(config)}
+    return {key: value for name, part in config.items() for key, value in flat(part, f"{prefix}.{name}".strip(".")).items()}
+
+
+def _plain(config: Any) -> Any:
+    """A jsonargparse namespace as dicts and lists."""
+    return config.as_dict() if hasattr(config, "as_dict") else config
+
+
+def main(args: list[str]) -> None:
+    """Run `fit`, `validate` or `test`.
+
+    Raises:
+        UserError: The recipe or the data is wrong.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    try:
+        SegmentationCLI(args)
+    except ArgumentError as error:
+        raise UserError(str(error)) from error

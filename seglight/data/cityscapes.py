@@ -1,0 +1,73 @@
+"""Cityscapes, fine annotations in 19 classes (Cordts et al. 2016; table: cityscapesscripts/helpers/labels.py).
+
+    root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<city>/*_gtFine_labelIds.png
+"""
+
+from pathlib import Path
+
+from seglight.data.classes import Classes
+from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.labels import LabelCodec
+from seglight.data.pairs import FilePairs, existing_folder, paired
+from seglight.data.transforms import Augmentation
+from seglight.errors import UserError
+
+CLASSES = Classes(
+    names=(
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    ),
+    palette=(
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+        (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0),
+        (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    ),
+)  # fmt: skip
+TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The label id of each class, in order."""
+
+# 255 is label id -1, the number plate, in an 8-bit file
+CODEC = LabelCodec(
+    {label_id: index for index, label_id in enumerate(TRAIN_IDS)},
+    ignored=tuple(value for value in (*range(34), 255) if value not in TRAIN_IDS),
+)
+
+
+class CityscapesDataModule(SegmentationDataModule):
+    """Cityscapes. The public labels of its test split are blank: score on `val`.
+
+    Args:
+        root: Folder that holds `leftImg8bit` and `gtFine`.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation.
+        num_workers: Loader processes.
+        seed: Decides order and augmentation.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(CLASSES, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        self.root = Path(root)
+
+    def split(self, name: str) -> FilePairs:
+        """The labelled images of "train" or "val"."""
+        if name == "test":
+            raise UserError("Cityscapes' test labels are not public: score with `seglight validate`")
+        folder = existing_folder(self.root / "leftImg8bit" / name, f"Cityscapes' {name} images by city")
+        images = sorted(folder.glob("*/*_leftImg8bit.png"))
+        if not images:
+            raise UserError(f"{folder}: no <city>/*_leftImg8bit.png there: unpack leftImg8bit_trainvaltest.zip again")
+        labels = self.root / "gtFine" / name
+        masks = [
+            labels / image.parent.name / image.name.replace("_leftImg8bit.png", "_gtFine_labelIds.png")
+            for image in images
+        ]
+        return paired(images, masks, CODEC)

@@ -1,0 +1,157 @@
+"""Splits, loaders and the class contract that every data set keeps."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from seglight.data.classes import IGNORE_INDEX, Classes, Color
+from seglight.data.sampler import EvalSampler, Key, TrainSampler
+from seglight.data.transforms import Augmentation
+from seglight.errors import UserError
+from seglight.interfaces import Batch, Sample
+
+
+class Labelled(Protocol):
+    """A split: labelled images by index."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """Image uint8 (H, W, 3), mask uint8 (H, W) of class index or IGNORE_INDEX, and a name."""
+
+
+class SegmentationDataModule(LightningDataModule):
+    """Base of all data sets: a subclass gives `classes` to `__init__` and writes `split(name)`.
+
+    Args:
+        classes: Names and colours of the classes.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
+        num_workers: Loader processes. The samples are the same for any number.
+        seed: Decides order and augmentation.
+    """
+
+    def __init__(
+        self,
+        classes: Classes,
+        augmentation: Augmentation | None,
+        batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.classes = classes
+        self.num_classes = len(classes)
+        self.ignore_index = IGNORE_INDEX
+        self.class_names: list[str] = list(classes.names)
+        self.palette: list[Color] = list(classes.palette)
+        self.augmentation = augmentation
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed = num_workers, seed
+
+    def split(self, name: str) -> Labelled:
+        """The labelled images of "train", "val" or "test".
+
+        Raises:
+            UserError: The split is not there; says where it was looked for.
+        """
+        raise NotImplementedError
+
+    def setup(self, stage: str) -> None:
+        """Look for the splits that a stage needs, before anything else takes time."""
+        names = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
+        self.splits = {name: self.split(name) for name in names}
+        world_size = self.trainer.world_size if self.trainer else 1
+        for name, split in self.splits.items():
+            least = world_size * (self.batch_size if name == "train" else 1)
+            if len(split) < least:
+                raise UserError(
+                    f"the {name} split has {len(split)} images where one step takes {least}: "
+                    "lower data.init_args.batch_size or trainer.devices, or add images"
+                )
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
+        dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
+        sampler = TrainSampler(len(dataset), self.seed, *self._rank())
+        return self._loader(dataset, sampler, self.batch_size, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Each image of the validation split once, as it is."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Each image of the test split once, as it is."""
+        return self._eval_loader("test")
+
+    def _eval_loader(self, name: str) -> DataLoader[Sample]:
+        dataset = SegmentationDataset(self.splits[name])
+        return self._loader(dataset, EvalSampler(len(dataset), *self._rank()), self.eval_batch_size)
+
+    def _loader(
+        self, dataset: "SegmentationDataset", sampler: TrainSampler | EvalSampler, batch_size: int, drop_last: bool = False
+    ) -> DataLoader[Sample]:
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,  # type: ignore[arg-type]  # its keys are (epoch, index), not bare indices
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            drop_last=drop_last,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class SegmentationDataset(Dataset[Sample]):
+    """A split as tensors. Asked by (epoch, index), so that workers need no state to know the epoch."""
+
+    def __init__(self, split: Labelled, augmentation: Augmentation | None = None, seed: int = 0) -> None:
+        self.split, self.augmentation, self.seed = split, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        image, mask, name = self.split.read(index)
+        if image.shape[:2] != mask.shape:
+            raise UserError(
+                f"{name}: the image is {image.shape[0]}x{image.shape[1]} and its mask {mask.shape[0]}x{mask.shape[1]} "
+                "(height x width): export the mask at the size of the image"
+            )
+        if self.augmentation is not None:
+            image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
+        # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
+        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        return {"image": tensor, "mask": torch.from_numpy(np.array(mask)), "name": name}
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of one size.
+
+    Raises:
+        UserError: The sizes differ.
+    """
+    sizes = sorted({tuple(sample["mask"].shape) for sample in samples})
+    if len(sizes) > 1:
+        raise UserError(
+            f"images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: set "
+            "data.init_args.eval_batch_size to 1, or for training give data.init_args.augmentation a crop_size"
+        )
+    image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
+    return {
+        "image": image,
+        "mask": torch.stack([sample["mask"] for sample in samples]),
+        "name": [sample["name"] for sample in samples],
+    }

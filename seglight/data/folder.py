@@ -1,0 +1,85 @@
+"""Any data set as folders of files, described by a `classes.yaml` and no line of Python.
+
+    root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
+
+    ignore: 255            # value of pixels that count for nothing; may be left out
+    classes:               # in the order of their value in the masks: 0, 1, ...
+      - {name: background, color: [0, 0, 0]}
+      - {name: cat, color: [200, 40, 40]}
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.labels import LabelCodec
+from seglight.data.pairs import FilePairs, image_files, paired
+from seglight.data.transforms import Augmentation
+from seglight.errors import UserError
+
+
+class FolderDataModule(SegmentationDataModule):
+    """Images and index masks in folders by split.
+
+    Args:
+        root: Folder that holds `classes.yaml`, `images` and `masks`.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
+        num_workers: Loader processes.
+        seed: Decides order and augmentation.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        self.root = Path(root)
+        classes, self.codec = read_classes(self.root / "classes.yaml")
+        super().__init__(classes, augmentation, batch_size, eval_batch_size, num_workers, seed)
+
+    def split(self, name: str) -> FilePairs:
+        """The labelled images of "train", "val" or "test"."""
+        images = image_files(self.root / "images" / name, f"the {name} images")
+        masks = image_files(self.root / "masks" / name, f"the {name} masks")
+        by_stem = {image.stem: image for image in images}
+        for mask in masks:
+            if mask.stem not in by_stem:
+                raise UserError(f"{mask}: no image of this name in {images[0].parent}: add it, or take the mask away")
+        return paired(images, [masks[0].parent / f"{image.stem}.png" for image in images], self.codec)
+
+
+def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
+    """The class table and the codec that a `classes.yaml` describes.
+
+    Raises:
+        UserError: The file is missing or not of the form that this module's docstring shows.
+    """
+    try:
+        table: Any = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file: it names the classes; set data.init_args.root to the right place") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {error}") from error
+    try:
+        names = tuple(str(entry["name"]) for entry in table["classes"])
+        palette = tuple((int(r), int(g), int(b)) for r, g, b in (entry["color"] for entry in table["classes"]))
+        ignored = () if table.get("ignore") is None else (int(table["ignore"]),)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: {type(error).__name__} {error}: it should be 'classes: [{{name: cat, color: [200, 40, 40]}}, ...]' "
+            "and, where pixels are ignored, 'ignore: 255'"
+        ) from error
+    if not 2 <= len(names) <= IGNORE_INDEX - 1 or len(set(names)) < len(names) or set(ignored) & set(range(len(names))):
+        raise UserError(
+            f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, and `ignore` none of them"
+        )
+    return Classes(names, palette), LabelCodec({index: index for index in range(len(names))}, ignored)

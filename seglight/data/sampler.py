@@ -1,0 +1,49 @@
+"""The order of samples: a permutation of (seed, epoch) for training, each image once for evaluation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+Key = tuple[int, int]
+"""(epoch, index) of a sample."""
+
+
+class TrainSampler(Sampler[Key]):
+    """Rank r takes every world_size-th entry of the permutation, all ranks the same number.
+
+    Args:
+        length: Samples in the split.
+        seed: With the epoch, decides the order.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, length: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length, self.seed, self.rank, self.world_size = length, seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        even = order[: len(self) * self.world_size]
+        yield from ((self.epoch, int(index)) for index in even[self.rank :: self.world_size])
+
+    def __len__(self) -> int:
+        return self.length // self.world_size
+
+
+class EvalSampler(Sampler[Key]):
+    """Rank r takes images r, r + world_size, ...: each image exactly once, none twice to make shares even."""
+
+    def __init__(self, length: int, rank: int = 0, world_size: int = 1) -> None:
+        self.indices = range(rank, length, world_size)
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from ((0, index) for index in self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)

@@ -1,0 +1,153 @@
+"""Drawn scenes: the embedded default, a data set without a file.
+
+Objects of one colour range, lighting and texture for all classes lie over and under each other before a shaded,
+textured ground: a class can be told by its outline alone. Sensor noise lies over it, and a thin rim of ignored pixels
+around every object stands for the annotator's doubt, as in VOC.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.transforms import Augmentation
+from seglight.errors import UserError
+
+CLASSES = Classes(
+    names=("ground", "disc", "ring", "square", "triangle", "bar", "star", "cross"),
+    palette=(
+        (40, 44, 52),
+        (228, 87, 86),
+        (84, 162, 75),
+        (76, 120, 168),
+        (245, 165, 66),
+        (178, 121, 162),
+        (238, 202, 59),
+        (114, 183, 178),
+    ),
+)
+RARE = CLASSES.names.index("cross")
+RARE_SHARE = 0.04
+"""Probability that an object is of the rare class; the others share the rest evenly."""
+
+FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+"""Scenes of a split start here, so that no scene is in two splits."""
+
+
+class ShapesDataModule(SegmentationDataModule):
+    """Eight classes of drawn objects, one of them rare.
+
+    Args:
+        size: Height and width of a scene in pixels.
+        train_images: Scenes to train on.
+        eval_images: Scenes of the validation and of the test split.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation.
+        num_workers: Loader processes.
+        seed: Decides order and augmentation; never the scenes.
+    """
+
+    def __init__(
+        self,
+        size: int = 160,
+        train_images: int = 800,
+        eval_images: int = 100,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(CLASSES, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        if size < 32:
+            raise UserError(f"data.init_args.size is {size}: scenes need at least 32 pixels a side")
+        self.size = size
+        self.images = {"train": train_images, "val": eval_images, "test": eval_images}
+
+    def split(self, name: str) -> "Scenes":
+        """The scenes of "train", "val" or "test"."""
+        return Scenes(self.size, self.images[name], FIRST_SEED[name])
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Scene `index` is drawn from the seed `first_seed + index`."""
+
+    size: int
+    length: int
+    first_seed: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """Image uint8 (size, size, 3), mask uint8 (size, size), name."""
+        image, mask = draw_scene(self.first_seed + index, self.size)
+        return image, mask, f"scene_{self.first_seed + index:07d}"
+
+
+def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A scene and its labels: uint8 (size, size, 3) and (size, size), a pure function of both arguments."""
+    rng = np.random.default_rng(seed)
+    image = _surface(rng, size)
+    mask = np.zeros((size, size), np.uint8)
+    rim = np.zeros((size, size), bool)
+    share = np.full(len(CLASSES) - 1, (1 - RARE_SHARE) / (len(CLASSES) - 2))
+    share[RARE - 1] = RARE_SHARE
+    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(4, 9), p=share):
+        inside = _outline(rng, CLASSES.names[kind], size)
+        image = np.where(inside[..., None], _surface(rng, size), image)
+        mask[inside] = kind
+        edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        rim = (rim & ~inside) | edge.astype(bool)
+    mask[rim] = IGNORE_INDEX
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9)) + rng.normal(0, rng.uniform(4, 12), image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), mask
+
+
+def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A colour, shaded from one side and textured at a random grain: float32 (size, size, 3) in [0, 255]."""
+    row, column = np.mgrid[-0.5 : 0.5 : size * 1j, -0.5 : 0.5 : size * 1j]
+    angle = rng.uniform(0, 2 * np.pi)
+    shade = rng.uniform(0, 90) * (row * np.sin(angle) + column * np.cos(angle))
+    grain = int(rng.integers(4, max(5, size // 4)))
+    texture = cv2.resize(rng.normal(0, rng.uniform(4, 22), (grain, grain)), (size, size), interpolation=cv2.INTER_CUBIC)
+    surface = rng.uniform(40, 215, 3) + (shade + texture)[..., None]
+    return surface.astype(np.float32)
+
+
+def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:
+    """The pixels of one object of a class, turned and placed at random: bool (size, size)."""
+    center = rng.uniform(0.1, 0.9, 2) * size
+    radius = rng.uniform(0.1, 0.22) * size
+    turn = rng.uniform(0, 2 * np.pi)
+    canvas = np.zeros((size, size), np.uint8)
+    if kind in ("disc", "ring"):
+        middle = (round(center[0]), round(center[1]))
+        cv2.circle(canvas, middle, round(radius), 1, -1)
+        if kind == "ring":
+            cv2.circle(canvas, middle, round(radius * 0.55), 0, -1)
+        return canvas.astype(bool)
+    corners = _corners(kind) * radius
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    cv2.fillPoly(canvas, [np.round(corners @ rotation + center).astype(np.int32)], 1)
+    return canvas.astype(bool)
+
+
+def _corners(kind: str) -> NDArray[np.float64]:
+    """The polygon of a class in a circle of radius one: (corners, 2)."""
+    if kind == "bar":
+        return np.array([(-1.3, -0.22), (1.3, -0.22), (1.3, 0.22), (-1.3, 0.22)])
+    if kind == "cross":
+        arm = 0.3
+        quarter = np.array([(arm, 1.0), (arm, arm), (1.0, arm)])
+        turns = [np.array([[0.0, 1.0], [-1.0, 0.0]])] * 4
+        return np.concatenate([quarter @ np.linalg.matrix_power(turn, k).T for k, turn in enumerate(turns)])
+    corners = {"square": 4, "triangle": 3, "star": 10}[kind]
+    angle = np.arange(corners) * 2 * np.pi / corners
+    reach = np.where(np.arange(corners) % 2, 0.45, 1.1) if kind == "star" else np.full(corners, 1.1)
+    return np.stack([np.cos(angle), np.sin(angle)], 1) * reach[:, None]

@@ -1,0 +1,78 @@
+"""PASCAL VOC 2012 in 21 classes (Everingham et al. 2010), with SBD's `trainaug` list if it is there.
+
+    root/JPEGImages/*.jpg  root/SegmentationClass/*.png  root/ImageSets/Segmentation/{train,trainaug,val}.txt
+
+Masks are palette PNGs; 255 is void. Root may also be the folder above, `VOCdevkit`. The masks of SBD (Hariharan et al.
+2011) as index PNGs are looked for in `SegmentationClassAug`, the usual place.
+"""
+
+from pathlib import Path
+
+from seglight.data.classes import Classes, Color
+from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.labels import LabelCodec
+from seglight.data.pairs import FilePairs, existing_folder, paired
+from seglight.data.transforms import Augmentation
+from seglight.errors import UserError
+
+NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+
+def voc_color(index: int) -> Color:
+    """The colour of an index in VOC's palette: the bits of the index dealt out to R, G and B, highest bits first."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+    return (channels[0], channels[1], channels[2])
+
+
+CLASSES = Classes(NAMES, tuple(voc_color(index) for index in range(len(NAMES))))
+CODEC = LabelCodec({index: index for index in range(len(CLASSES))}, ignored=(255,))
+
+
+class VOCDataModule(SegmentationDataModule):
+    """PASCAL VOC 2012. Its test labels are not public: score on `val`.
+
+    Args:
+        root: Folder that holds `JPEGImages`, `SegmentationClass` and `ImageSets`.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation; VOC's images differ in size, so 1.
+        num_workers: Loader processes.
+        seed: Decides order and augmentation.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 16,
+        eval_batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(CLASSES, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        self.root = Path(root)
+
+    def split(self, name: str) -> FilePairs:
+        """The labelled images of "train" (`trainaug` if its list is there) or "val"."""
+        if name == "test":
+            raise UserError("VOC's test labels are not public: score with `seglight validate`")
+        root = self.root / "VOC2012" if (self.root / "VOC2012").is_dir() else self.root
+        lists = existing_folder(root / "ImageSets" / "Segmentation", "VOC's lists of images")
+        augmented = name == "train" and (lists / "trainaug.txt").is_file()
+        listing = lists / ("trainaug.txt" if augmented else f"{name}.txt")
+        if not listing.is_file():
+            raise UserError(f"{listing}: VOC's list of the {name} split is missing: unpack the data set again")
+        names = listing.read_text().split()
+        if not names:
+            raise UserError(f"{listing}: the list of the {name} split is empty: unpack the data set again")
+        masks = root / "SegmentationClass"
+        if augmented and (root / "SegmentationClassAug").is_dir():
+            masks = root / "SegmentationClassAug"
+        images = [root / "JPEGImages" / f"{stem}.jpg" for stem in names]
+        return paired(images, [masks / f"{stem}.png" for stem in names], CODEC)

@@ -1,0 +1,74 @@
+"""What passes between the parts: samples, batches, a net's output, and the factories a YAML gives."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+class Sample(TypedDict):
+    """One labelled image: `image` uint8 (3, H, W) RGB, `mask` uint8 (H, W) class index or ignore_index."""
+
+    image: Tensor
+    mask: Tensor
+    name: str
+
+
+class Batch(TypedDict):
+    """Samples stacked: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), `name` of each image."""
+
+    image: Tensor
+    mask: Tensor
+    name: list[str]
+
+
+class SegOutput(NamedTuple):
+    """What a net gives: `logits` (B, C, h, w) at its head's stride, and those of auxiliary heads while training."""
+
+    logits: Tensor
+    aux: tuple[Tensor, ...] = ()
+
+
+class Encoder(nn.Module):
+    """`forward(image)` takes uint8 (B, 3, H, W) RGB and gives features from fine to coarse.
+
+    Attributes:
+        out_channels: Channels of each feature.
+        strides: Pixels of the image for a step in each feature.
+    """
+
+    out_channels: list[int]
+    strides: list[int]
+
+
+class Decoder(nn.Module):
+    """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on."""
+
+    out_channels: int
+
+
+DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
+"""Called with the encoder's `out_channels` and `strides`."""
+
+NetFactory = Callable[[int], nn.Module]
+"""Called with `num_classes`."""
+
+LossFactory = Callable[[int], nn.Module]
+"""Called with `ignore_index`; gives `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar`."""
+
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
+"""Called with the parameter groups."""
+
+ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
+"""Called with the optimizer and the number of optimizer steps of the whole run."""
+
+
+def seg_output(out: "SegOutput | Tensor | Mapping[str, Tensor]") -> SegOutput:
+    """Read the output of any net: a SegOutput, plain logits (B, C, h, w), or a dict with `out` as torchvision gives."""
+    if isinstance(out, SegOutput):
+        return out
+    if isinstance(out, Tensor):
+        return SegOutput(out)
+    return SegOutput(out["out"], (out["aux"],) if "aux" in out else ())

@@ -1,0 +1,74 @@
+"""DeepLabV3+: dilated spatial pyramid over the coarsest feature, merged with one of stride 4 (arXiv 1802.02611)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.interfaces import Decoder
+from seglight.models.layers import ConvNormAct, SeparableConvNormAct, resize_to
+
+
+class DeepLabV3Plus(Decoder):
+    """Output at stride 4. The paper's encoder has stride 16: give the encoder `output_stride: 16`.
+
+    Args:
+        in_channels: Channels of the encoder's features.
+        in_strides: Their strides; one must be 4.
+        channels: Channels of the pyramid and of the output.
+        skip_channels: Channels that the stride-4 feature is brought to (section 3.1: 48).
+        dilations: Of the pyramid's 3x3 branches (6, 12, 18 at stride 16 in the paper).
+        dropout: After the pyramid.
+
+    Raises:
+        UserError: No feature has stride 4.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int],
+        channels: int = 256,
+        skip_channels: int = 48,
+        dilations: Sequence[int] = (6, 12, 18),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if 4 not in in_strides[:-1]:
+            raise UserError(f"DeepLabV3Plus needs a feature of stride 4 below the last: the encoder has {list(in_strides)}")
+        self.skip_index = list(in_strides).index(4)
+        self.pyramid = AtrousPyramid(in_channels[-1], channels, dilations)
+        self.dropout = nn.Dropout2d(dropout)
+        self.skip = ConvNormAct(in_channels[self.skip_index], skip_channels, 1)
+        self.merge = nn.Sequential(
+            SeparableConvNormAct(channels + skip_channels, channels), SeparableConvNormAct(channels, channels)
+        )
+        self.out_channels = channels
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features in, (B, channels, H / 4, W / 4) out."""
+        skip = self.skip(features[self.skip_index])
+        context = resize_to(self.dropout(self.pyramid(features[-1])), skip)
+        merged: Tensor = self.merge(torch.cat([context, skip], 1))
+        return merged
+
+
+class AtrousPyramid(nn.Module):
+    """ASPP: a 1x1 branch, dilated 3x3 branches and the image's mean, projected to `channels` (arXiv 1706.05587)."""
+
+    def __init__(self, in_channels: int, channels: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [ConvNormAct(in_channels, channels, 1)]
+            + [SeparableConvNormAct(in_channels, channels, dilation) for dilation in dilations]
+        )
+        # no batch norm: it fails on the single value a channel of a batch of one
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(in_channels, channels, 1), nn.ReLU(inplace=True))
+        self.project = ConvNormAct((len(dilations) + 2) * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w)."""
+        mean = self.pool(x).expand(-1, -1, *x.shape[-2:])
+        projected: Tensor = self.project(torch.cat([*(branch(x) for branch in self.branches), mean], 1))
+        return projected

@@ -1,0 +1,39 @@
+"""The net: an encoder, a decoder, a head."""
+
+from torch import Tensor, nn
+
+from seglight.interfaces import DecoderFactory, Encoder, SegOutput
+from seglight.models.layers import ConvNormAct, init_decoder
+
+
+class EncoderDecoder(nn.Module):
+    """Asks the encoder for its channels and strides and hands them to the decoder: none stands twice.
+
+    Args:
+        num_classes: C.
+        encoder: Gives the features.
+        decoder: Called with the encoder's `out_channels` and `strides`.
+        aux_index: Feature that an auxiliary head reads while training (FCN head, arXiv 1612.01105 section 3.3);
+            -2 is the usual one, None none.
+    """
+
+    def __init__(self, num_classes: int, encoder: Encoder, decoder: DecoderFactory, aux_index: int | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder(encoder.out_channels, encoder.strides)
+        self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 1)
+        init_decoder(self.decoder)
+        self.aux_index = aux_index
+        self.aux_head: nn.Module | None = None
+        if aux_index is not None:
+            channels = encoder.out_channels[aux_index]
+            self.aux_head = nn.Sequential(ConvNormAct(channels, channels // 4), nn.Conv2d(channels // 4, num_classes, 1))
+            init_decoder(self.aux_head)
+
+    def forward(self, image: Tensor) -> SegOutput:
+        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride."""
+        features = self.encoder(image)
+        logits = self.head(self.decoder(features))
+        if self.aux_head is None or self.aux_index is None or not self.training:
+            return SegOutput(logits)
+        return SegOutput(logits, (self.aux_head(features[self.aux_index]),))

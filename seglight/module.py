@@ -1,0 +1,144 @@
+"""The LightningModule: steps, logging, optimizer. Knows no data set and no net."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
+from seglight.data.classes import Color
+from seglight.errors import UserError
+from seglight.inference.whole import DIVISOR
+from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
+from seglight.losses import CrossEntropy
+from seglight.metrics import JaccardIndex, Scores
+from seglight.ops.padding import pad_image, pad_mask
+from seglight.ops.upsample import upsampled_argmax
+from seglight.optim import WarmupPoly, parameter_groups
+
+
+class SegmentationModule(LightningModule):
+    """Trains and scores a net.
+
+    Args:
+        net: Called with `num_classes`.
+        num_classes: C; linked from the data.
+        ignore_index: Mask value that counts for nothing; linked from the data.
+        class_names: Names of the classes; linked from the data.
+        palette: RGB colours of the classes; linked from the data.
+        loss: Called with `ignore_index`.
+        optimizer: Called with the parameter groups.
+        schedule: Called with the optimizer and the number of optimizer steps of the run.
+        encoder_lr_scale: Learning rate of the encoder as a share of that of the rest.
+        aux_weight: Weight of each auxiliary head's loss.
+        channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU.
+        weights: Checkpoint to start from, with a fresh optimizer and schedule; heads of another class count stay fresh.
+    """
+
+    def __init__(
+        self,
+        net: NetFactory,
+        num_classes: int,
+        ignore_index: int,
+        class_names: Sequence[str],
+        palette: Sequence[Color],
+        loss: LossFactory = CrossEntropy,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        schedule: ScheduleFactory = WarmupPoly,
+        encoder_lr_scale: float = 1.0,
+        aux_weight: float = 0.4,
+        channels_last: bool = False,
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net(num_classes)
+        self.loss = loss(ignore_index)
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.class_names, self.palette = list(class_names), list(palette)
+        self.optimizer, self.schedule = optimizer, schedule
+        self.encoder_lr_scale, self.aux_weight = encoder_lr_scale, aux_weight
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.jaccard = JaccardIndex(num_classes, ignore_index)
+        self.scores: Scores | None = None
+        self.net_config: dict[str, Any] = {}
+        """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
+        if weights is not None:
+            self._warm_start(weights)
+
+    def forward(self, image: Tensor) -> SegOutput:
+        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride."""
+        return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of the head, and of auxiliary heads by their weight."""
+        logits, aux = self(batch["image"])
+        loss: Tensor = self.loss(logits, batch["mask"])
+        for aux_logits in aux:
+            loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["name"]))
+        rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
+        self.log_dict(rates, batch_size=len(batch["name"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Count a batch; gives its labels, uint8 (B, H, W)."""
+        return self._eval_step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Count a batch; gives its labels, uint8 (B, H, W)."""
+        return self._eval_step(batch, "test")
+
+    def _eval_step(self, batch: Batch, split: str) -> Tensor:
+        height, width = batch["mask"].shape[-2:]
+        image = pad_image(batch["image"], DIVISOR)
+        mask = pad_mask(batch["mask"], DIVISOR, self.ignore_index)
+        logits = self(image).logits
+        pred = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[:, :height, :width]
+        self.jaccard.update(pred, batch["mask"])
+        self.log(f"{split}/loss", self.loss(logits, mask), batch_size=len(mask), sync_dist=True)
+        return pred
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the split."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Score the split."""
+        self._log_scores("test")
+
+    def _log_scores(self, split: str) -> None:
+        self.scores = Scores.from_confusion(*self.jaccard.totals())
+        self.jaccard.reset()
+        values = {f"{split}/miou": self.scores.miou, f"{split}/acc": self.scores.accuracy}
+        for name, value in zip(self.class_names, self.scores.iou.tolist(), strict=True):
+            values[f"{split}/iou/{name}"] = value
+        # every process has the same totals: there is nothing to reduce
+        self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Groups with and without weight decay, for the encoder and for the rest; the schedule steps by optimizer step."""
+        optimizer = self.optimizer(parameter_groups(self.net))
+        for group in optimizer.param_groups:
+            if group["name"] == "encoder":
+                group["lr"] *= self.encoder_lr_scale
+        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what it takes to use the checkpoint without its recipe."""
+        channels_last = self.memory_format == torch.channels_last
+        checkpoint[KEY] = make_card(
+            self.net_config, self.class_names, self.palette, self.ignore_index, channels_last
+        )
+
+    def _warm_start(self, path: str) -> None:
+        theirs, ours = net_weights(read_checkpoint(path)), self.net.state_dict()
+        fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
+        strange = [key for key in ours if key not in fitting and "head" not in key]
+        if strange:
+            raise UserError(f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}")
+        self.net.load_state_dict(fitting, strict=False)

@@ -1,0 +1,51 @@
+"""Label maps as pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Palette = Sequence[tuple[int, int, int]]
+
+RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)
+"""Colours of an error map."""
+
+
+def colorize(mask: NDArray[np.uint8], palette: Palette) -> NDArray[np.uint8]:
+    """Colour a label map (H, W) as uint8 (H, W, 3); values beyond the palette are white."""
+    return _table(palette)[mask]
+
+
+def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: int) -> NDArray[np.uint8]:
+    """Where a prediction (H, W) is right, wrong or not asked for, as uint8 (H, W, 3)."""
+    table = np.array([RIGHT, WRONG, IGNORED], np.uint8)
+    return table[np.where(mask == ignore_index, 2, pred != mask)]
+
+
+def panel(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], pred: NDArray[np.uint8], palette: Palette, ignore_index: int
+) -> NDArray[np.uint8]:
+    """image | truth | prediction | error side by side: uint8 (H, 4 W, 3)."""
+    parts = [image, colorize(mask, palette), colorize(pred, palette), error_map(mask, pred, ignore_index)]
+    return np.concatenate(parts, axis=1)
+
+
+def overlay(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Palette, opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """A label map (H, W) laid over its image (H, W, 3)."""
+    return np.round(image * (1 - opacity) + colorize(mask, palette) * opacity).astype(np.uint8)
+
+
+def palette_image(mask: NDArray[np.uint8], palette: Palette) -> Image.Image:
+    """A label map (H, W) as an image in mode P: the values are the class indices, the palette shows them."""
+    image = Image.fromarray(mask)
+    image.putpalette(_table(palette).tobytes())
+    return image
+
+
+def _table(palette: Palette) -> NDArray[np.uint8]:
+    table = np.full((256, 3), 255, np.uint8)
+    table[: len(palette)] = palette
+    return table
