@@ -50,15 +50,24 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"seglight {__version__}\n")
         return 0
     try:
-        if args[0] not in COMMANDS:
-            raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
-        import_module(COMMANDS[args[0]][0]).main(args)
+        run_command(args)
     except UserError as error:
         if debug:
             raise
         sys.stderr.write(f"seglight: error: {one_line(error)}\n")
         return 2
     return 0
+
+
+def run_command(args: list[str]) -> None:
+    """Import the module of a command and hand it the arguments.
+
+    Raises:
+        UserError: No such command, or the command's own.
+    """
+    if args[0] not in COMMANDS:
+        raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
+    import_module(COMMANDS[args[0]][0]).main(args)
 
 
 def run() -> None:

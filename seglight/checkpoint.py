@@ -62,7 +62,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path}: refused, it holds more than weights or is no checkpoint: only files that load weights-only are read"
+            f"{path}: refused, no checkpoint or one with more than weights in it: only what loads weights-only is read"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not readable as a checkpoint, it is cut off or damaged: take another") from error
@@ -101,7 +101,9 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
 
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The state dict of the net alone, out of that of the whole module."""
-    return {key.removeprefix("net."): value for key, value in checkpoint["state_dict"].items() if key.startswith("net.")}
+    return {
+        key.removeprefix("net."): value for key, value in checkpoint["state_dict"].items() if key.startswith("net.")
+    }
 
 
 def without_encoder_weights(config: Any) -> Any:
@@ -139,7 +141,9 @@ def _check_class(path: str, class_path: str, trusted: Sequence[str]) -> None:
     module, _, name = class_path.rpartition(".")
     package = class_path.split(".")[0]
     if package not in trusted:
-        raise UserError(f"{path}: refused, it names the class {class_path}: if you trust that package, add --trust {package}")
+        raise UserError(
+            f"{path}: refused, it names the class {class_path}: if you trust that package, add --trust {package}"
+        )
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

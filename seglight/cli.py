@@ -1,8 +1,8 @@
 """fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
 
-import os
 import time
 from argparse import ArgumentError
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from seglight.callbacks import ConfusionFigure, ImagePanels, ProgressBar, RunReport, Throughput
 from seglight.checkpoint import KEY, read_checkpoint, without_encoder_weights
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError
+from seglight.errors import UserError, parser_complaint
 from seglight.module import SegmentationModule
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
@@ -76,7 +76,9 @@ class SegmentationCLI(LightningCLI):
             self.card = read_checkpoint(config.ckpt_path)[KEY]
         last = self.run_dir / "checkpoints" / "last.ckpt"
         if self.subcommand == "fit" and last.exists() and config.ckpt_path is None:
-            raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir, or go on with --ckpt_path {last}")
+            raise UserError(
+                f"{self.run_dir} holds a run already: choose another --run_dir, or go on with --ckpt_path {last}"
+            )
         if config.ckpt_path is not None or config.model.weights is not None:
             config.model.net = self.net_config
 
@@ -97,7 +99,11 @@ class SegmentationCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        checkpoints = {"dirpath": self.run_dir / "checkpoints", "auto_insert_metric_name": False, "enable_version_counter": False}
+        checkpoints = {
+            "dirpath": self.run_dir / "checkpoints",
+            "auto_insert_metric_name": False,
+            "enable_version_counter": False,
+        }
         callbacks: list[Callback] = [
             RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe))),
             ProgressBar(),
@@ -141,12 +147,30 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one with dotted keys."""
     if not isinstance(config, dict):
         return {prefix: config if isinstance(config, (bool, int, float, str)) else str(config)}
-    return {key: value for name, part in config.items() for key, value in flat(part, f"{prefix}.{name}".strip(".")).items()}
+    return {
+        key: value for name, part in config.items() for key, value in flat(part, f"{prefix}.{name}".strip(".")).items()
+    }
 
 
 def _plain(config: Any) -> Any:
     """A jsonargparse namespace as dicts and lists."""
     return config.as_dict() if hasattr(config, "as_dict") else config
+
+
+def check_yaml(args: list[str]) -> None:
+    """The parser does not say which of several configs is no YAML: do it here.
+
+    Raises:
+        UserError: A config file is missing or not YAML.
+    """
+    for option, path in pairwise(args):
+        if option in ("-c", "--config"):
+            try:
+                yaml.safe_load(Path(path).read_text())
+            except OSError as error:
+                raise UserError(f"--config {path}: {error.strerror}") from error
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise UserError(f"--config {path}: not YAML: {error}") from error
 
 
 def main(args: list[str]) -> None:
@@ -155,8 +179,8 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: The recipe or the data is wrong.
     """
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
+        check_yaml(args)
         SegmentationCLI(args)
     except ArgumentError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{parser_complaint(str(error))} (see `seglight {args[0]} --help`)") from error

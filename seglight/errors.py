@@ -1,5 +1,7 @@
 """What the user did wrong, in one line: what, where, and how to mend it."""
 
+import re
+
 
 class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
@@ -9,3 +11,17 @@ def one_line(error: BaseException) -> str:
     """The message alone: a DataLoader worker hands errors over with its whole traceback wrapped around them."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
     return " ".join(text.split())
+
+
+def parser_complaint(text: str) -> str:
+    """Jsonargparse's complaint about a key as the dotted key and the innermost cause, without its type names."""
+    text = " ".join(text.split())
+    keys = re.findall(r'[Pp]arser key "([^"]+)":', text)
+    cause = re.split(r'[Pp]arser key "[^"]+":', text)[-1]
+    cause = cause.split("expects a function or a callable class:")[-1]
+    chosen = re.findall(r"Problem with given class_path '([^']+)':", text)
+    if chosen:
+        cause = re.split(r"Problem with given class_path '[^']+':", cause)[-1].split(" - ")[0]
+    cause = re.sub(r"\.?\s*Got value: (Namespace|NestedArg)\(.*", "", cause).strip()
+    where = ".".join(keys) + (f" of {chosen[-1]}" if chosen else "")
+    return f"{where}: {cause}" if where else cause

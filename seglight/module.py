@@ -120,7 +120,7 @@ class SegmentationModule(LightningModule):
         self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Groups with and without weight decay, for the encoder and for the rest; the schedule steps by optimizer step."""
+        """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step."""
         optimizer = self.optimizer(parameter_groups(self.net))
         for group in optimizer.param_groups:
             if group["name"] == "encoder":
@@ -131,14 +131,14 @@ class SegmentationModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what it takes to use the checkpoint without its recipe."""
         channels_last = self.memory_format == torch.channels_last
-        checkpoint[KEY] = make_card(
-            self.net_config, self.class_names, self.palette, self.ignore_index, channels_last
-        )
+        checkpoint[KEY] = make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
     def _warm_start(self, path: str) -> None:
         theirs, ours = net_weights(read_checkpoint(path)), self.net.state_dict()
         fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
         strange = [key for key in ours if key not in fitting and "head" not in key]
         if strange:
-            raise UserError(f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}")
+            raise UserError(
+                f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}"
+            )
         self.net.load_state_dict(fitting, strict=False)

@@ -26,7 +26,7 @@ def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: in
 def panel(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], pred: NDArray[np.uint8], palette: Palette, ignore_index: int
 ) -> NDArray[np.uint8]:
-    """image | truth | prediction | error side by side: uint8 (H, 4 W, 3)."""
+    """Image | truth | prediction | error side by side: uint8 (H, 4 W, 3)."""
     parts = [image, colorize(mask, palette), colorize(pred, palette), error_map(mask, pred, ignore_index)]
     return np.concatenate(parts, axis=1)
 

@@ -7,7 +7,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 class ProgressBar(RichProgressBar):
     """Rich's bar with loss, learning rate and images a second."""
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """What stands to the right of the bar."""
         logged = trainer.progress_bar_metrics
         shown: dict[str, int | str | float | dict[str, float]] = {}

@@ -1,6 +1,6 @@
 """CamVid, 480x360 in 11 classes, as the SegNet tutorial lays it out (Brostow et al. 2009; arXiv 1511.00561).
 
-    root/train/*.png  root/trainannot/*.png  (and val, test): RGB images; 8-bit index masks, 11 is void
+root/train/*.png  root/trainannot/*.png  (and val, test): RGB images; 8-bit index masks, 11 is void
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Cityscapes, fine annotations in 19 classes (Cordts et al. 2016; table: cityscapesscripts/helpers/labels.py).
 
-    root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<city>/*_gtFine_labelIds.png
+root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<city>/*_gtFine_labelIds.png
 """
 
 from pathlib import Path

@@ -96,7 +96,11 @@ class SegmentationDataModule(LightningDataModule):
         return self._loader(dataset, EvalSampler(len(dataset), *self._rank()), self.eval_batch_size)
 
     def _loader(
-        self, dataset: "SegmentationDataset", sampler: TrainSampler | EvalSampler, batch_size: int, drop_last: bool = False
+        self,
+        dataset: "SegmentationDataset",
+        sampler: TrainSampler | EvalSampler,
+        batch_size: int,
+        drop_last: bool = False,
     ) -> DataLoader[Sample]:
         return DataLoader(
             dataset,

@@ -1,11 +1,11 @@
 """Any data set as folders of files, described by a `classes.yaml` and no line of Python.
 
-    root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
+root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
 
-    ignore: 255            # value of pixels that count for nothing; may be left out
-    classes:               # in the order of their value in the masks: 0, 1, ...
-      - {name: background, color: [0, 0, 0]}
-      - {name: cat, color: [200, 40, 40]}
+ignore: 255            # value of pixels that count for nothing; may be left out
+classes:               # in the order of their value in the masks: 0, 1, ...
+- {name: background, color: [0, 0, 0]}
+- {name: cat, color: [200, 40, 40]}
 """
 
 from pathlib import Path
@@ -66,7 +66,9 @@ def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
     try:
         table: Any = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file: it names the classes; set data.init_args.root to the right place") from None
+        raise UserError(
+            f"{path}: no such file: it names the classes; set data.init_args.root to the right place"
+        ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {error}") from error
     try:
@@ -75,11 +77,12 @@ def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
         ignored = () if table.get("ignore") is None else (int(table["ignore"]),)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: {type(error).__name__} {error}: it should be 'classes: [{{name: cat, color: [200, 40, 40]}}, ...]' "
-            "and, where pixels are ignored, 'ignore: 255'"
+            f"{path}: {type(error).__name__} {error}: it should be "
+            "'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
         ) from error
     if not 2 <= len(names) <= IGNORE_INDEX - 1 or len(set(names)) < len(names) or set(ignored) & set(range(len(names))):
         raise UserError(
-            f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, and `ignore` none of them"
+            f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, "
+            "and `ignore` none of their values"
         )
     return Classes(names, palette), LabelCodec({index: index for index in range(len(names))}, ignored)

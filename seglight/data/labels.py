@@ -11,6 +11,7 @@ from PIL import Image
 from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
 
+
 @dataclass(frozen=True)
 class LabelCodec:
     """Reads index PNGs (palette PNGs as index, never through their colours) and maps values to class indices.
@@ -85,7 +86,9 @@ def _open(path: Path) -> Image.Image:
         image = Image.open(path)
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not readable as an image ({error}): the file is cut off or damaged, fetch it again") from error
+        raise UserError(
+            f"{path}: not readable as an image ({error}): the file is cut off or damaged, fetch it again"
+        ) from error
     return image
 
 

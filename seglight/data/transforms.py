@@ -12,7 +12,7 @@ from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version at import otherwise
-import albumentations as A  # noqa: E402
+import albumentations as A
 
 cv2.setNumThreads(0)  # loader workers are the parallelism; a thread pool in each fights over the same cores
 
@@ -40,7 +40,9 @@ class Augmentation:
     def __post_init__(self) -> None:
         height, width = (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
         if min(height, width) < 1 or not 0 < self.scale[0] <= self.scale[1]:
-            raise UserError(f"augmentation: crop_size {self.crop_size} and scale {self.scale} must be positive, scale [least, most]")
+            raise UserError(
+                f"augmentation: crop_size {self.crop_size} and scale {self.scale} must be positive, scale [least, most]"
+            )
         if not (0 <= self.flip <= 1 and 0 <= self.photometric <= 1):
             raise UserError(f"augmentation: flip {self.flip} and photometric {self.photometric} must lie in [0, 1]")
         limits = (self.scale[0] - 1, self.scale[1] - 1)

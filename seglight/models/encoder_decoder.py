@@ -17,7 +17,9 @@ class EncoderDecoder(nn.Module):
             -2 is the usual one, None none.
     """
 
-    def __init__(self, num_classes: int, encoder: Encoder, decoder: DecoderFactory, aux_index: int | None = None) -> None:
+    def __init__(
+        self, num_classes: int, encoder: Encoder, decoder: DecoderFactory, aux_index: int | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder(encoder.out_channels, encoder.strides)
@@ -27,7 +29,9 @@ class EncoderDecoder(nn.Module):
         self.aux_head: nn.Module | None = None
         if aux_index is not None:
             channels = encoder.out_channels[aux_index]
-            self.aux_head = nn.Sequential(ConvNormAct(channels, channels // 4), nn.Conv2d(channels // 4, num_classes, 1))
+            self.aux_head = nn.Sequential(
+                ConvNormAct(channels, channels // 4), nn.Conv2d(channels // 4, num_classes, 1)
+            )
             init_decoder(self.aux_head)
 
     def forward(self, image: Tensor) -> SegOutput:

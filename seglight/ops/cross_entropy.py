@@ -10,9 +10,7 @@ from torch.autograd.function import once_differentiable
 from seglight.ops.bands import add_band_gradient, bands
 
 
-def upsampled_cross_entropy(
-    logits: Tensor, mask: Tensor, *, ignore_index: int, weight: Tensor | None = None
-) -> Tensor:
+def upsampled_cross_entropy(logits: Tensor, mask: Tensor, *, ignore_index: int, weight: Tensor | None = None) -> Tensor:
     """Equal to `F.cross_entropy(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask)`, in bands.
 
     The gradient is made in the forward pass, while a band is at hand: nothing of full resolution is kept.
@@ -49,7 +47,9 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
                     slope = log_probability.exp_().scatter_add_(1, target, share.new_full((), -1).expand_as(target))
                     add_band_gradient(gradient, band, slope.mul_(share))
         count.clamp_(min=torch.finfo(torch.float32).tiny)
-        ctx.save_for_backward(gradient.div_(count).to(logits.dtype))
+        # in the layout of the logits: a convolution's backward is slower where the two differ
+        gradient = gradient.div_(count).to(logits.dtype)
+        ctx.save_for_backward(torch.empty_like(logits).copy_(gradient))
         return total / count
 
     @staticmethod

@@ -36,7 +36,9 @@ class DeepLabV3Plus(Decoder):
     ) -> None:
         super().__init__()
         if 4 not in in_strides[:-1]:
-            raise UserError(f"DeepLabV3Plus needs a feature of stride 4 below the last: the encoder has {list(in_strides)}")
+            raise UserError(
+                f"DeepLabV3Plus needs a feature of stride 4 below the last: the encoder has {list(in_strides)}"
+            )
         self.skip_index = list(in_strides).index(4)
         self.pyramid = AtrousPyramid(in_channels[-1], channels, dilations)
         self.dropout = nn.Dropout2d(dropout)

@@ -1,4 +1,4 @@
-"""Panoptic FPN's semantic branch: a feature pyramid whose levels are brought to stride 4 and summed (arXiv 1901.02446)."""
+"""Panoptic FPN's semantic branch: a pyramid whose levels are brought to stride 4 and summed (arXiv 1901.02446)."""
 
 from collections.abc import Sequence
 

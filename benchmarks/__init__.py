@@ -1,0 +1,1 @@
+"""Ours against peers, one file a question: `python -m benchmarks NAME`."""

@@ -1,0 +1,60 @@
+"""Fabricated data sets, the real CamVid where there is one, and the command line in this process."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from seglight.__main__ import main
+from tests import fabricate
+
+
+class Ran(NamedTuple):
+    """What a command gave back."""
+
+    rc: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def seglight_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """`python -m seglight ...` without a new process; arguments may be paths and numbers."""
+
+    def run(*args: object) -> Ran:
+        capsys.readouterr()
+        rc = main([str(arg) for arg in args])
+        return Ran(rc, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    return fabricate.voc(tmp_path / "VOC2012")
+
+
+@pytest.fixture
+def cityscapes(tmp_path: Path) -> Path:
+    return fabricate.cityscapes(tmp_path / "cityscapes")
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    return fabricate.camvid(tmp_path / "CamVid")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fabricate.folder(tmp_path / "folder")
+
+
+@pytest.fixture(scope="session")
+def camvid_root() -> Path:
+    """The real CamVid."""
+    root = os.environ.get("CAMVID_ROOT")
+    if not root:
+        pytest.skip("CAMVID_ROOT is not set: it names the folder of the real CamVid")
+    return Path(root)

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from seglight.data import Augmentation, SegmentationDataModule, ShapesDataModule, VOCDataModule
+from seglight.data.datamodule import SegmentationDataset
+from seglight.errors import UserError
+from tests import fabricate
+
+
+def shapes(**changes: object) -> ShapesDataModule:
+    arguments = {"size": 40, "train_images": 7, "eval_images": 5, "batch_size": 2, "num_workers": 0}
+    datamodule = ShapesDataModule(**{**arguments, **changes})
+    datamodule.setup("fit")
+    return datamodule
+
+
+def two_epochs(datamodule: SegmentationDataModule) -> list[tuple[list[str], bytes, bytes]]:
+    loader, batches = datamodule.train_dataloader(), []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        batches += [(b["name"], b["image"].numpy().tobytes(), b["mask"].numpy().tobytes()) for b in loader]
+    return batches
+
+
+def test_samples_are_the_same_bytes_for_any_number_of_workers() -> None:
+    alone = two_epochs(shapes(augmentation=Augmentation(32)))
+    assert len(alone) == 6, "7 images in batches of 2: the odd one is left out of each epoch"
+    assert alone[:3] != alone[3:]
+    for num_workers in (1, 2):
+        assert two_epochs(shapes(augmentation=Augmentation(32), num_workers=num_workers)) == alone
+
+
+def test_the_seed_decides_order_and_augmentation() -> None:
+    runs = [two_epochs(shapes(augmentation=Augmentation(32), seed=seed)) for seed in (0, 0, 1)]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_evaluation_is_every_image_once_in_order_and_as_it_is(num_workers: int) -> None:
+    datamodule = shapes(augmentation=Augmentation(8), eval_batch_size=2, num_workers=num_workers)
+    batches = list(datamodule.val_dataloader())
+    assert [len(batch["name"]) for batch in batches] == [2, 2, 1]
+    split = datamodule.split("val")
+    expected = [split.read(index) for index in range(5)]
+    assert [name for batch in batches for name in batch["name"]] == [name for _, _, name in expected]
+    for k, (image, mask, _) in enumerate(expected):
+        batch = batches[k // 2]
+        assert (batch["image"][k % 2].permute(1, 2, 0).numpy() == image).all()
+        assert (batch["mask"][k % 2].numpy() == mask).all()
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(32)])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_are_uint8_and_images_channels_last(augmentation: Augmentation | None, num_workers: int) -> None:
+    datamodule = shapes(augmentation=augmentation, num_workers=num_workers)
+    side = 32 if augmentation else 40
+    batch = next(iter(datamodule.train_dataloader()))
+    assert (batch["image"].dtype, batch["image"].shape) == (torch.uint8, (2, 3, side, side))
+    assert (batch["mask"].dtype, batch["mask"].shape) == (torch.uint8, (2, side, side))
+    assert batch["image"].stride() == (3 * side * side, 1, 3 * side, 3)
+    assert batch["mask"].is_contiguous()
+    assert len(batch["name"]) == 2
+
+
+def test_images_of_differing_sizes_need_a_crop_or_batches_of_one(voc: Path) -> None:
+    datamodule = VOCDataModule(str(voc), batch_size=4, eval_batch_size=3, num_workers=0)
+    datamodule.setup("fit")
+    remedy = r"^images of \d sizes \(such as \(40, 52\) .* set data.init_args.eval_batch_size to 1, .* a crop_size$"
+    with pytest.raises(UserError, match=remedy.replace("(40, 52)", "(40, 56)")):
+        next(iter(datamodule.val_dataloader()))
+    with pytest.raises(UserError, match="in one batch: set data.init_args.eval_batch_size to 1"):
+        next(iter(datamodule.train_dataloader()))
+    cropped = VOCDataModule(str(voc), Augmentation(32), batch_size=4, num_workers=0)
+    cropped.setup("fit")
+    assert next(iter(cropped.train_dataloader()))["image"].shape == (4, 3, 32, 32)
+    assert [batch["image"].shape[0] for batch in cropped.val_dataloader()] == [1, 1, 1]
+
+
+def test_a_split_smaller_than_a_step_is_told_before_training(tmp_path: Path) -> None:
+    datamodule = VOCDataModule(str(fabricate.voc(tmp_path / "voc", train=3)), batch_size=4)
+    with pytest.raises(UserError, match=r"^the train split has 3 images where one step takes 4: lower .*batch_size"):
+        datamodule.setup("fit")
+    datamodule.setup("validate")
+
+
+def test_setup_looks_for_the_splits_of_its_stage_alone(camvid: Path) -> None:
+    from seglight.data import CamVidDataModule
+
+    datamodule = CamVidDataModule(str(camvid))
+    datamodule.setup("test")
+    assert list(datamodule.splits) == ["test"]
+
+
+def test_a_mask_of_another_size_is_told_with_both_sizes(camvid: Path) -> None:
+    from seglight.data import CamVidDataModule
+
+    import numpy as np
+
+    fabricate.save_mask(camvid / "valannot" / "0001TP_000000.png", np.zeros((18, 24), np.uint8))
+    dataset = SegmentationDataset(CamVidDataModule(str(camvid)).split("val"))
+    message = rf"^{camvid}/val/0001TP_000000.png: the image is 36x48 and its mask 18x24 \(height x width\)"
+    with pytest.raises(UserError, match=message):
+        dataset[0, 0]

@@ -1,0 +1,42 @@
+import pytest
+
+from seglight.data.sampler import EvalSampler, Key, TrainSampler
+
+
+def train_order(length: int, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> list[Key]:
+    sampler = TrainSampler(length, seed, rank, world_size)
+    sampler.set_epoch(epoch)
+    assert len(sampler) == len(list(sampler))
+    return list(sampler)
+
+
+def test_an_epoch_is_a_permutation_of_seed_and_epoch() -> None:
+    order = train_order(50, seed=3, epoch=2)
+    assert sorted(order) == [(2, index) for index in range(50)]
+    assert order == train_order(50, seed=3, epoch=2)
+
+    def indices(seed: int, epoch: int) -> tuple[int, ...]:
+        return tuple(index for _, index in train_order(50, seed, epoch))
+
+    assert len({indices(0, 0), indices(0, 1), indices(1, 0), indices(1, 1), tuple(range(50))}) == 5
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_training_shares_are_equal_disjoint_and_stride_one_order(world_size: int) -> None:
+    whole = train_order(20, seed=0, epoch=1)
+    shares = [train_order(20, 0, 1, rank, world_size) for rank in range(world_size)]
+    assert {len(share) for share in shares} == {20 // world_size}
+    interleaved = [key for step in zip(*shares, strict=True) for key in step]
+    assert interleaved == whole[: 20 - 20 % world_size]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+@pytest.mark.parametrize("length", [1, 7, 12])
+def test_evaluation_sees_each_image_exactly_once(length: int, world_size: int) -> None:
+    samplers = [EvalSampler(length, rank, world_size) for rank in range(world_size)]
+    assert sorted(key for sampler in samplers for key in sampler) == [(0, index) for index in range(length)]
+    assert [len(sampler) for sampler in samplers] == [len(list(sampler)) for sampler in samplers]
+
+
+def test_evaluation_keeps_the_order_of_the_split() -> None:
+    assert list(EvalSampler(5, rank=1, world_size=2)) == [(0, 1), (0, 3)]

@@ -1,0 +1,138 @@
+"""The banded loss against torch's own on full-resolution logits."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seglight.ops.cross_entropy import upsampled_cross_entropy
+
+IGNORE = 255
+SIZES = {
+    "x4": ((6, 8), (24, 32)),
+    "odd": ((7, 5), (53, 37)),
+    "many_bands": ((13, 9), (100, 70)),
+    "same": ((24, 18), (24, 18)),
+    "same_height": ((33, 9), (33, 35)),
+    "same_width": ((9, 33), (35, 33)),
+    "one_pixel": ((1, 1), (19, 3)),
+}
+
+
+def make(classes: int, small: tuple[int, int], large: tuple[int, int], ignored: float = 0.2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(classes)
+    logits = 3 * torch.randn(2, classes, *small, generator=generator)
+    mask = torch.randint(0, classes, (2, *large), generator=generator)
+    mask[torch.rand(mask.shape, generator=generator) < ignored] = IGNORE
+    return logits, mask
+
+
+def reference(logits: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    upsampled = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
+    return F.cross_entropy(upsampled, mask.long(), weight, ignore_index=IGNORE)
+
+
+def assert_same(logits: Tensor, mask: Tensor, weight: Tensor | None = None, tolerance: float = 1e-5) -> None:
+    """Value relative to itself, gradient relative to its largest entry."""
+    theirs = logits.detach().float().clone().requires_grad_()
+    expected = reference(theirs, mask, weight)
+    ours = logits.detach().requires_grad_()
+    actual = upsampled_cross_entropy(ours, mask, ignore_index=IGNORE, weight=weight)
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=0)
+    (expected_gradient,) = torch.autograd.grad(expected, theirs)
+    (gradient,) = torch.autograd.grad(actual, ours)
+    assert gradient.dtype == logits.dtype
+    largest = float(expected_gradient.abs().max())
+    torch.testing.assert_close(gradient.float(), expected_gradient, rtol=0, atol=tolerance * largest)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("classes", [2, 11, 19, 150])
+def test_equals_cross_entropy_of_upsampled_logits(classes: int, size: str) -> None:
+    assert_same(*make(classes, *SIZES[size]))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+@pytest.mark.parametrize("size", ["odd", "same"])
+def test_class_weights_make_a_weighted_mean(size: str, dtype: torch.dtype) -> None:
+    logits, mask = make(11, *SIZES[size])
+    assert_same(logits, mask.to(dtype), torch.linspace(0, 3, 11))
+
+
+def test_channels_last_logits() -> None:
+    logits, mask = make(19, *SIZES["odd"])
+    assert_same(logits.contiguous(memory_format=torch.channels_last), mask)
+
+
+def test_bfloat16_logits_are_read_in_float32() -> None:
+    logits, mask = make(19, *SIZES["odd"])
+    assert_same(logits.bfloat16(), mask, tolerance=2**-8)  # the gradient comes back in bfloat16's 8 bits
+
+
+def test_gradient_follows_what_comes_after() -> None:
+    logits, mask = make(5, *SIZES["x4"])
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    (upsampled_cross_entropy(ours, mask, ignore_index=IGNORE) ** 2).backward()
+    (reference(theirs, mask) ** 2).backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_one_pixel_by_hand() -> None:
+    logits = torch.zeros(1, 3, 1, 1).requires_grad_()
+    loss = upsampled_cross_entropy(logits, torch.tensor([[[1]]]), ignore_index=IGNORE)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.0986123)  # log 3
+    torch.testing.assert_close(logits.grad, torch.tensor([1 / 3, -2 / 3, 1 / 3]).view(1, 3, 1, 1))
+
+
+@pytest.mark.parametrize("weight", [None, torch.ones(4)])
+def test_all_ignored_is_zero_with_zero_gradient(weight: Tensor | None) -> None:
+    logits, mask = make(4, *SIZES["x4"], ignored=1.1)
+    logits.requires_grad_()
+    loss = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE, weight=weight)
+    loss.backward()
+    assert loss.item() == 0
+    torch.testing.assert_close(logits.grad, torch.zeros_like(logits), rtol=0, atol=0)
+
+
+def test_ignored_pixels_change_nothing() -> None:
+    logits, mask = make(3, (4, 4), (4, 4), ignored=0)
+    mask[:, 0] = IGNORE
+    loss = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE)
+    logits[:, :, 0] = 100 * torch.randn(2, 3, 4)
+    assert upsampled_cross_entropy(logits, mask, ignore_index=IGNORE) == loss
+
+
+def test_second_derivative_is_refused() -> None:
+    logits, mask = make(3, *SIZES["x4"])
+    logits.requires_grad_()
+    loss = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE)
+    (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the most elements that any result had."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor):
+            self.elements = max(self.elements, out.numel())
+        return out
+
+
+def test_no_full_resolution_logits_are_held() -> None:
+    logits, mask = make(19, (32, 32), (128, 128))
+    logits.requires_grad_()
+    with LargestTensor() as largest:
+        upsampled_cross_entropy(logits, mask, ignore_index=IGNORE).backward()
+    assert largest.elements <= logits.numel() * 4 * 16 / 32  # a band of 16 rows, at full width, of 128
+    with LargestTensor() as largest:
+        reference(logits, mask)
+    assert largest.elements == 2 * 19 * 128 * 128  # the measure does measure
