@@ -88,14 +88,14 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
         _check_class(str(path), class_path, (*TRUSTED, *trusted))
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=NetFactory)
-    factory = parser.instantiate_classes(parser.parse_object({"net": config})).net
+    factory = parser.instantiate(parser.parse_object({"net": config})).net
     net: nn.Module = factory(card["num_classes"])
     try:
         net.load_state_dict(net_weights(checkpoint))
     except RuntimeError as error:
         raise UserError(f"{path}: its weights do not fit the net that it describes") from error
     if card["channels_last"]:
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(memory_format=torch.channels_last)
     return net.eval(), card
 
 

@@ -1,7 +1,10 @@
 """fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
 
+import logging
 import time
+import warnings
 from argparse import ArgumentError
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,7 +73,7 @@ class SegmentationCLI(LightningCLI):
         config = self.config[self.subcommand]
         self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
         self.net_config: dict[str, Any] = without_encoder_weights(_plain(config.model.net))
-        self.recipe = self._parser(self.subcommand).dump(config, skip_none=False)
+        self.recipe = self._parser(self.subcommand).dump(config, skip_unset=False)
         self.card = None
         if config.ckpt_path is not None:
             self.card = read_checkpoint(config.ckpt_path)[KEY]
@@ -99,11 +102,12 @@ class SegmentationCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        checkpoints = {
-            "dirpath": self.run_dir / "checkpoints",
-            "auto_insert_metric_name": False,
-            "enable_version_counter": False,
-        }
+        checkpoint = partial(
+            ModelCheckpoint,
+            dirpath=self.run_dir / "checkpoints",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
         callbacks: list[Callback] = [
             RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe))),
             ProgressBar(),
@@ -113,8 +117,8 @@ class SegmentationCLI(LightningCLI):
                 Throughput(),
                 ImagePanels(self.run_dir),
                 ConfusionFigure(),
-                ModelCheckpoint(filename="best", monitor="val/miou", mode="max", **checkpoints),
-                ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **checkpoints),
+                checkpoint(filename="best", monitor="val/miou", mode="max"),
+                checkpoint(filename="last", save_on_train_epoch_end=True),
             ]
         return callbacks
 
@@ -179,6 +183,9 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: The recipe or the data is wrong.
     """
+    for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated", module="lightning")  # theirs to mend
     try:
         check_yaml(args)
         SegmentationCLI(args)

@@ -61,7 +61,7 @@ class SegmentationModule(LightningModule):
         self.optimizer, self.schedule = optimizer, schedule
         self.encoder_lr_scale, self.aux_weight = encoder_lr_scale, aux_weight
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.net.to(memory_format=self.memory_format)
         self.jaccard = JaccardIndex(num_classes, ignore_index)
         self.scores: Scores | None = None
         self.net_config: dict[str, Any] = {}

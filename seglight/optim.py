@@ -37,6 +37,7 @@ class WarmupPoly(LambdaLR):
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, power: float = 0.9) -> None:
         def factor(step: int) -> float:
             warmup = min(1.0, (step + 1) / (warmup_steps + 1))
-            return warmup * max(0.0, 1 - step / max(1, total_steps)) ** power
+            left: float = max(0.0, 1 - step / max(1, total_steps)) ** power
+            return warmup * left
 
         super().__init__(optimizer, factor)

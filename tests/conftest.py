@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,15 @@ class Ran(NamedTuple):
     err: str
 
 
+@pytest.fixture(scope="session")
+def _imported() -> None:
+    """Loggers keep the stderr that they find at import, and that of a single test is closed after it."""
+    import_module("seglight.cli")
+    import_module("seglight.commands.predict")
+
+
 @pytest.fixture
-def seglight_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def seglight_cli(_imported: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """`python -m seglight ...` without a new process; arguments may be paths and numbers."""
 
     def run(*args: object) -> Ran:

@@ -35,6 +35,12 @@ def save_mask(path: Path, mask: NDArray[np.uint8], palette: NDArray[np.uint8] | 
     image.save(path)
 
 
+def raw(path: Path) -> NDArray[np.uint8]:
+    """What stands in an image file."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 def voc_palette() -> NDArray[np.uint8]:
     """VOClabelcolormap.m of the VOC devkit, line by line."""
     palette = np.zeros((256, 3), np.uint8)

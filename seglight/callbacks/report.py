@@ -60,7 +60,7 @@ class RunReport(Callback):
         """Say where things are and what to type next."""
         writer = tensorboard(trainer)
         if writer and trainer.logger is not None and pl_module.scores is not None:
-            trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})  # type: ignore[call-arg]
+            trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
             folder = self.folder
             self.console.print(

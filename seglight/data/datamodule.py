@@ -30,21 +30,21 @@ class SegmentationDataModule(LightningDataModule):
 
     Args:
         classes: Names and colours of the classes.
-        augmentation: What a training sample goes through, or None: as it is.
         batch_size: Training samples a process and step.
         eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
+        augmentation: What a training sample goes through, or None: as it is.
     """
 
     def __init__(
         self,
         classes: Classes,
-        augmentation: Augmentation | None,
         batch_size: int,
         eval_batch_size: int,
         num_workers: int,
         seed: int,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.classes = classes
@@ -105,7 +105,7 @@ class SegmentationDataModule(LightningDataModule):
         return DataLoader(
             dataset,
             batch_size,
-            sampler=sampler,  # type: ignore[arg-type]  # its keys are (epoch, index), not bare indices
+            sampler=sampler,  # its keys are (epoch, index), not bare indices
             num_workers=self.num_workers,
             collate_fn=collate,
             drop_last=drop_last,

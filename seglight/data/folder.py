@@ -44,7 +44,7 @@ class FolderDataModule(SegmentationDataModule):
     ) -> None:
         self.root = Path(root)
         classes, self.codec = read_classes(self.root / "classes.yaml")
-        super().__init__(classes, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(classes, batch_size, eval_batch_size, num_workers, seed, augmentation)
 
     def split(self, name: str) -> FilePairs:
         """The labelled images of "train", "val" or "test"."""

@@ -62,7 +62,7 @@ class ShapesDataModule(SegmentationDataModule):
         num_workers: int = 2,
         seed: int = 0,
     ) -> None:
-        super().__init__(CLASSES, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation)
         if size < 32:
             raise UserError(f"data.init_args.size is {size}: scenes need at least 32 pixels a side")
         self.size = size
@@ -109,15 +109,15 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     return np.clip(image, 0, 255).astype(np.uint8), mask
 
 
-def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    """A colour, shaded from one side and textured at a random grain: float32 (size, size, 3) in [0, 255]."""
+def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+    """A colour, shaded from one side and textured at a random grain: float64 (size, size, 3) in [0, 255]."""
     row, column = np.mgrid[-0.5 : 0.5 : size * 1j, -0.5 : 0.5 : size * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     shade = rng.uniform(0, 90) * (row * np.sin(angle) + column * np.cos(angle))
     grain = int(rng.integers(4, max(5, size // 4)))
     texture = cv2.resize(rng.normal(0, rng.uniform(4, 22), (grain, grain)), (size, size), interpolation=cv2.INTER_CUBIC)
-    surface = rng.uniform(40, 215, 3) + (shade + texture)[..., None]
-    return surface.astype(np.float32)
+    surface: NDArray[np.float64] = rng.uniform(40, 215, 3) + (shade + texture)[..., None]
+    return surface
 
 
 def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:

@@ -55,7 +55,7 @@ class VOCDataModule(SegmentationDataModule):
         num_workers: int = 2,
         seed: int = 0,
     ) -> None:
-        super().__init__(CLASSES, augmentation, batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation)
         self.root = Path(root)
 
     def split(self, name: str) -> FilePairs:

@@ -21,7 +21,7 @@ class TimmEncoder(Encoder):
     Args:
         name: timm's model name, with or without tag: `resnet50`, `resnet50.a1_in1k`, `vgg16_bn`, ...
         weights: "hub": timm's own from its hub; "offline": those of the `pretrained` extra (tf_efficientnet_lite0);
-            a path: a safetensors or weights-only .pth file of this model; None: random.
+            a path: a safetensors or weights-only .pth file of this model; "random" or None: untrained.
         output_stride: Stride of the coarsest feature, 8 or 16 by dilation where the model allows it, else 32.
         mean: Of R, G, B in [0, 1], if the weights were trained with another than timm says.
         std: Likewise.
@@ -61,7 +61,7 @@ class TimmEncoder(Encoder):
 
 def _create(name: str, weights: str | None, output_stride: int) -> Any:
     kwargs: dict[str, Any] = {"features_only": True, "output_stride": output_stride}
-    if weights is None:
+    if weights in (None, "random"):
         return _timm_model(name, kwargs)
     if weights == "offline":
         net = _timm_model(name, kwargs)
@@ -76,7 +76,7 @@ def _create(name: str, weights: str | None, output_stride: int) -> Any:
                 f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
             ) from error
     if not Path(weights).is_file():
-        raise UserError(f"encoder weights '{weights}': no such file; 'hub', 'offline' and null are the other choices")
+        raise UserError(f"encoder weights '{weights}': no such file; 'hub', 'offline' and 'random' are the other choices")
     try:
         return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": weights}, **kwargs)
     except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types

@@ -47,7 +47,7 @@ def test_masks_are_what_torchvision_reads_through_its_table(cityscapes: Path, sp
 
 
 def test_the_test_split_says_what_to_score_on(cityscapes: Path) -> None:
-    with pytest.raises(UserError, match="^Cityscapes' test labels are not public: score with `seglight validate`$"):
+    with pytest.raises(UserError, match=r"^Cityscapes' test labels are not public: score with `seglight validate`$"):
         CityscapesDataModule(str(cityscapes)).split("test")
 
 

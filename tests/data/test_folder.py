@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from seglight.data import FolderDataModule
 from seglight.errors import UserError
+from tests import fabricate
 
 CAT = "{name: cat, color: [1, 2, 3]}"
 DOG = "{name: dog, color: [4, 5, 6]}"
@@ -16,26 +16,26 @@ def test_classes_yaml_names_the_classes_in_the_order_of_their_values(folder: Pat
     assert datamodule.class_names == ["ground", "cat", "dog"]
     assert datamodule.palette == [(0, 0, 0), (200, 40, 40), (40, 200, 40)]
     mask = datamodule.split("val").read(1)[1]
-    assert (mask == np.asarray(Image.open(folder / "masks" / "val" / "001.png"))).all()
+    assert (mask == fabricate.raw(folder / "masks" / "val" / "001.png")).all()
 
 
 def test_ignore_is_the_data_sets_own_value(folder: Path) -> None:
     (folder / "classes.yaml").write_text(f"ignore: 2\nclasses: [{CAT}, {DOG}]")
     path = folder / "masks" / "val" / "000.png"
-    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(path)
+    fabricate.save_mask(path, np.array([[0, 1, 2]], np.uint8))
     assert FolderDataModule(str(folder)).split("val").read(0)[1].tolist() == [[0, 1, 255]]
 
 
 def test_without_ignore_255_is_no_label(folder: Path) -> None:
     (folder / "classes.yaml").write_text(f"classes: [{CAT}, {DOG}]")
-    Image.fromarray(np.array([[0, 1, 255]], np.uint8)).save(folder / "masks" / "val" / "000.png")
+    fabricate.save_mask(folder / "masks" / "val" / "000.png", np.array([[0, 1, 255]], np.uint8))
     with pytest.raises(UserError, match=r"000.png: label value 255 \(1 pixels\) is not in the class table \(0-1\)"):
         FolderDataModule(str(folder)).split("val").read(0)
 
 
 def test_images_may_be_jpegs_beside_png_masks(folder: Path) -> None:
     image = folder / "images" / "val" / "000.png"
-    Image.open(image).save(image.with_suffix(".JPG"))
+    fabricate.save_image(image.with_suffix(".JPG"), np.random.default_rng(0), (36, 48))
     image.unlink()
     split = FolderDataModule(str(folder)).split("val")
     assert split.read(0)[2] == str(image.with_suffix(".JPG"))
@@ -56,8 +56,8 @@ def test_images_may_be_jpegs_beside_png_masks(folder: Path) -> None:
         (f"classes: [{CAT}, {CAT}]", "2 classes: there must be 2 to 254, each name once"),
         (f"classes: [{CAT}]", "1 classes: there must be 2 to 254"),
         (f"ignore: 1\nclasses: [{CAT}, {DOG}]", "and `ignore` none of their values"),
-        (f"ignore: 256\nclasses: [{CAT}, {DOG}]", "256|0 to 255"),
-        (f"ignore: -1\nclasses: [{CAT}, {DOG}]", "-1|0 to 255"),
+        (f"ignore: 256\nclasses: [{CAT}, {DOG}]", "256"),
+        (f"ignore: -1\nclasses: [{CAT}, {DOG}]", "-1"),
         (f"ignore: void\nclasses: [{CAT}, {DOG}]", "ValueError .*'ignore: 255'"),
     ],
 )
@@ -86,5 +86,7 @@ def test_a_mask_without_an_image_is_told(folder: Path) -> None:
 
 def test_an_image_without_a_mask_is_told(folder: Path) -> None:
     (folder / "masks" / "train" / "002.png").unlink()
-    with pytest.raises(UserError, match=rf"^{folder}/images/train/002.png: its mask {folder}/masks/train/002.png is mis"):
+    with pytest.raises(
+        UserError, match=rf"^{folder}/images/train/002.png: its mask {folder}/masks/train/002.png is mis"
+    ):
         FolderDataModule(str(folder)).split("train")

@@ -20,7 +20,8 @@ def test_palette_by_hand() -> None:
 
 def test_palette_is_the_one_inside_the_masks(voc: Path) -> None:
     datamodule = VOCDataModule(str(voc))
-    stored = np.array(Image.open(voc / "SegmentationClass" / "2007_000000.png").getpalette()).reshape(-1, 3)
+    with Image.open(voc / "SegmentationClass" / "2007_000000.png") as mask:
+        stored = np.array(mask.getpalette()).reshape(-1, 3)
     assert np.array(datamodule.palette).tolist() == stored[:21].tolist()
     names = dict(zip(datamodule.class_names, datamodule.palette, strict=True))
     assert (names["person"], names["tvmonitor"]) == ((192, 128, 128), (0, 64, 128)), "as on the VOC site"
@@ -54,7 +55,7 @@ def test_trainaug_is_used_where_it_is(tmp_path: Path) -> None:
     assert len(split) == 4 + 5
     _, mask, name = split.read(0)
     assert Path(name).stem.startswith("2008_"), "an image that is in no list of VOC's own"
-    assert (mask == np.asarray(Image.open(root / "SegmentationClassAug" / f"{Path(name).stem}.png"))).all()
+    assert (mask == fabricate.raw(root / "SegmentationClassAug" / f"{Path(name).stem}.png")).all()
     assert len(VOCDataModule(str(root)).split("val")) == 3
 
 
@@ -76,5 +77,5 @@ def test_missing_and_empty_lists_are_named(voc: Path) -> None:
 
 
 def test_the_test_split_says_what_to_score_on(voc: Path) -> None:
-    with pytest.raises(UserError, match="^VOC's test labels are not public: score with `seglight validate`$"):
+    with pytest.raises(UserError, match=r"^VOC's test labels are not public: score with `seglight validate`$"):
         VOCDataModule(str(voc)).split("test")

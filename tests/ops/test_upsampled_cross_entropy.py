@@ -106,13 +106,25 @@ def test_ignored_pixels_change_nothing() -> None:
     assert upsampled_cross_entropy(logits, mask, ignore_index=IGNORE) == loss
 
 
-def test_second_derivative_is_refused() -> None:
+def test_second_derivative_of_a_function_of_the_loss_is_refused() -> None:
     logits, mask = make(3, *SIZES["x4"])
     logits.requires_grad_()
+    squared = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE) ** 2
+    (gradient,) = torch.autograd.grad(squared, logits, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"once_differentiable|second derivative"):
+        gradient.sum().backward()
+
+
+def gradient_penalty(logits: Tensor, mask: Tensor) -> None:
     loss = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE)
     (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+    (loss + gradient.square().sum()).backward()
+
+
+def test_a_gradient_penalty_is_refused_and_not_dropped_in_silence() -> None:
+    logits, mask = make(3, *SIZES["x4"])
+    with pytest.raises(RuntimeError):
+        gradient_penalty(logits.requires_grad_(), mask)
 
 
 class LargestTensor(TorchDispatchMode):

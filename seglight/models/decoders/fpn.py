@@ -29,30 +29,34 @@ class FPN(Decoder):
     ) -> None:
         super().__init__()
         self.levels = [level for level, stride in enumerate(in_strides) if stride >= 4]
-        strides = [in_strides[level] for level in self.levels]
         self.lateral = nn.ModuleList(nn.Conv2d(in_channels[level], pyramid_channels, 1) for level in self.levels)
-        # one 3x3 for each doubling of the stride, at least one, as in the paper
-        self.steps = nn.ModuleList(
-            nn.ModuleList(
-                ConvNormAct(pyramid_channels if step == 0 else channels, channels)
-                for step in range(max(1, (stride // strides[0]).bit_length() - 1))
-            )
-            for stride in strides
+        self.branches = nn.ModuleList(
+            UpBranch(pyramid_channels, channels, max(1, steps)) for steps in range(len(self.levels))
         )
         self.dropout = nn.Dropout2d(dropout)
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, channels, H / 4, W / 4) out."""
-        lateral = [conv(features[level]) for conv, level in zip(self.lateral, self.levels, strict=True)]
-        for fine in range(len(lateral) - 2, -1, -1):
-            lateral[fine] = lateral[fine] + resize_to(lateral[fine + 1], lateral[fine])
-        total = self.steps[0][0](lateral[0])  # type: ignore[index]
-        for level in range(1, len(lateral)):
-            x = lateral[level]
-            # after each 3x3 up to the size of the next finer level; the last step is at the finest
-            for step, conv in enumerate(self.steps[level], 1):  # type: ignore[arg-type]
-                x = resize_to(conv(x), lateral[max(0, level - step)])
-            total = total + resize_to(x, total)
+        pyramid = [conv(features[level]) for conv, level in zip(self.lateral, self.levels, strict=True)]
+        for fine in range(len(pyramid) - 2, -1, -1):
+            pyramid[fine] = pyramid[fine] + resize_to(pyramid[fine + 1], pyramid[fine])
+        total = self.branches[0](pyramid[0], pyramid[:1])
+        for level in range(1, len(pyramid)):
+            total = total + self.branches[level](pyramid[level], pyramid[level - 1 :: -1])
         dropped: Tensor = self.dropout(total)
         return dropped
+
+
+class UpBranch(nn.Module):
+    """A 3x3 convolution before each step up (arXiv 1901.02446, figure 3)."""
+
+    def __init__(self, in_channels: int, channels: int, steps: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(ConvNormAct(channels if step else in_channels, channels) for step in range(steps))
+
+    def forward(self, x: Tensor, finer: Sequence[Tensor]) -> Tensor:
+        """Bring (B, in_channels, h, w) to the size of each map in `finer` in turn."""
+        for conv, like in zip(self.convs, finer, strict=True):
+            x = resize_to(conv(x), like)
+        return x

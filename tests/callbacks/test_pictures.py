@@ -1,0 +1,48 @@
+"""The confusion figure and the image panels."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from seglight.callbacks import ImagePanels
+from seglight.callbacks.confusion_figure import confusion_figure
+
+
+def test_confusion_figure_shows_shares_of_the_true_class() -> None:
+    figure = confusion_figure(torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), ["sky", "road", "tree"])
+    assert isinstance(figure, Figure)
+    (axes,) = figure.axes
+    numbers = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
+    assert numbers[0, 0] == "75"
+    assert numbers[1, 0] == "25"
+    assert numbers[1, 1] == "100"
+    assert [numbers[column, 2] for column in range(3)] == ["0", "0", "0"]  # a class that is nowhere
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["sky", "road", "tree"]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]])
+
+
+def test_confusion_figure_of_many_classes_has_no_numbers() -> None:
+    figure = confusion_figure(torch.eye(26, dtype=torch.int64), [str(index) for index in range(26)])
+    assert not figure.axes[0].texts
+
+
+def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
+    trainer = SimpleNamespace(num_val_batches=[5], is_global_zero=True, sanity_checking=False, logger=None)
+    module = SimpleNamespace(palette=[(0, 0, 0), (255, 0, 0)], ignore_index=255)
+    panels = ImagePanels(tmp_path, count=3)
+    panels.on_validation_epoch_start(trainer, module)
+    for index in range(5):
+        image = torch.full((1, 3, 4, 6), 50 * index, dtype=torch.uint8)
+        labels = torch.zeros(1, 4, 6, dtype=torch.uint8)
+        panels.on_validation_batch_end(trainer, module, labels, {"image": image, "mask": labels}, index)
+    panels.on_validation_end(trainer, module)
+    picture = np.asarray(Image.open(tmp_path / "panels.png"))
+    assert picture.shape == (3 * 4 + 2 * 4, 4 * 6, 3)  # three panels, a white line of 4 pixels between them
+    assert [picture[row, 0].tolist() for row in (0, 8, 16)] == [[0] * 3, [100] * 3, [200] * 3]
+    assert (picture[4:8] == 255).all()
+    assert (picture[0, 18:] == 235).all()  # all right
+    assert [path.name for path in tmp_path.iterdir()] == ["panels.png"]

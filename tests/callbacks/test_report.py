@@ -1,0 +1,54 @@
+"""What a run leaves of its scores."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from seglight.callbacks.report import scores_table, write_scores
+from seglight.metrics import PROTOCOL, Scores
+
+NAMES = ["sky", "road", "tree"]
+
+
+@pytest.fixture
+def scores() -> Scores:
+    return Scores.from_confusion(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]), images=2)
+
+
+def test_scores_json(scores: Scores, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "scores.json"
+    write_scores(scores, NAMES, "val", path)
+    read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert read == {
+        "miou": pytest.approx((3 / 4 + 4 / 5) / 2),
+        "accuracy": pytest.approx(7 / 8),
+        "iou": {"sky": pytest.approx(3 / 4), "road": pytest.approx(4 / 5), "tree": None},
+        "confusion": [[3, 1, 0], [0, 4, 0], [0, 0, 0]],
+        "images": 2,
+        "split": "val",
+        "protocol": PROTOCOL,
+    }
+    assert [left.name for left in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_scores_json_of_nothing(tmp_path: Path) -> None:
+    empty = Scores.from_confusion(torch.zeros(3, 3, dtype=torch.int64), images=0)
+    write_scores(empty, NAMES, "test", tmp_path / "scores.json")
+    read = json.loads((tmp_path / "scores.json").read_text())
+    assert read["miou"] is None
+    assert read["accuracy"] is None
+
+
+def test_table_by_hand(scores: Scores) -> None:
+    console = Console(width=100, file=StringIO())
+    console.print(scores_table(scores, NAMES, "val"))
+    text = console.file.getvalue()
+    assert "val: miou 0.7750, accuracy 0.8750, 2 images" in text
+    rows = {line.split()[1]: line.replace("│", " ").split()[1:] for line in text.splitlines() if "│" in line}
+    assert rows["sky"] == ["0.7500", "0.7500", "1.0000", "50.00"]  # IoU, recall, precision, % of pixels
+    assert rows["road"] == ["0.8000", "1.0000", "0.8000", "50.00"]
+    assert rows["tree"] == ["-", "-", "-", "0.00"]

@@ -1,0 +1,95 @@
+"""Errors of others, told in one line."""
+
+from argparse import ArgumentError
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from jsonargparse import ArgumentParser
+from torch.utils.data import DataLoader, Dataset
+
+from seglight.errors import UserError, one_line, parser_complaint
+from seglight.interfaces import LossFactory, NetFactory
+
+ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "resnet18"}}
+DECODER = {"class_path": "seglight.models.decoders.FPN"}
+
+
+class Damaged(Dataset[int]):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        raise UserError("a/b.png: the file is cut off,\n  fetch it again")
+
+
+def told(workers: int) -> str:
+    """What the user is told; nothing outlives the call that holds the loader's process."""
+    try:
+        next(iter(DataLoader(Damaged(), num_workers=workers)))
+    except UserError as error:
+        return one_line(error)
+    return "nothing"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_line_out_of_a_loader(workers: int) -> None:
+    assert told(workers) == "a/b.png: the file is cut off, fetch it again"
+
+
+def test_one_line_of_one_line() -> None:
+    assert one_line(UserError("configs/a.yaml: key 'lr' is 0: give a positive one")) == (
+        "configs/a.yaml: key 'lr' is 0: give a positive one"
+    )
+
+
+def complaint(kind: Any, value: str | Mapping[str, Any]) -> str:
+    """What jsonargparse says to a value, in our words."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--net", type=kind)
+    with pytest.raises(ArgumentError) as caught:
+        parser.parse_object({"net": value})
+    return parser_complaint(str(caught.value))
+
+
+def net(**init_args: Any) -> dict[str, Any]:
+    parts = {"encoder": ENCODER, "decoder": DECODER, **init_args}
+    return {"class_path": "seglight.models.EncoderDecoder", "init_args": parts}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "starts", "holds"),
+    [
+        (int, "many", "net: ", "many"),
+        (NetFactory, {"class_path": "seglight.models.Gone"}, "net: ", "seglight.models"),
+        (NetFactory, {"class_path": "segligth.models.EncoderDecoder"}, "net: ", "segligth"),
+        (NetFactory, net(channels=3), "net", "'channels' is not accepted"),
+        (NetFactory, net(encoder={**ENCODER, "init_args": {"nam": "x"}}), "net.encoder", "'nam' is not accepted"),
+        (
+            NetFactory,
+            net(encoder={**ENCODER, "init_args": {"name": "resnet18", "output_stride": "wide"}}),
+            "net.encoder.output_stride of seglight.models.TimmEncoder: ",
+            "wide",
+        ),
+        (NetFactory, net(decoder={**DECODER, "init_args": {"chanels": 3}}), "net.decoder", "'chanels' is not accepted"),
+        (
+            LossFactory,
+            {"class_path": "seglight.losses.CrossEntropy", "init_args": {"class_weights": "heavy"}},
+            "net.class_weights",
+            "heavy",
+        ),
+    ],
+)
+def test_parser_complaint_names_the_key_and_the_cause(
+    kind: Any, value: str | Mapping[str, Any], starts: str, holds: str
+) -> None:
+    said = complaint(kind, value)
+    assert said.startswith(starts)
+    assert holds in said
+    assert "\n" not in said
+    for type_name in ("Namespace(", "collections.abc", "Union subtypes", "torch.nn.modules"):
+        assert type_name not in said
+
+
+def test_what_is_no_complaint_about_a_key_stays() -> None:
+    assert parser_complaint("unrecognized arguments: --bogus 1") == "unrecognized arguments: --bogus 1"

@@ -1,0 +1,114 @@
+"""The architecture as a test: who may import whom, and the house rules that ruff does not know."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import seglight
+
+ROOT = Path(seglight.__file__).parent
+
+LAYERS = (
+    ("seglight", "errors", "data.classes", "ops.bands"),
+    ("interfaces", "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "visualize"),
+    (
+        "data.datamodule", "data.pairs", "models.encoders", "models.decoders.*", "losses.*", "metrics.*",
+        "inference.*", "optim", "checkpoint",
+    ),
+    ("module", "data.*", "models.encoder_decoder", "callbacks.tensorboard"),
+    ("callbacks.*",),
+    ("cli", "commands.*"),
+    ("__main__",),
+)  # fmt: skip
+"""A file imports only from lower layers, never from its own. An exact name goes before a pattern."""
+
+FILES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in ROOT.rglob("*.py")}
+PACKAGES = {name for name in FILES if name.endswith("__init__")}
+MODULES = sorted(FILES.keys() - PACKAGES)
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+def layer(name: str) -> int:
+    exact = [number for number, names in enumerate(LAYERS) if name in names]
+    found = exact or [number for number, names in enumerate(LAYERS) if any(fnmatch(name, p) for p in names)]
+    assert len(found) == 1, f"seglight/{name.replace('.', '/')}.py stands in {len(found)} layers: name it in LAYERS"
+    return found[0]
+
+
+def imports(name: str) -> Iterator[str]:
+    """The files of seglight that a file imports from; a package stands for the file that it re-exports from."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (resolve(alias.name, None) for alias in node.names if alias.name.split(".")[0] == "seglight")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            if (node.module or "").split(".")[0] == "seglight":
+                yield from (resolve(str(node.module), alias.name) for alias in node.names)
+
+
+def resolve(module: str, name: str | None) -> str:
+    place = module.removeprefix("seglight").removeprefix(".")
+    if place in MODULES:
+        return place
+    if f"{place}.{name}".strip(".") in MODULES:
+        return f"{place}.{name}".strip(".")
+    if not place:
+        return "seglight"  # `__version__`
+    for node in TREES[f"{place}.__init__"].body:
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return resolve(str(node.module), name)
+    raise AssertionError(f"seglight.{place} has no {name}")
+
+
+def test_the_walk_sees_re_exports() -> None:
+    assert resolve("seglight.metrics", "Scores") == "metrics.scores"
+    assert resolve("seglight.ops", "confusion") == "ops.confusion"
+    assert resolve("seglight.losses.cross_entropy", "CrossEntropy") == "losses.cross_entropy"
+    assert {"errors", "ops.cross_entropy"} <= set(imports("losses.cross_entropy"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_only_from_lower_layers(name: str) -> None:
+    own = layer(name)
+    wrong = {other: layer(other) for other in imports(name) if layer(other) >= own}
+    assert not wrong, f"{name} is of layer {own}"
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_packages_only_re_export(name: str) -> None:
+    for node in TREES[name].body:
+        doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        listing = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__version__")
+        assert doc or listing or isinstance(node, ast.ImportFrom), ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_at_most_250_lines(name: str) -> None:
+    assert len(FILES[name].read_text().splitlines()) <= 250
+
+
+def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Public classes, functions and methods, not what stands inside a function."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_public_things_have_docstrings(name: str) -> None:
+    assert ast.get_docstring(TREES[name]), "the file itself"
+    assert not [node.name for node in public(TREES[name].body) if not ast.get_docstring(node)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_constructors_have_at_most_12_arguments(name: str) -> None:
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 12, f"line {node.lineno}"
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
+            assert sum(isinstance(field, ast.AnnAssign) for field in node.body) <= 12, node.name
