@@ -90,13 +90,26 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     parser.add_argument("--net", type=NetFactory)
     factory = parser.instantiate(parser.parse_object({"net": config})).net
     net: nn.Module = factory(card["num_classes"])
-    try:
-        net.load_state_dict(net_weights(checkpoint))
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit the net that it describes") from error
+    load_weights(net, checkpoint, path)
     if card["channels_last"]:
         net.to(memory_format=torch.channels_last)
     return net.eval(), card
+
+
+def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Load the weights of a checkpoint, all of them, into a net.
+
+    Raises:
+        UserError: They are those of another net.
+    """
+    theirs, ours = net_weights(checkpoint), net.state_dict()
+    strange = [key for key in {**theirs, **ours} if key not in theirs or key not in ours]
+    strange += [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
+    if strange:
+        raise UserError(
+            f"{path}: of another net, {len(strange)} tensors do not fit, such as {strange[0]}: use its own recipe"
+        )
+    net.load_state_dict(theirs)
 
 
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:

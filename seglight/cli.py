@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from seglight.callbacks import ConfusionFigure, ImagePanels, ProgressBar, RunReport, Throughput
-from seglight.checkpoint import KEY, read_checkpoint, without_encoder_weights
+from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, parser_complaint
 from seglight.module import SegmentationModule
@@ -74,9 +74,7 @@ class SegmentationCLI(LightningCLI):
         self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
         self.net_config: dict[str, Any] = without_encoder_weights(_plain(config.model.net))
         self.recipe = self._parser(self.subcommand).dump(config, skip_unset=False)
-        self.card = None
-        if config.ckpt_path is not None:
-            self.card = read_checkpoint(config.ckpt_path)[KEY]
+        self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
         last = self.run_dir / "checkpoints" / "last.ckpt"
         if self.subcommand == "fit" and last.exists() and config.ckpt_path is None:
             raise UserError(
@@ -87,12 +85,8 @@ class SegmentationCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Add what every run has, in its own folder."""
-        if self.card is not None and self.card["class_names"] != self.model.class_names:
-            raise UserError(
-                f"{self.config[self.subcommand].ckpt_path}: a net for {self.card['num_classes']} classes "
-                f"({', '.join(self.card['class_names'][:3])}, ...), the data has {self.model.num_classes} "
-                f"({', '.join(self.model.class_names[:3])}, ...): use model.weights to start from it on other classes"
-            )
+        if self.checkpoint is not None:
+            self._take_checkpoint(self.checkpoint)
         self.model.net_config = self.net_config
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
@@ -100,6 +94,16 @@ class SegmentationCLI(LightningCLI):
         kwargs["default_root_dir"] = str(self.run_dir)
         kwargs["callbacks"] = [*(config.callbacks or []), *self._callbacks()]
         return super().instantiate_trainer(**kwargs)
+
+    def _take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        path, card = self.config[self.subcommand].ckpt_path, checkpoint[KEY]
+        if card["class_names"] != self.model.class_names:
+            raise UserError(
+                f"{path}: a net for {card['num_classes']} classes ({', '.join(card['class_names'][:3])}, ...), "
+                f"the data has {self.model.num_classes} ({', '.join(self.model.class_names[:3])}, ...): "
+                "use model.weights to start from it on other classes"
+            )
+        load_weights(self.model.net, checkpoint, path)
 
     def _callbacks(self) -> list[Callback]:
         checkpoint = partial(
@@ -124,7 +128,10 @@ class SegmentationCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        return {**kwargs, "weights_only": True, **({} if subcommand == "fit" else {"verbose": False})}
+        if subcommand == "fit":
+            return {**kwargs, "weights_only": True}
+        # the weights are in the net already: Lightning would ask for the callbacks of the training too
+        return {**kwargs, "ckpt_path": None, "verbose": False}
 
     def _run_subcommand(self, subcommand: str) -> None:
         if self.trainer.is_global_zero:

@@ -20,7 +20,7 @@ CLI = Callable[..., Ran]
 WORKERS = pytest.mark.parametrize("num_workers", [0, 1])
 FIRST = "0001TP_000000.png"
 
-ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
+ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": "random"}}
 DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
 NET = {"class_path": "seglight.models.EncoderDecoder", "init_args": {"encoder": ENCODER, "decoder": DECODER}}
 
@@ -115,6 +115,14 @@ def test_image_without_mask(fit: Fit, camvid: Path, config: Path) -> None:
     (camvid / "trainannot" / FIRST).unlink()
     told = f"{camvid}/train/{FIRST}: its mask {camvid}/trainannot/{FIRST} is missing: add it, or take the other away"
     assert fit(config) == told
+
+
+def test_classes_yaml_that_is_missing(fit: Fit, tmp_path: Path) -> None:
+    root = fabricate.folder(tmp_path / "pets")
+    (root / "classes.yaml").unlink()
+    message = fit(recipe(tmp_path / "pets.yaml", "FolderDataModule", root=str(root)))
+    assert message.startswith(f"{root}/classes.yaml: no such file: it names the classes")
+    assert not (tmp_path / "run").exists()
 
 
 @WORKERS
@@ -459,7 +467,7 @@ def weights_of(fit: Fit, config: Path, tmp_path: Path) -> Callable[[object], str
 
 def test_missing_weights_file(weights_of: Callable[[object], str], tmp_path: Path) -> None:
     path = tmp_path / "nowhere.safetensors"
-    assert weights_of(path).startswith(f"encoder weights '{path}': no such file; 'hub', 'offline' and null are")
+    assert weights_of(path).startswith(f"encoder weights '{path}': no such file; 'hub', 'offline' and 'random' are")
 
 
 @pytest.mark.parametrize("kind", ["another model", "no weights", "unsafe"])

@@ -141,13 +141,13 @@ def test_what_is_no_module_is_refused(place: str, class_path: str, tmp_path: Pat
         net = {"class_path": class_path}
     else:
         net["init_args"][place] = {"class_path": class_path}
-    with pytest.raises(UserError, match=f"a.ckpt: refused, it names {class_path}, which is no part of a net"):
+    with pytest.raises(UserError, match=rf"a\.ckpt: refused, it names {class_path}, which is no part of a net"):
         load_net(write(tmp_path / "a.ckpt", net))
 
 
 @pytest.mark.parametrize("class_path", ["seglight.models.Gone", "seglight.gone.Net", "torch"])
 def test_a_class_that_is_not_there(class_path: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"a.ckpt: it names the class {class_path}, which is not installed here"):
+    with pytest.raises(UserError, match=rf"a\.ckpt: it names the class {class_path}, which is not installed here"):
         load_net(write(tmp_path / "a.ckpt", {"class_path": class_path}))
 
 

@@ -1,7 +1,6 @@
 """Exponential moving average of the weights: what is validated, saved and predicted with."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -35,8 +34,3 @@ class EMA(WeightAveraging):
         """Keep the average where the net will be: it is still on the CPU at this point."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Outside of training the average is the net that the checkpoint holds: there is nothing more to restore."""
-        if self._average_model is not None:
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -76,7 +76,9 @@ def _create(name: str, weights: str | None, output_stride: int) -> Any:
                 f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
             ) from error
     if not Path(weights).is_file():
-        raise UserError(f"encoder weights '{weights}': no such file; 'hub', 'offline' and 'random' are the other choices")
+        raise UserError(
+            f"encoder weights '{weights}': no such file; 'hub', 'offline' and 'random' are the other choices"
+        )
     try:
         return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": weights}, **kwargs)
     except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types

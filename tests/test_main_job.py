@@ -1,0 +1,210 @@
+"""fit -> validate -> predict, on one process and on two, from the command line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seglight.data.shapes import CLASSES, draw_scene
+
+SIZE = 100  # not a multiple of any stride
+RECIPE = """
+trainer: {accelerator: cpu, max_epochs: 2, log_every_n_steps: 1}
+model:
+  net:
+    class_path: seglight.models.EncoderDecoder
+    init_args:
+      encoder: {class_path: seglight.models.TimmEncoder, init_args: {name: tf_efficientnet_lite0, weights: offline}}
+      decoder: {class_path: seglight.models.decoders.FPN, init_args: {pyramid_channels: 32, channels: 32}}
+      aux_index: -2
+  optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 3.0e-3}}
+  channels_last: true
+data:
+  class_path: seglight.data.FolderDataModule
+  init_args: {num_workers: 0, batch_size: 4, augmentation: {crop_size: 64}}
+"""
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn scenes as a folder data set: 8 to train on, 7 to validate and 3 to test."""
+    root = tmp_path_factory.mktemp("scenes")
+    for split, first, count in (("train", 0, 8), ("val", 100, 7), ("test", 200, 3)):
+        for folder in ("images", "masks"):
+            (root / folder / split).mkdir(parents=True)
+        for seed in range(first, first + count):
+            image, mask = draw_scene(seed, SIZE)
+            Image.fromarray(image).save(root / "images" / split / f"{seed}.png")
+            Image.fromarray(mask).save(root / "masks" / split / f"{seed}.png")
+    table = [{"name": n, "color": list(c)} for n, c in zip(CLASSES.names, CLASSES.palette, strict=True)]
+    (root / "classes.yaml").write_text(yaml.safe_dump({"ignore": 255, "classes": table}))
+    (root / "recipe.yaml").write_text(RECIPE)
+    return root
+
+
+def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`python -m seglight ...` in a process of its own."""
+    command = [sys.executable, "-m", "seglight", *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def fitted(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a finished fit."""
+    run_dir = tmp_path_factory.mktemp("runs") / "one"
+    done = run("fit", "-c", scenes / "recipe.yaml", "--data.init_args.root", scenes, "--run_dir", run_dir)
+    assert f"seglight predict {run_dir}/checkpoints/best.ckpt" in done.stdout
+    return run_dir
+
+
+def miou_by_numpy(masks: list[NDArray[np.uint8]], preds: list[NDArray[np.uint8]]) -> float:
+    """The score written out: per class, over all pixels of all images whose label is not 255."""
+    truth, guess = (np.concatenate([m.ravel() for m in maps]) for maps in (masks, preds))
+    truth, guess = truth[truth != 255], guess[truth != 255]
+    ious = []
+    for c in range(len(CLASSES)):
+        union = np.sum((truth == c) | (guess == c))
+        if union:
+            ious.append(np.sum((truth == c) & (guess == c)) / union)
+    return float(np.mean(ious))
+
+
+def test_fit_validate_and_predict_have_one_score(
+    scenes: Path, fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    after_fit = json.loads((fitted / "scores.json").read_text())
+    checkpoint = fitted / "checkpoints" / "last.ckpt"
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes)
+
+    validated = seglight_cli("validate", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "validate")
+    assert validated.rc == 0, validated.err
+    after_validate = json.loads((tmp_path / "validate" / "scores.json").read_text())
+
+    assert seglight_cli("predict", checkpoint, scenes / "images" / "val", "--out", tmp_path / "masks").rc == 0
+    names = sorted(path.name for path in (tmp_path / "masks").iterdir())
+    assert names == sorted(path.name for path in (scenes / "masks" / "val").iterdir())
+    truth = [np.asarray(Image.open(scenes / "masks" / "val" / name)) for name in names]
+    preds = [np.asarray(Image.open(tmp_path / "masks" / name)) for name in names]
+
+    assert set(after_fit) == {"miou", "accuracy", "iou", "confusion", "images", "split", "protocol"}
+    assert after_fit == after_validate
+    assert after_fit["miou"] == pytest.approx(miou_by_numpy(truth, preds), abs=1e-12)
+    assert after_fit["miou"] > 0.05  # it learned something: the score is of predictions, not of a constant
+    assert (after_fit["images"], after_fit["split"]) == (7, "val")
+
+
+def test_test_scores_the_test_split(
+    scenes: Path, fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes)
+    checkpoint = fitted / "checkpoints" / "best.ckpt"
+    ran = seglight_cli("test", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path)
+    assert ran.rc == 0, ran.err
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["images"], scores["split"]) == (3, "test")
+    pixels = sum(np.sum(np.asarray(Image.open(p)) != 255) for p in (scenes / "masks" / "test").iterdir())
+    assert np.sum(scores["confusion"]) == pixels
+    assert "cross" in ran.out
+
+
+def test_predictions_carry_the_palette(
+    fitted: Path, scenes: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    image = scenes / "images" / "test" / "200.png"
+    assert seglight_cli("predict", fitted / "checkpoints" / "last.ckpt", image, "--out", tmp_path).rc == 0
+    mask = Image.open(tmp_path / "200.png")
+    assert mask.mode == "P"
+    colors = np.asarray(mask.convert("RGB"))
+    index = np.asarray(mask)
+    assert np.array_equal(colors, np.array(CLASSES.palette, np.uint8)[index])
+
+
+def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
+    for name in ("config.yaml", "scores.json", "panels.png", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        assert (fitted / name).is_file(), name
+    events = EventAccumulator(str(fitted), size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    scalars = {"train/loss", "val/loss", "val/miou", "val/acc", "val/iou/cross", "lr/encoder", "lr/decoder"}
+    assert scalars | {"train/images_per_second", "final/val_miou"} <= set(tags["scalars"])
+    assert {"panels/0", "val/confusion"} <= set(tags["images"])
+    assert "config/text_summary" in tags["tensors"]
+    final = json.loads((fitted / "scores.json").read_text())["miou"]
+    assert events.Scalars("final/val_miou")[-1].value == pytest.approx(final, rel=1e-6)
+    height, width = np.asarray(Image.open(fitted / "panels.png")).shape[:2]
+    assert (height, width) == (6 * SIZE + 5 * 4, 4 * SIZE)
+
+
+def test_config_yaml_repeats_the_run(fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    again = seglight_cli("fit", "-c", fitted / "config.yaml", "--run_dir", tmp_path / "again")
+    assert again.rc == 0, again.err
+    first, second = (
+        torch.load(d / "checkpoints" / "last.ckpt", weights_only=True) for d in (fitted, tmp_path / "again")
+    )
+    assert all(torch.equal(value, second["state_dict"][key]) for key, value in first["state_dict"].items())
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the best checkpoint of the other folder stays there
+def test_fit_goes_on_from_a_checkpoint(
+    scenes: Path, fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes, "--trainer.max_epochs", 3)
+    checkpoint = fitted / "checkpoints" / "last.ckpt"
+    ran = seglight_cli("fit", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "on")
+    assert ran.rc == 0, ran.err
+    assert "epoch 3  step 6" in ran.out
+    assert "epoch 2 " not in ran.out
+
+
+def test_warm_start_takes_all_but_the_head(
+    fitted: Path, camvid: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    ran = seglight_cli(
+        "fit", "-c", fitted / "config.yaml", "--model.weights", fitted / "checkpoints" / "last.ckpt",
+        "--data", "seglight.data.CamVidDataModule", "--data.init_args.root", camvid, "--data.init_args.num_workers", 0,
+        "--data.init_args.batch_size", 2, "--model.optimizer.init_args.lr", 0,
+        "--trainer.max_epochs", 1, "--run_dir", tmp_path / "warm",
+    )  # fmt: skip
+    assert ran.rc == 0, ran.err
+    before, after = (
+        torch.load(d / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for d in (fitted, tmp_path / "warm")
+    )
+    weights = [key for key in before if key.endswith("weight") and "head" not in key]
+    assert len(weights) > 100
+    assert all(torch.equal(before[key], after[key]) for key in weights)
+    assert after["net.head.weight"].shape[0] == 11
+
+
+def test_a_run_is_not_written_over(scenes: Path, fitted: Path, seglight_cli: Callable[..., Any]) -> None:
+    before = (fitted / "checkpoints" / "last.ckpt").read_bytes()
+    ran = seglight_cli("fit", "-c", scenes / "recipe.yaml", "--data.init_args.root", scenes, "--run_dir", fitted)
+    assert ran.rc == 2
+    assert "holds a run already" in ran.err
+    assert (fitted / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_two_processes_count_each_image_once(scenes: Path, tmp_path: Path) -> None:
+    """Seven validation images on two processes: a padded sampler would count one twice."""
+    two = ("--trainer.devices", 2, "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu")
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes)
+    run("fit", *recipe, *two, "--data.init_args.batch_size", 2, "--run_dir", tmp_path / "fit")
+    checkpoint = tmp_path / "fit" / "checkpoints" / "last.ckpt"
+    run("validate", *recipe, *two, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "two")
+    run("validate", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "one")
+    in_fit, on_two, on_one = (json.loads((tmp_path / d / "scores.json").read_text()) for d in ("fit", "two", "one"))
+    assert on_one["images"] == 7
+    assert on_two == on_one
+    assert in_fit == on_one
