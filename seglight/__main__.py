@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from seglight import __version__
-from seglight.errors import UserError, one_line
+from seglight.errors import UserError, one_line, user_error_behind
 
 COMMANDS = {
     "fit": ("seglight.cli", "train a net by a YAML recipe"),
@@ -51,10 +51,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         run_command(args)
-    except UserError as error:
-        if debug:
+    except Exception as error:
+        mistake = user_error_behind(error)
+        if debug or mistake is None:
             raise
-        sys.stderr.write(f"seglight: error: {one_line(error)}\n")
+        sys.stderr.write(f"seglight: error: {one_line(mistake)}\n")
         return 2
     return 0
 

@@ -1,8 +1,10 @@
 """Read checkpoints without running anything that stands in them, and build the net that one describes."""
 
 import importlib
+import importlib.util
 import pickle
 import zipfile
+from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -13,7 +15,7 @@ from torch import nn
 
 from seglight import __version__
 from seglight.data.classes import Color
-from seglight.errors import UserError
+from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
 
 KEY = "seglight"
@@ -66,9 +68,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not readable as a checkpoint, it is cut off or damaged: take another") from error
-    if not isinstance(checkpoint, dict) or KEY not in checkpoint or "state_dict" not in checkpoint:
+    card = checkpoint.get(KEY) if isinstance(checkpoint, dict) and "state_dict" in checkpoint else None
+    if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
         raise UserError(f"{path}: not a checkpoint of `seglight fit`")
-    return checkpoint
+    return dict(checkpoint)
 
 
 def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, Card]:
@@ -83,13 +86,15 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     """
     checkpoint = read_checkpoint(path)
     card: Card = checkpoint[KEY]
-    config = without_encoder_weights(card["net"])
-    for class_path in _class_paths(config):
+    for class_path in _class_paths(card["net"]):
         _check_class(str(path), class_path, (*TRUSTED, *trusted))
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=NetFactory)
-    factory = parser.instantiate(parser.parse_object({"net": config})).net
-    net: nn.Module = factory(card["num_classes"])
+    try:
+        config = parser.parse_object({"net": without_encoder_weights(card["net"])})
+        net: nn.Module = parser.instantiate(config).net(card["num_classes"])
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error
     load_weights(net, checkpoint, path)
     if card["channels_last"]:
         net.to(memory_format=torch.channels_last)
@@ -132,22 +137,34 @@ def without_encoder_weights(config: Any) -> Any:
 
 
 def _is_encoder(class_path: Any) -> bool:
-    if not isinstance(class_path, str) or class_path.split(".")[0] not in TRUSTED:
+    if not isinstance(class_path, str):
         return False
     module, _, name = class_path.rpartition(".")
-    found = getattr(importlib.import_module(module), name, None)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
+        return False
     return isinstance(found, type) and issubclass(found, Encoder)
 
 
 def _class_paths(config: Any) -> Iterator[str]:
+    """Every string that could be taken for a class: the parser takes a bare one as well as a `class_path`."""
     if isinstance(config, dict):
-        if "class_path" in config:
-            yield str(config["class_path"])
-        for value in config.values():
-            yield from _class_paths(value)
+        for key, value in config.items():
+            if key == "class_path":
+                yield str(value)
+            else:
+                yield from _class_paths(value)
     elif isinstance(config, list):
         for value in config:
             yield from _class_paths(value)
+    elif isinstance(config, str) and _is_import_path(config):
+        yield config
+
+
+def _is_import_path(text: str) -> bool:
+    names = text.split(".")
+    return len(names) > 1 and all(map(str.isidentifier, names)) and importlib.util.find_spec(names[0]) is not None
 
 
 def _check_class(path: str, class_path: str, trusted: Sequence[str]) -> None:

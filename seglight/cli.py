@@ -177,11 +177,13 @@ def check_yaml(args: list[str]) -> None:
     for option, path in pairwise(args):
         if option in ("-c", "--config"):
             try:
-                yaml.safe_load(Path(path).read_text())
+                content = yaml.safe_load(Path(path).read_text())
             except OSError as error:
                 raise UserError(f"--config {path}: {error.strerror}") from error
             except (yaml.YAMLError, UnicodeDecodeError) as error:
                 raise UserError(f"--config {path}: not YAML: {error}") from error
+            if not isinstance(content, dict | None):
+                raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
 
 
 def main(args: list[str]) -> None:

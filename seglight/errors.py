@@ -7,6 +7,13 @@ class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
 
 
+def user_error_behind(error: BaseException | None) -> UserError | None:
+    """The user error that another was raised from or while handling: parsers wrap what constructors raise."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def one_line(error: BaseException) -> str:
     """The message alone: a DataLoader worker hands errors over with its whole traceback wrapped around them."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
@@ -22,6 +29,9 @@ def parser_complaint(text: str) -> str:
     chosen = re.findall(r"Problem with given class_path '([^']+)':", text)
     if chosen:
         cause = re.split(r"Problem with given class_path '[^']+':", cause)[-1].split(" - ")[0]
+    union = re.search(r"Union subtypes Subtypes: \[(.*?)\] Errors:.*Given value: (.*)$", cause)
+    if union:
+        cause = f"'{union[2]}' is none of {re.sub(r'[a-z_]+[.]|<class |NoneType|[<>]', '', union[1])}"
     cause = re.sub(r"\.?\s*Got value: (Namespace|NestedArg)\(.*", "", cause).strip()
     where = ".".join(keys) + (f" of {chosen[-1]}" if chosen else "")
     return f"{where}: {cause}" if where else cause

@@ -138,7 +138,7 @@ def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
     events.Reload()
     tags = events.Tags()
     scalars = {"train/loss", "val/loss", "val/miou", "val/acc", "val/iou/cross", "lr/encoder", "lr/decoder"}
-    assert scalars | {"train/images_per_second", "final/val_miou"} <= set(tags["scalars"])
+    assert scalars | {"train/images_per_second", "train/seconds", "final/val_miou"} <= set(tags["scalars"])
     assert {"panels/0", "val/confusion"} <= set(tags["images"])
     assert "config/text_summary" in tags["tensors"]
     final = json.loads((fitted / "scores.json").read_text())["miou"]

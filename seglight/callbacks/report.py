@@ -62,14 +62,19 @@ class RunReport(Callback):
         if writer and trainer.logger is not None and pl_module.scores is not None:
             trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
-            folder = self.folder
-            self.console.print(
-                f"\nrun         {folder}\n"
-                f"scores      {folder / 'scores.json'}\n"
-                f"panels      {folder / 'panels.png'}\n"
-                f"curves      tensorboard --logdir {folder}\n"
-                f"next        python -m seglight predict {folder / 'checkpoints' / 'best.ckpt'} IMAGES --out masks"
-            )
+            self._where()
+
+    def _where(self) -> None:
+        self.console.print(f"\nrun         {self.folder}")
+        for name in ("scores.json", "panels.png"):  # not there where the run was too short for a validation
+            if (self.folder / name).exists():
+                self.console.print(f"{name.split('.')[0]:<12}{self.folder / name}")
+        checkpoints = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        checkpoint = next((path for path in checkpoints if path.exists()), checkpoints[-1])
+        self.console.print(
+            f"curves      tensorboard --logdir {self.folder}\n"
+            f"next        python -m seglight predict {checkpoint} IMAGES --out masks"
+        )
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"

@@ -1,4 +1,4 @@
-"""Images a second, waiting for data included."""
+"""Time spent in training, waiting for data included, evaluation left out."""
 
 import time
 from typing import Any
@@ -7,30 +7,27 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Logs `train/images_per_second` over all processes, from the end of one step to the end of the next."""
+    """Logs `train/images_per_second` over all processes, and the `train/seconds` since the run or its resume began."""
 
     def __init__(self) -> None:
-        self.last: float | None = None
+        self.seconds = 0.0
+        self.last = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Start the clock where no step came before: at the first batch, or after an evaluation."""
-        if self.last is None:
-            self.last = time.perf_counter()
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock before the loader does."""
+        self.last = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the rate of this step."""
+        """Log the rate of this step, from the end of the one before."""
         now = time.perf_counter()
-        if self.last is not None:
-            rate = len(batch["name"]) * trainer.world_size / (now - self.last)
-            pl_module.log("train/images_per_second", rate, prog_bar=True, batch_size=len(batch["name"]))
-        self.last = now
+        elapsed, self.last = now - self.last, now
+        self.seconds += elapsed
+        count = len(batch["name"])
+        pl_module.log("train/images_per_second", count * trainer.world_size / elapsed, prog_bar=True, batch_size=count)
+        pl_module.log("train/seconds", self.seconds, batch_size=count)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluation is not training."""
-        self.last = None
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nor is what happens between epochs."""
-        self.last = None
+        self.last = time.perf_counter()

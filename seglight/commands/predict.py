@@ -32,8 +32,11 @@ def predict(checkpoint: str, inputs: Sequence[str], out: str, device: str = "aut
     """
     jobs = plan(inputs, Path(out))
     net, card = load_net(checkpoint, trust)
-    target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    net.to(target)
+    target = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    try:
+        net.to(target)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
     memory_format = torch.channels_last if card["channels_last"] else torch.contiguous_format
     console = Console(stderr=True)
     for source, path in track(jobs, "predict", console=console, disable=not console.is_terminal):

@@ -8,6 +8,7 @@ classes:               # in the order of their value in the masks: 0, 1, ...
 - {name: cat, color: [200, 40, 40]}
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
         raise UserError(
             f"{path}: no such file: it names the classes; set data.init_args.root to the right place"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML: {error}") from error
     try:
         names = tuple(str(entry["name"]) for entry in table["classes"])
@@ -80,6 +81,8 @@ def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
             f"{path}: {type(error).__name__} {error}: it should be "
             "'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
         ) from error
+    if not all(0 <= value <= 255 for value in (*ignored, *chain.from_iterable(palette))):
+        raise UserError(f"{path}: `ignore` and the three parts of a colour must lie in 0 to 255")
     if not 2 <= len(names) <= IGNORE_INDEX - 1 or len(set(names)) < len(names) or set(ignored) & set(range(len(names))):
         raise UserError(
             f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, "

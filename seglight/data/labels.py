@@ -61,14 +61,13 @@ def read_index(path: Path) -> NDArray[np.uint8]:
         UserError: The file is damaged or is no index image.
     """
     with _open(path) as image:
-        if image.mode == "1":
-            image = image.convert("L")
-        if image.mode not in ("L", "P"):
+        if image.mode not in ("1", "L", "P"):
+            kind = "16-bit or float" if image.mode[0] in "IF" else "colour"
             raise UserError(
-                f"{path}: the mask is a colour image (mode {image.mode}) where one class index a pixel is due: "
+                f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index a pixel is due: "
                 "write it as an 8-bit index or palette PNG"
             )
-        return np.asarray(image)
+        return np.asarray(image).astype(np.uint8)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -83,8 +82,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        image = Image.open(path)
-        image.load()
+        with Image.open(path) as image:
+            image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
             f"{path}: not readable as an image ({error}): the file is cut off or damaged, fetch it again"

@@ -30,7 +30,7 @@ CLASSES = Classes(
     ),
 )
 RARE = CLASSES.names.index("cross")
-RARE_SHARE = 0.04
+RARE_SHARE = 0.05
 """Probability that an object is of the rare class; the others share the rest evenly."""
 
 FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
@@ -53,7 +53,7 @@ class ShapesDataModule(SegmentationDataModule):
 
     def __init__(
         self,
-        size: int = 160,
+        size: int = 128,
         train_images: int = 800,
         eval_images: int = 100,
         augmentation: Augmentation | None = None,
@@ -98,7 +98,7 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     rim = np.zeros((size, size), bool)
     share = np.full(len(CLASSES) - 1, (1 - RARE_SHARE) / (len(CLASSES) - 2))
     share[RARE - 1] = RARE_SHARE
-    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(4, 9), p=share):
+    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(3, 7), p=share):
         inside = _outline(rng, CLASSES.names[kind], size)
         image = np.where(inside[..., None], _surface(rng, size), image)
         mask[inside] = kind
@@ -123,7 +123,7 @@ def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
 def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:
     """The pixels of one object of a class, turned and placed at random: bool (size, size)."""
     center = rng.uniform(0.1, 0.9, 2) * size
-    radius = rng.uniform(0.1, 0.22) * size
+    radius = rng.uniform(0.13, 0.28) * size
     turn = rng.uniform(0, 2 * np.pi)
     canvas = np.zeros((size, size), np.uint8)
     if kind in ("disc", "ring"):
@@ -141,7 +141,7 @@ def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_
 def _corners(kind: str) -> NDArray[np.float64]:
     """The polygon of a class in a circle of radius one: (corners, 2)."""
     if kind == "bar":
-        return np.array([(-1.3, -0.22), (1.3, -0.22), (1.3, 0.22), (-1.3, 0.22)])
+        return np.array([(-1.4, -0.25), (1.4, -0.25), (1.4, 0.25), (-1.4, 0.25)])
     if kind == "cross":
         arm = 0.3
         quarter = np.array([(arm, 1.0), (arm, arm), (1.0, arm)])

@@ -1,9 +1,11 @@
 """Encoders: any timm model that gives features, with the normalisation of its weights built in."""
 
 import importlib.util
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import timm
 import torch
 from torch import Tensor
@@ -43,7 +45,7 @@ class TimmEncoder(Encoder):
     ) -> None:
         super().__init__()
         if not timm.is_model(name):
-            near = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_')[0]}*")[:5])
+            near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
             raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
         self.net = _create(name, weights, output_stride)
         self.out_channels = self.net.feature_info.channels()
@@ -61,37 +63,56 @@ class TimmEncoder(Encoder):
 
 def _create(name: str, weights: str | None, output_stride: int) -> Any:
     kwargs: dict[str, Any] = {"features_only": True, "output_stride": output_stride}
+    try:
+        net = timm.create_model(name, pretrained=False, **kwargs)
+    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"encoder '{name}' gives no features at output_stride {output_stride}: take 32, or another encoder"
+        ) from error
     if weights in (None, "random"):
-        return _timm_model(name, kwargs)
+        return net
     if weights == "offline":
-        net = _timm_model(name, kwargs)
         net.load_state_dict(_offline_weights(name, net))
         return net
     if weights == "hub":
-        try:
-            return timm.create_model(name, pretrained=True, **kwargs)
-        except Exception as error:  # whatever the hub's client of the day raises: refused, timed out, not found
-            raise UserError(
-                f"encoder weights of '{name}' can't be had from the hub ({type(error).__name__}): give a file "
-                f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
-            ) from error
-    if not Path(weights).is_file():
-        raise UserError(
-            f"encoder weights '{weights}': no such file; 'hub', 'offline' and 'random' are the other choices"
-        )
+        return _from_hub(name, kwargs)
+    return _from_file(name, Path(weights), kwargs)
+
+
+def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
     try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": weights}, **kwargs)
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=10)
+    except Exception:  # the transport's own types; the client would try again for most of a minute
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        return timm.create_model(name, pretrained=True, **kwargs)
+    except Exception as error:  # whatever the hub's client of the day raises: refused, timed out, not found
+        raise UserError(
+            f"encoder weights of '{name}' can't be had from the hub ({type(error).__name__}): give a file "
+            f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
+        ) from error
+
+
+def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
+    if not path.is_file():
+        raise UserError(f"encoder weights '{path}': no such file; 'hub', 'offline' and 'random' are the other choices")
+    try:
+        net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **kwargs)
+        theirs = _fingerprints(timm.models.load_state_dict(str(path), weights_only=True))
     except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types
         reason = str(error).splitlines()[0][:200]
-        raise UserError(f"{weights}: no weights of '{name}' that can be read safely: {reason}") from error
+        raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
+    ours = _fingerprints(net.state_dict())
+    if len(ours & theirs) < len(ours) / 2:  # timm leaves out what does not fit, without a word
+        raise UserError(
+            f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
+        )
+    return net
 
 
-def _timm_model(name: str, kwargs: dict[str, Any]) -> Any:
-    try:
-        return timm.create_model(name, pretrained=False, **kwargs)
-    except (RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
-        stride = kwargs["output_stride"]
-        raise UserError(f"encoder '{name}' gives no features at output_stride {stride}: {error}") from error
+def _fingerprints(state: dict[str, Tensor]) -> set[tuple[Any, ...]]:
+    """Shape and sum of each weight: names differ between a file and a net of features, values do not."""
+    return {(tuple(t.shape), float(t.double().sum())) for t in state.values() if t.ndim > 1}
 
 
 def _offline_weights(name: str, net: Any) -> dict[str, Tensor]:

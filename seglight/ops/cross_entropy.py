@@ -5,7 +5,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from seglight.ops.bands import add_band_gradient, bands
 
@@ -53,7 +52,8 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         return total / count
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():  # create_graph: the gradient was made without one
+            raise RuntimeError("upsampled_cross_entropy has no second derivative: call it without create_graph")
         (gradient,) = ctx.saved_tensors
         return gradient * grad_loss, None, None, None
