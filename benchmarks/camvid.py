@@ -1,8 +1,8 @@
 """The CamVid recipe against a peer's script of the same budget, one after the other on this machine.
 
-The peer is any script that is called with the folder of CamVid and prints, as its last line, JSON with `train_seconds` and
-`val: {miou, iou: [...]}`; its time is that of the training loop, evaluation left out. Ours is counted the same way (the
-run's `train/seconds`), and as the whole life of the process, imports and validations included.
+The peer is any script that is called with the folder of CamVid and prints, as its last line, JSON with
+`train_seconds` and `val: {miou, iou: [...]}`; its time is that of the training loop, evaluation left out. Ours is
+counted the same way (the run's `train/seconds`), and as the whole life of the process, imports and validations included.
 """
 
 import argparse

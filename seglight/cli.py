@@ -112,18 +112,15 @@ class SegmentationCLI(LightningCLI):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
-        callbacks: list[Callback] = [
-            RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe))),
-            ProgressBar(),
-        ]
+        config = self.config_init[self.subcommand].trainer
+        callbacks: list[Callback] = [RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)))]
+        if config.enable_progress_bar is not False:
+            callbacks.append(ProgressBar())
         if self.subcommand == "fit":
-            callbacks += [
-                Throughput(),
-                ImagePanels(self.run_dir),
-                ConfusionFigure(),
-                checkpoint(filename="best", monitor="val/miou", mode="max"),
-                checkpoint(filename="last", save_on_train_epoch_end=True),
-            ]
+            callbacks += [Throughput(), ImagePanels(self.run_dir), ConfusionFigure()]
+        if self.subcommand == "fit" and config.enable_checkpointing is not False:
+            callbacks.append(checkpoint(filename="best", monitor="val/miou", mode="max"))
+            callbacks.append(checkpoint(filename="last", save_on_train_epoch_end=True))
         return callbacks
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:

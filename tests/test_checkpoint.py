@@ -89,17 +89,13 @@ def smuggled(place: str) -> Any:
     """A net's configuration that names a class of a strange package somewhere."""
     if place == "net":
         return {"class_path": "strange.Thing"}
-    if place == "net as a string":
-        return "strange.Thing"
     net = net_config()
     part, _, how = place.partition(" ")
     net["init_args"][part] = "strange.Thing" if how else {"class_path": "strange.Thing"}
     return net
 
 
-@pytest.mark.parametrize(
-    "place", ["net", "encoder", "decoder", "net as a string", "encoder as a string", "decoder as a string"]
-)
+@pytest.mark.parametrize("place", ["net", "encoder", "decoder", "encoder as a string", "decoder as a string"])
 def test_untrusted_class_is_refused_and_not_imported(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +169,10 @@ def test_weights_that_do_not_fit(change: str, state: dict[str, Tensor], tmp_path
         state["net.head.weight"] = torch.zeros(5, 32, 1, 1)
     else:
         state["net.unknown"] = torch.zeros(1)
-    with pytest.raises(UserError, match=r"a.ckpt: its weights do not fit the net that it describes"):
+    with pytest.raises(
+        UserError,
+        match=r"a.ckpt: of another net, 1 tensors do not fit, such as (head.weight|unknown): use its own recipe",
+    ):
         load_net(write(tmp_path / "a.ckpt", net_config(), state))
 
 

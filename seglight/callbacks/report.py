@@ -29,8 +29,15 @@ class RunReport(Callback):
         self.console = Console(soft_wrap=True, highlight=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Show the recipe in TensorBoard."""
+        """Say what is trained on what; show the recipe in TensorBoard."""
         self.start = time.monotonic()
+        if trainer.is_global_zero:
+            parameters = sum(parameter.numel() for parameter in pl_module.net.parameters())
+            counts = [len(trainer.datamodule.splits[name]) for name in ("train", "val")]  # type: ignore[attr-defined]
+            self.console.print(
+                f"{parameters / 1e6:.1f} M parameters, {counts[0]} training and {counts[1]} validation images, "
+                f"{trainer.world_size} x {trainer.strategy.root_device.type}, run {self.folder}"
+            )
         writer = tensorboard(trainer)
         if writer:
             indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim

@@ -46,7 +46,7 @@ def predict(checkpoint: str, inputs: Sequence[str], out: str, device: str = "aut
         part = path.with_suffix(".part.png")
         palette_image(labels, card["palette"]).save(part)
         part.replace(path)
-    Console().print(f"{len(jobs)} label maps in {out}", soft_wrap=True, highlight=False)
+    Console().print(f"{len(jobs)} label map{'' if len(jobs) == 1 else 's'} in {out}", soft_wrap=True, highlight=False)
 
 
 def plan(inputs: Sequence[str], out: Path) -> list[tuple[Path, Path]]:

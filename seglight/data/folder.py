@@ -81,8 +81,9 @@ def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
             f"{path}: {type(error).__name__} {error}: it should be "
             "'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
         ) from error
-    if not all(0 <= value <= 255 for value in (*ignored, *chain.from_iterable(palette))):
-        raise UserError(f"{path}: `ignore` and the three parts of a colour must lie in 0 to 255")
+    beyond = [value for value in (*ignored, *chain.from_iterable(palette)) if not 0 <= value <= 255]
+    if beyond:
+        raise UserError(f"{path}: {beyond[0]} as `ignore` or in a colour: both lie in 0 to 255")
     if not 2 <= len(names) <= IGNORE_INDEX - 1 or len(set(names)) < len(names) or set(ignored) & set(range(len(names))):
         raise UserError(
             f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, "

@@ -53,7 +53,7 @@ class ShapesDataModule(SegmentationDataModule):
 
     def __init__(
         self,
-        size: int = 128,
+        size: int = 160,
         train_images: int = 800,
         eval_images: int = 100,
         augmentation: Augmentation | None = None,
@@ -98,14 +98,14 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     rim = np.zeros((size, size), bool)
     share = np.full(len(CLASSES) - 1, (1 - RARE_SHARE) / (len(CLASSES) - 2))
     share[RARE - 1] = RARE_SHARE
-    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(3, 7), p=share):
+    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(2, 6), p=share):
         inside = _outline(rng, CLASSES.names[kind], size)
         image = np.where(inside[..., None], _surface(rng, size), image)
         mask[inside] = kind
         edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         rim = (rim & ~inside) | edge.astype(bool)
     mask[rim] = IGNORE_INDEX
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9)) + rng.normal(0, rng.uniform(4, 12), image.shape)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9)) + rng.normal(0, rng.uniform(3, 10), image.shape)
     return np.clip(image, 0, 255).astype(np.uint8), mask
 
 
@@ -115,7 +115,7 @@ def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     angle = rng.uniform(0, 2 * np.pi)
     shade = rng.uniform(0, 90) * (row * np.sin(angle) + column * np.cos(angle))
     grain = int(rng.integers(4, max(5, size // 4)))
-    texture = cv2.resize(rng.normal(0, rng.uniform(4, 22), (grain, grain)), (size, size), interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(rng.normal(0, rng.uniform(4, 18), (grain, grain)), (size, size), interpolation=cv2.INTER_CUBIC)
     surface: NDArray[np.float64] = rng.uniform(40, 215, 3) + (shade + texture)[..., None]
     return surface
 
@@ -123,7 +123,7 @@ def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
 def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:
     """The pixels of one object of a class, turned and placed at random: bool (size, size)."""
     center = rng.uniform(0.1, 0.9, 2) * size
-    radius = rng.uniform(0.13, 0.28) * size
+    radius = rng.uniform(0.15, 0.3) * size
     turn = rng.uniform(0, 2 * np.pi)
     canvas = np.zeros((size, size), np.uint8)
     if kind in ("disc", "ring"):

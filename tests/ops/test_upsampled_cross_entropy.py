@@ -110,9 +110,8 @@ def test_second_derivative_of_a_function_of_the_loss_is_refused() -> None:
     logits, mask = make(3, *SIZES["x4"])
     logits.requires_grad_()
     squared = upsampled_cross_entropy(logits, mask, ignore_index=IGNORE) ** 2
-    (gradient,) = torch.autograd.grad(squared, logits, create_graph=True)
-    with pytest.raises(RuntimeError, match=r"once_differentiable|second derivative"):
-        gradient.sum().backward()
+    with pytest.raises(RuntimeError, match="second derivative"):
+        torch.autograd.grad(squared, logits, create_graph=True)
 
 
 def gradient_penalty(logits: Tensor, mask: Tensor) -> None:
