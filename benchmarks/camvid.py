@@ -2,7 +2,7 @@
 
 The peer is any script that is called with the folder of CamVid and prints, as its last line, JSON with
 `train_seconds` and `val: {miou, iou: [...]}`; its time is that of the training loop, evaluation left out. Ours is
-counted the same way (the run's `train/seconds`), and as the whole life of the process, imports and validations included.
+counted the same way (the run's `train/seconds`), and as the whole life of the process, imports and all.
 """
 
 import argparse

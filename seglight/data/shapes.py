@@ -100,24 +100,26 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     share[RARE - 1] = RARE_SHARE
     for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(2, 6), p=share):
         inside = _outline(rng, CLASSES.names[kind], size)
-        image = np.where(inside[..., None], _surface(rng, size), image)
+        np.copyto(image, _surface(rng, size), where=inside[..., None])
         mask[inside] = kind
         edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         rim = (rim & ~inside) | edge.astype(bool)
     mask[rim] = IGNORE_INDEX
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9)) + rng.normal(0, rng.uniform(3, 10), image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8), mask
+    blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
+    noise = rng.uniform(3, 10) * rng.standard_normal(image.shape, np.float32)
+    return np.clip(blurred + noise, 0, 255).astype(np.uint8), mask
 
 
-def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-    """A colour, shaded from one side and textured at a random grain: float64 (size, size, 3) in [0, 255]."""
-    row, column = np.mgrid[-0.5 : 0.5 : size * 1j, -0.5 : 0.5 : size * 1j]
+def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A colour, shaded from one side and textured at a random grain: float32 (size, size, 3) in [0, 255]."""
+    ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     angle = rng.uniform(0, 2 * np.pi)
-    shade = rng.uniform(0, 90) * (row * np.sin(angle) + column * np.cos(angle))
+    shade = np.float32(rng.uniform(0, 90)) * (ramp[:, None] * np.sin(angle) + ramp * np.cos(angle))
     grain = int(rng.integers(4, max(5, size // 4)))
-    texture = cv2.resize(rng.normal(0, rng.uniform(4, 18), (grain, grain)), (size, size), interpolation=cv2.INTER_CUBIC)
-    surface: NDArray[np.float64] = rng.uniform(40, 215, 3) + (shade + texture)[..., None]
-    return surface
+    texture = rng.uniform(4, 18) * rng.standard_normal((grain, grain), np.float32)
+    light = shade + cv2.resize(texture, (size, size), interpolation=cv2.INTER_CUBIC)
+    surface: NDArray[np.float32] = light[..., None] + rng.uniform(40, 215, 3)
+    return surface.astype(np.float32)
 
 
 def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:
