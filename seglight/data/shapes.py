@@ -93,14 +93,15 @@ class Scenes:
 def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A scene and its labels: uint8 (size, size, 3) and (size, size), a pure function of both arguments."""
     rng = np.random.default_rng(seed)
-    image = _surface(rng, size)
+    ground = rng.uniform(40, 215, 3)
+    image = _surface(rng, size, ground)
     mask = np.zeros((size, size), np.uint8)
     rim = np.zeros((size, size), bool)
     share = np.full(len(CLASSES) - 1, (1 - RARE_SHARE) / (len(CLASSES) - 2))
     share[RARE - 1] = RARE_SHARE
     for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(2, 6), p=share):
         inside = _outline(rng, CLASSES.names[kind], size)
-        np.copyto(image, _surface(rng, size), where=inside[..., None])
+        np.copyto(image, _surface(rng, size, _color(rng, ground)), where=inside[..., None])
         mask[inside] = kind
         edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         rim = (rim & ~inside) | edge.astype(bool)
@@ -110,7 +111,15 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     return np.clip(blurred + noise, 0, 255).astype(np.uint8), mask
 
 
-def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def _color(rng: np.random.Generator, ground: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Any colour but the ground's, so that an outline can be seen."""
+    color = rng.uniform(40, 215, 3)
+    while np.linalg.norm(color - ground) < 70:
+        color = rng.uniform(40, 215, 3)
+    return color
+
+
+def _surface(rng: np.random.Generator, size: int, color: NDArray[np.float64]) -> NDArray[np.float32]:
     """A colour, shaded from one side and textured at a random grain: float32 (size, size, 3) in [0, 255]."""
     ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     angle = rng.uniform(0, 2 * np.pi)
@@ -118,7 +127,7 @@ def _surface(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     grain = int(rng.integers(4, max(5, size // 4)))
     texture = rng.uniform(4, 18) * rng.standard_normal((grain, grain), np.float32)
     light = shade + cv2.resize(texture, (size, size), interpolation=cv2.INTER_CUBIC)
-    surface: NDArray[np.float32] = light[..., None] + rng.uniform(40, 215, 3)
+    surface: NDArray[np.float32] = light[..., None] + color
     return surface.astype(np.float32)
 
 
