@@ -58,7 +58,7 @@ class SegmentationCLI(LightningCLI):
         parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
         for fact in LINKS:
             parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning that `args` is meant for Python."""
@@ -73,7 +73,9 @@ class SegmentationCLI(LightningCLI):
         config = self.config[self.subcommand]
         self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
         self.net_config: dict[str, Any] = without_encoder_weights(_plain(config.model.net))
-        self.recipe = self._parser(self.subcommand).dump(config, skip_unset=False)
+        recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
+        recipe.run_dir = recipe.ckpt_path = None
+        self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)
         self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
         last = self.run_dir / "checkpoints" / "last.ckpt"
         if self.subcommand == "fit" and last.exists() and config.ckpt_path is None:

@@ -150,6 +150,8 @@ def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
 def test_config_yaml_repeats_the_run(fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
     again = seglight_cli("fit", "-c", fitted / "config.yaml", "--run_dir", tmp_path / "again")
     assert again.rc == 0, again.err
+    recipe = yaml.safe_load((fitted / "config.yaml").read_text())
+    assert (recipe["run_dir"], recipe["ckpt_path"]) == (None, None)
     first, second = (
         torch.load(d / "checkpoints" / "last.ckpt", weights_only=True) for d in (fitted, tmp_path / "again")
     )
@@ -208,3 +210,31 @@ def test_two_processes_count_each_image_once(scenes: Path, tmp_path: Path) -> No
     assert on_one["images"] == 7
     assert on_two == on_one
     assert in_fit == on_one
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--trainer.precision", "bf16-mixed"),
+        ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.init_args.momentum", "0.9"),
+        ("--model.encoder_lr_scale", "0.1", "--trainer.gradient_clip_val", "1.0"),
+        ("--trainer.callbacks+", "seglight.callbacks.EMA"),
+        ("--trainer.enable_progress_bar", "false", "--trainer.enable_checkpointing", "false"),
+        ("--seed_everything", "true"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_options_of_a_training(
+    options: tuple[str, ...], scenes: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes, "--trainer.max_epochs", 1)
+    ran = seglight_cli("fit", *recipe, *options, "--run_dir", tmp_path / "run")
+    assert ran.rc == 0, ran.err
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    losses = [event.value for event in events.Scalars("train/loss")]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    encoder, decoder = (events.Scalars(f"lr/{part}")[0].value for part in ("encoder", "decoder"))
+    scale = 0.1 if "--model.encoder_lr_scale" in options else 1.0
+    assert encoder == pytest.approx(scale * decoder)

@@ -25,6 +25,7 @@ class JaccardIndex(MulticlassJaccardIndex):
 
     def __init__(self, num_classes: int, ignore_index: int, average: Any = "macro", **kwargs: Any) -> None:
         super().__init__(num_classes, average=average, ignore_index=ignore_index, validate_args=False, **kwargs)
+        self.ignored = ignore_index
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -36,7 +37,7 @@ class JaccardIndex(MulticlassJaccardIndex):
         """
         if preds.is_floating_point():
             preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
-        self.confmat += confusion_matrix(preds, target, self.num_classes, int(self.ignore_index or 0))
+        self.confmat += confusion_matrix(preds, target, self.num_classes, self.ignored)
         self.images += len(target)
 
     def totals(self) -> tuple[Tensor, int]:
