@@ -111,10 +111,12 @@ class SegmentationModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, split: str) -> None:
-        self.scores = Scores.from_confusion(*self.jaccard.totals())
+        scores = Scores.from_confusion(*self.jaccard.totals())
         self.jaccard.reset()
-        values = {f"{split}/miou": self.scores.miou, f"{split}/acc": self.scores.accuracy}
-        for name, value in zip(self.class_names, self.scores.iou.tolist(), strict=True):
+        # a sanity check scores a batch or two: no score of the run
+        self.scores = None if self.trainer.sanity_checking else scores
+        values = {f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
+        for name, value in zip(self.class_names, scores.iou.tolist(), strict=True):
             values[f"{split}/iou/{name}"] = value
         # every process has the same totals: there is nothing to reduce
         self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True)

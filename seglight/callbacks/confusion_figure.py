@@ -16,7 +16,7 @@ class ConfusionFigure(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Draw it."""
         writer = tensorboard(trainer)
-        if writer and pl_module.scores is not None and not trainer.sanity_checking:
+        if writer and pl_module.scores is not None:
             figure = confusion_figure(pl_module.scores.confusion, pl_module.class_names)
             writer.add_figure("val/confusion", figure, trainer.global_step)
 
