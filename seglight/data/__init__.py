@@ -2,7 +2,7 @@
 
 from seglight.data.camvid import CamVidDataModule
 from seglight.data.cityscapes import CityscapesDataModule
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.folder import FolderDataModule
 from seglight.data.shapes import ShapesDataModule
 from seglight.data.transforms import Augmentation
@@ -12,6 +12,7 @@ __all__ = [
     "Augmentation",
     "CamVidDataModule",
     "CityscapesDataModule",
+    "FileDataModule",
     "FolderDataModule",
     "SegmentationDataModule",
     "ShapesDataModule",

@@ -3,13 +3,10 @@
 root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<city>/*_gtFine_labelIds.png
 """
 
-from pathlib import Path
-
 from seglight.data.classes import Classes
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder, paired
-from seglight.data.transforms import Augmentation
 from seglight.errors import UserError
 
 CLASSES = Classes(
@@ -33,29 +30,10 @@ CODEC = LabelCodec(
 )
 
 
-class CityscapesDataModule(SegmentationDataModule):
-    """Cityscapes. The public labels of its test split are blank: score on `val`.
+class CityscapesDataModule(FileDataModule):
+    """Cityscapes. The public labels of its test split are blank: score on `val`."""
 
-    Args:
-        root: Folder that holds `leftImg8bit` and `gtFine`.
-        augmentation: What a training sample goes through, or None: as it is.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        augmentation: Augmentation | None = None,
-        batch_size: int = 8,
-        eval_batch_size: int = 1,
-        num_workers: int = 2,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation)
-        self.root = Path(root)
+    classes = CLASSES
 
     def split(self, name: str) -> FilePairs:
         """The labelled images of "train" or "val"."""

@@ -1,6 +1,7 @@
 """Splits, loaders and the class contract that every data set keeps."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -115,6 +116,33 @@ class SegmentationDataModule(LightningDataModule):
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class FileDataModule(SegmentationDataModule):
+    """Base of data sets that lie in a folder: a subclass sets `classes` and writes `split(name)`.
+
+    Args:
+        root: Folder of the data set; its module's docstring shows the layout.
+        augmentation: What a training sample goes through, or None: as it is.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
+        num_workers: Loader processes. The samples are the same for any number.
+        seed: Decides order and augmentation.
+    """
+
+    classes: Classes
+
+    def __init__(
+        self,
+        root: str,
+        augmentation: Augmentation | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation)
+        self.root = Path(root)
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -15,37 +15,23 @@ from typing import Any
 import yaml
 
 from seglight.data.classes import IGNORE_INDEX, Classes
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, image_files, paired
-from seglight.data.transforms import Augmentation
 from seglight.errors import UserError
 
 
-class FolderDataModule(SegmentationDataModule):
+class FolderDataModule(FileDataModule):
     """Images and index masks in folders by split.
 
     Args:
         root: Folder that holds `classes.yaml`, `images` and `masks`.
-        augmentation: What a training sample goes through, or None: as it is.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
+        **kwargs: As FileDataModule.
     """
 
-    def __init__(
-        self,
-        root: str,
-        augmentation: Augmentation | None = None,
-        batch_size: int = 8,
-        eval_batch_size: int = 1,
-        num_workers: int = 2,
-        seed: int = 0,
-    ) -> None:
-        self.root = Path(root)
-        classes, self.codec = read_classes(self.root / "classes.yaml")
-        super().__init__(classes, batch_size, eval_batch_size, num_workers, seed, augmentation)
+    def __init__(self, root: str, **kwargs: Any) -> None:
+        self.classes, self.codec = read_classes(Path(root) / "classes.yaml")
+        super().__init__(root, **kwargs)
 
     def split(self, name: str) -> FilePairs:
         """The labelled images of "train", "val" or "test"."""

@@ -6,13 +6,10 @@ Masks are palette PNGs; 255 is void. Root may also be the folder above, `VOCdevk
 2011) as index PNGs are looked for in `SegmentationClassAug`, the usual place.
 """
 
-from pathlib import Path
-
 from seglight.data.classes import Classes, Color
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder, paired
-from seglight.data.transforms import Augmentation
 from seglight.errors import UserError
 
 NAMES = (
@@ -34,29 +31,10 @@ CLASSES = Classes(NAMES, tuple(voc_color(index) for index in range(len(NAMES))))
 CODEC = LabelCodec({index: index for index in range(len(CLASSES))}, ignored=(255,))
 
 
-class VOCDataModule(SegmentationDataModule):
-    """PASCAL VOC 2012. Its test labels are not public: score on `val`.
+class VOCDataModule(FileDataModule):
+    """PASCAL VOC 2012. Its images differ in size, and its test labels are not public: score on `val`."""
 
-    Args:
-        root: Folder that holds `JPEGImages`, `SegmentationClass` and `ImageSets`.
-        augmentation: What a training sample goes through, or None: as it is.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; VOC's images differ in size, so 1.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        augmentation: Augmentation | None = None,
-        batch_size: int = 16,
-        eval_batch_size: int = 1,
-        num_workers: int = 2,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation)
-        self.root = Path(root)
+    classes = CLASSES
 
     def split(self, name: str) -> FilePairs:
         """The labelled images of "train" (`trainaug` if its list is there) or "val"."""

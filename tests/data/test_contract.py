@@ -33,7 +33,9 @@ MODULES: dict[str, tuple[Callable[[Path], SegmentationDataModule], int, dict[str
         {"train": 4, "val": 2},
     ),
     "FolderDataModule": (
-        lambda path: FolderDataModule(str(fabricate.folder(path)), Augmentation(32), batch_size=2, num_workers=0),
+        lambda path: FolderDataModule(
+            str(fabricate.folder(path)), augmentation=Augmentation(32), batch_size=2, num_workers=0
+        ),
         3,
         {"train": 4, "val": 2, "test": 2},
     ),
@@ -60,7 +62,11 @@ Case = tuple[SegmentationDataModule, int, dict[str, int]]
 
 
 def test_every_data_module_stands_here() -> None:
-    assert {name for name in data.__all__ if name.endswith("DataModule")} == {*MODULES, "SegmentationDataModule"}
+    assert {name for name in data.__all__ if name.endswith("DataModule")} == {
+        *MODULES,
+        "FileDataModule",
+        "SegmentationDataModule",
+    }
 
 
 def test_class_facts_exist_before_setup(case: Case) -> None:
