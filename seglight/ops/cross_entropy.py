@@ -47,8 +47,8 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
                     add_band_gradient(gradient, band, slope.mul_(share))
         count.clamp_(min=torch.finfo(torch.float32).tiny)
         # in the layout of the logits: a convolution's backward is slower where the two differ
-        gradient = gradient.div_(count).to(logits.dtype)
-        ctx.save_for_backward(torch.empty_like(logits).copy_(gradient))
+        ctx.save_for_backward(torch.empty_like(logits, dtype=torch.float32).copy_(gradient.div_(count)))
+        ctx.dtype = logits.dtype
         return total / count
 
     @staticmethod
@@ -56,4 +56,5 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the gradient was made without one
             raise RuntimeError("upsampled_cross_entropy has no second derivative: call it without create_graph")
         (gradient,) = ctx.saved_tensors
-        return gradient * grad_loss, None, None, None
+        # float16 only after the loss scale is in grad_loss: a share of a mean over millions of pixels underflows
+        return (gradient * grad_loss).to(ctx.dtype), None, None, None

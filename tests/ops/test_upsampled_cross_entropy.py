@@ -147,3 +147,18 @@ def test_no_full_resolution_logits_are_held() -> None:
     with LargestTensor() as largest:
         reference(logits, mask)
     assert largest.elements == 2 * 19 * 128 * 128  # the measure does measure
+
+
+def test_float16_gradient_does_not_underflow_under_a_loss_scale() -> None:
+    """A pixel's share of a mean over a million pixels is below float16; times the scale of AMP it is not."""
+    scale = 2.0**16
+    small = torch.randn(1, 5, 256, 256, generator=torch.Generator().manual_seed(0))
+    small = (8 * small).half().requires_grad_()
+    mask = torch.zeros(1, 1024, 1024, dtype=torch.uint8)
+    (upsampled_cross_entropy(small, mask, ignore_index=IGNORE) * scale).backward()
+    theirs = small.detach().float().requires_grad_()
+    (reference(theirs, mask) * scale).backward()
+    assert theirs.grad is not None
+    lost = (theirs.grad / scale).half().float() * scale / theirs.grad - 1
+    assert lost.abs().nan_to_num().quantile(0.9) > 0.01  # so it would be if it were made in float16 before the scale
+    torch.testing.assert_close(small.grad, theirs.grad.half(), rtol=2e-3, atol=1e-4)
