@@ -121,7 +121,7 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit":
             callbacks += [Throughput(), ImagePanels(self.run_dir), ConfusionFigure()]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            callbacks.append(checkpoint(filename="best", monitor="val/miou", mode="max"))
+            callbacks.append(checkpoint(filename="best", monitor="val/miou", mode="max", save_on_train_epoch_end=False))
             callbacks.append(checkpoint(filename="last", save_on_train_epoch_end=True))
         return callbacks
 

@@ -13,9 +13,7 @@ RECIPE = Path(__file__).parents[1] / "configs" / "camvid" / "deeplabv3plus_effic
 
 
 @pytest.mark.slow
-def test_half_an_epoch_of_camvid_learns_streets(
-    camvid_root: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
-) -> None:
+def test_a_minute_of_camvid_learns_streets(camvid_root: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
     recipe = ("--config", RECIPE, "--data.init_args.root", camvid_root)
     short = (
         "--trainer.max_steps",
@@ -26,7 +24,7 @@ def test_half_an_epoch_of_camvid_learns_streets(
         4,
     )
     fitted = seglight_cli(
-        "fit", *recipe, *short, "--trainer.check_val_every_n_epoch", 1, "--trainer.limit_val_batches", 1,
+        "fit", *recipe, *short, "--trainer.limit_val_batches", 1,
         "--model.schedule.init_args.warmup_steps", 5, "--run_dir", tmp_path / "fit",
     )  # fmt: skip
     assert fitted.rc == 0, fitted.err
@@ -36,8 +34,10 @@ def test_half_an_epoch_of_camvid_learns_streets(
     assert validated.rc == 0, validated.err
     scores = json.loads((tmp_path / "validate" / "scores.json").read_text())
     assert scores["images"] == 101
-    assert scores["iou"]["road"] > 0.6
-    assert scores["iou"]["sky"] > 0.6
+    # the best constant answer, road everywhere: accuracy is its share, mIoU the same over eleven classes
+    constant = np.sum(scores["confusion"], axis=1).max() / np.sum(scores["confusion"])
+    assert scores["accuracy"] > 1.5 * constant
+    assert scores["miou"] > 5 * constant / 11
 
     images = sorted((camvid_root / "val").glob("*.png"))
     assert seglight_cli("predict", checkpoint, camvid_root / "val", "--out", tmp_path / "masks").rc == 0
