@@ -1,11 +1,30 @@
 """What passes between the parts: samples, batches, a net's output, and the factories a YAML gives."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypedDict
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+
+class Labelled(Protocol):
+    """A split: labelled images by index."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the samples besides the content of the files: a cache is good for one fingerprint only."""
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """The files that a sample is read from, its image first; empty where it is drawn."""
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """Image uint8 (H, W, 3), mask uint8 (H, W) of class index or ignore_index, and a name."""
 
 
 class Sample(TypedDict):

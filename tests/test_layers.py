@@ -12,14 +12,18 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "data.classes", "ops.bands"),
-    ("interfaces", "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "visualize"),
+    ("seglight", "errors", "interfaces", "data.classes", "ops.bands"),
     (
-        "data.datamodule", "data.pairs", "models.encoders", "models.decoders.*", "losses.*", "metrics.*",
-        "inference.*", "optim", "checkpoint",
+        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "visualize",
+        "prepare.download", "prepare.extract",
     ),
-    ("module", "data.*", "models.encoder_decoder", "callbacks.tensorboard"),
-    ("callbacks.*",),
+    (
+        "data.pairs", "data.cache", "models.encoders", "models.decoders.*", "losses.*", "metrics.*", "inference.*",
+        "optim", "checkpoint",
+    ),
+    ("module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard"),
+    ("data.*", "callbacks.*"),
+    ("prepare.*", "doctor.*"),
     ("cli", "commands.*"),
     ("__main__",),
 )  # fmt: skip

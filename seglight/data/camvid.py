@@ -6,7 +6,7 @@ root/train/*.png  root/trainannot/*.png  (and val, test): RGB images; 8-bit inde
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
-from seglight.data.pairs import FilePairs, image_files, paired
+from seglight.data.pairs import FilePairs, image_files, surplus_masks
 
 CLASSES = Classes(
     names=(
@@ -25,8 +25,9 @@ class CamVidDataModule(FileDataModule):
 
     classes = CLASSES
 
-    def split(self, name: str) -> FilePairs:
-        """The labelled images of "train", "val" or "test"."""
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of "train", "val" or "test"."""
         images = image_files(self.root / name, f"CamVid's {name} images")
         annotations = self.root / f"{name}annot"
-        return paired(images, [annotations / image.name for image in images], CODEC)
+        masks = [annotations / image.name for image in images]
+        return FilePairs(images, masks, CODEC, surplus_masks(annotations, masks))

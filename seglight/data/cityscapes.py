@@ -6,7 +6,7 @@ root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<c
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
-from seglight.data.pairs import FilePairs, existing_folder, paired
+from seglight.data.pairs import FilePairs, existing_folder, surplus_masks
 from seglight.errors import UserError
 
 CLASSES = Classes(
@@ -35,8 +35,8 @@ class CityscapesDataModule(FileDataModule):
 
     classes = CLASSES
 
-    def split(self, name: str) -> FilePairs:
-        """The labelled images of "train" or "val"."""
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of "train" or "val"."""
         if name == "test":
             raise UserError("Cityscapes' test labels are not public: score with `seglight validate`")
         folder = existing_folder(self.root / "leftImg8bit" / name, f"Cityscapes' {name} images by city")
@@ -48,4 +48,4 @@ class CityscapesDataModule(FileDataModule):
             labels / image.parent.name / image.name.replace("_leftImg8bit.png", "_gtFine_labelIds.png")
             for image in images
         ]
-        return paired(images, masks, CODEC)
+        return FilePairs(images, masks, CODEC, surplus_masks(labels, masks, "*/*_gtFine_labelIds.png"))

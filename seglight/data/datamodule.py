@@ -2,28 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from seglight.data.classes import IGNORE_INDEX, Classes, Color
+from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation
 from seglight.errors import UserError
-from seglight.interfaces import Batch, Sample
-
-
-class Labelled(Protocol):
-    """A split: labelled images by index."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3), mask uint8 (H, W) of class index or IGNORE_INDEX, and a name."""
+from seglight.interfaces import Batch, Labelled, Sample
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -119,7 +109,7 @@ class SegmentationDataModule(LightningDataModule):
 
 
 class FileDataModule(SegmentationDataModule):
-    """Base of data sets that lie in a folder: a subclass sets `classes` and writes `split(name)`.
+    """Base of data sets that lie in a folder: a subclass sets `classes` and writes `listing(name)`.
 
     Args:
         root: Folder of the data set; its module's docstring shows the layout.
@@ -143,6 +133,22 @@ class FileDataModule(SegmentationDataModule):
     ) -> None:
         super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation)
         self.root = Path(root)
+
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of files that the layout wants for "train", "val" or "test", whether they are there or not.
+
+        Raises:
+            UserError: The split is not there at all; says where it was looked for.
+        """
+        raise NotImplementedError
+
+    def split(self, name: str) -> Labelled:
+        """The labelled images of "train", "val" or "test".
+
+        Raises:
+            UserError: The split or one of its files is not there.
+        """
+        return self.listing(name).checked()
 
 
 class SegmentationDataset(Dataset[Sample]):

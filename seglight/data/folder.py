@@ -17,7 +17,7 @@ import yaml
 from seglight.data.classes import IGNORE_INDEX, Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
-from seglight.data.pairs import FilePairs, image_files, paired
+from seglight.data.pairs import FilePairs, existing_folder, image_files, surplus_masks
 from seglight.errors import UserError
 
 
@@ -33,15 +33,12 @@ class FolderDataModule(FileDataModule):
         self.classes, self.codec = read_classes(Path(root) / "classes.yaml")
         super().__init__(root, **kwargs)
 
-    def split(self, name: str) -> FilePairs:
-        """The labelled images of "train", "val" or "test"."""
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of "train", "val" or "test"."""
         images = image_files(self.root / "images" / name, f"the {name} images")
-        masks = image_files(self.root / "masks" / name, f"the {name} masks")
-        by_stem = {image.stem: image for image in images}
-        for mask in masks:
-            if mask.stem not in by_stem:
-                raise UserError(f"{mask}: no image of this name in {images[0].parent}: add it, or take the mask away")
-        return paired(images, [masks[0].parent / f"{image.stem}.png" for image in images], self.codec)
+        folder = existing_folder(self.root / "masks" / name, f"the {name} masks")
+        masks = [folder / f"{image.stem}.png" for image in images]
+        return FilePairs(images, masks, self.codec, surplus_masks(folder, masks))
 
 
 def read_classes(path: Path) -> tuple[Classes, LabelCodec]:

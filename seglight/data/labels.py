@@ -1,32 +1,57 @@
-"""Reading images, and the codec that turns a label file into class indices."""
+"""The codecs that turn a label file into class indices.
 
-from collections.abc import Mapping, Sequence
+| labels stand as | codec |
+| --- | --- |
+| index PNG of 8 or 16 bits; palette PNG, read as index and never through its colours | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
+| 0/255 binary PNG | `LabelCodec({0: 0, 255: 1})` |
+| other values, such as ids of which some count | `LabelCodec({7: 0, 8: 1}, others="ignore")` |
+| colours of an RGB image | `ColorCodec({(128, 64, 128): 0, (0, 0, 142): 1}, ignored=((0, 0, 0),))` |
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.classes import IGNORE_INDEX
+from seglight.data.classes import IGNORE_INDEX, Color
 from seglight.errors import UserError
+
+Others = Literal["refuse", "ignore"]
+"""What becomes of a value that is neither a class nor ignored."""
+
+UNKNOWN = IGNORE_INDEX - 1
+"""Stands in a table for a value that is refused; a class index is at most 253."""
+
+
+class Codec(Protocol):
+    """Reads label files. Its repr says all that decides what comes out: a cache is good for one repr only."""
+
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """The mask in a file: uint8 (H, W), class index or IGNORE_INDEX."""
 
 
 @dataclass(frozen=True)
 class LabelCodec:
-    """Reads index PNGs (palette PNGs as index, never through their colours) and maps values to class indices.
+    """Reads index images (palette PNGs as index, never through their colours) and maps values to class indices.
 
     Args:
-        values: Class index of each value that may stand in a file.
+        values: Class index of each value that may stand in a file, 0 to 65535.
         ignored: Values that stand for no class.
+        others: Whether any other value is refused or ignored.
     """
 
     values: Mapping[int, int]
     ignored: Sequence[int] = ()
-    table: NDArray[np.int16] = field(init=False, repr=False)
+    others: Others = "refuse"
+    table: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        table = np.full(256, -1, np.int16)
+        table = np.full(2**16, UNKNOWN if self.others == "refuse" else IGNORE_INDEX, np.uint8)
         table[list(self.values)] = list(self.values.values())
         table[list(self.ignored)] = IGNORE_INDEX
         object.__setattr__(self, "table", table)
@@ -38,36 +63,79 @@ class LabelCodec:
             UserError: The file is damaged, in colour, or holds a value that is not in the table.
         """
         raw = read_index(path)
-        mask = self.table[raw]
-        if mask.min(initial=0) < 0:
-            raise UserError(self._complaint(path, raw, mask))
-        return mask.astype(np.uint8)
-
-    def _complaint(self, path: Path, raw: NDArray[np.uint8], mask: NDArray[np.int16]) -> str:
-        values, counts = np.unique(raw[mask < 0], return_counts=True)
-        found = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:8], counts[:8], strict=True))
-        more = f" and {len(values) - 8} further values" if len(values) > 8 else ""
-        known = sorted({*self.values, *self.ignored})
-        return (
-            f"{path}: label value {found}{more} is not in the class table ({_ranges(known)}): "
-            "correct the file, or name the value as a class or as ignored"
-        )
+        mask: NDArray[np.uint8] = self.table[raw]
+        unknown = mask == UNKNOWN
+        if unknown.any():
+            known = _ranges(sorted({*self.values, *self.ignored}))
+            raise UserError(_complaint(path, "value", *_counted(raw[unknown], str), known))
+        return mask
 
 
-def read_index(path: Path) -> NDArray[np.uint8]:
-    """The values of an 8-bit index PNG, uint8 (H, W).
+@dataclass(frozen=True)
+class ColorCodec:
+    """Reads label images whose colours name the classes.
+
+    Args:
+        colors: Class index of each RGB colour.
+        ignored: Colours that stand for no class.
+        others: Whether any other colour is refused or ignored.
+    """
+
+    colors: Mapping[Color, int]
+    ignored: Sequence[Color] = ()
+    others: Others = "refuse"
+
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """The mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
+
+        Raises:
+            UserError: The file is damaged, not in colour, or holds a colour that is not in the table.
+        """
+        with opened(path) as image:
+            if image.mode not in ("RGB", "RGBA", "P"):
+                raise UserError(
+                    f"{path}: the mask is a grey image (mode {image.mode}) where colours are due: "
+                    "take the colour version of the labels, or describe them as index labels"
+                )
+            rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
+        codes = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+        mask: NDArray[np.uint8] = _color_table(tuple(self.colors.items()), tuple(self.ignored), self.others)[codes]
+        unknown = mask == UNKNOWN
+        if unknown.any():
+            known = f"{len(self.colors)} classes and {len(self.ignored)} ignored colours"
+            raise UserError(_complaint(path, "colour", *_counted(codes[unknown], _rgb), known))
+        return mask
+
+
+# one table of 16 MB in a process, not one in every pickled codec
+@lru_cache(maxsize=2)
+def _color_table(
+    colors: tuple[tuple[Color, int], ...], ignored: tuple[Color, ...], others: Others
+) -> NDArray[np.uint8]:
+    table = np.full(2**24, UNKNOWN if others == "refuse" else IGNORE_INDEX, np.uint8)
+    for (r, g, b), index in (*colors, *((color, IGNORE_INDEX) for color in ignored)):
+        table[r << 16 | g << 8 | b] = index
+    return table
+
+
+def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The values of an index image: uint8 (H, W), or uint16 (H, W) from a 16-bit file.
 
     Raises:
         UserError: The file is damaged or is no index image.
     """
-    with _open(path) as image:
-        if image.mode not in ("1", "L", "P"):
-            kind = "16-bit or float" if image.mode[0] in "IF" else "colour"
-            raise UserError(
-                f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index a pixel is due: "
-                "write it as an 8-bit index or palette PNG"
-            )
-        return np.asarray(image).astype(np.uint8)
+    with opened(path) as image:
+        if image.mode in ("1", "L", "P"):
+            return np.asarray(image).astype(np.uint8)
+        if image.mode.startswith("I"):
+            values = np.asarray(image)
+            if values.min(initial=0) >= 0 and values.max(initial=0) < 2**16:
+                return values.astype(np.uint16)
+        kind = "float or 32-bit" if image.mode[0] in "IF" else "colour"
+        raise UserError(
+            f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index a pixel is due: "
+            "write it as an 8-bit index or palette PNG"
+        )
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -76,11 +144,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: The file is damaged or no image.
     """
-    with _open(path) as image:
+    with opened(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def _open(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """A decoded image.
+
+    Raises:
+        UserError: The file is damaged, no image, or so large that it can only be an attack.
+    """
     try:
         with Image.open(path) as image:
             image.load()
@@ -89,6 +162,25 @@ def _open(path: Path) -> Image.Image:
             f"{path}: not readable as an image ({error}): the file is cut off or damaged, fetch it again"
         ) from error
     return image
+
+
+def _counted(found: NDArray[Any], name: Callable[[int], str]) -> tuple[list[str], int]:
+    """The first eight values with their pixels, and how many values there are."""
+    values, counts = np.unique(found, return_counts=True)
+    pairs = zip(values[:8].tolist(), counts[:8].tolist(), strict=True)
+    return [f"{name(value)} ({count} pixels)" for value, count in pairs], len(values)
+
+
+def _complaint(path: Path, what: str, shown: list[str], number: int, known: str) -> str:
+    more = f" and {number - 8} further {what}s" if number > 8 else ""
+    return (
+        f"{path}: label {what} {', '.join(shown)}{more} is not in the class table ({known}): "
+        f"correct the file, or name the {what} as a class or as ignored"
+    )
+
+
+def _rgb(code: int) -> str:
+    return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
 
 
 def _ranges(values: Sequence[int]) -> str:

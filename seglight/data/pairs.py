@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.labels import LabelCodec, read_image
+from seglight.data.labels import Codec, read_image
 from seglight.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -15,14 +15,31 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class FilePairs:
-    """Images and their label files, in order."""
+    """Images and their label files, in order, as a layout wants them: whether they are there, `checked` says.
+
+    Args:
+        images: Image files.
+        masks: The label file of each image.
+        codec: Reads the label files.
+        surplus: Label files that belong to no image.
+    """
 
     images: Sequence[Path]
     masks: Sequence[Path]
-    codec: LabelCodec
+    codec: Codec
+    surplus: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the labels besides the files."""
+        return repr(self.codec)
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """The image and its label file."""
+        return (self.images[index], self.masks[index])
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
         """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
@@ -31,6 +48,32 @@ class FilePairs:
             UserError: One of the files is damaged, or a label value is outside the table.
         """
         return read_image(self.images[index]), self.codec.read(self.masks[index]), str(self.images[index])
+
+    def checked(self) -> "FilePairs":
+        """The same pairs, if all of them are there and nothing else.
+
+        Raises:
+            UserError: A file is missing or has no partner; says which and how many.
+        """
+        for what, files, others in (("image", self.images, self.masks), ("mask", self.masks, self.images)):
+            missing = [k for k, path in enumerate(files) if not path.is_file()]
+            if missing:
+                first = missing[0]
+                raise UserError(
+                    f"{others[first]}: its {what} {files[first]} is missing{_more(len(missing))}: "
+                    "add it, or take the other away"
+                )
+        if self.surplus:
+            mask = self.surplus[0]
+            raise UserError(
+                f"{mask}: no image of this name in {self.images[0].parent}{_more(len(self.surplus))}: "
+                "add it, or take the mask away"
+            )
+        return self
+
+
+def _more(number: int) -> str:
+    return f" (and {number - 1} more are)" if number > 1 else ""
 
 
 def existing_folder(path: Path, holds: str) -> Path:
@@ -56,18 +99,6 @@ def image_files(folder: Path, holds: str) -> list[Path]:
     return found
 
 
-def paired(images: Sequence[Path], masks: Sequence[Path], codec: LabelCodec) -> FilePairs:
-    """Pair images with the label files that should stand beside them.
-
-    Raises:
-        UserError: A file is missing; says which and how many.
-    """
-    for what, files, others in (("image", images, masks), ("mask", masks, images)):
-        missing = [k for k, path in enumerate(files) if not path.is_file()]
-        if missing:
-            first = missing[0]
-            raise UserError(
-                f"{others[first]}: its {what} {files[first]} is missing"
-                f"{f' (and {len(missing) - 1} more are)' if len(missing) > 1 else ''}: add it, or take the other away"
-            )
-    return FilePairs(list(images), list(masks), codec)
+def surplus_masks(folder: Path, masks: Sequence[Path], pattern: str = "*.png") -> list[Path]:
+    """Files of a label folder that fit the pattern and are none of `masks`."""
+    return sorted(set(folder.glob(pattern)) - set(masks))

@@ -6,6 +6,7 @@ around every object stands for the annotator's doubt, as in VOC.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -83,6 +84,15 @@ class Scenes:
 
     def __len__(self) -> int:
         return self.length
+
+    @property
+    def fingerprint(self) -> str:
+        """The scenes follow from size and seed alone."""
+        return repr(self)
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """None: scenes are drawn."""
+        return ()
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
         """Image uint8 (size, size, 3), mask uint8 (size, size), name."""

@@ -9,7 +9,7 @@ Masks are palette PNGs; 255 is void. Root may also be the folder above, `VOCdevk
 from seglight.data.classes import Classes, Color
 from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
-from seglight.data.pairs import FilePairs, existing_folder, paired
+from seglight.data.pairs import FilePairs, existing_folder
 from seglight.errors import UserError
 
 NAMES = (
@@ -36,8 +36,8 @@ class VOCDataModule(FileDataModule):
 
     classes = CLASSES
 
-    def split(self, name: str) -> FilePairs:
-        """The labelled images of "train" (`trainaug` if its list is there) or "val"."""
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of "train" (`trainaug` if its list is there) or "val"."""
         if name == "test":
             raise UserError("VOC's test labels are not public: score with `seglight validate`")
         root = self.root / "VOC2012" if (self.root / "VOC2012").is_dir() else self.root
@@ -53,4 +53,4 @@ class VOCDataModule(FileDataModule):
         if augmented and (root / "SegmentationClassAug").is_dir():
             masks = root / "SegmentationClassAug"
         images = [root / "JPEGImages" / f"{stem}.jpg" for stem in names]
-        return paired(images, [masks / f"{stem}.png" for stem in names], CODEC)
+        return FilePairs(images, [masks / f"{stem}.png" for stem in names], CODEC)
