@@ -12,7 +12,7 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "interfaces", "data.classes", "ops.bands"),
+    ("seglight", "errors", "interfaces", "data.classes", "data.color", "ops.bands"),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "visualize",
         "prepare.download", "prepare.extract",
@@ -22,7 +22,7 @@ LAYERS = (
         "optim", "checkpoint",
     ),
     ("module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard"),
-    ("data.*", "callbacks.*"),
+    ("data.*", "callbacks.*", "recipe"),
     ("prepare.*", "doctor.*"),
     ("cli", "commands.*"),
     ("__main__",),
