@@ -36,11 +36,15 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """Samples stacked: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), `name` of each image."""
+    """Samples stacked: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), and of each image its `name` and `size`.
+
+    In evaluation images of different sizes share a batch: each stands in the upper left corner, at its own size (H, W).
+    """
 
     image: Tensor
     mask: Tensor
     name: list[str]
+    size: list[tuple[int, int]]
 
 
 class SegOutput(NamedTuple):

@@ -41,8 +41,9 @@ class ImagePanels(Callback):
     ) -> None:
         """Keep the panel of a chosen batch's first image."""
         if trainer.is_global_zero and not trainer.sanity_checking and batch_idx in self.chosen:
-            image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
-            mask, pred = batch["mask"][0].cpu().numpy(), outputs[0].cpu().numpy()
+            height, width = batch["size"][0]
+            image = batch["image"][0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
+            mask, pred = (labels[0, :height, :width].cpu().numpy() for labels in (batch["mask"], outputs))
             self.panels.append(panel(image, mask, pred, pl_module.palette, pl_module.ignore_index))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

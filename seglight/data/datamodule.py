@@ -1,17 +1,19 @@
 """Splits, loaders and the class contract that every data set keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from seglight.data.cache import CachedSplit
 from seglight.data.classes import IGNORE_INDEX, Classes, Color
 from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, TrainSampler
-from seglight.data.transforms import Augmentation
+from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
 
@@ -22,10 +24,11 @@ class SegmentationDataModule(LightningDataModule):
     Args:
         classes: Names and colours of the classes.
         batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
+        eval_batch_size: Images a process and step in evaluation.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
         augmentation: What a training sample goes through, or None: as it is.
+        cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class SegmentationDataModule(LightningDataModule):
         num_workers: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        cache: str | None = None,
     ) -> None:
         super().__init__()
         self.classes = classes
@@ -46,6 +50,7 @@ class SegmentationDataModule(LightningDataModule):
         self.augmentation = augmentation
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
+        self.cache = cache
 
     def split(self, name: str) -> Labelled:
         """The labelled images of "train", "val" or "test".
@@ -58,7 +63,7 @@ class SegmentationDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Look for the splits that a stage needs, before anything else takes time."""
         names = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
-        self.splits = {name: self.split(name) for name in names}
+        self.splits = {name: self._source(name) for name in names}
         world_size = self.trainer.world_size if self.trainer else 1
         for name, split in self.splits.items():
             least = world_size * (self.batch_size if name == "train" else 1)
@@ -68,29 +73,34 @@ class SegmentationDataModule(LightningDataModule):
                     "lower data.init_args.batch_size or trainer.devices, or add images"
                 )
 
+    def _source(self, name: str) -> Labelled:
+        split = self.split(name)
+        return split if self.cache is None else CachedSplit(Path(self.cache), name, split)
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
-        return self._loader(dataset, sampler, self.batch_size, drop_last=True)
+        return self._loader(dataset, sampler, self.batch_size, collate, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Each image of the validation split once, as it is."""
+        """Each image of the validation split once, as it is; beside larger ones in a batch it is padded."""
         return self._eval_loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Each image of the test split once, as it is."""
+        """Each image of the test split once, as it is; beside larger ones in a batch it is padded."""
         return self._eval_loader("test")
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
         dataset = SegmentationDataset(self.splits[name])
-        return self._loader(dataset, EvalSampler(len(dataset), *self._rank()), self.eval_batch_size)
+        return self._loader(dataset, EvalSampler(len(dataset), *self._rank()), self.eval_batch_size, collate_padded)
 
     def _loader(
         self,
         dataset: "SegmentationDataset",
         sampler: TrainSampler | EvalSampler,
         batch_size: int,
+        collate_fn: Callable[[Sequence[Sample]], Batch],
         drop_last: bool = False,
     ) -> DataLoader[Sample]:
         return DataLoader(
@@ -98,7 +108,7 @@ class SegmentationDataModule(LightningDataModule):
             batch_size,
             sampler=sampler,  # its keys are (epoch, index), not bare indices
             num_workers=self.num_workers,
-            collate_fn=collate,
+            collate_fn=collate_fn,
             drop_last=drop_last,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
@@ -115,9 +125,10 @@ class FileDataModule(SegmentationDataModule):
         root: Folder of the data set; its module's docstring shows the layout.
         augmentation: What a training sample goes through, or None: as it is.
         batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; more than one only where all have the same size.
+        eval_batch_size: Images a process and step in evaluation.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
+        cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.
     """
 
     classes: Classes
@@ -130,8 +141,9 @@ class FileDataModule(SegmentationDataModule):
         eval_batch_size: int = 1,
         num_workers: int = 2,
         seed: int = 0,
+        cache: str | None = None,
     ) -> None:
-        super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation)
+        super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
         self.root = Path(root)
 
     def listing(self, name: str) -> FilePairs:
@@ -163,16 +175,14 @@ class SegmentationDataset(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
         image, mask, name = self.split.read(index)
-        if image.shape[:2] != mask.shape:
-            raise UserError(
-                f"{name}: the image is {image.shape[0]}x{image.shape[1]} and its mask {mask.shape[0]}x{mask.shape[1]} "
-                "(height x width): export the mask at the size of the image"
-            )
+        check_sizes(image, mask, name)
         if self.augmentation is not None:
             image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
+        # files and caches are read-only to torch, what was augmented is not: copied only where it must be
+        image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
-        tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-        return {"image": tensor, "mask": torch.from_numpy(np.array(mask)), "name": name}
+        tensor = torch.from_numpy(image).permute(2, 0, 1)
+        return {"image": tensor, "mask": torch.from_numpy(mask), "name": name}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -181,15 +191,34 @@ def collate(samples: Sequence[Sample]) -> Batch:
     Raises:
         UserError: The sizes differ.
     """
-    sizes = sorted({tuple(sample["mask"].shape) for sample in samples})
+    sizes = sorted({_size(sample) for sample in samples})
     if len(sizes) > 1:
         raise UserError(
-            f"images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: set "
-            "data.init_args.eval_batch_size to 1, or for training give data.init_args.augmentation a crop_size"
+            f"training images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: "
+            "give data.init_args.augmentation a crop_size"
         )
     image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
     return {
         "image": image,
         "mask": torch.stack([sample["mask"] for sample in samples]),
         "name": [sample["name"] for sample in samples],
+        "size": [_size(sample) for sample in samples],
     }
+
+
+def collate_padded(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of any sizes: below and to the right the image is padded with 0, the mask with IGNORE_INDEX."""
+    height, width = (max(sides) for sides in zip(*map(_size, samples), strict=True))
+    padded = []
+    for sample in samples:
+        rows, columns = _size(sample)
+        below_right = (0, width - columns, 0, height - rows)
+        image = F.pad(sample["image"].permute(1, 2, 0), (0, 0, *below_right)).permute(2, 0, 1)
+        mask = F.pad(sample["mask"], below_right, value=IGNORE_INDEX)
+        padded.append(Sample(image=image, mask=mask, name=sample["name"]))
+    return {**collate(padded), "size": [_size(sample) for sample in samples]}
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    height, width = sample["mask"].shape
+    return height, width

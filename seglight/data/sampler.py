@@ -22,6 +22,14 @@ class TrainSampler(Sampler[Key]):
     def __init__(self, length: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
         self.length, self.seed, self.rank, self.world_size = length, seed, rank, world_size
         self.epoch = 0
+        self.start = (0, 0)
+
+    def start_at(self, epoch: int, samples: int) -> None:
+        """Let this epoch begin after so many samples of this process; nothing is read or drawn to get there.
+
+        Every other epoch begins at its first sample.
+        """
+        self.start = (epoch, samples)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -30,7 +38,9 @@ class TrainSampler(Sampler[Key]):
     def __iter__(self) -> Iterator[Key]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         even = order[: len(self) * self.world_size]
-        yield from ((self.epoch, int(index)) for index in even[self.rank :: self.world_size])
+        own = even[self.rank :: self.world_size]
+        done = self.start[1] if self.start[0] == self.epoch else 0
+        yield from ((self.epoch, int(index)) for index in own[done:])
 
     def __len__(self) -> int:
         return self.length // self.world_size

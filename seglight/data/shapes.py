@@ -50,6 +50,7 @@ class ShapesDataModule(SegmentationDataModule):
         eval_batch_size: Images a process and step in evaluation.
         num_workers: Loader processes.
         seed: Decides order and augmentation; never the scenes.
+        cache: Folder that `seglight cache` wrote from these scenes, or None: they are drawn each time.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class ShapesDataModule(SegmentationDataModule):
         eval_batch_size: int = 1,
         num_workers: int = 2,
         seed: int = 0,
+        cache: str | None = None,
     ) -> None:
-        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation)
+        super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
         if size < 32:
             raise UserError(f"data.init_args.size is {size}: scenes need at least 32 pixels a side")
         self.size = size

@@ -1,20 +1,47 @@
-"""Joint augmentation of image and mask: a pure function of (seed, epoch, index)."""
+"""Joint augmentation of image and mask: a pure function of (seed, epoch, index).
+
+The crop is chosen before anything is scaled: a window of the image, `crop_size` divided by the scale, is cut out and
+brought to `crop_size`. That is the distribution of scaling the whole image and cropping then (to the rounding of the
+window to whole pixels), for the price of the pixels in the window.
+"""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX
+from seglight.data.color import color_matrix
 from seglight.errors import UserError
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version at import otherwise
 import albumentations as A
 
 cv2.setNumThreads(0)  # loader workers are the parallelism; a thread pool in each fights over the same cores
+
+PADDING = 128
+"""Grey beyond the image, ignored in the mask."""
+
+TRIES = 10
+"""Windows drawn at most to satisfy `max_class_ratio`, as in mmsegmentation's recipes."""
+
+
+class Window(NamedTuple):
+    """A rectangle in pixels of the image; it may reach beyond it where the image is smaller than the crop."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def inside(self, size: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns of an image of this size that lie in the window."""
+        rows = slice(max(self.top, 0), min(self.top + self.height, size[0]))
+        return rows, slice(max(self.left, 0), min(self.left + self.width, size[1]))
 
 
 @dataclass(frozen=True)
@@ -26,35 +53,42 @@ class Augmentation:
         scale: Smallest and largest factor by which an image is scaled before the crop.
         flip: Probability of a horizontal flip.
         photometric: Largest relative change of brightness, contrast and saturation; hue turns by an eighth of it.
+        max_class_ratio: Largest share of a crop's labelled pixels that one class may have; of ten crops without luck
+            the most even one is taken.
+        rare_class_crops: Share of the training pixels of each class (`seglight doctor` prints it), or None: crops
+            lie anywhere. Each crop then holds a pixel of a class that is drawn from those in the image, with a
+            probability as one over the square root of its share.
+        extra: Further transforms of albumentations, done to the finished crop.
 
     Raises:
-        UserError: A size, range or probability makes no sense.
+        UserError: A size, range, share or probability makes no sense.
     """
 
     crop_size: int | tuple[int, int]
     scale: tuple[float, float] = (0.5, 2.0)
     flip: float = 0.5
     photometric: float = 0.4
+    max_class_ratio: float = 1.0
+    rare_class_crops: Sequence[float] | None = None
+    extra: Sequence[A.BasicTransform] = ()
     compose: A.Compose = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        height, width = (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
-        if min(height, width) < 1 or not 0 < self.scale[0] <= self.scale[1]:
+        if min(self._crop()) < 1 or not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(
                 f"augmentation: crop_size {self.crop_size} and scale {self.scale} must be positive, scale [least, most]"
             )
         if not (0 <= self.flip <= 1 and 0 <= self.photometric <= 1):
             raise UserError(f"augmentation: flip {self.flip} and photometric {self.photometric} must lie in [0, 1]")
-        limits = (self.scale[0] - 1, self.scale[1] - 1)
-        steps: list[Any] = [
-            A.RandomScale(limits, interpolation=cv2.INTER_LINEAR, mask_interpolation=cv2.INTER_NEAREST_EXACT, p=1),
-            A.PadIfNeeded(height, width, position="random", fill=128, fill_mask=IGNORE_INDEX),
-            A.RandomCrop(height, width),
-            A.HorizontalFlip(p=self.flip),
-        ]
-        if self.photometric:
-            steps.append(A.ColorJitter(self.photometric, self.photometric, self.photometric, self.photometric / 8, p=1))
-        object.__setattr__(self, "compose", A.Compose(steps))
+        if not 0 < self.max_class_ratio <= 1:
+            raise UserError(f"augmentation: max_class_ratio {self.max_class_ratio} must lie in (0, 1]")
+        shares = self.rare_class_crops
+        if shares is not None and (len(shares) < 2 or min(shares) < 0 or abs(sum(shares) - 1) > 0.01):
+            raise UserError(
+                "augmentation: rare_class_crops must hold the share of each class, together 1: "
+                "take the line that `seglight doctor` prints"
+            )
+        object.__setattr__(self, "compose", A.Compose(list(self.extra)))
 
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8], seed: tuple[int, int, int]
@@ -62,13 +96,135 @@ class Augmentation:
         """Augment one sample.
 
         Args:
-            image: uint8 (H, W, 3).
+            image: uint8 (H, W, 3); only the window that the crop shows is read.
             mask: uint8 (H, W).
             seed: (seed, epoch, index); the same seed gives the same result, whoever asks and whenever.
 
         Returns:
             Image (crop height, crop width, 3) and mask (crop height, crop width); padding is ignored in the mask.
         """
-        self.compose.set_random_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        out = self.compose(image=image, mask=mask)
-        return out["image"], out["mask"]
+        rng = np.random.default_rng(seed)
+        window = self._window(rng, mask)
+        image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
+        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
+        if rng.random() < self.flip:
+            image, mask = cv2.flip(image, 1), cv2.flip(mask, 1)
+        if self.photometric:
+            factors = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
+            hue = rng.uniform(-self.photometric / 8, self.photometric / 8)
+            image = cv2.transform(image, color_matrix(cv2.mean(image)[:3], *factors, hue))
+        if self.extra:
+            self.compose.set_random_seed(int(rng.integers(2**32)))
+            out = self.compose(image=image, mask=mask)
+            image, mask = out["image"], out["mask"]
+        return image, mask
+
+    def _crop(self) -> tuple[int, int]:
+        return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
+
+    def _window(self, rng: np.random.Generator, mask: NDArray[np.uint8]) -> Window:
+        anchor = None if self.rare_class_crops is None else rare_pixel(rng, mask, self.rare_class_crops)
+        best, least = draw_window(rng, mask.shape, self._crop(), self.scale, anchor), 2.0
+        if self.max_class_ratio == 1:
+            return best
+        window = best
+        for _ in range(TRIES):
+            ratio = class_ratio(mask[window.inside(mask.shape)])
+            if ratio < least:
+                best, least = window, ratio
+            if ratio <= self.max_class_ratio:
+                break
+            window = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
+        return best
+
+
+def draw_window(
+    rng: np.random.Generator,
+    size: tuple[int, ...],
+    crop: tuple[int, int],
+    scale: tuple[float, float],
+    anchor: tuple[int, int] | None = None,
+) -> Window:
+    """A window of an image of `size` (H, W) that, scaled to `crop`, is a random crop of the randomly scaled image.
+
+    Where the scaled image is smaller than the crop, it lies anywhere within the crop. The window holds the pixel
+    `anchor` (y, x), if there is one.
+    """
+    factor = rng.uniform(*scale)
+    sides = [max(1, round(length / factor)) for length in crop]
+    corner = []
+    for axis, (side, whole) in enumerate(zip(sides, size, strict=False)):
+        low, high = min(0, whole - side), max(0, whole - side)
+        if anchor is not None:
+            low, high = max(low, anchor[axis] - side + 1), min(high, anchor[axis])
+        corner.append(int(rng.integers(low, high + 1)))
+    return Window(corner[0], corner[1], sides[0], sides[1])
+
+
+def cut(
+    pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int
+) -> NDArray[Any]:
+    """The window of (H, W) or (H, W, channels), scaled to `crop`; what lies beyond the image is `padding`."""
+    rows, columns = window.inside(pixels.shape)
+    part = pixels[rows, columns]
+    top, bottom = _scaled(rows, window.top, window.height, crop[0])
+    left, right = _scaled(columns, window.left, window.width, crop[1])
+    if part.shape[:2] == (bottom - top, right - left):
+        scaled = np.array(part)
+    else:
+        scaled = cv2.resize(part, (right - left, bottom - top), interpolation=interpolation)
+    if scaled.shape[:2] == crop:
+        return scaled
+    canvas = np.full((*crop, *pixels.shape[2:]), padding, pixels.dtype)
+    canvas[top:bottom, left:right] = scaled
+    return canvas
+
+
+def _scaled(inside: slice, start: int, length: int, crop: int) -> tuple[int, int]:
+    """Where the pixels of the image begin and end in the crop: at least one pixel."""
+    first = min(round((inside.start - start) * crop / length), crop - 1)
+    return first, max(first + 1, round((inside.stop - start) * crop / length))
+
+
+def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pixels of each value: (256,)."""
+    counts: NDArray[np.float32] = cv2.calcHist([mask], [0], None, [256], [0, 256])[:, 0]
+    return counts
+
+
+def class_ratio(mask: NDArray[np.uint8]) -> float:
+    """Share of the most frequent class among the labelled pixels; above one where nothing is labelled."""
+    counts = class_counts(mask)[:IGNORE_INDEX]
+    labelled = counts.sum()
+    return float(counts.max() / labelled) if labelled else 1.5
+
+
+def rare_pixel(
+    rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]
+) -> tuple[int, int] | None:
+    """(y, x) of a pixel of a class of the mask, drawn with a probability as one over the root of its share.
+
+    None where no pixel is labelled.
+    """
+    present = np.flatnonzero(class_counts(mask)[: len(shares)])
+    if not len(present):
+        return None
+    # a class that is in no other label than this one's has share 0 on the list, and all the weight here
+    weights = 1 / np.sqrt(np.maximum(np.asarray(shares)[present], 1e-9))
+    chosen = rng.choice(present, p=weights / weights.sum())
+    pixels = np.flatnonzero(mask == chosen)
+    y, x = divmod(int(pixels[rng.integers(len(pixels))]), mask.shape[1])
+    return y, x
+
+
+def check_sizes(image: NDArray[np.uint8], mask: NDArray[np.uint8], name: str) -> None:
+    """Nothing, if image and mask have the same height and width.
+
+    Raises:
+        UserError: They differ.
+    """
+    if image.shape[:2] != mask.shape:
+        raise UserError(
+            f"{name}: the image is {image.shape[0]}x{image.shape[1]} and its mask {mask.shape[0]}x{mask.shape[1]} "
+            "(height x width): export the mask at the size of the image"
+        )

@@ -39,6 +39,18 @@ def test_the_seed_decides_order_and_augmentation() -> None:
     assert runs[0] != runs[2]
 
 
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_an_epoch_may_begin_anywhere_and_gives_the_same_bytes(num_workers: int) -> None:
+    whole = two_epochs(shapes(augmentation=Augmentation(32), num_workers=num_workers))
+    loader = shapes(augmentation=Augmentation(32), num_workers=num_workers).train_dataloader()
+    loader.sampler.start_at(epoch=0, samples=4)  # two batches of two
+    rest = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        rest += [(b["name"], b["image"].numpy().tobytes(), b["mask"].numpy().tobytes()) for b in loader]
+    assert rest == whole[2:]
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_evaluation_is_every_image_once_in_order_and_as_it_is(num_workers: int) -> None:
     datamodule = shapes(augmentation=Augmentation(8), eval_batch_size=2, num_workers=num_workers)
@@ -66,15 +78,26 @@ def test_batches_are_uint8_and_images_channels_last(augmentation: Augmentation |
     assert len(batch["name"]) == 2
 
 
-def test_images_of_differing_sizes_need_a_crop_or_batches_of_one(voc: Path) -> None:
-    datamodule = VOCDataModule(str(voc), batch_size=4, eval_batch_size=3, num_workers=0)
+def test_evaluation_pads_images_of_differing_sizes_and_scales_none(voc: Path) -> None:
+    datamodule = VOCDataModule(str(voc), eval_batch_size=3, num_workers=0)
+    datamodule.setup("validate")
+    (batch,) = datamodule.val_dataloader()
+    assert batch["size"] == [(40, 56), (44, 52), (48, 56)]
+    assert (batch["image"].shape, batch["mask"].shape) == ((3, 3, 48, 56), (3, 48, 56))
+    for k, (height, width) in enumerate(batch["size"]):
+        image, mask, _ = datamodule.split("val").read(k)
+        assert (batch["image"][k, :, :height, :width].permute(1, 2, 0).numpy() == image).all()
+        assert (batch["mask"][k, :height, :width].numpy() == mask).all()
+        assert (batch["mask"][k] != 255).sum() == (mask != 255).sum()
+        assert (batch["image"][k, :, height:] == 0).all()
+        assert (batch["image"][k, :, :, width:] == 0).all()
+
+
+def test_training_images_of_differing_sizes_need_a_crop(voc: Path) -> None:
+    datamodule = VOCDataModule(str(voc), batch_size=4, num_workers=0)
     datamodule.setup("fit")
-    told = (
-        r"^images of 3 sizes \(such as \(40, 56\) and \(48, 56\)\) in one batch: .*eval_batch_size to 1, .* crop_size$"
-    )
+    told = r"^training images of 4 sizes \(such as \(40, 52\) .*\) in one batch: give .*augmentation a crop_size$"
     with pytest.raises(UserError, match=told):
-        next(iter(datamodule.val_dataloader()))
-    with pytest.raises(UserError, match=r"in one batch: set data.init_args.eval_batch_size to 1"):
         next(iter(datamodule.train_dataloader()))
     cropped = VOCDataModule(str(voc), Augmentation(32), batch_size=4, num_workers=0)
     cropped.setup("fit")

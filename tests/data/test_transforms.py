@@ -1,11 +1,17 @@
 import pickle
 from itertools import pairwise
+from pathlib import Path
 
+import albumentations as A
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks._loader_peers import Case
+from benchmarks.loader import check_distribution
 from seglight.data import Augmentation
+from seglight.data.transforms import draw_window
 from seglight.errors import UserError
 from tests import fabricate
 
@@ -121,6 +127,106 @@ def test_photometric_changes_the_image_and_never_the_mask() -> None:
     assert (out_image != image).any()
 
 
+def in_place(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """An image whose channels are each pixel's own y and x."""
+    grid = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    return np.stack((*grid, grid[0]), 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_crop_is_that_of_the_scaled_image(factor: float) -> None:
+    """Scaling the whole image and cropping then is what is promised; OpenCV does it here."""
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (64, 96, 3), np.uint8), (0, 0), 2)
+    mask = fabricate.labels(rng, (64, 96), range(5), block=8)
+    whole = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    whole_mask = cv2.resize(mask, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST_EXACT)
+    crop = Augmentation(24, scale=(factor, factor), flip=0, photometric=0)
+    for index in range(20):
+        window = draw_window(np.random.default_rng((0, 0, index)), (64, 96), (24, 24), (factor, factor))
+        top, left = round(window.top * factor), round(window.left * factor)
+        inner = slice(top + 2, top + 22), slice(left + 2, left + 22)  # at its rim a crop sees no neighbours
+        out_image, out_mask = crop(image, mask, (0, 0, index))
+        assert (out_image[2:-2, 2:-2] == whole[inner]).all()
+        assert (out_mask[2:-2, 2:-2] == whole_mask[inner]).all()
+
+
+@pytest.mark.parametrize(("size", "crop"), [((120, 160), (64, 96)), ((60, 50), (64, 64))])
+def test_crops_are_distributed_as_those_of_torchvision_and_albumentations(
+    size: tuple[int, int], crop: tuple[int, int]
+) -> None:
+    p_values = check_distribution(Case("voc", Path(), size, crop), 300)
+    assert p_values.keys() == {"torchvision", "albumentations"}
+
+
+def test_a_crop_touches_the_rows_of_its_window_alone() -> None:
+    image, mask = sample(200, 100)
+
+    class Spy(np.ndarray):
+        def __getitem__(self, key: object) -> object:
+            if isinstance(key, tuple):
+                touched.append(key)
+            return super().__getitem__(key)
+
+    for index in range(5):
+        touched: list[tuple[slice, slice]] = []
+        Augmentation(20, photometric=0)(image.view(Spy), mask.view(Spy), (0, 0, index))
+        assert len(touched) == 2
+        assert all(10 <= rows.stop - rows.start <= 40 for rows, _ in touched)
+
+
+def test_rare_class_crops_hold_a_class_by_one_over_the_root_of_its_share() -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[40:42, 10:12] = 1
+    mask[5, 60] = 2
+    shares = [0.9, 0.09, 0.01]  # of the data set: one over the root is 1.05, 3.33, 10
+    image = in_place((64, 64))
+    steered = Augmentation(8, scale=(1, 1), photometric=0, rare_class_crops=shares)
+    seen = [set(np.unique(steered(image, mask, (0, 0, index))[1])) for index in range(600)]
+    assert sum(2 in classes for classes in seen) / 600 == pytest.approx(10 / 14.39, abs=0.05)
+    assert sum(1 in classes for classes in seen) / 600 == pytest.approx(3.33 / 14.39, abs=0.05)
+    plain = [set(np.unique(Augmentation(8, scale=(1, 1))(image, mask, (0, 0, k))[1])) for k in range(300)]
+    assert sum(2 in classes for classes in plain) < 10
+    assert {np.unique(steered(image, np.full_like(mask, 255), (0, 0, 0))[1]).item()} == {255}
+
+
+def test_max_class_ratio_bounds_the_share_of_one_class() -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:, 32:] = 1
+    mask[:32] = np.where(mask[:32] == 1, 255, 0)  # above: nothing but 0 is labelled
+    image = in_place((64, 64))
+    even = Augmentation(16, scale=(1, 1), max_class_ratio=0.75)
+
+    def ratio(labels: NDArray[np.uint8]) -> float:
+        counts = np.bincount(labels[labels != 255], minlength=1)
+        return counts.max() / max(1, counts.sum())
+
+    ratios = [ratio(even(image, mask, (0, 0, index))[1]) for index in range(200)]
+    free = [ratio(Augmentation(16, scale=(1, 1))(image, mask, (0, 0, index))[1]) for index in range(200)]
+    assert np.mean(np.array(free) <= 0.75) < 0.3
+    assert np.mean(np.array(ratios) <= 0.75) > 0.7
+    hopeless = even(image, np.zeros_like(mask), (0, 0, 0))[1]
+    assert (hopeless == 0).all()
+
+
+def test_steered_crops_are_functions_of_their_key_too() -> None:
+    augmentation, pair = Augmentation(16, max_class_ratio=0.5, rare_class_crops=[0.2] * 5), sample()
+    first = [as_bytes(augmentation(*pair, (0, 0, index))) for index in range(10)]
+    assert [as_bytes(augmentation(*pair, (0, 0, index))) for index in reversed(range(10))] == first[::-1]
+    assert len(set(first)) == 10
+
+
+def test_extra_transforms_of_albumentations_are_done_to_the_crop_by_the_same_key() -> None:
+    image, mask = sample()
+    noisy = Augmentation((40, 48), **STILL, extra=[A.GaussNoise(p=0.5), A.VerticalFlip(p=0.5)])
+    results = [noisy(image, mask, (0, 0, index)) for index in range(40)]
+    again = [noisy(image, mask, (0, 0, index)) for index in range(40)]
+    assert list(map(as_bytes, results)) == list(map(as_bytes, again))
+    flipped = [bool((out_mask == mask[::-1]).all()) for _, out_mask in results]
+    assert 8 < sum(flipped) < 32
+    assert any((out != image).any() for out, _ in results)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -130,6 +236,9 @@ def test_photometric_changes_the_image_and_never_the_mask() -> None:
         ({"crop_size": 8, "scale": (0.0, 1.0)}, r"scale \(0.0, 1.0\)"),
         ({"crop_size": 8, "flip": 1.5}, r"flip 1.5 .* must lie in \[0, 1\]"),
         ({"crop_size": 8, "photometric": -0.1}, r"photometric -0.1 must lie in \[0, 1\]"),
+        ({"crop_size": 8, "max_class_ratio": 0.0}, r"max_class_ratio 0.0 must lie in \(0, 1\]"),
+        ({"crop_size": 8, "rare_class_crops": [0.5, 0.2]}, r"rare_class_crops .* together 1: .*seglight doctor"),
+        ({"crop_size": 8, "rare_class_crops": [1.0]}, r"rare_class_crops must hold the share of each class"),
     ],
 )
 def test_senseless_arguments_are_refused(arguments: dict, message: str) -> None:

@@ -1,0 +1,167 @@
+"""Decode a data set once: shards of uint8 samples that `cache: DIR` of any data module reads in place of the files.
+
+A shard gets its name only when it is whole, so that a build that was killed goes on with those that are missing; a
+build over an older cache writes what has changed and leaves the rest.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import Progress
+from torch.utils.data import DataLoader, Dataset
+
+from seglight.data import SegmentationDataModule
+from seglight.data.cache import SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
+from seglight.data.transforms import check_sizes
+from seglight.errors import UserError
+from seglight.interfaces import Labelled
+from seglight.recipe import datamodule_from
+
+
+def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
+    """Write all splits of a data set to `out`, or bring what is there up to date.
+
+    Args:
+        datamodule: The data set.
+        out: Folder of the cache.
+
+    Returns:
+        The number of images by split.
+
+    Raises:
+        UserError: A file of the data set is damaged, or the disk is too small.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    splits = existing_splits(datamodule)
+    check_space(folder, splits)
+    (folder / "index.json").unlink(missing_ok=True)  # until all is current there is no cache to read
+    shards = Shards(folder, splits)
+    # loader workers, unlike a process pool's, end when their parent is killed
+    workers = DataLoader(shards, batch_size=None, num_workers=min(os.cpu_count() or 1, len(shards)))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("cache", total=sum(map(len, splits.values())))
+        for written in workers:
+            progress.advance(task, written)
+    for leftover in folder.glob("*.part"):  # of builds that were killed
+        leftover.unlink()
+    lengths = {name: len(split) for name, split in splits.items()}
+    write_json(folder / "index.json", {"version": VERSION, "splits": lengths})
+    return lengths
+
+
+class Shards(Dataset[int]):
+    """The shards of all splits; asked for one, it is written."""
+
+    def __init__(self, folder: Path, splits: dict[str, Labelled]) -> None:
+        self.folder = folder
+        self.jobs = [
+            (name, number, split) for name, split in splits.items() for number in range(-(-len(split) // SHARD_LENGTH))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> int:
+        return write_shard(self.folder, *self.jobs[index])
+
+
+def existing_splits(datamodule: SegmentationDataModule) -> dict[str, Labelled]:
+    """The splits of a data set: "train" and "val", and "test" where it has one.
+
+    Raises:
+        UserError: "train" or "val" is not there.
+    """
+    splits = {name: datamodule.split(name) for name in ("train", "val")}
+    try:
+        splits["test"] = datamodule.split("test")
+    except UserError:
+        pass  # labels of many test splits are not public
+    return splits
+
+
+def check_space(folder: Path, splits: dict[str, Labelled]) -> None:
+    """Nothing, if the disk has room for the cache, judged by eight images of each split.
+
+    Raises:
+        UserError: It has not.
+    """
+    need = 0.0
+    for split in splits.values():
+        few = range(0, len(split), -(-len(split) // 8))
+        need += len(split) * 4 * sum(split.read(index)[1].size for index in few) / len(few)
+    there = sum(path.stat().st_size for path in folder.glob("*.bin"))
+    free = shutil.disk_usage(folder).free
+    if need > free + there:
+        raise UserError(
+            f"{folder}: the cache takes about {need / 1e9:.1f} GB, {(free + there) / 1e9:.1f} GB are free: "
+            "choose another --out"
+        )
+
+
+def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
+    """Write a shard, unless it is there and current; gives the number of its samples.
+
+    Raises:
+        UserError: A file is damaged, or its label values are.
+    """
+    path = shard_path(folder, name, number)
+    indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
+    if is_current(path, number, split):
+        return len(indices)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    records, offset, digest = [], 0, hashlib.sha256()
+    with part.open("wb") as file:
+        for index in indices:
+            sources = tuple(map(Stamp.of, split.sources(index)))  # first: a change while reading is seen later
+            image, mask, label = split.read(index)
+            check_sizes(image, mask, label)
+            records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources))
+            for pixels in (image.tobytes(), mask.tobytes()):
+                digest.update(pixels)
+                offset += file.write(pixels)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    stamp = Stamp(path.name, offset, path.stat().st_mtime_ns, digest.hexdigest())
+    write_json(path.with_suffix(".json"), asdict(Shard(VERSION, split.fingerprint, stamp, tuple(records))))
+    return len(indices)
+
+
+def is_current(path: Path, number: int, split: Labelled) -> bool:
+    """Whether a shard is there, whole, and of the split as it is now."""
+    try:
+        shard = Shard.load(path.with_suffix(".json"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return stale(shard, split, number) is None and shard.stamp.holds(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write beside and rename."""
+    part = path.with_suffix(f".json.{os.getpid()}.part")
+    part.write_text(json.dumps(content))
+    part.replace(path)
+
+
+def main(args: list[str]) -> None:
+    """Run `cache`.
+
+    Raises:
+        UserError: As `cache`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight cache", description=cache.__doc__, exit_on_error=False)
+    parser.add_argument("--out", type=str, required=True, help="folder of the cache")
+    datamodule, options = datamodule_from(parser, args[1:])
+    lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())
+    size = sum(path.stat().st_size for path in Path(options.out).glob("*.bin")) / 1e9
+    said = f"{lengths} images, {size:.2f} GB in {options.out}\ntrain from it: --data.init_args.cache {options.out}"
+    Console().print(said, soft_wrap=True, highlight=False)

@@ -1,0 +1,201 @@
+"""Reading decoded samples from disk: shards that are mapped into memory, so that a crop reads its own rows and nothing else.
+
+folder/<split>-00000.bin    images uint8 (H, W, 3) and masks uint8 (H, W) of 64 samples, one after the other
+folder/<split>-00000.json   where each lies, what it was decoded from, and the shard's own SHA-256
+folder/index.json           written last: the version, and the number of shards and images of each split
+
+commands/cache.py writes them.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError
+from seglight.interfaces import Labelled
+
+VERSION = 1
+"""Of the files' layout and of what decoding means: another version is built anew."""
+
+SHARD_LENGTH = 64
+"""Samples in a shard."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A file as it was: size in bytes, time of its last change in ns, SHA-256."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Of a file as it is now."""
+        stat = path.stat()
+        return cls(str(path), stat.st_size, stat.st_mtime_ns, sha256(path))
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file is still this one: by its content where its time alone has changed, as after a copy."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return False
+        same_time = stat.st_mtime_ns == self.mtime_ns
+        return stat.st_size == self.size and (same_time or sha256(path) == self.sha256)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a sample begins in its shard, in bytes, its size in pixels, and its files."""
+
+    name: str
+    offset: int
+    height: int
+    width: int
+    sources: tuple[Stamp, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What the JSON beside a shard says."""
+
+    version: int
+    fingerprint: str
+    stamp: Stamp
+    records: tuple[Record, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> "Shard":
+        """Read the JSON of a shard.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: It is missing or not what `seglight cache` wrote.
+        """
+        raw = json.loads(path.read_text())
+        records = tuple(
+            Record(**{**record, "sources": tuple(Stamp(**stamp) for stamp in record["sources"])})
+            for record in raw["records"]
+        )
+        return cls(raw["version"], raw["fingerprint"], Stamp(**raw["stamp"]), records)
+
+
+class CachedSplit:
+    """A split read from shards instead of its files.
+
+    Args:
+        folder: What `seglight cache` wrote.
+        name: "train", "val" or "test".
+        split: The split itself: the cache must be of these files, as they are now.
+
+    Raises:
+        UserError: The cache is unfinished, damaged, or of other files, labels or versions.
+    """
+
+    def __init__(self, folder: Path, name: str, split: Labelled) -> None:
+        self.folder, self.name, self.split = folder, name, split
+        self.shards = [load_checked(folder, name, number, split) for number in range(check_index(folder, name, split))]
+        self.maps: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the split."""
+        return self.split.fingerprint
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """Those of the split."""
+        return self.split.sources(index)
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """Image uint8 (H, W, 3) and mask uint8 (H, W) as views of the file, and the name."""
+        number, place = divmod(index, SHARD_LENGTH)
+        if number not in self.maps:
+            self.maps[number] = np.memmap(shard_path(self.folder, self.name, number), np.uint8, "r")
+        record = self.shards[number].records[place]
+        pixels = record.height * record.width
+        raw = self.maps[number][record.offset : record.offset + 4 * pixels]
+        image = raw[: 3 * pixels].reshape(record.height, record.width, 3)
+        return image, raw[3 * pixels :].reshape(record.height, record.width), record.name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "maps": {}}  # a spawned worker maps the files itself
+
+
+def shard_path(folder: Path, name: str, number: int) -> Path:
+    """The file of a shard."""
+    return folder / f"{name}-{number:05d}.bin"
+
+
+def check_index(folder: Path, name: str, split: Labelled) -> int:
+    """The number of shards of a split.
+
+    Raises:
+        UserError: The cache is unfinished, or of another version or number of images.
+    """
+    try:
+        index = json.loads((folder / "index.json").read_text())
+    except (OSError, ValueError):
+        raise _refusal(folder, "no finished cache there") from None
+    if index["version"] != VERSION:
+        raise _refusal(folder, f"written by version {index['version']} of the cache, this is {VERSION}")
+    images = index["splits"].get(name, 0)
+    if images != len(split):
+        raise _refusal(folder, f"holds {images} images of the {name} split, which has {len(split)} now")
+    return -(-len(split) // SHARD_LENGTH)
+
+
+def load_checked(folder: Path, name: str, number: int, split: Labelled) -> Shard:
+    """A shard's JSON, if shard and sources are what it says.
+
+    Raises:
+        UserError: They are not.
+    """
+    path = shard_path(folder, name, number)
+    try:
+        shard = Shard.load(path.with_suffix(".json"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise _refusal(folder, f"{path.with_suffix('.json').name} is missing or damaged") from None
+    fault = stale(shard, split, number)
+    if fault:
+        raise _refusal(folder, fault)
+    if not shard.stamp.holds(path):
+        raise _refusal(folder, f"{path.name} is missing or damaged")
+    return shard
+
+
+def stale(shard: Shard, split: Labelled, number: int) -> str | None:
+    """Why a shard is not of the split as it is now; None if it is."""
+    if (shard.version, shard.fingerprint) != (VERSION, split.fingerprint):
+        return "the class table or the codec has changed since"
+    indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
+    if len(indices) != len(shard.records):
+        return "the number of images has changed since"
+    for index, record in zip(indices, shard.records, strict=True):
+        paths = split.sources(index)
+        if [str(path) for path in paths] != [stamp.path for stamp in record.sources]:
+            return f"{record.name} was image {index} of the split, now another is"
+        changed = [path for path, stamp in zip(paths, record.sources, strict=True) if not stamp.holds(path)]
+        if changed:
+            return f"{changed[0]} has changed since"
+    return None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refusal(folder: Path, fault: str) -> UserError:
+    return UserError(
+        f"{folder}: {fault}: bring it up to date with `python -m seglight cache --config RECIPE --out {folder}`"
+    )
