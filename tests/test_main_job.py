@@ -1,6 +1,7 @@
 """fit -> validate -> predict, on one process and on two, from the command line."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,6 +104,28 @@ def test_fit_validate_and_predict_have_one_score(
     assert after_fit["miou"] == pytest.approx(miou_by_numpy(truth, preds), abs=1e-12)
     assert after_fit["miou"] > 0.05  # it learned something: the score is of predictions, not of a constant
     assert (after_fit["images"], after_fit["split"]) == (7, "val")
+
+
+def test_the_score_does_not_depend_on_who_shares_a_batch(
+    scenes: Path, fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    """Images of three sizes, one by one and in batches of five."""
+    root = shutil.copytree(scenes, tmp_path / "scenes")
+    for k, path in enumerate(sorted((root / "images" / "val").iterdir())):
+        for file in (path, root / "masks" / "val" / path.name):
+            Image.open(file).crop((0, 0, SIZE - 30 * (k % 3), SIZE - 10 * (k % 3))).save(file)
+    scores = []
+    for batch_size in (1, 5):
+        ran = seglight_cli(
+            "validate", "-c", root / "recipe.yaml", "--data.init_args.root", root,
+            "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--run_dir", tmp_path / str(batch_size),
+            "--data.init_args.eval_batch_size", batch_size,
+        )  # fmt: skip
+        assert ran.rc == 0, ran.err
+        scores.append(json.loads((tmp_path / str(batch_size) / "scores.json").read_text()))
+    assert scores[0] == scores[1]
+    labelled = sum(np.sum(np.asarray(Image.open(p)) != 255) for p in (root / "masks" / "val").iterdir())
+    assert np.sum(scores[1]["confusion"]) == labelled
 
 
 def test_test_scores_the_test_split(
