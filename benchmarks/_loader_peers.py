@@ -98,7 +98,7 @@ def label_table(case: Case) -> torch.Tensor:
 
 
 def torchvision_loader(case: Case) -> DataLoader[Any]:
-    """torchvision's own data set class (CamVid has none: the usual one by hand), transforms v2 on tensors."""
+    """Torchvision's own data set class (CamVid has none: the usual one by hand), transforms v2 on tensors."""
     table = label_table(case)
     steps = v2.Compose(
         [
@@ -144,7 +144,7 @@ def _read_v2(image: Path, mask: Path) -> Any:
 
 
 def _read_cv2(image: Path, mask: Path) -> Any:
-    return cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB), np.array(Image.open(mask))
+    return cv2.imread(str(image), cv2.IMREAD_COLOR_RGB), np.array(Image.open(mask))
 
 
 def _loader(dataset: Dataset[Any]) -> DataLoader[Any]:

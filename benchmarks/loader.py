@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import albumentations as A
 import cv2
 import numpy as np
 import torch
@@ -32,7 +33,6 @@ from benchmarks._loader_peers import (
     JITTER,
     SCALE,
     WORKERS,
-    A,
     Case,
     albumentations_loader,
     geometry_albumentations,
@@ -92,7 +92,7 @@ def crops(case: Case, draws: int) -> dict[str, NDArray[np.float64]]:
 
 
 def check_distribution(case: Case, draws: int) -> dict[str, list[float]]:
-    """p values of scale, y, x and labelled share against each peer.
+    """The p values of scale, y, x and labelled share against each peer.
 
     Raises:
         AssertionError: One is below ALPHA: the crops differ, and times would compare different work.

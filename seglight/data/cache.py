@@ -1,6 +1,6 @@
-"""Reading decoded samples from disk: shards that are mapped into memory, so that a crop reads its own rows and nothing else.
+"""Reading decoded samples: shards that are mapped into memory, so that a crop reads its own rows and nothing else.
 
-folder/<split>-00000.bin    images uint8 (H, W, 3) and masks uint8 (H, W) of 64 samples, one after the other
+folder/<split>-00000.bin    images uint8 (H, W, 3) and masks uint8 (H, W) of 16 samples, one after the other
 folder/<split>-00000.json   where each lies, what it was decoded from, and the shard's own SHA-256
 folder/index.json           written last: the version, and the number of shards and images of each split
 
@@ -22,7 +22,7 @@ from seglight.interfaces import Labelled
 VERSION = 1
 """Of the files' layout and of what decoding means: another version is built anew."""
 
-SHARD_LENGTH = 64
+SHARD_LENGTH = 16
 """Samples in a shard."""
 
 

@@ -25,7 +25,7 @@ def color_matrix(
         hue: Share of the colour circle to turn by.
     """
     cos, sin = np.cos(2 * np.pi * hue), np.sin(2 * np.pi * hue)
-    turn = np.linalg.solve(YIQ, np.array(((1, 0, 0), (0, cos, -sin), (0, sin, cos))) @ YIQ)
+    turn = np.linalg.solve(YIQ, np.array(((1, 0, 0), (0, cos, sin), (0, -sin, cos))) @ YIQ)
     grey = np.tile(LUMA, (3, 1))  # every channel becomes the luma
     linear = brightness * contrast * turn @ (saturation * np.eye(3) + (1 - saturation) * grey)
     # saturation and hue leave a grey as it is: the offset of the contrast needs neither

@@ -8,7 +8,7 @@ window to whole pixels), for the price of the pixels in the window.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -108,16 +108,20 @@ class Augmentation:
         image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
         mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
         if rng.random() < self.flip:
-            image, mask = cv2.flip(image, 1), cv2.flip(mask, 1)
+            image, mask = (cast("NDArray[np.uint8]", cv2.flip(pixels, 1)) for pixels in (image, mask))
         if self.photometric:
-            factors = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
-            hue = rng.uniform(-self.photometric / 8, self.photometric / 8)
-            image = cv2.transform(image, color_matrix(cv2.mean(image)[:3], *factors, hue))
+            image = self._recolored(rng, image)
         if self.extra:
             self.compose.set_random_seed(int(rng.integers(2**32)))
             out = self.compose(image=image, mask=mask)
             image, mask = out["image"], out["mask"]
         return image, mask
+
+    def _recolored(self, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        brightness, contrast, saturation = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
+        hue = rng.uniform(-self.photometric / 8, self.photometric / 8)
+        matrix = color_matrix(cv2.mean(image)[:3], brightness, contrast, saturation, hue)
+        return cast("NDArray[np.uint8]", cv2.transform(image, matrix))
 
     def _crop(self) -> tuple[int, int]:
         return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
@@ -161,9 +165,7 @@ def draw_window(
     return Window(corner[0], corner[1], sides[0], sides[1])
 
 
-def cut(
-    pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int
-) -> NDArray[Any]:
+def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int) -> NDArray[Any]:
     """The window of (H, W) or (H, W, channels), scaled to `crop`; what lies beyond the image is `padding`."""
     rows, columns = window.inside(pixels.shape)
     part = pixels[rows, columns]
@@ -188,8 +190,7 @@ def _scaled(inside: slice, start: int, length: int, crop: int) -> tuple[int, int
 
 def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pixels of each value: (256,)."""
-    counts: NDArray[np.float32] = cv2.calcHist([mask], [0], None, [256], [0, 256])[:, 0]
-    return counts
+    return np.ravel(cv2.calcHist([mask], [0], None, [256], [0, 256])).astype(np.float32)
 
 
 def class_ratio(mask: NDArray[np.uint8]) -> float:
@@ -199,9 +200,7 @@ def class_ratio(mask: NDArray[np.uint8]) -> float:
     return float(counts.max() / labelled) if labelled else 1.5
 
 
-def rare_pixel(
-    rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]
-) -> tuple[int, int] | None:
+def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]) -> tuple[int, int] | None:
     """(y, x) of a pixel of a class of the mask, drawn with a probability as one over the root of its share.
 
     None where no pixel is labelled.

@@ -242,4 +242,4 @@ def test_the_command_line_tells_what_is_missing(seglight_cli: Callable[..., Any]
     ran = seglight_cli("cache", "--config", "configs/data/camvid.yaml", "--data.init_args.root", camvid)
     assert ran.rc == 2
     assert ran.err.count("\n") == 1
-    assert "--out" in ran.err
+    assert "required: out (see `seglight cache --help`)" in ran.err

@@ -33,9 +33,7 @@ def test_all_together_are_torchvisions_in_a_row() -> None:
     theirs = torch.from_numpy(image).permute(2, 0, 1)
     for what, factor in (("brightness", 1.2), ("contrast", 0.8), ("saturation", 1.3)):
         theirs = getattr(v2.functional, f"adjust_{what}")(theirs, factor)
-    difference = (
-        ours(image, brightness=1.2, contrast=0.8, saturation=1.3).astype(int) - theirs.permute(1, 2, 0).numpy()
-    )
+    difference = ours(image, brightness=1.2, contrast=0.8, saturation=1.3).astype(int) - theirs.permute(1, 2, 0).numpy()
     assert np.abs(difference).max() <= 3  # they round three times
 
 
