@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seglight.errors import UserError
 from seglight.interfaces import Encoder
+from seglight.models.phases import phased
 
 OFFLINE_MODEL = "tf_efficientnet_lite0"
 """The model whose ImageNet weights the `pretrained` extra brings."""
@@ -48,6 +49,7 @@ class TimmEncoder(Encoder):
             near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
             raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
         self.net = _create(name, weights, output_stride)
+        phased(self.net)
         self.out_channels = self.net.feature_info.channels()
         self.strides = self.net.feature_info.reduction()
         config = self.net.pretrained_cfg
