@@ -12,17 +12,22 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "interfaces", "data.classes", "data.color", "ops.bands"),
+    ("seglight", "errors"),
+    ("interfaces", "data.classes", "data.color", "data.files", "ops.bands", "doctor.finding"),
     (
-        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "visualize",
-        "prepare.download", "prepare.extract",
+        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.phases", "visualize",
+        "prepare.transfer", "prepare.extract", "prepare.layout",
+        "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
-        "data.pairs", "data.cache", "models.encoders", "models.decoders.*", "losses.*", "metrics.*", "inference.*",
-        "optim", "checkpoint",
+        "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.decoders.*", "losses.*", "metrics.*",
+        "inference.*", "optim", "checkpoint", "prepare.download", "doctor.facts",
     ),
-    ("module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard"),
-    ("data.*", "callbacks.*", "recipe"),
+    (
+        "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
+        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples",
+    ),
+    ("data.*", "callbacks.*", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
     ("prepare.*", "doctor.*"),
     ("cli", "commands.*"),
     ("__main__",),

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from seglight.checkpoint import load_net
-from seglight.data.labels import read_image
+from seglight.data.files import read_image
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError
 from seglight.inference.whole import whole_image

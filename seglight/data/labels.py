@@ -2,7 +2,7 @@
 
 | labels stand as | codec |
 | --- | --- |
-| index PNG of 8 or 16 bits; palette PNG, read as index and never through its colours | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
+| index PNG of 8 or 16 bits, or palette PNG, of which the index counts | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
 | 0/255 binary PNG | `LabelCodec({0: 0, 255: 1})` |
 | other values, such as ids of which some count | `LabelCodec({7: 0, 8: 1}, others="ignore")` |
 | colours of an RGB image | `ColorCodec({(128, 64, 128): 0, (0, 0, 142): 1}, ignored=((0, 0, 0),))` |
@@ -14,18 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from seglight.data.classes import IGNORE_INDEX, Color
+from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Color
+from seglight.data.files import opened, read_grey
 from seglight.errors import UserError
 
 Others = Literal["refuse", "ignore"]
 """What becomes of a value that is neither a class nor ignored."""
 
-UNKNOWN = IGNORE_INDEX - 1
-"""Stands in a table for a value that is refused; a class index is at most 253."""
+UNKNOWN = MOST_CLASSES
+"""Stands in a table for a value that is refused: the first that is no class index."""
 
 
 class Codec(Protocol):
@@ -63,7 +64,7 @@ class LabelCodec:
             UserError: The file is damaged, in colour, or holds a value that is not in the table.
         """
         raw = read_index(path)
-        mask: NDArray[np.uint8] = self.table[raw]
+        mask = _looked_up(self.table, raw)
         unknown = mask == UNKNOWN
         if unknown.any():
             known = _ranges(sorted({*self.values, *self.ignored}))
@@ -97,9 +98,9 @@ class ColorCodec:
                     f"{path}: the mask is a grey image (mode {image.mode}) where colours are due: "
                     "take the colour version of the labels, or describe them as index labels"
                 )
-            rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
-        codes = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
-        mask: NDArray[np.uint8] = _color_table(tuple(self.colors.items()), tuple(self.ignored), self.others)[codes]
+            pixels = np.asarray(image.convert("RGB").convert("RGBX"))
+        codes = pixels.view("<i4")[..., 0] & 0xFFFFFF  # R, G, B, X as one number, lowest byte first, without X
+        mask = _looked_up(_color_table(tuple(self.colors.items()), tuple(self.ignored), self.others), codes)
         unknown = mask == UNKNOWN
         if unknown.any():
             known = f"{len(self.colors)} classes and {len(self.ignored)} ignored colours"
@@ -114,8 +115,14 @@ def _color_table(
 ) -> NDArray[np.uint8]:
     table = np.full(2**24, UNKNOWN if others == "refuse" else IGNORE_INDEX, np.uint8)
     for (r, g, b), index in (*colors, *((color, IGNORE_INDEX) for color in ignored)):
-        table[r << 16 | g << 8 | b] = index
+        table[r | g << 8 | b << 16] = index
     return table
+
+
+def _looked_up(table: NDArray[np.uint8], raw: NDArray[Any]) -> NDArray[np.uint8]:
+    """`table[raw]`, where every value of `raw` has its place in the table, in half the time and less."""
+    mask: NDArray[Any] = cv2.LUT(raw, table[:256]) if raw.dtype == np.uint8 else table.take(raw, mode="clip")
+    return mask.astype(np.uint8, copy=False)
 
 
 def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -124,9 +131,12 @@ def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     Raises:
         UserError: The file is damaged or is no index image.
     """
+    grey = read_grey(path)
+    if grey is not None:
+        return grey
     with opened(path) as image:
         if image.mode in ("1", "L", "P"):
-            return np.asarray(image).astype(np.uint8)
+            return np.asarray(image).astype(np.uint8, copy=False)
         if image.mode.startswith("I"):
             values = np.asarray(image)
             if values.min(initial=0) >= 0 and values.max(initial=0) < 2**16:
@@ -136,32 +146,6 @@ def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
             f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index a pixel is due: "
             "write it as an 8-bit index or palette PNG"
         )
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 (H, W, 3) RGB.
-
-    Raises:
-        UserError: The file is damaged or no image.
-    """
-    with opened(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def opened(path: Path) -> Image.Image:
-    """A decoded image.
-
-    Raises:
-        UserError: The file is damaged, no image, or so large that it can only be an attack.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{path}: not readable as an image ({error}): the file is cut off or damaged, fetch it again"
-        ) from error
-    return image
 
 
 def _counted(found: NDArray[Any], name: Callable[[int], str]) -> tuple[list[str], int]:
@@ -180,7 +164,7 @@ def _complaint(path: Path, what: str, shown: list[str], number: int, known: str)
 
 
 def _rgb(code: int) -> str:
-    return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
+    return f"({code & 255}, {code >> 8 & 255}, {code >> 16})"
 
 
 def _ranges(values: Sequence[int]) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.labels import Codec, read_image
+from seglight.data.files import read_image
+from seglight.data.labels import Codec
 from seglight.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
