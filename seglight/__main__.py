@@ -11,6 +11,7 @@ COMMANDS = {
     "validate": ("seglight.cli", "score a checkpoint on the validation split"),
     "test": ("seglight.cli", "score a checkpoint on the test split"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+    "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
 
