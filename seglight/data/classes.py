@@ -5,6 +5,9 @@ from dataclasses import dataclass
 IGNORE_INDEX = 255
 """Mask value of ignored pixels, whatever the files of a data set call theirs."""
 
+MOST_CLASSES = IGNORE_INDEX - 1
+"""Class indices are 0 to 253: 255 is ignored, and 254 stands in tables for what is refused."""
+
 Color = tuple[int, int, int]
 
 
@@ -17,3 +20,15 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def voc_color(index: int) -> Color:
+    """The colour of an index in VOC's palette: the bits of the index dealt out to R, G and B, highest bits first.
+
+    Source: VOClabelcolormap.m of the PASCAL VOC development kit. Data sets without colours of their own take these.
+    """
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+    return (channels[0], channels[1], channels[2])

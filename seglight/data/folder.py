@@ -1,75 +1,55 @@
 """Any data set as folders of files, described by a `classes.yaml` and no line of Python.
 
-root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
+    root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
 
-ignore: 255            # value of pixels that count for nothing; may be left out
-classes:               # in the order of their value in the masks: 0, 1, ...
-- {name: background, color: [0, 0, 0]}
-- {name: cat, color: [200, 40, 40]}
+    ignore: 255            # value of pixels that count for nothing; may be left out
+    classes:               # in the order of their value in the masks: 0, 1, ...
+    - {name: background, color: [0, 0, 0]}
+    - {name: cat, color: [200, 40, 40]}
+
+Other values, colours as labels, other folders: `seglight/data/class_files.py` shows all that the file can say. It may
+lie elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`, as they are.
 """
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.class_files import Folders, read_classes
 from seglight.data.datamodule import FileDataModule
-from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder, image_files, surplus_masks
 from seglight.errors import UserError
 
 
 class FolderDataModule(FileDataModule):
-    """Images and index masks in folders by split.
+    """Images and masks in folders by split.
 
     Args:
-        root: Folder that holds `classes.yaml`, `images` and `masks`.
+        root: Folder that holds the images and masks.
+        classes: File that names the classes, or None: `classes.yaml` in root.
         **kwargs: As FileDataModule.
+
+    Raises:
+        UserError: The file that names the classes is missing or says something that cannot be.
     """
 
-    def __init__(self, root: str, **kwargs: Any) -> None:
-        self.classes, self.codec = read_classes(Path(root) / "classes.yaml")
+    def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:
+        self.class_file = Path(classes) if classes is not None else Path(root) / "classes.yaml"
+        self.table = read_classes(self.class_file)
+        self.classes = self.table.classes
         super().__init__(root, **kwargs)
 
     def listing(self, name: str) -> FilePairs:
         """The pairs of "train", "val" or "test"."""
-        images = image_files(self.root / "images" / name, f"the {name} images")
-        folder = existing_folder(self.root / "masks" / name, f"the {name} masks")
+        images = image_files(self._folder("images", self.table.images, name), f"the {name} images")
+        folder = existing_folder(self._folder("masks", self.table.masks, name), f"the {name} masks")
         masks = [folder / f"{image.stem}.png" for image in images]
-        return FilePairs(images, masks, self.codec, surplus_masks(folder, masks))
+        return FilePairs(images, masks, self.table.codec, surplus_masks(folder, masks))
 
-
-def read_classes(path: Path) -> tuple[Classes, LabelCodec]:
-    """The class table and the codec that a `classes.yaml` describes.
-
-    Raises:
-        UserError: The file is missing or not of the form that this module's docstring shows.
-    """
-    try:
-        table: Any = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file: it names the classes; set data.init_args.root to the right place"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {error}") from error
-    try:
-        names = tuple(str(entry["name"]) for entry in table["classes"])
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in (entry["color"] for entry in table["classes"]))
-        ignored = () if table.get("ignore") is None else (int(table["ignore"]),)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: {type(error).__name__} {error}: it should be "
-            "'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
-        ) from error
-    beyond = [value for value in (*ignored, *chain.from_iterable(palette)) if not 0 <= value <= 255]
-    if beyond:
-        raise UserError(f"{path}: {beyond[0]} as `ignore` or in a colour: both lie in 0 to 255")
-    if not 2 <= len(names) <= IGNORE_INDEX - 1 or len(set(names)) < len(names) or set(ignored) & set(range(len(names))):
-        raise UserError(
-            f"{path}: {len(names)} classes: there must be 2 to {IGNORE_INDEX - 1}, each name once, "
-            "and `ignore` none of their values"
-        )
-    return Classes(names, palette), LabelCodec({index: index for index in range(len(names))}, ignored)
+    def _folder(self, kind: str, folders: Folders | None, name: str) -> Path:
+        if folders is None:
+            return self.root / kind / name
+        if name not in folders:
+            raise UserError(
+                f"{self.class_file}: `{kind}` names no folder for the {name} split, only for {', '.join(folders)}"
+            )
+        return self.root / folders[name]

@@ -6,7 +6,7 @@ Masks are palette PNGs; 255 is void. Root may also be the folder above, `VOCdevk
 2011) as index PNGs are looked for in `SegmentationClassAug`, the usual place.
 """
 
-from seglight.data.classes import Classes, Color
+from seglight.data.classes import Classes, voc_color
 from seglight.data.datamodule import FileDataModule
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder
@@ -16,16 +16,6 @@ NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-
-
-def voc_color(index: int) -> Color:
-    """The colour of an index in VOC's palette: the bits of the index dealt out to R, G and B, highest bits first."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-    return (channels[0], channels[1], channels[2])
-
 
 CLASSES = Classes(NAMES, tuple(voc_color(index) for index in range(len(NAMES))))
 CODEC = LabelCodec({index: index for index in range(len(CLASSES))}, ignored=(255,))

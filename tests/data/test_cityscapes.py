@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cityscapesscripts.helpers.labels import labels as official_labels
 from torchvision.datasets import Cityscapes
 
 from seglight.data import CityscapesDataModule
 from seglight.data.cityscapes import CODEC
+from seglight.data.labels import UNKNOWN
 from seglight.errors import UserError
 from tests import fabricate
 
@@ -25,7 +27,7 @@ def test_every_label_id_maps_as_in_the_official_table() -> None:
         255 if entry.ignore_in_eval else entry.train_id for entry in OFFICIAL
     ]
     assert CODEC.table[255] == 255, "label id -1 in an 8-bit file"
-    assert (CODEC.table[34:255] == -1).all(), "what is no label id is no class and not ignored either"
+    assert (CODEC.table[34:255] == UNKNOWN).all(), "what is no label id is no class and not ignored either"
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -60,3 +62,13 @@ def test_an_empty_split_and_a_missing_mask_are_named(tmp_path: Path) -> None:
     (root / "leftImg8bit/val/frankfurt/frankfurt_000000_000019_leftImg8bit.png").unlink()
     with pytest.raises(UserError, match=rf"^{root}/leftImg8bit/val: no <city>/\*_leftImg8bit.png there"):
         CityscapesDataModule(str(root)).split("val")
+
+
+def test_the_table_is_that_of_cityscapesscripts(cityscapes: Path) -> None:
+    """The data set's own labels.py: names, colours, and what becomes of each id."""
+    datamodule = CityscapesDataModule(str(cityscapes))
+    scored = sorted((label for label in official_labels if not label.ignoreInEval), key=lambda label: label.trainId)
+    assert datamodule.class_names == [label.name for label in scored]
+    assert datamodule.palette == [label.color for label in scored]
+    for label in official_labels:
+        assert CODEC.table[label.id % 256] == (255 if label.ignoreInEval else label.trainId), label.name

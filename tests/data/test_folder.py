@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from seglight.data import FolderDataModule
 from seglight.errors import UserError
@@ -55,8 +56,8 @@ def test_images_may_be_jpegs_beside_png_masks(folder: Path) -> None:
         (f"classes: [{CAT}, {{name: dog, color: [1, 2, 256]}}]", "256"),
         (f"classes: [{CAT}, {CAT}]", "2 classes: there must be 2 to 254, each name once"),
         (f"classes: [{CAT}]", "1 classes: there must be 2 to 254"),
-        (f"ignore: 1\nclasses: [{CAT}, {DOG}]", "and `ignore` none of their values"),
-        (f"ignore: 256\nclasses: [{CAT}, {DOG}]", "256"),
+        (f"ignore: 1\nclasses: [{CAT}, {DOG}]", "1 stands for two things: .* and `ignore` none of them"),
+        (f"ignore: 65536\nclasses: [{CAT}, {DOG}]", "65536"),
         (f"ignore: -1\nclasses: [{CAT}, {DOG}]", "-1"),
         (f"ignore: void\nclasses: [{CAT}, {DOG}]", "ValueError .*'ignore: 255'"),
     ],
@@ -90,3 +91,37 @@ def test_an_image_without_a_mask_is_told(folder: Path) -> None:
         UserError, match=rf"^{folder}/images/train/002.png: its mask {folder}/masks/train/002.png is mis"
     ):
         FolderDataModule(str(folder)).split("train")
+
+
+def test_labels_may_be_colours(folder: Path) -> None:
+    text = f"labels: color\nignore: [[0, 0, 0]]\nclasses: [{CAT}, {DOG}]"
+    (folder / "classes.yaml").write_text(text)
+    fabricate.save_mask(folder / "masks/val/000.png", np.array([[(1, 2, 3), (4, 5, 6), (0, 0, 0)]], np.uint8))
+    assert FolderDataModule(str(folder)).split("val").read(0)[1].tolist() == [[0, 1, 255]]
+
+
+def test_classes_may_lie_elsewhere_and_name_the_folders(folder: Path, tmp_path: Path) -> None:
+    table = yaml.safe_load((folder / "classes.yaml").read_text())
+    (folder / "classes.yaml").unlink()
+    for kind in ("images", "masks"):
+        (folder / kind / "val").rename(folder / f"validation_{kind}")
+        table[kind] = {"train": f"{kind}/train", "val": f"validation_{kind}"}
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(table))
+    datamodule = FolderDataModule(str(folder), classes=str(own))
+    assert [len(datamodule.split(split)) for split in ("train", "val")] == [4, 2]
+    assert datamodule.split("val").read(0)[2] == str(folder / "validation_images/000.png")
+    with pytest.raises(UserError, match=rf"^{own}: `images` names no folder for the test split, only for train, val$"):
+        datamodule.split("test")
+
+
+def test_mapillary_is_read_as_it_is(tmp_path: Path) -> None:
+    root = fabricate.mapillary(tmp_path / "mapillary")
+    datamodule = FolderDataModule(str(root), classes=str(root / "config_v2.0.json"))
+    image, mask, name = datamodule.split("val").read(1)
+    raw = fabricate.raw(root / "validation/v2.0/labels" / f"{Path(name).stem}.png")
+    assert set(np.unique(raw)) == set(range(5))
+    assert (mask == np.array([0, 255, 1, 2, 255], np.uint8)[raw]).all()
+    assert (image == fabricate.raw(Path(name))).all()
+    with pytest.raises(UserError, match=r"config_v2.0.json: `images` names no folder for the test split"):
+        datamodule.split("test")

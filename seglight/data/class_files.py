@@ -1,0 +1,202 @@
+"""Class tables that stand in a file: a `classes.yaml`, or the `config_v2.0.json` that Mapillary Vistas comes with.
+
+    labels: index        # or color: the masks' RGB colours name the classes
+    others: refuse       # or ignore: what becomes of a value that is no class and not ignored
+    ignore: 255          # a value that counts for nothing, or a list of values; colours, where labels are colours
+    images: {train: training/images, val: validation/images}    # folders below root, by split
+    masks: {train: training/labels, val: validation/labels}
+    classes:             # in the order of their index
+    - {name: background, color: [0, 0, 0]}
+    - {name: car, color: [0, 0, 142], value: [7, 8]}    # the value, or values, that stand for it in the masks
+
+Only `classes` must be given. `labels` and `others` are as shown, nothing is ignored, a class's value is its place in
+the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`, where nothing else is said.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.data.classes import MOST_CLASSES, Classes, Color
+from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
+from seglight.errors import UserError
+
+FORM = "it should be 'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
+KEYS = ("classes", "ignore", "images", "labels", "masks", "others")
+CLASS_KEYS = ("color", "name", "value")
+SPLITS = {"train", "val", "test"}
+
+Folders = Mapping[str, str]
+"""A folder below the data set's root by split."""
+
+
+@dataclass(frozen=True)
+class ClassFile:
+    """What a file says of a data set.
+
+    Args:
+        classes: Names and colours.
+        codec: Reads the masks.
+        images: Where the images of each split lie, or None: in `images/<split>`.
+        masks: Where the masks of each split lie, or None: in `masks/<split>`.
+    """
+
+    classes: Classes
+    codec: Codec
+    images: Folders | None = None
+    masks: Folders | None = None
+
+
+def read_classes(path: Path) -> ClassFile:
+    """The class table, codec and folders that a file describes.
+
+    Raises:
+        UserError: The file is missing or not of the form that this module's docstring shows.
+    """
+    table = _parsed(path)
+    try:
+        if isinstance(table, dict) and isinstance(table.get("labels"), list):
+            return _mapillary(table["labels"], version=path.stem.removeprefix("config").strip("_"))
+        return _own(table)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {type(error).__name__} {error}: {FORM}") from error
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(
+            f"{path}: no such file: it names the classes; "
+            "set data.init_args.root to the right place, or data.init_args.classes to the file"
+        ) from None
+    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from error
+
+
+def _mapillary(labels: Sequence[Mapping[str, Any]], version: str) -> ClassFile:
+    """A value is a place in the list, and what is not evaluated is ignored."""
+    kept = [value for value, label in enumerate(labels) if label["evaluate"]]
+    classes = _classes([labels[value]["readable"] for value in kept], [labels[value]["color"] for value in kept])
+    codec = LabelCodec(
+        {value: index for index, value in enumerate(kept)},
+        ignored=[value for value, label in enumerate(labels) if not label["evaluate"]],
+    )
+    folders = {"train": Path("training"), "val": Path("validation")}
+    return ClassFile(
+        classes,
+        codec,
+        {split: str(folder / "images") for split, folder in folders.items()},
+        {split: str(folder / version / "labels") for split, folder in folders.items()},
+    )
+
+
+def _own(table: Any) -> ClassFile:
+    entries = table["classes"]
+    classes = _classes([entry["name"] for entry in entries], [entry["color"] for entry in entries])
+    _known_keys(table, KEYS, "the file")
+    for entry in entries:
+        _known_keys(entry, CLASS_KEYS, f"class {entry['name']}")
+    others: Others = "ignore" if _one_of(table, "others", ("refuse", "ignore")) == "ignore" else "refuse"
+    codec: Codec
+    if _one_of(table, "labels", ("index", "color")) == "color":
+        codec = _color_codec(entries, classes, table.get("ignore"), others)
+    else:
+        codec = _index_codec(entries, table.get("ignore"), others)
+    return ClassFile(classes, codec, _folders(table, "images"), _folders(table, "masks"))
+
+
+def _classes(names: Sequence[Any], colors: Sequence[Any]) -> Classes:
+    palette = tuple(_color(color) for color in colors)
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"the name {name!r} of a class is no text: put it in quotes")
+    if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
+        raise UserError(f"{len(names)} classes: there must be 2 to {MOST_CLASSES}, each name once")
+    return Classes(tuple(names), palette)
+
+
+def _index_codec(entries: Sequence[Mapping[str, Any]], ignore: Any, others: Others) -> LabelCodec:
+    of_class = [_values(entry.get("value", index)) for index, entry in enumerate(entries)]
+    ignored = [] if ignore is None else _values(ignore)
+    every = Counter(chain(*of_class, ignored))
+    beyond = [value for value in every if not 0 <= value < 2**16]
+    if beyond:
+        raise UserError(f"{beyond[0]} as `value` or `ignore`: values lie in 0 to 65535")
+    twice = [value for value, times in every.items() if times > 1]
+    if twice:
+        raise UserError(
+            f"{twice[0]} stands for two things: each class must have values of its own, and `ignore` none of them"
+        )
+    return LabelCodec({value: index for index, values in enumerate(of_class) for value in values}, ignored, others)
+
+
+def _color_codec(entries: Sequence[Mapping[str, Any]], classes: Classes, ignore: Any, others: Others) -> ColorCodec:
+    valued = [entry["name"] for entry in entries if "value" in entry]
+    if valued:
+        raise UserError(f"class {valued[0]} has a `value` beside `labels: color`: take one of the two out")
+    ignored = _ignored_colors(ignore)
+    twice = [list(color) for color, times in Counter((*classes.palette, *ignored)).items() if times > 1]
+    if twice:
+        raise UserError(f"the colour {twice[0]} stands for two things: with `labels: color` each needs its own")
+    return ColorCodec({color: index for index, color in enumerate(classes.palette)}, ignored, others)
+
+
+def _ignored_colors(ignore: Any) -> list[Color]:
+    if ignore is None:
+        return []
+    if not isinstance(ignore, list) or not ignore:
+        raise UserError(f"`ignore: {ignore}`, where `labels: color` wants a colour, [0, 0, 0], or a list of colours")
+    return [_color(color) for color in (ignore if isinstance(ignore[0], list) else [ignore])]
+
+
+def _folders(table: Mapping[str, Any], key: str) -> Folders | None:
+    folders = table.get(key)
+    if folders is None:
+        return None
+    by_split = isinstance(folders, dict) and folders.keys() <= SPLITS
+    if not by_split or not all(isinstance(folder, str) for folder in folders.values()):
+        raise UserError(f"`{key}` should name a folder by split: '{{train: training/{key}, val: validation/{key}}}'")
+    return dict(folders)
+
+
+def _one_of(table: Mapping[str, Any], key: str, known: tuple[str, str]) -> str:
+    value = table.get(key, known[0])
+    if value not in known:
+        raise UserError(f"`{key}: {value}` is not known: it is '{known[0]}', as where it is left out, or '{known[1]}'")
+    return str(value)
+
+
+def _known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        raise UserError(f"`{unknown[0]}` in {where} is not known: {', '.join(known)} are")
+
+
+def _color(color: Any) -> Color:
+    r, g, b = (_number(channel) for channel in color)
+    if not 0 <= min(r, g, b) <= max(r, g, b) <= 255:
+        raise UserError(f"{[r, g, b]} as a colour: red, green and blue lie in 0 to 255")
+    return (r, g, b)
+
+
+def _values(given: Any) -> list[int]:
+    values = [_number(value) for value in (given if isinstance(given, list) else [given])]
+    if not values:
+        raise UserError("an empty list as `value` or `ignore`: name a value, or leave the key out")
+    return values
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no whole number")  # noqa: TRY004 one except clause for what a file holds
+    return value

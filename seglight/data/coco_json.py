@@ -1,0 +1,211 @@
+"""Objects outlined in COCO's JSON, painted as one map of categories (Lin et al. 2014, cocodataset.org/#format-data).
+
+    root/annotations/instances_{train,val}2017.json  root/{train,val}2017/*.jpg
+
+Class 0 is the background, then come the categories by their id, in VOC's colours since they have none. Larger objects
+are painted before smaller ones, which stay on top. Regions marked `iscrowd` are ignored, but for the objects in them.
+Which pixels an outline covers is pycocotools' answer, COCO's own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+
+from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
+from seglight.data.datamodule import FileDataModule
+from seglight.data.files import read_image
+from seglight.data.pairs import existing_folder
+from seglight.errors import UserError
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+class COCOPolygonsDataModule(FileDataModule):
+    """Images with COCO's outlines, from COCO itself or from a tool that exports its format.
+
+    Args:
+        root: Folder that both patterns start from.
+        annotations: Where the JSON of a split lies; `{split}` stands for train, val or test.
+        images: Where the images of a split lie.
+        **kwargs: As FileDataModule.
+
+    Raises:
+        UserError: No split has a JSON file, or the categories in it cannot be classes.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        annotations: str = "annotations/instances_{split}2017.json",
+        images: str = "{split}2017",
+        **kwargs: Any,
+    ) -> None:
+        self.patterns = {"annotations": annotations, "images": images}
+        files = [Path(root) / annotations.replace("{split}", split) for split in ("val", "train", "test")]
+        # val's is the smallest of COCO's files by far, and all splits must agree
+        first = next((path for path in files if path.is_file()), files[0])
+        self.categories = _categories(_read_json(first), first)
+        names = ("background", *self.categories.values())
+        self.classes = Classes(names, tuple(voc_color(index) for index in range(len(names))))
+        super().__init__(root, **kwargs)
+
+    def split(self, name: str) -> "OutlinedImages":
+        """The labelled images of "train", "val" or "test".
+
+        Raises:
+            UserError: The split or an image is not there, its categories are others, or an outline is none.
+        """
+        path, folder = (self.root / self.patterns[kind].replace("{split}", name) for kind in ("annotations", "images"))
+        table = _read_json(path)
+        if _categories(table, path) != self.categories:
+            raise UserError(f"{path}: other categories than the other splits have: export all splits from one project")
+        existing_folder(folder, f"the {name} images")
+        try:
+            found = _outlined_images(table, path, folder, self.categories)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
+            ) from error
+        missing = [image for image in found.images if not image.is_file()]
+        if missing or not found.images:
+            what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it names no image"
+            raise UserError(f"{path}: {what}: add images or set data.init_args.images to their place")
+        return found
+
+
+@dataclass(frozen=True)
+class OutlinedImages:
+    """Images and what was outlined in them.
+
+    Args:
+        path: The JSON file.
+        images: Image files.
+        sizes: Size of each.
+        outlines: Of each image, [class index or IGNORE_INDEX, outline] pairs as JSON, which is smaller than objects.
+        categories: Name by category id.
+    """
+
+    path: Path
+    images: Sequence[Path]
+    sizes: Sequence[Size]
+    outlines: Sequence[bytes]
+    categories: Mapping[int, str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """The categories decide the class indices."""
+        return f"COCO outlines, larger first, of {self.categories}"
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        """The image and the JSON file."""
+        return (self.images[index], self.path)
+
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
+
+        Raises:
+            UserError: The image is damaged.
+        """
+        mask = paint(json.loads(self.outlines[index]), self.sizes[index])
+        return read_image(self.images[index]), mask, str(self.images[index])
+
+
+def paint(outlines: Sequence[tuple[int, Any]], size: Size) -> NDArray[np.uint8]:
+    """Ignored regions first, then larger objects before smaller ones, equal ones in their order: uint8 (H, W).
+
+    Args:
+        outlines: Class index or IGNORE_INDEX, and COCO's `segmentation`: polygons, or runs as a dict.
+        size: Height and width.
+    """
+    regions = [(value, _runs(outline, size)) for value, outline in outlines]
+    regions.sort(key=lambda region: (region[0] != IGNORE_INDEX, -int(rle.area(region[1]))))
+    mask = np.zeros(size, np.uint8)
+    for value, runs in regions:
+        mask[rle.decode(runs).astype(bool)] = value
+    return mask
+
+
+def _runs(outline: Any, size: Size) -> Any:
+    """COCO's compressed runs of an outline in any of its forms."""
+    if isinstance(outline, list):
+        return rle.merge(rle.frPyObjects(outline, *size))
+    return rle.frPyObjects(outline, *size) if isinstance(outline["counts"], list) else outline
+
+
+def _outlined_images(table: Any, path: Path, folder: Path, categories: Mapping[int, str]) -> OutlinedImages:
+    index_of = {category: index for index, category in enumerate(categories, start=1)}
+    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in table["images"]}
+    of_image: dict[Any, list[tuple[int, Any]]] = {image: [] for image in sizes}
+    for annotation in table["annotations"]:
+        if annotation["image_id"] not in sizes:
+            continue  # what is left of images that were taken out
+        if annotation["category_id"] not in index_of:
+            raise UserError(
+                f"{path}: annotation {annotation['id']} is of category {annotation['category_id']}, "
+                "which `categories` does not name: add it there"
+            )
+        if not _is_outline(annotation.get("segmentation"), sizes[annotation["image_id"]]):
+            raise UserError(
+                f"{path}: annotation {annotation['id']} has no outline but {str(annotation.get('segmentation'))[:60]}: "
+                "export polygons of three points and more, [[x, y, x, y, x, y, ...], ...], or runs at the image's "
+                "size, and take out annotations that are boxes alone"
+            )
+        value = IGNORE_INDEX if annotation.get("iscrowd") else index_of[annotation["category_id"]]
+        of_image[annotation["image_id"]].append((value, annotation["segmentation"]))
+    return OutlinedImages(
+        path,
+        [folder / image["file_name"] for image in table["images"]],
+        [sizes[image["id"]] for image in table["images"]],
+        [json.dumps(of_image[image["id"]]).encode() for image in table["images"]],
+        categories,
+    )
+
+
+def _is_outline(outline: Any, size: Size) -> bool:
+    """Runs at the image's size, or polygons; of these pycocotools would take a list of four numbers for a box."""
+    if isinstance(outline, dict):
+        return "counts" in outline and tuple(outline.get("size", ())) == size
+    polygons = outline if isinstance(outline, list) else []
+    return bool(polygons) and all(
+        isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0 for points in polygons
+    )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file, where outlines in COCO's JSON should be: "
+            "set data.init_args.root and data.init_args.annotations to the right place"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}): fetch or export it again") from error
+
+
+def _categories(table: Any, path: Path) -> dict[int, str]:
+    """Name by id, in the order of the ids."""
+    try:
+        pairs = sorted((int(entry["id"]), str(entry["name"])) for entry in table["categories"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: no `categories` of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
+        ) from error
+    categories = dict(pairs)
+    names = {"background", *categories.values()}
+    if not 0 < len(pairs) < MOST_CLASSES or len(categories) < len(pairs) or len(names) <= len(pairs):
+        raise UserError(
+            f"{path}: {len(pairs)} categories: there must be 1 to {MOST_CLASSES - 1}, each id and name once, "
+            "and none 'background', which is class 0"
+        )
+    return categories

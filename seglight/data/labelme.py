@@ -1,0 +1,121 @@
+"""Shapes drawn in LabelMe (github.com/wkentaro/labelme): a JSON file beside each image.
+
+    root/classes.yaml  root/{train,val,test}/*.jpg  root/{train,val,test}/*.json
+
+`classes.yaml` names the classes and their colours (`seglight/data/class_files.py`); the first of them lies where no
+shape does. Shapes are painted in the order of the file, a later one over an earlier one, edges included, as LabelMe's
+own export does. Polygons, rectangles and circles are read; a shape named `__ignore__` counts for nothing.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from seglight.data.class_files import read_classes
+from seglight.data.classes import IGNORE_INDEX
+from seglight.data.datamodule import FileDataModule
+from seglight.data.pairs import FilePairs, image_files, surplus_masks
+from seglight.errors import UserError
+
+IGNORE_LABEL = "__ignore__"
+Points = Sequence[tuple[float, float]]
+
+
+class LabelMeDataModule(FileDataModule):
+    """Images with LabelMe's shapes.
+
+    Args:
+        root: Folder that holds a folder of images and JSON files for each split.
+        classes: File that names the classes, or None: `classes.yaml` in root.
+        **kwargs: As FileDataModule.
+
+    Raises:
+        UserError: The file that names the classes is missing or says something that cannot be.
+    """
+
+    def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:
+        self.class_file = Path(classes) if classes is not None else Path(root) / "classes.yaml"
+        self.classes = read_classes(self.class_file).classes
+        super().__init__(root, **kwargs)
+
+    def listing(self, name: str) -> FilePairs:
+        """The pairs of "train", "val" or "test"."""
+        images = image_files(self.root / name, f"the {name} images and their JSON files")
+        shapes = [image.with_suffix(".json") for image in images]
+        codec = ShapeCodec(self.classes.names)
+        return FilePairs(images, shapes, codec, surplus_masks(self.root / name, shapes, "*.json"))
+
+
+@dataclass(frozen=True)
+class ShapeCodec:
+    """Paints the shapes of a LabelMe file.
+
+    Args:
+        names: The classes in the order of their index; the first lies where no shape does.
+    """
+
+    names: tuple[str, ...]
+
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """The mask of a file: uint8 (H, W), class index or IGNORE_INDEX.
+
+        Raises:
+            UserError: The file is no LabelMe file, or has a shape of unknown label or kind.
+        """
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+            canvas = Image.new("L", (int(table["imageWidth"]), int(table["imageHeight"])))
+            for shape in table["shapes"]:
+                self._paint(ImageDraw.Draw(canvas), shape, path)
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: not a file of LabelMe's ({type(error).__name__} {error}): save it there again"
+            ) from error
+        return np.asarray(canvas)
+
+    def _paint(self, draw: ImageDraw.ImageDraw, shape: Mapping[str, Any], path: Path) -> None:
+        label, kind = str(shape["label"]), shape.get("shape_type") or "polygon"  # the first LabelMe had polygons alone
+        points = [(float(x), float(y)) for x, y in shape["points"]]
+        if label != IGNORE_LABEL and label not in self.names:
+            raise UserError(
+                f"{path}: the label {label!r} is no class ({', '.join(self.names)}): "
+                f"correct it, add it to the classes, or name it {IGNORE_LABEL}"
+            )
+        enough = len(points) > 2 if kind == "polygon" else len(points) == 2
+        if kind not in PAINTERS or not enough:
+            raise UserError(
+                f"{path}: a shape {label!r} of kind {kind!r} and {len(points)} points covers no area that can be told: "
+                "draw it as polygon, rectangle or circle, or take it out"
+            )
+        PAINTERS[kind](draw, points, IGNORE_INDEX if label == IGNORE_LABEL else self.names.index(label))
+
+
+def _polygon(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
+    draw.polygon(points, fill=value, outline=value)
+
+
+def _rectangle(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
+    """From one corner to the opposite one, whichever they are."""
+    (x0, y0), (x1, y1) = points
+    draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=value, outline=value)
+
+
+def _circle(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
+    """By its centre and a point on it."""
+    (x, y), on = points
+    radius = math.dist((x, y), on)
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value, outline=value)
+
+
+PAINTERS: dict[str, Callable[[ImageDraw.ImageDraw, Points, int], None]] = {
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "circle": _circle,
+}
