@@ -11,6 +11,7 @@ COMMANDS = {
     "validate": ("seglight.cli", "score a checkpoint on the validation split"),
     "test": ("seglight.cli", "score a checkpoint on the test split"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+    "doctor": ("seglight.commands.doctor", "read a whole data set and say what is wrong with it"),
     "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 done, 2 the user's mistake, told in one line.
+        The exit code: 0 done, 1 `doctor` found mistakes in the data, 2 the user's mistake, told in one line.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args
@@ -52,25 +53,25 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"seglight {__version__}\n")
         return 0
     try:
-        run_command(args)
+        return run_command(args)
     except Exception as error:
         mistake = user_error_behind(error)
         if debug or mistake is None:
             raise
         sys.stderr.write(f"seglight: error: {one_line(mistake)}\n")
         return 2
-    return 0
 
 
-def run_command(args: list[str]) -> None:
-    """Import the module of a command and hand it the arguments.
+def run_command(args: list[str]) -> int:
+    """Import the module of a command and hand it the arguments; gives its exit code, 0 where it gives none.
 
     Raises:
         UserError: No such command, or the command's own.
     """
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
-    import_module(COMMANDS[args[0]][0]).main(args)
+    code: int | None = import_module(COMMANDS[args[0]][0]).main(args)
+    return code or 0
 
 
 def run() -> None:

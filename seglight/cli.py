@@ -17,8 +17,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from seglight.callbacks import ConfusionFigure, ImagePanels, ProgressBar, RunReport, Throughput
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
 from seglight.data import SegmentationDataModule
+from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint
 from seglight.module import SegmentationModule
+from seglight.recipe import data_options, read_recipe
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
@@ -28,6 +30,7 @@ class SegmentationCLI(LightningCLI):
     """One command: parse, build, run."""
 
     def __init__(self, args: list[str]) -> None:
+        self.see = " ".join(["seglight doctor", *data_options(args)])
         strict = {"exit_on_error": False}  # errors come up as exceptions, to be told in one line
         super().__init__(
             SegmentationModule,
@@ -133,6 +136,8 @@ class SegmentationCLI(LightningCLI):
         return {**kwargs, "ckpt_path": None, "verbose": False}
 
     def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand == "fit" and self.trainer.is_global_zero:
+            quick_check(self.datamodule, self.see)
         if self.trainer.is_global_zero:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             path = self.run_dir / "config.yaml"
@@ -175,14 +180,7 @@ def check_yaml(args: list[str]) -> None:
     """
     for option, path in pairwise(args):
         if option in ("-c", "--config"):
-            try:
-                content = yaml.safe_load(Path(path).read_text())
-            except OSError as error:
-                raise UserError(f"--config {path}: {error.strerror}") from error
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
-                raise UserError(f"--config {path}: not YAML: {error}") from error
-            if not isinstance(content, dict | None):
-                raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
+            read_recipe(path)
 
 
 def main(args: list[str]) -> None:

@@ -156,11 +156,12 @@ def test_truncated_file(fit: Fit, camvid: Path, config: Path, folder: str, num_w
     path.write_bytes(path.read_bytes()[:-40])
     message = fit(config, "--data.init_args.num_workers", num_workers)
     assert message.startswith(f"{path}: not readable as an image (")
-    assert message.endswith("the file is cut off or damaged, fetch it again")
+    assert "the file is cut off or damaged, fetch it again" in message
 
 
 def test_the_message_is_the_same_from_a_worker(fit: Fit, camvid: Path, config: Path) -> None:
-    (camvid / "train" / FIRST).write_text("no image")
+    path = camvid / "train" / FIRST
+    path.write_bytes(path.read_bytes()[:-40])  # its header is whole, so that it is not found before the loader
     first, second = (fit(config, "--data.init_args.num_workers", workers) for workers in (0, 1))
     assert first == second
 

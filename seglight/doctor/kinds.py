@@ -1,0 +1,142 @@
+"""All that the doctor knows to find: slug, level, what is wrong, how to mend it."""
+
+from seglight.doctor.finding import Kind, Level
+
+
+def _kinds(level: Level, *rows: tuple[str, str, str]) -> dict[str, Kind]:
+    return {slug: Kind(slug, level, what, mend) for slug, what, mend in rows}
+
+
+PAIRS = _kinds(
+    "mistake",
+    ("missing-split", "a split that training needs is not there", "lay the files out as the data module says"),
+    ("missing-image", "a label file has no image", "add the image, or take the label file (or its line) away"),
+    ("missing-mask", "an image has no label file", "add the label file, or take the image away"),
+    ("surplus-mask", "a label file belongs to no image", "add the image, or take the label file away"),
+    ("misnamed-file", "a file has not the name that its partner asks for", "rename it; --fix does"),
+)
+
+FILES = _kinds(
+    "mistake",
+    ("zero-byte", "the file is empty", "fetch it again"),
+    ("unreadable", "the file can't be read as an image", "fetch or export it again"),
+    ("truncated", "the file is cut off or damaged", "fetch it again"),
+    ("bomb", "the header announces more pixels than a picture has, which could fill the memory", "replace it"),
+    ("size-mismatch", "image and mask differ in size", "export the mask at the size of the image"),
+    (
+        "exif-rotated",
+        "an EXIF tag turns the image, and only turned does the mask fit: training reads it unturned",
+        "turn the pixels and drop the tag; --fix does",
+    ),
+    ("cmyk-image", "the image is CMYK, made for print, and its colours change on reading", "write RGB; --fix does"),
+    ("transparent-image", "what is transparent in the image is read all the same", "write RGB; --fix does, on black"),
+    ("deep-image", "the image has more than 8 bits, and reading cuts all above 255", "write 8 bits; --fix does"),
+)
+
+FILE_HINTS = _kinds(
+    "hint",
+    (
+        "exif-tagged",
+        "an EXIF tag asks to turn the image: training reads it unturned, other programs turn it",
+        "look whether the mask fits, then drop the tag",
+    ),
+    ("grey-image", "the image is grey where others are in colour", "nothing, if it is meant so; --fix writes RGB"),
+    ("alpha-image", "the image has an alpha channel, opaque everywhere, that is not read", "drop it; --fix does"),
+    ("wide-image", "the image has 16 bits a channel, of which the upper 8 are read", "nothing; --fix writes 8 bits"),
+)
+
+MASKS = _kinds(
+    "mistake",
+    (
+        "colour-mask",
+        "the mask holds colours where class indices are due",
+        "write the index; --fix does, where the colours are the classes'",
+    ),
+    ("rgb-index-mask", "the mask holds indices, but in more than one channel", "write one channel; --fix does"),
+    ("grey-mask", "the mask is grey where the classes' colours are due", "take the colour version of the labels"),
+    ("deep-mask", "the mask is a float or 32-bit image", "write it as an 8-bit index PNG"),
+    (
+        "packed-mask",
+        "the mask is a grey PNG of 2 or 4 bits, whose values readers stretch over 0 to 255",
+        "write 8 bits; --fix does",
+    ),
+    ("binary-mask", "the mask is 0/255 where 0/1 is due", "write 1 for 255; --fix does"),
+    (
+        "stretched-mask",
+        "the class indices are stretched over 0 to 255, as if to be looked at",
+        "write the index; --fix does",
+    ),
+    (
+        "luma-mask",
+        "the mask holds the brightness of the classes' colours: colour labels were converted to grey",
+        "export the index; --fix does, where no two classes are equally bright",
+    ),
+    (
+        "adaptive-palette",
+        "the palette gives indices the colours of other classes: it was made anew for this picture",
+        "take the class from the colour; --fix does",
+    ),
+    (
+        "jpeg-mask",
+        "the mask was compressed as JPEG, which smears its values",
+        "export it as PNG; --fix snaps the values where that is unambiguous",
+    ),
+    (
+        "interpolated-mask",
+        "the mask was resized by interpolation: from class to class it runs through the values between",
+        "resize labels by nearest neighbour; --fix snaps the values where that is unambiguous",
+    ),
+    (
+        "unknown-values",
+        "the mask holds values that are not in the class table",
+        "correct the file, or name the value as a class or as ignored",
+    ),
+    (
+        "shifted-up",
+        "every class has the value after its own: `reduce_zero_label` was forgotten",
+        "subtract one, 0 becoming the ignored value",
+    ),
+    (
+        "shifted-down",
+        "0 is a class and 255 ignored, where 0 should be ignored: `reduce_zero_label` was done in the file already",
+        "take the original labels, or describe these as they are",
+    ),
+    ("all-ignored", "not one pixel of the mask is labelled", "label it, or take the pair away"),
+)
+
+MASK_HINTS = _kinds(
+    "hint",
+    (
+        "binary-suspect",
+        "the mask is 0 and 255 alone, 255 in large areas: a 0/255 mask that is read as ignored?",
+        "look at it beside its image",
+    ),
+    ("mostly-ignored", "at least 95% of the mask is ignored", "look at it beside its image"),
+)
+
+CLASSES = _kinds(
+    "hint",
+    ("class-never-seen", "classes without a pixel in any split", "check the class table"),
+    ("class-in-one-split", "classes that are not in all splits", "split the images anew, if the class matters"),
+    (
+        "shifted-labels",
+        "the labels look shifted by one class: `reduce_zero_label` done twice?",
+        "look at a mask beside its image",
+    ),
+)
+
+SPLITS = _kinds(
+    "mistake",
+    ("duplicate", "the same image is in two splits: the score counts what was trained on", "take it out of one"),
+) | _kinds(
+    "hint",
+    ("near-duplicate", "nearly the same image is in two splits", "keep one scene in one split"),
+    (
+        "sequence",
+        "frames of one sequence are in two splits, and those near in time look alike",
+        "split by sequence, to score on scenes not seen in training",
+    ),
+    ("listed-twice", "the list of a split names an image twice", "take one line away"),
+)
+
+KINDS = PAIRS | FILES | FILE_HINTS | MASKS | MASK_HINTS | CLASSES | SPLITS

@@ -1,0 +1,49 @@
+"""A function over many items by as many processes as there are cores. Imports nothing that is slow to start."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+FEW = 64
+"""Items that are done in the time that processes take to start."""
+
+Functions = Mapping[str, Callable[[Any], Any]]
+
+
+def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[Any]:
+    """What the named function gives for each item, in order, with a progress bar where there is a terminal.
+
+    Args:
+        functions: By name; handed over once to each process, as they may carry much.
+        items: Name of the function, and its argument.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(items) <= FEW or cores == 1:
+        yield from _shown((functions[name](item) for name, item in items), len(items))
+        return
+    # spawned: a fork of a process that has used torch's threads may hang
+    with ProcessPoolExecutor(cores, get_context("spawn"), _hold, (functions,)) as pool:
+        chunk = max(1, min(32, len(items) // (4 * cores)))
+        yield from _shown(pool.map(_call, items, chunksize=chunk), len(items))
+
+
+def _shown(results: Iterable[Any], number: int) -> Iterable[Any]:
+    console = Console(stderr=True)
+    return track(results, "reading", number, console=console, disable=not console.is_terminal)
+
+
+_held: Functions = {}
+
+
+def _hold(functions: Functions) -> None:
+    global _held
+    _held = functions
+
+
+def _call(item: tuple[str, Any]) -> Any:
+    return _held[item[0]](item[1])
