@@ -50,7 +50,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `prepare`, or the arguments are wrong, or it is interrupted.
     """
-    parser = ArgumentParser(prog="seglight prepare", description=prepare.__doc__, exit_on_error=False)
+    parser = ArgumentParser(prog="seglight prepare", description=__doc__, exit_on_error=False)
     parser.add_argument("name", choices=list(DATA_SETS), help=f"the data set: {', '.join(DATA_SETS)}")
     parser.add_argument("--root", type=str, required=True, help="folder of the data set; sbd takes that of VOC 2012")
     parser.add_argument("--mirror", type=str, help="a URL to try first: of the archive, or of the folder it is in")
@@ -61,4 +61,4 @@ def main(args: list[str]) -> None:
     try:
         prepare(config.name, config.root, config.mirror)
     except KeyboardInterrupt as error:
-        raise UserError("interrupted: what came so far is kept, run the same again to go on") from error
+        raise UserError("interrupted: what came so far is kept, run it again") from error
