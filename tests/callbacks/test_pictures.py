@@ -38,7 +38,9 @@ def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
     for index in range(5):
         image = torch.full((1, 3, 4, 6), 50 * index, dtype=torch.uint8)
         labels = torch.zeros(1, 4, 6, dtype=torch.uint8)
-        panels.on_validation_batch_end(trainer, module, labels, {"image": image, "mask": labels}, index)
+        panels.on_validation_batch_end(
+            trainer, module, labels, {"image": image, "mask": labels, "size": [tuple(labels.shape[1:])]}, index
+        )
     panels.on_validation_end(trainer, module)
     picture = np.asarray(Image.open(tmp_path / "panels.png"))
     assert picture.shape == (3 * 4 + 2 * 4, 4 * 6, 3)  # three panels, a white line of 4 pixels between them
