@@ -6,15 +6,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 
 from seglight.__main__ import main
+from seglight.recipe import datamodule_from
 from tests import fabricate
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BASE = CONFIGS / "base.yaml"
 PARTS = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in ("data", "model", "schedule")}
 RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in PARTS)]
-FABRICATE = {"camvid": fabricate.camvid, "voc": fabricate.voc, "cityscapes": fabricate.cityscapes}
+FABRICATE = {
+    "ade20k": fabricate.ade20k, "camvid": fabricate.camvid, "camvid32": fabricate.camvid32,
+    "cityscapes": fabricate.cityscapes, "coco_json": fabricate.coco_json, "cocostuff": fabricate.cocostuff,
+    "folder": fabricate.folder, "labelme": fabricate.labelme, "mapillary": fabricate.mapillary, "pet": fabricate.pet,
+    "voc": fabricate.voc,
+}  # fmt: skip
 
 ONE_STEP_ON_CPU = """
 trainer:
@@ -46,6 +53,20 @@ def test_parts_compose(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         shown = yaml.safe_load(capsys.readouterr().out)
         written = yaml.safe_load(part.read_text())
         assert contains(shown, written), f"{name(part)} is not what comes out of the parser"
+
+
+@pytest.mark.parametrize("config", PARTS["data"], ids=name)
+def test_data_configs_read_their_data(config: Path, tmp_path: Path) -> None:
+    args = ["--config", str(config), "--data.init_args.num_workers", "0"]
+    if config.stem in FABRICATE:
+        root = FABRICATE[config.stem](tmp_path / config.stem)
+        args += ["--data.init_args.root", str(root)]
+    if config.stem == "mapillary":
+        args += ["--data.init_args.classes", str(root / "config_v2.0.json")]
+    datamodule, _ = datamodule_from(ArgumentParser(prog="seglight look", exit_on_error=False), args)
+    image, mask, _ = datamodule.split("val").read(0)
+    assert image.shape == (*mask.shape, 3)
+    assert mask[mask < 255].max() < datamodule.num_classes
 
 
 def contains(whole: object, part: object) -> bool:

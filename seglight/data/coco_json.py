@@ -129,10 +129,10 @@ def paint(outlines: Sequence[tuple[int, Any]], size: Size) -> NDArray[np.uint8]:
     """
     regions = [(value, _runs(outline, size)) for value, outline in outlines]
     regions.sort(key=lambda region: (region[0] != IGNORE_INDEX, -int(rle.area(region[1]))))
-    mask = np.zeros(size, np.uint8)
+    mask = np.zeros(size, np.uint8, order="F")  # as pycocotools has it
     for value, runs in regions:
-        mask[rle.decode(runs).astype(bool)] = value
-    return mask
+        np.copyto(mask, value, where=rle.decode(runs).view(bool))
+    return np.ascontiguousarray(mask)
 
 
 def _runs(outline: Any, size: Size) -> Any:
