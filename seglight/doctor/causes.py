@@ -15,6 +15,8 @@ Trouble = tuple[str, str]
 VOIDS = {0x000000, 0xFFFFFF, 0xE0E0C0}
 """Colours that customarily stand for no class: black, white, VOC's border."""
 
+VOID_LUMAS = {int(brightness(np.array(code))) for code in VOIDS}
+
 SHOWN = 6
 """Values named in a note."""
 
@@ -145,7 +147,8 @@ def stretch_step(mask: MaskFacts, table: LabelTable) -> float | None:
 
 def _luma(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     of_class = luma_classes(table)
-    classes = [of_class.get(value) for value in mask.values.tolist() if table.values.get(value) != IGNORED]
+    meant = [value for value in mask.values.tolist() if value in of_class or value not in VOID_LUMAS]
+    classes = [of_class.get(value) for value in meant if table.values.get(value) != IGNORED]
     if table.colour or not mask.unknown or None in classes or len(set(classes)) < 2:
         return None
     return "luma-mask", _numbers(mask)

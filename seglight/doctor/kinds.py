@@ -50,7 +50,7 @@ MASKS = _kinds(
     (
         "colour-mask",
         "the mask holds colours where class indices are due",
-        "write the index; --fix does, where the colours are the classes'",
+        "write the index, as --fix does where the colours are the classes', or describe it: `labels: color`",
     ),
     ("rgb-index-mask", "the mask holds indices, but in more than one channel", "write one channel; --fix does"),
     ("grey-mask", "the mask is grey where the classes' colours are due", "take the colour version of the labels"),
@@ -60,7 +60,11 @@ MASKS = _kinds(
         "the mask is a grey PNG of 2 or 4 bits, whose values readers stretch over 0 to 255",
         "write 8 bits; --fix does",
     ),
-    ("binary-mask", "the mask is 0/255 where 0/1 is due", "write 1 for 255; --fix does"),
+    (
+        "binary-mask",
+        "the mask is 0/255 where 0/1 is due",
+        "write 1 for 255, as --fix does, or describe it: `value: 255` in classes.yaml",
+    ),
     (
         "stretched-mask",
         "the class indices are stretched over 0 to 255, as if to be looked at",

@@ -7,7 +7,7 @@ from seglight.data.pairs import FilePairs
 from seglight.doctor.causes import file_trouble, mask_trouble, size_trouble
 from seglight.doctor.facts import LabelTable, look_at_mask
 from seglight.doctor.headers import header_of
-from seglight.doctor.kinds import KINDS
+from seglight.doctor.kinds import FILES, KINDS
 from seglight.doctor.scan import has_listing
 from seglight.doctor.tables import label_table
 from seglight.errors import UserError, one_line
@@ -30,41 +30,40 @@ def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
         return
     for name in ("train", "val"):
         split = datamodule.split(name)
-        table = label_table(split.codec, datamodule.classes) if isinstance(split, FilePairs) else None
-        if not isinstance(split, FilePairs) or table is None:
-            continue
-        for index, slug, told in _troubles(split, table):
+        if not isinstance(split, FilePairs):
+            return
+        for index, path, slug, note in _troubles(split, label_table(split.codec, datamodule.classes)):
             if KINDS[slug].level == "mistake":
-                raise UserError(f"{_reading(split, index) or told} (`{see}` reads every file)")
+                raise UserError(f"{_told(split, index, path, slug, note)} (`{see}` reads every file)")
 
 
-def _troubles(split: FilePairs, table: LabelTable) -> Iterator[tuple[int, str, str]]:
-    """Index, slug and message of what is wrong."""
+def _troubles(split: FilePairs, table: LabelTable | None) -> Iterator[tuple[int, str, str, str]]:
+    """Index, file, slug and note of what is wrong; of labels that only their codec can read, the images alone."""
     for index in _evenly(len(split), HEADERS):
-        path = split.images[index]
-        image, mask = header_of(str(path)), header_of(str(split.masks[index]))
-        for trouble in (file_trouble(image), file_trouble(mask), size_trouble(image, mask)):
-            if trouble is not None:
-                yield index, trouble[0], _message(str(path), *trouble)
+        image = header_of(str(split.images[index]))
+        troubles = [(image.path, file_trouble(image))]
+        if table is not None:
+            mask = header_of(str(split.masks[index]))
+            troubles += [(mask.path, file_trouble(mask)), (image.path, size_trouble(image, mask))]
+        yield from ((index, path, *trouble) for path, trouble in troubles if trouble is not None)
+    if table is None:
+        return
     for index in _evenly(len(split), MASKS):
         facts = look_at_mask(str(split.masks[index]), table)
         trouble = file_trouble(facts.header) or mask_trouble(facts, table)
         if trouble is not None:
-            yield index, trouble[0], _message(facts.header.path, *trouble)
+            yield index, facts.header.path, *trouble
 
 
-def _message(path: str, slug: str, note: str) -> str:
+def _told(split: FilePairs, index: int, path: str, slug: str, note: str) -> str:
+    """What training would say of the pair, and the cause; the cause alone where it would train on it."""
     kind = KINDS[slug]
-    return f"{path}: {note}: {kind.what}: {kind.mend}"
-
-
-def _reading(split: FilePairs, index: int) -> str:
-    """What training would say of a pair; "" where it would train on it."""
     try:
         split.read(index)
     except UserError as error:
-        return one_line(error)
-    return ""
+        plain = slug in FILES or slug == "unknown-values"
+        return one_line(error) + ("" if plain else f"; most likely {kind.what}: {kind.mend}")
+    return f"{path}: {note}: {kind.what}: {kind.mend}"
 
 
 def _evenly(number: int, most: int) -> list[int]:

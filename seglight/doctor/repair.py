@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from seglight.doctor.causes import VOIDS, colour_classes, luma_classes, stretch_step
+from seglight.doctor.causes import VOID_LUMAS, VOIDS, colour_classes, luma_classes, stretch_step
 from seglight.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFacts, codes, content_of, distinct, eight_bits
 
 WIDE = 16
@@ -73,6 +73,7 @@ def _by_luma(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[
     if len({*of_class.values()}) < len(table.names):  # two classes are equally bright
         return None
     ignored = {value: IGNORED for value, index in table.values.items() if index == IGNORED}
+    ignored |= dict.fromkeys(VOID_LUMAS, IGNORED)
     return _mapped(np.asarray(image), ignored | of_class, table)
 
 

@@ -61,7 +61,7 @@ def show(
         console.print(f"  rare_class_crops: {shares(train.pixels)}", soft_wrap=True, highlight=False)
     mistakes = sum(finding.kind.level == "mistake" for finding in findings)
     hints = len(findings) - mistakes
-    console.print(f"\n{mistakes} kinds of mistakes, {hints} of hints" if findings else "\nnothing wrong was found")
+    console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")
 
 
 def show_fix(console: Console, fixed: Fixed, target: Path) -> None:

@@ -81,11 +81,19 @@ def _plan(
     datamodule: SegmentationDataModule, name: str, split: Labelled, findings: list[Finding]
 ) -> tuple[LabelTable, Callable[[Any], PairFacts], Sequence[Any]]:
     """The table of a split, what to do for an item of it, and its items."""
-    table = label_table(split.codec, datamodule.classes) if isinstance(split, FilePairs) else None
-    if isinstance(split, FilePairs) and table is not None:
+    number, indices = len(datamodule.classes), range(len(split))
+    if isinstance(split, FilePairs):
         pairs, about_names = find_pairs(name, split)
         findings += about_names
-        return table, partial(look, table=table), pairs
-    names = datamodule.classes.names
-    own = LabelTable(names, datamodule.classes.palette, {**{k: k for k in range(len(names))}, IGNORED: IGNORED})
-    return own, partial(look_at_sample, split, len(names)), range(len(split))
+        table = label_table(split.codec, datamodule.classes)
+        if table is not None:
+            return table, partial(look, table=table), pairs
+        there = [index for index in indices if all(path.is_file() for path in split.sources(index))]
+        return _own_table(datamodule), partial(look_at_sample, split, number), there
+    return _own_table(datamodule), partial(look_at_sample, split, number), indices
+
+
+def _own_table(datamodule: SegmentationDataModule) -> LabelTable:
+    """Where only the data set can read its labels, what it gives are class indices."""
+    classes = datamodule.classes
+    return LabelTable(classes.names, classes.palette, {**{k: k for k in range(len(classes))}, IGNORED: IGNORED})

@@ -10,10 +10,14 @@ import pytest
 import yaml
 from PIL import Image
 
+from seglight.commands.doctor import examine
 from seglight.data.cityscapes import CLASSES as CITYSCAPES
 from seglight.data.voc import CLASSES as VOC
+from seglight.doctor.scan import survey
+from seglight.doctor.statistics import statistics
 from tests import fabricate
 from tests.conftest import Ran
+from tests.data.test_contract import MODULES
 from tests.doctor import planting as plant
 
 CLI = Callable[..., Ran]
@@ -271,6 +275,51 @@ def test_colour_labels(doctor: Callable[..., dict[str, Any]], tmp_path: Path) ->
         "grey-mask": {"file": str(root / OWN_MASK), "note": "mode L"},
         "unknown-values": {"file": str(root / "masks" / "val" / "000.png"), "note": "(1, 2, 3) (15 pixels)"},
     }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_clean_copies_of_all_data_sets_raise_nothing(module: str, tmp_path: Path) -> None:
+    make, _, lengths = MODULES[module]
+    told = survey(make(tmp_path / "data"))
+    numbers = {split: statistics(facts, told.tables[split]) for split, facts in told.splits.items()}
+    assert {split: one.images for split, one in numbers.items()} == lengths
+    found = {finding.kind.slug for finding in examine(told, numbers)}
+    assert found == set() or (module, found) == ("ShapesDataModule", {"class-in-one-split"}), (
+        "four scenes do not hold all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "make", "pattern"),
+    [
+        ("COCOPolygonsDataModule", fabricate.coco_json, "val2017/*.jpg"),
+        ("LabelMeDataModule", fabricate.labelme, "train/*.jpg"),
+    ],
+)
+@pytest.mark.parametrize(("slug", "share"), [("zero-byte", 0), ("unreadable", 0.7)])
+def test_images_of_labels_that_only_their_data_set_reads(
+    module: str,
+    make: Callable[[Path], Path],
+    pattern: str,
+    slug: str,
+    share: float,
+    doctor: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    root = make(tmp_path / "data")
+    path = plant.cut(sorted(root.glob(pattern))[0], share)
+    findings = doctor(f"seglight.data.{module}", root)["findings"]
+    assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [(slug, [str(path)])]
+
+
+def test_labelme_without_a_file(doctor: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    root = fabricate.labelme(tmp_path / "data")
+    path = sorted((root / "train").glob("*.json"))[0]
+    path.unlink()
+    findings = doctor("seglight.data.LabelMeDataModule", root)["findings"]
+    assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [
+        ("missing-mask", [str(path)])
+    ]
 
 
 def test_drawn_scenes_are_looked_at_too(

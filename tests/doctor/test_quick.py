@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglight.data import CamVidDataModule, CityscapesDataModule, FolderDataModule, ShapesDataModule, VOCDataModule
+from seglight.data import (
+    CamVidDataModule,
+    CityscapesDataModule,
+    FolderDataModule,
+    LabelMeDataModule,
+    ShapesDataModule,
+    VOCDataModule,
+)
+from seglight.data.camvid import CLASSES as CAMVID
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError
 from tests import fabricate
@@ -41,8 +49,9 @@ def test_clean_data_passes(camvid: Path, voc: Path, folder: Path, cityscapes: Pa
         ("trainannot", lambda path: plant.remap(path, lambda mask: mask[1:]), "the image is 36x48 and its mask 35x48"),
         ("trainannot", plant.cut, "not readable as an image"),
         ("trainannot", lambda path: plant.as_mode(path, "RGB"), "the mask is a colour image (mode RGB)"),
-        ("trainannot", plant.as_jpeg, "label value"),
-        ("trainannot", plant.interpolate, "interpolation"),
+        ("trainannot", lambda path: plant.luma(path, CAMVID.palette), "most likely the mask holds the brightness of"),
+        ("trainannot", plant.as_jpeg, "the mask was compressed as JPEG"),
+        ("trainannot", plant.interpolate, "the mask was resized by interpolation"),
     ],
 )
 def test_the_first_mistake_stops(file: str, spoil: Callable[[Path], Path], told: str, camvid: Path) -> None:
@@ -67,6 +76,14 @@ def test_masks_of_one_class_do_not_stop(folder: Path) -> None:
     for k, path in enumerate(folder.glob("masks/*/*")):
         fabricate.save_mask(path, np.full((36, 48), 255 * (k % 2), np.uint8))
     quick_check(FolderDataModule(str(folder)), SEE)
+
+
+def test_images_of_labels_that_only_their_codec_reads(tmp_path: Path) -> None:
+    root = fabricate.labelme(tmp_path / "labelme")
+    quick_check(LabelMeDataModule(str(root)), SEE)
+    path = sorted((root / "val").glob("*.jpg"))[0]
+    plant.write(path, b"")
+    assert refusal(LabelMeDataModule(str(root))).startswith(str(path))
 
 
 def test_a_second_is_enough(camvid_root: Path) -> None:

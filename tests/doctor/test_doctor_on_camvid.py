@@ -1,0 +1,48 @@
+"""What the doctor finds in the real CamVid is real, and all of it is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from seglight.doctor.facts import look_at_image
+from seglight.doctor.likeness import distance
+from tests.conftest import Ran
+
+RECIPE = Path(__file__).parents[2] / "configs" / "camvid" / "deeplabv3plus_efficientnet_lite0.yaml"
+
+
+def test_camvid(seglight_cli: Callable[..., Ran], camvid_root: Path, tmp_path: Path) -> None:
+    ran = seglight_cli(
+        "doctor", "--config", RECIPE, "--data.init_args.root", camvid_root, "--json", tmp_path / "report.json"
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (ran.rc, report["mistakes"]) == (0, 0)
+    assert {"train": 367, "val": 101}.items() <= {name: one["images"] for name, one in report["splits"].items()}.items()
+    found = {(finding["slug"], finding["split"]): finding for finding in report["findings"]}
+    drive = found[("sequence", "train, val")]
+    assert drive["count"] == 24
+    for case in drive["files"]:
+        ours, theirs = case["file"], case["note"].removeprefix("next to ")
+        frames = [int(Path(path).stem.removeprefix("0016E5_")) for path in (ours, theirs)]
+        assert abs(frames[0] - frames[1]) <= 60, "two seconds of one drive"
+        near, far = (look_at_image(path).likeness for path in (ours, theirs))
+        assert near is not None
+        assert far is not None
+        assert distance(near, far) < 27
+    if "test" not in report["splits"]:
+        assert set(found) == {("sequence", "train, val")}
+
+
+def test_weights_are_those_of_the_recipe(seglight_cli: Callable[..., Ran], camvid_root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    seglight_cli("doctor", "--config", RECIPE, "--data.init_args.root", camvid_root, "--json", path)
+    recipe = yaml.safe_load(RECIPE.read_text())
+    weights = json.loads(path.read_text())["class_weights"]
+    np.testing.assert_allclose(weights, recipe["model"]["loss"]["init_args"]["class_weights"], atol=0.0051)
+    assert json.loads(path.read_text())["crop_size"] == pytest.approx(
+        recipe["data"]["init_args"]["augmentation"]["crop_size"]
+    )
