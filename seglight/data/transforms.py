@@ -8,7 +8,7 @@ window to whole pixels), for the price of the pixels in the window.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.color import color_matrix
+from seglight.data.windows import Window, cut, draw_window, read_ahead
 from seglight.errors import UserError
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version at import otherwise
@@ -28,20 +29,6 @@ PADDING = 128
 
 TRIES = 10
 """Windows drawn at most to satisfy `max_class_ratio`, as in mmsegmentation's recipes."""
-
-
-class Window(NamedTuple):
-    """A rectangle in pixels of the image; it may reach beyond it where the image is smaller than the crop."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def inside(self, size: tuple[int, ...]) -> tuple[slice, slice]:
-        """Rows and columns of an image of this size that lie in the window."""
-        rows = slice(max(self.top, 0), min(self.top + self.height, size[0]))
-        return rows, slice(max(self.left, 0), min(self.left + self.width, size[1]))
 
 
 @dataclass(frozen=True)
@@ -105,6 +92,9 @@ class Augmentation:
         """
         rng = np.random.default_rng(seed)
         window = self._window(rng, mask)
+        rows, _ = window.inside(mask.shape)
+        for pixels in (image, mask):
+            read_ahead(pixels[rows])
         image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
         mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
         if rng.random() < self.flip:
@@ -140,52 +130,6 @@ class Augmentation:
                 break
             window = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
         return best
-
-
-def draw_window(
-    rng: np.random.Generator,
-    size: tuple[int, ...],
-    crop: tuple[int, int],
-    scale: tuple[float, float],
-    anchor: tuple[int, int] | None = None,
-) -> Window:
-    """A window of an image of `size` (H, W) that, scaled to `crop`, is a random crop of the randomly scaled image.
-
-    Where the scaled image is smaller than the crop, it lies anywhere within the crop. The window holds the pixel
-    `anchor` (y, x), if there is one.
-    """
-    factor = rng.uniform(*scale)
-    sides = [max(1, round(length / factor)) for length in crop]
-    corner = []
-    for axis, (side, whole) in enumerate(zip(sides, size, strict=False)):
-        low, high = min(0, whole - side), max(0, whole - side)
-        if anchor is not None:
-            low, high = max(low, anchor[axis] - side + 1), min(high, anchor[axis])
-        corner.append(int(rng.integers(low, high + 1)))
-    return Window(corner[0], corner[1], sides[0], sides[1])
-
-
-def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int) -> NDArray[Any]:
-    """The window of (H, W) or (H, W, channels), scaled to `crop`; what lies beyond the image is `padding`."""
-    rows, columns = window.inside(pixels.shape)
-    part = pixels[rows, columns]
-    top, bottom = _scaled(rows, window.top, window.height, crop[0])
-    left, right = _scaled(columns, window.left, window.width, crop[1])
-    if part.shape[:2] == (bottom - top, right - left):
-        scaled = np.array(part)
-    else:
-        scaled = cv2.resize(part, (right - left, bottom - top), interpolation=interpolation)
-    if scaled.shape[:2] == crop:
-        return scaled
-    canvas = np.full((*crop, *pixels.shape[2:]), padding, pixels.dtype)
-    canvas[top:bottom, left:right] = scaled
-    return canvas
-
-
-def _scaled(inside: slice, start: int, length: int, crop: int) -> tuple[int, int]:
-    """Where the pixels of the image begin and end in the crop: at least one pixel."""
-    first = min(round((inside.start - start) * crop / length), crop - 1)
-    return first, max(first + 1, round((inside.stop - start) * crop / length))
 
 
 def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks._loader_peers import Case
 from benchmarks.loader import check_distribution
 from seglight.data import Augmentation
-from seglight.data.transforms import draw_window
+from seglight.data.windows import draw_window
 from seglight.errors import UserError
 from tests import fabricate
 
@@ -169,14 +169,13 @@ def test_a_crop_touches_the_rows_of_its_window_alone() -> None:
 
     class Spy(np.ndarray):
         def __getitem__(self, key: object) -> object:
-            if isinstance(key, tuple):
-                touched.append(key)
+            touched.append(key if isinstance(key, tuple) else (key, slice(0)))
             return super().__getitem__(key)
 
     for index in range(5):
         touched: list[tuple[slice, slice]] = []
         Augmentation(20, photometric=0)(image.view(Spy), mask.view(Spy), (0, 0, index))
-        assert len(touched) == 2
+        assert len(touched) >= 2
         assert all(10 <= rows.stop - rows.start <= 40 for rows, _ in touched)
 
 
