@@ -55,6 +55,13 @@ def test_published_splits_have_367_101_and_233_images() -> None:
     assert Counter(map(published_split, stems)) == {"train": 367, "val": 101, "test": 233}
 
 
+def test_the_real_splits_are_the_published_ones(camvid_root: Path) -> None:
+    """SegNet's CamVid, whose folders are the splits, has the same frames at half the size."""
+    for split, number in (("train", 367), ("val", 101)):
+        stems = [path.stem for path in (camvid_root / split).glob("*.png")]
+        assert [published_split(stem) for stem in stems] == [split] * number
+
+
 def test_own_lists_decide_where_there_are_any(camvid32: Path) -> None:
     (camvid32 / "train.txt").write_text("0016E5_07959\nSeq05VD_f00000.png\n\n")
     (camvid32 / "val.txt").write_text(
