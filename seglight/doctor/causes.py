@@ -118,11 +118,13 @@ def _palette(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return "adaptive-palette", f"index {value} has the colour of '{table.names[there]}'"
 
 
-def _interpolated(mask: MaskFacts, table: LabelTable) -> Trouble | None:
-    if not mask.edges.interpolated:
+def _smeared(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+    if not mask.edges.smeared:
         return None
+    if mask.edges.blocky:
+        return "jpeg-mask", f"a {mask.header.format} file with JPEG's blocks of 8x8 pixels"
     share = mask.edges.ramps / mask.edges.passes
-    return "interpolated-mask", f"{share:.0%} of the steps between areas run through a value between"
+    return "interpolated-mask", f"{share:.0%} of the steps from value to value end between two others"
 
 
 def _stretched(mask: MaskFacts, table: LabelTable) -> Trouble | None:
@@ -186,7 +188,7 @@ def _unknown(mask: MaskFacts, table: LabelTable) -> Trouble | None:
 
 
 CAUSES: tuple[Callable[[MaskFacts, LabelTable], Trouble | None], ...] = (
-    _jpeg, _layout, _colours, _palette, _interpolated, _stretched, _luma, _noise, _shifted, _unknown,
+    _jpeg, _layout, _colours, _palette, _smeared, _stretched, _luma, _noise, _shifted, _unknown,
 )  # fmt: skip
 """In the order in which one explains the next."""
 

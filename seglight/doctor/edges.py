@@ -1,4 +1,9 @@
-"""How the values of a mask pass from one area to the next: sharply, in ramps as after interpolation, or in noise."""
+"""How the values of a mask pass from one area to the next: sharply, in ramps as after interpolation, or in noise.
+
+The bounds were found on CamVid's masks: as they are, shrunk sharply to a tenth, and with the values of Cityscapes, VOC
+and a random order of classes, ramps are at most 12% of the passes; after bilinear, area, bicubic and Lanczos resizing,
+blurring, and JPEG of quality 50 to 95, at least 17%.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENOUGH = 20
-"""Fewer passes than this tell nothing."""
+"""Fewer ramps than this tell nothing."""
+
+BLOCK = 8
+"""Side of JPEG's blocks."""
 
 
 @dataclass(frozen=True)
@@ -14,26 +22,40 @@ class Edges:
     """What lies along the rows and columns of a mask.
 
     Args:
+        pixels: Size of the mask.
         passes: Neighbouring pixels of different value.
         ramps: Pixels strictly between the values of both neighbours.
+        others: Pixels unlike both neighbours, which are at least two apart, and not between them.
         peaks: Pixels above or below both neighbours.
         commonest: Share of the ramps' most frequent value among them.
+        grid: Passes at the borders of 8x8 blocks, over those at the next frequent place in a block.
     """
 
+    pixels: int = 0
     passes: int = 0
     ramps: int = 0
+    others: int = 0
     peaks: int = 0
     commonest: float = 1.0
+    grid: float = 1.0
 
     @property
-    def interpolated(self) -> bool:
-        """Ramps everywhere, of many values: a class that always lies between two others is one value alone."""
+    def smeared(self) -> bool:
+        """Ramps everywhere, of many values: a class that always lies between two others is one value alone.
+
+        Where nearly all neighbours differ, two ramps in five are the chance of noise.
+        """
+        least = 0.36 if self.passes < 1.2 * self.pixels else 0.55
         return (
-            self.ramps > ENOUGH
-            and self.ramps > 0.25 * self.passes
-            and self.peaks < 0.12 * self.passes
+            self.ramps > max(ENOUGH, 0.15 * self.passes)
+            and self.ramps > least * (self.ramps + self.others)
             and self.commonest < 0.8
         )
+
+    @property
+    def blocky(self) -> bool:
+        """Values change most at the borders of JPEG's blocks."""
+        return self.grid > 1.2
 
     @property
     def noisy(self) -> bool:
@@ -43,16 +65,20 @@ class Edges:
 
 def edges(values: NDArray[np.integer]) -> Edges:
     """The edges of a map (H, W) of up to 16 bits."""
-    passes = ramps = peaks = 0
+    passes = ramps = others = peaks = 0
+    at = np.zeros(BLOCK, np.int64)
     between = np.zeros(2**16, np.int64)
-    for lines in (values, values.T):
-        if lines.shape[1] < 3:
-            continue
-        passes += int(np.count_nonzero(lines[:, 1:] != lines[:, :-1]))
+    for lines in (values, np.ascontiguousarray(values.T)):
+        changes = np.count_nonzero(lines[:, 1:] != lines[:, :-1], axis=0)
+        passes += int(changes.sum())
+        at += [int(changes[start::BLOCK].sum()) for start in range(BLOCK)]
         before, here, after = lines[:, :-2], lines[:, 1:-1], lines[:, 2:]
-        above, below = here > before, here < before
-        ramp = (above & (after > here)) | (below & (after < here))
+        low, high = np.minimum(before, after), np.maximum(before, after)
+        ramp, peak = (low < here) & (here < high), (here < low) | (here > high)
         ramps += int(np.count_nonzero(ramp))
-        peaks += int(np.count_nonzero((above & (after < here)) | (below & (after > here))))
+        peaks += int(np.count_nonzero(peak))
+        others += int(np.count_nonzero(peak & (high - low >= 2)))
         between += np.bincount(here[ramp], minlength=2**16)
-    return Edges(passes, ramps, peaks, float(between.max() / ramps) if ramps else 1.0)
+    commonest = float(between.max() / ramps) if ramps else 1.0
+    grid = float(at[-1] / max(1, *at[:-1].tolist()))
+    return Edges(values.size, passes, ramps, others, peaks, commonest, grid)

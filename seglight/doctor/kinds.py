@@ -87,7 +87,7 @@ MASKS = _kinds(
     ),
     (
         "interpolated-mask",
-        "the mask was resized by interpolation: from class to class it runs through the values between",
+        "the mask was resized by interpolation, or smoothed: from class to class it runs through the values between",
         "resize labels by nearest neighbour; --fix snaps the values where that is unambiguous",
     ),
     (

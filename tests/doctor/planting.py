@@ -190,6 +190,14 @@ def jpeg_ghosts(path: Path, quality: int = 75) -> Path:
     return remap(path, change)
 
 
+def large_ghosts(root: Path, image: str, mask: str, values: Any) -> Path:
+    """A pair large enough for the blocks of JPEG to show: through JPEG and back."""
+    rng, size = np.random.default_rng(4), (140, 190)
+    fabricate.save_image(root / image, rng, size)
+    fabricate.save_mask(root / mask, fabricate.labels(rng, size, values, block=20))
+    return jpeg_ghosts(root / mask, 60)
+
+
 def as_jpeg(path: Path) -> Path:
     """JPEG under whatever name."""
     mask = fabricate.raw(path)

@@ -1,15 +1,23 @@
 """What the doctor finds in the real CamVid is real, and all of it is known."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
-from seglight.doctor.facts import look_at_image
+from seglight.data.camvid import CLASSES, CODEC
+from seglight.doctor.causes import mask_trouble
+from seglight.doctor.facts import look_at_image, look_at_mask
 from seglight.doctor.likeness import distance
+from seglight.doctor.tables import label_table
+from tests import fabricate
 from tests.conftest import Ran
 
 RECIPE = Path(__file__).parents[2] / "configs" / "camvid" / "deeplabv3plus_efficientnet_lite0.yaml"
@@ -35,6 +43,42 @@ def test_camvid(seglight_cli: Callable[..., Ran], camvid_root: Path, tmp_path: P
         assert distance(near, far) < 27
     if "test" not in report["splits"]:
         assert set(found) == {("sequence", "train, val")}
+
+
+def sized(factor: float, how: int) -> Callable[[Any], Any]:
+    return lambda mask: cv2.resize(mask, None, fx=factor, fy=factor, interpolation=how)
+
+
+def through_jpeg(quality: int) -> Callable[[Any], Any]:
+    return lambda mask: cv2.imdecode(cv2.imencode(".jpg", mask, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "slug"),
+    [
+        (sized(1, cv2.INTER_NEAREST), ""),
+        (sized(0.5, cv2.INTER_NEAREST), ""),
+        (sized(0.1, cv2.INTER_NEAREST), ""),
+        (sized(0.5, cv2.INTER_LINEAR), "interpolated-mask"),
+        (sized(0.5, cv2.INTER_AREA), "interpolated-mask"),
+        (sized(0.75, cv2.INTER_CUBIC), "interpolated-mask"),
+        (sized(2, cv2.INTER_LINEAR), "interpolated-mask"),
+        (through_jpeg(50), "jpeg-mask"),
+        (through_jpeg(75), "jpeg-mask"),
+    ],
+)
+def test_smeared_masks_are_told_from_sharp_ones(
+    change: Callable[[Any], Any], slug: str, camvid_root: Path, tmp_path: Path
+) -> None:
+    table = label_table(CODEC, CLASSES)
+    assert table is not None
+    masks = sorted((camvid_root / "trainannot").iterdir())[::24]
+    found: Counter[str] = Counter()
+    for path in masks:
+        Image.fromarray(change(fabricate.raw(path))).save(tmp_path / "mask.png")
+        trouble = mask_trouble(look_at_mask(str(tmp_path / "mask.png"), table), table)
+        found[trouble[0] if trouble else ""] += 1
+    assert found[slug] >= (0.9 if slug else 1) * len(masks), found
 
 
 def test_weights_are_those_of_the_recipe(seglight_cli: Callable[..., Ran], camvid_root: Path, tmp_path: Path) -> None:

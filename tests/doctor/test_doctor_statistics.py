@@ -67,11 +67,18 @@ def test_crop_suits_the_sizes(sizes: dict[tuple[int, int], int], crop: object) -
 
 
 def test_edges_counted_by_hand() -> None:
-    values = np.array([[0, 0, 4, 9, 9, 2, 2], [0, 0, 4, 9, 9, 2, 2]], np.uint8)
-    found = edges(values)
-    assert (found.passes, found.ramps, found.peaks, found.commonest) == (6, 2, 0, 1.0)
-    peak = edges(np.array([[1, 5, 1, 0, 1]], np.uint8))
-    assert (peak.passes, peak.ramps, peak.peaks) == (4, 1, 2)
+    found = edges(np.array([[0, 0, 4, 9, 9, 2, 2], [0, 0, 4, 9, 9, 2, 2]], np.uint8))
+    assert (found.passes, found.ramps, found.others, found.peaks) == (6, 2, 0, 0)
+    assert (found.commonest, found.pixels) == (1.0, 14)
+    found = edges(np.array([[1, 5, 1, 0, 1, 7, 4]], np.uint8))
+    assert (found.passes, found.ramps, found.others, found.peaks) == (6, 2, 1, 3)
+
+
+def test_grid_tells_blocks_of_eight_from_chance_and_blocks_of_four() -> None:
+    rng = np.random.default_rng(0)
+    assert edges(rng.integers(0, 20, (160, 160), np.uint8)).grid == pytest.approx(1, abs=0.1)
+    assert edges(fabricate.labels(rng, (160, 160), range(20), 4)).grid == pytest.approx(1, abs=0.1)
+    assert edges(fabricate.labels(rng, (160, 160), range(20), 8)).grid > 100
 
 
 def test_a_class_that_always_lies_between_two_others_is_no_interpolation() -> None:
@@ -79,13 +86,12 @@ def test_a_class_that_always_lies_between_two_others_is_no_interpolation() -> No
     mask[10:50, 10:50] = 1
     mask[11:49, 11:49] = 2
     assert edges(mask).ramps == 4 * 38
-    assert not edges(mask).interpolated
+    assert not edges(mask).smeared
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sharp_masks_are_neither_interpolated_nor_noisy(seed: int) -> None:
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_sharp_masks_and_noise_are_not_smeared(block: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for block in (2, 3, 5):
-        found = edges(fabricate.labels(rng, (60, 80), range(20), block))
-        assert not found.interpolated
-        assert not found.noisy
+    for number in (3, 11, 20):
+        assert not edges(fabricate.labels(rng, (60, 80), range(number), block)).smeared

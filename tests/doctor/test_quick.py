@@ -51,7 +51,7 @@ def test_clean_data_passes(camvid: Path, voc: Path, folder: Path, cityscapes: Pa
         ("trainannot", lambda path: plant.as_mode(path, "RGB"), "the mask is a colour image (mode RGB)"),
         ("trainannot", lambda path: plant.luma(path, CAMVID.palette), "most likely the mask holds the brightness of"),
         ("trainannot", plant.as_jpeg, "the mask was compressed as JPEG"),
-        ("trainannot", plant.interpolate, "the mask was resized by interpolation"),
+        ("trainannot", plant.interpolate, "the mask was resized by interpolation, or smoothed"),
     ],
 )
 def test_the_first_mistake_stops(file: str, spoil: Callable[[Path], Path], told: str, camvid: Path) -> None:
