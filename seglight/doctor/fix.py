@@ -56,8 +56,10 @@ def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -
         if target.exists():
             target.rmdir()
         part.rename(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):  # no space, no permission, what can't be copied
+            raise UserError(f"--fix {target}: the copy can't be written: {error}") from error
         raise
     done = {*fixed.repaired}
     mistakes = (finding for finding in findings if finding.kind.level == "mistake")

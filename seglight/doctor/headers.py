@@ -27,7 +27,7 @@ class Header:
         mode: Pillow's name for the layout of the pixels: L, P, RGB, I;16, ...
         size: Height and width in pixels.
         bits: Bits of a channel in the file.
-        orientation: EXIF's; 1 if there is none.
+        orientation: EXIF's, where reading does not obey it; 1 if there is none.
         alpha: Whether there is a channel or a colour for transparency.
     """
 
@@ -57,21 +57,23 @@ def open_header(path: str) -> tuple[Header, Image.Image | None]:
         if not status.st_size:
             return Header(path, "zero-byte", "0 bytes"), None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large, but read by training as well
+            warnings.simplefilter("ignore")  # Pillow's, about damaged tags and images that are merely large
             image = Image.open(path)
+            return _header(path, image), image
     except FileNotFoundError:
         return Header(path, "missing"), None
     except Image.DecompressionBombError as error:
         return Header(path, "bomb", str(error)), None
     except DAMAGE as error:
         return Header(path, "unreadable", str(error)), None
-    return _header(path, image), image
 
 
 def decode(header: Header, image: Image.Image) -> Header:
     """Decode the pixels in place; the header with its problem, if that fails."""
     try:
-        image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
     except DAMAGE as error:
         return replace(header, problem="truncated", error=str(error))
     return header
@@ -103,12 +105,11 @@ def _header(path: str, image: Image.Image) -> Header:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
     try:
-        if image.format == "TIFF":
-            exif = image.getexif()
-        else:  # `getexif` would decode a whole PNG to look for the tag behind the pixels
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))
+        exif = Image.Exif()  # `getexif` would decode a whole PNG to look for the tag behind the pixels
+        exif.load(image.info.get("exif", b""))
         value = exif.get(ORIENTATION, 1)
     except (*DAMAGE, KeyError, TypeError):
         return 1

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
+
+from seglight.errors import UserError
 
 FEW = 64
 """Items that are done in the time that processes take to start."""
@@ -21,15 +24,21 @@ def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[A
     Args:
         functions: By name; handed over once to each process, as they may carry much.
         items: Name of the function, and its argument.
+
+    Raises:
+        UserError: A process was killed.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(items) <= FEW or cores == 1:
         yield from _shown((functions[name](item) for name, item in items), len(items))
         return
-    # spawned: a fork of a process that has used torch's threads may hang
-    with ProcessPoolExecutor(cores, get_context("spawn"), _hold, (functions,)) as pool:
-        chunk = max(1, min(32, len(items) // (4 * cores)))
-        yield from _shown(pool.map(_call, items, chunksize=chunk), len(items))
+    chunk = max(1, min(32, len(items) // (4 * cores)))
+    try:
+        # spawned: a fork of a process that has used torch's threads may hang
+        with ProcessPoolExecutor(cores, get_context("spawn"), _hold, (functions,)) as pool:
+            yield from _shown(pool.map(_call, items, chunksize=chunk), len(items))
+    except BrokenProcessPool as error:
+        raise UserError("a process that read files was killed, most likely for lack of memory: run it again") from error
 
 
 def _shown(results: Iterable[Any], number: int) -> Iterable[Any]:

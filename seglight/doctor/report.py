@@ -11,6 +11,7 @@ from rich.table import Table
 from seglight import __version__
 from seglight.doctor.finding import Finding, Fixed
 from seglight.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
+from seglight.errors import UserError
 
 SHOWN = 4
 """Files that are named on the terminal; JSON names all."""
@@ -38,11 +39,18 @@ def as_dict(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write beside and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write beside and rename.
+
+    Raises:
+        UserError: It can't be written there.
+    """
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=1) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"--json {path}: can't be written: {error.strerror}") from error
 
 
 def show(

@@ -51,6 +51,8 @@ def test_mistakes_on_the_command_line(seglight_cli: CLI, camvid: Path, tmp_path:
     assert "nowhere.DataModule" in says("--data", "nowhere.DataModule")
     assert "rooot" in says("--config", config, "--data.init_args.rooot", 3)
     assert "--fixx" in says("--config", config, "--fixx", 3)
+    good = ("--config", config, "--data.init_args.root", camvid)
+    assert says(*good, "--json", config / "report.json").startswith(f"--json {config}/report.json: can't be written: ")
     assert "does not lie in a folder" in says("--data", "ShapesDataModule", "--fix", tmp_path / "new")
 
 
