@@ -132,6 +132,15 @@ def test_mask_of_another_size(fit: Fit, camvid: Path, config: Path, num_workers:
     assert message.startswith(f"{camvid}/train/{FIRST}: the image is 36x48 and its mask 48x36 (height x width)")
 
 
+def test_a_mistake_found_before_training_names_the_command_that_reads_everything(
+    fit: Fit, camvid: Path, config: Path
+) -> None:
+    (camvid / "train" / FIRST).write_bytes(b"")
+    message = fit(config, "--data.init_args.batch_size=2", "--data.init_args.root", camvid)
+    see = f"seglight doctor -c {config} --data.init_args.batch_size=2 --data.init_args.root {camvid}"
+    assert message.endswith(f"(`{see}` reads every file)")
+
+
 @WORKERS
 def test_label_value_outside_the_table(fit: Fit, camvid: Path, config: Path, num_workers: int) -> None:
     mask = np.zeros((36, 48), np.uint8)

@@ -131,7 +131,8 @@ def _stretched(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     if table.colour or not mask.unknown or len(table.names) < 2:
         return None
     if mask.values.tolist() == [0, 255]:
-        return "binary-mask", "0 and 255"
+        known = len(table.names) == 2
+        return "binary-mask", "0 and 255" if known else f"255 could be any of {len(table.names)} classes"
     if len(mask.values) < 2 or stretch_step(mask, table) is None:
         return None
     return "stretched-mask", _numbers(mask)
@@ -170,7 +171,8 @@ def _shifted(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     meant = sorted(value for value, index in table.values.items() if index != IGNORED)
     present = mask.values.tolist()
     strange = [value for value in present if table.values.get(value, UNKNOWN) == UNKNOWN]
-    if strange == [meant[-1] + 1] and meant[0] not in present and present[0] == meant[0] + 1:
+    beyond = next(value for value in range(meant[0], 2**16 + 1) if value not in table.values)
+    if strange == [beyond] and meant[0] not in present and present[0] == meant[0] + 1:
         return "shifted-up", _numbers(mask)
     if strange == [255] and meant[0] == 1 and table.values.get(0) == IGNORED:
         return "shifted-down", _numbers(mask)

@@ -62,8 +62,8 @@ MASKS = _kinds(
     ),
     (
         "binary-mask",
-        "the mask is 0/255 where 0/1 is due",
-        "write 1 for 255, as --fix does, or describe it: `value: 255` in classes.yaml",
+        "the mask is 0/255 where a class index is due",
+        "write the index, as --fix does where there are two classes, or describe it: `value: 255` in classes.yaml",
     ),
     (
         "stretched-mask",

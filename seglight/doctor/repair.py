@@ -58,7 +58,7 @@ def _unpacked(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray
 
 
 def _binary(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[np.integer] | None:
-    return _mapped(np.asarray(image.convert("L")), {0: 0, 255: 1}, table)
+    return _mapped(np.asarray(image.convert("L")), {0: 0, 255: 1}, table) if len(table.names) == 2 else None
 
 
 def _unstretched(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[np.integer] | None:

@@ -181,6 +181,7 @@ DEFECTS = [
     Defect("Cityscapes", CITY_MASK, "unknown-values", stray(34)),
     Defect("Folder", OWN_MASK, "unknown-values", stray(3)),
     Defect("Folder", OWN_MASK, "shifted-up", lambda p: plant.remap(p, lambda m: np.where(m == 255, 255, m + 1))),
+    Defect("CamVid", CAM_MASK, "shifted-up", lambda path: plant.remap(path, lambda mask: mask + 1)),
     Defect("CamVid", CAM_MASK, "all-ignored", lambda path: plant.remap(path, lambda mask: mask * 0 + 11)),
     Defect("Folder", OWN_MASK, "all-ignored", lambda path: plant.remap(path, lambda mask: mask * 0 + 255)),
     Defect(

@@ -121,6 +121,15 @@ def test_binary_masks(fix: Fix, folder: Path) -> None:
         same_mask(target / path.relative_to(folder), (fabricate.raw(path) == 255).astype(np.uint8))
 
 
+def test_what_255_stands_for_is_not_guessed_among_many_classes(fix: Fix, camvid: Path) -> None:
+    path = camvid / "trainannot" / "0001TP_000000.png"
+    plant.remap(path, lambda mask: np.where(mask == 8, 255, 0).astype(np.uint8))
+    target, told, after = fix("CamVidDataModule", camvid)
+    assert slugs(told) == slugs(after) == ["binary-mask"]
+    assert told["fix"] == {"repaired": [], "left": [{"file": str(path), "slug": "binary-mask"}]}
+    same_mask(target / "trainannot" / path.name, fabricate.raw(path))
+
+
 def test_stretched_masks(fix: Fix, camvid: Path) -> None:
     path = camvid / "trainannot" / "0001TP_000000.png"
     mask = np.minimum(fabricate.raw(path), 10)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglight.data import labels
 from seglight.data.camvid import CLASSES, CODEC
 from seglight.doctor.causes import mask_trouble
-from seglight.doctor.facts import look_at_image, look_at_mask
+from seglight.doctor.facts import IGNORED, UNKNOWN, look_at_image, look_at_mask
 from seglight.doctor.headers import Header, header_of
 from seglight.doctor.tables import label_table
 from tests.doctor import planting as plant
@@ -32,6 +33,10 @@ def test_tiff_is_turned_by_reading_it(tmp_path: Path) -> None:
     with Image.open(path) as image:
         assert np.asarray(image).shape == (50, 40, 3)
     assert (header_of(str(path)).size, header_of(str(path)).orientation) == ((50, 40), 1)
+
+
+def test_values_of_masks_are_those_of_the_codecs() -> None:
+    assert (IGNORED, UNKNOWN) == (labels.IGNORE_INDEX, labels.UNKNOWN)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
