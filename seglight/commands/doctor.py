@@ -73,8 +73,10 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: As `doctor`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight doctor", description=__doc__, exit_on_error=False)
-    parser.add_argument("--fix", type=str | None, default=None, help="folder for a repaired copy of the data set")
-    parser.add_argument("--json", type=str | None, default=None, help="file for the whole report")
+    parser = ArgumentParser(prog="seglight doctor", description=__doc__, exit_on_error=False, print_config=None)
+    parser.add_argument(
+        "--fix", type=str | None, default=None, metavar="DIR", help="folder for a repaired copy of the data set"
+    )
+    parser.add_argument("--json", type=str | None, default=None, metavar="FILE", help="file for the whole report")
     datamodule, options = datamodule_from(parser, args[1:])
     return doctor(datamodule, options.fix, options.json)
