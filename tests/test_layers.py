@@ -12,7 +12,7 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors"),
+    ("seglight", "errors", "png"),
     ("interfaces", "data.classes", "data.color", "data.files", "data.windows", "ops.bands", "doctor.finding"),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.phases", "visualize",

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.errors import UserError
+from seglight.png import SIGNATURE, png_fault
 
-PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff"
 MOST_PIXELS = 178_956_970
 """Beyond this Pillow takes a file for a decompression bomb, too."""
 
@@ -47,7 +48,7 @@ def read_grey(path: Path) -> NDArray[np.uint8] | None:
     """
     data = content(path)
     header = plain_header(data)
-    if header is None or header.channels != 1 or not data.startswith(PNG):
+    if header is None or header.channels != 1 or not data.startswith(SIGNATURE):
         return None
     return decoded(path, data, cv2.IMREAD_GRAYSCALE)
 
@@ -66,7 +67,7 @@ def content(path: Path) -> bytes:
 
 def plain_header(data: bytes) -> Plain | None:
     """Channels and pixels of an 8-bit PNG without palette or a JPEG in grey or YCbCr; None for anything else."""
-    if data.startswith(PNG) and data[24:25] == b"\x08":
+    if data.startswith(SIGNATURE) and data[24:25] == b"\x08":
         channels = {0: 1, 2: 3, 6: 4}.get(data[25])
         pixels = int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])
         return Plain(channels, pixels) if channels and pixels <= MOST_PIXELS else None
@@ -104,8 +105,11 @@ def opened(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
+        fault = png_fault(content(path)) if image.format == "PNG" else ""
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise _damaged(path, error) from error
+    if fault:
+        raise _damaged(path, fault)
     return image
 
 

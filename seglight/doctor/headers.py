@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from seglight.png import png_fault
+
 ORIENTATION = 274
 """The EXIF tag that turns a picture: 1 as it stands, 3 upside down, 6 and 8 on its side, the others mirrored."""
 
@@ -74,9 +76,10 @@ def decode(header: Header, image: Image.Image) -> Header:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
+        fault = png_fault(Path(header.path).read_bytes()) if header.format == "PNG" else ""
     except DAMAGE as error:
         return replace(header, problem="truncated", error=str(error))
-    return header
+    return replace(header, problem="truncated", error=fault) if fault else header
 
 
 def header_of(path: str) -> Header:

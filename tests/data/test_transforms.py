@@ -6,6 +6,7 @@ import albumentations as A
 import cv2
 import numpy as np
 import pytest
+from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
 from benchmarks._loader_peers import Case
@@ -13,6 +14,7 @@ from benchmarks.loader import check_distribution
 from seglight.data import Augmentation
 from seglight.data.windows import draw_window
 from seglight.errors import UserError
+from seglight.recipe import datamodule_from
 from tests import fabricate
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -249,3 +251,29 @@ def test_extra_transforms_of_albumentations_are_done_to_the_crop_by_the_same_key
 def test_senseless_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=f"^augmentation: .*{message}"):
         Augmentation(**arguments)
+
+
+def test_every_option_can_stand_in_a_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        """
+data:
+  class_path: seglight.data.ShapesDataModule
+  init_args:
+    augmentation:
+      crop_size: [32, 48]
+      max_class_ratio: 0.75
+      rare_class_crops: [0.7, 0.05, 0.05, 0.05, 0.05, 0.05, 0.04, 0.01]
+      extra:
+        - {class_path: albumentations.GaussNoise, init_args: {p: 0.3}}
+        - albumentations.VerticalFlip
+"""
+    )
+    parser = ArgumentParser(exit_on_error=False)
+    datamodule, _ = datamodule_from(parser, ["--config", str(recipe)])
+    augmentation = datamodule.augmentation
+    assert augmentation is not None
+    assert [type(step) for step in augmentation.extra] == [A.GaussNoise, A.VerticalFlip]
+    assert augmentation.extra[0].p == 0.3
+    image, mask = augmentation(*sample(), (0, 0, 0))
+    assert (image.shape, mask.shape) == ((32, 48, 3), (32, 48))

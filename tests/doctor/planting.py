@@ -104,6 +104,13 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return write(path, path.read_bytes()[: int(share * path.stat().st_size)])
 
 
+def flip(path: Path) -> Path:
+    """One bit among the pixels of a PNG."""
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") + 12] ^= 4
+    return write(path, bytes(content))
+
+
 def bomb(path: Path) -> Path:
     """A PNG whose header announces three and a half gigapixels."""
     return write(path, png(60_000, 60_000, 8, zlib.compress(b"\0")))

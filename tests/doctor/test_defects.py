@@ -142,6 +142,8 @@ DEFECTS = [
     Defect("CamVid", CAM, "truncated", plant.cut),
     Defect("CamVid", CAM_MASK, "truncated", plant.cut),
     Defect("VOC", JPG, "truncated", plant.cut),
+    Defect("CamVid", CAM, "truncated", plant.flip),
+    Defect("VOC", VOC_MASK, "truncated", plant.flip),
     Defect("CamVid", CAM, "bomb", plant.bomb),
     Defect("Folder", OWN_MASK, "bomb", plant.bomb),
     Defect("CamVid", CAM_MASK, "size-mismatch", lambda path: plant.remap(path, lambda mask: mask[:-3]), CAM),
