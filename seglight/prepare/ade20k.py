@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seglight.prepare.download import Archive
-from seglight.prepare.layout import counted
 from seglight.prepare.steps import DataSet
 
 PARTS = ("images", "annotations", "objectInfo150.txt", "sceneCategories.txt")
@@ -22,16 +21,15 @@ ARCHIVE = Archive(
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of both splits.
+    """The images of both splits, as the data module finds them.
 
     Raises:
         UserError: A mask is missing.
     """
-    images = {}
-    for split, folder in (("train", "training"), ("val", "validation")):
-        found = sorted((root / "images" / folder).glob("*.jpg"))
-        images[split] = counted(found, [root / "annotations" / folder / f"{path.stem}.png" for path in found])
-    return images
+    from seglight.data.ade20k import ADE20KDataModule  # here, lest `prepare --help` wait for torch
+
+    data = ADE20KDataModule(str(root))
+    return {split: len(data.split(split)) for split in ("train", "val")}
 
 
 DATA_SET = DataSet(

@@ -163,7 +163,10 @@ def test_a_stale_or_damaged_cache_is_refused_and_the_next_build_mends_it(
 def test_files_that_only_look_new_are_known_by_their_content(voc: Path, built: tuple[VOCDataModule, Path]) -> None:
     for path in [*voc.rglob("*.png"), *built[1].glob("*.bin")]:
         os.utime(path)
-    VOCDataModule(str(voc), cache=str(built[1]), batch_size=1).setup("fit")
+    cached = VOCDataModule(str(voc), cache=str(built[1]), batch_size=1)
+    cached.setup("fit")
+    assert [type(split) for split in cached.splits.values()] == [CachedSplit, CachedSplit]
+    assert (cached.splits["val"].read(0)[1] == built[0].split("val").read(0)[1]).all()
 
 
 def test_a_damaged_image_is_told_and_leaves_no_cache(camvid: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def camvid_archive(work: Path) -> dict[str, bytes]:
 
 def pet(work: Path) -> dict[str, bytes]:
     rng, images, annotations = np.random.default_rng(0), work / "images", work / "annotations"
-    names = {"trainval": ("Abyssinian_1", "beagle_2", "pug_3"), "test": ("Abyssinian_4", "pug_5")}
+    names = {"trainval": ("Abyssinian_1", "beagle_2", "pug_3", "pug_6", "Bombay_7"), "test": ("Abyssinian_4", "pug_5")}
     for name in (*names["trainval"], *names["test"]):
         fabricate.save_image(images / f"{name}.jpg", rng, (30, 40))
         fabricate.save_mask(annotations / "trimaps" / f"{name}.png", fabricate.labels(rng, (30, 40), (1, 2, 3)))
@@ -121,7 +121,7 @@ IMAGES: dict[str, Mapping[str, int]] = {
     "voc": {"train": 4, "val": 3},
     "sbd": {"train": 4 + 3},
     "camvid": {"train": 4, "val": 2, "test": 2},
-    "pet": {"trainval": 3, "test": 2},
+    "pet": {"train": 4, "val": 1, "test": 2},
     "cityscapes": {"train": 4, "val": 2},
     "ade20k": {"train": 3, "val": 2},
 }

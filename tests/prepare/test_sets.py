@@ -40,7 +40,7 @@ from seglight.commands.prepare import DATA_SETS
 known, args = json.loads(sys.argv[1]), sys.argv[2:]
 real = DATA_SETS["pet"]
 archives = tuple(replace(a, size=known[a.name][0], sha256=known[a.name][1]) for a in real.archives)
-DATA_SETS["pet"] = replace(real, archives=archives, images={"trainval": 3, "test": 2}, unpacked=5_000_000)
+DATA_SETS["pet"] = replace(real, archives=archives, images={"train": 4, "val": 1, "test": 2}, unpacked=5_000_000)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
 sys.exit(main(args))
 """
