@@ -246,7 +246,7 @@ def test_a_run_that_was_killed_while_unpacking_is_gone_on_with(
     ran = seglight_cli("prepare", "pet", "--root", root)
     assert ran.rc == 0, ran.err
     assert not hidden(root)
-    assert len(list((root / "images").iterdir())) == 5
+    assert len(list((root / "images").iterdir())) == sum(fabricated.IMAGES["pet"].values())
 
 
 def test_what_lies_there_in_part_is_not_touched(
