@@ -13,7 +13,10 @@ ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
     ("seglight", "errors", "png"),
-    ("interfaces", "data.classes", "data.color", "data.files", "data.windows", "ops.bands", "doctor.finding"),
+    (
+        "interfaces", "data.classes", "data.color", "data.files", "data.windows", "ops.bands", "ops.ranks",
+        "doctor.finding",
+    ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.phases", "visualize",
         "prepare.transfer", "prepare.extract", "prepare.layout",

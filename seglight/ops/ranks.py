@@ -1,0 +1,35 @@
+"""Sums over the processes of data-parallel training."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """Processes that train together; 1 without a process group.
+
+    DistributedDataParallel averages gradients over them: a process's own part of a mean over all of their pixels is
+    scaled by this number first.
+    """
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def sum_over_ranks(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Each tensor's sum over all processes, in one all-reduce; the tensors themselves where there is one process.
+
+    Every process has to call it, in the same order, or all of them wait: never in evaluation, whose shares are uneven.
+    No gradient flows through it.
+
+    Args:
+        *tensors: Of any dtype and shape, on one device; a tensor has the same shape in every process. They travel as
+            float64, in which counts are exact up to 2**53.
+
+    Returns:
+        Tensors of the same dtypes and shapes.
+    """
+    if world_size() == 1:
+        return tensors
+    travelling = torch.cat([tensor.detach().flatten().double() for tensor in tensors])
+    dist.all_reduce(travelling)
+    parts = travelling.split([tensor.numel() for tensor in tensors])
+    return tuple(part.to(tensor.dtype).view_as(tensor) for part, tensor in zip(parts, tensors, strict=True))
