@@ -1,7 +1,8 @@
 """Splits, loaders and the class contract that every data set keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class SegmentationDataModule(LightningDataModule):
         self.splits = {name: self._source(name) for name in names}
         world_size = self.trainer.world_size if self.trainer else 1
         for name, split in self.splits.items():
-            least = world_size * (self.batch_size if name == "train" else 1)
+            least = world_size * self.batch_size if name == "train" else 1
             if len(split) < least:
                 raise UserError(
                     f"the {name} split has {len(split)} images where one step takes {least}: "
@@ -81,7 +82,10 @@ class SegmentationDataModule(LightningDataModule):
         """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
-        return self._loader(dataset, sampler, self.batch_size, collate, drop_last=True)
+        # the samplers' keys are (epoch, index), not bare indices
+        return DataLoader(
+            dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers()
+        )
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Each image of the validation split once, as it is; beside larger ones in a batch it is padded."""
@@ -93,26 +97,15 @@ class SegmentationDataModule(LightningDataModule):
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
         dataset = SegmentationDataset(self.splits[name])
-        return self._loader(dataset, EvalSampler(len(dataset), *self._rank()), self.eval_batch_size, collate_padded)
+        sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_padded, **self._workers())
 
-    def _loader(
-        self,
-        dataset: "SegmentationDataset",
-        sampler: TrainSampler | EvalSampler,
-        batch_size: int,
-        collate_fn: Callable[[Sequence[Sample]], Batch],
-        drop_last: bool = False,
-    ) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            batch_size,
-            sampler=sampler,  # its keys are (epoch, index), not bare indices
-            num_workers=self.num_workers,
-            collate_fn=collate_fn,
-            drop_last=drop_last,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
+    def _workers(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "pin_memory": torch.cuda.is_available(),
+            "persistent_workers": self.num_workers > 0,
+        }
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -207,7 +200,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def collate_padded(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of any sizes: below and to the right the image is padded with 0, the mask with IGNORE_INDEX."""
+    """Stack samples of any sizes, or none: below and to the right images get 0, masks IGNORE_INDEX."""
+    if not samples:
+        nothing = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+        return {"image": nothing, "mask": nothing[:, 0], "name": [], "size": []}
     height, width = (max(sides) for sides in zip(*map(_size, samples), strict=True))
     padded = []
     for sample in samples:

@@ -46,14 +46,24 @@ class TrainSampler(Sampler[Key]):
         return self.length // self.world_size
 
 
-class EvalSampler(Sampler[Key]):
-    """Rank r takes images r, r + world_size, ...: each image exactly once, none twice to make shares even."""
+class EvalSampler(Sampler[list[Key]]):
+    """Batches of images r, r + world_size, ... for rank r: each image exactly once, none twice to make shares even.
 
-    def __init__(self, length: int, rank: int = 0, world_size: int = 1) -> None:
-        self.indices = range(rank, length, world_size)
+    A rank beyond the last image has one batch of no images, so that it goes along with what all ranks do together.
 
-    def __iter__(self) -> Iterator[Key]:
-        yield from ((0, index) for index in self.indices)
+    Args:
+        length: Images in the split.
+        batch_size: Images of a batch; the last one may have fewer.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        own = range(rank, length, world_size)
+        self.batches = [own[start : start + batch_size] for start in range(0, max(1, len(own)), batch_size)]
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        yield from ([(0, index) for index in batch] for batch in self.batches)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.batches)

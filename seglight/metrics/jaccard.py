@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from seglight.ops.confusion import confusion_matrix
+from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
 
 
@@ -41,6 +42,6 @@ class JaccardIndex(MulticlassJaccardIndex):
         self.images += len(target)
 
     def totals(self) -> tuple[Tensor, int]:
-        """The int64 (C, C) matrix and the number of images, summed over all processes."""
-        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
-            return self.confmat.clone(), int(self.images)
+        """The int64 (C, C) matrix and the number of images, summed over all processes in one all-reduce."""
+        confusion, images = sum_over_ranks(self.confmat, self.images)
+        return confusion.clone(), int(images)

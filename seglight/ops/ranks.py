@@ -17,19 +17,21 @@ def world_size() -> int:
 def sum_over_ranks(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Each tensor's sum over all processes, in one all-reduce; the tensors themselves where there is one process.
 
-    Every process has to call it, in the same order, or all of them wait: never in evaluation, whose shares are uneven.
-    No gradient flows through it.
+    Every process has to call it as often as all others, or they wait for it: never for a batch in evaluation, where
+    shares are uneven. No gradient flows through it.
 
     Args:
         *tensors: Of any dtype and shape, on one device; a tensor has the same shape in every process. They travel as
-            float64, in which counts are exact up to 2**53.
+            int64, or as float64 where one of them is floating, in which counts are exact up to 2**53.
 
     Returns:
         Tensors of the same dtypes and shapes.
     """
     if world_size() == 1:
         return tensors
-    travelling = torch.cat([tensor.detach().flatten().double() for tensor in tensors])
+    floating = any(tensor.is_floating_point() for tensor in tensors)
+    dtype = torch.float64 if floating else torch.int64
+    travelling = torch.cat([tensor.detach().flatten().to(dtype) for tensor in tensors])
     dist.all_reduce(travelling)
     parts = travelling.split([tensor.numel() for tensor in tensors])
     return tuple(part.to(tensor.dtype).view_as(tensor) for part, tensor in zip(parts, tensors, strict=True))

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,3 +125,13 @@ def test_a_mask_of_another_size_is_told_with_both_sizes(camvid: Path) -> None:
     message = rf"^{camvid}/val/0001TP_000000.png: the image is 36x48 and its mask 18x24 \(height x width\)"
     with pytest.raises(UserError, match=message):
         dataset[0, 0]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_process_beyond_the_last_image_gets_one_batch_without_images(num_workers: int) -> None:
+    datamodule = shapes(eval_images=2, num_workers=num_workers)
+    datamodule.trainer = SimpleNamespace(global_rank=2, world_size=3)
+    (batch,) = datamodule.val_dataloader()
+    assert (batch["name"], batch["size"]) == ([], [])
+    assert (len(batch["image"]), len(batch["mask"])) == (0, 0)
+    assert batch["mask"].dtype == torch.uint8

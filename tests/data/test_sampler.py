@@ -31,12 +31,21 @@ def test_training_shares_are_equal_disjoint_and_stride_one_order(world_size: int
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("length", [1, 7, 12])
-def test_evaluation_sees_each_image_exactly_once(length: int, world_size: int) -> None:
-    samplers = [EvalSampler(length, rank, world_size) for rank in range(world_size)]
-    assert sorted(key for sampler in samplers for key in sampler) == [(0, index) for index in range(length)]
-    assert [len(sampler) for sampler in samplers] == [len(list(sampler)) for sampler in samplers]
+def test_evaluation_sees_each_image_exactly_once(length: int, batch_size: int, world_size: int) -> None:
+    samplers = [EvalSampler(length, batch_size, rank, world_size) for rank in range(world_size)]
+    batches = [list(sampler) for sampler in samplers]
+    keys = [key for share in batches for batch in share for key in batch]
+    assert sorted(keys) == [(0, index) for index in range(length)]
+    assert [len(sampler) for sampler in samplers] == [len(share) for share in batches]
+    assert max(len(batch) for share in batches for batch in share) <= batch_size
+    assert all(batches), "a rank without a batch would stay away from what the others wait for together"
 
 
 def test_evaluation_keeps_the_order_of_the_split() -> None:
-    assert list(EvalSampler(5, rank=1, world_size=2)) == [(0, 1), (0, 3)]
+    assert list(EvalSampler(8, 2, rank=1, world_size=3)) == [[(0, 1), (0, 4)], [(0, 7)]]
+
+
+def test_a_rank_beyond_the_last_image_has_a_batch_of_none() -> None:
+    assert list(EvalSampler(2, 4, rank=2, world_size=3)) == [[]]

@@ -17,7 +17,8 @@ def shares(rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def add_up(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=3)
-    torch.save((world_size(), *sum_over_ranks(*shares(rank))), f"{folder}/{rank}.pt")
+    beyond_float64 = torch.tensor(2**60 + rank)
+    torch.save((world_size(), *sum_over_ranks(*shares(rank)), *sum_over_ranks(beyond_float64)), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -25,11 +26,12 @@ def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     multiprocessing.spawn(add_up, (str(tmp_path),), nprocs=3)
     for rank in range(3):
-        size, total, count, matrix = torch.load(tmp_path / f"{rank}.pt")
+        size, total, count, matrix, large = torch.load(tmp_path / f"{rank}.pt")
         assert size == 3
         assert total == 4.5
         assert (count.dtype, int(count)) == (torch.int64, 3 * 2**24 + 3)
         assert torch.equal(matrix, torch.full((2, 3), 111.0))
+        assert int(large) == 3 * 2**60 + 3
 
 
 def test_one_process_gets_its_own() -> None:
