@@ -79,7 +79,10 @@ NetFactory = Callable[[int], nn.Module]
 """Called with `num_classes`."""
 
 LossFactory = Callable[[int], nn.Module]
-"""Called with `ignore_index`; gives `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar`."""
+"""Called with `ignore_index`; gives `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar`, 0 where all is ignored.
+
+A loss that is a mean over anything but the labelled pixels has a method `mass(mask) -> scalar`: what it divides by.
+"""
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 """Called with the parameter groups."""

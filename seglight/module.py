@@ -7,7 +7,9 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 
+from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
 from seglight.data.classes import Color
 from seglight.errors import UserError
@@ -16,6 +18,7 @@ from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory
 from seglight.losses import CrossEntropy
 from seglight.metrics import JaccardIndex, Scores
 from seglight.ops.padding import pad_image, pad_mask
+from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
 from seglight.optim import WarmupPoly, parameter_groups
 
@@ -63,6 +66,9 @@ class SegmentationModule(LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
         self.jaccard = JaccardIndex(num_classes, ignore_index)
+        self.losses: list[Tensor] = []
+        """Of each image that was evaluated, its loss and what that is a mean over."""
+        self.window = GradientWindow()
         self.scores: Scores | None = None
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
@@ -82,17 +88,36 @@ class SegmentationModule(LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["name"]))
         rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
         self.log_dict(rates, batch_size=len(batch["name"]))
-        return loss
+        return self._accumulated(loss, batch["mask"], batch_idx)
+
+    def _accumulated(self, loss: Tensor, mask: Tensor, batch_idx: int) -> Tensor:
+        batches = self.trainer.accumulate_grad_batches
+        if batches == 1:
+            return loss
+        if batch_idx % batches == 0:
+            self.window.begin(mask.numel())
+        return self.window.weigh(loss, *sum_over_ranks(self._mass(mask)))
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Give accumulated batches the gradient of one mean over all of their pixels; clipping comes after it."""
+        if self.trainer.accumulate_grad_batches > 1:
+            gradients = (parameter.grad for parameter in self.parameters() if parameter.grad is not None)
+            self.window.rescale(gradients, self.trainer.accumulate_grad_batches)
+
+    def _mass(self, mask: Tensor) -> Tensor:
+        # what the loss divides by: its own `mass(mask)`, or the number of labelled pixels
+        mass: Tensor = self.loss.mass(mask) if hasattr(self.loss, "mass") else (mask != self.ignore_index).sum()
+        return mass
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
-        return self._eval_step(batch, "val")
+        return self._eval_step(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
-        return self._eval_step(batch, "test")
+        return self._eval_step(batch)
 
-    def _eval_step(self, batch: Batch, split: str) -> Tensor:
+    def _eval_step(self, batch: Batch) -> Tensor:
         pred = torch.full_like(batch["mask"], self.ignore_index)
         sizes = [(height, width) for height, width in batch["size"]]  # pinning makes lists of tuples
         for height, width in dict.fromkeys(sizes):
@@ -104,7 +129,8 @@ class SegmentationModule(LightningModule):
             labels = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[:, :height, :width]
             pred[alike, :height, :width] = labels
             self.jaccard.update(labels, batch["mask"][alike, :height, :width])
-            self.log(f"{split}/loss", self.loss(logits, mask), batch_size=len(alike), sync_dist=True)
+            for own_logits, own_mask in zip(logits.split(1), mask.split(1), strict=True):
+                self.losses.append(torch.stack((self.loss(own_logits, own_mask), self._mass(own_mask))))
         return pred
 
     def on_validation_epoch_end(self) -> None:
@@ -120,11 +146,18 @@ class SegmentationModule(LightningModule):
         self.jaccard.reset()
         # a sanity check scores a batch or two: no score of the run
         self.scores = None if self.trainer.sanity_checking else scores
-        values = {f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
+        values = {f"{split}/loss": self._mean_loss(), f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
         for name, value in zip(self.class_names, scores.iou.tolist(), strict=True):
             values[f"{split}/iou/{name}"] = value
-        # every process has the same totals: there is nothing to reduce
-        self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True)
+        # every process has the same values and logs them: rank_zero_only keeps Lightning from reducing each
+        self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True, rank_zero_only=True)
+
+    def _mean_loss(self) -> float:
+        """The mean of the images' losses, each weighted by its labelled pixels: as in training a mean over pixels."""
+        loss, mass = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
+        self.losses = []
+        total, weight = sum_over_ranks((loss * mass).sum(), mass.sum())
+        return float(total / weight)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step."""

@@ -12,9 +12,9 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "png"),
+    ("seglight", "errors", "png", "ops.bands", "ops.ranks"),
     (
-        "interfaces", "data.classes", "data.color", "data.files", "data.windows", "ops.bands", "ops.ranks",
+        "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
         "doctor.finding",
     ),
     (
@@ -24,7 +24,7 @@ LAYERS = (
     ),
     (
         "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.decoders.*", "losses.*", "metrics.*",
-        "inference.*", "optim", "checkpoint", "prepare.download", "doctor.facts",
+        "inference.*", "optim", "accumulation", "checkpoint", "conventions", "prepare.download", "doctor.facts",
     ),
     (
         "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",

@@ -36,3 +36,10 @@ class CrossEntropy(nn.Module):
                 f"loss.class_weights has {len(self.weight)} weights for {logits.shape[1]} classes: give one a class"
             )
         return upsampled_cross_entropy(logits, mask, ignore_index=self.ignore_index, weight=self.weight)
+
+    def mass(self, mask: Tensor) -> Tensor:
+        """What the mean divides by, scalar: the weights of the pixels of a mask (B, H, W) that are not ignored."""
+        valid = mask != self.ignore_index
+        if self.weight is None:
+            return valid.sum()
+        return (self.weight[mask.int().masked_fill_(~valid, 0)] * valid).sum()

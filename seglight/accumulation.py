@@ -1,0 +1,40 @@
+"""The gradient of a window of accumulated batches: that of the one mean over all of their labelled pixels."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+class GradientWindow:
+    """Weighs batches by what their losses divide by, where Lightning averages the batches' means.
+
+    Lightning adds up the gradients of `loss_i / batches`. Let `m_i` be the mass of batch i: its labelled pixels, over
+    all processes. Its loss goes into the backward pass times `m_i / r`; before the step the sum of the gradients is
+    multiplied by `batches * r / (m_1 + m_2 + ...)`. `r`, the pixels of the window's first batch, only keeps the numbers
+    in float16's range. Nothing waits for the device.
+    """
+
+    def __init__(self) -> None:
+        self.masses: list[Tensor] = []
+        self.reference = 1
+
+    def begin(self, pixels: int) -> None:
+        """A new window, whose first batch has so many pixels."""
+        self.masses, self.reference = [], pixels
+
+    def weigh(self, loss: Tensor, mass: Tensor) -> Tensor:
+        """The scalar `loss` of a batch of scalar `mass` as it goes into the backward pass."""
+        self.masses.append(mass)
+        return loss * (mass / self.reference)
+
+    def rescale(self, gradients: Iterable[Tensor], batches: int) -> None:
+        """Turn the sum of gradients into the gradient of the mean, in place; 0 where nothing was labelled.
+
+        Args:
+            gradients: Of all parameters.
+            batches: What Lightning divided each loss by; more than there were where an epoch's end cut in.
+        """
+        mass = torch.stack(self.masses).sum()
+        factor = torch.where(mass > 0, batches * self.reference / mass, 0.0)
+        torch._foreach_mul_(list(gradients), factor)

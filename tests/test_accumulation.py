@@ -1,0 +1,129 @@
+"""Gradients of accumulated batches, against torch's own loss over all their pixels at once."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import MixedPrecision
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from seglight.losses import CrossEntropy
+from seglight.module import SegmentationModule
+
+CLASSES, IGNORE, LR = 3, 255, 20.0
+WEIGHTS = [0.2, 1.0, 4.0]
+
+
+class Net(nn.Module):
+    """Logits at stride 4, no batch norm: images do not see each other."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 8, 4, stride=4)
+        self.head = nn.Conv2d(8, num_classes, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(F.relu(self.body(image.float() / 255)))
+
+
+def uneven_images(count: int) -> list[tuple[Tensor, Tensor]]:
+    """Images with a labelled share from nothing to everything."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (count, 3, 16, 24), dtype=torch.uint8, generator=generator)
+    masks = torch.randint(0, CLASSES, (count, 16, 24), dtype=torch.uint8, generator=generator)
+    for mask, labelled in zip(masks, (384, 3, 0, 0, 150, 20, 0, 0, 7, 0), strict=False):
+        mask.view(-1)[labelled:] = IGNORE
+    return list(zip(images, masks, strict=True))
+
+
+def collate(samples: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    images, masks = zip(*samples, strict=True)
+    return {"image": torch.stack(images), "mask": torch.stack(masks), "name": ["x"] * len(images)}
+
+
+def new_module(loss: Any) -> SegmentationModule:
+    torch.manual_seed(0)
+    return SegmentationModule(
+        Net, CLASSES, IGNORE, ["a", "b", "c"], [(0, 0, 0)] * CLASSES, loss,
+        optimizer=partial(torch.optim.SGD, lr=LR),
+        schedule=lambda optimizer, steps: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+    )  # fmt: skip
+
+
+def ours(images: list[Any], batch_size: int, batches: int, loss: Any = CrossEntropy, **options: Any) -> list[Tensor]:
+    """The weights after an epoch of SGD."""
+    module = new_module(loss)
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=1, accumulate_grad_batches=batches, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0, **options,
+    )  # fmt: skip
+    loader = DataLoader(images, batch_size, collate_fn=collate)
+    trainer.fit(module, loader, loader)
+    return list(module.net.parameters())
+
+
+def torchs(windows: list[list[Any]], weight: Tensor | None = None, clip: float | None = None) -> list[Tensor]:
+    """The same by plain torch: one step for each window, on all of its images at once."""
+    net = new_module(CrossEntropy).net
+    optimizer = torch.optim.SGD(net.parameters(), LR)
+    for window in windows:
+        batch = collate(window)
+        logits = F.interpolate(net(batch["image"]), (16, 24), mode="bilinear")
+        pixels = F.cross_entropy(logits, batch["mask"].long(), weight, ignore_index=IGNORE, reduction="sum")
+        valid = batch["mask"][batch["mask"] != IGNORE].long()
+        mass = len(valid) if weight is None else weight[valid].sum()
+        optimizer.zero_grad()
+        (pixels / max(mass, 1e-9)).backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), clip)
+        optimizer.step()
+    return list(net.parameters())
+
+
+def assert_same(found: list[Tensor], expected: list[Tensor], share: float = 1e-6) -> None:
+    """Differences stay below this share of the largest step of a tensor."""
+    for a, b, start in zip(found, expected, new_module(CrossEntropy).net.parameters(), strict=True):
+        step = float((b - start).detach().abs().max())
+        assert step > 0
+        torch.testing.assert_close(a, b, rtol=0, atol=share * step)
+
+
+@pytest.mark.parametrize(("batch_size", "batches"), [(6, 1), (2, 3), (1, 6)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_window_has_the_gradient_of_one_mean_over_its_pixels(batch_size: int, batches: int, weighted: bool) -> None:
+    images = uneven_images(6)
+    loss = partial(CrossEntropy, class_weights=WEIGHTS) if weighted else CrossEntropy
+    expected = torchs([images], torch.tensor(WEIGHTS) if weighted else None)
+    assert_same(ours(images, batch_size, batches, loss), expected)
+
+
+def test_clipping_sees_the_gradient_of_the_mean() -> None:
+    images = uneven_images(6)
+    assert_same(ours(images, 2, 3, gradient_clip_val=0.01), torchs([images], clip=0.01))
+
+
+def half() -> MixedPrecision:
+    """float16 with a loss scale; Lightning's own choice on a CPU would be bfloat16."""
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))
+
+
+@pytest.mark.parametrize(("precision", "share"), [(partial(MixedPrecision, "bf16-mixed", "cpu"), 2e-2), (half, 2e-3)])
+def test_mixed_precision_clips_the_gradient_of_the_mean(precision: Any, share: float) -> None:
+    images = uneven_images(6)
+    found = ours(images, 2, 3, plugins=precision(), gradient_clip_val=0.1)
+    assert_same(found, torchs([images], clip=0.1), share)
+
+
+def test_the_windows_of_an_epoch_and_the_last_that_its_end_cuts_short() -> None:
+    images = uneven_images(10)
+    assert_same(ours(images, 2, 3), torchs([images[:6], images[6:]]))
+
+
+def test_a_window_without_labels_moves_nothing() -> None:
+    images = [(image, torch.full_like(mask, IGNORE)) for image, mask in uneven_images(4)]
+    before = list(new_module(CrossEntropy).net.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(ours(images, 2, 2), before, strict=True))
