@@ -1,70 +1,160 @@
-"""Walk the bilinear upsampling of logits in bands of rows, so that no full-resolution copy is ever held."""
+"""Walk the bilinear upsampling of logits in bands of pixels, so that no full-resolution copy is ever held.
+
+Rows of a band are a matrix product of the few source rows under them. Columns, where the width grows by an integer, are
+kept apart by their phase (column modulo factor): a lerp of two shifted rows for each, forward and back, without the
+strided writes that would put them side by side. A loss doesn't care for the order of its pixels; `Band.of` brings
+labels into it.
+"""
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BAND_ROWS = 16
-"""Rows of a band: small enough for its working set to stay in a processor's cache."""
-
 
 class Band(NamedTuple):
-    """Rows `start:stop` of the upsampled map.
+    """Some rows of the upsampled map of some images.
 
-    `values` is (B, C, stop - start, W), or None where only the geometry is asked for. `first:last` are the source rows
-    that it was made from, and `weight` (stop - start, last - first) is the vertical interpolation between the two.
+    Attributes:
+        images: Which images.
+        rows: Which rows.
+        values: (b, C, P) float32, the upsampled logits of its P pixels in an order of the band's own.
+        sources: The rows of the logits that it was made from.
+        weight: (rows, sources), the vertical interpolation between the two; None where the height stays.
+        phases: Factor by which the width grows, or 1 where that is no integer: the pixels stand as (row, column).
     """
 
-    start: int
-    stop: int
-    first: int
-    last: int
-    weight: Tensor
+    images: slice
+    rows: slice
     values: Tensor
+    sources: slice
+    weight: Tensor | None
+    phases: int
+
+    def of(self, full: Tensor) -> Tensor:
+        """The band's part (b, ..., P) of a map (B, ..., H, W), in its order of pixels."""
+        part = full[self.images, ..., self.rows, :]
+        columns = part.shape[-1] // self.phases
+        return part.reshape(*part.shape[:-1], columns, self.phases).transpose(-1, -2).flatten(-3)
+
+    def put(self, full: Tensor, part: Tensor) -> None:
+        """Write the band's part (b, ..., P) into a map (B, ..., H, W): the inverse of `of`."""
+        columns = full.shape[-1] // self.phases
+        rows = part.reshape(*part.shape[:-1], -1, self.phases, columns).transpose(-1, -2).flatten(-2)
+        full[self.images, ..., self.rows, :] = rows
 
 
-def bands(logits: Tensor, size: tuple[int, int], rows: int = BAND_ROWS) -> Iterator[Band]:
-    """Give `F.interpolate(logits, size, mode="bilinear", align_corners=False)` in float32, `rows` rows at a time.
+def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
+    """Give `F.interpolate(logits, size, mode="bilinear", align_corners=False)` in float32, band by band.
 
     Args:
         logits: (B, C, h, w).
         size: (H, W) of the upsampled map.
-        rows: Rows of a band.
     """
+    batch, channels, source_height, source_width = logits.shape
     height, width = size
+    phases = width // source_width if width % source_width == 0 else 1
+    images, rows = _extent(channels, size, -(-height // source_height), logits.device)
     for start in range(0, height, rows):
-        stop = min(start + rows, height)
-        first, last, weight = _vertical(start, stop, logits.shape[-2], height, logits.device)
-        slab = logits[:, :, first:last].float()
-        lerped = torch.einsum("yr,bcrw->bcyw", weight, slab).contiguous()
-        if width != logits.shape[-1]:
-            lerped = F.interpolate(lerped, (stop - start, width), mode="bilinear", align_corners=False)
-        yield Band(start, stop, first, last, weight, lerped)
+        target = slice(start, min(start + rows, height))
+        sources, weight = target, None
+        if height != source_height:
+            sources, weight = _interpolation(target, source_height, height, logits.device)
+        for first in range(0, batch, images):
+            some = slice(first, min(first + images, batch))
+            values = _widen(logits[some, :, sources].float(), width, phases)
+            if weight is not None:
+                values = torch.matmul(weight, values)
+            yield Band(some, target, values.flatten(2), sources, weight, phases)
 
 
-def add_band_gradient(grad_logits: Tensor, band: Band, grad_values: Tensor) -> None:
-    """Add the gradient of a band's values (B, C, stop - start, W) to that of the logits (B, C, h, w), in place."""
-    batch, channels, rows, width = grad_values.shape
-    source_width = grad_logits.shape[-1]
-    if width != source_width:
-        grad_values = torch.ops.aten.upsample_bilinear2d_backward(
-            grad_values, [rows, width], [batch, channels, rows, source_width], False
-        )
-    grad_logits[:, :, band.first : band.last] += torch.einsum("yr,bcyw->bcrw", band.weight, grad_values)
+def add_band_gradient(gradient: Tensor, band: Band, slope: Tensor) -> None:
+    """Add the gradient of a band's values (b, C, P) to that of the logits (B, C, h, w), in place."""
+    slope = slope.view(*slope.shape[:2], band.rows.stop - band.rows.start, -1)
+    if band.weight is not None:
+        slope = torch.matmul(band.weight.t(), slope)
+    gradient[band.images, :, band.sources] += _narrow(slope, gradient.shape[-1], band.phases)
 
 
-def _vertical(start: int, stop: int, source: int, target: int, device: torch.device) -> tuple[int, int, Tensor]:
-    """Source rows `first:last` under rows `start:stop` of the target, and the (rows, last - first) weights."""
-    position = ((torch.arange(start, stop, dtype=torch.float32) + 0.5) * (source / target) - 0.5).clamp_(min=0)
+def _extent(channels: int, size: tuple[int, int], factor: int, device: torch.device) -> tuple[int, int]:
+    """Images and rows of a band: whole images where the budget holds one, or else rows of one, by whole source rows."""
+    height, width = size
+    rows = _budget(device) // (4 * channels * width)
+    if rows >= height:
+        return rows // height, height
+    return 1, max(1, rows // factor) * factor
+
+
+@cache
+def _budget(device: torch.device) -> int:
+    """Bytes of a band's values: so much of the last cache that one pass leaves them there for the next."""
+    if device.type == "cuda":
+        return max(2**24, torch.cuda.get_device_properties(device).L2_cache_size)
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    last = max((int(path.read_text().strip().removesuffix("K")) << 10 for path in sizes), default=2**25)
+    return min(max(last // 7, 2**20), 2**23)
+
+
+def _interpolation(target: slice, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
+    """Source entries under entries `target` of `length`, and the (target, sources) weights between the two."""
+    entries = torch.arange(target.start, target.stop, dtype=torch.float64)
+    position = ((entries + 0.5) * (source / length) - 0.5).clamp_(min=0)
     lower = position.long().clamp_(max=source - 1)
     upper = (lower + 1).clamp_(max=source - 1)
-    fraction = position - lower
-    first, last = int(lower[0]), int(upper[-1]) + 1
-    weight = torch.zeros(stop - start, last - first)
-    row = torch.arange(stop - start)
-    weight[row, lower - first] += 1 - fraction
-    weight[row, upper - first] += fraction
-    return first, last, weight.to(device)
+    fraction = (position - lower).float()
+    sources = slice(int(lower[0]), int(upper[-1]) + 1)
+    weight = torch.zeros(len(entries), sources.stop - sources.start)
+    row = torch.arange(len(entries))
+    weight[row, lower - sources.start] += 1 - fraction
+    weight[row, upper - sources.start] += fraction
+    return sources, weight.to(device)
+
+
+def _offsets(phases: int) -> list[float]:
+    """Distance of each phase's pixel from the middle of its source pixel, in source pixels."""
+    return [(phase + 0.5) / phases - 0.5 for phase in range(phases)]
+
+
+def _widen(rows: Tensor, width: int, phases: int) -> Tensor:
+    """Interpolate (b, C, r, w) along its rows: (b, C, r, W), where there are phases these one after the other."""
+    source_width = rows.shape[-1]
+    if width == source_width:
+        return rows
+    if phases == 1:
+        return F.interpolate(rows, (rows.shape[2], width), mode="bilinear", align_corners=False)
+    padded = torch.cat([rows[..., :1], rows, rows[..., -1:]], -1)
+    before, at, after = padded[..., :-2], padded[..., 1:-1], padded[..., 2:]
+    widened = rows.new_empty((*rows.shape[:-1], phases, source_width))
+    for phase, offset in enumerate(_offsets(phases)):
+        pair = (before, at, 1 + offset) if offset < 0 else (at, after, offset)
+        torch.lerp(*pair, out=widened[..., phase, :])
+    return widened.flatten(-2)
+
+
+def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
+    """The transpose of `_widen`: (b, C, r, W) to (b, C, r, w)."""
+    *lead, rows, width = slope.shape
+    if width == source_width:
+        return slope
+    if phases > 1:
+        return _fold(slope.view(*slope.shape[:-1], phases, source_width), _offsets(phases))
+    if slope.is_cuda:  # torch's own backward adds in no fixed order there
+        return slope @ _interpolation(slice(0, width), source_width, width, slope.device)[1]
+    source = [*lead, rows, source_width]
+    narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(slope, [rows, width], source, False)
+    return narrowed
+
+
+def _fold(slope: Tensor, offsets: list[float]) -> Tensor:
+    """Sum the phases (..., s, w) by what each took of the source pixel before, its own and the one after."""
+    shares = [[max(-offset, 0), 1 - abs(offset), max(offset, 0)] for offset in offsets]
+    before, at, after = (torch.tensor(shares).t().to(slope) @ slope).unbind(-2)
+    at[..., :-1] += before[..., 1:]
+    at[..., 0] += before[..., 0]  # the edge stands for what would be beyond it
+    at[..., 1:] += after[..., :-1]
+    at[..., -1] += after[..., -1]
+    return at

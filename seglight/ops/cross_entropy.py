@@ -1,60 +1,214 @@
 """Cross-entropy of head-stride logits against a full-resolution mask, without full-resolution logits."""
 
-from typing import Any
+import math
+from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.ops.bands import add_band_gradient, bands
+from seglight.ops.bands import add_band_gradient
+from seglight.ops.ranks import sum_over_ranks, world_size
+from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, pixels_of, refuse_second_derivative
 
 
-def upsampled_cross_entropy(logits: Tensor, mask: Tensor, *, ignore_index: int, weight: Tensor | None = None) -> Tensor:
+class Ohem(NamedTuple):
+    """Online hard example mining: only pixels whose target has a probability below `threshold` count.
+
+    Where these are fewer than `min_kept`, the `min_kept` pixels of lowest probability count, and those equal to the
+    last of them (Shrivastava et al. 2016, "Training Region-based Object Detectors with Online Hard Example Mining";
+    both numbers as in Yuan et al. 2018, "OCNet").
+
+    Attributes:
+        threshold: A probability.
+        min_kept: Pixels of the batch.
+    """
+
+    threshold: float = 0.7
+    min_kept: int = 100_000
+
+
+def upsampled_cross_entropy(
+    logits: Tensor,
+    mask: Tensor,
+    *,
+    ignore_index: int,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ohem: Ohem | tuple[float, int] | None = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Tensor:
     """Equal to `F.cross_entropy(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask)`, in bands.
 
     The gradient is made in the forward pass, while a band is at hand: nothing of full resolution is kept.
 
     Args:
-        logits: (B, C, h, w).
-        mask: (B, H, W), integer class index or ignore_index.
+        logits: (B, C, h, w), any float.
+        mask: (B, H, W), any integer: class index or ignore_index.
         ignore_index: Pixels of this value count for nothing; 0 is the loss where no other is left.
         weight: (C,) weight of each class, or None. The mean is weighted by it, as in torch.
+        label_smoothing: Share of the target that is spread over all classes.
+        ohem: (threshold, min_kept): only hard pixels count; see `Ohem`.
+        reduction: "mean" over the pixels that count, "sum", or "none".
 
     Returns:
-        Scalar, float32.
+        Scalar, float32; (B, H, W) for "none".
+
+    Raises:
+        ValueError: `ohem` together with `label_smoothing` or with "none".
     """
-    loss: Tensor = _UpsampledCrossEntropy.apply(logits, mask, ignore_index, weight)
-    return loss
+    if ohem is not None and (label_smoothing or reduction == "none"):
+        raise ValueError("ohem goes neither with label_smoothing nor with reduction='none': give one of them")
+    if reduction == "none":
+        term = CrossEntropyTerm(ignore_index, weight, label_smoothing, mean=False)
+        losses: Tensor = _LossMap.apply(logits, mask, term)
+        return losses
+    if ohem is None:
+        term = CrossEntropyTerm(ignore_index, weight, label_smoothing, mean=reduction == "mean")
+    else:
+        term = OhemTerm(ignore_index, weight, Ohem(*ohem), mean=reduction == "mean")
+    return banded_loss(logits, mask, ignore_index, [term], [1.0], over_ranks=False)
 
 
-class _UpsampledCrossEntropy(torch.autograd.Function):
+class CrossEntropyTerm(Term):
+    """Cross-entropy of the pixels that are not ignored.
+
+    Args:
+        ignore_index: Mask value that counts for nothing.
+        weight: (C,) weight of each class, or None.
+        label_smoothing: Share of the target that is spread over all classes.
+        mean: Divide by the weight of the pixels that count.
+    """
+
+    def __init__(
+        self, ignore_index: int, weight: Tensor | None = None, label_smoothing: float = 0.0, mean: bool = True
+    ) -> None:
+        self.ignore_index, self.weight, self.label_smoothing, self.mean = ignore_index, weight, label_smoothing, mean
+        self.keeps_values = label_smoothing > 0
+
+    def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
+        """Weigh the pixels that count."""
+        self.over_ranks = over_ranks
+        self.value = torch.zeros((), device=logits.device)
+        self.scale = torch.ones((), device=logits.device)
+        if self.mean and not self.looks:
+            self._mean_over(class_weight(mask, self.ignore_index, self.weight))
+        if self.label_smoothing:
+            weight = self.value.new_ones(logits.shape[1]) if self.weight is None else self.weight
+            self.spread = weight * (self.label_smoothing / logits.shape[1])
+
+    def slope(self, pixels: Pixels) -> Slope:
+        """Weight of a pixel's target over the weight of all pixels."""
+        nll, cross = self.parts(pixels)
+        self.value += _losses(pixels, nll, cross).sum() * self.scale
+        return Slope(nll=nll * self.scale, cross=None if cross is None else cross * self.scale)
+
+    def parts(self, pixels: Pixels) -> tuple[Tensor, Tensor | None]:
+        """Slopes by -log p of the target (b, P), and by that of all classes (C,), of the plain sum."""
+        share = pixels.valid if self.weight is None else self.weight[pixels.target] * pixels.valid
+        return share * (1 - self.label_smoothing), self.spread if self.label_smoothing else None
+
+    def _mean_over(self, weight: Tensor) -> None:
+        """Set the scale to one over the weight of the pixels: of all ranks', as the average over ranks has it."""
+        if self.over_ranks:
+            (weight,) = sum_over_ranks(weight)
+        share = world_size() if self.over_ranks else 1
+        self.scale = share / weight.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+class OhemTerm(CrossEntropyTerm):
+    """Cross-entropy of the hard pixels.
+
+    Args:
+        ignore_index: Mask value that counts for nothing.
+        weight: (C,) weight of each class, or None.
+        ohem: Which pixels are hard.
+        mean: Divide by the weight of the hard pixels.
+    """
+
+    looks = True
+
+    def __init__(self, ignore_index: int, weight: Tensor | None, ohem: Ohem, mean: bool = True) -> None:
+        super().__init__(ignore_index, weight, mean=mean)
+        self.ohem = ohem
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def look(self, pixels: Pixels) -> None:
+        """Keep -log p of each target, and what it weighs."""
+        self.above = torch.full_like(self.value, -1)
+        weight, _ = self.parts(pixels)
+        self.seen.append((pixels.nll.masked_fill(~pixels.valid, -1).flatten(), weight.flatten()))
+
+    def settle(self) -> None:
+        """Find from which loss on a pixel counts."""
+        nll, weight = (torch.cat(parts) for parts in zip(*self.seen, strict=True))
+        self.seen.clear()
+        self.above = hard_above(nll, self.ohem)
+        if self.mean:
+            self._mean_over((weight * (nll > self.above)).sum())
+
+    def parts(self, pixels: Pixels) -> tuple[Tensor, Tensor | None]:
+        """As of all pixels, 0 where they are not hard."""
+        share, cross = super().parts(pixels)
+        return share * (pixels.nll > self.above), cross
+
+
+def hard_above(nll: Tensor, ohem: Ohem) -> Tensor:
+    """The loss above which a pixel is hard: that of the threshold, or else an order statistic, found without a sort.
+
+    Args:
+        nll: (N,) -log p of the targets, -1 where ignored.
+        ohem: Threshold and number of pixels.
+    """
+    above = nll.new_tensor(-math.log(ohem.threshold) if ohem.threshold > 0 else math.inf)
+    if int((nll > above).sum()) >= ohem.min_kept:
+        return above
+    labelled = int((nll >= 0).sum())
+    if labelled <= ohem.min_kept:
+        return nll.new_tensor(-0.5)
+    last = nll.kthvalue(len(nll) - ohem.min_kept + 1).values
+    return torch.nextafter(last, torch.full_like(last, -math.inf))
+
+
+def _losses(pixels: Pixels, nll: Tensor, cross: Tensor | None) -> Tensor:
+    """Loss of each pixel (b, P) whose slopes are `nll` by -log p of the target and `cross` by that of all classes."""
+    losses = nll * pixels.nll
+    if cross is None or pixels.values is None:
+        return losses
+    everywhere = cross.sum() * pixels.log_sum - torch.einsum("c,bcp->bp", cross, pixels.values)
+    return losses + everywhere.masked_fill_(~pixels.valid, 0)
+
+
+def class_weight(mask: Tensor, ignore_index: int, weight: Tensor | None) -> Tensor:
+    """Sum of the weights (C,) of the pixels of a mask (B, H, W) that are not ignored; None weighs 1 each."""
+    if weight is None:
+        return (mask != ignore_index).sum()
+    total = weight.new_zeros(())
+    for labels in mask:  # an image at a time: indices are int64
+        valid = labels != ignore_index
+        total += (weight[labels.long().masked_fill(~valid, 0)] * valid).sum()
+    return total
+
+
+class _LossMap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, mask: Tensor, ignore_index: int, weight: Tensor | None) -> Tensor:
-        total = torch.zeros((), device=logits.device)
-        count = torch.zeros((), device=logits.device)
-        gradient = torch.zeros_like(logits, dtype=torch.float32, memory_format=torch.contiguous_format)
+    def forward(ctx: Any, logits: Tensor, mask: Tensor, term: CrossEntropyTerm) -> Tensor:
+        losses = torch.empty(mask.shape, device=logits.device)
         with torch.autocast(logits.device.type, enabled=False):
-            for band in bands(logits, (mask.shape[-2], mask.shape[-1])):
-                target = mask[:, band.start : band.stop].long()
-                valid = target != ignore_index
-                target = target.masked_fill(~valid, 0).unsqueeze(1)
-                share = valid.float().unsqueeze(1) if weight is None else weight[target] * valid.unsqueeze(1)
-                log_probability = F.log_softmax(band.values, 1)
-                total -= (log_probability.gather(1, target) * share).sum()
-                count += share.sum()
-                if ctx.needs_input_grad[0]:
-                    slope = log_probability.exp_().scatter_add_(1, target, share.new_full((), -1).expand_as(target))
-                    add_band_gradient(gradient, band, slope.mul_(share))
-        count.clamp_(min=torch.finfo(torch.float32).tiny)
-        # in the layout of the logits: a convolution's backward is slower where the two differ
-        ctx.save_for_backward(torch.empty_like(logits, dtype=torch.float32).copy_(gradient.div_(count)))
-        ctx.dtype = logits.dtype
-        return total / count
+            term.begin(logits, mask, over_ranks=False)
+            for pixels in pixels_of(logits, mask, term.ignore_index, term.keeps_values):
+                pixels.band.put(losses, _losses(pixels, *term.parts(pixels)))
+        ctx.save_for_backward(logits, mask)
+        ctx.term = term
+        return losses
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None]:
-        if torch.is_grad_enabled():  # create_graph: the gradient was made without one
-            raise RuntimeError("upsampled_cross_entropy has no second derivative: call it without create_graph")
-        (gradient,) = ctx.saved_tensors
-        # float16 only after the loss scale is in grad_loss: a share of a mean over millions of pixels underflows
-        return (gradient * grad_loss).to(ctx.dtype), None, None, None
+    def backward(ctx: Any, grad_losses: Tensor) -> tuple[Tensor, None, None]:
+        refuse_second_derivative()
+        logits, mask = ctx.saved_tensors
+        gradient = torch.zeros(logits.shape, device=logits.device)
+        for pixels in pixels_of(logits, mask, ctx.term.ignore_index):
+            nll, cross = ctx.term.parts(pixels)
+            along = pixels.band.of(grad_losses)
+            by_logits = band_slope(pixels, Slope(nll=nll, cross=cross)) * along.unsqueeze(1)
+            add_band_gradient(gradient, pixels.band, by_logits)
+        return gradient.to(logits.dtype), None, None

@@ -1,0 +1,207 @@
+"""One walk over the bands for a sum of losses, with the gradient made while a band is at hand.
+
+A loss is a `Term`. Whatever it is, at a pixel it depends on the probabilities and the target, and its slope has few
+kinds of parts: one at the target alone, one that is the same for all pixels, and a dense one. The walk makes one
+softmax a band for all terms, adds up their parts, and goes back through softmax and upsampling once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seglight.ops.bands import Band, add_band_gradient, bands
+
+
+@dataclass
+class Pixels:
+    """The P pixels of a band, as losses look at them.
+
+    Attributes:
+        band: Where they are; `band.of` brings other maps into their order.
+        values: (b, C, P) upsampled logits less the largest of each pixel; only kept for terms with `keeps_values`.
+        log_sum: (b, P) log of the sum of exp(values).
+        p: (b, C, P) softmax. Not to be written to.
+        target: (b, P) int64 class index, 0 where ignored.
+        valid: (b, P) bool, False where ignored.
+        nll: (b, P) -log p of the target, 0 where ignored.
+    """
+
+    band: Band
+    values: Tensor | None
+    log_sum: Tensor
+    p: Tensor
+    target: Tensor
+    valid: Tensor
+    nll: Tensor
+
+
+@dataclass
+class Slope:
+    """The slope of a loss at the pixels of a band, the sum of its parts.
+
+    Attributes:
+        nll: (b, P), by -log p of the target; 0 where ignored.
+        cross: (C,), by -log p of each class, at every pixel that is not ignored.
+        classes: (C,), by p of each class, at every pixel that is not ignored.
+        dense: (b, C, P), by p of each class; 0 where ignored.
+    """
+
+    nll: Tensor | None = None
+    cross: Tensor | None = None
+    classes: Tensor | None = None
+    dense: Tensor | None = None
+
+
+class Term:
+    """A loss of the probabilities of all pixels; one object a call.
+
+    Attributes:
+        looks: It needs a walk over all pixels before its slope is known.
+        keeps_values: It reads `Pixels.values`.
+        value: Scalar float32, whole when the walk is over.
+    """
+
+    looks = False
+    keeps_values = False
+    value: Tensor
+
+    def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
+        """See logits (B, C, h, w) and mask (B, H, W) before the walks; sums are taken over all processes if asked."""
+
+    def look(self, pixels: Pixels) -> None:
+        """Gather from a band in the first walk."""
+
+    def settle(self) -> None:
+        """The first walk is over."""
+
+    def slope(self, pixels: Pixels) -> Slope:
+        """Slope of the loss at the pixels of a band, whose share it adds to `value` unless `settle` made it whole.
+
+        Where sums go over processes the slope is `world_size` times that of the whole: their mean is taken afterwards.
+        """
+        raise NotImplementedError
+
+
+def banded_loss(
+    logits: Tensor, mask: Tensor, ignore_index: int, terms: Sequence[Term], weights: Sequence[float], over_ranks: bool
+) -> Tensor:
+    """The weighted sum of the terms of the softmax of the upsampled logits.
+
+    Args:
+        logits: (B, C, h, w), any float.
+        mask: (B, H, W), any integer: class index or ignore_index.
+        ignore_index: Pixels of this value count for nothing.
+        terms: Fresh ones.
+        weights: One a term.
+        over_ranks: While training, means are over the pixels of all processes, whose gradients are averaged after.
+
+    Returns:
+        Scalar, float32.
+    """
+    loss: Tensor = _BandedLoss.apply(logits, mask, ignore_index, terms, weights, over_ranks and logits.requires_grad)
+    return loss
+
+
+def pixels_of(logits: Tensor, mask: Tensor, ignore_index: int, keeps_values: bool = False) -> Iterator[Pixels]:
+    """The pixels of all bands, as `banded_loss` takes them."""
+    for band in bands(logits, (mask.shape[-2], mask.shape[-1])):
+        target = band.of(mask)
+        valid = target != ignore_index
+        target = target.long().masked_fill(~valid, 0)
+        values = band.values - band.values.amax(1, keepdim=True)
+        at_target = values.gather(1, target.unsqueeze(1)).squeeze(1)
+        p = values.exp() if keeps_values else values.exp_()
+        total = p.sum(1)
+        p.mul_(total.reciprocal().unsqueeze(1))
+        log_sum = total.log_()
+        nll = (log_sum - at_target).masked_fill_(~valid, 0)
+        yield Pixels(band, values if keeps_values else None, log_sum, p, target, valid, nll)
+
+
+def band_slope(pixels: Pixels, slope: Slope) -> Tensor:
+    """Slope by the upsampled logits (b, C, P), out of that by the probabilities. Writes it over `pixels.p`."""
+    p, valid = pixels.p, pixels.valid
+    coefficient = torch.zeros_like(pixels.nll) if slope.nll is None else slope.nll
+    if slope.cross is not None:
+        coefficient = coefficient + valid * slope.cross.sum()
+    if slope.classes is not None:
+        coefficient = coefficient - valid * torch.einsum("c,bcp->bp", slope.classes, p)
+    gradient = coefficient.unsqueeze(1)
+    if slope.dense is not None:
+        gradient = slope.dense.add(coefficient.unsqueeze(1)).sub_((slope.dense * p).sum(1, keepdim=True))
+    if slope.classes is not None:
+        gradient = gradient + valid.unsqueeze(1) * slope.classes.unsqueeze(1)
+    result = p.mul_(gradient)
+    if slope.cross is not None:
+        result.addcmul_(valid.unsqueeze(1), slope.cross.unsqueeze(1), value=-1)
+    if slope.nll is not None:
+        target = pixels.target.unsqueeze(1)
+        # not scatter_add_, which is not deterministic on CUDA
+        result.scatter_(1, target, result.gather(1, target) - slope.nll.unsqueeze(1))
+    return result
+
+
+def refuse_second_derivative() -> None:
+    """Called in a backward pass: the gradient was made without a graph of its own.
+
+    Raises:
+        RuntimeError: One is asked for.
+    """
+    if torch.is_grad_enabled():  # create_graph
+        raise RuntimeError("a loss in bands has no second derivative: call it without create_graph")
+
+
+class _BandedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        mask: Tensor,
+        ignore_index: int,
+        terms: Sequence[Term],
+        weights: Sequence[float],
+        over_ranks: bool,
+    ) -> Tensor:
+        shape = logits.shape if ctx.needs_input_grad[0] else ()
+        gradient = torch.zeros(shape, device=logits.device)
+        keeps = any(term.keeps_values for term in terms)
+        with torch.autocast(logits.device.type, enabled=False):
+            for term in terms:
+                term.begin(logits, mask, over_ranks)
+            looking = [term for term in terms if term.looks]
+            if looking:
+                for pixels in pixels_of(logits, mask, ignore_index, keeps):
+                    for term in looking:
+                        term.look(pixels)
+                for term in looking:
+                    term.settle()
+            for pixels in pixels_of(logits, mask, ignore_index, keeps):
+                slopes = [term.slope(pixels) for term in terms]
+                if ctx.needs_input_grad[0]:
+                    add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes, weights)))
+        if ctx.needs_input_grad[0]:
+            # in the layout of the logits: a convolution's backward is slower where the two differ
+            ctx.save_for_backward(torch.empty_like(logits, dtype=torch.float32).copy_(gradient))
+            ctx.dtype = logits.dtype
+        return torch.stack([weight * term.value for weight, term in zip(weights, terms, strict=True)]).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        refuse_second_derivative()
+        (gradient,) = ctx.saved_tensors
+        # float16 only after the loss scale is in grad_loss: a share of a mean over millions of pixels underflows
+        return (gradient * grad_loss).to(ctx.dtype), None, None, None, None, None
+
+
+def _sum(slopes: Sequence[Slope], weights: Sequence[float]) -> Slope:
+    """The parts of all slopes, each times its weight."""
+    total = Slope()
+    for slope, weight in zip(slopes, weights, strict=True):
+        for part in ("nll", "cross", "classes", "dense"):
+            own, others = getattr(slope, part), getattr(total, part)
+            if own is not None:
+                setattr(total, part, weight * own if others is None else others + weight * own)
+    return total
