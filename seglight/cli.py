@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from seglight.callbacks import ConfusionFigure, ImagePanels, ProgressBar, RunReport, Throughput
+from seglight.callbacks import ConfusionFigure, ImagePanels, ImageScores, ProgressBar, RunReport, Throughput
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
@@ -118,7 +118,8 @@ class SegmentationCLI(LightningCLI):
             enable_version_counter=False,
         )
         config = self.config_init[self.subcommand].trainer
-        callbacks: list[Callback] = [RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)))]
+        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)))
+        callbacks: list[Callback] = [ImageScores(self.run_dir), report]
         if config.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":

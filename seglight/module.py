@@ -13,10 +13,11 @@ from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
 from seglight.data.classes import Color
 from seglight.errors import UserError
+from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
-from seglight.metrics import JaccardIndex, Scores
+from seglight.metrics import ConfusionMatrix, Scores
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
@@ -65,11 +66,13 @@ class SegmentationModule(LightningModule):
         self.encoder_lr_scale, self.aux_weight = encoder_lr_scale, aux_weight
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
-        self.jaccard = JaccardIndex(num_classes, ignore_index)
+        self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Of each image that was evaluated, its loss and what that is a mean over."""
         self.window = GradientWindow()
         self.scores: Scores | None = None
+        self.image_counts: ImageCounts | None = None
+        """What each image of the last evaluation adds to its scores."""
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
         if weights is not None:
@@ -128,9 +131,9 @@ class SegmentationModule(LightningModule):
             logits = self(image).logits
             labels = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[:, :height, :width]
             pred[alike, :height, :width] = labels
-            self.jaccard.update(labels, batch["mask"][alike, :height, :width])
             for own_logits, own_mask in zip(logits.split(1), mask.split(1), strict=True):
                 self.losses.append(torch.stack((self.loss(own_logits, own_mask), self._mass(own_mask))))
+        self.confusion.update(pred, batch["mask"])
         return pred
 
     def on_validation_epoch_end(self) -> None:
@@ -142,8 +145,9 @@ class SegmentationModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, split: str) -> None:
-        scores = Scores.from_confusion(*self.jaccard.totals())
-        self.jaccard.reset()
+        self.image_counts = self.confusion.image_counts()
+        self.confusion.reset()
+        scores = Scores.from_images(self.image_counts)
         # a sanity check scores a batch or two: no score of the run
         self.scores = None if self.trainer.sanity_checking else scores
         values = {f"{split}/loss": self._mean_loss(), f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}

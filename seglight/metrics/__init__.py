@@ -1,6 +1,18 @@
-"""Scores out of one integer confusion matrix."""
+"""Scores out of one integer confusion matrix; of contours; of confidence."""
 
-from seglight.metrics.jaccard import JaccardIndex
+from seglight.metrics.boundary import BoundaryF, BoundaryIoU
+from seglight.metrics.calibration import BestTemperature, CalibrationError
+from seglight.metrics.confusion import ConfusionMatrix, JaccardIndex, MeanIoU
 from seglight.metrics.scores import PROTOCOL, Scores
 
-__all__ = ["PROTOCOL", "JaccardIndex", "Scores"]
+__all__ = [
+    "PROTOCOL",
+    "BestTemperature",
+    "BoundaryF",
+    "BoundaryIoU",
+    "CalibrationError",
+    "ConfusionMatrix",
+    "JaccardIndex",
+    "MeanIoU",
+    "Scores",
+]

@@ -1,0 +1,80 @@
+"""What the scores of a run are made of."""
+
+import math
+from argparse import ArgumentError
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from seglight.conventions import SATURATION, Convention, conventions, saturated
+from seglight.errors import UserError
+from seglight.image_counts import FILE, ScoredImages
+
+
+def audit(run: str) -> list[Convention]:
+    """Print what other libraries would have told for the predictions of a run's last evaluation; needs no data, no net.
+
+    Args:
+        run: Folder of a run of `fit`, `validate` or `test`.
+
+    Returns:
+        The scores, ours first.
+
+    Raises:
+        UserError: The run has kept no counts of its images, or they are damaged.
+    """
+    scored = ScoredImages.load(Path(run) / FILE)
+    rows = conventions(scored)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(audit_table(rows, scored))
+    console.print(
+        f"{absent(scored)} of {scored.counts.num_classes} classes are in neither labels nor predictions. "
+        "Ignored pixels are left out of all.\n"
+        f"mmsegmentation counts in float32, which saturates at {SATURATION:,} pixels of a class in an image: "
+        + ("here some have more." if saturated(scored) else "here none has as many.")
+    )
+    return rows
+
+
+def absent(scored: ScoredImages) -> int:
+    """Classes in neither labels nor predictions."""
+    confusion = scored.counts.confusion()
+    return int((confusion.sum(0) + confusion.sum(1) == 0).sum())
+
+
+def audit_table(rows: list[Convention], scored: ScoredImages) -> Table:
+    """A row a convention: score, difference from ours in points, what is averaged, absent classes."""
+    title = f"{scored.split}: {len(scored.counts)} images, the same predictions by {len(rows)} conventions"
+    table = Table(title=title)
+    for heading in ("convention", "mIoU", "points", "mean over", "absent classes"):
+        table.add_column(heading, justify="right" if heading in ("mIoU", "points") else "left")
+    ours = rows[0].miou
+    for row in rows:
+        style = "bold" if row is rows[0] else None
+        points = "ours" if row is rows[0] else _number(100 * (row.miou - ours), "+.2f")
+        table.add_row(row.name, _number(row.miou, ".4f"), points, row.over, row.absent, style=style)
+    return table
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
+
+
+def main(args: list[str]) -> None:
+    """Run `scores`.
+
+    Raises:
+        UserError: As `audit`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight scores", description=__doc__, exit_on_error=False)
+    commands = parser.add_subcommands(required=True)
+    of_audit = ArgumentParser(description=audit.__doc__, exit_on_error=False)
+    of_audit.add_argument("run", type=str, help="folder of a run of `fit`, `validate` or `test`")
+    commands.add_subcommand("audit", of_audit, help="the same predictions by the conventions of other libraries")
+    try:
+        config = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{error}: see `seglight scores --help`") from error
+    audit(config.audit.run)

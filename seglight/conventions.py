@@ -1,0 +1,75 @@
+"""What other libraries would have printed as mIoU for the same predictions."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.image_counts import ScoredImages
+from seglight.ops.iou import Counts, class_iou, mean_iou, share
+
+SATURATION = 2**24
+"""Adding ones in float32 stops here."""
+
+
+class Convention(NamedTuple):
+    """A score by somebody's rules: over what it is taken, and what becomes of a class that is nowhere."""
+
+    name: str
+    miou: float
+    over: str
+    absent: str
+
+
+def conventions(scored: ScoredImages) -> list[Convention]:
+    """Ours first, then the others', each from the same integers."""
+    images = scored.counts.by_class()
+    split = hit, true, predicted = tuple(counts.sum(0) for counts in images)
+    iou = class_iou(*split)
+    micro = float(share(hit.sum(), (true + predicted - hit).sum()))
+    as_zero, as_one = (float(np.where(np.isnan(iou), value, iou).mean()) for value in (0, 1))
+    size = scored.batch_size
+    return [
+        Convention("seglight", float(mean_iou(*split)), "classes", "left out"),
+        Convention("mmsegmentation IoUMetric", _float32_miou(*images), "classes", "left out"),
+        Convention('torchmetrics JaccardIndex, average="macro"', float(mean_iou(*split)), "classes", "left out"),
+        Convention('torchmetrics JaccardIndex, average="none", .mean()', as_zero, "classes", "counts as 0"),
+        Convention('torchmetrics JaccardIndex, average="micro"', micro, "pixels", "no weight"),
+        Convention("torchmetrics segmentation.MeanIoU", _pooled(*images), "images x classes", "left out, by image"),
+        Convention('smp iou_score, reduction="macro"', as_one, "classes", "counts as 1"),
+        Convention('smp iou_score, reduction="micro"', micro, "pixels", "no weight"),
+        Convention("PaddleSeg mean_iou", as_zero, "classes", "counts as 0"),
+        Convention(f"mean of batches of {size}", _by_batch(images, size), "batches", "left out, by batch"),
+    ]
+
+
+def saturated(scored: ScoredImages) -> bool:
+    """Whether an image has more pixels of a class than float32 can count by ones, as mmsegmentation's histc does."""
+    _, true, predicted = scored.counts.by_class()
+    return bool(max(true.max(initial=0), predicted.max(initial=0)) > SATURATION)
+
+
+def _float32_miou(hit: Counts, true: Counts, predicted: Counts) -> float:
+    """Counts by image and their sums in float32, the quotient too."""
+    intersection, labels, guesses = (
+        np.minimum(counts, SATURATION).astype(np.float32) for counts in (hit, true, predicted)
+    )
+    union = labels + guesses - intersection
+    # image after image, as Python's sum does it: NumPy's own sum adds in pairs, and rounds otherwise
+    total, whole = (np.add.accumulate(areas, axis=0)[-1] for areas in (intersection, union))
+    return float(np.mean(total[whole > 0] / whole[whole > 0])) if (whole > 0).any() else float("nan")
+
+
+def _pooled(hit: Counts, true: Counts, predicted: Counts) -> float:
+    """Mean over all pairs of an image and a class that is in it or predicted in it."""
+    iou = class_iou(hit, true, predicted)
+    there = ~np.isnan(iou)
+    return float(iou[there].mean()) if there.any() else float("nan")
+
+
+def _by_batch(images: tuple[NDArray[np.int64], ...], size: int) -> float:
+    """Mean over batches of each batch's own mean IoU."""
+    starts = np.arange(0, len(images[0]), size)
+    scores = mean_iou(*(np.add.reduceat(counts, starts, axis=0) for counts in images))
+    there = ~np.isnan(scores)
+    return float(scores[there].mean()) if there.any() else float("nan")

@@ -1,0 +1,118 @@
+"""What each image adds to the confusion matrix, and the file in a run folder that keeps it."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError
+
+FILE = "image_scores.npz"
+"""In the run folder, beside `scores.json`."""
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """The confusion matrices of single images, their non-empty cells alone: a few hundred of C * C.
+
+    Attributes:
+        num_classes: C.
+        lengths: int64 (images,) number of cells of each image; 0 where all is ignored.
+        cells: int64 (N,) target * C + prediction, image after image.
+        counts: int64 (N,) pixels in each cell.
+    """
+
+    num_classes: int
+    lengths: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def confusion(self) -> NDArray[np.int64]:
+        """The sum of all: int64 (C, C), rows target, columns prediction."""
+        total = np.zeros(self.num_classes**2, np.int64)
+        np.add.at(total, self.cells, self.counts)
+        return total.reshape(self.num_classes, self.num_classes)
+
+    def by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Of each image the pixels hit, true and predicted of each class, each int64 (images, C)."""
+        image = np.repeat(np.arange(len(self)), self.lengths)
+        target, prediction = np.divmod(self.cells, self.num_classes)
+        hit, true, predicted = (np.zeros((len(self), self.num_classes), np.int64) for _ in range(3))
+        right = target == prediction
+        np.add.at(hit, (image[right], target[right]), self.counts[right])
+        np.add.at(true, (image, target), self.counts)
+        np.add.at(predicted, (image, prediction), self.counts)
+        return hit, true, predicted
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """What a run keeps of its last evaluation.
+
+    Attributes:
+        split: "val" or "test".
+        batch_size: Images a process and step.
+        names: Of the images, in the order of the split.
+        counts: Their confusion matrices, in the same order.
+    """
+
+    split: str
+    batch_size: int
+    names: list[str]
+    counts: ImageCounts
+
+    def save(self, path: Path) -> None:
+        """Write beside and rename."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".npz.part")
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                split=np.array(self.split),
+                batch_size=np.array(self.batch_size),
+                names=np.array(self.names, dtype=np.str_),
+                num_classes=np.array(self.counts.num_classes),
+                lengths=self.counts.lengths,
+                cells=self.counts.cells,
+                counts=self.counts.counts,
+            )
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "ScoredImages":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        again = "write it with `python -m seglight validate --config RUN/config.yaml --ckpt_path ... --run_dir RUN`"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            counts = ImageCounts(
+                int(arrays["num_classes"]), *(arrays[name].astype(np.int64) for name in ("lengths", "cells", "counts"))
+            )
+            scored = cls(str(arrays["split"]), int(arrays["batch_size"]), arrays["names"].tolist(), counts)
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file: {again}") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+            raise UserError(f"{path}: damaged ({type(error).__name__}): {again}") from error
+        if not scored.fits():
+            raise UserError(f"{path}: damaged (its parts don't fit each other): {again}")
+        return scored
+
+    def fits(self) -> bool:
+        """Whether the parts can be of one evaluation."""
+        counts = self.counts
+        return (
+            len(self.names) == len(counts)
+            and self.batch_size > 0
+            and bool((counts.lengths >= 0).all() and (counts.counts > 0).all())
+            and int(counts.lengths.sum()) == len(counts.cells) == len(counts.counts)
+            and bool(((counts.cells >= 0) & (counts.cells < counts.num_classes**2)).all())
+        )

@@ -1,0 +1,134 @@
+"""torchmetrics' metrics of the confusion matrix, with an update that costs one histogram an image."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
+from torchmetrics.utilities import dim_zero_cat
+
+from seglight.image_counts import ImageCounts
+from seglight.ops.confusion import confusion_matrix
+from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
+from seglight.ops.ranks import sum_over_ranks
+from seglight.ops.upsample import upsampled_argmax
+
+
+class ConfusionMatrix(MulticlassConfusionMatrix):
+    """int64 (C, C) over the whole split, rows target (`compute` and synchronisation are torchmetrics' own).
+
+    Args:
+        num_classes: C.
+        ignore_index: Mask value that is left out.
+        per_image: Keep the non-empty cells of each image's own matrix too, for `image_counts`.
+        **kwargs: Further arguments of the metric of torchmetrics.
+    """
+
+    confmat: Tensor
+    images: Tensor
+    cells: list[Tensor]
+    lengths: list[Tensor]
+    order: list[Tensor]
+
+    def __init__(self, num_classes: int, ignore_index: int, per_image: bool = False, **kwargs: Any) -> None:
+        super().__init__(num_classes, ignore_index=ignore_index, validate_args=False, **kwargs)
+        self.ignored, self.per_image = ignore_index, per_image
+        self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        if per_image:
+            for state in ("cells", "lengths", "order"):
+                self.add_state(state, [], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            preds: Integer labels (B, H, W), or logits (B, C, h, w), upsampled to the size of `target`.
+            target: Integer class index or ignore_index (B, H, W).
+        """
+        if preds.is_floating_point():
+            preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
+        if self.per_image:
+            for pred, mask in zip(preds, target, strict=True):
+                self._add_image(confusion_matrix(pred, mask, self.num_classes, self.ignored))
+        else:
+            self.confmat += confusion_matrix(preds, target, self.num_classes, self.ignored)
+        self.images += len(target)
+
+    def _add_image(self, confusion: Tensor) -> None:
+        self.confmat += confusion
+        counts = confusion.flatten()
+        cells = counts.nonzero().squeeze(1)
+        self.cells.append(torch.stack([cells, counts[cells]], 1).int())
+        self.lengths.append(torch.full((1,), len(cells), dtype=torch.int32, device=counts.device))
+
+    def totals(self) -> tuple[Tensor, int]:
+        """The int64 (C, C) matrix and the number of images, summed over all processes in one all-reduce."""
+        confusion, images = sum_over_ranks(self.confmat, self.images)
+        return confusion.clone(), int(images)
+
+    def image_counts(self) -> ImageCounts:
+        """Each image's own matrix, of all processes, in the order of the split; needs `per_image`.
+
+        The k-th image of process r is taken for image k * processes + r, as `EvalSampler` deals them.
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            return self._read()
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Number the images of this process before they go among those of others; it may have none."""
+        if self.per_image and not self._is_synced:
+            none = self.confmat.new_empty(0, dtype=torch.int32)
+            self.cells = [torch.cat([none.reshape(0, 2), *self.cells])]
+            self.lengths = [torch.cat([none, *self.lengths])]
+            self.order = [torch.arange(len(self.lengths[0]), dtype=torch.int32, device=self.confmat.device)]
+        super().sync(*args, **kwargs)
+
+    def _read(self) -> ImageCounts:
+        """From states that went through `sync`: one process's images after the other's, each numbered from 0."""
+        cells, lengths, order = (
+            dim_zero_cat(state).cpu().numpy().astype(np.int64) for state in (self.cells, self.lengths, self.order)
+        )
+        turn = np.argsort(order, kind="stable")
+        image = np.repeat(np.argsort(turn), lengths)
+        row = np.argsort(image, kind="stable")
+        return ImageCounts(self.num_classes, lengths[turn], cells[row, 0], cells[row, 1])
+
+
+class JaccardIndex(ConfusionMatrix, MulticlassJaccardIndex):
+    """Mean intersection over union over the whole split.
+
+    Args:
+        num_classes: C.
+        ignore_index: Mask value that is left out.
+        average: "macro" leaves classes with an empty union out of the mean; see torchmetrics for the others.
+        **kwargs: Further arguments of `ConfusionMatrix` and of the metric of torchmetrics.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int, average: Any = "macro", **kwargs: Any) -> None:
+        super().__init__(num_classes, ignore_index, average=average, **kwargs)
+
+
+class MeanIoU(ConfusionMatrix):
+    """Mean intersection over union over the whole split, with its 95 % bootstrap interval over images.
+
+    Args:
+        num_classes: C.
+        ignore_index: Mask value that is left out.
+        resamples: Draws of as many images as there are, with replacement.
+        seed: Of the draws: the interval is the same for the same images at any number of processes.
+        **kwargs: Further arguments of the metric of torchmetrics.
+    """
+
+    def __init__(
+        self, num_classes: int, ignore_index: int, resamples: int = RESAMPLES, seed: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(num_classes, ignore_index, per_image=True, **kwargs)
+        self.resamples, self.seed = resamples, seed
+
+    def compute(self) -> Tensor:
+        """float64 (3,): the score and its interval's ends; see `seglight.ops.iou.bootstrap_interval`."""
+        hit, true, predicted = self._read().by_class()
+        interval = bootstrap_interval(hit, true, predicted, self.resamples, self.seed)
+        score = float(mean_iou(hit.sum(0), true.sum(0), predicted.sum(0)))
+        return torch.tensor([score, *interval], dtype=torch.float64)
