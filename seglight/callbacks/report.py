@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
 from seglight.metrics import PROTOCOL, Scores
@@ -92,11 +93,16 @@ class RunReport(Callback):
 
 def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path) -> None:
     """Write `scores.json`, whole or not at all; a class that is nowhere has the value null."""
-    per_class = dict(zip(class_names, scores.iou.tolist(), strict=True))
+    low, high = map(_finite, scores.miou_interval)
     content = {
         "miou": _finite(scores.miou),
+        "miou_interval": None if low is None else [low, high],
         "accuracy": _finite(scores.accuracy),
-        "iou": {name: _finite(value) for name, value in per_class.items()},
+        "fwiou": _finite(scores.fwiou),
+        "iou": _by_name(class_names, scores.iou),
+        "precision": _by_name(class_names, scores.precision),
+        "recall": _by_name(class_names, scores.recall),
+        "f1": _by_name(class_names, scores.f1),
         "confusion": scores.confusion.tolist(),
         "images": scores.images,
         "split": split,
@@ -109,17 +115,24 @@ def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: P
 
 
 def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Table:
-    """IoU, recall, precision and share of pixels by class."""
-    table = Table(title=f"{split}: miou {scores.miou:.4f}, accuracy {scores.accuracy:.4f}, {scores.images} images")
-    for heading in ("class", "IoU", "recall", "precision", "% of pixels"):
+    """IoU, F1, recall, precision and share of pixels by class; the title has the means and the interval of the miou."""
+    low, high = scores.miou_interval
+    interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+    title = f"{split}: miou {scores.miou:.4f}{interval}, accuracy {scores.accuracy:.4f}, {scores.images} images"
+    table = Table(title=title)
+    for heading in ("class", "IoU", "F1", "recall", "precision", "% of pixels"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    hit, true, predicted = scores.confusion.diagonal(), scores.confusion.sum(1), scores.confusion.sum(0)
+    true = scores.confusion.sum(1)
     share = 100 * true / true.sum()
     for index, name in enumerate(class_names):
-        values = [scores.iou[index], hit[index] / true[index], hit[index] / predicted[index]]
+        values = [by_class[index] for by_class in (scores.iou, scores.f1, scores.recall, scores.precision)]
         cells = ["-" if math.isnan(value) else f"{value:.4f}" for value in map(float, values)]
         table.add_row(name, *cells, f"{float(share[index]):.2f}")
     return table
+
+
+def _by_name(class_names: Sequence[str], values: Tensor) -> dict[str, float | None]:
+    return dict(zip(class_names, map(_finite, values.tolist()), strict=True))
 
 
 def _finite(value: float) -> float | None:

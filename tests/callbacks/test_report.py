@@ -16,7 +16,7 @@ NAMES = ["sky", "road", "tree"]
 
 @pytest.fixture
 def scores() -> Scores:
-    return Scores.from_confusion(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]), images=2)
+    return Scores.from_confusion(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]), 2, miou_interval=(0.701, 0.849))
 
 
 def test_scores_json(scores: Scores, tmp_path: Path) -> None:
@@ -25,8 +25,13 @@ def test_scores_json(scores: Scores, tmp_path: Path) -> None:
     read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert read == {
         "miou": pytest.approx((3 / 4 + 4 / 5) / 2),
+        "miou_interval": [0.701, 0.849],
         "accuracy": pytest.approx(7 / 8),
+        "fwiou": pytest.approx((4 * 3 / 4 + 4 * 4 / 5) / 8),
         "iou": {"sky": pytest.approx(3 / 4), "road": pytest.approx(4 / 5), "tree": None},
+        "precision": {"sky": pytest.approx(1), "road": pytest.approx(4 / 5), "tree": None},
+        "recall": {"sky": pytest.approx(3 / 4), "road": pytest.approx(1), "tree": None},
+        "f1": {"sky": pytest.approx(6 / 7), "road": pytest.approx(8 / 9), "tree": None},
         "confusion": [[3, 1, 0], [0, 4, 0], [0, 0, 0]],
         "images": 2,
         "split": "val",
@@ -41,14 +46,16 @@ def test_scores_json_of_nothing(tmp_path: Path) -> None:
     read = json.loads((tmp_path / "scores.json").read_text())
     assert read["miou"] is None
     assert read["accuracy"] is None
+    assert read["fwiou"] is None
+    assert read["miou_interval"] is None
 
 
 def test_table_by_hand(scores: Scores) -> None:
     console = Console(width=100, file=StringIO())
     console.print(scores_table(scores, NAMES, "val"))
     text = console.file.getvalue()
-    assert "val: miou 0.7750, accuracy 0.8750, 2 images" in text
+    assert "val: miou 0.7750 [0.70, 0.85], accuracy 0.8750, 2 images" in text
     rows = {line.split()[1]: line.replace("│", " ").split()[1:] for line in text.splitlines() if "│" in line}
-    assert rows["sky"] == ["0.7500", "0.7500", "1.0000", "50.00"]  # IoU, recall, precision, % of pixels
-    assert rows["road"] == ["0.8000", "1.0000", "0.8000", "50.00"]
-    assert rows["tree"] == ["-", "-", "-", "0.00"]
+    assert rows["sky"] == ["0.7500", "0.8571", "0.7500", "1.0000", "50.00"]  # IoU, F1, recall, precision, % of pixels
+    assert rows["road"] == ["0.8000", "0.8889", "1.0000", "0.8000", "50.00"]
+    assert rows["tree"] == ["-", "-", "-", "-", "0.00"]
