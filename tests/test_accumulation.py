@@ -13,21 +13,10 @@ from torch.utils.data import DataLoader
 
 from seglight.losses import CrossEntropy
 from seglight.module import SegmentationModule
+from tests.tiny import TinyNet
 
 CLASSES, IGNORE, LR = 3, 255, 20.0
 WEIGHTS = [0.2, 1.0, 4.0]
-
-
-class Net(nn.Module):
-    """Logits at stride 4, no batch norm: images do not see each other."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.body = nn.Conv2d(3, 8, 4, stride=4)
-        self.head = nn.Conv2d(8, num_classes, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(F.relu(self.body(image.float() / 255)))
 
 
 def uneven_images(count: int) -> list[tuple[Tensor, Tensor]]:
@@ -48,7 +37,7 @@ def collate(samples: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
 def new_module(loss: Any) -> SegmentationModule:
     torch.manual_seed(0)
     return SegmentationModule(
-        Net, CLASSES, IGNORE, ["a", "b", "c"], [(0, 0, 0)] * CLASSES, loss,
+        partial(TinyNet, norm=False), CLASSES, IGNORE, ["a", "b", "c"], [(0, 0, 0)] * CLASSES, loss,
         optimizer=partial(torch.optim.SGD, lr=LR),
         schedule=lambda optimizer, steps: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
     )  # fmt: skip
