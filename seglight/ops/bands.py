@@ -7,13 +7,16 @@ labels into it.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+SOURCE_ROWS = 8
+"""Source rows under a band, at most."""
 
 
 class Band(NamedTuple):
@@ -22,7 +25,7 @@ class Band(NamedTuple):
     Attributes:
         images: Which images.
         rows: Which rows.
-        values: (b, C, P) float32, the upsampled logits of its P pixels in an order of the band's own.
+        values: (b, C, P) float32, the upsampled logits of its P pixels in an order of its own. May be written over.
         sources: The rows of the logits that it was made from.
         weight: (rows, sources), the vertical interpolation between the two; None where the height stays.
         phases: Factor by which the width grows, or 1 where that is no integer: the pixels stand as (row, column).
@@ -55,21 +58,23 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
         logits: (B, C, h, w).
         size: (H, W) of the upsampled map.
     """
-    batch, channels, source_height, source_width = logits.shape
+    batch, _, source_height, source_width = logits.shape
     height, width = size
     phases = width // source_width if width % source_width == 0 else 1
-    images, rows = _extent(channels, size, -(-height // source_height), logits.device)
+    images, rows = _extent(logits, size)
     for start in range(0, height, rows):
         target = slice(start, min(start + rows, height))
         sources, weight = target, None
         if height != source_height:
-            sources, weight = _interpolation(target, source_height, height, logits.device)
+            sources, weight = _interpolation(start, target.stop, source_height, height, logits.device)
         for first in range(0, batch, images):
             some = slice(first, min(first + images, batch))
             values = _widen(logits[some, :, sources].float(), width, phases)
-            if weight is not None:
-                values = torch.matmul(weight, values)
-            yield Band(some, target, values.flatten(2), sources, weight, phases)
+            values = values.clone() if weight is None else torch.matmul(weight, values)
+            band = Band(some, target, values.flatten(2), sources, weight, phases)
+            del values  # or else two bands are held at a time
+            yield band
+            del band
 
 
 def add_band_gradient(gradient: Tensor, band: Band, slope: Tensor) -> None:
@@ -80,13 +85,14 @@ def add_band_gradient(gradient: Tensor, band: Band, slope: Tensor) -> None:
     gradient[band.images, :, band.sources] += _narrow(slope, gradient.shape[-1], band.phases)
 
 
-def _extent(channels: int, size: tuple[int, int], factor: int, device: torch.device) -> tuple[int, int]:
-    """Images and rows of a band: whole images where the budget holds one, or else rows of one, by whole source rows."""
+def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
+    """Images and rows of a band: few rows, since each is a sum over all source rows of the band, of many images."""
+    channels, source_height = logits.shape[1:3]
     height, width = size
-    rows = _budget(device) // (4 * channels * width)
-    if rows >= height:
-        return rows // height, height
-    return 1, max(1, rows // factor) * factor
+    factor = -(-height // source_height)
+    fit = max(factor, _budget(logits.device) // (4 * channels * width))
+    rows = min(fit // factor, SOURCE_ROWS) * factor
+    return max(1, fit // rows), rows
 
 
 @cache
@@ -99,9 +105,10 @@ def _budget(device: torch.device) -> int:
     return min(max(last // 7, 2**20), 2**23)
 
 
-def _interpolation(target: slice, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
-    """Source entries under entries `target` of `length`, and the (target, sources) weights between the two."""
-    entries = torch.arange(target.start, target.stop, dtype=torch.float64)
+@lru_cache(maxsize=1024)  # the steps of a training ask for the same ones
+def _interpolation(start: int, stop: int, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
+    """Source entries under entries `start:stop` of `length`, and the (entries, sources) weights between the two."""
+    entries = torch.arange(start, stop, dtype=torch.float64)
     position = ((entries + 0.5) * (source / length) - 0.5).clamp_(min=0)
     lower = position.long().clamp_(max=source - 1)
     upper = (lower + 1).clamp_(max=source - 1)
@@ -141,20 +148,26 @@ def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
     if width == source_width:
         return slope
     if phases > 1:
-        return _fold(slope.view(*slope.shape[:-1], phases, source_width), _offsets(phases))
+        return _fold(slope.view(*slope.shape[:-1], phases, source_width))
     if slope.is_cuda:  # torch's own backward adds in no fixed order there
-        return slope @ _interpolation(slice(0, width), source_width, width, slope.device)[1]
+        return slope @ _interpolation(0, width, source_width, width, slope.device)[1]
     source = [*lead, rows, source_width]
     narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(slope, [rows, width], source, False)
     return narrowed
 
 
-def _fold(slope: Tensor, offsets: list[float]) -> Tensor:
+def _fold(slope: Tensor) -> Tensor:
     """Sum the phases (..., s, w) by what each took of the source pixel before, its own and the one after."""
-    shares = [[max(-offset, 0), 1 - abs(offset), max(offset, 0)] for offset in offsets]
-    before, at, after = (torch.tensor(shares).t().to(slope) @ slope).unbind(-2)
+    before, at, after = (_shares(slope.shape[-2], slope.device) @ slope).unbind(-2)
     at[..., :-1] += before[..., 1:]
     at[..., 0] += before[..., 0]  # the edge stands for what would be beyond it
     at[..., 1:] += after[..., :-1]
     at[..., -1] += after[..., -1]
     return at
+
+
+@cache
+def _shares(phases: int, device: torch.device) -> Tensor:
+    """(3, phases): what each phase takes of the source pixel before, its own and the one after."""
+    shares = [[max(-offset, 0), 1 - abs(offset), max(offset, 0)] for offset in _offsets(phases)]
+    return torch.tensor(shares, device=device).t()

@@ -33,5 +33,18 @@ def sum_over_ranks(*tensors: Tensor) -> tuple[Tensor, ...]:
     dtype = torch.float64 if floating else torch.int64
     travelling = torch.cat([tensor.detach().flatten().to(dtype) for tensor in tensors])
     dist.all_reduce(travelling)
-    parts = travelling.split([tensor.numel() for tensor in tensors])
+    parts = torch.split(travelling, [tensor.numel() for tensor in tensors])
     return tuple(part.to(tensor.dtype).view_as(tensor) for part, tensor in zip(parts, tensors, strict=True))
+
+
+def mean_scale(mass: Tensor, over_ranks: bool) -> Tensor:
+    """What a process's sum is multiplied by to become its part of a mean, float32; 0 where there is nothing.
+
+    Args:
+        mass: Scalar, what this process adds to what the mean divides by.
+        over_ranks: The mean is over all processes, and DistributedDataParallel averages their parts.
+    """
+    if over_ranks:
+        (mass,) = sum_over_ranks(mass)
+    share = world_size() if over_ranks else 1
+    return torch.where(mass > 0, share / mass, 0).float()

@@ -23,7 +23,7 @@ class Pixels:
         band: Where they are; `band.of` brings other maps into their order.
         values: (b, C, P) upsampled logits less the largest of each pixel; only kept for terms with `keeps_values`.
         log_sum: (b, P) log of the sum of exp(values).
-        p: (b, C, P) softmax. Not to be written to.
+        p: (b, C, P) softmax, 0 where ignored. Not to be written to.
         target: (b, P) int64 class index, 0 where ignored.
         valid: (b, P) bool, False where ignored.
         nll: (b, P) -log p of the target, 0 where ignored.
@@ -46,7 +46,7 @@ class Slope:
         nll: (b, P), by -log p of the target; 0 where ignored.
         cross: (C,), by -log p of each class, at every pixel that is not ignored.
         classes: (C,), by p of each class, at every pixel that is not ignored.
-        dense: (b, C, P), by p of each class; 0 where ignored.
+        dense: (b, C, P), by p of each class; anything where ignored.
     """
 
     nll: Tensor | None = None
@@ -62,11 +62,13 @@ class Term:
         looks: It needs a walk over all pixels before its slope is known.
         keeps_values: It reads `Pixels.values`.
         value: Scalar float32, whole when the walk is over.
+        gradient: (B, C, h, w), a part of the slope by the logits that was made before the walk; None for most.
     """
 
     looks = False
     keeps_values = False
     value: Tensor
+    gradient: Tensor | None = None
 
     def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
         """See logits (B, C, h, w) and mask (B, H, W) before the walks; sums are taken over all processes if asked."""
@@ -111,32 +113,34 @@ def pixels_of(logits: Tensor, mask: Tensor, ignore_index: int, keeps_values: boo
         target = band.of(mask)
         valid = target != ignore_index
         target = target.long().masked_fill(~valid, 0)
-        values = band.values - band.values.amax(1, keepdim=True)
+        values = band.values.sub_(band.values.amax(1, keepdim=True))
         at_target = values.gather(1, target.unsqueeze(1)).squeeze(1)
         p = values.exp() if keeps_values else values.exp_()
         total = p.sum(1)
-        p.mul_(total.reciprocal().unsqueeze(1))
+        p.mul_((valid / total).unsqueeze(1))
         log_sum = total.log_()
         nll = (log_sum - at_target).masked_fill_(~valid, 0)
         yield Pixels(band, values if keeps_values else None, log_sum, p, target, valid, nll)
+        del band, values, p  # or else two bands are held at a time
 
 
 def band_slope(pixels: Pixels, slope: Slope) -> Tensor:
-    """Slope by the upsampled logits (b, C, P), out of that by the probabilities. Writes it over `pixels.p`."""
-    p, valid = pixels.p, pixels.valid
+    """Slope by the upsampled logits (b, C, P), out of that by the probabilities; `pixels.p` is used up."""
+    p = pixels.p
     coefficient = torch.zeros_like(pixels.nll) if slope.nll is None else slope.nll
     if slope.cross is not None:
-        coefficient = coefficient + valid * slope.cross.sum()
+        coefficient = coefficient + slope.cross.sum()
+    by_p = slope.dense
     if slope.classes is not None:
-        coefficient = coefficient - valid * torch.einsum("c,bcp->bp", slope.classes, p)
-    gradient = coefficient.unsqueeze(1)
-    if slope.dense is not None:
-        gradient = slope.dense.add(coefficient.unsqueeze(1)).sub_((slope.dense * p).sum(1, keepdim=True))
-    if slope.classes is not None:
-        gradient = gradient + valid.unsqueeze(1) * slope.classes.unsqueeze(1)
-    result = p.mul_(gradient)
+        classes = slope.classes.unsqueeze(1)
+        by_p = classes if by_p is None else by_p + classes
+    if by_p is None:
+        result = p.mul_(coefficient.unsqueeze(1))
+    else:
+        part = p * by_p
+        result = torch.addcmul(part, p, (coefficient - part.sum(1)).unsqueeze(1), out=p)
     if slope.cross is not None:
-        result.addcmul_(valid.unsqueeze(1), slope.cross.unsqueeze(1), value=-1)
+        result.addcmul_(pixels.valid.unsqueeze(1), slope.cross.unsqueeze(1), value=-1)
     if slope.nll is not None:
         target = pixels.target.unsqueeze(1)
         # not scatter_add_, which is not deterministic on CUDA
@@ -167,24 +171,23 @@ class _BandedLoss(torch.autograd.Function):
     ) -> Tensor:
         shape = logits.shape if ctx.needs_input_grad[0] else ()
         gradient = torch.zeros(shape, device=logits.device)
-        keeps = any(term.keeps_values for term in terms)
         with torch.autocast(logits.device.type, enabled=False):
             for term in terms:
                 term.begin(logits, mask, over_ranks)
-            looking = [term for term in terms if term.looks]
-            if looking:
-                for pixels in pixels_of(logits, mask, ignore_index, keeps):
-                    for term in looking:
-                        term.look(pixels)
-                for term in looking:
-                    term.settle()
-            for pixels in pixels_of(logits, mask, ignore_index, keeps):
+            _look(logits, mask, ignore_index, [term for term in terms if term.looks])
+            for pixels in pixels_of(logits, mask, ignore_index, any(term.keeps_values for term in terms)):
                 slopes = [term.slope(pixels) for term in terms]
                 if ctx.needs_input_grad[0]:
                     add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes, weights)))
+                del pixels, slopes
         if ctx.needs_input_grad[0]:
+            for term, weight in zip(terms, weights, strict=True):
+                if term.gradient is not None:
+                    gradient.add_(term.gradient, alpha=weight)
             # in the layout of the logits: a convolution's backward is slower where the two differ
-            ctx.save_for_backward(torch.empty_like(logits, dtype=torch.float32).copy_(gradient))
+            channels_last = logits.is_contiguous(memory_format=torch.channels_last)
+            layout = torch.channels_last if channels_last else torch.contiguous_format
+            ctx.save_for_backward(gradient.contiguous(memory_format=layout))
             ctx.dtype = logits.dtype
         return torch.stack([weight * term.value for weight, term in zip(weights, terms, strict=True)]).sum()
 
@@ -194,6 +197,16 @@ class _BandedLoss(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         # float16 only after the loss scale is in grad_loss: a share of a mean over millions of pixels underflows
         return (gradient * grad_loss).to(ctx.dtype), None, None, None, None, None
+
+
+def _look(logits: Tensor, mask: Tensor, ignore_index: int, terms: Sequence[Term]) -> None:
+    if terms:
+        for pixels in pixels_of(logits, mask, ignore_index, any(term.keeps_values for term in terms)):
+            for term in terms:
+                term.look(pixels)
+            del pixels
+        for term in terms:
+            term.settle()
 
 
 def _sum(slopes: Sequence[Slope], weights: Sequence[float]) -> Slope:

@@ -1,0 +1,160 @@
+"""Ours against a peer in a pair of processes: equal first, then in turn, medians of time, peak of memory.
+
+A side is a function at the top of a module, `make(*args) -> step`; `step()` does the work once and returns what is to
+be equal (tensors, numbers, tuples of these). It is built in its own process, so that one's memory and threads are not
+the other's, and while one works the other waits.
+"""
+
+import ctypes
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Make = Callable[..., Callable[[], Any]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Medians of seconds, peaks of bytes beyond what the process held before the step, and the peer's over ours."""
+
+    ours_seconds: float
+    peer_seconds: float
+    speedup: float
+    ours_bytes: int
+    peer_bytes: int
+    memory_ratio: float
+
+    def line(self) -> str:
+        """For people."""
+        return (
+            f"ours {1e3 * self.ours_seconds:9.2f} ms {self.ours_bytes / 1e6:8.1f} MB   "
+            f"peer {1e3 * self.peer_seconds:9.2f} ms {self.peer_bytes / 1e6:8.1f} MB   "
+            f"{self.speedup:6.2f}x faster, 1/{self.memory_ratio:.1f} of the memory"
+        )
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self)
+
+
+def compare(
+    ours: Make, peer: Make, args: Iterable[Any], check: Callable[[Any, Any], None], threads: int = 1, rounds: int = 7
+) -> Figures:
+    """Build both sides from `args`, let `check(ours, peer)` raise where their results differ, then measure.
+
+    Args:
+        ours: Makes our step.
+        peer: Makes the peer's step.
+        args: What both are made from; drawn from a seed inside, so that both see the same.
+        check: Asserts equality.
+        threads: Threads of torch in each process.
+        rounds: Timed runs of each side, in turn.
+    """
+    pair = [_Side(make, tuple(args), threads) for make in (ours, peer)]
+    try:
+        check(*(side.ask("result") for side in pair))
+        peaks = [side.ask("peak") for side in pair]
+        times: list[list[float]] = [[], []]
+        for _ in range(rounds):
+            for side, taken in zip(pair, times, strict=True):
+                taken.append(side.ask("time"))
+    finally:
+        for side in pair:
+            side.end()
+    medians = [statistics.median(taken) for taken in times]
+    return Figures(*medians, medians[1] / medians[0], *peaks, peaks[1] / max(1, peaks[0]))
+
+
+class _Side:
+    """A process that makes a step and runs it when asked."""
+
+    def __init__(self, make: Make, args: tuple[Any, ...], threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, make, args, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, what: str) -> Any:
+        """Send a request and wait for its answer."""
+        self.connection.send(what)
+        answer = self.connection.recv()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        """Let the process end."""
+        self.connection.close()
+        self.process.join(10)
+        self.process.kill()
+
+
+def _work(connection: Connection, make: Make, args: tuple[Any, ...], threads: int) -> None:
+    torch.set_num_threads(threads)
+    step: Callable[[], Any] | None = None
+    answers = {"result": lambda: _plain(step()), "peak": lambda: _peak(step), "time": lambda: _seconds(step)}  # type: ignore[misc]
+    while True:
+        try:
+            what = connection.recv()
+        except EOFError:
+            return
+        try:
+            step = step or make(*args)
+            connection.send(answers[what]())
+        except Exception as error:  # the other process is to raise it
+            connection.send(RuntimeError(f"{make.__name__}{args}: {error!r}"))
+
+
+def _plain(result: Any) -> Any:
+    """Tensors as arrays: these need no shared memory to travel."""
+    if isinstance(result, Tensor):
+        return result.detach().cpu().numpy()
+    if isinstance(result, tuple | list):
+        return tuple(_plain(part) for part in result)
+    return result
+
+
+def _seconds(step: Callable[[], Any], least: float = 0.05) -> float:
+    """Seconds a step: of so many that the clock's grain and a stray wake-up don't show."""
+    steps, start = 0, time.perf_counter()
+    while True:
+        step()
+        _synchronize()
+        steps += 1
+        taken = time.perf_counter() - start
+        if taken > least:
+            return taken / steps
+
+
+def _peak(step: Callable[[], Any]) -> int:
+    """Bytes that a step takes at its worst: of CUDA memory, or resident ones."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        _synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept would hide as much
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    step()
+    return max(0, _status("VmHWM") - before)
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{key}:"))
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
