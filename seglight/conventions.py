@@ -13,7 +13,7 @@ SATURATION = 2**24
 
 
 class Convention(NamedTuple):
-    """A score by somebody's rules: over what it is taken, and what becomes of a class that is nowhere."""
+    """A score by somebody's rules: what it is a mean over, and what becomes of a class that is nowhere."""
 
     name: str
     miou: float
@@ -22,24 +22,31 @@ class Convention(NamedTuple):
 
 
 def conventions(scored: ScoredImages) -> list[Convention]:
-    """Ours first, then the others', each from the same integers."""
+    """Ours first, then the others', each from the same integers.
+
+    mmsegmentation is its `IoUMetric`; torchmetrics macro, micro and none are `average` of `MulticlassJaccardIndex`, the
+    last followed by `.mean()`; torchmetrics MeanIoU is that of `torchmetrics.segmentation` 1.9 on one-hot maps; smp
+    macro and micro are `reduction` of `iou_score`; PaddleSeg is its `mean_iou`. The mean of batches is what a loop
+    gives that averages the macro score of each batch, images in the order of the split.
+    """
     images = scored.counts.by_class()
     split = hit, true, predicted = tuple(counts.sum(0) for counts in images)
     iou = class_iou(*split)
+    ours = float(mean_iou(*split))
     micro = float(share(hit.sum(), (true + predicted - hit).sum()))
     as_zero, as_one = (float(np.where(np.isnan(iou), value, iou).mean()) for value in (0, 1))
     size = scored.batch_size
     return [
-        Convention("seglight", float(mean_iou(*split)), "classes", "left out"),
-        Convention("mmsegmentation IoUMetric", _float32_miou(*images), "classes", "left out"),
-        Convention('torchmetrics JaccardIndex, average="macro"', float(mean_iou(*split)), "classes", "left out"),
-        Convention('torchmetrics JaccardIndex, average="none", .mean()', as_zero, "classes", "counts as 0"),
-        Convention('torchmetrics JaccardIndex, average="micro"', micro, "pixels", "no weight"),
-        Convention("torchmetrics segmentation.MeanIoU", _pooled(*images), "images x classes", "left out, by image"),
-        Convention('smp iou_score, reduction="macro"', as_one, "classes", "counts as 1"),
-        Convention('smp iou_score, reduction="micro"', micro, "pixels", "no weight"),
-        Convention("PaddleSeg mean_iou", as_zero, "classes", "counts as 0"),
-        Convention(f"mean of batches of {size}", _by_batch(images, size), "batches", "left out, by batch"),
+        Convention("seglight", ours, "classes", "left out"),
+        Convention("mmsegmentation", _float32_miou(*images), "classes", "left out"),
+        Convention("torchmetrics macro", ours, "classes", "left out"),
+        Convention("torchmetrics none, .mean()", as_zero, "classes", "as 0"),
+        Convention("torchmetrics micro", micro, "pixels", "no weight"),
+        Convention("torchmetrics MeanIoU", _pooled(*images), "image, class", "left out"),
+        Convention("smp macro", as_one, "classes", "as 1"),
+        Convention("smp micro", micro, "pixels", "no weight"),
+        Convention("PaddleSeg", as_zero, "classes", "as 0"),
+        Convention(f"mean of batches of {size}", _by_batch(images, size), "batches", "left out"),
     ]
 
 

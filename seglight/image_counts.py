@@ -1,6 +1,7 @@
 """What each image adds to the confusion matrix, and the file in a run folder that keeps it."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +93,15 @@ class ScoredImages:
         """
         again = "write it with `python -m seglight validate --config RUN/config.yaml --ckpt_path ... --run_dir RUN`"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in content.files}
             counts = ImageCounts(
                 int(arrays["num_classes"]), *(arrays[name].astype(np.int64) for name in ("lengths", "cells", "counts"))
             )
             scored = cls(str(arrays["split"]), int(arrays["batch_size"]), arrays["names"].tolist(), counts)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file: {again}") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path}: damaged ({type(error).__name__}): {again}") from error
         if not scored.fits():
             raise UserError(f"{path}: damaged (its parts don't fit each other): {again}")

@@ -171,6 +171,23 @@ def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
     assert (height, width) == (6 * SIZE + 5 * 4, 4 * SIZE)
 
 
+def test_the_audit_of_a_run_knows_its_images_and_its_score(
+    scenes: Path, fitted: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    with np.load(fitted / "image_scores.npz", allow_pickle=False) as file:
+        masks = sorted((scenes / "masks" / "val").iterdir())
+        assert [Path(name).name for name in file["names"]] == [path.name for path in masks]
+        pixels = [np.sum(np.asarray(Image.open(path)) != 255) for path in masks]
+        assert np.add.reduceat(file["counts"], np.cumsum(file["lengths"]) - file["lengths"]).tolist() == pixels
+    scores = json.loads((fitted / "scores.json").read_text())
+    ran = seglight_cli("scores", "audit", fitted)
+    assert ran.rc == 0, ran.err
+    ours = next(line for line in ran.out.splitlines() if "ours" in line)
+    assert f"{scores['miou']:.4f}" in ours
+    low, high = scores["miou_interval"]
+    assert low < scores["miou"] < high
+
+
 def test_config_yaml_repeats_the_run(fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
     again = seglight_cli("fit", "-c", fitted / "config.yaml", "--run_dir", tmp_path / "again")
     assert again.rc == 0, again.err
@@ -234,6 +251,9 @@ def test_two_processes_count_each_image_once(scenes: Path, tmp_path: Path) -> No
     assert on_one["images"] == 7
     assert on_two == on_one
     assert in_fit == on_one
+    by_image = [dict(np.load(tmp_path / d / "image_scores.npz")) for d in ("fit", "two", "one")]
+    for key, value in by_image[2].items():
+        assert all(np.array_equal(other[key], value) for other in by_image[:2]), key
 
 
 @pytest.mark.parametrize(

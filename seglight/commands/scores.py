@@ -48,7 +48,7 @@ def audit_table(rows: list[Convention], scored: ScoredImages) -> Table:
     """A row a convention: score, difference from ours in points, what is averaged, absent classes."""
     title = f"{scored.split}: {len(scored.counts)} images, the same predictions by {len(rows)} conventions"
     table = Table(title=title)
-    for heading in ("convention", "mIoU", "points", "mean over", "absent classes"):
+    for heading in ("convention", "mIoU", "points", "mean over", "absent class"):
         table.add_column(heading, justify="right" if heading in ("mIoU", "points") else "left")
     ours = rows[0].miou
     for row in rows:

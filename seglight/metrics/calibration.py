@@ -70,8 +70,7 @@ class CalibrationError(Metric):
             place = torch.bucketize(confidence, edges)
             self.pixels += torch.bincount(place, minlength=self.bins)
             self.right += torch.bincount(place[pred == labels], minlength=self.bins)
-            units = (confidence.double() * FIXED_POINT).round()  # a band's sum of them is below 2**53: exact
-            self.confidence += torch.bincount(place, units, minlength=self.bins).long()
+            self.confidence.index_add_(0, place, (confidence.double() * FIXED_POINT).round().long())
 
     def compute(self) -> Calibration:
         """Errors and reliability table; the errors are NaN where nothing was counted."""

@@ -30,7 +30,8 @@ def mean_iou(hit: Counts, true: Counts, predicted: Counts) -> NDArray[np.float64
 def share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
     """`part / whole` in float64; NaN where both are 0."""
     with np.errstate(invalid="ignore"):
-        return np.divide(part, whole, dtype=np.float64)
+        quotient: NDArray[np.float64] = np.divide(part, whole, dtype=np.float64)
+    return quotient
 
 
 def bootstrap_interval(

@@ -4,26 +4,30 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from sklearn.metrics import jaccard_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion
+from sklearn.metrics import jaccard_score, precision_recall_fscore_support
 from torch import Tensor, multiprocessing
-from torchmetrics.classification import MulticlassJaccardIndex
+from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from seglight.metrics import JaccardIndex, Scores
+from seglight.metrics import ConfusionMatrix, JaccardIndex, MeanIoU, Scores
 
 IGNORE = 255
 
 
-def labels(classes: int, images: int = 4, absent: int | None = None) -> tuple[Tensor, Tensor]:
+def labels(
+    classes: int, images: int = 4, absent: int | None = None, size: tuple[int, int] = (24, 17), ignore: int = IGNORE
+) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(classes)
-    pred = torch.randint(0, classes, (images, 24, 17), generator=generator)
+    pred = torch.randint(0, classes, (images, *size), generator=generator)
     mask = torch.where(torch.rand(pred.shape, generator=generator) < 0.6, pred, (pred + 1) % classes)
     if absent is not None:
         pred[pred == absent] = mask[mask == absent] = 0
-    mask[torch.rand(mask.shape, generator=generator) < 0.2] = IGNORE
+    mask[torch.rand(mask.shape, generator=generator) < 0.2] = ignore
     return pred, mask
 
 
@@ -104,25 +108,130 @@ def test_reset_forgets_images_too() -> None:
     assert images == 0
 
 
+@pytest.mark.parametrize(("classes", "size"), [(2, (24, 17)), (19, (1, 33)), (300, (31, 29))])
+def test_confusion_matrix_equals_torchmetrics_and_scikit_learn(classes: int, size: tuple[int, int]) -> None:
+    """300 classes: labels are int16, and -1 is ignored."""
+    ignore, dtype = (IGNORE, torch.uint8) if classes < 255 else (-1, torch.int16)
+    pred, mask = labels(classes, size=size, ignore=ignore, absent=1)
+    theirs = MulticlassConfusionMatrix(classes, ignore_index=ignore)
+    theirs.update(pred, mask)
+    kept = mask != ignore
+    expected = sklearn_confusion(mask[kept], pred[kept], labels=range(classes))
+    for per_image in (False, True):
+        ours = ConfusionMatrix(classes, ignore, per_image=per_image)
+        ours.update(pred.to(dtype), mask.to(dtype))
+        assert torch.equal(ours.compute(), theirs.compute())
+        np.testing.assert_array_equal(ours.compute(), expected)
+
+
+@pytest.mark.parametrize("classes", [2, 11, 300])
+def test_image_counts_are_the_matrices_of_the_images(classes: int) -> None:
+    ignore = IGNORE if classes < 255 else -1
+    pred, mask = labels(classes, images=5, ignore=ignore)
+    mask[2] = ignore  # nothing labelled in it
+    metric = ConfusionMatrix(classes, ignore, per_image=True)
+    metric.update(pred[:2], mask[:2])
+    metric.update(pred[2:], mask[2:])
+    counts = metric.image_counts()
+    assert len(counts) == 5
+    assert counts.lengths[2] == 0
+    starts = np.cumsum(counts.lengths) - counts.lengths
+    hit, true, predicted = counts.by_class()
+    for k in range(5):
+        kept = mask[k] != ignore
+        dense = np.zeros((classes, classes), np.int64)
+        if kept.any():
+            dense = sklearn_confusion(mask[k][kept], pred[k][kept], labels=range(classes))
+        own = slice(starts[k], starts[k] + counts.lengths[k])
+        sparse = np.zeros(classes * classes, np.int64)
+        sparse[counts.cells[own]] = counts.counts[own]
+        np.testing.assert_array_equal(sparse.reshape(classes, classes), dense)
+        np.testing.assert_array_equal(hit[k], dense.diagonal())
+        np.testing.assert_array_equal(true[k], dense.sum(1))
+        np.testing.assert_array_equal(predicted[k], dense.sum(0))
+    np.testing.assert_array_equal(counts.confusion(), metric.compute())
+
+
+def test_counting_goes_on_after_reading() -> None:
+    pred, mask = labels(11, images=3)
+    metric = ConfusionMatrix(11, IGNORE, per_image=True)
+    for k in range(3):
+        metric(pred[k : k + 1], mask[k : k + 1])  # forward: counts, and gives the batch's own matrix
+        assert len(metric.image_counts()) == k + 1
+    alone = ConfusionMatrix(11, IGNORE, per_image=True)
+    alone.update(pred, mask)
+    assert_same_counts(metric, alone)
+    metric.reset()
+    assert len(metric.image_counts()) == 0
+
+
+def assert_same_counts(one: ConfusionMatrix, other: ConfusionMatrix) -> None:
+    for name in ("lengths", "cells", "counts"):
+        np.testing.assert_array_equal(getattr(one.image_counts(), name), getattr(other.image_counts(), name))
+
+
+def test_mean_iou_has_the_score_and_an_interval_around_it() -> None:
+    pred, mask = labels(11, images=8, absent=3)
+    mask[0] = (pred[0] + 1) % 11  # one image is all wrong
+    metric = MeanIoU(11, IGNORE, resamples=200)
+    metric.update(pred, mask)
+    theirs = MulticlassJaccardIndex(11, ignore_index=IGNORE)
+    theirs.update(pred, mask)
+    score, low, high = metric.compute().tolist()
+    assert score == pytest.approx(float(theirs.compute()))
+    assert low < score < high
+    again = MeanIoU(11, IGNORE, resamples=200, seed=1)
+    again.update(pred, mask)
+    assert again.compute()[1:].tolist() != [low, high]
+
+
+def test_f1_precision_and_recall_equal_scikit_learn() -> None:
+    pred, mask = labels(11)
+    metric = ConfusionMatrix(11, IGNORE)
+    metric.update(pred, mask)
+    kept = mask != IGNORE
+    scores = Scores.from_confusion(*metric.totals())
+    precision, recall, f1, support = precision_recall_fscore_support(mask[kept], pred[kept])
+    assert scores.precision.tolist() == pytest.approx(precision)
+    assert scores.recall.tolist() == pytest.approx(recall)
+    assert scores.f1.tolist() == pytest.approx(f1)
+    weighted = jaccard_score(mask[kept], pred[kept], average="weighted")
+    assert scores.fwiou == pytest.approx(weighted)
+    assert support.sum() == scores.confusion.sum()
+
+
+def counted(images: int, rank: int = 0, world_size: int = 1) -> tuple[JaccardIndex, MeanIoU]:
+    pred, mask = labels(11, images=3, absent=3)
+    metrics = JaccardIndex(11, IGNORE, per_image=True), MeanIoU(11, IGNORE)
+    for index in range(rank, images, world_size):
+        for metric in metrics:
+            metric.update(pred[index : index + 1], mask[index : index + 1])
+    return metrics
+
+
+def results(metric: JaccardIndex, mean: MeanIoU) -> list[Tensor]:
+    counts = metric.image_counts()
+    arrays = [torch.from_numpy(array) for array in (counts.lengths, counts.cells, counts.counts)]
+    confusion, images = metric.totals()
+    return [*arrays, confusion, torch.tensor(images), metric.compute(), mean.compute()]
+
+
 def count_share(rank: int, folder: str) -> None:
-    """What each of two processes does: 4 images on rank 0, 3 on rank 1."""
+    """What each of two processes does: three images, two of them on rank 0; then one, and rank 1 has none."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    pred, mask = labels(11, images=7, absent=3)
-    metric = JaccardIndex(11, IGNORE)
-    for index in range(rank, 7, 2):
-        metric.update(pred[index : index + 1], mask[index : index + 1])
-    torch.save((*metric.totals(), int(metric.images)), f"{folder}/{rank}.pt")
+    for images in (3, 1):
+        metric, mean = counted(images, rank, 2)
+        torch.save((results(metric, mean), int(metric.images)), f"{folder}/{images}-{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_processes_count_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "GLOO_SOCKET_IFNAME", "lo")
     multiprocessing.spawn(count_share, (str(tmp_path),), nprocs=2)
-    pred, mask = labels(11, images=7, absent=3)
-    alone = JaccardIndex(11, IGNORE)
-    alone.update(pred, mask)
-    for rank, share in enumerate((4, 3)):
-        confusion, images, own = torch.load(tmp_path / f"{rank}.pt")
-        assert torch.equal(confusion, alone.totals()[0])
-        assert images == 7
-        assert own == share  # reading the totals leaves the process its own counts
+    for images, shares in ((3, (2, 1)), (1, (1, 0))):
+        alone = results(*counted(images))
+        for rank, share in enumerate(shares):
+            together, own = torch.load(tmp_path / f"{images}-{rank}.pt")
+            assert own == share  # reading leaves the process its own counts
+            for theirs, ours in zip(together, alone, strict=True):
+                assert torch.equal(theirs, ours)

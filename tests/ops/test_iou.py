@@ -1,0 +1,86 @@
+"""The mean IoU and its bootstrap interval against loops of NumPy, and the interval's coverage on simulated images."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seglight.ops.iou import bootstrap_interval, class_iou, mean_iou
+
+Images = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def counts(images: int, classes: int, seed: int = 0) -> Images:
+    """Pixels hit, true and predicted: few images have the last class, none the one before."""
+    rng = np.random.default_rng(seed)
+    hit, missed, wrong = rng.integers(0, 1000, (3, images, classes))
+    for part in (hit, missed, wrong):
+        part[:, -2] = 0
+        part[1:, -1] = 0
+    return hit, hit + missed, hit + wrong
+
+
+def written_out(hit: NDArray[np.int64], true: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    ious = [h / (t + p - h) for h, t, p in zip(hit, true, predicted, strict=True) if t + p - h > 0]
+    return sum(ious) / len(ious) if ious else math.nan
+
+
+def test_mean_leaves_out_what_is_nowhere() -> None:
+    hit, true, predicted = counts(6, 5)
+    assert np.isnan(class_iou(hit, true, predicted)[:, -2]).all()
+    for k, score in enumerate(mean_iou(hit, true, predicted)):
+        assert score == pytest.approx(written_out(hit[k], true[k], predicted[k]))
+    assert math.isnan(mean_iou(*(np.zeros(3, np.int64) for _ in range(3))))
+
+
+def test_interval_is_that_of_a_loop_over_resamples() -> None:
+    images = counts(30, 5)
+    drawn = np.random.default_rng(7).multinomial(30, np.full(30, 1 / 30), size=200)
+    scores = []
+    for often in drawn:
+        again = np.repeat(np.arange(30), often)
+        scores.append(written_out(*(part[again].sum(0) for part in images)))
+    assert len(set(scores)) > 100
+    expected = np.percentile(scores, [2.5, 97.5])
+    assert bootstrap_interval(*images, resamples=200, seed=7) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_interval_of_one_image_is_its_score() -> None:
+    images = counts(1, 4)
+    score = written_out(*(part[0] for part in images))
+    assert bootstrap_interval(*images) == pytest.approx((score, score))
+
+
+def test_no_images_and_no_labels_have_no_interval() -> None:
+    for images in (0, 3):
+        nothing = np.zeros((images, 4), np.int64)
+        assert all(map(math.isnan, bootstrap_interval(nothing, nothing, nothing)))
+
+
+def test_counts_beyond_2_to_the_53_over_images_stay_close() -> None:
+    """A single image's counts are far below: the product is exact for any split that exists."""
+    hit = np.full((4, 2), 2**31, np.int64)
+    low, high = bootstrap_interval(hit, hit + 1, hit + 1)
+    assert 2**31 / (2**31 + 2) == low == high
+
+
+def test_interval_covers_the_expected_score() -> None:
+    """100 splits of 60 images each from one simulated population: 95 % +- four standard errors of that."""
+    rng = np.random.default_rng(0)
+    population = draw(rng, 20_000)
+    truth = mean_iou(*(part.sum(0) for part in population))
+    covered = 0
+    for k in range(100):
+        low, high = bootstrap_interval(*draw(rng, 60), resamples=300, seed=k)
+        covered += low <= truth <= high
+    assert 86 <= covered <= 100
+    assert covered < 100 or high - low < 0.5
+
+
+def draw(rng: np.random.Generator, images: int) -> Images:
+    """Four classes; how well an image is done varies between images."""
+    true = rng.integers(200, 2000, (images, 4))
+    quality = rng.beta(6, 3, (images, 1))
+    hit = rng.binomial(true, quality)
+    return hit, true, hit + rng.poisson(0.3 * (true - hit))
