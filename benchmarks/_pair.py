@@ -69,8 +69,8 @@ def compare(
     finally:
         for side in pair:
             side.end()
-    medians = [statistics.median(taken) for taken in times]
-    return Figures(*medians, medians[1] / medians[0], *peaks, peaks[1] / max(1, peaks[0]))
+    mine, theirs = (statistics.median(taken) for taken in times)
+    return Figures(mine, theirs, theirs / mine, peaks[0], peaks[1], peaks[1] / max(1, peaks[0]))
 
 
 class _Side:
@@ -79,7 +79,8 @@ class _Side:
     def __init__(self, make: Make, args: tuple[Any, ...], threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, make, args, threads), daemon=True)
+        # no daemon: it may have loaders' workers of its own
+        self.process = context.Process(target=_work, args=(theirs, make, args, threads))
         self.process.start()
         theirs.close()
 
@@ -100,8 +101,8 @@ class _Side:
 
 def _work(connection: Connection, make: Make, args: tuple[Any, ...], threads: int) -> None:
     torch.set_num_threads(threads)
+    answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds}
     step: Callable[[], Any] | None = None
-    answers = {"result": lambda: _plain(step()), "peak": lambda: _peak(step), "time": lambda: _seconds(step)}  # type: ignore[misc]
     while True:
         try:
             what = connection.recv()
@@ -109,7 +110,7 @@ def _work(connection: Connection, make: Make, args: tuple[Any, ...], threads: in
             return
         try:
             step = step or make(*args)
-            connection.send(answers[what]())
+            connection.send(answers[what](step))
         except Exception as error:  # the other process is to raise it
             connection.send(RuntimeError(f"{make.__name__}{args}: {error!r}"))
 
@@ -143,7 +144,8 @@ def _peak(step: Callable[[], Any]) -> int:
         step()
         _synchronize()
         return torch.cuda.max_memory_allocated() - before
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept would hide as much
+    trim: Any = ctypes.CDLL(None).malloc_trim
+    trim(0)  # what was freed and kept would hide as much
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     step()

@@ -1,0 +1,129 @@
+"""Updates of the Jaccard index at 1024x2048 in 19 classes: ours against torchmetrics' `MulticlassJaccardIndex`."""
+
+import argparse
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from benchmarks._pair import compare
+from seglight.metrics import JaccardIndex
+
+CLASSES, IGNORE, STRIDE = 19, 255, 4
+Size = tuple[int, int]
+
+
+def drawn(size: Size, smooth: bool, device: str) -> tuple[Tensor, Tensor]:
+    """Logits (1, C, H/4, W/4) and a mask uint8 (1, H, W): of noise, or of blobs such as nets see on streets."""
+    generator = torch.Generator().manual_seed(0)
+    small = [side // STRIDE for side in size]
+    grain = 16 if smooth else 1
+    coarse = torch.randn(1, CLASSES, *(side // grain for side in small), generator=generator)
+    logits = 4 * F.interpolate(coarse, small, mode="bicubic") if smooth else coarse
+    near = logits + torch.randn(logits.shape, generator=generator)
+    mask = F.interpolate(near, size, mode="bilinear").argmax(1).to(torch.uint8)
+    mask[:, : size[0] // 16] = IGNORE
+    return logits.to(device), mask.to(device)
+
+
+def labels(size: Size, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """Predicted and true labels (1, H, W)."""
+    logits, mask = drawn(size, True, device)
+    pred = F.interpolate(logits, size, mode="bilinear").argmax(1)
+    return pred.to(dtype), mask.to(dtype)
+
+
+def ours_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], device: str) -> Callable[[], Tensor]:
+    """Our update."""
+    if "deterministic" in options:
+        torch.use_deterministic_algorithms(True)
+    metric = JaccardIndex(CLASSES, IGNORE).to(device)
+    return counting(metric, *labels(size, dtype, device))
+
+
+def peer_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], device: str) -> Callable[[], Tensor]:
+    """Torchmetrics' update."""
+    if "deterministic" in options:
+        torch.use_deterministic_algorithms(True)
+    validate = options.get("validate_args", True)
+    metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE, validate_args=validate).to(device)
+    return counting(metric, *labels(size, dtype, device))
+
+
+def ours_from_logits(size: Size, smooth: bool, device: str) -> Callable[[], Tensor]:
+    """Our update, which upsamples."""
+    return counting(JaccardIndex(CLASSES, IGNORE).to(device), *drawn(size, smooth, device))
+
+
+def peer_from_logits(size: Size, smooth: bool, device: str) -> Callable[[], Tensor]:
+    """Upsample, argmax, torchmetrics' update without its checks."""
+    metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE, validate_args=False).to(device)
+    logits, mask = drawn(size, smooth, device)
+
+    def step() -> Tensor:
+        metric.reset()
+        upsampled = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        metric.update(upsampled.argmax(1), mask)
+        return metric.confmat
+
+    return step
+
+
+def counting(metric: Any, preds: Tensor, target: Tensor) -> Callable[[], Tensor]:
+    """A step that counts one image."""
+
+    def step() -> Tensor:
+        metric.reset()
+        metric.update(preds, target)
+        counted: Tensor = metric.confmat
+        return counted
+
+    return step
+
+
+def check(ours: Any, peer: Any) -> None:
+    """The same integers."""
+    np.testing.assert_array_equal(ours, peer)
+
+
+def main(args: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks metric", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), help="of the image")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    warnings.filterwarnings("ignore", module="torchmetrics")
+    size = tuple(options.size)
+    half = tuple(side // 2 for side in size)  # the peer takes 12.7 GB and a minute for the whole
+    rows: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
+        "labels uint8": (ours_from_labels, peer_from_labels, (size, torch.uint8, {})),
+        "labels int64": (ours_from_labels, peer_from_labels, (size, torch.int64, {})),
+        "labels uint8, validate_args=False": (
+            ours_from_labels, peer_from_labels, (size, torch.uint8, {"validate_args": False})
+        ),
+        "logits at stride 4, blobs": (ours_from_logits, peer_from_logits, (size, True)),
+        "logits at stride 4, noise": (ours_from_logits, peer_from_logits, (size, False)),
+        "labels uint8 of half the size, deterministic": (
+            ours_from_labels, peer_from_labels, (half, torch.uint8, {"deterministic": True})
+        ),
+    }  # fmt: skip
+    results = {}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for threads in (1, 2) if device == "cpu" else (1,):
+        for name, (ours, peer, case) in rows.items():
+            rounds = min(5, options.rounds) if "deterministic" in name else options.rounds
+            figures = compare(ours, peer, (*case, device), check, threads, rounds)
+            results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
+            print(f"{name:46} {device} {threads} threads  {figures.line()}", flush=True)
+    if device == "cpu":
+        print("CUDA rows not run: there is no CUDA device")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
