@@ -118,7 +118,7 @@ class BoundaryF(Metric):
             (pred, true, self.predicted, self.right),
             (true, pred, self.true, self.found),
         ):
-            label, near = near_same_class(own, other, self.tolerance)
+            label, near = near_same_class(own, other, self.num_classes, self.tolerance)
             pixels += _histogram(label, self.num_classes)
             matched += _histogram(label[near], self.num_classes)
 

@@ -1,5 +1,7 @@
 """Contours of label maps: pixels near another class, and pixels near another map's contour."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,29 +24,41 @@ def near_other_class(labels: Tensor, num_classes: int, radius: int) -> Tensor:
     return (_window_max(labels, radius) != labels) | (_window_max(turned, radius) != turned)
 
 
-def near_same_class(labels: Tensor, others: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+def near_same_class(labels: Tensor, others: Tensor, num_classes: int, radius: int) -> tuple[Tensor, Tensor]:
     """Whether each labelled pixel has a pixel of its class in another map within a disk.
+
+    The other map's pixels are sorted by row, class and column; a row of the disk is then one binary search, for the
+    pixels that no nearer row had an answer for.
 
     Args:
         labels: int16 (B, H, W), class index on few pixels, -1 elsewhere.
         others: int16 (B, H, W), likewise.
+        num_classes: C.
         radius: Of the disk, in pixels (Euclidean distance).
 
     Returns:
         The class of each labelled pixel (n,), and bool (n,).
     """
-    padded = F.pad(others, (radius, radius, radius, radius), value=-1)
-    _, height, width = padded.shape
+    label, place = _by_class(labels, num_classes, radius)
+    there = _by_class(others, num_classes, radius)[1].sort().values
+    there = torch.cat([there, there.new_full((1,), torch.iinfo(torch.int64).max)])
+    found = torch.zeros_like(label, dtype=torch.bool)
+    rest = torch.arange(len(label), device=label.device)
+    for row in sorted(range(-radius, radius + 1), key=abs):
+        reach = math.isqrt(radius * radius - row * row)
+        middle = place[rest] + row * num_classes * (labels.shape[-1] + 2 * radius)
+        near = there[torch.searchsorted(there, middle - reach)] <= middle + reach
+        found[rest[near]] = True
+        rest = rest[~near]
+    return label, found
+
+
+def _by_class(labels: Tensor, num_classes: int, margin: int) -> tuple[Tensor, Tensor]:
+    """The class of each labelled pixel (n,) and its place, an int64 that counts columns, then classes, then rows."""
     image, row, column = (labels >= 0).nonzero(as_tuple=True)
     label = labels[image, row, column]
-    place = (image * height + row + radius) * width + column + radius
-    found = torch.zeros_like(label, dtype=torch.bool)
-    flat = padded.flatten()
-    for y in range(-radius, radius + 1):
-        for x in range(-radius, radius + 1):
-            if x * x + y * y <= radius * radius:
-                found |= flat[place + (y * width + x)] == label
-    return label, found
+    height, width = labels.shape[-2] + 2 * margin, labels.shape[-1] + 2 * margin
+    return label, ((image * height + row + margin) * num_classes + label) * width + column + margin
 
 
 def _window_max(values: Tensor, radius: int) -> Tensor:
