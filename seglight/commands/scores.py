@@ -53,7 +53,7 @@ def audit_table(rows: list[Convention], scored: ScoredImages) -> Table:
     ours = rows[0].miou
     for row in rows:
         style = "bold" if row is rows[0] else None
-        points = "ours" if row is rows[0] else _number(100 * (row.miou - ours), "+.2f")
+        points = "ours" if row is rows[0] else _number(round(100 * (row.miou - ours), 2) + 0.0, "+.2f")
         table.add_row(row.name, _number(row.miou, ".4f"), points, row.over, row.absent, style=style)
     return table
 

@@ -40,7 +40,8 @@ def bootstrap_interval(
     """The 95 % percentile interval of the mean IoU over images drawn anew, with replacement.
 
     Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. It tells what another draw of images of the
-    same kind would do to the score, not what another training would.
+    same kind would do to the score, not what another training would. Images count as independent: of frames of one
+    drive, which resemble each other, it is too narrow.
 
     Args:
         hit: (images, C) pixels of a class that are predicted as it, image by image.

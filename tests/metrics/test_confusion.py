@@ -124,6 +124,19 @@ def test_confusion_matrix_equals_torchmetrics_and_scikit_learn(classes: int, siz
         np.testing.assert_array_equal(ours.compute(), expected)
 
 
+@pytest.mark.parametrize("anything", [IGNORE, -1])
+@pytest.mark.parametrize("classes", [2, 16, 19, 254])
+def test_a_prediction_may_be_anything_where_the_target_is_ignored(classes: int, anything: int) -> None:
+    pred, mask = labels(classes, size=(40, 37))
+    kept = mask != IGNORE
+    expected = sklearn_confusion(mask[kept], pred[kept], labels=range(classes))
+    pred[~kept] = anything
+    for dtype in (torch.int16, torch.int64) if anything < 0 else (torch.uint8, torch.int64):
+        metric = ConfusionMatrix(classes, IGNORE)
+        metric.update(pred.to(dtype), mask.to(torch.uint8))
+        np.testing.assert_array_equal(metric.compute(), expected)
+
+
 @pytest.mark.parametrize("classes", [2, 11, 300])
 def test_image_counts_are_the_matrices_of_the_images(classes: int) -> None:
     ignore = IGNORE if classes < 255 else -1
