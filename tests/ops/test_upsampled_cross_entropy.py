@@ -1,6 +1,7 @@
 """The banded loss against torch's own on full-resolution logits."""
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def assert_same(logits: Tensor, mask: Tensor, weight: Tensor | None = None, tole
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("classes", [2, 11, 19, 150])
+@pytest.mark.parametrize("classes", [2, 11, 19, 150, 300])
 def test_equals_cross_entropy_of_upsampled_logits(classes: int, size: str) -> None:
     assert_same(*make(classes, *SIZES[size]))
 
@@ -60,6 +61,94 @@ def test_equals_cross_entropy_of_upsampled_logits(classes: int, size: str) -> No
 def test_class_weights_make_a_weighted_mean(size: str, dtype: torch.dtype) -> None:
     logits, mask = make(11, *SIZES[size])
     assert_same(logits, mask.to(dtype), torch.linspace(0, 3, 11))
+
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("size", ["x4", "odd"])
+def test_smoothing_and_reductions(size: str, reduction: Reduction, smoothing: float, weighted: bool) -> None:
+    logits, mask = make(11, *SIZES[size])
+    weight = torch.linspace(0.2, 3, 11) if weighted else None
+    ours, theirs = logits.clone().requires_grad_(), logits.double().requires_grad_()
+    actual = upsampled_cross_entropy(
+        ours, mask, ignore_index=IGNORE, weight=weight, label_smoothing=smoothing, reduction=reduction
+    )
+    expected = F.cross_entropy(
+        F.interpolate(theirs, mask.shape[-2:], mode="bilinear", align_corners=False),
+        mask,
+        None if weight is None else weight.double(),
+        ignore_index=IGNORE,
+        label_smoothing=smoothing,
+        reduction=reduction,
+    )
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
+    along = torch.rand(expected.shape, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad(actual, ours, along)
+    (expected_gradient,) = torch.autograd.grad(expected, theirs, along.double())
+    largest = float(expected_gradient.abs().max())
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=0, atol=1e-5 * largest)
+
+
+def by_sorting(losses: Tensor, mask: Tensor, threshold: float, min_kept: int) -> Tensor:
+    """The mean over the hard pixels, found as the papers' code finds them: by sorting all probabilities."""
+    kept = losses[mask != IGNORE]
+    ordered = kept.detach().sort(descending=True).values
+    least = min(float(ordered[min(min_kept, len(ordered)) - 1]), -math.log(threshold) if threshold else math.inf)
+    return kept[kept >= least].mean()
+
+
+@pytest.mark.parametrize(("threshold", "min_kept"), [(0.7, 100), (0.01, 700), (0.0, 50), (0.7, 10**6), (1.0, 1)])
+def test_hard_examples(threshold: float, min_kept: int) -> None:
+    logits, mask = make(11, *SIZES["odd"])
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    actual = upsampled_cross_entropy(ours, mask, ignore_index=IGNORE, ohem=(threshold, min_kept))
+    upsampled = F.interpolate(theirs, mask.shape[-2:], mode="bilinear", align_corners=False)
+    losses = F.cross_entropy(upsampled, mask, ignore_index=IGNORE, reduction="none")
+    expected = by_sorting(losses, mask, threshold, min_kept)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=0)
+    (gradient,) = torch.autograd.grad(actual, ours)
+    (expected_gradient,) = torch.autograd.grad(expected, theirs)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-5 * float(expected_gradient.abs().max()))
+
+
+def test_hard_examples_of_an_ignored_batch_are_none() -> None:
+    logits, mask = make(4, *SIZES["x4"], ignored=1.1)
+    loss = upsampled_cross_entropy(logits.requires_grad_(), mask, ignore_index=IGNORE, ohem=(0.7, 10))
+    loss.backward()
+    assert loss.item() == 0
+    assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"reduction": "none"}])
+def test_hard_examples_are_not_for_everything(options: dict[str, Any]) -> None:
+    logits, mask = make(4, *SIZES["x4"])
+    with pytest.raises(ValueError, match="ohem goes neither with label_smoothing nor with reduction='none'"):
+        upsampled_cross_entropy(logits, mask, ignore_index=IGNORE, ohem=(0.7, 10), **options)
+
+
+def test_int16_masks_of_many_classes() -> None:
+    logits, mask = make(300, *SIZES["odd"])
+    mask = torch.where(mask == IGNORE, -1, mask)  # class 255 is one of them
+    loss = upsampled_cross_entropy(logits, mask.to(torch.int16), ignore_index=-1)
+    upsampled = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
+    torch.testing.assert_close(loss, F.cross_entropy(upsampled, mask, ignore_index=-1), rtol=1e-5, atol=0)
+
+
+def test_large_logits_neither_overflow_nor_lose_the_target() -> None:
+    """A target of probability e^-400 has the loss 400, though float32 holds no such number."""
+    logits, mask = make(3, *SIZES["x4"])
+    assert_same(200 * logits, mask)
+
+
+def test_the_mask_is_left_as_it_is() -> None:
+    logits, mask = make(3, *SIZES["same"])
+    before = mask.clone()
+    upsampled_cross_entropy(logits, mask, ignore_index=IGNORE)
+    assert torch.equal(mask, before)
 
 
 def test_channels_last_logits() -> None:
