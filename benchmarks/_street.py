@@ -33,14 +33,14 @@ def save(image_path: Path, mask_path: Path, seed: int, size: tuple[int, int], la
         Image.fromarray(pixels).save(path, quality=92)
 
 
-def cityscapes(root: Path, train: int, val: int = 2) -> Path:
-    """2048x1024 PNGs in Cityscapes' folders, masks of its 34 label ids."""
+def cityscapes(root: Path, train: int, val: int = 2, size: tuple[int, int] = (1024, 2048)) -> Path:
+    """PNGs in Cityscapes' folders, masks of its 34 label ids."""
     for split, count in (("train", train), ("val", val)):
         for k in range(count):
             stem = f"aachen_{k:06d}_000019"
             image = root / "leftImg8bit" / split / "aachen" / f"{stem}_leftImg8bit.png"
             mask = root / "gtFine" / split / "aachen" / f"{stem}_gtFine_labelIds.png"
-            save(image, mask, k + 10_000 * (split == "val"), (1024, 2048), 34)
+            save(image, mask, k + 10_000 * (split == "val"), size, 34)
     return root
 
 

@@ -1,0 +1,122 @@
+"""A validation epoch on 2048x1024 images from disk: SegmentationModule and its data against Lightning + torchmetrics.
+
+Both sides have the same net with the same weights, read the same PNGs with as many workers, and keep one matrix. Before
+anything is timed the two int64 matrices are held equal, every count of them. A timed epoch is `Trainer.validate`, from
+its call to its scores: workers are started, files decoded (from the page cache), the net runs, the scores are made.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from benchmarks import _street
+from benchmarks._evaluate_peer import Plain, Transform, loader
+from benchmarks._pair import compare
+from seglight.data import CityscapesDataModule
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
+from seglight.module import SegmentationModule
+
+NETS = {
+    "MobileNetV3-small 0.5, FPN at stride 4": ("mobilenetv3_small_050", 32),
+    "EfficientNet-Lite0, FPN at stride 4": ("tf_efficientnet_lite0", 64),
+}
+"""timm's name, and channels of the decoder."""
+
+
+def net(name: str, channels: int, num_classes: int) -> EncoderDecoder:
+    """The same weights in every process."""
+    torch.manual_seed(0)
+    decoder: Any = partial(FPN, pyramid_channels=channels, channels=channels)
+    return EncoderDecoder(num_classes, TimmEncoder(name, weights="random"), decoder)
+
+
+def trainer() -> Trainer:
+    """Evaluates and says nothing."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    return Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
+
+
+def ours(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
+    """The data module and the module, as a recipe builds them."""
+    data = CityscapesDataModule(str(root), num_workers=workers)
+    facts = (data.num_classes, data.ignore_index, data.class_names, data.palette)
+    module = SegmentationModule(partial(net, *NETS[name]), *facts)
+
+    def step() -> Tensor:
+        trainer().validate(module, data, verbose=False)
+        assert module.scores is not None
+        return module.scores.confusion
+
+    return step
+
+
+class _Normalised(nn.Module):
+    """The net without its own normalisation."""
+
+    def __init__(self, net: EncoderDecoder) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        encoder: Any = self.net.encoder
+        logits: Tensor = self.net.head(self.net.decoder(encoder.net(image)))
+        return logits
+
+
+def peer(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
+    """What the manuals of Lightning and torchmetrics make of it."""
+    bare = net(*NETS[name], num_classes=19)
+    encoder: Any = bare.encoder
+    transform = Transform(encoder.mean[0], encoder.std[0])
+    module = Plain(_Normalised(bare), 19)
+
+    def step() -> Tensor:
+        trainer().validate(module, loader(root, transform, 1, workers), verbose=False)
+        return module.matrix
+
+    return step
+
+
+def check(ours: Any, peer: Any) -> None:
+    """Every count of the matrices."""
+    assert ours.sum() > 0
+    np.testing.assert_array_equal(ours, peer)
+
+
+def main(args: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
+    parser.add_argument("--scale", type=int, default=1, help="divide height and width: for a try")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = _street.cityscapes(Path(folder), 0, options.images, (1024 // options.scale, 2048 // options.scale))
+        for name in options.nets:
+            for threads in options.threads if device == "cpu" else [1]:
+                figures = compare(ours, peer, (name, root, options.workers), check, threads, options.rounds)
+                results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
+                print(f"{name:40} {device} {threads} threads  {figures.line()}", flush=True)
+    if device == "cpu":
+        print("CUDA rows not run: there is no CUDA device")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
