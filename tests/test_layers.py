@@ -15,11 +15,11 @@ LAYERS = (
     ("seglight", "errors", "png", "ops.bands", "ops.ranks"),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "doctor.finding",
+        "ops.by_class", "doctor.finding",
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.phases", "visualize",
-        "prepare.transfer", "prepare.extract", "prepare.layout",
+        "losses.banded", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
@@ -79,7 +79,7 @@ def test_the_walk_sees_re_exports() -> None:
     assert resolve("seglight.metrics", "Scores") == "metrics.scores"
     assert resolve("seglight.ops", "confusion") == "ops.confusion"
     assert resolve("seglight.losses.cross_entropy", "CrossEntropy") == "losses.cross_entropy"
-    assert {"errors", "ops.cross_entropy"} <= set(imports("losses.cross_entropy"))
+    assert {"losses.banded", "ops.cross_entropy"} <= set(imports("losses.cross_entropy"))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,5 +1,14 @@
 """Losses on head-stride logits."""
 
+from seglight.losses.boundary import BoundaryLoss
 from seglight.losses.cross_entropy import CrossEntropy
+from seglight.losses.dice import Dice
+from seglight.losses.focal import Focal
+from seglight.losses.lovasz_softmax import LovaszSoftmax
+from seglight.losses.ohem import OHEMCrossEntropy
+from seglight.losses.tversky import Tversky
+from seglight.losses.weighted_sum import WeightedSum
 
-__all__ = ["CrossEntropy"]
+__all__ = [
+    "BoundaryLoss", "CrossEntropy", "Dice", "Focal", "LovaszSoftmax", "OHEMCrossEntropy", "Tversky", "WeightedSum",
+]  # fmt: skip

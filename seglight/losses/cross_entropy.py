@@ -2,44 +2,32 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seglight.errors import UserError
-from seglight.ops.cross_entropy import upsampled_cross_entropy
+from seglight.losses.banded import BandedLoss
+from seglight.ops.cross_entropy import CrossEntropyTerm, class_weight
+from seglight.ops.walk import Term
 
 
-class CrossEntropy(nn.Module):
-    """Mean cross-entropy over the pixels that are not ignored.
+class CrossEntropy(BandedLoss):
+    """Mean cross-entropy over the pixels that are not ignored, as `F.cross_entropy` of the upsampled logits.
 
     Args:
         ignore_index: Mask value that counts for nothing.
-        class_weights: One weight a class, in the order of the classes, or None.
+        class_weights: One weight a class, in the order of the classes, or None. The mean is weighted by it.
+        label_smoothing: Share of each target that is spread over all classes, from 0 to 1.
     """
 
-    weight: Tensor | None
+    def __init__(
+        self, ignore_index: int, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(ignore_index, class_weights)
+        self.label_smoothing = label_smoothing
 
-    def __init__(self, ignore_index: int, class_weights: Sequence[float] | None = None) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
-        weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self.register_buffer("weight", weight, persistent=False)
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Scalar loss of logits (B, C, h, w) against a mask (B, H, W).
-
-        Raises:
-            UserError: `class_weights` has another length than the logits have classes.
-        """
-        if self.weight is not None and len(self.weight) != logits.shape[1]:
-            raise UserError(
-                f"loss.class_weights has {len(self.weight)} weights for {logits.shape[1]} classes: give one a class"
-            )
-        return upsampled_cross_entropy(logits, mask, ignore_index=self.ignore_index, weight=self.weight)
+    def term(self) -> Term:
+        """Cross-entropy of all labelled pixels."""
+        return CrossEntropyTerm(self.ignore_index, self.weight, self.label_smoothing)
 
     def mass(self, mask: Tensor) -> Tensor:
         """What the mean divides by, scalar: the weights of the pixels of a mask (B, H, W) that are not ignored."""
-        valid = mask != self.ignore_index
-        if self.weight is None:
-            return valid.sum()
-        return (self.weight[mask.int().masked_fill_(~valid, 0)] * valid).sum()
+        return class_weight(mask, self.ignore_index, self.weight)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seglight.ops.bands import add_band_gradient
-from seglight.ops.ranks import sum_over_ranks, world_size
+from seglight.ops.ranks import mean_scale
 from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, pixels_of, refuse_second_derivative
 
 
@@ -91,7 +91,7 @@ class CrossEntropyTerm(Term):
         self.value = torch.zeros((), device=logits.device)
         self.scale = torch.ones((), device=logits.device)
         if self.mean and not self.looks:
-            self._mean_over(class_weight(mask, self.ignore_index, self.weight))
+            self.scale = mean_scale(class_weight(mask, self.ignore_index, self.weight), over_ranks)
         if self.label_smoothing:
             weight = self.value.new_ones(logits.shape[1]) if self.weight is None else self.weight
             self.spread = weight * (self.label_smoothing / logits.shape[1])
@@ -106,13 +106,6 @@ class CrossEntropyTerm(Term):
         """Slopes by -log p of the target (b, P), and by that of all classes (C,), of the plain sum."""
         share = pixels.valid if self.weight is None else self.weight[pixels.target] * pixels.valid
         return share * (1 - self.label_smoothing), self.spread if self.label_smoothing else None
-
-    def _mean_over(self, weight: Tensor) -> None:
-        """Set the scale to one over the weight of the pixels: of all ranks', as the average over ranks has it."""
-        if self.over_ranks:
-            (weight,) = sum_over_ranks(weight)
-        share = world_size() if self.over_ranks else 1
-        self.scale = share / weight.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 class OhemTerm(CrossEntropyTerm):
@@ -144,7 +137,7 @@ class OhemTerm(CrossEntropyTerm):
         self.seen.clear()
         self.above = hard_above(nll, self.ohem)
         if self.mean:
-            self._mean_over((weight * (nll > self.above)).sum())
+            self.scale = mean_scale((weight * (nll > self.above)).sum(), self.over_ranks)
 
     def parts(self, pixels: Pixels) -> tuple[Tensor, Tensor | None]:
         """As of all pixels, 0 where they are not hard."""

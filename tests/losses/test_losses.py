@@ -1,14 +1,34 @@
-"""What every loss keeps to, and what each has of its own."""
+"""What every loss keeps to."""
+
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.losses import CrossEntropy
+from seglight.losses import BoundaryLoss, CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
+from seglight.losses import WeightedSum as Sum
+from tests.losses.cases import drawn, value_and_gradient
 
-LOSSES = {"CrossEntropy": CrossEntropy, "weighted": lambda ignore: CrossEntropy(ignore, [1, 2, 3, 4, 5])}
+WEIGHTS = [1, 2, 3, 4, 5]
+LOSSES: dict[str, Callable[[int], nn.Module]] = {
+    "CrossEntropy": CrossEntropy,
+    "weighted": partial(CrossEntropy, class_weights=WEIGHTS),
+    "smoothed": partial(CrossEntropy, class_weights=WEIGHTS, label_smoothing=0.1),
+    "OHEMCrossEntropy": partial(OHEMCrossEntropy, min_kept=3000),
+    "Focal": Focal,
+    "Dice": Dice,
+    "Tversky": partial(Tversky, gamma=4 / 3),
+    "LovaszSoftmax": LovaszSoftmax,
+    "per image": partial(LovaszSoftmax, per_image=True, classes="all"),
+    "exact": partial(LovaszSoftmax, bins=None),
+    "exact per image": partial(LovaszSoftmax, bins=None, per_image=True, classes="all"),
+    "BoundaryLoss": BoundaryLoss,
+    "WeightedSum": partial(Sum, losses=[CrossEntropy, Dice, Focal, BoundaryLoss], weights=[1, 0.5, 2, 0.01]),
+}
 
 
 @pytest.fixture(params=LOSSES)
@@ -17,16 +37,16 @@ def loss(request: pytest.FixtureRequest) -> nn.Module:
 
 
 @pytest.fixture
-def logits() -> torch.Tensor:
+def logits() -> Tensor:
     return torch.randn(2, 5, 8, 9, generator=torch.Generator().manual_seed(0)).requires_grad_()
 
 
 @pytest.fixture
-def mask() -> torch.Tensor:
+def mask() -> Tensor:
     return torch.randint(0, 5, (2, 31, 36), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
-def test_scalar_with_finite_gradient_for_every_pixel(loss: nn.Module, logits: torch.Tensor, mask: torch.Tensor) -> None:
+def test_scalar_with_finite_gradient_for_every_pixel(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
     value = loss(logits, mask)
     value.backward()
     assert value.shape == ()
@@ -34,27 +54,40 @@ def test_scalar_with_finite_gradient_for_every_pixel(loss: nn.Module, logits: to
     assert (logits.grad.abs().sum(1) > 0).all()
 
 
-def test_a_step_down_the_gradient_lowers_it(loss: nn.Module, logits: torch.Tensor, mask: torch.Tensor) -> None:
+def test_a_step_down_the_gradient_lowers_it(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
     value = loss(logits, mask)
     (gradient,) = torch.autograd.grad(value, logits)
     assert loss(logits - gradient, mask) < value
 
 
-def test_gradient_is_zero_over_ignored_pixels(loss: nn.Module, logits: torch.Tensor, mask: torch.Tensor) -> None:
+def test_gradient_is_zero_over_ignored_pixels(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
     mask[:, :16] = 255  # the upper half, but for the row of logits that reaches below
     loss(logits, mask).backward()
     assert (logits.grad[:, :, :3] == 0).all()
     assert (logits.grad[:, :, 4:] != 0).any()
 
 
-def test_all_ignored_is_zero(loss: nn.Module, logits: torch.Tensor, mask: torch.Tensor) -> None:
+def test_ignored_pixels_change_nothing(loss: nn.Module) -> None:
+    logits, mask = drawn("same")
+    before, _ = value_and_gradient(loss, *first_class_weighted(logits, mask))
+    logits[(mask == 255).unsqueeze(1).expand_as(logits)] = 77.0
+    after, _ = value_and_gradient(loss, *first_class_weighted(logits, mask))
+    torch.testing.assert_close(after, before, rtol=1e-6, atol=0)
+
+
+def first_class_weighted(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Four classes and one that is never seen: some losses here have five weights."""
+    return F.pad(logits, (0, 0, 0, 0, 0, 1), value=-5.0), mask
+
+
+def test_all_ignored_is_zero(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
     value = loss(logits, torch.full_like(mask, 255))
     value.backward()
     assert value == 0
     assert (logits.grad == 0).all()
 
 
-def test_autocast_computes_in_float32(loss: nn.Module, logits: torch.Tensor, mask: torch.Tensor) -> None:
+def test_autocast_computes_in_float32(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
     plain = loss(logits, mask)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = loss(logits, mask)
@@ -64,18 +97,47 @@ def test_autocast_computes_in_float32(loss: nn.Module, logits: torch.Tensor, mas
     torch.testing.assert_close(coarse, plain, rtol=1e-2, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_logits_are_read_in_float32(loss: nn.Module, dtype: torch.dtype, logits: Tensor, mask: Tensor) -> None:
+    coarse = logits.detach().to(dtype)
+    value, gradient = value_and_gradient(loss, coarse, mask)
+    expected, exact = value_and_gradient(loss, coarse.float(), mask)
+    assert value == expected
+    assert gradient.dtype == dtype
+    assert torch.equal(gradient, exact.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_any_integer_mask(loss: nn.Module, dtype: torch.dtype, logits: Tensor, mask: Tensor) -> None:
+    mask[:, 5:9] = 255
+    for own, other in zip(
+        value_and_gradient(loss, logits, mask), value_and_gradient(loss, logits, mask.to(dtype)), strict=True
+    ):
+        assert torch.equal(own, other)
+
+
+def test_without_gradient_the_value_is_the_same(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
+    with torch.no_grad():
+        value = loss(logits, mask)
+    assert not value.requires_grad
+    assert value == loss(logits, mask)
+
+
+def test_mass_is_the_labelled_pixels_or_their_weight(loss: nn.Module, mask: Tensor) -> None:
+    mask[0, :7] = 255
+    weight = loss.weight if isinstance(loss, CrossEntropy) else None
+    expected = (mask != 255).sum() if weight is None else sum(WEIGHTS[label] for label in mask[mask != 255].tolist())
+    assert loss.mass(mask) == expected
+
+
 def test_state_dict_is_empty(loss: nn.Module) -> None:
     assert not loss.state_dict()  # or else a checkpoint would depend on the loss
 
 
-def test_class_weights_as_torch(logits: torch.Tensor, mask: torch.Tensor) -> None:
-    weights = [0.5, 1.0, 2.0, 0.0, 3.0]
-    mask[0, :5] = 255
-    upsampled = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
-    expected = F.cross_entropy(upsampled, mask.long(), torch.tensor(weights), ignore_index=255)
-    torch.testing.assert_close(CrossEntropy(255, weights)(logits, mask), expected, rtol=1e-5, atol=0)
-
-
-def test_class_weights_of_another_length(logits: torch.Tensor, mask: torch.Tensor) -> None:
+@pytest.mark.parametrize("loss", [CrossEntropy, OHEMCrossEntropy, Focal])
+def test_class_weights_of_another_length(loss: Callable[..., nn.Module], logits: Tensor, mask: Tensor) -> None:
+    wrong = partial(loss, class_weights=[1, 2, 3])
     with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one a class"):
-        CrossEntropy(255, [1, 2, 3])(logits, mask)
+        wrong(255)(logits, mask)
+    with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one a class"):
+        Sum(255, [wrong], [1.0])(logits, mask)

@@ -1,0 +1,54 @@
+"""What losses in bands share: the walk, the check of class weights, and what their mean divides by."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.ops.walk import Term, banded_loss
+
+
+class BandedLoss(nn.Module):
+    """A loss of the softmax of the upsampled logits, made band by band; `term` says which.
+
+    Args:
+        ignore_index: Mask value that counts for nothing.
+        class_weights: One weight a class, in the order of the classes, or None.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, ignore_index: int, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        weight = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def term(self) -> Term:
+        """A fresh term for one call."""
+        raise NotImplementedError
+
+    def checked_term(self, num_classes: int) -> Term:
+        """A fresh term for one call on logits of so many classes.
+
+        Raises:
+            UserError: `class_weights` has another length.
+        """
+        if self.weight is not None and len(self.weight) != num_classes:
+            raise UserError(
+                f"loss.class_weights has {len(self.weight)} weights for {num_classes} classes: give one a class"
+            )
+        return self.term()
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Scalar float32 of logits (B, C, h, w), any float, against a mask (B, H, W), any integer.
+
+        While training, sums and means are over the pixels of all processes.
+        """
+        term = self.checked_term(logits.shape[1])
+        return banded_loss(logits, mask, self.ignore_index, [term], [1.0], over_ranks=True)
+
+    def mass(self, mask: Tensor) -> Tensor:
+        """What the mean divides by, scalar: the pixels of a mask (B, H, W) that are not ignored."""
+        return (mask != self.ignore_index).sum()

@@ -1,0 +1,54 @@
+"""A weighted sum of losses."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.interfaces import LossFactory
+from seglight.losses.banded import BandedLoss
+from seglight.ops.walk import banded_loss
+
+
+class WeightedSum(nn.Module):
+    """The weighted sum of losses, with one softmax of the upsampled logits for all of seglight's own among them.
+
+    Any other module with `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar` can be a member too, and is added.
+
+    Args:
+        ignore_index: Mask value that counts for nothing.
+        losses: Called with `ignore_index`.
+        weights: One a loss.
+
+    Raises:
+        UserError: There are not as many weights as losses, or none.
+    """
+
+    def __init__(self, ignore_index: int, losses: Sequence[LossFactory], weights: Sequence[float]) -> None:
+        super().__init__()
+        if not losses or len(losses) != len(weights):
+            raise UserError(f"loss.weights has {len(weights)} weights for {len(losses)} losses: give one a loss")
+        self.ignore_index = ignore_index
+        self.losses = nn.ModuleList(loss(ignore_index) for loss in losses)
+        self.weights = list(weights)
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Scalar float32 of logits (B, C, h, w) against a mask (B, H, W)."""
+        terms, weights, total = [], [], torch.zeros((), device=logits.device)
+        for weight, loss in zip(self.weights, self.losses, strict=True):
+            if isinstance(loss, BandedLoss):
+                terms.append(loss.checked_term(logits.shape[1]))
+                weights.append(weight)
+            else:
+                total = total + weight * loss(logits, mask)
+        if terms:
+            total = total + banded_loss(logits, mask, self.ignore_index, terms, weights, over_ranks=True)
+        return total
+
+    def mass(self, mask: Tensor) -> Tensor:
+        """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are not ignored.
+
+        It is what most members divide by; for a cross-entropy with class weights it stands in for the weights' sum.
+        """
+        return (mask != self.ignore_index).sum()
