@@ -49,8 +49,8 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         """
         if preds.is_floating_point():
             preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
-        # where the target is ignored a prediction may be ignore_index too, which would fall into another class's cell
-        preds = preds.clamp(0, min(self.num_classes - 1, torch.iinfo(preds.dtype).max))
+        else:  # where the target is ignored it may be ignore_index too, which would fall into another class's cell
+            preds = preds.clamp(0, min(self.num_classes - 1, torch.iinfo(preds.dtype).max))
         if self.per_image:
             for pred, mask in zip(preds, target, strict=True):
                 self._add_image(confusion_matrix(pred, mask, self.num_classes, self.ignored))
