@@ -1,6 +1,7 @@
 """Label maps and probabilities out of head-stride logits, without full-resolution logits."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +9,16 @@ from torch import Tensor
 
 from seglight.ops.bands import Band, bands
 
+TILE = 32
+"""Rows and columns of logits that are upsampled together."""
+
 
 def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """The class with the largest bilinearly upsampled logit at each pixel, the first of them where several are.
 
-    Channels are upsampled one after the other by torch's own kernel, each against the best so far: the labels are those
-    of `F.interpolate(...).argmax(1)` to the last near-tie, which a kernel of our own could not promise.
+    The labels are those of `F.interpolate(...).argmax(1)` of contiguous logits to the last near-tie: torch's own kernel
+    makes the values, which no kernel of ours could promise to equal. It is asked for a channel at a time, and on a CPU
+    for those channels of a tile alone that have a chance of being the largest anywhere in it.
 
     Args:
         logits: (B, C, h, w).
@@ -22,15 +27,17 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, H, W) uint8, or int16 for more than 256 classes.
     """
-    batch, channels = logits.shape[:2]
+    batch, channels, height, width = logits.shape
     labels = torch.zeros((batch, *size), dtype=torch.uint8 if channels <= 256 else torch.int16, device=logits.device)
+    tiled = not logits.is_cuda and min(height, width) > TILE
+    # by a power of two a tile's pixels lie between its logits exactly as the whole map's do, rounding included
+    tiled = tiled and all(_is_power_of_two(large, small) for large, small in zip(size, (height, width), strict=True))
     with torch.autocast(logits.device.type, enabled=False):
         for image, out in zip(logits, labels, strict=True):
-            best = _upsampled(image[:1], size).clone()  # where nothing is upsampled it is the caller's
-            for label in range(1, channels):
-                values = _upsampled(image[label : label + 1], size)
-                out.masked_fill_(values > best, label)
-                torch.maximum(best, values, out=best)
+            if tiled:
+                _argmax_of_tiles(image.float(), out)
+            else:
+                _first_largest((_upsampled(channel, size) for channel in image), range(channels), out)
     return labels
 
 
@@ -49,8 +56,58 @@ def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[B
         yield band, band.values.softmax(1)
 
 
+def _is_power_of_two(large: int, small: int) -> bool:
+    factor = large // small
+    return large % small == 0 and factor & (factor - 1) == 0
+
+
 def _upsampled(channel: Tensor, size: tuple[int, int]) -> Tensor:
-    """(1, h, w) to float32 (H, W)."""
-    if tuple(channel.shape[1:]) == size:
-        return channel[0].float()
-    return F.interpolate(channel.unsqueeze(0).float(), size, mode="bilinear", align_corners=False)[0, 0]
+    """(h, w) to float32 (H, W)."""
+    if tuple(channel.shape) == size:
+        return channel.float()
+    return F.interpolate(channel[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _first_largest(values: Iterator[Tensor], labels: Sequence[int], out: Tensor) -> None:
+    """Write the label of the largest values (H, W) into `out`, the first of equals; values come one after the other."""
+    best = next(values)
+    out.fill_(labels[0])
+    for label, candidate in zip(labels[1:], values, strict=True):
+        out.masked_fill_(candidate > best, label)
+        best = torch.maximum(best, candidate)
+
+
+def _argmax_of_tiles(image: Tensor, out: Tensor) -> None:
+    """Label (H, W) out of logits (C, h, w), a tile at a time."""
+    height, width = image.shape[1:]
+    rise, run = out.shape[0] // height, out.shape[1] // width
+    excess = _excess(image)
+    for top, left in itertools.product(range(0, height, TILE), range(0, width, TILE)):
+        # one logit more on each side: pixels at the rim lie between it and the tile's own
+        first_row, first_column = max(0, top - 1), max(0, left - 1)
+        last_row, last_column = min(height, top + TILE + 1), min(width, left + TILE + 1)
+        alive = excess[:, first_row : last_row - 1, first_column : last_column - 1].amax((1, 2)) >= 0
+        labels = alive.nonzero().flatten().tolist()
+        part = out[top * rise : (top + TILE) * rise, left * run : (left + TILE) * run]
+        if len(labels) == 1:
+            part.fill_(labels[0])
+            continue
+        source = image[labels, first_row:last_row, first_column:last_column].unsqueeze(0)
+        size = (source.shape[2] * rise, source.shape[3] * run)
+        values = F.interpolate(source, size, mode="bilinear", align_corners=False)[0]
+        above, before = (top - first_row) * rise, (left - first_column) * run
+        inner = values[:, above : above + part.shape[0], before : before + part.shape[1]]
+        _first_largest(iter(inner), labels, part)
+
+
+def _excess(image: Tensor) -> Tensor:
+    """Of each square of four neighbours in (C, h, w), how far a class may come above the best: (C, h - 1, w - 1).
+
+    Between four logits an interpolated one is no larger than their largest, no smaller than their smallest: a class
+    whose largest is below the smallest of another is nowhere the best. Rounding is allowed for; NaN rules nothing out.
+    """
+    rows = torch.maximum(image[:, 1:], image[:, :-1]), torch.minimum(image[:, 1:], image[:, :-1])
+    largest = torch.maximum(rows[0][..., 1:], rows[0][..., :-1])
+    smallest = torch.minimum(rows[1][..., 1:], rows[1][..., :-1])
+    rounding = 1e-5 * image.abs().max()
+    return (largest - smallest.amax(0)).add_(rounding).nan_to_num_(nan=1)
