@@ -1,5 +1,6 @@
 """torchmetrics' metrics of the confusion matrix, with an update that costs one histogram an image."""
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
+
+AT_ONCE = 64
+"""Images whose matrices are kept whole until their cells are looked for, as a GPU is waited for then."""
 
 
 class ConfusionMatrix(MulticlassConfusionMatrix):
@@ -60,10 +64,18 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
 
     def _add_image(self, confusion: Tensor) -> None:
         self.confmat += confusion
-        counts = confusion.flatten()
-        cells = counts.nonzero().squeeze(1)
-        self.cells.append(torch.stack([cells, counts[cells]], 1).int())
-        self.lengths.append(torch.full((1,), len(cells), dtype=torch.int32, device=counts.device))
+        self.lengths.append((confusion > 0).sum(dtype=torch.int32).reshape(1))
+        self.cells.append(confusion.reshape(1, -1).int())
+        if all(map(_is_dense, self.cells[-AT_ONCE:])) and len(self.cells) >= AT_ONCE:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Replace whole matrices by their cells that are not empty, in the same order."""
+        cells: list[Tensor] = []
+        for dense, run in groupby(self.cells, _is_dense):
+            entries = list(run)
+            cells += [_nonempty(torch.cat(entries))] if dense else entries
+        self.cells = cells
 
     def totals(self) -> tuple[Tensor, int]:
         """The int64 (C, C) matrix and the number of images, summed over all processes in one all-reduce."""
@@ -81,6 +93,7 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Number the images of this process before they go among those of others; it may have none."""
         if self.per_image and not self._is_synced:
+            self._compact()
             none = self.confmat.new_empty(0, dtype=torch.int32)
             self.cells = [torch.cat([none.reshape(0, 2), *self.cells])]
             self.lengths = [torch.cat([none, *self.lengths])]
@@ -96,6 +109,17 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         image = np.repeat(np.argsort(turn), lengths)
         row = np.argsort(image, kind="stable")
         return ImageCounts(self.num_classes, lengths[turn], cells[row, 0], cells[row, 1])
+
+
+def _is_dense(entry: Tensor) -> bool:
+    """Whether an entry of `cells` is a whole matrix (1, C * C), and not rows of cell and count (N, 2)."""
+    return entry.shape[1] != 2  # which no square is
+
+
+def _nonempty(matrices: Tensor) -> Tensor:
+    """Cell and count (N, 2) of what is not 0 in (images, C * C)."""
+    image, cell = matrices.nonzero(as_tuple=True)
+    return torch.stack([cell.int(), matrices[image, cell]], 1)
 
 
 class JaccardIndex(ConfusionMatrix, MulticlassJaccardIndex):

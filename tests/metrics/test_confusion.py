@@ -137,20 +137,20 @@ def test_a_prediction_may_be_anything_where_the_target_is_ignored(classes: int, 
         np.testing.assert_array_equal(metric.compute(), expected)
 
 
-@pytest.mark.parametrize("classes", [2, 11, 300])
-def test_image_counts_are_the_matrices_of_the_images(classes: int) -> None:
+@pytest.mark.parametrize(("classes", "images"), [(2, 150), (11, 64), (11, 5), (300, 5)])
+def test_image_counts_are_the_matrices_of_the_images(classes: int, images: int) -> None:
     ignore = IGNORE if classes < 255 else -1
-    pred, mask = labels(classes, images=5, ignore=ignore)
+    pred, mask = labels(classes, images=images, ignore=ignore)
     mask[2] = ignore  # nothing labelled in it
     metric = ConfusionMatrix(classes, ignore, per_image=True)
     metric.update(pred[:2], mask[:2])
     metric.update(pred[2:], mask[2:])
     counts = metric.image_counts()
-    assert len(counts) == 5
+    assert len(counts) == images
     assert counts.lengths[2] == 0
     starts = np.cumsum(counts.lengths) - counts.lengths
     hit, true, predicted = counts.by_class()
-    for k in range(5):
+    for k in range(images):
         kept = mask[k] != ignore
         dense = np.zeros((classes, classes), np.int64)
         if kept.any():
@@ -166,11 +166,13 @@ def test_image_counts_are_the_matrices_of_the_images(classes: int) -> None:
 
 
 def test_counting_goes_on_after_reading() -> None:
-    pred, mask = labels(11, images=3)
+    pred, mask = labels(11, images=6)
     metric = ConfusionMatrix(11, IGNORE, per_image=True)
-    for k in range(3):
-        metric(pred[k : k + 1], mask[k : k + 1])  # forward: counts, and gives the batch's own matrix
-        assert len(metric.image_counts()) == k + 1
+    for k in (0, 2, 4):
+        metric.update(pred[k : k + 1], mask[k : k + 1])
+        metric(pred[k + 1 : k + 2], mask[k + 1 : k + 2])  # forward: counts, and gives the batch's own matrix
+        if k:
+            assert len(metric.image_counts()) == k + 2
     alone = ConfusionMatrix(11, IGNORE, per_image=True)
     alone.update(pred, mask)
     assert_same_counts(metric, alone)
