@@ -1,0 +1,100 @@
+"""Lovász-Softmax, forward and backward from logits at stride 4: by histograms and exact, against the authors' form.
+
+That is the one of segmentation_models.pytorch, on upsampled logits. Before the clock starts the values are held to the
+proven bound of the histograms, 1 / (2 bins), and to 1e-5 of the exact form.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.losses import LovaszLoss
+from torch import Tensor
+
+from benchmarks._pair import compare
+from seglight.losses import LovaszSoftmax
+
+IGNORE, BINS = 255, 1024
+CASES = {
+    "C=19 128x256->512x1024": ((1, 19, 128, 256), (512, 1024)),
+    "C=21 128->512 batch 4": ((4, 21, 128, 128), (512, 512)),
+}
+
+Case = tuple[tuple[int, int, int, int], tuple[int, int]]
+
+
+def drawn(case: Case, device: str) -> tuple[Tensor, Tensor]:
+    """Logits of blobs, and a mask that is theirs but for noise; a tenth of it is ignored."""
+    (batch, classes, *small), size = case
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(batch, classes, *(side // 8 for side in small), generator=generator)
+    logits = 6 * F.interpolate(coarse, small, mode="bicubic")
+    near = logits + torch.randn(logits.shape, generator=generator)
+    mask = F.interpolate(near, size, mode="bilinear").argmax(1).to(torch.uint8)
+    mask[torch.rand(mask.shape, generator=generator) < 0.1] = IGNORE
+    return logits.to(device).requires_grad_(), mask.to(device)
+
+
+def ours(bins: int | None, case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """In bands."""
+    logits, mask = drawn(case, device)
+    loss = LovaszSoftmax(IGNORE, bins)
+
+    def step() -> tuple[Tensor, Tensor]:
+        value = loss(logits, mask)
+        return value, torch.autograd.grad(value, logits)[0]
+
+    return step
+
+
+def peer(bins: int | None, case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """A sort of each class's errors at full size."""
+    logits, mask = drawn(case, device)
+    labels, loss = mask.long(), LovaszLoss("multiclass", ignore_index=IGNORE)
+
+    def step() -> tuple[Tensor, Tensor]:
+        upsampled = F.interpolate(logits, labels.shape[-2:], mode="bilinear", align_corners=False)
+        value = loss(upsampled, labels)
+        return value, torch.autograd.grad(value, logits)[0]
+
+    return step
+
+
+def check(bins: int | None, ours: Any, peer: Any) -> None:
+    """The value by its bound; the exact form's gradient to 1e-3 of the largest: float32 leaves no more of theirs."""
+    (value, gradient), (expected, exact) = ours, peer
+    bound = 0.5 / bins if bins else 1e-5 * expected
+    assert abs(value - expected) <= bound, f"{value} is not within {bound} of {expected}"
+    cosine = (gradient * exact).sum() / np.linalg.norm(gradient) / np.linalg.norm(exact)
+    apart = np.abs(gradient - exact).max() / np.abs(exact).max()
+    print(f"value apart by {abs(value - expected):.1e}, gradient by {apart:.1e} of the largest, cosine {cosine:.6f}")
+    if bins is None:
+        assert apart < 1e-3
+
+
+def main(args: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks lovasz", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    results = {}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name, ((batch, classes, *small), large) in CASES.items():
+        case = (batch, classes, *(side // options.scale for side in small)), tuple(s // options.scale for s in large)
+        for form, bins in {f"{BINS} bins": BINS, "exact": None}.items():
+            for threads in (1, 2) if device == "cpu" else (1,):
+                figures = compare(ours, peer, (bins, case, device), partial(check, bins), threads, options.rounds)
+                results[f"{name}, {form}, {device}, threads {threads}"] = figures.as_dict()
+                print(f"{name:24} {form:9} {device} {threads} threads  {figures.line()}", flush=True)
+    if device == "cpu":
+        print("CUDA rows not run: there is no CUDA device")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")

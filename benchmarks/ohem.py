@@ -1,0 +1,141 @@
+"""The hard pixels of a batch: by threshold or order statistic, against the full sort that HRNet's loss is known for.
+
+Twice: given the loss of each pixel, where the peer is given probabilities too; and the whole loss from logits at
+stride 4, forward and backward. In the hard case the threshold decides; in the easy one too few pixels are below it.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks._pair import compare
+from seglight.losses import OHEMCrossEntropy
+from seglight.ops.cross_entropy import Ohem, hard_above
+
+CLASSES, IGNORE, THRESHOLD = 19, 255, 0.7
+
+
+def drawn(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
+    """Logits (1, C, side/4, side/4), in the easy case right nearly everywhere, and a mask, a tenth of it ignored."""
+    generator = torch.Generator().manual_seed(0)
+    small = torch.randint(0, CLASSES, (1, 1, side // 4, side // 4), generator=generator)
+    logits = 3 * torch.randn(1, CLASSES, side // 4, side // 4, generator=generator)
+    logits.scatter_add_(1, small, torch.full(small.shape, 30.0 if easy else 0.0))
+    mask = F.interpolate(logits, (side, side), mode="bilinear").argmax(1).to(torch.uint8)
+    mask[torch.rand(mask.shape, generator=generator) < 0.1] = IGNORE
+    if not easy:
+        mask = mask.roll(side // 3, -1)
+    return logits.to(device).requires_grad_(), mask.to(device)
+
+
+def kept(side: int) -> int:
+    """100,000 pixels of a crop of 768x768, as in the recipes."""
+    return 100_000 * side**2 // 768**2
+
+
+def pixel_losses(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
+    """-log p of the targets (N,), and which are labelled."""
+    logits, mask = drawn(side, easy, device)
+    upsampled = F.interpolate(logits.detach(), mask.shape[-2:], mode="bilinear")
+    losses = F.cross_entropy(upsampled, mask.long(), ignore_index=IGNORE, reduction="none").flatten()
+    return losses, mask.flatten() != IGNORE
+
+
+def our_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Number and mean loss of the hard pixels."""
+    losses, labelled = pixel_losses(side, easy, device)
+    losses = losses.masked_fill(~labelled, -1)
+
+    def step() -> tuple[Tensor, Tensor]:
+        hard = losses > hard_above(losses, Ohem(THRESHOLD, kept(side)))
+        count = hard.count_nonzero()
+        return count, (losses * hard).sum() / count
+
+    return step
+
+
+def their_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[int, Tensor]]:
+    """Number and mean loss of the hard pixels, all of them in order of their probability."""
+    losses, labelled = pixel_losses(side, easy, device)
+    p = (-losses).exp()
+
+    def step() -> tuple[int, Tensor]:
+        hard = sorted_hard(losses, p, labelled, kept(side))
+        return len(hard), hard.mean()
+
+    return step
+
+
+def sorted_hard(losses: Tensor, p: Tensor, labelled: Tensor, min_kept: int) -> Tensor:
+    """Losses below the larger of the threshold and the probability at place `min_kept`."""
+    ordered, order = p[labelled].sort()
+    limit = ordered[min(min_kept, len(ordered) - 1)].clamp(min=THRESHOLD)
+    return losses[labelled][order][ordered < limit]
+
+
+def our_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """In bands."""
+    logits, mask = drawn(side, easy, device)
+    loss = OHEMCrossEntropy(IGNORE, THRESHOLD, kept(side))
+
+    def step() -> tuple[Tensor, Tensor]:
+        value = loss(logits, mask)
+        return value, torch.autograd.grad(value, logits)[0]
+
+    return step
+
+
+def their_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Upsample, softmax for the order, cross-entropy without reduction, sort."""
+    logits, mask = drawn(side, easy, device)
+    target, labelled = mask.long(), mask.flatten() != IGNORE
+
+    def step() -> tuple[Tensor, Tensor]:
+        upsampled = F.interpolate(logits, target.shape[-2:], mode="bilinear", align_corners=False)
+        losses = F.cross_entropy(upsampled, target, ignore_index=IGNORE, reduction="none").flatten()
+        with torch.no_grad():
+            own = target.masked_fill(target == IGNORE, 0).unsqueeze(1)
+            p = upsampled.softmax(1).gather(1, own).flatten()
+        value = sorted_hard(losses, p, labelled, kept(side)).mean()
+        return value, torch.autograd.grad(value, logits)[0]
+
+    return step
+
+
+def check(ours: Any, peer: Any) -> None:
+    """To 1e-5 of the largest; a count may differ by a pixel at the edge, which float32 gives either side."""
+    for mine, theirs in zip(ours, peer, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def main(args: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks ohem", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--side", type=int, default=768, help="of the crop")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    rows = {
+        "hard pixels, threshold decides": (our_selection, their_selection, False),
+        "hard pixels, order statistic": (our_selection, their_selection, True),
+        "whole loss, threshold decides": (our_loss, their_loss, False),
+        "whole loss, order statistic": (our_loss, their_loss, True),
+    }
+    results = {}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for threads in (1, 2) if device == "cpu" else (1,):
+        for name, (ours, peer, easy) in rows.items():
+            figures = compare(ours, peer, (options.side, easy, device), check, threads, options.rounds)
+            results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
+            print(f"{name:32} {device} {threads} threads  {figures.line()}", flush=True)
+    if device == "cpu":
+        print("CUDA rows not run: there is no CUDA device")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
