@@ -122,17 +122,13 @@ class SegmentationModule(LightningModule):
 
     def _eval_step(self, batch: Batch) -> Tensor:
         pred = torch.full_like(batch["mask"], self.ignore_index)
-        sizes = [(height, width) for height, width in batch["size"]]  # pinning makes lists of tuples
-        for height, width in dict.fromkeys(sizes):
-            # a net sees an image alone or among its like, so that a score does not depend on who shares its batch
-            alike = [k for k, size in enumerate(sizes) if size == (height, width)]
-            image = pad_image(batch["image"][alike, :, :height, :width], DIVISOR)
-            mask = pad_mask(batch["mask"][alike, :height, :width], DIVISOR, self.ignore_index)
+        for k, (height, width) in enumerate(batch["size"]):
+            # the net sees one image at a time: what a convolution gives depends, in its last digits, on the batch
+            image = pad_image(batch["image"][k : k + 1, :, :height, :width], DIVISOR)
+            mask = pad_mask(batch["mask"][k : k + 1, :height, :width], DIVISOR, self.ignore_index)
             logits = self(image).logits
-            labels = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[:, :height, :width]
-            pred[alike, :height, :width] = labels
-            for own_logits, own_mask in zip(logits.split(1), mask.split(1), strict=True):
-                self.losses.append(torch.stack((self.loss(own_logits, own_mask), self._mass(own_mask))))
+            pred[k, :height, :width] = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[0, :height, :width]
+            self.losses.append(torch.stack((self.loss(logits, mask), self._mass(mask))))
         self.confusion.update(pred, batch["mask"])
         return pred
 

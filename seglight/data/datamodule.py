@@ -25,7 +25,7 @@ class SegmentationDataModule(LightningDataModule):
     Args:
         classes: Names and colours of the classes.
         batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation.
+        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
         augmentation: What a training sample goes through, or None: as it is.
@@ -118,7 +118,7 @@ class FileDataModule(SegmentationDataModule):
         root: Folder of the data set; its module's docstring shows the layout.
         augmentation: What a training sample goes through, or None: as it is.
         batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation.
+        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
         cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.

@@ -47,7 +47,7 @@ class ShapesDataModule(SegmentationDataModule):
         eval_images: Scenes of the validation and of the test split.
         augmentation: What a training sample goes through, or None: as it is.
         batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation.
+        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
         num_workers: Loader processes.
         seed: Decides order and augmentation; never the scenes.
         cache: Folder that `seglight cache` wrote from these scenes, or None: they are drawn each time.
