@@ -91,7 +91,8 @@ class ScoredImages:
         Raises:
             UserError: The file is missing or damaged.
         """
-        again = "write it with `python -m seglight validate --config RUN/config.yaml --ckpt_path ... --run_dir RUN`"
+        run = path.parent
+        again = f"write it with `seglight validate -c {run}/config.yaml --ckpt_path CHECKPOINT --run_dir {run}`"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}

@@ -64,7 +64,8 @@ class CalibrationError(Metric):
             target: Integer class index or ignore_index (B, H, W).
         """
         edges = torch.linspace(0, 1, self.bins + 1, device=logits.device)[1:-1]
-        for values, labels in _labelled_bands(logits / self.temperature, target, self.ignored):
+        for values, labels in _labelled_bands(logits, target, self.ignored):
+            values = values / self.temperature
             largest, pred = values.max(1)
             confidence = (largest - values.logsumexp(1)).exp()
             place = torch.bucketize(confidence, edges)
