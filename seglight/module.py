@@ -1,6 +1,6 @@
 """The LightningModule: steps, logging, optimizer. Knows no data set and no net."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -109,8 +109,8 @@ class SegmentationModule(LightningModule):
 
     def _mass(self, mask: Tensor) -> Tensor:
         # what the loss divides by: its own `mass(mask)`, or the number of labelled pixels
-        mass: Tensor = self.loss.mass(mask) if hasattr(self.loss, "mass") else (mask != self.ignore_index).sum()
-        return mass
+        own: Callable[[Tensor], Tensor] | None = getattr(self.loss, "mass", None)
+        return (mask != self.ignore_index).sum() if own is None else own(mask)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
