@@ -46,36 +46,37 @@ class SortedLovaszTerm(Term):
             if not counted[label]:
                 return None
             of_class = mask == label
-            error = torch.where(of_class, 1 - p, p)[valid].clamp_(min=0)
-            weight = lovasz_weights(error, of_class[valid]) * scale
-            value.add_((weight * error).sum())
-            sign = torch.where(of_class[valid], -1, 1)
-            return torch.zeros_like(p).masked_scatter_(valid, (weight * sign).float())
+            error = torch.where(of_class, 1 - p, p).clamp_(min=0).mul_(valid)
+            weight = lovasz_weights(error, of_class, valid).mul_(scale)
+            value.add_((weight * error).sum(dtype=torch.float64))
+            return torch.where(of_class, -weight, weight).mul_(valid)
 
         gradient = by_class(logits, (mask.shape[-2], mask.shape[-1]), visit)
         return value, gradient
 
 
-def lovasz_weights(error: Tensor, of_class: Tensor) -> Tensor:
+def lovasz_weights(error: Tensor, of_class: Tensor, valid: Tensor) -> Tensor:
     """The slope of the Lovász extension of the Jaccard distance by each error: algorithm 1 of Berman et al. 2018.
 
     Args:
-        error: (N,) float32, from 0 to 1.
-        of_class: (N,) bool, the pixels of the class.
+        error: (B, H, W) float32, from 0 to 1.
+        of_class: (B, H, W) bool, the pixels of the class.
+        valid: (B, H, W) bool, those that count; the slope of the others has no meaning.
 
     Returns:
-        (N,) float64.
+        (B, H, W) float32.
     """
     # positive floats sort as their bits do: one integer holds the error, where it stands, and whether it's of the class
-    bits = error.contiguous().view(torch.int32).long().neg_()
-    position = torch.arange(len(error), device=error.device)
-    ordered = _sorted(((bits << 31 | position) << 1) | of_class)
-    missed = (ordered & 1).cumsum(0)
-    position = (ordered >> 1) & (2**31 - 1)
-    first = torch.arange(1, len(error) + 1, device=error.device)
-    distance = first.double() / (of_class.sum() + first - missed)
+    keys = torch.where(valid, -error.view(torch.int32), 1).flatten().long()
+    position = torch.arange(len(keys), device=keys.device)
+    keys = keys.bitwise_left_shift_(31).bitwise_or_(position).bitwise_left_shift_(1).bitwise_or_(of_class.flatten())
+    ordered = _sorted(keys)
+    missed = (ordered & 1).cumsum_(0)
+    total = missed[-1]
+    distance = (position + 1) / (total + position + 1 - missed).double()
     distance[1:] -= distance[:-1].clone()
-    return torch.empty_like(distance).scatter_(0, position, distance)
+    order = ordered.bitwise_right_shift_(1).bitwise_and_(2**31 - 1)
+    return torch.empty_like(error).view(-1).scatter_(0, order, distance.float()).view_as(error)
 
 
 def _sorted(keys: Tensor) -> Tensor:
