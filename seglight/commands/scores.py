@@ -70,9 +70,7 @@ def main(args: list[str]) -> None:
     """
     parser = ArgumentParser(prog="seglight scores", description=__doc__, exit_on_error=False)
     commands = parser.add_subcommands(required=True)
-    about = (
-        "What other libraries would have told for the predictions of a run's last evaluation; needs no data, no net."
-    )
+    about = "What other libraries would have told for the predictions of a run's last evaluation; needs no data."
     of_audit = ArgumentParser(description=about, exit_on_error=False)
     of_audit.add_argument("run", type=str, help="folder of a run of `fit`, `validate` or `test`")
     commands.add_subcommand("audit", of_audit, help="the same predictions by the conventions of other libraries")

@@ -76,10 +76,18 @@ def test_by_hand() -> None:
     assert result.pixels.tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 3, 0]  # (0.5, 0.6] and (0.8, 0.9]
 
 
+def test_half_precision_logits_are_divided_in_float32() -> None:
+    logits, target = scored_pixels(11, 3.0)
+    errors = []
+    for given in (logits.bfloat16(), logits.bfloat16().float()):
+        metric = CalibrationError(IGNORE, temperature=1.7)
+        metric.update(given, target)
+        errors.append(metric.compute().ece)
+    assert errors[0] == errors[1]
+
+
 def test_nothing_counted_is_nan() -> None:
     logits, target = scored_pixels(3, 1.0)
-    for metric in (CalibrationError(IGNORE), BestTemperature(IGNORE)):
-        metric.update(logits, torch.full_like(target, IGNORE))
     error, temperature = CalibrationError(IGNORE), BestTemperature(IGNORE)
     error.update(logits, torch.full_like(target, IGNORE))
     temperature.update(logits, torch.full_like(target, IGNORE))
