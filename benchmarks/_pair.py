@@ -1,16 +1,18 @@
 """Ours against a peer in a pair of processes: equal first, then in turn, medians of time, peak of memory.
 
 A side is a function at the top of a module, `make(*args) -> step`; `step()` does the work once and returns what is to
-be equal (tensors, numbers, tuples of these). It is built in its own process, so that one's memory and threads are not
-the other's, and while one works the other waits.
+be equal (tensors, numbers, tuples of these). Ours are built in one process and the peer's in another, so that one's
+memory and threads are not the other's, and while one works the other waits.
 """
 
+import atexit
 import ctypes
 import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -58,35 +60,33 @@ def compare(
         threads: Threads of torch in each process.
         rounds: Timed runs of each side, in turn.
     """
-    pair = [_Side(make, tuple(args), threads) for make in (ours, peer)]
-    try:
-        check(*(side.ask("result") for side in pair))
-        peaks = [side.ask("peak") for side in pair]
-        times: list[list[float]] = [[], []]
-        for _ in range(rounds):
-            for side, taken in zip(pair, times, strict=True):
-                taken.append(side.ask("time"))
-    finally:
-        for side in pair:
-            side.end()
+    pair = _pair()
+    for side, make in zip(pair, (ours, peer), strict=True):
+        side.ask("make", make, tuple(args), threads)
+    check(*(side.ask("result") for side in pair))
+    peaks = [side.ask("peak") for side in pair]
+    times: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for side, taken in zip(pair, times, strict=True):
+            taken.append(side.ask("time"))
     mine, theirs = (statistics.median(taken) for taken in times)
     return Figures(mine, theirs, theirs / mine, peaks[0], peaks[1], peaks[1] / max(1, peaks[0]))
 
 
 class _Side:
-    """A process that makes a step and runs it when asked."""
+    """A process that makes steps and runs them when asked."""
 
-    def __init__(self, make: Make, args: tuple[Any, ...], threads: int) -> None:
+    def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         # no daemon: it may have loaders' workers of its own
-        self.process = context.Process(target=_work, args=(theirs, make, args, threads))
+        self.process = context.Process(target=_work, args=(theirs,))
         self.process.start()
         theirs.close()
 
-    def ask(self, what: str) -> Any:
+    def ask(self, what: str, *args: Any) -> Any:
         """Send a request and wait for its answer."""
-        self.connection.send(what)
+        self.connection.send((what, args))
         answer = self.connection.recv()
         if isinstance(answer, BaseException):
             raise answer
@@ -99,20 +99,35 @@ class _Side:
         self.process.kill()
 
 
-def _work(connection: Connection, make: Make, args: tuple[Any, ...], threads: int) -> None:
-    torch.set_num_threads(threads)
+@cache
+def _pair() -> tuple[_Side, _Side]:
+    """The two processes: the same ones for all comparisons, since it takes seconds to import what is compared."""
+    pair = _Side(), _Side()
+    for side in pair:
+        atexit.register(side.end)
+    return pair
+
+
+def _work(connection: Connection) -> None:
+    step: Any = None
     answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds}
-    step: Callable[[], Any] | None = None
     while True:
         try:
-            what = connection.recv()
+            what, args = connection.recv()
         except EOFError:
             return
         try:
-            step = step or make(*args)
-            connection.send(answers[what](step))
+            if what == "make":
+                make, made_from, threads = args
+                step = None  # its memory goes before the next one's comes
+                torch.set_num_threads(threads)
+                torch.use_deterministic_algorithms(False)
+                step = make(*made_from)
+                connection.send(None)
+            else:
+                connection.send(answers[what](step))
         except Exception as error:  # the other process is to raise it
-            connection.send(RuntimeError(f"{make.__name__}{args}: {error!r}"))
+            connection.send(RuntimeError(f"{make.__name__}{made_from}: {error!r}"))
 
 
 def _plain(result: Any) -> Any:

@@ -25,7 +25,7 @@ def drawn(size: Size, smooth: bool, device: str) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     small = [side // STRIDE for side in size]
     grain = 16 if smooth else 1
-    coarse = torch.randn(1, CLASSES, *(side // grain for side in small), generator=generator)
+    coarse = torch.randn(1, CLASSES, *(-(-side // grain) for side in small), generator=generator)
     logits = 4 * F.interpolate(coarse, small, mode="bicubic") if smooth else coarse
     near = logits + torch.randn(logits.shape, generator=generator)
     mask = F.interpolate(near, size, mode="bilinear").argmax(1).to(torch.uint8)

@@ -4,6 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks._pair import compare
+from benchmarks.loss import check, ours, peer
 
 
 def test_loader_compares_loaders_of_one_distribution(tmp_path: Path) -> None:
@@ -21,11 +27,34 @@ def test_loader_compares_loaders_of_one_distribution(tmp_path: Path) -> None:
         assert case["bytes_ratio"] == 0.2, "4 bytes a pixel against 12 of floats and 8 of int64 labels"
 
 
-def test_evaluate_holds_the_matrices_equal_before_it_measures(tmp_path: Path) -> None:
+TINY = {
+    "loss": ["--scale", "8"],
+    "metric": ["--size", "64", "128"],
+    "ohem": ["--side", "96", "--threads", "1"],
+    "lovasz": ["--scale", "8", "--threads", "1"],
+    "evaluate": [
+        *("--images", "3", "--scale", "8", "--threads", "1", "--workers", "0"),
+        *("--nets", "MobileNetV3-small 0.5, FPN at stride 4"),
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_both_sides_are_held_equal_before_they_are_timed(name: str, tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    tiny = ["--images", "3", "--scale", "8", "--rounds", "1", "--threads", "1", "--workers", "0", "--json", out]
-    command = [sys.executable, "-m", "benchmarks", "evaluate", "--nets", "MobileNetV3-small 0.5, FPN at stride 4"]
-    done = subprocess.run([*command, *tiny], capture_output=True, text=True, timeout=500, check=False)
+    command = [sys.executable, "-m", "benchmarks", name, *TINY[name], "--rounds", "1", "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    (figures,) = json.loads(out.read_text()).values()
-    assert min(figures["ours_seconds"], figures["peer_seconds"]) > 0
+    figures = json.loads(out.read_text())
+    assert figures
+    for row in figures.values():
+        assert row["speedup"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
+
+
+def test_a_difference_stops_the_comparison() -> None:
+    def other(mine: Any, theirs: Any) -> None:
+        check(mine, (theirs[0] + 1, theirs[1]))
+
+    with pytest.raises(AssertionError):
+        compare(ours, peer, (((1, 3, 8, 8), (32, 32)), "cpu"), other)
