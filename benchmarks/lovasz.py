@@ -83,6 +83,7 @@ def main(args: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks lovasz", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     results = {}
@@ -90,7 +91,7 @@ def main(args: list[str]) -> None:
     for name, ((batch, classes, *small), large) in CASES.items():
         case = (batch, classes, *(side // options.scale for side in small)), tuple(s // options.scale for s in large)
         for form, bins in {f"{BINS} bins": BINS, "exact": None}.items():
-            for threads in (1, 2) if device == "cpu" else (1,):
+            for threads in options.threads if device == "cpu" else (1,):
                 figures = compare(ours, peer, (bins, case, device), partial(check, bins), threads, options.rounds)
                 results[f"{name}, {form}, {device}, threads {threads}"] = figures.as_dict()
                 print(f"{name:24} {form:9} {device} {threads} threads  {figures.line()}", flush=True)

@@ -120,6 +120,7 @@ def main(args: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks ohem", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--side", type=int, default=768, help="of the crop")
+    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     rows = {
@@ -130,7 +131,7 @@ def main(args: list[str]) -> None:
     }
     results = {}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for threads in (1, 2) if device == "cpu" else (1,):
+    for threads in options.threads if device == "cpu" else (1,):
         for name, (ours, peer, easy) in rows.items():
             figures = compare(ours, peer, (options.side, easy, device), check, threads, options.rounds)
             results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
