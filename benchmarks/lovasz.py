@@ -1,7 +1,8 @@
 """Lovász-Softmax, forward and backward from logits at stride 4: by histograms and exact, against the authors' form.
 
 That is the one of segmentation_models.pytorch, on upsampled logits. Before the clock starts the values are held to the
-proven bound of the histograms, 1 / (2 bins), and to 1e-5 of the exact form.
+proven bound of the histograms, 1 / (2 bins), and to 1e-4 for the exact form: float32 leaves theirs no closer to the
+truth (2.4e-5 from float64 in the first case, where ours is 7e-9). The tests hold ours to float64 by 1e-5.
 """
 
 import argparse
@@ -67,9 +68,9 @@ def peer(bins: int | None, case: Case, device: str) -> Callable[[], tuple[Tensor
 
 
 def check(bins: int | None, ours: Any, peer: Any) -> None:
-    """The value by its bound; the exact form's gradient to 1e-3 of the largest: float32 leaves no more of theirs."""
+    """The value by its bound; the exact form's gradient to 1e-3 of the largest."""
     (value, gradient), (expected, exact) = ours, peer
-    bound = 0.5 / bins if bins else 1e-5 * expected
+    bound = 0.5 / bins if bins else 1e-4 * expected
     assert abs(value - expected) <= bound, f"{value} is not within {bound} of {expected}"
     cosine = (gradient * exact).sum() / np.linalg.norm(gradient) / np.linalg.norm(exact)
     apart = np.abs(gradient - exact).max() / np.abs(exact).max()
