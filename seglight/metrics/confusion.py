@@ -47,14 +47,12 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         """Count a batch.
 
         Args:
-            preds: Integer labels (B, H, W), anything where the target is ignored; or logits (B, C, h, w), upsampled to
+            preds: Integer labels (B, H, W), or ignore_index where the target is ignored; or logits (B, C, h, w), upsampled to
                 the size of `target`.
             target: Integer class index or ignore_index (B, H, W).
         """
         if preds.is_floating_point():
             preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
-        else:  # where the target is ignored it may be ignore_index too, which would fall into another class's cell
-            preds = preds.clamp(0, min(self.num_classes - 1, torch.iinfo(preds.dtype).max))
         if self.per_image:
             for pred, mask in zip(preds, target, strict=True):
                 self._add_image(confusion_matrix(pred, mask, self.num_classes, self.ignored))

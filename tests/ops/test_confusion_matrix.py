@@ -57,3 +57,15 @@ def test_arguments_are_left_as_they_are() -> None:
     confusion_matrix(pred, mask, 2, -1)
     assert pred.tolist() == [0, 1, 1]
     assert mask.tolist() == [0, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("classes", "ignore"), [(2, 255), (19, 255), (60, 255), (250, 255), (19, 0), (19, -1), (5, 300)]
+)
+def test_what_is_predicted_where_the_mask_is_ignored_counts_nowhere(classes: int, ignore: int) -> None:
+    mask = torch.arange(64) % classes
+    mask[::2] = ignore
+    expected = confusion_matrix(torch.where(mask == ignore, 0, mask), mask, classes, ignore)
+    assert torch.equal(expected, torch.diag(mask[mask != ignore].bincount(minlength=classes)))
+    for value in (ignore, 255):
+        assert torch.equal(confusion_matrix(torch.where(mask == ignore, value, mask), mask, classes, ignore), expected)
