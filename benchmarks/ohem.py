@@ -54,9 +54,9 @@ def our_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[Tens
     losses = losses.masked_fill(~labelled, -1)
 
     def step() -> tuple[Tensor, Tensor]:
-        hard = losses > hard_above(losses, Ohem(THRESHOLD, kept(side)))
-        count = hard.count_nonzero()
-        return count, (losses * hard).sum() / count
+        above = hard_above(losses, Ohem(THRESHOLD, kept(side)))
+        count = (losses > above).count_nonzero()
+        return count, F.threshold(losses, float(above), 0.0).sum() / count
 
     return step
 
