@@ -26,11 +26,13 @@ class TimmEncoder(Encoder):
         weights: "hub": timm's own from its hub; "offline": those of the `pretrained` extra (tf_efficientnet_lite0);
             a path: a safetensors or weights-only .pth file of this model; "random" or None: untrained.
         output_stride: Stride of the coarsest feature, 8 or 16 by dilation where the model allows it, else 32.
+        depth: How many features, from the finest; the net ends there. None: all.
         mean: Of R, G, B in [0, 1], if the weights were trained with another than timm says.
         std: Likewise.
 
     Raises:
-        UserError: No such model, it gives no features, or the weights are not to be had or do not fit.
+        UserError: No such model, it gives no features or fewer than `depth`, or the weights are not to be had or do not
+            fit.
     """
 
     mean: Tensor
@@ -41,6 +43,7 @@ class TimmEncoder(Encoder):
         name: str,
         weights: str | None = "hub",
         output_stride: int = 32,
+        depth: int | None = None,
         mean: tuple[float, float, float] | None = None,
         std: tuple[float, float, float] | None = None,
     ) -> None:
@@ -48,7 +51,7 @@ class TimmEncoder(Encoder):
         if not timm.is_model(name):
             near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
             raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
-        self.net = _create(name, weights, output_stride)
+        self.net = _create(name, weights, output_stride, depth)
         phased(self.net)
         self.out_channels = self.net.feature_info.channels()
         self.strides = self.net.feature_info.reduction()
@@ -63,14 +66,26 @@ class TimmEncoder(Encoder):
         return features
 
 
-def _create(name: str, weights: str | None, output_stride: int) -> Any:
-    kwargs: dict[str, Any] = {"features_only": True, "output_stride": output_stride}
+def _create(name: str, weights: str | None, output_stride: int, depth: int | None) -> Any:
+    kwargs: dict[str, Any] = {"features_only": True}
+    if output_stride != 32:  # what models have of themselves, and those that can't dilate don't know the argument
+        kwargs["output_stride"] = output_stride
+    if depth is not None:
+        if depth < 1:
+            raise UserError(f"encoder.depth {depth}: it counts features, 1 at least")
+        kwargs["out_indices"] = tuple(range(depth))
     try:
         net = timm.create_model(name, pretrained=False, **kwargs)
+    except IndexError as error:
+        raise UserError(f"encoder.depth {depth}: '{name}' has fewer features") from error
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
         raise UserError(
             f"encoder '{name}' gives no features at output_stride {output_stride}: take 32, or another encoder"
         ) from error
+    if not _reads_any_size(net):
+        raise UserError(
+            f"encoder '{name}' gives no features (B, C, h, w) of images of any size: take another, such as pvt_v2_b0"
+        )
     if weights in (None, "random"):
         return net
     if weights == "offline":
@@ -79,6 +94,18 @@ def _create(name: str, weights: str | None, output_stride: int) -> Any:
     if weights == "hub":
         return _from_hub(name, kwargs)
     return _from_file(name, Path(weights), kwargs)
+
+
+def _reads_any_size(net: Any) -> bool:
+    try:
+        with torch.no_grad():
+            features = net.eval()(torch.zeros(1, 3, 64, 96))
+    except (AssertionError, RuntimeError):  # one size only, or windows that do not fit
+        return False
+    finally:
+        net.train()
+    shapes = [x.shape[1] for x in features]  # some have the channels last
+    return bool(shapes == net.feature_info.channels())
 
 
 def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:

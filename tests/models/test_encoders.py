@@ -29,8 +29,9 @@ ENCODERS = {
     "tf_efficientnet_lite0": [2, 4, 8, 16, 32],
     "convnext_atto": [4, 8, 16, 32],
     "regnetx_002": [2, 4, 8, 16, 32],
+    "pvt_v2_b0": [4, 8, 16, 32],
 }
-DILATES = [name for name in ENCODERS if not name.startswith("vgg")]
+DILATES = [name for name in ENCODERS if not name.startswith(("vgg", "pvt"))]
 
 
 def photo(height: int = 64, width: int = 64, batch: int = 1) -> Tensor:
@@ -69,6 +70,24 @@ def test_output_stride(name: str, stride: int) -> None:
 def test_output_stride_that_the_model_does_not_have() -> None:
     with pytest.raises(UserError, match=r"vgg11_bn.*output_stride 16"):
         TimmEncoder("vgg11_bn", weights=None, output_stride=16)
+
+
+def test_depth_ends_the_net_there() -> None:
+    encoder, whole = TimmEncoder("vgg11_bn", None, depth=3).eval(), TimmEncoder("vgg11_bn", None)
+    assert encoder.strides == [1, 2, 4]
+    assert_features_as_announced(encoder, photo(65, 97))
+    encoder.load_state_dict({key: value for key, value in whole.state_dict().items() if key in encoder.state_dict()})
+    image = photo(33, 49)
+    with torch.no_grad():
+        for ours, theirs in zip(encoder(image), whole.eval()(image)[:3], strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert sum(p.numel() for p in encoder.parameters()) < sum(p.numel() for p in whole.parameters()) / 5
+
+
+@pytest.mark.parametrize("depth", [0, 6])
+def test_a_depth_that_the_model_does_not_have(depth: int) -> None:
+    with pytest.raises(UserError, match=rf"encoder.depth {depth}: "):
+        TimmEncoder("resnet18", None, depth=depth)
 
 
 def test_normalises_as_timm_is_fed() -> None:
@@ -129,6 +148,12 @@ def test_unknown_name_shows_the_nearest() -> None:
 def test_a_model_without_features() -> None:
     with pytest.raises(UserError, match="encoder 'mixer_b16_224' gives no features"):
         TimmEncoder("mixer_b16_224", weights=None)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mambaout_femto"])  # one size only; channels last
+def test_a_model_whose_features_no_decoder_can_read(name: str) -> None:
+    with pytest.raises(UserError, match=rf"encoder '{name}' gives no features \(B, C, h, w\) of images of any size"):
+        TimmEncoder(name, weights=None)
 
 
 def test_missing_file() -> None:
