@@ -72,6 +72,10 @@ class Decoder(nn.Module):
     out_channels: int
 
 
+class GuidedDecoder(Decoder):
+    """A decoder that also reads the auxiliary head's class scores, (B, C, h, w): `forward(features, scores)`."""
+
+
 DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
 """Called with the encoder's `out_channels` and `strides`."""
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from seglight.interfaces import DecoderFactory, Encoder, SegOutput
+from seglight.errors import UserError
+from seglight.interfaces import DecoderFactory, Encoder, GuidedDecoder, SegOutput
 from seglight.models.layers import ConvNormAct, init_decoder
 
 
@@ -14,7 +15,10 @@ class EncoderDecoder(nn.Module):
         encoder: Gives the features.
         decoder: Called with the encoder's `out_channels` and `strides`.
         aux_index: Feature that an auxiliary head reads while training (FCN head, arXiv 1612.01105 section 3.3);
-            -2 is the usual one, None none.
+            -2 is the usual one, None none. A guided decoder reads that head's scores, in evaluation too.
+
+    Raises:
+        UserError: A guided decoder without an auxiliary head.
     """
 
     def __init__(
@@ -25,6 +29,12 @@ class EncoderDecoder(nn.Module):
         self.decoder = decoder(encoder.out_channels, encoder.strides)
         self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 1)
         init_decoder(self.decoder)
+        self.guided = isinstance(self.decoder, GuidedDecoder)
+        if self.guided and aux_index is None:
+            raise UserError(
+                f"{type(self.decoder).__name__} reads the class scores of an auxiliary head, and there is none: "
+                "set model.net.init_args.aux_index (-2 is the usual feature)"
+            )
         self.aux_index = aux_index
         self.aux_head: nn.Module | None = None
         if aux_index is not None:
@@ -37,7 +47,8 @@ class EncoderDecoder(nn.Module):
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride."""
         features = self.encoder(image)
-        logits = self.head(self.decoder(features))
-        if self.aux_head is None or self.aux_index is None or not self.training:
-            return SegOutput(logits)
-        return SegOutput(logits, (self.aux_head(features[self.aux_index]),))
+        aux: tuple[Tensor, ...] = ()
+        if self.aux_head is not None and self.aux_index is not None and (self.training or self.guided):
+            aux = (self.aux_head(features[self.aux_index]),)
+        logits = self.head(self.decoder(features, *aux) if self.guided else self.decoder(features))
+        return SegOutput(logits, aux if self.training else ())

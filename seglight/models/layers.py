@@ -1,5 +1,8 @@
 """Blocks that several decoders are made of."""
 
+from collections.abc import Callable, Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,6 +29,71 @@ class SeparableConvNormAct(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
+
+
+class PooledConv(nn.Sequential):
+    """Means over a grid of `bins` x `bins` cells, 1x1 convolution, batch norm, ReLU.
+
+    A single bin has a bias instead: batch norm fails on the single value a channel of a batch of one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bins: int) -> None:
+        norm = [nn.BatchNorm2d(out_channels)] if bins > 1 else []
+        conv = nn.Conv2d(in_channels, out_channels, 1, bias=bins == 1)
+        super().__init__(nn.AdaptiveAvgPool2d(bins), conv, *norm, nn.ReLU(inplace=True))
+
+
+class AtrousPyramid(nn.Module):
+    """ASPP: a 1x1 branch, dilated 3x3 branches and the image's mean, projected to `channels` (arXiv 1706.05587).
+
+    Args:
+        in_channels: Channels of the map.
+        channels: Channels of each branch and of the output.
+        dilations: Of the 3x3 branches, one each.
+        conv: What these are made of.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        dilations: Sequence[int],
+        conv: Callable[..., nn.Module] = ConvNormAct,
+    ) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [ConvNormAct(in_channels, channels, 1)]
+            + [conv(in_channels, channels, dilation=dilation) for dilation in dilations]
+        )
+        self.pool = PooledConv(in_channels, channels, 1)
+        self.project = ConvNormAct((len(dilations) + 2) * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w)."""
+        mean = self.pool(x).expand(-1, -1, *x.shape[-2:])
+        projected: Tensor = self.project(torch.cat([*(branch(x) for branch in self.branches), mean], 1))
+        return projected
+
+
+class PyramidPooling(nn.Module):
+    """PPM: the map beside its means over grids of several sizes, merged by a 3x3 convolution (arXiv 1612.01105).
+
+    Args:
+        in_channels: Channels of the map.
+        bin_channels: Channels that each grid's means are brought to.
+        channels: Channels of the output.
+        bins: Cells along a side of each grid.
+    """
+
+    def __init__(self, in_channels: int, bin_channels: int, channels: int, bins: Sequence[int]) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(PooledConv(in_channels, bin_channels, count) for count in bins)
+        self.merge = ConvNormAct(in_channels + len(bins) * bin_channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, h, w) to (B, channels, h, w)."""
+        merged: Tensor = self.merge(torch.cat([x, *(resize_to(pool(x), x) for pool in self.pools)], 1))
+        return merged
 
 
 def resize_to(x: Tensor, like: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, SeparableConvNormAct, resize_to
+from seglight.models.layers import AtrousPyramid, ConvNormAct, SeparableConvNormAct, resize_to
 
 
 class DeepLabV3Plus(Decoder):
@@ -40,7 +40,7 @@ class DeepLabV3Plus(Decoder):
                 f"DeepLabV3Plus needs a feature of stride 4 below the last: the encoder has {list(in_strides)}"
             )
         self.skip_index = list(in_strides).index(4)
-        self.pyramid = AtrousPyramid(in_channels[-1], channels, dilations)
+        self.pyramid = AtrousPyramid(in_channels[-1], channels, dilations, SeparableConvNormAct)
         self.dropout = nn.Dropout2d(dropout)
         self.skip = ConvNormAct(in_channels[self.skip_index], skip_channels, 1)
         self.merge = nn.Sequential(
@@ -54,23 +54,3 @@ class DeepLabV3Plus(Decoder):
         context = resize_to(self.dropout(self.pyramid(features[-1])), skip)
         merged: Tensor = self.merge(torch.cat([context, skip], 1))
         return merged
-
-
-class AtrousPyramid(nn.Module):
-    """ASPP: a 1x1 branch, dilated 3x3 branches and the image's mean, projected to `channels` (arXiv 1706.05587)."""
-
-    def __init__(self, in_channels: int, channels: int, dilations: Sequence[int]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(
-            [ConvNormAct(in_channels, channels, 1)]
-            + [SeparableConvNormAct(in_channels, channels, dilation) for dilation in dilations]
-        )
-        # no batch norm: it fails on the single value a channel of a batch of one
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(in_channels, channels, 1), nn.ReLU(inplace=True))
-        self.project = ConvNormAct((len(dilations) + 2) * channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, h, w) to (B, channels, h, w)."""
-        mean = self.pool(x).expand(-1, -1, *x.shape[-2:])
-        projected: Tensor = self.project(torch.cat([*(branch(x) for branch in self.branches), mean], 1))
-        return projected

@@ -1,0 +1,37 @@
+"""SegFormer's head: a linear map of each feature, concatenated at stride 4 and mixed by another (arXiv 2105.15203)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seglight.interfaces import Decoder
+from seglight.models.layers import ConvNormAct, resize_to
+
+
+class SegFormer(Decoder):
+    """Output at stride 4, or at the finest coarser stride there is.
+
+    Args:
+        in_channels: Channels of the encoder's features.
+        in_strides: Their strides.
+        channels: Channels of each map and of the output: 256 beside B0 and B1, 768 beside the larger (section 4.2).
+        dropout: Before the head.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], in_strides: Sequence[int], channels: int = 256, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.levels = [level for level, stride in enumerate(in_strides) if stride >= 4]
+        # no bias: the batch norm of the mix would take it away again
+        self.linear = nn.ModuleList(nn.Conv2d(in_channels[level], channels, 1, bias=False) for level in self.levels)
+        self.mix = ConvNormAct(len(self.levels) * channels, channels, 1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.out_channels = channels
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features in, (B, channels, H / 4, W / 4) out."""
+        maps = [conv(features[level]) for conv, level in zip(self.linear, self.levels, strict=True)]
+        mixed: Tensor = self.dropout(self.mix(torch.cat([resize_to(x, maps[0]) for x in maps], 1)))
+        return mixed

@@ -1,0 +1,51 @@
+"""U-Net++: U-Nets of every depth, nested and densely joined (arXiv 1807.10165)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seglight.interfaces import Decoder
+from seglight.models.layers import ConvNormAct, resize_to
+
+
+class UNetPlusPlus(Decoder):
+    """Output at the stride of the encoder's finest feature: the deepest node alone, without deep supervision.
+
+    Node j of level i (section 3.1, equation 1) reads all nodes before it on its level, the encoder's feature being the
+    first of them, and node j - 1 of the next coarser level.
+
+    Args:
+        in_channels: Channels of the encoder's features.
+        in_strides: Their strides; not needed, the features' own sizes tell.
+        channels: Channels of the levels' nodes from coarse to fine; levels without an entry take the last.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], in_strides: Sequence[int], channels: Sequence[int] = (256, 128, 64, 32)
+    ) -> None:
+        super().__init__()
+        levels = []
+        below = [in_channels[-1]]
+        for level, skip in enumerate(reversed(in_channels[:-1])):
+            width = channels[min(level, len(channels) - 1)]
+            here = [skip] + [width] * len(below)
+            levels.append(
+                nn.ModuleList(
+                    nn.Sequential(ConvNormAct(coarse + sum(here[: node + 1]), width), ConvNormAct(width, width))
+                    for node, coarse in enumerate(below)
+                )
+            )
+            below = here
+        self.levels = nn.ModuleList(levels)
+        self.out_channels = below[-1]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features in, (B, out_channels, h, w) of the finest out."""
+        below = [features[-1]]
+        for nodes, skip in zip(self.levels, reversed(features[:-1]), strict=True):
+            here = [skip]
+            for node, coarse in zip(nodes, below, strict=True):  # type: ignore[call-overload]  # a ModuleList
+                here.append(node(torch.cat([resize_to(coarse, skip), *here], 1)))
+            below = here
+        return below[-1]
