@@ -2,7 +2,7 @@
 
 Both sides have the same net with the same weights, read the same PNGs with as many workers, and keep one matrix. Before
 anything is timed the two int64 matrices are held equal, every count of them. A timed epoch is `Trainer.validate`, from
-its call to its scores: workers are started, files decoded (from the page cache), the net runs, the scores are made.
+its call to its scores: files decoded (from the page cache), the net runs, the scores are made.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def main(args: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=0, help="each is spawned anew in an epoch: seconds")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--scale", type=int, default=1, help="divide height and width: for a try")
