@@ -109,6 +109,7 @@ def _pair() -> tuple[_Side, _Side]:
 
 
 def _work(connection: Connection) -> None:
+    multiprocessing.set_start_method("fork", force=True)  # of loaders' workers, as everywhere on Linux
     step: Any = None
     answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds}
     while True:

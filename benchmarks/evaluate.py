@@ -101,7 +101,7 @@ def main(args: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=0, help="each is spawned anew in an epoch: seconds")
+    parser.add_argument("--workers", type=int, default=2, help="loader processes of each side")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--scale", type=int, default=1, help="divide height and width: for a try")

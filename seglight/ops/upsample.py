@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seglight.ops.bands import Band, bands
 
-TILE = 32
+TILE = 64
 """Rows and columns of logits that are upsampled together."""
 
 
@@ -69,12 +69,14 @@ def _upsampled(channel: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _first_largest(values: Iterator[Tensor], labels: Sequence[int], out: Tensor) -> None:
-    """Write the label of the largest values (H, W) into `out`, the first of equals; values come one after the other."""
+    """Write the label of the largest values (H, W) into `out`, the first of equals; both come in the labels' order."""
     best = next(values)
-    out.fill_(labels[0])
+    found = torch.full(best.shape, labels[0], dtype=out.dtype, device=out.device)
     for label, candidate in zip(labels[1:], values, strict=True):
-        out.masked_fill_(candidate > best, label)
+        better = (candidate > best).view(torch.uint8).to(out.dtype)
+        torch.maximum(found, better.mul_(label), out=found)  # labels grow
         best = torch.maximum(best, candidate)
+    out.copy_(found)
 
 
 def _argmax_of_tiles(image: Tensor, out: Tensor) -> None:
@@ -96,7 +98,7 @@ def _argmax_of_tiles(image: Tensor, out: Tensor) -> None:
         size = (source.shape[2] * rise, source.shape[3] * run)
         values = F.interpolate(source, size, mode="bilinear", align_corners=False)[0]
         above, before = (top - first_row) * rise, (left - first_column) * run
-        inner = values[:, above : above + part.shape[0], before : before + part.shape[1]]
+        inner = values[:, above : above + part.shape[0], before : before + part.shape[1]].contiguous()
         _first_largest(iter(inner), labels, part)
 
 
