@@ -12,6 +12,7 @@ from benchmarks._pair import compare
 from benchmarks.loss import check, ours, peer
 
 
+@pytest.mark.slow
 def test_loader_compares_loaders_of_one_distribution(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "loader", "--images", "8", "8", "8", "--rounds", "1"]

@@ -70,8 +70,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_as_one_process_on_the_images_of_both(name: str, batches: int, trained: Path) -> None:
     joined = images([*SHARES[0][:2], *SHARES[1][:2], *SHARES[0][2:], *SHARES[1][2:]])
     expected = ours(joined, 4 * batches, 1, LOSSES[name])
+    # an error at the edge of a bin falls to either side of it by its last digit
+    share = 1e-5 if name == "LovaszSoftmax" else 1e-6
     for rank in range(2):
-        assert_same(torch.load(trained / f"{name}-{batches}-{rank}.pt"), expected)
+        assert_same(torch.load(trained / f"{name}-{batches}-{rank}.pt"), expected, share)
 
 
 def test_the_reference_is_torchs_own() -> None:

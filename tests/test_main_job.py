@@ -239,6 +239,7 @@ def test_a_run_is_not_written_over(scenes: Path, fitted: Path, seglight_cli: Cal
     assert (fitted / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow  # tests/test_evaluation_in_processes.py has the short form
 def test_two_processes_count_each_image_once(scenes: Path, tmp_path: Path) -> None:
     """Seven validation images on two processes: a padded sampler would count one twice."""
     two = ("--trainer.devices", 2, "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu")

@@ -47,8 +47,8 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         """Count a batch.
 
         Args:
-            preds: Integer labels (B, H, W), or ignore_index where the target is ignored; or logits (B, C, h, w), upsampled to
-                the size of `target`.
+            preds: Integer labels (B, H, W), or ignore_index where the target is ignored; or logits (B, C, h, w),
+                upsampled to the size of `target`.
             target: Integer class index or ignore_index (B, H, W).
         """
         if preds.is_floating_point():
