@@ -62,7 +62,7 @@ class TimmEncoder(Encoder):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
-        features: list[Tensor] = self.net((image.to(self.mean.dtype) - self.mean) / self.std)
+        features: list[Tensor] = self.net((image.to(self.mean.dtype) - self.mean).div_(self.std))
         return features
 
 

@@ -69,7 +69,7 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
             sources, weight = _interpolation(start, target.stop, source_height, height, logits.device)
         for first in range(0, batch, images):
             some = slice(first, min(first + images, batch))
-            values = _widen(logits[some, :, sources].float(), width, phases)
+            values = _widen(logits[some, :, sources].float().contiguous(), width, phases)
             values = values.clone() if weight is None else torch.matmul(weight, values)
             band = Band(some, target, values.flatten(2), sources, weight, phases)
             del values  # or else two bands are held at a time
@@ -91,7 +91,7 @@ def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     factor = -(-height // source_height)
     fit = max(factor, _budget(logits.device) // (4 * channels * width))
-    rows = min(fit // factor, SOURCE_ROWS) * factor
+    rows = min(fit // factor * factor, height if factor == 1 else SOURCE_ROWS * factor)
     return max(1, fit // rows), rows
 
 

@@ -35,7 +35,7 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         for image, out in zip(logits, labels, strict=True):
             if tiled:
-                _argmax_of_tiles(image.float(), out)
+                _argmax_of_tiles(image.float().contiguous(), out)
             else:
                 _first_largest((_upsampled(channel, size) for channel in image), range(channels), out)
     return labels
