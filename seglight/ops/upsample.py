@@ -1,6 +1,5 @@
 """Label maps and probabilities out of head-stride logits, without full-resolution logits."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -83,33 +82,36 @@ def _argmax_of_tiles(image: Tensor, out: Tensor) -> None:
     """Label (H, W) out of logits (C, h, w), a tile at a time."""
     height, width = image.shape[1:]
     rise, run = out.shape[0] // height, out.shape[1] // width
-    excess = _excess(image)
-    for top, left in itertools.product(range(0, height, TILE), range(0, width, TILE)):
+    smallest, largest = image.aminmax()
+    rounding = 1e-5 * torch.maximum(largest, -smallest)
+    for top in range(0, height, TILE):
         # one logit more on each side: pixels at the rim lie between it and the tile's own
-        first_row, first_column = max(0, top - 1), max(0, left - 1)
-        last_row, last_column = min(height, top + TILE + 1), min(width, left + TILE + 1)
-        alive = excess[:, first_row : last_row - 1, first_column : last_column - 1].amax((1, 2)) >= 0
-        labels = alive.nonzero().flatten().tolist()
-        part = out[top * rise : (top + TILE) * rise, left * run : (left + TILE) * run]
-        if len(labels) == 1:
-            part.fill_(labels[0])
-            continue
-        source = image[labels, first_row:last_row, first_column:last_column].unsqueeze(0)
-        size = (source.shape[2] * rise, source.shape[3] * run)
-        values = F.interpolate(source, size, mode="bilinear", align_corners=False)[0]
-        above, before = (top - first_row) * rise, (left - first_column) * run
-        inner = values[:, above : above + part.shape[0], before : before + part.shape[1]].contiguous()
-        _first_largest(iter(inner), labels, part)
+        first_row = max(0, top - 1)
+        strip = image[:, first_row : top + TILE + 1]
+        hopeless = _shortfall(strip) > rounding  # not of NaN
+        for left in range(0, width, TILE):
+            first_column = max(0, left - 1)
+            columns = slice(first_column, left + TILE + 1)
+            labels = (~hopeless[:, :, first_column : left + TILE].flatten(1).all(1)).nonzero().flatten().tolist()
+            part = out[top * rise : (top + TILE) * rise, left * run : (left + TILE) * run]
+            if len(labels) == 1:
+                part.fill_(labels[0])
+                continue
+            source = strip[labels, :, columns].unsqueeze(0)
+            size = (source.shape[2] * rise, source.shape[3] * run)
+            values = F.interpolate(source, size, mode="bilinear", align_corners=False)[0]
+            above, before = (top - first_row) * rise, (left - first_column) * run
+            inner = values[:, above : above + part.shape[0], before : before + part.shape[1]].contiguous()
+            _first_largest(iter(inner), labels, part)
 
 
-def _excess(image: Tensor) -> Tensor:
-    """Of each square of four neighbours in (C, h, w), how far a class may come above the best: (C, h - 1, w - 1).
+def _shortfall(image: Tensor) -> Tensor:
+    """By how much a class is below the best at least, between four neighbours of (C, h, w): (C, h - 1, w - 1).
 
-    Between four logits an interpolated one is no larger than their largest, no smaller than their smallest: a class
-    whose largest is below the smallest of another is nowhere the best. Rounding is allowed for; NaN rules nothing out.
+    There an interpolated logit is no larger than the largest of the four, no smaller than the smallest: a class whose
+    largest is below the smallest of another is nowhere the best.
     """
     rows = torch.maximum(image[:, 1:], image[:, :-1]), torch.minimum(image[:, 1:], image[:, :-1])
     largest = torch.maximum(rows[0][..., 1:], rows[0][..., :-1])
     smallest = torch.minimum(rows[1][..., 1:], rows[1][..., :-1])
-    rounding = 1e-5 * image.abs().max()
-    return (largest - smallest.amax(0)).add_(rounding).nan_to_num_(nan=1)
+    return smallest.amax(0) - largest
