@@ -10,7 +10,7 @@ def confusion_matrix(pred: Tensor, mask: Tensor, num_classes: int, ignore_index:
     Args:
         pred: Class index, any shape and any of uint8, int16, int32, int64; where the mask is ignored it may also be
             ignore_index, or any uint8.
-        mask: Class index or ignore_index, the shape of `pred`, any of these dtypes.
+        mask: Class index or ignore_index, the shape of `pred`, any of these dtypes. Larger labels count nowhere.
         num_classes: C.
         ignore_index: Pixels whose mask has this value are left out.
 
@@ -18,14 +18,16 @@ def confusion_matrix(pred: Tensor, mask: Tensor, num_classes: int, ignore_index:
         int64 (C, C); rows target, columns prediction.
     """
     if not num_classes <= ignore_index < 256:
-        mask = torch.where(mask == ignore_index, num_classes + 1, mask)
+        mask = torch.where(mask == ignore_index, num_classes + 1, mask.to(torch.int32))
         ignore_index = num_classes + 1
     # ignored pixels get the last of the rows, which is dropped: cheaper than to look at each pixel
     bins = (ignore_index + 1) * num_classes
     # neighbours mostly fall into the same cell, and a processor waits for one increment before the next of the same
     # counter: pixels of four columns side by side have counters of their own
-    lanes = 4 if not pred.is_cuda and 4 * (bins + 256) <= 2**15 else 1
-    dtype = torch.int16 if lanes * (bins + 256) <= 2**15 else torch.int32
+    lanes = 1 if pred.is_cuda else 4
+    dtype = torch.int32
+    if pred.dtype == mask.dtype == torch.uint8 and 256 * (num_classes + 1) <= 2**15:  # whatever the labels hold
+        dtype, lanes = torch.int16, lanes if 256 * lanes * (num_classes + 1) <= 2**15 else 1
     cell = torch.add(lanes * pred.to(dtype), mask.to(dtype), alpha=lanes * num_classes)
     if lanes > 1:
         cell += (torch.arange(pred.shape[-1]) % lanes).to(dtype)

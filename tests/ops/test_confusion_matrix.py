@@ -69,3 +69,20 @@ def test_what_is_predicted_where_the_mask_is_ignored_counts_nowhere(classes: int
     assert torch.equal(expected, torch.diag(mask[mask != ignore].bincount(minlength=classes)))
     for value in (ignore, 255):
         assert torch.equal(confusion_matrix(torch.where(mask == ignore, value, mask), mask, classes, ignore), expected)
+
+
+@pytest.mark.parametrize("dtype", [U8, I16, I64])
+@pytest.mark.parametrize("classes", [2, 19, 31, 32, 60, 88, 127, 128, 200])
+def test_labels_beyond_the_classes_count_nowhere(classes: int, dtype: torch.dtype) -> None:
+    """Whatever they are: none may wrap around into the cell of another class."""
+    mask = torch.arange(256).repeat(40).to(dtype)
+    pred = torch.arange(len(mask)) % classes
+    known = mask < classes
+    expected = sklearn_confusion(mask[known], pred[known], labels=range(classes))
+    for ignore in (255, classes):
+        np.testing.assert_array_equal(confusion_matrix(pred.to(dtype), mask, classes, ignore), expected)
+
+
+def test_256_classes_of_a_byte_leave_none_to_ignore() -> None:
+    mask = torch.arange(256, dtype=U8).repeat(3)
+    assert torch.equal(confusion_matrix(mask, mask, 256, -1), 3 * torch.eye(256, dtype=I64))
