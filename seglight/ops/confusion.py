@@ -18,7 +18,8 @@ def confusion_matrix(pred: Tensor, mask: Tensor, num_classes: int, ignore_index:
         int64 (C, C); rows target, columns prediction.
     """
     if not num_classes <= ignore_index < 256:
-        mask = torch.where(mask == ignore_index, num_classes + 1, mask.to(torch.int32))
+        mask = mask.to(torch.int32)  # -1 would be 255 beside bytes
+        mask = torch.where(mask == ignore_index, num_classes + 1, mask)
         ignore_index = num_classes + 1
     # ignored pixels get the last of the rows, which is dropped: cheaper than to look at each pixel
     bins = (ignore_index + 1) * num_classes
