@@ -43,21 +43,8 @@ class ImageScores(Callback):
         if not trainer.sanity_checking:
             self._write(trainer, pl_module, "val")
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the evaluation before."""
-        self.batches = []
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the names."""
-        self.batches.append(list(batch["name"]))
+    on_test_start = on_validation_start
+    on_test_batch_end = on_validation_batch_end
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write."""
