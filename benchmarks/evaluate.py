@@ -5,8 +5,6 @@ anything is timed the two int64 matrices are held equal, every count of them. A 
 its call to its scores: files decoded (from the page cache), the net runs, the scores are made.
 """
 
-import argparse
-import json
 import logging
 import tempfile
 import warnings
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks import _street
 from benchmarks._evaluate_peer import Plain, Transform, loader
-from benchmarks._pair import compare
+from benchmarks._table import Row, measure, parser_of
 from seglight.data import CityscapesDataModule
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
@@ -99,25 +97,12 @@ def check(ours: Any, peer: Any) -> None:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
+    parser = parser_of("evaluate", __doc__, rounds=5)
     parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="loader processes of each side")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--scale", type=int, default=1, help="divide height and width: for a try")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    results = {}
     with tempfile.TemporaryDirectory() as folder:
         root = _street.cityscapes(Path(folder), 0, options.images, (1024 // options.scale, 2048 // options.scale))
-        for name in options.nets:
-            for threads in options.threads if device == "cpu" else [1]:
-                figures = compare(ours, peer, (name, root, options.workers), check, threads, options.rounds)
-                results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
-                print(f"{name:40} {device} {threads} threads  {figures.line()}", flush=True)
-    if device == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        measure({name: Row(ours, peer, (name, root, options.workers), check) for name in options.nets}, options)

@@ -1,9 +1,6 @@
 """Upsample + cross-entropy, forward and backward: in bands against `F.cross_entropy(F.interpolate(...))`."""
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks._pair import compare
+from benchmarks._table import DEVICE, Row, measure, parser_of
 from seglight.ops.cross_entropy import upsampled_cross_entropy
 
 IGNORE = 255
@@ -70,20 +67,11 @@ def check(ours: Any, peer: Any) -> None:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks loss", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = parser_of("loss", __doc__)
     parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
-    results = {}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = {}
     for name, ((batch, classes, *small), large) in CASES.items():
         case = (batch, classes, *(side // options.scale for side in small)), tuple(s // options.scale for s in large)
-        for threads in (1, 2) if device == "cpu" else (1,):
-            figures = compare(ours, peer, (case, device), check, threads, options.rounds)
-            results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
-            print(f"{name:24} {device} {threads} threads  {figures.line()}", flush=True)
-    if device == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        rows[name] = Row(ours, peer, (case, DEVICE), check)
+    measure(rows, options)

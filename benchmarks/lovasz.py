@@ -5,11 +5,8 @@ proven bound of the histograms, 1 / (2 bins), and to 1e-4 for the exact form: fl
 truth (2.4e-5 from float64 in the first case, where ours is 7e-9). The tests hold ours to float64 by 1e-5.
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +15,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.losses import LovaszLoss
 from torch import Tensor
 
-from benchmarks._pair import compare
+from benchmarks._table import DEVICE, Row, measure, parser_of
 from seglight.losses import LovaszSoftmax
 
 IGNORE, BINS = 255, 1024
@@ -81,22 +78,12 @@ def check(bins: int | None, ours: Any, peer: Any) -> None:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks lovasz", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = parser_of("lovasz", __doc__, rounds=5)
     parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
-    results = {}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = {}
     for name, ((batch, classes, *small), large) in CASES.items():
         case = (batch, classes, *(side // options.scale for side in small)), tuple(s // options.scale for s in large)
         for form, bins in {f"{BINS} bins": BINS, "exact": None}.items():
-            for threads in options.threads if device == "cpu" else (1,):
-                figures = compare(ours, peer, (bins, case, device), partial(check, bins), threads, options.rounds)
-                results[f"{name}, {form}, {device}, threads {threads}"] = figures.as_dict()
-                print(f"{name:24} {form:9} {device} {threads} threads  {figures.line()}", flush=True)
-    if device == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+            rows[f"{name}, {form}"] = Row(ours, peer, (bins, case, DEVICE), partial(check, bins))
+    measure(rows, options)

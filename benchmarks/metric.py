@@ -1,10 +1,7 @@
 """Updates of the Jaccard index at 1024x2048 in 19 classes: ours against torchmetrics' `MulticlassJaccardIndex`."""
 
-import argparse
-import json
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from benchmarks._pair import compare
+from benchmarks._table import DEVICE, Row, measure, parser_of
 from seglight.metrics import JaccardIndex
 
 CLASSES, IGNORE, STRIDE = 19, 255, 4
@@ -95,35 +92,24 @@ def check(ours: Any, peer: Any) -> None:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks metric", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = parser_of("metric", __doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), help="of the image")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     warnings.filterwarnings("ignore", module="torchmetrics")
     size = tuple(options.size)
     half = tuple(side // 2 for side in size)  # the peer takes 12.7 GB and a minute for the whole
-    rows: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
-        "labels uint8": (ours_from_labels, peer_from_labels, (size, torch.uint8, {})),
-        "labels int64": (ours_from_labels, peer_from_labels, (size, torch.int64, {})),
-        "labels uint8, validate_args=False": (
-            ours_from_labels, peer_from_labels, (size, torch.uint8, {"validate_args": False})
-        ),
-        "logits at stride 4, blobs": (ours_from_logits, peer_from_logits, (size, True)),
-        "logits at stride 4, noise": (ours_from_logits, peer_from_logits, (size, False)),
-        "labels uint8 of half the size, deterministic": (
-            ours_from_labels, peer_from_labels, (half, torch.uint8, {"deterministic": True})
-        ),
-    }  # fmt: skip
-    results = {}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    for threads in (1, 2) if device == "cpu" else (1,):
-        for name, (ours, peer, case) in rows.items():
-            rounds = min(5, options.rounds) if "deterministic" in name else options.rounds
-            figures = compare(ours, peer, (*case, device), check, threads, rounds)
-            results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
-            print(f"{name:46} {device} {threads} threads  {figures.line()}", flush=True)
-    if device == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+    def counting_labels(size: Size, dtype: torch.dtype, **how: bool) -> Row:
+        return Row(ours_from_labels, peer_from_labels, (size, dtype, how, DEVICE), check)
+
+    measure(
+        {
+            "labels uint8": counting_labels(size, torch.uint8),
+            "labels int64": counting_labels(size, torch.int64),
+            "labels uint8, validate_args=False": counting_labels(size, torch.uint8, validate_args=False),
+            "logits at stride 4, blobs": Row(ours_from_logits, peer_from_logits, (size, True, DEVICE), check),
+            "logits at stride 4, noise": Row(ours_from_logits, peer_from_logits, (size, False, DEVICE), check),
+            "labels uint8, half the size, deterministic": counting_labels(half, torch.uint8, deterministic=True),
+        },
+        options,
+    )

@@ -4,10 +4,7 @@ Twice: given the loss of each pixel, where the peer is given probabilities too; 
 stride 4, forward and backward. In the hard case the threshold decides; in the easy one too few pixels are below it.
 """
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks._pair import compare
+from benchmarks._table import DEVICE, Row, measure, parser_of
 from seglight.losses import OHEMCrossEntropy
 from seglight.ops.cross_entropy import Ohem, hard_above
 
@@ -117,26 +114,16 @@ def check(ours: Any, peer: Any) -> None:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks ohem", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = parser_of("ohem", __doc__)
     parser.add_argument("--side", type=int, default=768, help="of the crop")
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
-    rows = {
-        "hard pixels, threshold decides": (our_selection, their_selection, False),
-        "hard pixels, order statistic": (our_selection, their_selection, True),
-        "whole loss, threshold decides": (our_loss, their_loss, False),
-        "whole loss, order statistic": (our_loss, their_loss, True),
-    }
-    results = {}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    for threads in options.threads if device == "cpu" else (1,):
-        for name, (ours, peer, easy) in rows.items():
-            figures = compare(ours, peer, (options.side, easy, device), check, threads, options.rounds)
-            results[f"{name}, {device}, threads {threads}"] = figures.as_dict()
-            print(f"{name:32} {device} {threads} threads  {figures.line()}", flush=True)
-    if device == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    hard, easy = (options.side, False, DEVICE), (options.side, True, DEVICE)
+    measure(
+        {
+            "hard pixels, threshold decides": Row(our_selection, their_selection, hard, check),
+            "hard pixels, order statistic": Row(our_selection, their_selection, easy, check),
+            "whole loss, threshold decides": Row(our_loss, their_loss, hard, check),
+            "whole loss, order statistic": Row(our_loss, their_loss, easy, check),
+        },
+        options,
+    )
