@@ -62,8 +62,17 @@ class TimmEncoder(Encoder):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
-        features: list[Tensor] = self.net((image.to(self.mean.dtype) - self.mean).div_(self.std))
+        features: list[Tensor] = self.net(self._normalized(image))
         return features
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
+            return (image.to(self.mean.dtype) - self.mean).div_(self.std)
+        # a row of pixels at a time: four times as fast as three channels at a time
+        width = image.shape[-1]
+        mean, std = (value.flatten().repeat(width) for value in (self.mean, self.std))
+        rows = (image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype) - mean).div_(std)
+        return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
 
 
 def _create(name: str, weights: str | None, output_stride: int, depth: int | None) -> Any:

@@ -175,7 +175,7 @@ def _losses(pixels: Pixels, nll: Tensor, cross: Tensor | None) -> Tensor:
     losses = nll * pixels.nll
     if cross is None or pixels.values is None:
         return losses
-    everywhere = cross.sum() * pixels.log_sum - torch.einsum("c,bcp->bp", cross, pixels.values)
+    everywhere = cross.sum() * pixels.total.log() - torch.einsum("c,bcp->bp", cross, pixels.values)
     return losses + everywhere.masked_fill_(~pixels.valid, 0)
 
 

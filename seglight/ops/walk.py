@@ -7,6 +7,7 @@ softmax a band for all terms, adds up their parts, and goes back through softmax
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ class Pixels:
     Attributes:
         band: Where they are; `band.of` brings other maps into their order.
         values: (b, C, P) upsampled logits less the largest of each pixel; only kept for terms with `keeps_values`.
-        log_sum: (b, P) log of the sum of exp(values).
-        p: (b, C, P) softmax, 0 where ignored. Not to be written to.
+        exps: (b, C, P) exp(values), until `p` takes their place.
+        total: (b, P) their sum.
         target: (b, P) int64 class index, 0 where ignored.
         valid: (b, P) bool, False where ignored.
         nll: (b, P) -log p of the target, 0 where ignored.
@@ -31,11 +32,16 @@ class Pixels:
 
     band: Band
     values: Tensor | None
-    log_sum: Tensor
-    p: Tensor
+    exps: Tensor
+    total: Tensor
     target: Tensor
     valid: Tensor
     nll: Tensor
+
+    @cached_property
+    def p(self) -> Tensor:
+        """(b, C, P) softmax, 0 where ignored. Not to be written to."""
+        return self.exps.mul_((self.valid / self.total).unsqueeze(1))
 
 
 @dataclass
@@ -112,16 +118,14 @@ def pixels_of(logits: Tensor, mask: Tensor, ignore_index: int, keeps_values: boo
     for band in bands(logits, (mask.shape[-2], mask.shape[-1])):
         target = band.of(mask)
         valid = target != ignore_index
-        target = target.long().masked_fill(~valid, 0)
+        target = (target * valid).long()
         values = band.values.sub_(band.values.amax(1, keepdim=True))
         at_target = values.gather(1, target.unsqueeze(1)).squeeze(1)
-        p = values.exp() if keeps_values else values.exp_()
-        total = p.sum(1)
-        p.mul_((valid / total).unsqueeze(1))
-        log_sum = total.log_()
-        nll = (log_sum - at_target).masked_fill_(~valid, 0)
-        yield Pixels(band, values if keeps_values else None, log_sum, p, target, valid, nll)
-        del band, values, p  # or else two bands are held at a time
+        exps = values.exp() if keeps_values else values.exp_()
+        total = exps.sum(1)
+        nll = total.log().sub_(at_target).masked_fill_(~valid, 0)
+        yield Pixels(band, values if keeps_values else None, exps, total, target, valid, nll)
+        del band, values, exps  # or else two bands are held at a time
 
 
 def band_slope(pixels: Pixels, slope: Slope) -> Tensor:
