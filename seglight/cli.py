@@ -14,7 +14,15 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from seglight.callbacks import ConfusionFigure, ImagePanels, ImageScores, ProgressBar, RunReport, Throughput
+from seglight.callbacks import (
+    ConfusionFigure,
+    ImagePanels,
+    ImageScores,
+    MetricsFile,
+    ProgressBar,
+    RunReport,
+    Throughput,
+)
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
@@ -123,7 +131,12 @@ class SegmentationCLI(LightningCLI):
         if config.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":
-            callbacks += [Throughput(), ImagePanels(self.run_dir), ConfusionFigure()]
+            callbacks += [
+                MetricsFile(self.run_dir / "metrics.jsonl"),
+                Throughput(),
+                ImagePanels(self.run_dir),
+                ConfusionFigure(),
+            ]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
             callbacks.append(checkpoint(filename="best", monitor="val/miou", mode="max", save_on_train_epoch_end=False))
             callbacks.append(checkpoint(filename="last", save_on_train_epoch_end=True))
