@@ -70,7 +70,7 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
         for first in range(0, batch, images):
             some = slice(first, min(first + images, batch))
             values = _widen(logits[some, :, sources].float().contiguous(), width, phases)
-            values = values.clone() if weight is None else torch.matmul(weight, values)
+            values = values.clone() if weight is None else product(weight, values)
             band = Band(some, target, values.flatten(2), sources, weight, phases)
             del values  # or else two bands are held at a time
             yield band
@@ -81,8 +81,21 @@ def add_band_gradient(gradient: Tensor, band: Band, slope: Tensor) -> None:
     """Add the gradient of a band's values (b, C, P) to that of the logits (B, C, h, w), in place."""
     slope = slope.view(*slope.shape[:2], band.rows.stop - band.rows.start, -1)
     if band.weight is not None:
-        slope = torch.matmul(band.weight.t(), slope)
+        slope = product(band.weight.t(), slope)
     gradient[band.images, :, band.sources] += _narrow(slope, gradient.shape[-1], band.phases)
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """`torch.matmul` of float32, in float32 whatever `torch.set_float32_matmul_precision` has made of it."""
+    backends = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined] # set at import
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        return torch.matmul(left, right)
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
 
 
 def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
@@ -150,7 +163,7 @@ def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
     if phases > 1:
         return _fold(slope.view(*slope.shape[:-1], phases, source_width))
     if slope.is_cuda:  # torch's own backward adds in no fixed order there
-        return slope @ _interpolation(0, width, source_width, width, slope.device)[1]
+        return product(slope, _interpolation(0, width, source_width, width, slope.device)[1])
     source = [*lead, rows, source_width]
     narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(slope, [rows, width], source, False)
     return narrowed
@@ -158,7 +171,7 @@ def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
 
 def _fold(slope: Tensor) -> Tensor:
     """Sum the phases (..., s, w) by what each took of the source pixel before, its own and the one after."""
-    before, at, after = (_shares(slope.shape[-2], slope.device) @ slope).unbind(-2)
+    before, at, after = product(_shares(slope.shape[-2], slope.device), slope).unbind(-2)
     at[..., :-1] += before[..., 1:]
     at[..., 0] += before[..., 0]  # the edge stands for what would be beyond it
     at[..., 1:] += after[..., :-1]

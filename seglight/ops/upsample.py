@@ -1,23 +1,29 @@
 """Label maps and probabilities out of head-stride logits, without full-resolution logits."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.ops.bands import Band, bands
+from seglight.ops.bands import Band, bands, product
 
-TILE = 64
-"""Rows and columns of logits that are upsampled together."""
+NEAR = 4e-6
+"""Share of the largest logit within which two values of a pixel are near: a band's, and those of torch's own kernel,
+are within 6 roundings of the true ones, each of 6e-8 of the largest."""
+
+SMALL, FEW = 128, 3
+"""Sum of an output's sides, and number of channels, up to which torch's kernel has other last digits on a CPU."""
 
 
 def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """The class with the largest bilinearly upsampled logit at each pixel, the first of them where several are.
 
-    The labels are those of `F.interpolate(...).argmax(1)` of contiguous logits to the last near-tie: torch's own kernel
-    makes the values, which no kernel of ours could promise to equal. It is asked for a channel at a time, and on a CPU
-    for those channels of a tile alone that have a chance of being the largest anywhere in it.
+    The labels are those of `F.interpolate(...).argmax(1)` of contiguous logits to the last near-tie. Torch's own kernel
+    decides those, since no other could promise its rounding: asked for their surroundings alone where bands of logits
+    show which pixels they are, on a CPU and by factors that are powers of two; for the whole map, a channel at a time,
+    elsewhere.
 
     Args:
         logits: (B, C, h, w).
@@ -26,17 +32,21 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, H, W) uint8, or int16 for more than 256 classes.
     """
-    batch, channels, height, width = logits.shape
-    labels = torch.zeros((batch, *size), dtype=torch.uint8 if channels <= 256 else torch.int16, device=logits.device)
-    tiled = not logits.is_cuda and min(height, width) > TILE
-    # by a power of two a tile's pixels lie between its logits exactly as the whole map's do, rounding included
-    tiled = tiled and all(_is_power_of_two(large, small) for large, small in zip(size, (height, width), strict=True))
+    batch, channels = logits.shape[:2]
+    labels = torch.empty((batch, *size), dtype=torch.uint8 if channels <= 256 else torch.int16, device=logits.device)
     with torch.autocast(logits.device.type, enabled=False):
-        for image, out in zip(logits, labels, strict=True):
-            if tiled:
-                _argmax_of_tiles(image.float().contiguous(), out)
-            else:
-                _first_largest((_upsampled(channel, size) for channel in image), range(channels), out)
+        patch = None if logits.is_cuda else _patch(logits.shape[2:], size)
+        if patch is None:
+            for image, out in zip(logits, labels, strict=True):
+                _argmax_by_channel(image, out)
+            return labels
+        near = _argmax_of_bands(logits, labels)
+        for image, out, unsettled in zip(logits, labels, near, strict=True):
+            pixels = unsettled.nonzero()
+            if 4 * len(pixels) * patch.pixels > out.numel():
+                _argmax_by_channel(image, out)
+            elif len(pixels):
+                out[tuple(pixels.T)] = _argmax_at(image.float(), pixels, patch).to(out.dtype)
     return labels
 
 
@@ -55,63 +65,74 @@ def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[B
         yield band, band.values.softmax(1)
 
 
-def _is_power_of_two(large: int, small: int) -> bool:
-    factor = large // small
-    return large % small == 0 and factor & (factor - 1) == 0
-
-
-def _upsampled(channel: Tensor, size: tuple[int, int]) -> Tensor:
-    """(h, w) to float32 (H, W)."""
-    if tuple(channel.shape) == size:
-        return channel.float()
-    return F.interpolate(channel[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
-
-
-def _first_largest(values: Iterator[Tensor], labels: Sequence[int], out: Tensor) -> None:
-    """Write the label of the largest values (H, W) into `out`, the first of equals; both come in the labels' order."""
+def _argmax_by_channel(image: Tensor, out: Tensor) -> None:
+    """Label (H, W) out of logits (C, h, w): torch's values, the best so far kept beside each channel's."""
+    # torch has other kernels for few channels and for small maps, and they are asked as they would be for the whole
+    together = len(image) if len(image) <= FEW or sum(out.shape) <= SMALL else 1
+    values = (value for channels in image.split(together) for value in _upsampled(channels, out.shape))
     best = next(values)
-    found = torch.full(best.shape, labels[0], dtype=out.dtype, device=out.device)
-    for label, candidate in zip(labels[1:], values, strict=True):
+    out.zero_()
+    for label, candidate in enumerate(values, 1):
         better = (candidate > best).view(torch.uint8).to(out.dtype)
-        torch.maximum(found, better.mul_(label), out=found)  # labels grow
+        torch.maximum(out, better.mul_(label), out=out)  # labels grow
         best = torch.maximum(best, candidate)
-    out.copy_(found)
 
 
-def _argmax_of_tiles(image: Tensor, out: Tensor) -> None:
-    """Label (H, W) out of logits (C, h, w), a tile at a time."""
+def _upsampled(channels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(c, h, w) to float32 (c, H, W)."""
+    if channels.shape[1:] == size:
+        return channels.float()
+    return F.interpolate(channels[None].float().contiguous(), size, mode="bilinear", align_corners=False)[0]
+
+
+def _argmax_of_bands(logits: Tensor, out: Tensor) -> Tensor:
+    """Label (B, H, W) by the bands' values; gives as bool (B, H, W) where these leave it open."""
+    near = torch.empty(out.shape, dtype=torch.bool)
+    smallest, largest = logits.aminmax()
+    margin = NEAR * torch.maximum(largest, -smallest).float()
+    labels = torch.arange(logits.shape[1], dtype=torch.float32)
+    count_and_label = torch.stack([torch.ones_like(labels), labels])
+    for band in bands(logits, (out.shape[1], out.shape[2])):
+        best = band.values.amax(1, keepdim=True)
+        count, label = product(count_and_label, band.values.gt_(best.sub_(margin))).unbind(1)
+        band.put(near, count != 1)  # none is larger than infinity, or than what is not a number
+        band.put(out, label.to(out.dtype))
+    return near
+
+
+class _Patch(NamedTuple):
+    """Rows and columns of logits around a pixel that torch upsamples there just as it does the whole map."""
+
+    rows: int
+    columns: int
+    rise: int
+    run: int
+
+    @property
+    def pixels(self) -> int:
+        return self.rows * self.rise * self.columns * self.run
+
+
+def _patch(source: Sequence[int], size: tuple[int, int]) -> _Patch | None:
+    """None where there is none: by a power of two alone a pixel lies between its neighbours exactly as in a patch."""
+    rise, run = (large // small for large, small in zip(size, source, strict=True))
+    powers = rise > 0 and run > 0 and rise & (rise - 1) == run & (run - 1) == 0
+    if not powers or size != (source[0] * rise, source[1] * run) or rise == run == 1:
+        return None
+    rows, columns = 3, max(3, (SMALL - 3 * rise) // run + 1)
+    return _Patch(rows, columns, rise, run) if rows <= source[0] and columns <= source[1] else None
+
+
+def _argmax_at(image: Tensor, pixels: Tensor, patch: _Patch) -> Tensor:
+    """Labels (N,) of pixels (N, 2) of the upsampled logits (C, h, w)."""
     height, width = image.shape[1:]
-    rise, run = out.shape[0] // height, out.shape[1] // width
-    smallest, largest = image.aminmax()
-    rounding = 1e-5 * torch.maximum(largest, -smallest)
-    for top in range(0, height, TILE):
-        # one logit more on each side: pixels at the rim lie between it and the tile's own
-        first_row = max(0, top - 1)
-        strip = image[:, first_row : top + TILE + 1]
-        hopeless = _shortfall(strip) > rounding  # not of NaN
-        for left in range(0, width, TILE):
-            first_column = max(0, left - 1)
-            columns = slice(first_column, left + TILE + 1)
-            labels = (~hopeless[:, :, first_column : left + TILE].flatten(1).all(1)).nonzero().flatten().tolist()
-            part = out[top * rise : (top + TILE) * rise, left * run : (left + TILE) * run]
-            if len(labels) == 1:
-                part.fill_(labels[0])
-                continue
-            source = strip[labels, :, columns].unsqueeze(0)
-            size = (source.shape[2] * rise, source.shape[3] * run)
-            values = F.interpolate(source, size, mode="bilinear", align_corners=False)[0]
-            above, before = (top - first_row) * rise, (left - first_column) * run
-            inner = values[:, above : above + part.shape[0], before : before + part.shape[1]].contiguous()
-            _first_largest(iter(inner), labels, part)
-
-
-def _shortfall(image: Tensor) -> Tensor:
-    """By how much a class is below the best at least, between four neighbours of (C, h, w): (C, h - 1, w - 1).
-
-    There an interpolated logit is no larger than the largest of the four, no smaller than the smallest: a class whose
-    largest is below the smallest of another is nowhere the best.
-    """
-    rows = torch.maximum(image[:, 1:], image[:, :-1]), torch.minimum(image[:, 1:], image[:, :-1])
-    largest = torch.maximum(rows[0][..., 1:], rows[0][..., :-1])
-    smallest = torch.minimum(rows[1][..., 1:], rows[1][..., :-1])
-    return smallest.amax(0) - largest
+    y, x = pixels.unbind(1)
+    top = (y // patch.rise - 1).clamp_(0, height - patch.rows)
+    left = (x // patch.run - 1).clamp_(0, width - patch.columns)
+    rows = top[:, None, None] + torch.arange(patch.rows)[:, None]
+    columns = left[:, None, None] + torch.arange(patch.columns)
+    around = image[:, rows, columns].transpose(0, 1).contiguous()
+    size = (patch.rows * patch.rise, patch.columns * patch.run)
+    values = F.interpolate(around, size, mode="bilinear", align_corners=False)
+    number = torch.arange(len(pixels))
+    return values[number, :, y - top * patch.rise, x - left * patch.run].argmax(1)

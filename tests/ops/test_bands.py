@@ -1,8 +1,11 @@
 """Bands against torch's interpolation, forward and back, and their way of ordering pixels."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seglight.ops import bands as module
 from seglight.ops.bands import add_band_gradient, bands
@@ -70,3 +73,30 @@ def test_softmax(dtype: torch.dtype) -> None:
         band.put(probabilities, p)
     expected = F.interpolate(logits.float(), (28, 36), mode="bilinear", align_corners=False).softmax(1)
     torch.testing.assert_close(probabilities, expected)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_products_are_of_float32_whatever_the_user_allows(precision: str) -> None:
+    """TF32 and bfloat16 products are for the net; the walk up and the walk down are not coarsened."""
+
+    seen: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "mm" in str(func):
+                seen.extend([torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision])
+            return func(*args, **(kwargs or {}))
+
+    torch.set_float32_matmul_precision(precision)
+    try:
+        allowed = torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
+        logits = torch.randn(1, 3, 8, 8)
+        with Watch():
+            for band in bands(logits, (32, 32)):
+                add_band_gradient(torch.zeros_like(logits), band, torch.ones_like(band.values))
+        assert len(seen) >= 6
+        assert set(seen) == {"ieee"}
+        assert torch.get_float32_matmul_precision() == precision
+        assert (torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision) == allowed
+    finally:
+        torch.set_float32_matmul_precision("highest")
