@@ -1,7 +1,5 @@
 """The gradient of a window of accumulated batches: that of the one mean over all of their labelled pixels."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -28,13 +26,15 @@ class GradientWindow:
         self.masses.append(mass)
         return loss * (mass / self.reference)
 
-    def rescale(self, gradients: Iterable[Tensor], batches: int) -> None:
+    def rescale(self, gradients: list[Tensor], batches: int) -> None:
         """Turn the sum of gradients into the gradient of the mean, in place; 0 where nothing was labelled.
 
         Args:
-            gradients: Of all parameters.
+            gradients: Of all parameters; none of a step that is skipped.
             batches: What Lightning divided each loss by; more than there were where an epoch's end cut in.
         """
+        if not gradients:
+            return
         mass = torch.stack(self.masses).sum()
         factor = torch.where(mass > 0, batches * self.reference / mass, 0.0)
-        torch._foreach_mul_(list(gradients), factor)
+        torch._foreach_mul_(gradients, factor)

@@ -1,10 +1,13 @@
 """The LightningModule: steps, logging, optimizer. Knows no data set and no net."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -21,7 +24,9 @@ from seglight.metrics import ConfusionMatrix, Scores
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
-from seglight.optim import WarmupPoly, parameter_groups
+from seglight.optim import ParameterGroups, WarmupPoly
+
+ONE_GROUP = ParameterGroups()
 
 
 class SegmentationModule(LightningModule):
@@ -36,7 +41,7 @@ class SegmentationModule(LightningModule):
         loss: Called with `ignore_index`.
         optimizer: Called with the parameter groups.
         schedule: Called with the optimizer and the number of optimizer steps of the run.
-        encoder_lr_scale: Learning rate of the encoder as a share of that of the rest.
+        groups: Learning rates of the encoder and of its layers as shares of that of the rest.
         aux_weight: Weight of each auxiliary head's loss.
         channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU.
         weights: Checkpoint to start from, with a fresh optimizer and schedule; heads of another class count stay fresh.
@@ -52,7 +57,7 @@ class SegmentationModule(LightningModule):
         loss: LossFactory = CrossEntropy,
         optimizer: OptimizerFactory = torch.optim.AdamW,
         schedule: ScheduleFactory = WarmupPoly,
-        encoder_lr_scale: float = 1.0,
+        groups: ParameterGroups = ONE_GROUP,
         aux_weight: float = 0.4,
         channels_last: bool = False,
         weights: str | None = None,
@@ -63,13 +68,17 @@ class SegmentationModule(LightningModule):
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.class_names, self.palette = list(class_names), list(palette)
         self.optimizer, self.schedule = optimizer, schedule
-        self.encoder_lr_scale, self.aux_weight = encoder_lr_scale, aux_weight
+        self.groups, self.aux_weight = groups, aux_weight
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net.to(memory_format=self.memory_format)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Of each image that was evaluated, its loss and what that is a mean over."""
         self.window = GradientWindow()
+        self.train_loss = torch.tensor(math.nan)
+        """Of the last training batch."""
+        self.lr: float | None = None
+        """Set by Lightning's finder: the learning rate of groups of `lr_scale` 1 in place of the optimizer's own."""
         self.scores: Scores | None = None
         self.image_counts: ImageCounts | None = None
         """What each image of the last evaluation adds to its scores."""
@@ -88,9 +97,13 @@ class SegmentationModule(LightningModule):
         loss: Tensor = self.loss(logits, batch["mask"])
         for aux_logits in aux:
             loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["name"]))
-        rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
-        self.log_dict(rates, batch_size=len(batch["name"]))
+        self.train_loss = loss.detach()
+        every = self.trainer.log_every_n_steps
+        if every and (self.trainer.global_step + 1) % every == 0:
+            rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
+            self.log_dict({"train/loss": self.train_loss, **rates}, batch_size=len(batch["name"]))
+        # 1 where the loss is finite, else NaN: then every gradient is, and after their reduction that of every process
+        loss = loss * (1 + 0 * self.train_loss)
         return self._accumulated(loss, batch["mask"], batch_idx)
 
     def _accumulated(self, loss: Tensor, mask: Tensor, batch_idx: int) -> Tensor:
@@ -104,8 +117,24 @@ class SegmentationModule(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Give accumulated batches the gradient of one mean over all of their pixels; clipping comes after it."""
         if self.trainer.accumulate_grad_batches > 1:
-            gradients = (parameter.grad for parameter in self.parameters() if parameter.grad is not None)
+            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             self.window.rescale(gradients, self.trainer.accumulate_grad_batches)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning does, and for fused optimizers in mixed precision too, where it refuses."""
+        precision = self.trainer.precision_plugin
+        if gradient_clip_val and isinstance(precision, MixedPrecision) and optimizer.defaults.get("fused"):
+            if precision.scaler is not None:  # which would otherwise be divided by within the step
+                precision.scaler.unscale_(optimizer)
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def _mass(self, mask: Tensor) -> Tensor:
         # what the loss divides by: its own `mass(mask)`, or the number of labelled pixels
@@ -161,12 +190,22 @@ class SegmentationModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step."""
-        optimizer = self.optimizer(parameter_groups(self.net))
+        optimizer = self.optimizer(self.groups(self.net))
         for group in optimizer.param_groups:
-            if group["name"] == "encoder":
-                group["lr"] *= self.encoder_lr_scale
-        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+            group["lr"] *= group["lr_scale"]
+        self.steps = int(self.trainer.estimated_stepping_batches)
+        schedule = self.schedule(optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self.trainer.global_step == 0 and (self.lr is not None or steps != self.steps):
+            config, optimizer = self.trainer.lr_scheduler_configs[0], self.trainer.optimizers[0]
+            for group in optimizer.param_groups:
+                full = group["initial_lr"] if self.lr is None else self.lr * group["lr_scale"]
+                group["lr"] = group["initial_lr"] = full
+            config.scheduler = self.schedule(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what it takes to use the checkpoint without its recipe."""

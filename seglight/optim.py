@@ -1,27 +1,64 @@
-"""Parameter groups and the learning-rate schedule by optimizer step."""
+"""Parameter groups, and learning-rate schedules by optimizer step."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from seglight.errors import UserError
 
-def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
-    """Trainable parameters by part (`encoder`, `decoder`: all the rest) and by whether they decay.
+
+@dataclass(frozen=True)
+class ParameterGroups:
+    """Parameters by part (`encoder`, `decoder`: all the rest), by depth, and by whether they decay.
 
     Norms, biases and everything else of one dimension get no weight decay (arXiv 1812.01187, section 3.1). Each group
-    has a `name`.
+    has a `name`, and an `lr_scale` that its learning rate is multiplied by. What is frozen stands in them too: it has
+    no gradient, so that no optimizer moves it, and can be thawed.
+
+    Args:
+        encoder_lr_scale: Learning rate of the encoder as a share of that of the rest.
+        layer_decay: Learning rate of an encoder's layer as a share of that of the layer above (arXiv 2106.08254,
+            section 3.2); 0.65 to 0.95 for transformers, 1: all alike.
     """
-    parts: dict[tuple[str, bool], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            part = "encoder" if name.startswith("encoder.") else "decoder"
-            parts.setdefault((part, parameter.ndim > 1), []).append(parameter)
-    groups: list[dict[str, Any]] = []
-    for (part, decays), parameters in parts.items():
-        groups.append({"params": parameters, "name": part} | ({} if decays else {"weight_decay": 0.0}))
-    return groups
+
+    encoder_lr_scale: float = 1.0
+    layer_decay: float = 1.0
+
+    def __call__(self, net: nn.Module) -> list[dict[str, Any]]:
+        """The groups of a net, for an optimizer.
+
+        Raises:
+            UserError: `layer_decay` for a net whose encoder does not number its layers.
+        """
+        depths = self._depths(net)
+        groups: dict[tuple[str, bool], dict[str, Any]] = {}
+        for name, parameter in net.named_parameters():
+            part, scale = "decoder", 1.0
+            if name.startswith("encoder."):
+                part, scale = "encoder", self.encoder_lr_scale
+                if depths:
+                    depth = depths[name.removeprefix("encoder.")]
+                    part, scale = f"encoder/{depth}", scale * self.layer_decay**depth
+            decays = parameter.ndim > 1
+            group = {"params": [], "name": part, "lr_scale": scale} | ({} if decays else {"weight_decay": 0.0})
+            groups.setdefault((part, decays), group)["params"].append(parameter)
+        return list(groups.values())
+
+    def _depths(self, net: nn.Module) -> dict[str, int]:
+        if self.layer_decay == 1.0:
+            return {}
+        try:
+            depths: dict[str, int] = net.encoder.depths()  # type: ignore[union-attr, operator]
+        except AttributeError as error:
+            raise UserError(
+                f"model.groups.layer_decay {self.layer_decay}: the encoder does not number its layers: take a timm "
+                "encoder, or 1"
+            ) from error
+        return depths
 
 
 class WarmupPoly(LambdaLR):
@@ -36,8 +73,29 @@ class WarmupPoly(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, power: float = 0.9) -> None:
         def factor(step: int) -> float:
-            warmup = min(1.0, (step + 1) / (warmup_steps + 1))
             left: float = max(0.0, 1 - step / max(1, total_steps)) ** power
-            return warmup * left
+            return _warmup(step, warmup_steps) * left
 
         super().__init__(optimizer, factor)
+
+
+class WarmupCosine(LambdaLR):
+    """Linear warm-up, then half a cosine over all steps, down to `floor` at the last (arXiv 1608.03983, equation 5).
+
+    Args:
+        optimizer: Whose groups keep their ratio.
+        total_steps: Optimizer steps of the whole run.
+        warmup_steps: Steps from near zero to the full rate.
+        floor: Share of the full rate that is left in the end.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, floor: float = 0.0) -> None:
+        def factor(step: int) -> float:
+            progress = min(1.0, step / max(1, total_steps))
+            return _warmup(step, warmup_steps) * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
+
+        super().__init__(optimizer, factor)
+
+
+def _warmup(step: int, steps: int) -> float:
+    return min(1.0, (step + 1) / (steps + 1))

@@ -262,7 +262,7 @@ def test_two_processes_count_each_image_once(scenes: Path, tmp_path: Path) -> No
     [
         ("--trainer.precision", "bf16-mixed"),
         ("--model.optimizer", "torch.optim.SGD", "--model.optimizer.init_args.momentum", "0.9"),
-        ("--model.encoder_lr_scale", "0.1", "--trainer.gradient_clip_val", "1.0"),
+        ("--model.groups.encoder_lr_scale", "0.1", "--trainer.gradient_clip_val", "1.0"),
         ("--trainer.callbacks+", "seglight.callbacks.EMA"),
         ("--trainer.enable_progress_bar", "false", "--trainer.enable_checkpointing", "false"),
         ("--seed_everything", "true"),
@@ -281,5 +281,5 @@ def test_options_of_a_training(
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     encoder, decoder = (events.Scalars(f"lr/{part}")[0].value for part in ("encoder", "decoder"))
-    scale = 0.1 if "--model.encoder_lr_scale" in options else 1.0
+    scale = 0.1 if "--model.groups.encoder_lr_scale" in options else 1.0
     assert encoder == pytest.approx(scale * decoder)

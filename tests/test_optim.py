@@ -1,12 +1,18 @@
-"""Parameter groups, and the schedule against its formula worked by hand."""
+"""Parameter groups against timm's own, and the schedules against their formulas worked by hand."""
+
+import math
+from collections.abc import Callable
 
 import pytest
+import timm
 import torch
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
+from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.optim import WarmupPoly, parameter_groups
+from seglight.optim import ParameterGroups, WarmupCosine, WarmupPoly
 
 
 @pytest.fixture(scope="module")
@@ -16,38 +22,66 @@ def net() -> EncoderDecoder:
     return net
 
 
-def test_every_trainable_parameter_is_in_one_group(net: EncoderDecoder) -> None:
-    grouped = [id(parameter) for group in parameter_groups(net) for parameter in group["params"]]
-    trainable = [id(parameter) for parameter in net.parameters() if parameter.requires_grad]
-    assert len(grouped) == len(set(grouped))
-    assert set(grouped) == set(trainable)
-    assert len(trainable) < len(list(net.parameters()))
+@pytest.mark.parametrize("groups", [ParameterGroups(), ParameterGroups(0.1, 0.9)])
+def test_every_parameter_is_in_one_group_frozen_ones_too(net: EncoderDecoder, groups: ParameterGroups) -> None:
+    grouped = [id(parameter) for group in groups(net) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in net.parameters())
 
 
 def test_one_dimension_does_not_decay(net: EncoderDecoder) -> None:
-    optimizer = torch.optim.AdamW(parameter_groups(net), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(ParameterGroups(layer_decay=0.9)(net), weight_decay=0.05)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0), parameter.shape
 
 
 def test_encoder_and_rest_are_apart(net: EncoderDecoder) -> None:
-    part_of = {id(p): group["name"] for group in parameter_groups(net) for p in group["params"]}
-    for module, part in ((net.encoder, "encoder"), (net.decoder, "decoder"), (net.head, "decoder")):
-        assert {part_of[id(p)] for p in module.parameters() if p.requires_grad} == {part}
-    assert {part_of[id(p)] for p in net.aux_head.parameters()} == {"decoder"}
+    of = {id(p): (g["name"], g["lr_scale"]) for g in ParameterGroups(encoder_lr_scale=0.1)(net) for p in g["params"]}
+    for module, part in (
+        (net.encoder, ("encoder", 0.1)),
+        (net.decoder, ("decoder", 1.0)),
+        (net.head, ("decoder", 1.0)),
+    ):
+        assert {of[id(p)] for p in module.parameters()} == {part}
+    assert {of[id(p)] for p in net.aux_head.parameters()} == {("decoder", 1.0)}
 
 
 def test_a_net_without_an_encoder() -> None:
-    (group,) = parameter_groups(nn.Conv2d(3, 2, 1, bias=False))
+    (group,) = ParameterGroups()(nn.Conv2d(3, 2, 1, bias=False))
     assert group["name"] == "decoder"
+    with pytest.raises(UserError, match="layer_decay"):
+        ParameterGroups(layer_decay=0.9)(nn.Conv2d(3, 2, 1))
 
 
-def rates(total: int, warmup: int, power: float, steps: int) -> list[list[float]]:
-    """The learning rate of both groups at each optimizer step."""
+class Net(nn.Module):
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "mobilenetv3_small_050", "pvt_v2_b0", "resnet18"])
+def test_layer_decay_is_timms(name: str) -> None:
+    whole = timm.create_model(name)
+    names = {id(parameter): name for name, parameter in whole.named_parameters()}
+    expected = {
+        names[id(p)].replace(".", "_"): group["lr_scale"]
+        for group in param_groups_layer_decay(whole, layer_decay=0.7)
+        for p in group["params"]
+    }
+    encoder = TimmEncoder(name, weights=None)
+    found = {id(p): group["lr_scale"] for group in ParameterGroups(0.5, 0.7)(Net(encoder)) for p in group["params"]}
+    scales = {key.replace(".", "_"): found[id(p)] for key, p in encoder.net.named_parameters()}
+    assert scales == {key: pytest.approx(0.5 * expected[key]) for key in scales}
+    assert len(set(scales.values())) > 3
+
+
+def rates(
+    total: int, warmup: int, power: float, steps: int, schedule_of: Callable[..., object] = WarmupPoly
+) -> list[list[float]]:
+    """The learning rate of both groups at each optimizer step; `power` is the schedule's last argument."""
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 0.01)]
     optimizer = torch.optim.SGD(groups)
-    schedule = WarmupPoly(optimizer, total, warmup, power)
+    schedule = schedule_of(optimizer, total, warmup, power)
     taken = []
     for _ in range(steps):
         taken.append([group["lr"] for group in optimizer.param_groups])
@@ -79,3 +113,22 @@ def test_groups_keep_their_ratio() -> None:
 
 def test_a_run_of_no_steps_does_not_divide_by_zero() -> None:
     assert rates(total=0, warmup=0, power=0.9, steps=1)[0][0] == pytest.approx(0.1)
+
+
+def test_cosine_is_torchs() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=0.1 * 0.05)
+    expected = []
+    for _ in range(41):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    found = [pair[0] for pair in rates(40, 0, 0.05, 43, WarmupCosine)]
+    assert found[:41] == pytest.approx(expected)
+    assert found[41:] == pytest.approx([0.005, 0.005])
+
+
+def test_warmup_of_the_cosine_by_hand() -> None:
+    rate = [pair[0] for pair in rates(100, 9, 0.0, 20, WarmupCosine)]
+    assert rate[4] == pytest.approx(0.1 * 5 / 10 * (1 + math.cos(0.04 * math.pi)) / 2)
+    assert rate[10] == pytest.approx(0.1 * (1 + math.cos(0.1 * math.pi)) / 2)

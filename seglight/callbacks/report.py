@@ -52,9 +52,9 @@ class RunReport(Callback):
             self._final(pl_module, "val")
             return
         write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json")
-        loss = trainer.callback_metrics.get("train/loss", math.nan)
+        loss = float(pl_module.train_loss)
         self.console.print(
-            f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {float(loss):.4f}  "
+            f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {loss:.4f}  "
             f"val/miou {pl_module.scores.miou:.4f}  val/acc {pl_module.scores.accuracy:.4f}  "
             f"{time.monotonic() - self.start:.0f} s"
         )
