@@ -12,18 +12,20 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "png", "ops.bands", "ops.ranks"),
+    ("seglight", "errors", "files", "png", "run_times", "ops.bands", "ops.ranks", "weights_file"),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "ops.by_class", "doctor.finding",
+        "ops.by_class", "doctor.finding", "models.weights.rewrite", "models.weights.state",
     ),
     (
-        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.phases", "visualize",
+        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
+        "models.normalized", "models.weights.*", "visualize",
         "losses.banded", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
-        "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.decoders.*", "losses.*", "metrics.*",
+        "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.import_weights", "models.mix_transformer",
+        "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
         "inference.*", "optim", "accumulation", "checkpoint", "conventions", "prepare.download", "doctor.facts",
     ),
     (
