@@ -27,6 +27,7 @@ from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_enco
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint
+from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import data_options, read_recipe
 
@@ -83,7 +84,7 @@ class SegmentationCLI(LightningCLI):
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
         config = self.config[self.subcommand]
         self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
-        self.net_config: dict[str, Any] = without_encoder_weights(_plain(config.model.net))
+        self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
         recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
         recipe.run_dir = recipe.ckpt_path = None
         self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
-from seglight.data.classes import Color
+from seglight.data.classes import Classes, Color
 from seglight.errors import UserError
 from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
@@ -67,6 +67,8 @@ class SegmentationModule(LightningModule):
         self.loss = loss(ignore_index)
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.class_names, self.palette = list(class_names), list(palette)
+        for part in (self.net, self.loss):
+            self._check_classes(getattr(part, "classes", None))
         self.optimizer, self.schedule = optimizer, schedule
         self.groups, self.aux_weight = groups, aux_weight
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -86,6 +88,12 @@ class SegmentationModule(LightningModule):
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
         if weights is not None:
             self._warm_start(weights)
+
+    def _check_classes(self, trained: Classes | None) -> None:
+        # those of checkpoints that a net or a loss is made of
+        difference = trained and Classes(tuple(self.class_names), tuple(self.palette)).difference(trained)
+        if difference:
+            raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride."""

@@ -30,7 +30,7 @@ LAYERS = (
     ),
     (
         "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
-        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples",
+        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
     ),
     ("data.*", "callbacks.*", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
     ("prepare.*", "doctor.*"),

@@ -21,6 +21,15 @@ class Classes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def difference(self, other: "Classes") -> str | None:
+        """What tells two tables apart, to be put into a message; None where they are the same."""
+        if self == other:
+            return None
+        if set(self.names) != set(other.names):
+            counts = " and ".join(f"{len(table)} ({', '.join(table.names[:3])}, ...)" for table in (self, other))
+            return f"other classes: {counts}"
+        return "the classes in another order" if self.names != other.names else "other colours of the same classes"
+
 
 def voc_color(index: int) -> Color:
     """The colour of an index in VOC's palette: the bits of the index dealt out to R, G and B, highest bits first.

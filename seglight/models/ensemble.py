@@ -1,0 +1,155 @@
+"""Nets of other nets: the mean of what they give, and a combination of it that is learned."""
+
+import math
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seglight.checkpoint import KEY, load_net, read_checkpoint
+from seglight.data.classes import Classes
+from seglight.errors import UserError
+from seglight.interfaces import NetFactory, SegOutput, seg_output
+from seglight.models.layers import resize_to
+
+
+class Combination(nn.Module):
+    """A net of other nets, which stand in its configuration as `members`: by class_path, or as paths of checkpoints.
+
+    Args:
+        num_classes: C.
+        members: Nets, or checkpoints with their weights.
+
+    Attributes:
+        members: The nets.
+        classes: Those of the checkpoints; None where there is none among the members.
+
+    Raises:
+        UserError: The members are none, or a checkpoint is not to be read or of other classes than the first.
+    """
+
+    def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
+        super().__init__()
+        if not members:
+            raise UserError("model.net.init_args.members: none: give checkpoints, or nets by class_path")
+        self.classes: Classes | None = None
+        self.members = nn.ModuleList()
+        for member in members:
+            if isinstance(member, str):
+                net, card = load_net(member)
+                classes = Classes(tuple(card["class_names"]), tuple(card["palette"]))
+                self.classes = self.classes or classes
+                difference = self.classes.difference(classes)
+                if difference:
+                    raise UserError(f"{member}: {difference}: all members must be of the first one's class table")
+                self.members.append(net.train())
+            else:
+                self.members.append(member(num_classes))
+
+
+class Ensemble(Combination):
+    """The weighted mean of the members' probabilities, or of their logits (Lakshminarayanan et al., arXiv 1612.01474).
+
+    It is taken at the stride of the finest member, to which the others' logits are interpolated, and given as logits
+    whose softmax it is there. Between the points of that stride they are interpolated like any net's: an ensemble of
+    one is that net, to rounding.
+
+    Args:
+        num_classes: C.
+        members: Nets to train together, or checkpoints.
+        weights: One a member, of any sum; None: all alike.
+        average: "probabilities", or "logits": the geometric mean of the probabilities, where agreement counts for more.
+
+    Raises:
+        UserError: The members are none or of other classes than each other, or the weights do not fit them.
+    """
+
+    shares: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        members: Sequence[str | NetFactory],
+        weights: Sequence[float] | None = None,
+        average: Literal["probabilities", "logits"] = "probabilities",
+    ) -> None:
+        super().__init__(num_classes, members)
+        shares = [1.0] * len(members) if weights is None else list(weights)
+        if len(shares) != len(members) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
+            raise UserError(
+                f"model.net.init_args.weights {shares} for {len(members)} members: "
+                "give one a member, none below 0, not all 0"
+            )
+        self.register_buffer("shares", torch.tensor(shares) / sum(shares))
+        self.average = average
+
+    def forward(self, image: Tensor) -> SegOutput:
+        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride, and all auxiliary heads'."""
+        outputs = [seg_output(member(image)) for member in self.members]
+        scores = log_probabilities([output.logits for output in outputs])
+        shares = self.shares.view(-1, 1, 1, 1, 1)
+        logits = (shares * scores).sum(0) if self.average == "logits" else (shares.log() + scores).logsumexp(0)
+        return SegOutput(logits, tuple(aux for output in outputs for aux in output.aux))
+
+
+class Stacking(Combination):
+    """A learned combination of frozen members (Wolpert 1992): a weight for each class of each member, a bias a class.
+
+    It begins as the mean of the members' log-probabilities. What members saw in their training flatters them: train it
+    on other images.
+
+    Args:
+        num_classes: C.
+        members: Checkpoints, or nets whose weights a checkpoint of the stack brings.
+
+    Raises:
+        UserError: The members are none or of other classes than each other.
+    """
+
+    def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
+        super().__init__(num_classes, members)
+        self.members.requires_grad_(False)
+        # a group is a class: it reads that class's scores alone, one from each member
+        self.combine = nn.Conv2d(num_classes * len(members), num_classes, 1, groups=num_classes)
+        nn.init.constant_(self.combine.weight, 1 / len(members))
+        nn.init.zeros_(self.combine.bias)  # type: ignore[arg-type]  # there is one
+
+    def forward(self, image: Tensor) -> SegOutput:
+        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride."""
+        self.members.eval()  # here, not from the start: Lightning warns of a training that begins with such modules
+        with torch.no_grad():
+            scores = log_probabilities([seg_output(member(image)).logits for member in self.members])
+        logits: Tensor = self.combine(scores.permute(1, 2, 0, 3, 4).flatten(1, 2))
+        return SegOutput(logits)
+
+
+def log_probabilities(logits: Sequence[Tensor]) -> Tensor:
+    """Float32 log-probabilities (M, B, C, h, w) of M nets' logits, brought to the finest of their sizes."""
+    finest = max(logits, key=lambda member: member.shape[-2:].numel())
+    with torch.autocast(finest.device.type, enabled=False):
+        return torch.stack([resize_to(member.float(), finest).log_softmax(1) for member in logits])
+
+
+def in_full(config: Any) -> Any:
+    """A copy of a net's configuration in which members that are checkpoints are described by what these hold.
+
+    Raises:
+        UserError: A checkpoint is not to be read.
+    """
+    if isinstance(config, list):
+        return [in_full(entry) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    copy = {key: in_full(value) for key, value in config.items()}
+    module, _, name = str(copy.get("class_path", "")).rpartition(".")
+    found = getattr(import_module(module), name, None) if module else None
+    if isinstance(found, type) and issubclass(found, Combination):
+        members = [_described(member) for member in copy["init_args"]["members"]]
+        copy["init_args"] = {**copy["init_args"], "members": members}
+    return copy
+
+
+def _described(member: Any) -> Any:
+    return in_full(read_checkpoint(member)[KEY]["net"]) if isinstance(member, str) else member
