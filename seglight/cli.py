@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from seglight.callbacks import (
     ConfusionFigure,
+    Environment,
     ImagePanels,
     ImageScores,
     MetricsFile,
@@ -30,6 +31,7 @@ from seglight.errors import UserError, parser_complaint
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import data_options, read_recipe
+from seglight.run_times import RunTimes
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
@@ -105,6 +107,8 @@ class SegmentationCLI(LightningCLI):
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)
+        if self.subcommand == "fit" and config.profiler is None:
+            kwargs["profiler"] = RunTimes()
         kwargs["default_root_dir"] = str(self.run_dir)
         kwargs["callbacks"] = [*(config.callbacks or []), *self._callbacks()]
         return super().instantiate_trainer(**kwargs)
@@ -134,6 +138,7 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit":
             callbacks += [
                 MetricsFile(self.run_dir / "metrics.jsonl"),
+                Environment(self.run_dir / "environment.json"),
                 Throughput(),
                 ImagePanels(self.run_dir),
                 ConfusionFigure(),

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.profilers import Profiler
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
 from seglight.metrics import PROTOCOL, Scores
+from seglight.run_times import RunTimes
 
 
 class RunReport(Callback):
@@ -70,10 +72,12 @@ class RunReport(Callback):
         if writer and trainer.logger is not None and pl_module.scores is not None:
             trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
-            self._where()
+            self._where(trainer.profiler)
 
-    def _where(self) -> None:
+    def _where(self, profiler: Profiler) -> None:
         self.console.print(f"\nrun         {self.folder}")
+        if isinstance(profiler, RunTimes):
+            self.console.print(f"time        {profiler.line()}")
         for name in ("scores.json", "panels.png"):  # not there where the run was too short for a validation
             if (self.folder / name).exists():
                 self.console.print(f"{name.split('.')[0]:<12}{self.folder / name}")

@@ -1,0 +1,95 @@
+"""`environment.json`: on what, with what and by which command a run was started, each time that it was."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from seglight.files import write_whole
+from seglight.run_times import RunTimes
+
+PACKAGES = (
+    "seglight", "torch", "torchvision", "lightning", "torchmetrics", "timm", "numpy", "albumentations",
+    "opencv-python-headless", "pillow",
+)  # fmt: skip
+"""Distributions whose versions decide what a run gives."""
+
+
+class Environment(Callback):
+    """Appends an entry to a list at each start of training, and to that where the time went when it ends.
+
+    Args:
+        path: Written by the process of rank 0 alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append the entry of this start."""
+        if trainer.is_global_zero:
+            before = json.loads(self.path.read_text()) if self.path.exists() else []
+            self.starts = [*before, {"step": trainer.global_step, "world_size": trainer.world_size, **environment()}]
+            self._write()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the seconds of each part."""
+        if trainer.is_global_zero and isinstance(trainer.profiler, RunTimes):
+            self.starts[-1]["seconds"] = {part: round(s, 3) for part, s in trainer.profiler.seconds.items()}
+            self._write()
+
+    def _write(self) -> None:
+        write_whole(self.path, json.dumps(self.starts, indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Time, command, machine and versions, as this process finds them."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "folder": os.getcwd(),
+        "git": git_state(Path.cwd()),
+        "hostname": platform.node(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit that a folder is at, and whether tracked files differ from it; None where git knows nothing."""
+    command = ["git", "-C", str(folder)]
+    try:
+        commit = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*command, "diff", "--quiet", "HEAD"], capture_output=True, check=False)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": changed.returncode != 0}
+
+
+def cpu_name() -> str:
+    """The model's name, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
