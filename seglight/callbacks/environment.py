@@ -44,7 +44,7 @@ class Environment(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the seconds of each part."""
         if trainer.is_global_zero and isinstance(trainer.profiler, RunTimes):
-            self.starts[-1]["seconds"] = {part: round(s, 3) for part, s in trainer.profiler.seconds.items()}
+            self.starts[-1]["seconds"] = {part: round(s, 6) for part, s in trainer.profiler.seconds.items()}
             self._write()
 
     def _write(self) -> None:
