@@ -11,6 +11,7 @@ COMMANDS = {
     "validate": ("seglight.cli", "score a checkpoint on the validation split"),
     "test": ("seglight.cli", "score a checkpoint on the test split"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+    "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
     "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),
     "doctor": ("seglight.commands.doctor", "read a whole data set and say what is wrong with it"),
     "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),

@@ -1,0 +1,150 @@
+"""One net out of several trainings of it: the mean of their weights (Wortsman et al. 2022, arXiv 2203.05482)."""
+
+import logging
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Trainer
+from rich.console import Console
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from seglight.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.data import SegmentationDataModule
+from seglight.data.classes import Classes
+from seglight.errors import UserError
+from seglight.module import SegmentationModule
+from seglight.recipe import datamodule_from
+
+NORM_BATCHES = 100
+"""Training batches, at most, that the statistics of batch norms are made of."""
+
+State = dict[str, Tensor]
+
+
+class Kitchen:
+    """The net of the ingredients, and the data that decides what is good.
+
+    Args:
+        checkpoints: Of trainings of one net.
+        data: Training images for batch norms, validation images for scores.
+
+    Raises:
+        UserError: A checkpoint can't be read, or is of another net, or of other classes than the data.
+    """
+
+    def __init__(self, checkpoints: Sequence[str], data: SegmentationDataModule) -> None:
+        self.net, self.card = load_net(checkpoints[0])
+        self.states = [self._weights(path, data) for path in checkpoints]
+        self.data = data
+        self.trainer = Trainer(
+            devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            use_distributed_sampler=False,
+        )  # fmt: skip
+
+    def _weights(self, path: str, data: SegmentationDataModule) -> State:
+        checkpoint = read_checkpoint(path)
+        card = checkpoint[KEY]
+        theirs = Classes(tuple(card["class_names"]), tuple(card["palette"]))
+        difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(theirs)
+        if difference:
+            raise UserError(f"{path}: it and the data have {difference}")
+        state: State = net_weights(checkpoint)
+        if card["net"] != self.card["net"] or state.keys() != self.net.state_dict().keys():
+            raise UserError(f"{path}: of another net than the first: only weights of one net have a mean")
+        return state
+
+    def score(self, state: State) -> float:
+        """The miou of weights on the validation split."""
+        self.net.load_state_dict(state)
+        module = SegmentationModule(
+            lambda _: self.net, self.data.num_classes, self.data.ignore_index, self.data.class_names, self.data.palette,
+            channels_last=self.card["channels_last"],
+        )  # fmt: skip
+        self.trainer.validate(module, self.data, verbose=False)
+        assert module.scores is not None
+        return module.scores.miou
+
+    def mixed(self, states: Sequence[State]) -> State:
+        """The mean of weights, with the statistics of batch norms made anew from training images."""
+        self.net.load_state_dict(mean(states))
+        device = self.trainer.strategy.root_device
+        self.data.setup("fit")
+        batches = islice(self.data.train_dataloader(), NORM_BATCHES)
+        with torch.random.fork_rng():  # a training pass may draw: for dropout, stochastic depth
+            torch.manual_seed(self.data.seed)
+            update_bn((batch["image"] for batch in batches), self.net.to(device), device)
+        return {key: value.detach().cpu().clone() for key, value in self.net.state_dict().items()}
+
+
+def mean(states: Sequence[State]) -> State:
+    """The mean of each tensor over state dicts, in float64 on the way; counters are those of the first."""
+    return {
+        key: torch.stack([state[key].double() for state in states]).mean(0).to(first.dtype)
+        if first.is_floating_point()
+        else first
+        for key, first in states[0].items()
+    }
+
+
+def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, greedy: bool = False) -> float:
+    """Mix, print the scores, and write an ordinary checkpoint; gives its miou on the validation split.
+
+    Args:
+        checkpoints: Of trainings of one net.
+        data: Training images for batch norms, validation images for scores.
+        out: The file to write.
+        greedy: Begin with the best and keep of the others, in the order of their score, what makes it no worse
+            (algorithm 1); otherwise all go in.
+
+    Raises:
+        UserError: The checkpoints do not go together, or not with the data.
+    """
+    kitchen, console = Kitchen(checkpoints, data), Console(soft_wrap=True, highlight=False)
+    scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
+    for score, _, path in scored:
+        console.print(f"{score:.4f}  {path}")
+    scored.sort(key=lambda entry: entry[0], reverse=True)
+    if greedy:
+        best, result, _ = scored[0]
+        kept = [result]
+        for _, state, path in scored[1:]:
+            candidate = kitchen.mixed([*kept, state])
+            score = kitchen.score(candidate)
+            console.print(f"{score:.4f}  with {path}: {'kept' if score >= best else 'left out'}")
+            if score >= best:
+                best, result, kept = score, candidate, [*kept, state]
+    else:
+        kept = [state for _, state, _ in scored]
+        result = kitchen.mixed(kept)
+        best = kitchen.score(result)
+    _write(Path(out), result, kitchen.card)
+    console.print(f"{best:.4f}  {out}: a soup of {len(kept)}, miou on the validation split")
+    return best
+
+
+def _write(path: Path, state: State, card: Any) -> None:
+    card = make_card(card["net"], card["class_names"], card["palette"], card["ignore_index"], card["channels_last"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    torch.save({KEY: card, "state_dict": {f"net.{key}": value for key, value in state.items()}}, part)
+    part.replace(path)
+
+
+def main(args: list[str]) -> None:
+    """Run `soup`.
+
+    Raises:
+        UserError: As `soup`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight soup", description=__doc__, exit_on_error=False)
+    parser.add_argument("checkpoints", type=str, nargs="+", help="checkpoints of trainings of one net")
+    parser.add_argument("--out", type=str, required=True, help="the checkpoint to write")
+    parser.add_argument("--greedy", action="store_true", help="keep only what makes the score no worse")
+    data, options = datamodule_from(parser, args[1:])
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # devices that are not there, advertisements
+    soup(options.checkpoints, data, options.out, options.greedy)
