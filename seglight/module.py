@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -15,12 +16,13 @@ from torch.optim import Optimizer
 from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
 from seglight.data.classes import Classes, Color
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
 from seglight.metrics import ConfusionMatrix, Scores
+from seglight.models.published import import_weights
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
@@ -44,7 +46,8 @@ class SegmentationModule(LightningModule):
         groups: Learning rates of the encoder and of its layers as shares of that of the rest.
         aux_weight: Weight of each auxiliary head's loss.
         channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU.
-        weights: Checkpoint to start from, with a fresh optimizer and schedule; heads of another class count stay fresh.
+        weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), or a file of another
+            project (see `import_weights`). Heads of another class count stay fresh.
     """
 
     def __init__(
@@ -221,6 +224,9 @@ class SegmentationModule(LightningModule):
         checkpoint[KEY] = make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
     def _warm_start(self, path: str) -> None:
+        if not path.endswith(".ckpt"):
+            rank_zero_only(say)(f"weights of {import_weights(self.net, path).line()}")
+            return
         theirs, ours = net_weights(read_checkpoint(path)), self.net.state_dict()
         fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
         strange = [key for key in ours if key not in fitting and "head" not in key]

@@ -12,10 +12,13 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
-    ("seglight", "errors", "files", "png", "run_times", "ops.bands", "ops.ranks", "weights_file"),
+    (
+        "seglight", "errors", "signals", "random_states", "position", "evaluation_state", "files", "png", "run_times",
+        "ops.bands", "ops.ranks",
+    ),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "ops.by_class", "doctor.finding", "models.weights.rewrite", "models.weights.state",
+        "ops.by_class", "doctor.finding", "checkpoint_files", "models.weights.rewrite", "weights_file",
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
@@ -24,12 +27,13 @@ LAYERS = (
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
-        "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.import_weights", "models.mix_transformer",
+        "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.published", "models.mix_transformer",
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
         "inference.*", "optim", "accumulation", "checkpoint", "conventions", "prepare.download", "doctor.facts",
+        "run_folder", "processes",
     ),
     (
-        "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
+        "resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
         "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
     ),
     ("data.*", "callbacks.*", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),

@@ -3,5 +3,16 @@
 from seglight.models.encoder_decoder import EncoderDecoder
 from seglight.models.encoders import TimmEncoder
 from seglight.models.ensemble import Ensemble, Stacking
+from seglight.models.mix_transformer import MixTransformer
+from seglight.models.mobilenetv3 import MobileNetV3Encoder
+from seglight.models.published import import_weights
 
-__all__ = ["EncoderDecoder", "Ensemble", "Stacking", "TimmEncoder"]
+__all__ = [
+    "EncoderDecoder",
+    "Ensemble",
+    "MixTransformer",
+    "MobileNetV3Encoder",
+    "Stacking",
+    "TimmEncoder",
+    "import_weights",
+]

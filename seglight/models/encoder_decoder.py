@@ -16,18 +16,24 @@ class EncoderDecoder(nn.Module):
         decoder: Called with the encoder's `out_channels` and `strides`.
         aux_index: Feature that an auxiliary head reads while training (FCN head, arXiv 1612.01105 section 3.3);
             -2 is the usual one, None none. A guided decoder reads that head's scores, in evaluation too.
+        head_kernel: Side of the head's convolution: 3 is that of segmentation_models.pytorch's Unet and PSPNet.
 
     Raises:
         UserError: A guided decoder without an auxiliary head.
     """
 
     def __init__(
-        self, num_classes: int, encoder: Encoder, decoder: DecoderFactory, aux_index: int | None = None
+        self,
+        num_classes: int,
+        encoder: Encoder,
+        decoder: DecoderFactory,
+        aux_index: int | None = None,
+        head_kernel: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder(encoder.out_channels, encoder.strides)
-        self.head = nn.Conv2d(self.decoder.out_channels, num_classes, 1)
+        self.head = nn.Conv2d(self.decoder.out_channels, num_classes, head_kernel, padding=head_kernel // 2)
         init_decoder(self.decoder)
         self.guided = isinstance(self.decoder, GuidedDecoder)
         if self.guided and aux_index is None:

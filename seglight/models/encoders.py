@@ -1,6 +1,7 @@
 """Encoders: any timm model that gives features, with the normalisation of its weights built in."""
 
 import importlib.util
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import torch
 from torch import Tensor
 
 from seglight.errors import UserError
-from seglight.interfaces import Encoder
+from seglight.models.depths import layer_depths
+from seglight.models.normalized import NormalizedEncoder
 from seglight.models.phases import phased
 
 OFFLINE_MODEL = "tf_efficientnet_lite0"
 """The model whose ImageNet weights the `pretrained` extra brings."""
 
 
-class TimmEncoder(Encoder):
+class TimmEncoder(NormalizedEncoder):
     """Features of a timm model; mean and std are those that its weights were trained with.
 
     Args:
@@ -27,7 +29,9 @@ class TimmEncoder(Encoder):
             a path: a safetensors or weights-only .pth file of this model; "random" or None: untrained.
         output_stride: Stride of the coarsest feature, 8 or 16 by dilation where the model allows it, else 32.
         depth: How many features, from the finest; the net ends there. None: all.
-        mean: Of R, G, B in [0, 1], if the weights were trained with another than timm says.
+        in_channels: Channels of the image. Where there are not three, the first convolution's weights are summed to
+            one, or repeat in turn at a smaller scale.
+        mean: Of R, G, B in [0, 1], or of each channel, if the weights were trained with another than timm says.
         std: Likewise.
 
     Raises:
@@ -35,48 +39,42 @@ class TimmEncoder(Encoder):
             fit.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         name: str,
         weights: str | None = "hub",
         output_stride: int = 32,
         depth: int | None = None,
-        mean: tuple[float, float, float] | None = None,
-        std: tuple[float, float, float] | None = None,
+        in_channels: int = 3,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
-        super().__init__()
         if not timm.is_model(name):
             near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
             raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
-        self.net = _create(name, weights, output_stride, depth)
-        phased(self.net)
-        self.out_channels = self.net.feature_info.channels()
-        self.strides = self.net.feature_info.reduction()
-        config = self.net.pretrained_cfg
-        # in pixel units, so that uint8 is read without a division
-        self.register_buffer("mean", 255 * torch.tensor(mean or config["mean"]).view(1, -1, 1, 1))
-        self.register_buffer("std", 255 * torch.tensor(std or config["std"]).view(1, -1, 1, 1))
+        net = _create(name, weights, output_stride, depth, in_channels)
+        phased(net)
+        super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
+        self.name, self.net = name, net
+        self.out_channels = net.feature_info.channels()
+        self.strides = net.feature_info.reduction()
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
-        features: list[Tensor] = self.net(self._normalized(image))
+        features: list[Tensor] = self.net(self.normalized(image))
         return features
 
-    def _normalized(self, image: Tensor) -> Tensor:
-        if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
-            return (image.to(self.mean.dtype) - self.mean).div_(self.std)
-        # a row of pixels at a time: four times as fast as three channels at a time
-        width = image.shape[-1]
-        mean, std = (value.flatten().repeat(width) for value in (self.mean, self.std))
-        rows = (image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype) - mean).div_(std)
-        return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
+    def depths(self) -> dict[str, int]:
+        """How many layers lie above that of each parameter.
+
+        Raises:
+            UserError: timm does not group the layers of this model.
+        """
+        return {f"net.{key}": depth for key, depth in layer_depths(self.name, self.net).items()}
 
 
-def _create(name: str, weights: str | None, output_stride: int, depth: int | None) -> Any:
-    kwargs: dict[str, Any] = {"features_only": True}
+def _create(name: str, weights: str | None, output_stride: int, depth: int | None, in_channels: int) -> Any:
+    kwargs: dict[str, Any] = {"features_only": True, "in_chans": in_channels}
     if output_stride != 32:  # what models have of themselves, and those that can't dilate don't know the argument
         kwargs["output_stride"] = output_stride
     if depth is not None:

@@ -1,6 +1,7 @@
 """Blocks that several decoders are made of."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,17 @@ class PooledConv(nn.Sequential):
         norm = [nn.BatchNorm2d(out_channels)] if bins > 1 else []
         conv = nn.Conv2d(in_channels, out_channels, 1, bias=bins == 1)
         super().__init__(nn.AdaptiveAvgPool2d(bins), conv, *norm, nn.ReLU(inplace=True))
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Over the channels of each pixel of (B, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class AtrousPyramid(nn.Module):
@@ -96,11 +108,19 @@ class PyramidPooling(nn.Module):
         return merged
 
 
-def resize_to(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear resize of (B, C, h, w) to the height and width of another map."""
+Upsampling = Literal["bilinear", "nearest"]
+
+
+def resize_to(x: Tensor, like: Tensor, mode: Upsampling = "bilinear") -> Tensor:
+    """Resize (B, C, h, w) to the height and width of another map."""
     if x.shape[-2:] == like.shape[-2:]:
         return x
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+    return F.interpolate(x, like.shape[-2:], mode=mode, align_corners=False if mode == "bilinear" else None)
+
+
+def doubled(x: Tensor, mode: Upsampling) -> Tensor:
+    """(B, C, h, w) to (B, C, 2 * h, 2 * w)."""
+    return F.interpolate(x, scale_factor=2, mode=mode, align_corners=False if mode == "bilinear" else None)
 
 
 def init_decoder(module: nn.Module) -> None:

@@ -19,6 +19,8 @@ class DeepLabV3Plus(Decoder):
         channels: Channels of the pyramid and of the output.
         skip_channels: Channels that the stride-4 feature is brought to (section 3.1: 48).
         dilations: Of the pyramid's 3x3 branches (6, 12, 18 at stride 16 in the paper).
+        convs: Separable 3x3 convolutions before and after the merge: none and two are the paper's (section 4.1), one
+            and one those of segmentation_models.pytorch.
         dropout: After the pyramid.
 
     Raises:
@@ -32,6 +34,7 @@ class DeepLabV3Plus(Decoder):
         channels: int = 256,
         skip_channels: int = 48,
         dilations: Sequence[int] = (6, 12, 18),
+        convs: tuple[int, int] = (0, 2),
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
@@ -43,14 +46,15 @@ class DeepLabV3Plus(Decoder):
         self.pyramid = AtrousPyramid(in_channels[-1], channels, dilations, SeparableConvNormAct)
         self.dropout = nn.Dropout2d(dropout)
         self.skip = ConvNormAct(in_channels[self.skip_index], skip_channels, 1)
-        self.merge = nn.Sequential(
-            SeparableConvNormAct(channels + skip_channels, channels), SeparableConvNormAct(channels, channels)
-        )
+        before, after = convs
+        self.context = nn.Sequential(*(SeparableConvNormAct(channels, channels) for _ in range(before)))
+        widths = [channels + skip_channels] + [channels] * after
+        self.merge = nn.Sequential(*(SeparableConvNormAct(widths[k], channels) for k in range(after)))
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, channels, H / 4, W / 4) out."""
         skip = self.skip(features[self.skip_index])
-        context = resize_to(self.dropout(self.pyramid(features[-1])), skip)
+        context = resize_to(self.context(self.dropout(self.pyramid(features[-1]))), skip)
         merged: Tensor = self.merge(torch.cat([context, skip], 1))
         return merged

@@ -16,6 +16,7 @@ class FPN(Decoder):
         in_strides: Their strides.
         pyramid_channels: Channels of the pyramid (arXiv 1612.03144: 256).
         channels: Channels of the output (arXiv 1901.02446, section 3: 128).
+        groups: Group norm of so many groups in the branches, as in the paper (section 3: 32); None: batch norm.
         dropout: Before the head.
     """
 
@@ -25,13 +26,14 @@ class FPN(Decoder):
         in_strides: Sequence[int],
         pyramid_channels: int = 256,
         channels: int = 128,
+        groups: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.levels = [level for level, stride in enumerate(in_strides) if stride >= 4]
         self.lateral = nn.ModuleList(nn.Conv2d(in_channels[level], pyramid_channels, 1) for level in self.levels)
         self.branches = nn.ModuleList(
-            UpBranch(pyramid_channels, channels, max(1, steps)) for steps in range(len(self.levels))
+            UpBranch(pyramid_channels, channels, max(1, steps), groups) for steps in range(len(self.levels))
         )
         self.dropout = nn.Dropout2d(dropout)
         self.out_channels = channels
@@ -51,9 +53,12 @@ class FPN(Decoder):
 class UpBranch(nn.Module):
     """A 3x3 convolution before each step up (arXiv 1901.02446, figure 3)."""
 
-    def __init__(self, in_channels: int, channels: int, steps: int) -> None:
+    def __init__(self, in_channels: int, channels: int, steps: int, groups: int | None) -> None:
         super().__init__()
         self.convs = nn.ModuleList(ConvNormAct(channels if step else in_channels, channels) for step in range(steps))
+        if groups is not None:
+            for conv in self.convs:
+                conv[1] = nn.GroupNorm(groups, channels)  # type: ignore[operator]  # a Sequential
 
     def forward(self, x: Tensor, finer: Sequence[Tensor]) -> Tensor:
         """Bring (B, in_channels, h, w) to the size of each map in `finer` in turn."""

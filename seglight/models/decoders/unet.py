@@ -6,34 +6,46 @@ import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, resize_to
+from seglight.models.layers import ConvNormAct, Upsampling, doubled, resize_to
 
 
 class UNet(Decoder):
-    """Output at the stride of the encoder's finest feature.
+    """Output at the stride of the encoder's finest feature, or finer by `further` stages.
 
     Args:
         in_channels: Channels of the encoder's features.
         in_strides: Their strides; not needed, the features' own sizes tell.
         channels: Channels of the stages from coarse to fine; stages without an entry take the last.
+        further: Channels of stages after those, which have no feature to join: each doubles height and width.
+        upsampling: "nearest" is that of segmentation_models.pytorch.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], in_strides: Sequence[int], channels: Sequence[int] = (256, 128, 64, 32)
+        self,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int],
+        channels: Sequence[int] = (256, 128, 64, 32),
+        further: Sequence[int] = (),
+        upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
         stages = []
         below = in_channels[-1]
-        for stage, skip in enumerate(reversed(in_channels[:-1])):
-            width = channels[min(stage, len(channels) - 1)]
+        skips = [*reversed(in_channels[:-1])]
+        widths = [*(channels[min(stage, len(channels) - 1)] for stage in range(len(skips))), *further]
+        for stage, width in enumerate(widths):
+            skip = skips[stage] if stage < len(skips) else 0
             stages.append(nn.Sequential(ConvNormAct(below + skip, width), ConvNormAct(width, width)))
             below = width
         self.stages = nn.ModuleList(stages)
+        self.upsampling: Upsampling = upsampling
         self.out_channels = below
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, out_channels, h, w) of the finest out."""
         x = features[-1]
-        for stage, skip in zip(self.stages, reversed(features[:-1]), strict=True):
-            x = stage(torch.cat([resize_to(x, skip), skip], 1))
+        for stage, skip in zip(self.stages, reversed(features[:-1]), strict=False):
+            x = stage(torch.cat([resize_to(x, skip, self.upsampling), skip], 1))
+        for stage in self.stages[len(features) - 1 :]:
+            x = stage(doubled(x, self.upsampling))
         return x

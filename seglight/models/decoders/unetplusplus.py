@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, resize_to
+from seglight.models.layers import ConvNormAct, Upsampling, doubled, resize_to
 
 
 class UNetPlusPlus(Decoder):
-    """Output at the stride of the encoder's finest feature: the deepest node alone, without deep supervision.
+    """Output at the stride of the encoder's finest feature, or finer by `further` stages: the deepest node alone.
 
     Node j of level i (section 3.1, equation 1) reads all nodes before it on its level, the encoder's feature being the
     first of them, and node j - 1 of the next coarser level.
@@ -19,10 +19,17 @@ class UNetPlusPlus(Decoder):
         in_channels: Channels of the encoder's features.
         in_strides: Their strides; not needed, the features' own sizes tell.
         channels: Channels of the levels' nodes from coarse to fine; levels without an entry take the last.
+        further: Channels of stages after those, which have no feature to join: each doubles height and width.
+        upsampling: "nearest" is that of segmentation_models.pytorch.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], in_strides: Sequence[int], channels: Sequence[int] = (256, 128, 64, 32)
+        self,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int],
+        channels: Sequence[int] = (256, 128, 64, 32),
+        further: Sequence[int] = (),
+        upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
         levels = []
@@ -38,7 +45,12 @@ class UNetPlusPlus(Decoder):
             )
             below = here
         self.levels = nn.ModuleList(levels)
-        self.out_channels = below[-1]
+        widths = [below[-1], *further]
+        self.further = nn.ModuleList(
+            nn.Sequential(ConvNormAct(widths[k], width), ConvNormAct(width, width)) for k, width in enumerate(further)
+        )
+        self.upsampling: Upsampling = upsampling
+        self.out_channels = widths[-1]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, out_channels, h, w) of the finest out."""
@@ -46,6 +58,9 @@ class UNetPlusPlus(Decoder):
         for nodes, skip in zip(self.levels, reversed(features[:-1]), strict=True):
             here = [skip]
             for node, coarse in zip(nodes, below, strict=True):  # type: ignore[call-overload]  # a ModuleList
-                here.append(node(torch.cat([resize_to(coarse, skip), *here], 1)))
+                here.append(node(torch.cat([resize_to(coarse, skip, self.upsampling), *here], 1)))
             below = here
-        return below[-1]
+        x = below[-1]
+        for stage in self.further:
+            x = stage(doubled(x, self.upsampling))
+        return x

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, PyramidPooling, resize_to
+from seglight.models.layers import ConvNormAct, LayerNorm2d, PyramidPooling, resize_to
 
 
 class UPerNet(Decoder):
@@ -17,6 +17,7 @@ class UPerNet(Decoder):
         in_strides: Their strides.
         channels: Channels of the pyramid and of the output.
         bins: Cells along a side of each grid that the coarsest feature is pooled to (arXiv 1612.01105).
+        norm_features: A layer norm of each feature first, as over Swin and ConvNeXt (their papers' code).
         dropout: Before the head.
     """
 
@@ -26,10 +27,13 @@ class UPerNet(Decoder):
         in_strides: Sequence[int],
         channels: int = 512,
         bins: Sequence[int] = (1, 2, 3, 6),
+        norm_features: bool = False,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.levels = [level for level, stride in enumerate(in_strides[:-1]) if stride >= 4]
+        widths = [*(in_channels[level] for level in self.levels), in_channels[-1]]
+        self.norms = nn.ModuleList(LayerNorm2d(width) if norm_features else nn.Identity() for width in widths)
         self.top = PyramidPooling(in_channels[-1], channels, channels, bins)
         self.lateral = nn.ModuleList(ConvNormAct(in_channels[level], channels, 1) for level in self.levels)
         self.smooth = nn.ModuleList(ConvNormAct(channels, channels) for _ in self.levels)
@@ -39,8 +43,9 @@ class UPerNet(Decoder):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, channels, H / 4, W / 4) out."""
-        pyramid = [conv(features[level]) for conv, level in zip(self.lateral, self.levels, strict=True)]
-        pyramid.append(self.top(features[-1]))
+        read = [*(features[level] for level in self.levels), features[-1]]
+        *finer, coarsest = (norm(x) for norm, x in zip(self.norms, read, strict=True))
+        pyramid = [*(conv(x) for conv, x in zip(self.lateral, finer, strict=True)), self.top(coarsest)]
         for fine in range(len(pyramid) - 2, -1, -1):
             pyramid[fine] = pyramid[fine] + resize_to(pyramid[fine + 1], pyramid[fine])
         # the top comes smooth out of the pooling

@@ -1,0 +1,51 @@
+"""MobileNetV3-Large as torchvision has it under its published DeepLabV3 and LR-ASPP (arXiv 1905.02244)."""
+
+from torch import Tensor
+from torchvision.models import mobilenet_v3_large
+
+from seglight.models.normalized import NormalizedEncoder
+from seglight.models.weights.rewrite import IMAGENET_MEAN, IMAGENET_STD, Family
+from seglight.models.weights.state import fill_encoder
+
+TAPS = {1: 2, 3: 4, 4: 8, 16: 16}
+"""Layers whose outputs are features, and their strides. At stride 8 it is the first of three: LR-ASPP reads that."""
+
+IMAGENET = Family(
+    "torchvision MobileNetV3",
+    r"features\.",
+    lambda state: {
+        name.replace("features.", "encoder.net."): value
+        for name, value in state.items()
+        if name.startswith("features.")
+    },
+)
+
+
+class MobileNetV3Encoder(NormalizedEncoder):
+    """Features of strides 2, 4, 8 and 16; dilated from the block on that would have the stride of 32.
+
+    timm's `mobilenetv3_large_100` is the same net without a dilation in that block, and with other features.
+
+    Args:
+        weights: A file of torchvision's mobilenet_v3_large; None: untrained.
+
+    Raises:
+        UserError: The weights are not there or do not fit.
+    """
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        self.net = mobilenet_v3_large(dilated=True).features
+        self.out_channels, self.strides = [self.net[k].out_channels for k in TAPS], list(TAPS.values())
+        if weights is not None:
+            fill_encoder(self, IMAGENET, weights)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        x = self.normalized(image)
+        features = []
+        for k, layer in enumerate(self.net):
+            x = layer(x)
+            if k in TAPS:
+                features.append(x)
+        return features

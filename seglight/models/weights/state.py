@@ -1,0 +1,105 @@
+"""Weights of other projects: read, and put into our nets whole or not at all."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.models.weights.rewrite import Family, State
+from seglight.weights_file import read_weights_only
+
+HEADS = ("head.", "aux_head.")
+"""What may stay untrained: a head for other classes, and one that only trains."""
+
+
+class Imported(NamedTuple):
+    """What was found in a file: tensors that fit, and names of ours that stay untrained."""
+
+    family: str
+    fitting: int
+    fresh: list[str]
+
+    def line(self) -> str:
+        """For people."""
+        rest = f"; untrained: {', '.join(self.fresh)}" if self.fresh else ""
+        return f"{self.family}: {self.fitting} tensors fit{rest}"
+
+
+def read_state(path: str | Path) -> State:
+    """The tensors of a safetensors or weights-only file by their names.
+
+    Raises:
+        UserError: It isn't there, can't be read safely, or holds no tensors.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file of weights")
+    if Path(path).suffix == ".safetensors":
+        try:
+            return dict(safetensors.torch.load_file(path))
+        except (safetensors.SafetensorError, OSError) as error:
+            raise UserError(f"{path}: not readable as safetensors, it is cut off or damaged: take another") from error
+    found = read_weights_only(path)
+    for wrapper in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+    tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)} if found else {}
+    if not tensors:
+        raise UserError(f"{path}: there are no tensors in it")
+    return tensors
+
+
+def fill(net: nn.Module, new: State, source: str) -> Imported:
+    """Load a converted state dict into an EncoderDecoder.
+
+    What may stay as it is: heads of another class count, and the buffers that say how images are normalised. What may
+    be left over: an auxiliary head that ours has not, and stages of the encoder after its end.
+
+    Args:
+        net: Ours.
+        new: Tensors by our names.
+        source: File and family, for the complaint.
+
+    Raises:
+        UserError: Tensors are missing or left over.
+    """
+    ours = net.state_dict()
+    fitting = {name: value for name, value in new.items() if name in ours and ours[name].shape == value.shape}
+    missing = [name for name in ours if name not in fitting and not _may_stay(name)]
+    stages = {_stage(name) for name in ours}
+    over = [name for name in new if name not in fitting and not name.startswith(HEADS) and _stage(name) in stages]
+    if missing or over:
+        complaint = ", ".join(
+            f"{len(names)} {what} such as {names[0]}"
+            for what, names in (("missing", missing), ("left over", over))
+            if names
+        )
+        raise UserError(
+            f"{source}: {len(fitting)} of the net's {len(ours)} tensors fit, {complaint}: "
+            "build the net as that one is built"
+        )
+    net.load_state_dict(fitting, strict=False)
+    return Imported(source, len(fitting), [name for name in ours if name not in fitting and name.startswith(HEADS)])
+
+
+def fill_encoder(encoder: nn.Module, family: Family, path: str) -> None:
+    """Load the encoder's part of a file of one family.
+
+    Raises:
+        UserError: As `read_state` and `fill`.
+    """
+    state = {name.removeprefix("encoder."): value for name, value in family.convert(read_state(path)).items()}
+    fill(encoder, {name: value for name, value in state.items() if not name.startswith(("decoder.", *HEADS))}, path)
+
+
+def _may_stay(name: str) -> bool:
+    buffer = name.removeprefix("encoder.") in ("mean", "std") or name.endswith("num_batches_tracked")
+    return buffer or name.startswith(HEADS)
+
+
+def _stage(name: str) -> str:
+    """Where the encoder may end: a child of what it wraps; else the first two names."""
+    return ".".join(name.split(".")[: 3 if name.startswith("encoder.") else 1])
