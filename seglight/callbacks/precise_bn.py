@@ -1,0 +1,72 @@
+"""Statistics of batch norms over many batches at once, for what is evaluated and saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from seglight.ops.ranks import sum_over_ranks
+
+
+class PreciseBN(Callback):
+    """Estimates the running statistics of batch norms anew before each validation (arXiv 2105.07576, section 3).
+
+    What training leaves is a moving average over nets that have changed since. Here the net as it is sees the same
+    augmented training batches each time, in evaluation mode but for its batch norms, and their inputs' mean and
+    variance over all of them take the place of the moving average. Give it after EMA or SWA, whose average it then
+    sees: averaged weights had no batch of their own.
+
+    Args:
+        batches: Training batches of each process.
+    """
+
+    def __init__(self, batches: int = 200) -> None:
+        self.batches = batches
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Estimate, unless this is the check before a training."""
+        norms = [m for m in pl_module.net.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not norms:
+            return
+        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), estimating(norms), trainer.precision_plugin.train_step_context():
+            loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+            loader.sampler.start_at(0, 0)  # a run that goes on within an epoch takes the same batches
+            for batch in islice(loader, self.batches):
+                pl_module(batch["image"].to(pl_module.device))
+
+
+@contextmanager
+def estimating(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Batch norms normalise by their batches within, and after it have the mean and variance of all, over all ranks."""
+    modes = [norm.training for norm in norms]
+    sums = {norm: norm.running_mean.new_zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def add(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].transpose(0, 1).flatten(1).float()
+        variance, mean = torch.var_mean(x, 1, correction=0)
+        sums[norm] += x.shape[1] * torch.stack((torch.ones_like(mean), mean, variance + mean**2))  # type: ignore[index]
+
+    hooks = [norm.register_forward_pre_hook(add) for norm in norms]
+    saved = [{key: value.clone() for key, value in norm.named_buffers()} for norm in norms]
+    for norm in norms:
+        norm.train()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for norm, mode, buffers, hook in zip(norms, modes, saved, hooks, strict=True):
+            hook.remove()
+            norm.train(mode)
+            for key, value in norm.named_buffers():
+                value.copy_(buffers[key])
+    for norm, total in zip(norms, sum_over_ranks(*sums.values()), strict=True):
+        count, first, second = total
+        if count[0] > 0:
+            norm.running_mean.copy_(first / count)  # type: ignore[union-attr]
+            norm.running_var.copy_(second / count - (first / count) ** 2)  # type: ignore[union-attr]

@@ -1,0 +1,58 @@
+"""Stochastic weight averaging: the mean of the weights over the last part of a run."""
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+
+
+class SWA(WeightAveraging):
+    """The equal average of weights late in training (arXiv 1803.05407); it is what is validated and saved.
+
+    Before `start` that is the net itself. The schedule stays what it is; the paper's is constant by then.
+    Running statistics of batch norms are averaged as the weights are; `PreciseBN` after it estimates them anew.
+
+    Args:
+        start: Share of the run's optimizer steps after which averaging begins.
+        every_n_steps: Optimizer steps between two nets that go into the average.
+    """
+
+    def __init__(self, start: float = 0.75, every_n_steps: int = 1) -> None:
+        super().__init__()
+        self.start, self.every_n_steps = start, every_n_steps
+        self.first_step = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the average where the net will be: it is still on the CPU at this point."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the first step to average."""
+        self.first_step = int(self.start * trainer.estimated_stepping_batches)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Whether the net after this step, counted from 0, goes into the average."""
+        if step_idx is None or step_idx < self.first_step:
+            return False
+        return (step_idx - self.first_step) % self.every_n_steps == 0
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The average takes the net's place."""
+        self._follow(pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save both."""
+        self._follow(pl_module)
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The net ends as the average."""
+        self._follow(pl_module)
+        super().on_train_end(trainer, pl_module)
+
+    def _follow(self, pl_module: LightningModule) -> None:
+        # Lightning would show the weights that the run began with
+        if self._average_model is not None and self._average_model.n_averaged == 0:
+            self._average_model.module.load_state_dict(pl_module.state_dict())
