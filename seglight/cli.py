@@ -1,13 +1,11 @@
 """fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
 
 import logging
-import time
 import warnings
 from argparse import ArgumentError
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -17,21 +15,28 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from seglight.callbacks import (
     ConfusionFigure,
     Environment,
+    ExactCheckpoint,
     ImagePanels,
     ImageScores,
     MetricsFile,
+    NonFinite,
     ProgressBar,
     RunReport,
     Throughput,
 )
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoint_files import LAST, CheckpointFiles
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError, parser_complaint, say
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
+from seglight.processes import check_processes, launcher, shared_run_dir
 from seglight.recipe import data_options, read_recipe
+from seglight.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe
+from seglight.run_folder import default_run_dir, flat
 from seglight.run_times import RunTimes
+from seglight.signals import STOP
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
@@ -68,8 +73,18 @@ class SegmentationCLI(LightningCLI):
         }
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add --run_dir, and link the data's facts to the module and the seed to the data."""
+        """Add --run_dir and --resume, and link the data's facts to the module and the seed to the data."""
         parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
+        parser.add_argument(
+            "--resume",
+            type=Literal["exact", "force"] | None,
+            default=None,
+            nargs="?",
+            const="exact",
+            help="fit: go on with the run in --run_dir, or start it; 'force': with a recipe that has changed",
+        )
+        about = "fit: what a loss or gradient that is not finite does: end the run, or leave the step out"
+        parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
         for fact in LINKS:
             parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
@@ -85,18 +100,21 @@ class SegmentationCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
         config = self.config[self.subcommand]
-        self.run_dir = Path(config.run_dir or default_run_dir([str(path) for path in config.config or []]))
+        proposal = default_run_dir([str(path) for path in config.config or []])
+        self.run_dir = Path(config.run_dir) if config.run_dir else shared_run_dir(proposal)
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
         recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
-        recipe.run_dir = recipe.ckpt_path = None
+        recipe.run_dir = recipe.ckpt_path = recipe.resume = None
         self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)
-        self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
-        last = self.run_dir / "checkpoints" / "last.ckpt"
-        if self.subcommand == "fit" and last.exists() and config.ckpt_path is None:
-            raise UserError(
-                f"{self.run_dir} holds a run already: choose another --run_dir, or go on with --ckpt_path {last}"
-            )
-        if config.ckpt_path is not None or config.model.weights is not None:
+        if self.subcommand == "fit":
+            refuse_ckpt_path(config.ckpt_path)
+            self.checkpoint = run_to_go_on_with(self.run_dir, self.recipe, config.resume)
+            config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / "checkpoints" / LAST)
+        else:
+            self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
+        if self.checkpoint is not None:
+            config.model.weights = None  # which the checkpoint has, and more
+        if self.checkpoint is not None or config.model.weights is not None:
             config.model.net = self.net_config
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
@@ -106,12 +124,26 @@ class SegmentationCLI(LightningCLI):
         self.model.net_config = self.net_config
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)
+            # what a killed run has shown of later steps is shown anew
+            step = 0 if self.checkpoint is None else self.checkpoint["global_step"]
+            kwargs["logger"] = TensorBoardLogger(
+                self.run_dir, name="", version="", default_hp_metric=False, purge_step=step
+            )
         if self.subcommand == "fit" and config.profiler is None:
             kwargs["profiler"] = RunTimes()
         kwargs["default_root_dir"] = str(self.run_dir)
-        kwargs["callbacks"] = [*(config.callbacks or []), *self._callbacks()]
-        return super().instantiate_trainer(**kwargs)
+        given = config.callbacks or []
+        exact = [callback for callback in given if isinstance(callback, ExactCheckpoint)]
+        environment = launcher()
+        kwargs["plugins"] = [*_listed(config.plugins), *([environment] if environment else [])]
+        if self.subcommand == "fit" and config.enable_checkpointing is not False:
+            exact = exact or [ExactCheckpoint()]
+            kwargs["plugins"].append(CheckpointFiles())
+        others = [callback for callback in given if callback not in exact]
+        kwargs["callbacks"] = [*exact, *others, *self._callbacks()]
+        trainer = super().instantiate_trainer(**kwargs)
+        check_processes(trainer, environment)
+        return trainer
 
     def _take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path, card = self.config[self.subcommand].ckpt_path, checkpoint[KEY]
@@ -124,12 +156,6 @@ class SegmentationCLI(LightningCLI):
         load_weights(self.model.net, checkpoint, path)
 
     def _callbacks(self) -> list[Callback]:
-        checkpoint = partial(
-            ModelCheckpoint,
-            dirpath=self.run_dir / "checkpoints",
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        )
         config = self.config_init[self.subcommand].trainer
         report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)))
         callbacks: list[Callback] = [ImageScores(self.run_dir), report]
@@ -137,6 +163,7 @@ class SegmentationCLI(LightningCLI):
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":
             callbacks += [
+                NonFinite(self.config[self.subcommand].on_nonfinite),
                 MetricsFile(self.run_dir / "metrics.jsonl"),
                 Environment(self.run_dir / "environment.json"),
                 Throughput(),
@@ -144,8 +171,16 @@ class SegmentationCLI(LightningCLI):
                 ConfusionFigure(),
             ]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            callbacks.append(checkpoint(filename="best", monitor="val/miou", mode="max", save_on_train_epoch_end=False))
-            callbacks.append(checkpoint(filename="last", save_on_train_epoch_end=True))
+            best = ModelCheckpoint(
+                self.run_dir / "checkpoints",
+                "best",
+                monitor="val/miou",
+                mode="max",
+                auto_insert_metric_name=False,
+                enable_version_counter=False,
+                save_on_train_epoch_end=False,
+            )
+            callbacks.append(best)
         return callbacks
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -156,6 +191,9 @@ class SegmentationCLI(LightningCLI):
         return {**kwargs, "ckpt_path": None, "verbose": False}
 
     def _run_subcommand(self, subcommand: str) -> None:
+        if self.checkpoint is not None and subcommand == "fit" and is_finished(self.checkpoint, self.config.fit.resume):
+            say(f"{self.run_dir}: the run is finished, there is nothing to go on with")
+            return
         if subcommand == "fit" and self.trainer.is_global_zero:
             quick_check(self.datamodule, self.see)
         if self.trainer.is_global_zero:
@@ -168,23 +206,8 @@ class SegmentationCLI(LightningCLI):
         super()._run_subcommand(subcommand)
 
 
-def default_run_dir(configs: list[str]) -> Path:
-    """`runs/<recipe>/<time>`: the recipe is the file's place under `configs`; several files are joined by `+`."""
-    names = []
-    for config in configs:
-        parts = Path(config).with_suffix("").parts
-        names.append("/".join(parts[parts.index("configs") + 1 :]) if "configs" in parts else parts[-1])
-    recipe = names[0] if len(names) == 1 else "+".join(name.replace("/", "_") for name in names) or "no_recipe"
-    return Path("runs") / recipe / time.strftime("%Y%m%d-%H%M%S")
-
-
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one with dotted keys."""
-    if not isinstance(config, dict):
-        return {prefix: config if isinstance(config, (bool, int, float, str)) else str(config)}
-    return {
-        key: value for name, part in config.items() for key, value in flat(part, f"{prefix}.{name}".strip(".")).items()
-    }
+def _listed(plugins: Any) -> list[Any]:
+    return plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
 
 
 def _plain(config: Any) -> Any:
@@ -212,8 +235,15 @@ def main(args: list[str]) -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated", module="lightning")  # theirs to mend
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when a run goes on
+    warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
     try:
+        if args[0] == "fit":
+            args = with_recipe(args)
+            STOP.install()
         check_yaml(args)
         SegmentationCLI(args)
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `seglight {args[0]} --help`)") from error
+    finally:
+        STOP.restore()

@@ -1,10 +1,16 @@
 """What the user did wrong, in one line: what, where, and how to mend it."""
 
 import re
+import sys
 
 
 class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
+
+
+def say(line: str) -> None:
+    """Tell the user one line that is no error."""
+    sys.stderr.write(f"seglight: {line}\n")
 
 
 def user_error_behind(error: BaseException | None) -> UserError | None:

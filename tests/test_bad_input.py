@@ -310,7 +310,6 @@ def use(cli: CLI, command: str, checkpoint: Path, config: Path, tmp_path: Path) 
     out = tmp_path / "out"
     arguments = {
         "validate": ("validate", "-c", config, "--ckpt_path", checkpoint, "--run_dir", out),
-        "resume": ("fit", "-c", config, "--ckpt_path", checkpoint, "--run_dir", out),
         "warm start": ("fit", "-c", config, "--model.weights", checkpoint, "--run_dir", out),
         "predict": ("predict", checkpoint, tmp_path / "CamVid" / "val", "--out", out),
     }
@@ -319,7 +318,7 @@ def use(cli: CLI, command: str, checkpoint: Path, config: Path, tmp_path: Path) 
     return message
 
 
-READERS = pytest.mark.parametrize("command", ["validate", "resume", "warm start", "predict"])
+READERS = pytest.mark.parametrize("command", ["validate", "warm start", "predict"])
 
 
 @READERS

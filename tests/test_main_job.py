@@ -199,13 +199,16 @@ def test_config_yaml_repeats_the_run(fitted: Path, tmp_path: Path, seglight_cli:
     assert all(torch.equal(value, second["state_dict"][key]) for key, value in first["state_dict"].items())
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the best checkpoint of the other folder stays there
-def test_fit_goes_on_from_a_checkpoint(
-    scenes: Path, fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
-) -> None:
-    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes, "--trainer.max_epochs", 3)
-    checkpoint = fitted / "checkpoints" / "last.ckpt"
-    ran = seglight_cli("fit", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "on")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # a best checkpoint of another folder stays there
+def test_a_finished_run_goes_on_by_force(fitted: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    run_dir = shutil.copytree(fitted, tmp_path / "on")
+    again = seglight_cli("fit", "--run_dir", run_dir, "--resume")
+    assert again.rc == 0
+    assert f"{run_dir}: the run is finished" in again.err
+    refused = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--trainer.max_epochs", 3)
+    assert refused.rc == 2
+    assert "trainer.max_epochs: 2 -> 3 (--resume force goes on all the same)" in refused.err
+    ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "force", "--trainer.max_epochs", 3)
     assert ran.rc == 0, ran.err
     assert "epoch 3  step 6" in ran.out
     assert "epoch 2 " not in ran.out

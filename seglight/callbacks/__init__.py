@@ -1,22 +1,34 @@
 """What is done beside the steps."""
 
+from seglight.callbacks.compile import Compile
 from seglight.callbacks.confusion_figure import ConfusionFigure
 from seglight.callbacks.ema import EMA
 from seglight.callbacks.environment import Environment
+from seglight.callbacks.exact_checkpoint import ExactCheckpoint
+from seglight.callbacks.freeze import FreezeEncoder
 from seglight.callbacks.image_scores import ImageScores
 from seglight.callbacks.metrics_file import MetricsFile
+from seglight.callbacks.nonfinite import NonFinite
 from seglight.callbacks.panels import ImagePanels
+from seglight.callbacks.precise_bn import PreciseBN
 from seglight.callbacks.progress import ProgressBar
 from seglight.callbacks.report import RunReport
+from seglight.callbacks.swa import SWA
 from seglight.callbacks.throughput import Throughput
 
 __all__ = [
     "EMA",
+    "SWA",
+    "Compile",
     "ConfusionFigure",
     "Environment",
+    "ExactCheckpoint",
+    "FreezeEncoder",
     "ImagePanels",
     "ImageScores",
     "MetricsFile",
+    "NonFinite",
+    "PreciseBN",
     "ProgressBar",
     "RunReport",
     "Throughput",

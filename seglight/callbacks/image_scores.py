@@ -42,6 +42,15 @@ class ImageScores(Callback):
         """Write, unless it was the check before a training."""
         if not trainer.sanity_checking:
             self._write(trainer, pl_module, "val")
+        self.batches = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The names of an evaluation that is under way, on this process."""
+        return {"batches": self.batches} if self.batches else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with that evaluation."""
+        self.batches = state_dict["batches"]
 
     on_test_start = on_validation_start
     on_test_batch_end = on_validation_batch_end

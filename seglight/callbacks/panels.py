@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,10 +24,11 @@ class ImagePanels(Callback):
     def __init__(self, folder: Path, count: int = 6) -> None:
         self.folder, self.count = folder, count
         self.panels: list[NDArray[np.uint8]] = []
+        self.seen = 0
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Choose the batches: the same ones every time."""
-        self.panels = []
+        self.panels, self.seen = [], 0
         batches = int(trainer.num_val_batches[0]) if trainer.num_val_batches else 0
         self.chosen = {round(position) for position in np.linspace(0, max(0, batches - 1), self.count)}
 
@@ -40,7 +42,8 @@ class ImagePanels(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the panel of a chosen batch's first image."""
-        if trainer.is_global_zero and not trainer.sanity_checking and batch_idx in self.chosen:
+        position, self.seen = self.seen, self.seen + 1  # not batch_idx: an evaluation that is gone on with counts anew
+        if trainer.is_global_zero and not trainer.sanity_checking and position in self.chosen:
             height, width = batch["size"][0]
             image = batch["image"][0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
             mask, pred = (labels[0, :height, :width].cpu().numpy() for labels in (batch["mask"], outputs))
@@ -59,3 +62,12 @@ class ImagePanels(Callback):
         part = self.folder / "panels.part.png"
         Image.fromarray(np.concatenate(rows)[:-4]).save(part)
         part.replace(self.folder / "panels.png")
+        self.panels = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The panels of an evaluation that is under way."""
+        return {"seen": self.seen, "panels": [torch.from_numpy(picture) for picture in self.panels]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with that evaluation."""
+        self.seen, self.panels = state_dict["seen"], [picture.numpy() for picture in state_dict["panels"]]

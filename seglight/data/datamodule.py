@@ -17,6 +17,7 @@ from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
+from seglight.signals import ignore_in_worker
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -52,6 +53,7 @@ class SegmentationDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
         self.cache = cache
+        self.start = (0, 0, 0)
 
     def split(self, name: str) -> Labelled:
         """The labelled images of "train", "val" or "test".
@@ -78,10 +80,21 @@ class SegmentationDataModule(LightningDataModule):
         split = self.split(name)
         return split if self.cache is None else CachedSplit(Path(self.cache), name, split)
 
+    def start_at(self, epoch: int, samples: int, eval_batches: int) -> None:
+        """Let the loaders, when they are asked for, begin within an epoch or within an evaluation.
+
+        Args:
+            epoch: The first one.
+            samples: Samples of it that all processes together are done with.
+            eval_batches: Batches of the first evaluation that each process is done with.
+        """
+        self.start = (epoch, samples, eval_batches)
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
+        sampler.start_at(*self.start[:2])
         # the samplers' keys are (epoch, index), not bare indices
         return DataLoader(
             dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers()
@@ -98,6 +111,7 @@ class SegmentationDataModule(LightningDataModule):
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
         dataset = SegmentationDataset(self.splits[name])
         sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
+        sampler.start_at(self.start[2])
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_padded, **self._workers())
 
     def _workers(self) -> dict[str, Any]:
@@ -105,6 +119,9 @@ class SegmentationDataModule(LightningDataModule):
             "num_workers": self.num_workers,
             "pin_memory": torch.cuda.is_available(),
             "persistent_workers": self.num_workers > 0,
+            "worker_init_fn": ignore_in_worker,
+            # otherwise each new iterator draws from the generator of dropout, persistent workers' only once
+            "generator": torch.Generator().manual_seed(self.seed),
         }
 
     def _rank(self) -> tuple[int, int]:

@@ -25,11 +25,12 @@ class TrainSampler(Sampler[Key]):
         self.start = (0, 0)
 
     def start_at(self, epoch: int, samples: int) -> None:
-        """Let this epoch begin after so many samples of this process; nothing is read or drawn to get there.
+        """Let this epoch, the next one, begin after so many samples of all processes; nothing is read to get there.
 
-        Every other epoch begins at its first sample.
+        The processes share what is left. Every other epoch begins at its first sample.
         """
-        self.start = (epoch, samples)
+        # a loader with workers asks for samples before Lightning has told it the epoch
+        self.epoch, self.start = epoch, (epoch, samples)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -37,10 +38,9 @@ class TrainSampler(Sampler[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        even = order[: len(self) * self.world_size]
-        own = even[self.rank :: self.world_size]
-        done = self.start[1] if self.start[0] == self.epoch else 0
-        yield from ((self.epoch, int(index)) for index in own[done:])
+        left = order[self.start[1] if self.start[0] == self.epoch else 0 :]
+        own = left[self.rank :: self.world_size][: len(left) // self.world_size]
+        yield from ((self.epoch, int(index)) for index in own)
 
     def __len__(self) -> int:
         return self.length // self.world_size
@@ -61,9 +61,15 @@ class EvalSampler(Sampler[list[Key]]):
     def __init__(self, length: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         own = range(rank, length, world_size)
         self.batches = [own[start : start + batch_size] for start in range(0, max(1, len(own)), batch_size)]
+        self.start = 0
+
+    def start_at(self, batches: int) -> None:
+        """Let the next pass, and no other, begin after so many batches of this process."""
+        self.start = batches
 
     def __iter__(self) -> Iterator[list[Key]]:
-        yield from ([(0, index) for index in batch] for batch in self.batches)
+        start, self.start = self.start, 0
+        yield from ([(0, index) for index in batch] for batch in self.batches[start:])
 
     def __len__(self) -> int:
         return len(self.batches)

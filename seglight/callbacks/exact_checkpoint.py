@@ -1,0 +1,230 @@
+"""Exact checkpoints: what is saved goes on as if it had never stopped, to the last bit."""
+
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+
+from seglight.checkpoint_files import LAST, CheckpointFiles
+from seglight.errors import UserError, say
+from seglight.evaluation_state import evaluation_state, set_evaluation_state
+from seglight.position import Position, moved, place, position_of
+from seglight.random_states import random_states, set_random_states
+from seglight.signals import EXIT_CODE, STOP
+
+KEY = "exact"
+"""Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""
+
+SAVE, LEAVE = 1, 2
+"""What the processes agree on; otherwise 0."""
+
+
+class ExactCheckpoint(Callback):
+    """Writes `checkpoints/last.ckpt`, between two steps or two batches of an evaluation.
+
+    It is written from time to time, at the end, and when SIGTERM, SIGUSR1 or Ctrl-C comes: the processes agree, save,
+    and leave with exit code 75. It has to stand before all other callbacks: it saves before they see a batch, and
+    gives them their state back at the same place.
+
+    Args:
+        every_n_steps: Optimizer steps between two checkpoints, or None.
+        every_n_minutes: Minutes between two checkpoints, or None.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = 5.0) -> None:
+        self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
+        self.saved_at, self.saved_step = time.monotonic(), 0
+        self.position: Position | None = None
+        """Set while an exact checkpoint is put together."""
+        self.finished = False
+        self.loaded: dict[str, Any] | None = None
+        """What the checkpoint had under KEY, until the run stands where it was saved."""
+        self.ballot: tuple[torch.Tensor, Any] | None = None
+        self.group: Any = None
+        self.common_batches = 0
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Take the signals: Lightning's own handlers save and communicate from within a handler."""
+        self.path = Path(trainer.default_root_dir) / "checkpoints" / LAST
+        STOP.install()
+        trainer._signal_connector.register_signal_handlers = STOP.install  # type: ignore[method-assign]
+
+    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Give the signals back."""
+        STOP.restore()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Open a channel between the processes on which nothing waits for a GPU."""
+        if trainer.world_size > 1:
+            self.group = dist.new_group(backend="gloo")
+            # asks the same question at every step, and waits for the GPU to hear the answer
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Between two steps."""
+        self._go_on(trainer, pl_module)
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self._attend(trainer, pl_module, None)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Find out how many batches all processes have: beyond them, nobody may wait for the others."""
+        least = torch.tensor(int(sum(trainer.num_val_batches)))
+        if self.group is not None:
+            dist.all_reduce(least, dist.ReduceOp.MIN, group=self.group)
+        self.common_batches = int(least)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Between two batches of an evaluation."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        self._go_on(trainer, pl_module)
+        evaluated = trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.completed
+        if evaluated < self.common_batches and not trainer.fit_loop.epoch_loop._should_accumulate():
+            self._attend(trainer, pl_module, evaluated)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Save the finished run; here at last, what can't be written is an error."""
+        if self.ballot is not None:
+            self.ballot[1].wait()
+        self.finished = True
+        self._save(trainer, pl_module, None)
+        files = trainer.strategy.checkpoint_io
+        if isinstance(files, CheckpointFiles):
+            files.wait()
+            if files.error is not None:
+                raise UserError(
+                    f"{self.path}: the finished run could not be saved ({files.error.strerror}): make room, then go on "
+                    f"with fit --run_dir {trainer.default_root_dir} --resume"
+                )
+
+    def _attend(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
+        """Save or leave, if it is time."""
+        step = trainer.global_step
+        by_step = self.every_n_steps is not None and step % self.every_n_steps == 0 and step > self.saved_step
+        decision = max(self._vote(self._wish(trainer)), SAVE if by_step and evaluated is None else 0)
+        if decision:
+            self._save(trainer, pl_module, evaluated)
+        if decision == LEAVE:
+            self._leave(trainer)
+
+    def _wish(self, trainer: Trainer) -> int:
+        if STOP.received is not None:
+            return LEAVE
+        due = self.every_n_minutes is not None and time.monotonic() - self.saved_at >= 60 * self.every_n_minutes
+        return SAVE if due and trainer.is_global_zero else 0
+
+    def _vote(self, wish: int) -> int:
+        """The strongest wish of all processes: with several, the one that they had a batch ago, so that nobody waits.
+
+        A wish to save that was granted is not counted twice: `_save` resets the clock, and drops the ballot.
+        """
+        if self.group is None:
+            return wish
+        decision = 0
+        if self.ballot is not None:
+            wishes, work = self.ballot
+            work.wait()
+            decision = int(wishes)
+        wishes = torch.tensor(wish if decision == 0 else 0)
+        self.ballot = wishes, dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self.group, async_op=True)
+        return decision
+
+    def _save(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
+        averages = [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]
+        self.position = position_of(trainer, trainer.datamodule.batch_size, evaluated)  # type: ignore[attr-defined]
+        for average in averages if evaluated is not None else []:  # within an evaluation it stands in the net's place
+            average.on_validation_epoch_end(trainer, pl_module)
+        trainer.save_checkpoint(self.path)
+        for average in averages if evaluated is not None else []:
+            average.on_validation_epoch_start(trainer, pl_module)
+        self.position = None
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+
+    def _leave(self, trainer: Trainer) -> None:
+        files = trainer.strategy.checkpoint_io
+        if isinstance(files, CheckpointFiles):
+            files.wait()
+        if trainer.is_global_zero:
+            reason = "another process was told to" if STOP.received is None else STOP.received.name
+            say(
+                f"stopped after step {trainer.global_step} ({reason}): go on with "
+                f"fit --run_dir {trainer.default_root_dir} --resume"
+            )
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        launched_here = environment is not None and not environment.creates_processes_externally
+        # Lightning kills the process that launched the others when one of these ends with another code than 0
+        raise SystemExit(0 if launched_here and trainer.local_rank > 0 else EXIT_CODE)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Add what it takes to go on exactly, if this is to be an exact checkpoint."""
+        if self.position is None:
+            return
+        place(checkpoint["loops"]["fit_loop"], self.position)
+        own: dict[str, Any] = {
+            "random": random_states(pl_module.device),
+            "callbacks": {callback.state_key: callback.state_dict() for callback in trainer.callbacks},
+        }
+        if self.position["evaluated"] is not None:
+            own["evaluation"] = evaluation_state(pl_module)
+        shares: list[Any] = [own] * trainer.world_size
+        if self.group is not None:
+            dist.all_gather_object(shares, own, group=self.group)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint[KEY] = {
+            "position": self.position,
+            "processes": shares,
+            "batch_sizes": [data.batch_size, data.eval_batch_size],
+            "finished": self.finished,
+            "torch": str(torch.__version__),
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Put the loops and the data where the run was saved."""
+        if KEY not in checkpoint:
+            return
+        self.loaded = deepcopy(checkpoint[KEY])
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        position, processes = self.loaded["position"], self.loaded["processes"]
+        (batch_size, eval_batch_size), count = self.loaded["batch_sizes"], trainer.world_size
+        if (len(processes), batch_size) != (count, data.batch_size):
+            samples = len(data.splits["train"])
+            position = moved(position, samples, count * data.batch_size, samples // count // data.batch_size)
+            if trainer.is_global_zero:
+                say(
+                    f"{count} x {data.batch_size} samples a step where it was {len(processes)} x {batch_size}: the "
+                    "order of samples stays; the batches, their statistics, the schedule's steps and the random "
+                    "numbers of new processes do not"
+                )
+        if position["evaluated"] and (len(processes) != count or eval_batch_size != data.eval_batch_size):
+            position["evaluated"] = 0
+        if position["evaluated"] == 0:  # what callbacks had of another evaluation is of no use to this one
+            self.loaded["processes"] = [{"random": own["random"]} for own in processes]
+        self.loaded["position"] = position
+        place(checkpoint["loops"]["fit_loop"], position)
+        data.start_at(position["epoch"], position["samples"], position["evaluated"] or 0)
+        trainer.fit_loop._combined_loader = None  # FSDP restores after the loader was first asked for
+
+    def _go_on(self, trainer: Trainer, pl_module: Any) -> None:
+        """Once, at the place where the checkpoint was saved: undo what the start of the loops has changed."""
+        if self.loaded is None:
+            return
+        loaded, self.loaded = self.loaded, None
+        if loaded["position"]["evaluated"] is None:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = loaded["position"]["logged"]
+        if trainer.global_rank >= len(loaded["processes"]):
+            return
+        own = loaded["processes"][trainer.global_rank]
+        set_random_states(own["random"], pl_module.device)
+        for callback in trainer.callbacks:
+            if own.get("callbacks", {}).get(callback.state_key):
+                callback.load_state_dict(own["callbacks"][callback.state_key])
+        if "evaluation" in own:
+            set_evaluation_state(pl_module, own["evaluation"])

@@ -1,0 +1,21 @@
+"""What an evaluation that is under way has counted, as values that load weights-only."""
+
+from typing import Any
+
+from torch import Tensor
+
+
+def evaluation_state(module: Any) -> dict[str, Any]:
+    """The confusion matrices and the losses of the images so far, of a SegmentationModule of this process."""
+    return {"confusion": module.confusion.metric_state, "losses": module.losses}
+
+
+def set_evaluation_state(module: Any, state: dict[str, Any]) -> None:
+    """Put back what `evaluation_state` gave."""
+    for name, value in state["confusion"].items():
+        setattr(module.confusion, name, _to(value, module))
+    module.losses = _to(state["losses"], module)
+
+
+def _to(value: Any, module: Any) -> Any:
+    return value.to(module.device) if isinstance(value, Tensor) else [entry.to(module.device) for entry in value]

@@ -1,0 +1,29 @@
+"""The states of all random generators of a process, as values that load weights-only."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """Those of Python, numpy, torch on the CPU and, where it is a GPU, on `device`."""
+    _, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 the global one is what a user's code may draw from
+    states = {
+        "python": random.getstate(),
+        "numpy": (torch.from_numpy(key.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Put back what `random_states` gave; what another kind of device had is left out."""
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    key, *rest = states["numpy"]
+    np.random.set_state(("MT19937", key.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

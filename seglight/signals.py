@@ -1,0 +1,56 @@
+"""Signals that end a training: noted when they come, acted on between two steps."""
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+EXIT_CODE = 75
+"""Of a run that was told to stop, saved and is to be started again: EX_TEMPFAIL of sysexits.h."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+"""What a machine, a scheduler (Slurm's `--signal`) and Ctrl-C send."""
+
+
+class StopSignals:
+    """Handlers that note the signal and do nothing else; a second Ctrl-C ends the process at once.
+
+    Attributes:
+        received: The first signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._earlier: dict[signal.Signals, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals over, from whoever has them; only the main thread may."""
+        for number in SIGNALS:
+            earlier = signal.signal(number, self._note)
+            if earlier != self._note:
+                self._earlier.setdefault(number, earlier)
+
+    def restore(self) -> None:
+        """Give the signals back, and forget what came."""
+        for number, earlier in self._earlier.items():
+            signal.signal(number, earlier)
+        self._earlier, self.received = {}, None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT == self.received:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        self.received = self.received or signal.Signals(number)
+
+
+STOP = StopSignals()
+"""Those of this process: handlers belong to a process as a whole."""
+
+
+def ignore_in_worker(worker: int) -> None:
+    """Let a loader process outlive what is sent to its whole process group: its parent still needs samples to stop.
+
+    It ends when its parent tells it to, or is gone.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

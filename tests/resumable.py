@@ -1,0 +1,130 @@
+"""A small recipe with everything random in it, runs of it in processes that can be killed, and what they leave."""
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seglight.__main__ import main
+
+RECIPE = """
+seed_everything: 5
+trainer:
+  accelerator: cpu
+  max_epochs: 3
+  log_every_n_steps: 1
+  enable_progress_bar: false
+  callbacks:
+    - {class_path: seglight.callbacks.EMA, init_args: {decay: 0.9}}
+    - {class_path: seglight.callbacks.ExactCheckpoint, init_args: {every_n_steps: 4}}
+model:
+  net: {class_path: tests.resumable.Net}
+  optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-2}}
+  schedule: {class_path: seglight.optim.WarmupPoly, init_args: {warmup_steps: 3}}
+data:
+  class_path: seglight.data.ShapesDataModule
+  init_args:
+    size: 64
+    train_images: 26
+    eval_images: 5
+    batch_size: 4
+    num_workers: 0
+    augmentation: {crop_size: 32}
+"""
+"""Epochs of 6 steps and 5 batches of evaluation, and 2 images that an epoch leaves out."""
+
+
+class Net(nn.Module):
+    """Batch norm and dropout; may take its time, for who wants to hit it."""
+
+    def __init__(self, num_classes: int, seconds: float = 0.0, eval_seconds: float = 0.0) -> None:
+        super().__init__()
+        self.body, self.norm = nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8)
+        self.drop, self.head = nn.Dropout2d(0.3), nn.Conv2d(8, num_classes, 1)
+        self.seconds, self.eval_seconds = seconds, eval_seconds
+
+    def forward(self, image: Tensor) -> Tensor:
+        time.sleep(self.seconds if self.training else self.eval_seconds)
+        logits: Tensor = self.head(self.drop(self.norm(self.body(image.float() / 255)).relu()))
+        return logits
+
+
+def write_recipe(folder: Path) -> Path:
+    """The recipe as a file."""
+    path = folder / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def start(args: list[object], log: Path, before: Callable[[], None] | None = None) -> int:
+    """`python -m seglight ARGS` in a fork of this process, which has imported everything already; gives its id.
+
+    It leads a process group of its own, as a job under a scheduler does.
+    """
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        os.setpgid(0, 0)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        torch.set_num_threads(1)
+        if before is not None:
+            before()
+        code = main([str(arg) for arg in args])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def wait(child: int, seconds: float = 120) -> int:
+    """Its exit code, negative where a signal ended it; one that hangs is killed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise TimeoutError(f"not done after {seconds} s")
+
+
+def final(run_dir: Path) -> dict[str, Any]:
+    """All that a run ends with: tensors of net, average and optimizer, the matrix, and what was logged."""
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    best = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
+    left = {key: checkpoint[key] for key in ("state_dict", "current_model_state", "averaging_state")}
+    left |= {key: checkpoint[key] for key in ("optimizer_states", "lr_schedulers", "epoch", "global_step")}
+    left["best"] = best["state_dict"]
+    left["random"] = [process["random"] for process in checkpoint["exact"]["processes"]]
+    left |= {name: (run_dir / name).read_text() for name in ("metrics.jsonl", "scores.json")}
+    return dict(leaves(left))
+
+
+def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and what stands there, tensors as their bytes."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from leaves(part, f"{prefix}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            yield from leaves(part, f"{prefix}.{index}")
+    else:
+        yield prefix, value.numpy().tobytes() if isinstance(value, Tensor) else value
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Keys at which two runs differ, in anything."""
+    return [key for key in {**one, **other} if key not in one or key not in other or one[key] != other[key]]
