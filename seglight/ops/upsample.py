@@ -40,13 +40,15 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
             for image, out in zip(logits, labels, strict=True):
                 _argmax_by_channel(image, out)
             return labels
-        near = _argmax_of_bands(logits, labels)
+        smallest, largest = logits.aminmax()
+        margin = NEAR * torch.maximum(largest, -smallest).float()
+        near = _argmax_of_bands(logits, labels, margin)
         for image, out, unsettled in zip(logits, labels, near, strict=True):
             pixels = unsettled.nonzero()
             if 4 * len(pixels) * patch.pixels > out.numel():
                 _argmax_by_channel(image, out)
             elif len(pixels):
-                out[tuple(pixels.T)] = _argmax_at(image.float(), pixels, patch).to(out.dtype)
+                out[tuple(pixels.T)] = _argmax_at(image.float(), pixels, patch, margin).to(out.dtype)
     return labels
 
 
@@ -69,7 +71,7 @@ def _argmax_by_channel(image: Tensor, out: Tensor) -> None:
     """Label (H, W) out of logits (C, h, w): torch's values, the best so far kept beside each channel's."""
     # torch has other kernels for few channels and for small maps, and they are asked as they would be for the whole
     together = len(image) if len(image) <= FEW or sum(out.shape) <= SMALL else 1
-    values = (value for channels in image.split(together) for value in _upsampled(channels, out.shape))
+    values = (value for channels in image.split(together) for value in _upsampled(channels[None], out.shape)[0])
     best = next(values)
     out.zero_()
     for label, candidate in enumerate(values, 1):
@@ -78,18 +80,16 @@ def _argmax_by_channel(image: Tensor, out: Tensor) -> None:
         best = torch.maximum(best, candidate)
 
 
-def _upsampled(channels: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(c, h, w) to float32 (c, H, W)."""
-    if channels.shape[1:] == size:
-        return channels.float()
-    return F.interpolate(channels[None].float().contiguous(), size, mode="bilinear", align_corners=False)[0]
+def _upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(n, c, h, w) to float32 (n, c, H, W)."""
+    if logits.shape[2:] == size:
+        return logits.float()
+    return F.interpolate(logits.float().contiguous(), size, mode="bilinear", align_corners=False)
 
 
-def _argmax_of_bands(logits: Tensor, out: Tensor) -> Tensor:
+def _argmax_of_bands(logits: Tensor, out: Tensor, margin: Tensor) -> Tensor:
     """Label (B, H, W) by the bands' values; gives as bool (B, H, W) where these leave it open."""
     near = torch.empty(out.shape, dtype=torch.bool)
-    smallest, largest = logits.aminmax()
-    margin = NEAR * torch.maximum(largest, -smallest).float()
     labels = torch.arange(logits.shape[1], dtype=torch.float32)
     count_and_label = torch.stack([torch.ones_like(labels), labels])
     for band in bands(logits, (out.shape[1], out.shape[2])):
@@ -123,16 +123,27 @@ def _patch(source: Sequence[int], size: tuple[int, int]) -> _Patch | None:
     return _Patch(rows, columns, rise, run) if rows <= source[0] and columns <= source[1] else None
 
 
-def _argmax_at(image: Tensor, pixels: Tensor, patch: _Patch) -> Tensor:
-    """Labels (N,) of pixels (N, 2) of the upsampled logits (C, h, w)."""
-    height, width = image.shape[1:]
+def _argmax_at(image: Tensor, pixels: Tensor, patch: _Patch, margin: Tensor) -> Tensor:
+    """Labels (N,) of pixels (N, 2) of the upsampled logits (C, h, w): torch is asked for the classes that are near."""
     y, x = pixels.unbind(1)
-    top = (y // patch.rise - 1).clamp_(0, height - patch.rows)
-    left = (x // patch.run - 1).clamp_(0, width - patch.columns)
+    top = (y // patch.rise - 1).clamp_(0, image.shape[1] - patch.rows)
+    left = (x // patch.run - 1).clamp_(0, image.shape[2] - patch.columns)
+    row, column = y - top * patch.rise, x - left * patch.run
     rows = top[:, None, None] + torch.arange(patch.rows)[:, None]
     columns = left[:, None, None] + torch.arange(patch.columns)
-    around = image[:, rows, columns].transpose(0, 1).contiguous()
+    around = image[:, rows, columns].transpose(0, 1)
     size = (patch.rows * patch.rise, patch.columns * patch.run)
-    values = F.interpolate(around, size, mode="bilinear", align_corners=False)
-    number = torch.arange(len(pixels))
-    return values[number, :, y - top * patch.rise, x - left * patch.run].argmax(1)
+    if len(image) <= FEW:
+        return _upsampled(around, size)[torch.arange(len(pixels)), :, row, column].argmax(1)
+    tents = _tent(row, patch.rise, patch.rows), _tent(column, patch.run, patch.columns)
+    values = torch.einsum("ncij,ni,nj->nc", around, *tents)
+    pixel, label = torch.logical_not(values < values.amax(1, keepdim=True) - margin).nonzero().unbind(1)
+    asked = _upsampled(around[pixel, label][:, None], size)[:, 0]
+    values.fill_(-torch.inf)[pixel, label] = asked[torch.arange(len(asked)), row[pixel], column[pixel]]
+    return values.argmax(1)
+
+
+def _tent(position: Tensor, factor: int, length: int) -> Tensor:
+    """Weights (N, length) of logits in a row for the pixels at N positions of it, upsampled by a factor."""
+    centre = ((position + 0.5) / factor - 0.5).clamp_(0, length - 1)
+    return (1 - (centre[:, None] - torch.arange(length)).abs()).clamp_(min=0)
