@@ -59,3 +59,12 @@ def test_a_difference_stops_the_comparison() -> None:
 
     with pytest.raises(AssertionError):
         compare(ours, peer, (((1, 3, 8, 8), (32, 32)), "cpu"), other)
+
+
+@pytest.mark.slow
+def test_overhead_holds_the_weights_of_three_loops_equal(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "overhead", "--rounds", "1", "--steps", "30", "3", "--json", out]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["small"].keys() == {"bare", "plain", "fit"}

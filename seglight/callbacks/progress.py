@@ -1,13 +1,32 @@
 """The progress bar."""
 
+import math
+import time
 from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
+SECONDS = 0.25
+"""Between two looks at a bar."""
+
 
 class ProgressBar(RichProgressBar):
-    """Rich's bar with loss, learning rate and images a second."""
+    """Rich's bar with loss, learning rate and images a second, a few times a second.
+
+    Lightning's brings it up to date at every step, and asks the device for the loss each time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=4)
+        self.shown = -math.inf
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Bring the bar up to date, if it is time or the epoch is over."""
+        now = time.monotonic()
+        if now - self.shown >= SECONDS or batch_idx + 1 == self.total_train_batches:
+            self.shown = now
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, int | str | float | dict[str, float]]:
         """What stands to the right of the bar."""
