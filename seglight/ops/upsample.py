@@ -71,7 +71,7 @@ def _argmax_by_channel(image: Tensor, out: Tensor) -> None:
     """Label (H, W) out of logits (C, h, w): torch's values, the best so far kept beside each channel's."""
     # torch has other kernels for few channels and for small maps, and they are asked as they would be for the whole
     together = len(image) if len(image) <= FEW or sum(out.shape) <= SMALL else 1
-    values = (value for channels in image.split(together) for value in _upsampled(channels[None], out.shape)[0])
+    values = (value for channels in torch.split(image, together) for value in _upsampled(channels[None], out.shape)[0])
     best = next(values)
     out.zero_()
     for label, candidate in enumerate(values, 1):
