@@ -1,7 +1,7 @@
 """What the commands beside `fit` need of a recipe: its data module, without the net."""
 
 from argparse import ArgumentError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,49 @@ from seglight.errors import UserError, parser_complaint
 CONFIG_OPTIONS = ("-c", "--config")
 
 
-def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[SegmentationDataModule, Namespace]:
-    """Add --config and --data as `fit` has them to a command's own options, parse, and build the data module alone.
+def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = ()) -> Namespace:
+    """Add --config and --data as `fit` has them to a command's own options, and parse.
 
-    Several configs compose as in `fit`, a later one winning; what else stands in them is left alone, and
-    `--data.init_args.root DIR` goes over all of them.
+    Several configs compose as in `fit`, a later one winning; `--data.init_args.root DIR` goes over all of them.
 
     Args:
         parser: Holds the command's own options; made with `exit_on_error=False`, its `prog` "seglight COMMAND".
         args: What follows the command's name.
+        more: Of a recipe, the parts that the command's own options have beside the data, such as "model.net"; what else
+            stands in it is left alone.
+
+    Raises:
+        UserError: An option or a config is wrong, or none of them names the data.
+    """
+    parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
+    parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
+    try:
+        options = parser.parse_args(list(_these_alone(args, ("data", *more))))
+    except ArgumentError as error:
+        raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
+    if options.data is None:
+        raise UserError(f"which data? Give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)")
+    return options
+
+
+def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[SegmentationDataModule, Namespace]:
+    """Parse as `parse_recipe`, and build the data module.
 
     Returns:
         The data module, not set up, and the parsed options.
 
     Raises:
-        UserError: An option or a config is wrong, none of them names the data, or the data module refuses.
+        UserError: As `parse_recipe`, or the data module refuses.
     """
-    parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
-    parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
+    options = parse_recipe(parser, args)
     try:
-        options = parser.parse_args(list(_data_alone(args)))
-        if options.data is None:
-            raise UserError(f"which data? Give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)")
         return parser.instantiate(options).data, options
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
 
 
-def _data_alone(args: list[str]) -> Iterator[str]:
-    """The arguments with every config file replaced by the text of its data: part."""
+def _these_alone(args: list[str], keys: Sequence[str]) -> Iterator[str]:
+    """The arguments with every config file replaced by the text of some of its parts."""
     rest = iter(args)
     for arg in rest:
         option, equals, path = arg.partition("=")
@@ -50,9 +64,15 @@ def _data_alone(args: list[str]) -> Iterator[str]:
             yield arg
             continue
         path = path if equals else next(rest, "")
-        data = read_recipe(path).get("data")
-        if data is not None:
-            yield from (option, yaml.safe_dump({"data": data}))
+        recipe, kept = read_recipe(path), dict[str, Any]()
+        for key in keys:
+            *outer, last = key.split(".")
+            found, place = recipe, kept
+            for name in outer:
+                found, place = found.get(name) or {}, place.setdefault(name, {})
+            if found.get(last) is not None:
+                place[last] = found[last]
+        yield from (option, yaml.safe_dump(kept))
 
 
 def data_options(args: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ LAYERS = (
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
         "models.normalized", "models.weights.*", "visualize",
-        "losses.banded", "prepare.transfer", "prepare.extract", "prepare.layout",
+        "losses.banded", "costs", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (

@@ -1,0 +1,106 @@
+"""What the net of a recipe costs, part by part: parameters, multiply-adds, memory, time, and how far it sees."""
+
+import json
+import re
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from seglight.checkpoint import without_encoder_weights
+from seglight.costs import SIGHT, Costs, costs
+from seglight.errors import UserError, parser_complaint
+from seglight.interfaces import NetFactory
+from seglight.models.ensemble import in_full
+from seglight.recipe import parse_recipe
+
+NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
+Sight: rows of the image that the middle of the part's last output depends on, in theory; {SIGHT[0]}+: that or more."""
+
+
+def summary_table(rows: Sequence[Costs], title: str) -> Table:
+    """A row a part, the whole last."""
+    table = Table(title=title)
+    for heading in ("part", "parameters", "multiply-adds", "activations", "stride", "sight"):
+        table.add_column(heading, justify="left" if heading == "part" else "right", no_wrap=True)
+    for row in rows:
+        sight = "-" if not row.strides else f"{SIGHT[0]}+" if row.receptive_field is None else str(row.receptive_field)
+        table.add_row(
+            row.part or "net",
+            f"{row.parameters / 1e6:.2f} M",
+            f"{row.multiply_adds / 1e9:.2f} G" if row.strides else "-",
+            f"{row.activation_bytes / 2**20:.1f} MiB",
+            ", ".join(map(str, row.strides)) or "-",
+            sight,
+            style=None if row.part else "bold",
+        )
+    return table
+
+
+def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> list[Costs]:
+    """Measure a net and print the table.
+
+    Args:
+        net: Takes uint8 (1, 3, H, W).
+        size: (H, W).
+        as_json: Print JSON instead: a list of parts.
+
+    Raises:
+        UserError: The net takes no image of this size.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        rows = costs(net, size, device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--size {size[0]}x{size[1]}: the net takes no such image ({reason}): give another") from error
+    console = Console(soft_wrap=True, highlight=False)
+    if as_json:
+        console.print_json(json.dumps([asdict(row) for row in rows]))
+        return rows
+    console.print(summary_table(rows, f"{type(net).__name__}, {size[0]}x{size[1]} (height x width)"))
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    console.print(f"{rows[-1].seconds:.3f} s an image on {device.type} ({name})\n{NOTE}")
+    return rows
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """HxW as two numbers.
+
+    Raises:
+        UserError: It is none.
+    """
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not found:
+        raise UserError(f"--size {text}: give height x width in pixels, such as 512x1024")
+    return int(found[1]), int(found[2])
+
+
+def main(args: list[str]) -> None:
+    """Run `summary`.
+
+    Raises:
+        UserError: As `summary`, or the arguments or the recipe are wrong.
+    """
+    parser = ArgumentParser(prog="seglight summary", description=__doc__, exit_on_error=False)
+    parser.add_argument("--model.net", type=NetFactory, help="as in `fit`")
+    parser.add_argument("--model.channels_last", type=bool, default=False, help="as in `fit`")
+    parser.add_argument("--size", type=str, default="512x512", help="height x width of the image")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parse_recipe(parser, args[1:], ("model.net", "model.channels_last"))
+    size = size_of(options.size)
+    if options.model.net is None:
+        raise UserError("which net? Give --config FILE, a recipe with a model: part (see `seglight summary --help`)")
+    options.model.net = without_encoder_weights(in_full(options.model.net.as_dict()))
+    try:
+        built = parser.instantiate(options)
+        net = built.model.net(built.data.num_classes)
+    except ArgumentError as error:
+        raise UserError(parser_complaint(str(error))) from error
+    memory_format = torch.channels_last if options.model.channels_last else torch.contiguous_format
+    summary(net.to(memory_format=memory_format), size, options.json)
