@@ -1,5 +1,6 @@
 """What losses in bands share: the walk, the check of class weights, and what their mean divides by."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,6 +8,17 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.ops.walk import Term, banded_loss
+
+
+def within(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Check a number of a recipe.
+
+    Raises:
+        UserError: It is not between `low` and `high`.
+    """
+    if not low <= value <= high:
+        bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+        raise UserError(f"loss.{name} is {value:g}: it has to be {bounds}")
 
 
 class BandedLoss(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.cross_entropy import CrossEntropyTerm, class_weight
 from seglight.ops.walk import Term
 
@@ -22,6 +22,7 @@ class CrossEntropy(BandedLoss):
         self, ignore_index: int, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
     ) -> None:
         super().__init__(ignore_index, class_weights)
+        within("label_smoothing", label_smoothing, 0, 1)
         self.label_smoothing = label_smoothing
 
     def term(self) -> Term:

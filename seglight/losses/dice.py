@@ -1,6 +1,6 @@
 """Soft Dice loss."""
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.tversky import TverskyTerm
 from seglight.ops.walk import Term
 
@@ -22,6 +22,7 @@ class Dice(BandedLoss):
 
     def __init__(self, ignore_index: int, smooth: float = 0.0) -> None:
         super().__init__(ignore_index)
+        within("smooth", smooth, 0)
         self.smooth = smooth
 
     def term(self) -> Term:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.focal import FocalTerm
 from seglight.ops.walk import Term
 
@@ -21,6 +21,7 @@ class Focal(BandedLoss):
 
     def __init__(self, ignore_index: int, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
         super().__init__(ignore_index, class_weights)
+        within("gamma", gamma, 0)
         self.gamma = gamma
 
     def term(self) -> Term:

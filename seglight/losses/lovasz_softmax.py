@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.lovasz import LovaszTerm
 from seglight.ops.lovasz_sorted import SortedLovaszTerm
 from seglight.ops.walk import Term
@@ -33,6 +33,7 @@ class LovaszSoftmax(BandedLoss):
         per_image: bool = False,
     ) -> None:
         super().__init__(ignore_index)
+        within("bins", 1 if bins is None else bins, 1)
         self.bins, self.classes, self.per_image = bins, classes, per_image
 
     def term(self) -> Term:

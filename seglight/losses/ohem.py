@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.cross_entropy import Ohem, OhemTerm
 from seglight.ops.walk import Term
 
@@ -29,6 +29,8 @@ class OHEMCrossEntropy(BandedLoss):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(ignore_index, class_weights)
+        within("threshold", threshold, 0, 1)
+        within("min_kept", min_kept, 0)
         self.ohem = Ohem(threshold, min_kept)
 
     def term(self) -> Term:

@@ -1,6 +1,6 @@
 """Tversky loss, and the focal Tversky loss."""
 
-from seglight.losses.banded import BandedLoss
+from seglight.losses.banded import BandedLoss, within
 from seglight.ops.tversky import TverskyTerm
 from seglight.ops.walk import Term
 
@@ -25,6 +25,9 @@ class Tversky(BandedLoss):
         self, ignore_index: int, alpha: float = 0.3, beta: float = 0.7, gamma: float = 1.0, smooth: float = 0.0
     ) -> None:
         super().__init__(ignore_index)
+        for name, weight in (("alpha", alpha), ("beta", beta), ("smooth", smooth)):
+            within(name, weight, 0)
+        within("gamma", gamma, 0.01)
         self.alpha, self.beta, self.gamma, self.smooth = alpha, beta, gamma, smooth
 
     def term(self) -> Term:

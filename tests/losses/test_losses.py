@@ -1,5 +1,6 @@
 """What every loss keeps to."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -141,3 +142,23 @@ def test_class_weights_of_another_length(loss: Callable[..., nn.Module], logits:
         wrong(255)(logits, mask)
     with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one a class"):
         Sum(255, [wrong], [1.0])(logits, mask)
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (partial(LovaszSoftmax, bins=0), "loss.bins is 0: it has to be at least 1"),
+        (partial(Focal, gamma=-1.0), "loss.gamma is -1: it has to be at least 0"),
+        (partial(Tversky, gamma=0.0), "loss.gamma is 0: it has to be at least 0.01"),
+        (partial(Tversky, beta=-0.1), "loss.beta is -0.1: it has to be at least 0"),
+        (partial(Dice, smooth=-1.0), "loss.smooth is -1: it has to be at least 0"),
+        (partial(OHEMCrossEntropy, threshold=70), "loss.threshold is 70: it has to be between 0 and 1"),
+        (
+            partial(CrossEntropy, label_smoothing=float("nan")),
+            "loss.label_smoothing is nan: it has to be between 0 and 1",
+        ),
+    ],
+)
+def test_numbers_out_of_bounds(loss: Callable[..., object], says: str) -> None:
+    with pytest.raises(UserError, match=re.escape(says)):
+        loss(255)
