@@ -2,8 +2,6 @@
 
 import importlib
 import importlib.util
-import pickle
-import zipfile
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from seglight import __version__
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
+from seglight.weights_file import read_weights_only
 
 KEY = "seglight"
 """Where a checkpoint keeps its Card."""
@@ -60,14 +59,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: refused, no checkpoint or one with more than weights in it: only what loads weights-only is read"
-        ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not readable as a checkpoint, it is cut off or damaged: take another") from error
+    checkpoint = read_weights_only(path)
     card = checkpoint.get(KEY) if isinstance(checkpoint, dict) and "state_dict" in checkpoint else None
     if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
         raise UserError(f"{path}: not a checkpoint of `seglight fit`")
@@ -115,6 +107,22 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -
             f"{path}: of another net, {len(strange)} tensors do not fit, such as {strange[0]}: use its own recipe"
         )
     net.load_state_dict(theirs)
+
+
+def load_fitting_weights(net: nn.Module, path: str | Path) -> None:
+    """Start from the weights of a checkpoint; heads of another class count stay as they are.
+
+    Raises:
+        UserError: As `read_checkpoint`; or they are those of another net.
+    """
+    theirs, ours = net_weights(read_checkpoint(path)), net.state_dict()
+    fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
+    strange = [key for key in ours if key not in fitting and "head" not in key]
+    if strange:
+        raise UserError(
+            f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}"
+        )
+    net.load_state_dict(fitting, strict=False)
 
 
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:

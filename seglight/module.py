@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from seglight.accumulation import GradientWindow
-from seglight.checkpoint import KEY, make_card, net_weights, read_checkpoint
+from seglight.checkpoint import KEY, load_fitting_weights, make_card
 from seglight.data.classes import Classes, Color
 from seglight.errors import UserError, say
 from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
+from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.models.published import import_weights
 from seglight.ops.padding import pad_image, pad_mask
@@ -45,7 +46,8 @@ class SegmentationModule(LightningModule):
         schedule: Called with the optimizer and the number of optimizer steps of the run.
         groups: Learning rates of the encoder and of its layers as shares of that of the rest.
         aux_weight: Weight of each auxiliary head's loss.
-        channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU.
+        channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU. "auto": the faster
+            one on the first batch; a run that goes on keeps it.
         weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), or a file of another
             project (see `import_weights`). Heads of another class count stay fresh.
     """
@@ -62,7 +64,7 @@ class SegmentationModule(LightningModule):
         schedule: ScheduleFactory = WarmupPoly,
         groups: ParameterGroups = ONE_GROUP,
         aux_weight: float = 0.4,
-        channels_last: bool = False,
+        channels_last: bool | Literal["auto"] = False,
         weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -74,8 +76,8 @@ class SegmentationModule(LightningModule):
             self._check_classes(getattr(part, "classes", None))
         self.optimizer, self.schedule = optimizer, schedule
         self.groups, self.aux_weight = groups, aux_weight
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net.to(memory_format=self.memory_format)
+        self.undecided = channels_last == "auto"
+        self._set_format(channels_last is True)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Of each image that was evaluated, its loss and what that is a mean over."""
@@ -89,8 +91,10 @@ class SegmentationModule(LightningModule):
         """What each image of the last evaluation adds to its scores."""
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
-        if weights is not None:
-            self._warm_start(weights)
+        if weights is not None and weights.endswith(".ckpt"):
+            load_fitting_weights(self.net, weights)
+        elif weights is not None:
+            rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
 
     def _check_classes(self, trained: Classes | None) -> None:
         # those of checkpoints that a net or a loss is made of
@@ -101,6 +105,20 @@ class SegmentationModule(LightningModule):
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride."""
         return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
+
+    def _set_format(self, channels_last: bool) -> None:
+        self.memory_format = FORMATS[channels_last]
+        self.net.to(memory_format=self.memory_format)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Choose the memory format by the first batch, if it is to be chosen."""
+        if self.undecided:
+            self.undecided = False
+            with self.trainer.precision_plugin.train_step_context():
+                seconds = seconds_a_pass(self.net, batch["image"])
+            self._set_format(seconds[True] < seconds[False])
+            times = f"{seconds[True]:.3g} s a pass against {seconds[False]:.3g} s with contiguous channels"
+            self.print(f"channels_last: {str(seconds[True] < seconds[False]).lower()} ({times})")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the head, and of auxiliary heads by their weight."""
@@ -223,15 +241,8 @@ class SegmentationModule(LightningModule):
         channels_last = self.memory_format == torch.channels_last
         checkpoint[KEY] = make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
-    def _warm_start(self, path: str) -> None:
-        if not path.endswith(".ckpt"):
-            rank_zero_only(say)(f"weights of {import_weights(self.net, path).line()}")
-            return
-        theirs, ours = net_weights(read_checkpoint(path)), self.net.state_dict()
-        fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
-        strange = [key for key in ours if key not in fitting and "head" not in key]
-        if strange:
-            raise UserError(
-                f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}"
-            )
-        self.net.load_state_dict(fitting, strict=False)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on in the memory format that was chosen: the last digits depend on it."""
+        if self.undecided:
+            self.undecided = False
+            self._set_format(checkpoint[KEY]["channels_last"])

@@ -22,23 +22,23 @@ LAYERS = (
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
-        "models.normalized", "models.weights.*", "visualize",
+        "models.normalized", "models.timm_nets", "models.weights.*", "visualize",
         "losses.banded", "costs", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
         "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.published", "models.mix_transformer",
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
-        "inference.*", "optim", "accumulation", "checkpoint", "conventions", "prepare.download", "doctor.facts",
-        "run_folder", "processes",
+        "inference.*", "optim", "accumulation", "memory_format", "checkpoint", "conventions", "prepare.download",
+        "doctor.facts", "run_folder", "processes",
     ),
     (
         "resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
         "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
     ),
-    ("data.*", "callbacks.*", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
+    ("data.*", "callbacks.*", "models.pointrend", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
     ("prepare.*", "doctor.*"),
-    ("cli", "commands.*"),
+    ("cli", "seeds", "commands.*"),
     ("__main__",),
 )  # fmt: skip
 """A file imports only from lower layers, never from its own. An exact name goes before a pattern."""
