@@ -14,6 +14,7 @@ COMMANDS = {
     "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
     "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),
     "summary": ("seglight.commands.summary", "what the net of a recipe costs, part by part"),
+    "models": ("seglight.commands.models", "decoders and encoders to choose from, with their parameters"),
     "doctor": ("seglight.commands.doctor", "read a whole data set and say what is wrong with it"),
     "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
