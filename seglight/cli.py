@@ -83,6 +83,7 @@ class SegmentationCLI(LightningCLI):
             const="exact",
             help="fit: go on with the run in --run_dir, or start it; 'force': with a recipe that has changed",
         )
+        parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: train for each, such as 0,1,2")
         about = "fit: what a loss or gradient that is not finite does: end the run, or leave the step out"
         parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
         for fact in LINKS:
