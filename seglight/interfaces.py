@@ -85,6 +85,7 @@ NetFactory = Callable[[int], nn.Module]
 LossFactory = Callable[[int], nn.Module]
 """Called with `ignore_index`; gives `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar`, 0 where all is ignored.
 
+A loss that looks at the images too, while training, has a method `with_image(logits, mask, image) -> scalar`.
 A loss that is a mean over anything but the labelled pixels has a method `mass(mask) -> scalar`: what it divides by.
 """
 

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 
 from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, load_fitting_weights, make_card
-from seglight.data.classes import Classes, Color
-from seglight.errors import UserError, say
+from seglight.data.classes import Classes, Color, check_trained
+from seglight.errors import say
 from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
@@ -72,8 +72,7 @@ class SegmentationModule(LightningModule):
         self.loss = loss(ignore_index)
         self.num_classes, self.ignore_index = num_classes, ignore_index
         self.class_names, self.palette = list(class_names), list(palette)
-        for part in (self.net, self.loss):
-            self._check_classes(getattr(part, "classes", None))
+        check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
         self.optimizer, self.schedule = optimizer, schedule
         self.groups, self.aux_weight = groups, aux_weight
         self.undecided = channels_last == "auto"
@@ -96,12 +95,6 @@ class SegmentationModule(LightningModule):
         elif weights is not None:
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
 
-    def _check_classes(self, trained: Classes | None) -> None:
-        # those of checkpoints that a net or a loss is made of
-        difference = trained and Classes(tuple(self.class_names), tuple(self.palette)).difference(trained)
-        if difference:
-            raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
-
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride."""
         return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
@@ -123,7 +116,7 @@ class SegmentationModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the head, and of auxiliary heads by their weight."""
         logits, aux = self(batch["image"])
-        loss: Tensor = self.loss(logits, batch["mask"])
+        loss = self._head_loss(logits, batch)
         for aux_logits in aux:
             loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
         self.train_loss = loss.detach()
@@ -134,6 +127,11 @@ class SegmentationModule(LightningModule):
         # 1 where the loss is finite, else NaN: then every gradient is, and after their reduction that of every process
         loss = loss * (1 + 0 * self.train_loss)
         return self._accumulated(loss, batch["mask"], batch_idx)
+
+    def _head_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        own: Callable[[Tensor, Tensor, Tensor], Tensor] | None = getattr(self.loss, "with_image", None)
+        loss: Tensor = self.loss(logits, batch["mask"]) if own is None else own(logits, batch["mask"], batch["image"])
+        return loss
 
     def _accumulated(self, loss: Tensor, mask: Tensor, batch_idx: int) -> Tensor:
         batches = self.trainer.accumulate_grad_batches

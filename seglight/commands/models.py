@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 
 import timm
 import torch
@@ -13,15 +14,15 @@ from rich.table import Table
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
-from seglight.models import decoders
 
+DECODERS = import_module("seglight.models.decoders")
 RESNET50 = ([64, 256, 512, 1024, 2048], [2, 4, 8, 16, 32])
 """Channels and strides of the features that decoders are counted on."""
 
 
 def decoder_parameters() -> dict[str, int]:
     """Of each decoder, the parameters that it has on ResNet-50's features."""
-    classes = [getattr(decoders, name) for name in sorted(decoders.__all__)]
+    classes = [getattr(DECODERS, name) for name in sorted(DECODERS.__all__)]
     with torch.device("meta"):
         return {
             kind.__name__: _parameters(kind(*RESNET50))

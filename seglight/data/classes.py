@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from seglight.errors import UserError
+
 IGNORE_INDEX = 255
 """Mask value of ignored pixels, whatever the files of a data set call theirs."""
 
@@ -29,6 +31,19 @@ class Classes:
             counts = " and ".join(f"{len(table)} ({', '.join(table.names[:3])}, ...)" for table in (self, other))
             return f"other classes: {counts}"
         return "the classes in another order" if self.names != other.names else "other colours of the same classes"
+
+
+def check_trained(ours: Classes, *parts: object) -> None:
+    """Hold nets and losses that are made of checkpoints to the data: their `classes`, where they have them.
+
+    Raises:
+        UserError: They differ.
+    """
+    for part in parts:
+        theirs: Classes | None = getattr(part, "classes", None)
+        difference = theirs and ours.difference(theirs)
+        if difference:
+            raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 
 
 def voc_color(index: int) -> Color:

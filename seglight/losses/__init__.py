@@ -3,6 +3,7 @@
 from seglight.losses.boundary import BoundaryLoss
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.losses.dice import Dice
+from seglight.losses.distillation import Distillation
 from seglight.losses.focal import Focal
 from seglight.losses.lovasz_softmax import LovaszSoftmax
 from seglight.losses.ohem import OHEMCrossEntropy
@@ -10,5 +11,6 @@ from seglight.losses.tversky import Tversky
 from seglight.losses.weighted_sum import WeightedSum
 
 __all__ = [
-    "BoundaryLoss", "CrossEntropy", "Dice", "Focal", "LovaszSoftmax", "OHEMCrossEntropy", "Tversky", "WeightedSum",
+    "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "OHEMCrossEntropy",
+    "Tversky", "WeightedSum",
 ]  # fmt: skip
