@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 def evaluation_state(module: Any) -> dict[str, Any]:
-    """The confusion matrices and the losses of the images so far, of a SegmentationModule of this process."""
-    return {"confusion": module.confusion.metric_state, "losses": module.losses}
+    """Of a SegmentationModule: its confusion matrices and losses so far, on this process, and that of the last step."""
+    return {"confusion": module.confusion.metric_state, "losses": module.losses, "train_loss": module.train_loss}
 
 
 def set_evaluation_state(module: Any, state: dict[str, Any]) -> None:
     """Put back what `evaluation_state` gave."""
     for name, value in state["confusion"].items():
         setattr(module.confusion, name, _to(value, module))
-    module.losses = _to(state["losses"], module)
+    module.losses, module.train_loss = _to(state["losses"], module), state["train_loss"]
 
 
 def _to(value: Any, module: Any) -> Any:

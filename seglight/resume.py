@@ -100,8 +100,8 @@ def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
     """
     last, previous = (run_dir / "checkpoints" / name for name in (LAST, PREVIOUS))
     for path in (last, previous, last):  # the first process may have put it there in the meantime
-        if path.exists() and is_whole(path):
-            checkpoint = read_checkpoint(path)
+        checkpoint = _whole(path)
+        if checkpoint is not None:
             if path == previous and first:
                 say(f"{last} is {'damaged' if last.exists() else 'not there'}: going on with the one before it")
                 previous.replace(last)
@@ -109,6 +109,15 @@ def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
                 raise UserError(f"{path}: not an exact checkpoint: start from its weights with model.weights")
             return checkpoint
     raise UserError(f"{last}: damaged, as is the one before it: start anew in another --run_dir")
+
+
+def _whole(path: Path) -> dict[str, Any] | None:
+    if not is_whole(path):
+        return None
+    try:
+        return read_checkpoint(path)
+    except UserError:  # no entry is damaged, but what says where they are
+        return None
 
 
 def check_versions(checkpoint: dict[str, Any]) -> None:

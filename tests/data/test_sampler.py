@@ -49,3 +49,26 @@ def test_evaluation_keeps_the_order_of_the_split() -> None:
 
 def test_a_rank_beyond_the_last_image_has_a_batch_of_none() -> None:
     assert list(EvalSampler(2, 4, rank=2, world_size=3)) == [[]]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_an_epoch_can_begin_within_at_any_number_of_processes(world_size: int) -> None:
+    """8 samples were done by two processes: the others share what is left of the same order."""
+    shares = []
+    for rank in range(world_size):
+        sampler = TrainSampler(23, 0, rank, world_size)
+        sampler.start_at(1, 8)
+        shares.append(list(sampler))
+        sampler.set_epoch(2)
+        assert list(sampler) == train_order(23, 0, 2, rank, world_size)
+    assert {len(share) for share in shares} == {15 // world_size}
+    interleaved = [key for step in zip(*shares, strict=True) for key in step]
+    assert interleaved == train_order(23, 0, 1)[8 : 8 + len(interleaved)]
+
+
+def test_an_evaluation_can_begin_within_once() -> None:
+    sampler = EvalSampler(7, 2, rank=0, world_size=1)
+    sampler.start_at(2)
+    assert list(sampler) == [[(0, 4), (0, 5)], [(0, 6)]]
+    assert len(sampler) == 4
+    assert next(iter(sampler)) == [(0, 0), (0, 1)]
