@@ -7,8 +7,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins import MixedPrecision, Precision
-from lightning.pytorch.utilities import GradClipAlgorithmType
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -120,7 +119,7 @@ class SegmentationModule(LightningModule):
         for aux_logits in aux:
             loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
         self.train_loss = loss.detach()
-        every = self.trainer.log_every_n_steps
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + 1) % every == 0:
             rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
             self.log_dict({"train/loss": self.train_loss, **rates}, batch_size=len(batch["name"]))

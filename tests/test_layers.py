@@ -22,6 +22,7 @@ LAYERS = (
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
+        "models.recomputing",
         "models.normalized", "models.timm_nets", "models.weights.*", "visualize",
         "losses.banded", "costs", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",

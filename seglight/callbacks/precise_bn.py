@@ -30,7 +30,7 @@ class PreciseBN(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Estimate, unless this is the check before a training."""
-        norms = [m for m in pl_module.net.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        norms = [m for m in pl_module.net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         if trainer.state.fn != "fit" or trainer.sanity_checking or not norms:
             return
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
@@ -45,7 +45,8 @@ class PreciseBN(Callback):
 def estimating(norms: list[_BatchNorm]) -> Iterator[None]:
     """Batch norms normalise by their batches within, and after it have the mean and variance of all, over all ranks."""
     modes = [norm.training for norm in norms]
-    sums = {norm: norm.running_mean.new_zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+    device = next(norms[0].buffers()).device
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64, device=device) for norm in norms}
 
     def add(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].transpose(0, 1).flatten(1).float()

@@ -1,5 +1,7 @@
 """How deep a parameter lies in a timm model: what layer-wise learning rates go by."""
 
+from typing import Any
+
 import timm
 import torch
 from timm.models import group_parameters
@@ -20,7 +22,7 @@ def layer_depths(name: str, features: nn.Module) -> dict[str, int]:
     """
     try:
         with torch.device("meta"):
-            whole = timm.create_model(name)
+            whole: Any = timm.create_model(name)
         layers = group_parameters(whole, whole.group_matcher(coarse=False), reverse=True)
         # `stages.0` is called stages_0 in some, and others have all in a `model`
         above = {key.replace(".", "_"): max(layers.values()) - layer for key, layer in layers.items()}
