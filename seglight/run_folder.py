@@ -34,7 +34,7 @@ def prepare_folder(run_dir: Path) -> None:
                 pass
         for place, pattern in itertools.product(places, ("*.part", "*.part.*")):
             for part in place.glob(pattern):
-                part.unlink()
+                part.unlink(missing_ok=True)  # another process of this run may have been first
     except OSError as error:
         raise UserError(
             f"{run_dir}: nothing can be written there ({error.strerror}): choose another --run_dir"

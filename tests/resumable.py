@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seglight.__main__ import main
@@ -73,9 +76,7 @@ def start(args: list[object], log: Path, before: Callable[[], None] | None = Non
     code = 70
     try:
         os.setpgid(0, 0)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for stream in (1, 2):
-            os.dup2(output, stream)
+        sys.stdout = sys.stderr = log.open("a", buffering=1)
         torch.set_num_threads(1)
         if before is not None:
             before()
@@ -128,3 +129,31 @@ def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Keys at which two runs differ, in anything."""
     return [key for key in {**one, **other} if key not in one or key not in other or one[key] != other[key]]
+
+
+def fit(run_dir: Path, *options: object, before: Callable[[], None] | None = None) -> int:
+    """Start `fit --resume` with the recipe beside the run folder; gives the process's id."""
+    recipe = run_dir.parent / "recipe.yaml"
+    log = run_dir.parent / f"{run_dir.name}.log"
+    return start(["fit", "-c", recipe, "--run_dir", run_dir, "--resume", *options], log, before)
+
+
+def fit_in_two(run_dir: Path, *options: object) -> tuple[int, int]:
+    """The same in two processes that train together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def place(rank: int) -> Callable[[], None]:
+        def before() -> None:
+            os.environ.update(
+                {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+            )
+            os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+            rank_zero_only.rank = rank
+
+        return before
+
+    two = ("--trainer.devices", 2, "--trainer.strategy", "ddp", "--data.init_args.batch_size", 2)
+    first, second = (fit(run_dir, *two, *options, before=place(rank)) for rank in range(2))
+    return first, second

@@ -1,6 +1,7 @@
 """Exact checkpoints: what is saved goes on as if it had never stopped, to the last bit."""
 
 import time
+import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,7 @@ class ExactCheckpoint(Callback):
         self.loaded["position"] = position
         place(checkpoint["loops"]["fit_loop"], position)
         data.start_at(position["epoch"], position["samples"], position["evaluated"] or 0)
+        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")  # exactly
         trainer.fit_loop._combined_loader = None  # FSDP restores after the loader was first asked for
 
     def _go_on(self, trainer: Trainer, pl_module: Any) -> None:

@@ -111,7 +111,9 @@ class SegmentationDataModule(LightningDataModule):
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
         dataset = SegmentationDataset(self.splits[name])
         sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
-        sampler.start_at(self.start[2])
+        if name == "val":
+            sampler.start_at(self.start[2])
+            self.start = (*self.start[:2], 0)
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_padded, **self._workers())
 
     def _workers(self) -> dict[str, Any]:
