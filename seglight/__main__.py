@@ -10,6 +10,7 @@ COMMANDS = {
     "fit": ("seglight.cli", "train a net by a YAML recipe"),
     "validate": ("seglight.cli", "score a checkpoint on the validation split"),
     "test": ("seglight.cli", "score a checkpoint on the test split"),
+    "pretrain": ("seglight.commands.pretrain", "train an encoder to tell the classes of images"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
     "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
     "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),

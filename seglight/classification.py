@@ -1,0 +1,88 @@
+"""Pre-training of encoders by classification."""
+
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from seglight.errors import UserError
+from seglight.interfaces import OptimizerFactory, ScheduleFactory
+from seglight.models.normalized import NormalizedEncoder
+from seglight.ops.ranks import sum_over_ranks
+from seglight.optim import ParameterGroups, WarmupPoly
+
+
+class ClassificationModule(LightningModule):
+    """Trains a timm model, untrained at first, to tell the classes of images; its encoder is what is wanted.
+
+    Args:
+        name: timm's model name, as in `TimmEncoder`.
+        num_classes: C; linked from the data.
+        optimizer: Called with the parameter groups.
+        schedule: Called with the optimizer and the number of optimizer steps of the run.
+        label_smoothing: Share of each target that is spread over all classes.
+
+    Raises:
+        UserError: No such model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        schedule: ScheduleFactory = WarmupPoly,
+        label_smoothing: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(name):
+            raise UserError(f"model.name '{name}' is no timm model: `seglight models` lists them")
+        self.net: Any = timm.create_model(name, num_classes=num_classes)
+        config = self.net.pretrained_cfg
+        self.normalization = NormalizedEncoder(config["mean"], config["std"])
+        self.optimizer, self.schedule, self.label_smoothing = optimizer, schedule, label_smoothing
+        self.register_buffer("counts", torch.zeros(2, dtype=torch.int64), persistent=False)
+
+    counts: Tensor
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 (B, 3, H, W) RGB to logits (B, C)."""
+        logits: Tensor = self.net(self.normalization.normalized(image))
+        return logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy."""
+        loss = F.cross_entropy(self(batch["image"]), batch["label"], label_smoothing=self.label_smoothing)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count images and those told right."""
+        right = self(batch["image"]).argmax(1) == batch["label"]
+        self.counts += torch.stack((right.sum(), right.new_tensor(len(right), dtype=torch.int64)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the share told right, of the whole split at any number of processes."""
+        right, count = sum_over_ranks(*self.counts)
+        self.log("val/acc", right / count, prog_bar=True, rank_zero_only=True, sync_dist=True)
+        self.counts.zero_()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """No weight decay on norms and biases; the schedule steps by optimizer step."""
+        optimizer = self.optimizer(ParameterGroups()(self.net))
+        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def encoder_weights(self) -> dict[str, Tensor]:
+        """The weights without the classifier's, by timm's own names: what `TimmEncoder(weights=FILE)` reads."""
+        classifier = self.net.pretrained_cfg["classifier"]
+        heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+        return {
+            key: value.detach().cpu().contiguous()
+            for key, value in self.net.state_dict().items()
+            if not key.startswith(tuple(f"{head}." for head in heads))
+        }

@@ -1,0 +1,88 @@
+"""Pre-train an encoder by classification; leaves weights that `TimmEncoder` takes as a file."""
+
+import logging
+from argparse import ArgumentError
+from functools import partial
+from pathlib import Path
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from safetensors.torch import save_file
+
+from seglight.classification import ClassificationModule
+from seglight.data.labelled_images import LabelledImagesDataModule
+from seglight.errors import UserError, parser_complaint
+from seglight.run_folder import default_run_dir
+
+WEIGHTS = "encoder.safetensors"
+"""What a run leaves."""
+
+
+class ClassificationCLI(LightningCLI):
+    """Parses and builds; `pretrain` runs it."""
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            ClassificationModule,
+            LabelledImagesDataModule,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            seed_everything_default=0,
+            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+            parser_kwargs={"exit_on_error": False, "prog": "seglight pretrain", "description": __doc__},
+            run=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add --run_dir and --ckpt_path; the classes and the seed are told once."""
+        parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint of a run to go on with")
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
+        """Parse without Lightning's warning that `args` is meant for Python."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: object) -> object:
+        """Everything of the run goes into its folder."""
+        self.run_dir = Path(self.config.run_dir or default_run_dir([str(path) for path in self.config.config or []]))
+        if (self.run_dir / WEIGHTS).exists():
+            raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir")
+        checkpoint = partial(
+            ModelCheckpoint, self.run_dir / "checkpoints", auto_insert_metric_name=False, enable_version_counter=False
+        )
+        own = [checkpoint("best", monitor="val/acc", mode="max"), checkpoint("last", save_on_train_epoch_end=True)]
+        logger = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)
+        callbacks = [*(self.config_init.trainer.callbacks or []), *own]
+        return super().instantiate_trainer(logger=logger, callbacks=callbacks, default_root_dir=str(self.run_dir))
+
+
+def main(args: list[str]) -> None:
+    """Run `pretrain`.
+
+    Raises:
+        UserError: The recipe or the data is wrong.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        cli = ClassificationCLI(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
+    if cli.trainer.is_global_zero:
+        path, part = cli.run_dir / WEIGHTS, cli.run_dir / f"{WEIGHTS}.part"
+        save_file(cli.model.encoder_weights(), part)
+        part.replace(path)
+        accuracy = float(cli.trainer.callback_metrics["val/acc"])
+        Console(soft_wrap=True, highlight=False).print(
+            f"val/acc {accuracy:.4f}\nweights     {path}\n"
+            "next        encoder: {class_path: seglight.models.TimmEncoder, "
+            f"init_args: {{name: {cli.config.model.name}, weights: {path}}}}}"
+        )
