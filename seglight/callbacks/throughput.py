@@ -35,6 +35,11 @@ class Throughput(Callback):
         if stepped and trainer.log_every_n_steps and self.step % trainer.log_every_n_steps == 0:
             self._tell(trainer)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell of the steps after the last one that was logged."""
+        if self.images:
+            self._tell(trainer)
+
     def _tell(self, trainer: Trainer) -> None:
         rates = {
             "train/images_per_second": self.images / max(self.seconds - self.since, 1e-9),

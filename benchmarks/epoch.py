@@ -1,0 +1,63 @@
+"""Training images a second of the CamVid recipe against a peer's script, evaluation of the validation split included.
+
+Both train the same encoder with a DeepLabV3+ for so many epochs of 45 batches of 8 crops of 288x288, then score the 101
+validation images, each as its own process, in turn. What is timed begins with the first batch's loading and ends with
+the scores: imports and the building of nets are left out. The peer is a script as `python -m benchmarks camvid` takes
+it, which also takes `--epochs` and prints a line of JSON after each epoch and after its scores.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.camvid import run_ours
+
+IMAGES = 45 * 8
+"""Of an epoch."""
+
+
+def peer_seconds(script: Path, root: Path, epochs: int) -> float:
+    """Training by the script's own clock, and from its last epoch's line to that of its scores."""
+    command = [sys.executable, str(script), str(root), "--epochs", str(epochs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        came = [(time.perf_counter(), json.loads(line)) for line in process.stdout if line.startswith("{")]
+    assert process.returncode == 0
+    (trained, _), (scored, last) = came[-2:]
+    return float(last["train_seconds"]) + scored - trained
+
+
+def our_seconds(root: Path, run_dir: Path, epochs: int) -> float:
+    """Training and evaluation by the run's own clocks."""
+    options = {"max_epochs": epochs, "check_val_every_n_epoch": epochs, "num_sanity_val_steps": 0}
+    row = run_ours(root, run_dir, [part for key, value in options.items() for part in (f"--trainer.{key}", str(value))])
+    spent = json.loads((run_dir / "environment.json").read_text())[-1]["seconds"]
+    return float(row["train_seconds"]) + float(spent["evaluation"])
+
+
+def main(args: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
+    parser.add_argument("--peer", type=Path, required=True, help="the peer's script")
+    parser.add_argument("--epochs", type=int, default=1, help="of a run")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side, in turn")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    taken: dict[str, list[float]] = {"peer": [], "seglight": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(options.rounds):
+            taken["peer"].append(peer_seconds(options.peer, options.root, options.epochs))
+            taken["seglight"].append(our_seconds(options.root, Path(folder) / str(number), options.epochs))
+    rates = {side: options.epochs * IMAGES / statistics.median(seconds) for side, seconds in taken.items()}
+    for side, seconds in taken.items():
+        print(f"{side:9} {rates[side]:6.2f} images/s, seconds {[round(value, 1) for value in seconds]}")
+    print(f"images a second, ours over the peer's: {rates['seglight'] / rates['peer']:.3f}")
+    if options.json:
+        figures = {"images_per_second": rates, "seconds": taken, "ratio": rates["seglight"] / rates["peer"]}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
