@@ -1,5 +1,7 @@
 """The net: an encoder, a decoder, a head."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from seglight.errors import UserError
@@ -52,7 +54,10 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride."""
-        features = self.encoder(image)
+        return self.scored(self.encoder(image))
+
+    def scored(self, features: Sequence[Tensor]) -> SegOutput:
+        """The encoder's features to logits (B, C, h, w), and those of the auxiliary head while training."""
         aux: tuple[Tensor, ...] = ()
         if self.aux_head is not None and self.aux_index is not None and (self.training or self.guided):
             aux = (self.aux_head(features[self.aux_index]),)

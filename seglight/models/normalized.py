@@ -42,6 +42,12 @@ class NormalizedEncoder(Encoder):
         return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
 
 
+def cut_to(features: Sequence[Tensor], strides: Sequence[int], image: Tensor) -> list[Tensor]:
+    """Features of a padded image without what lies beyond the image; sizes are rounded up."""
+    height, width = image.shape[-2:]
+    return [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(features, strides, strict=True)]
+
+
 def _per_channel(name: str, values: Sequence[float], channels: int) -> Tensor:
     given = torch.tensor(values)
     if len(given) not in (3, channels):

@@ -14,6 +14,7 @@ from seglight.inference.whole import whole_image
 from seglight.interfaces import DecoderFactory, SegOutput, seg_output
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import (
+    DPT,
     FCN,
     FPN,
     LRASPP,
@@ -32,6 +33,7 @@ ENCODERS = ("resnet18", "vgg11_bn", "tf_efficientnet_lite0")
 DECODERS: dict[str, tuple[DecoderFactory, Callable[[list[int]], int]]] = {
     "DeepLabV3": (partial(DeepLabV3, channels=32), lambda strides: strides[-1]),
     "DeepLabV3Plus": (partial(DeepLabV3Plus, channels=32, skip_channels=8), lambda _: 4),
+    "DPT": (partial(DPT, widths=(8, 8, 16, 16), channels=16), lambda _: 2),
     "FCN": (partial(FCN, channels=32), lambda _: 8),
     "FPN": (partial(FPN, pyramid_channels=32, channels=16), lambda _: 4),
     "LRASPP": (LRASPP, lambda _: 8),

@@ -150,10 +150,16 @@ def test_a_model_without_features() -> None:
         TimmEncoder("mixer_b16_224", weights=None)
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mambaout_femto"])  # one size only; channels last
-def test_a_model_whose_features_no_decoder_can_read(name: str) -> None:
-    with pytest.raises(UserError, match=rf"encoder '{name}' gives no features \(B, C, h, w\) of images of any size"):
-        TimmEncoder(name, weights=None)
+def test_a_model_of_one_size_only() -> None:
+    with pytest.raises(
+        UserError, match=r"'coatnet_pico_rw_224' gives no features \(B, C, h, w\) of images of any size"
+    ):
+        TimmEncoder("coatnet_pico_rw_224", weights=None)
+
+
+def test_a_plain_vit_has_an_encoder_of_its_own() -> None:
+    with pytest.raises(UserError, match=r"'test_vit' has one stride throughout: take seglight.models.ViTEncoder"):
+        TimmEncoder("test_vit", weights=None)
 
 
 def test_missing_file() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import segmentation_models_pytorch as smp
+import timm
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 from torchvision.models import segmentation as tv
 
 from seglight.errors import UserError
-from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, import_weights
+from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder, import_weights
 from seglight.models.decoders import (
+    DPT,
     FCN,
     FPN,
     LRASPP,
@@ -169,6 +171,32 @@ def test_transformers(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert import_weights(net, tmp_path / "model.safetensors").fresh == []
     for size in ((64, 96), (65, 97)):
         assert_same_logits(net, peer, lambda peer, x: peer(x).logits, photo(*size))
+
+
+@pytest.mark.parametrize("size", [224, 96])
+def test_transformers_dpt(size: int, tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.DPTConfig(
+        num_labels=CLASSES, hidden_size=192, num_attention_heads=3, intermediate_size=768, image_size=224,
+        layer_norm_eps=1e-6, neck_hidden_sizes=[16, 24, 32, 40], fusion_hidden_size=24,
+    )  # fmt: skip
+    peer = randomised(transformers.DPTForSemanticSegmentation(config))
+    for parameter in peer.parameters():
+        if parameter.ndim > 1:  # they are drawn so small that every pixel would look alike
+            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    nn.init.normal_(peer.dpt.embeddings.position_embeddings)
+    nn.init.normal_(peer.dpt.embeddings.cls_token)
+    peer.save_pretrained(tmp_path)
+    # at the head's stride, as everywhere; and where they resize position embeddings bilinearly, we do as timm
+    peer.head.head[5] = nn.Identity()
+    peer.dpt.embeddings._resize_pos_embed = lambda codes, h, w: timm.layers.resample_abs_pos_embed(
+        codes, (h, w), num_prefix_tokens=1
+    )
+    encoder = ViTEncoder("vit_tiny_patch16_224", None, [2, 5, 8, 11], pyramid=None, readout=True)
+    net = EncoderDecoder(CLASSES, encoder, partial(DPT, widths=(16, 24, 32, 40), channels=24, readout=True))
+    assert import_weights(net, tmp_path / "model.safetensors").fresh == []
+    assert_same_logits(net, peer, lambda peer, x: peer(x).logits, photo(size, size), HALF)  # theirs read squares only
 
 
 @pytest.fixture

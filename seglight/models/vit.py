@@ -1,0 +1,148 @@
+"""Plain vision transformers as encoders: blocks' outputs as they are, or as a simple feature pyramid (ViTDet)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.models.depths import layer_depths
+from seglight.models.layers import LayerNorm2d
+from seglight.models.normalized import NormalizedEncoder, cut_to
+from seglight.models.timm_nets import check_name, with_weights
+from seglight.ops.padding import pad_image
+
+
+class ViTEncoder(NormalizedEncoder):
+    """Features of a ViT of timm (vit, deit, dinov2, eva02, ...), of images of any size.
+
+    Position embeddings are resized to the image as timm does it, by bicubic interpolation. Patches of 14 pixels would
+    give strides that are no whole numbers: the image is brought to 7/8 of its size first: a patch is 16 of its pixels.
+
+    Args:
+        name: timm's model name.
+        weights: As of `TimmEncoder`.
+        blocks: Whose outputs are read, counted from 0; None: the last block's. What comes after them is left away.
+        pyramid: Channels of a pyramid of strides 4, 8, 16 and 32 (arXiv 2203.16527, section 3; at patches of 16), made
+            from one block, or each level from one of four. None: the outputs as they are, at the patches' stride.
+        readout: Without a pyramid: the class token's channels follow those of each patch, as DPT reads them.
+        in_channels: Channels of the image.
+        mean: Of R, G, B in [0, 1], if the weights were trained with another than timm says.
+        std: Likewise.
+
+    Raises:
+        UserError: No such model, it is no plain ViT, it has fewer blocks, or the weights are not to be had.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: str | None = "hub",
+        blocks: Sequence[int] | None = None,
+        pyramid: int | None = 256,
+        readout: bool = False,
+        in_channels: int = 3,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        check_name(name)
+        net = _create(name, weights, in_channels)
+        super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
+        self.name, self.net = name, net
+        self.blocks = [len(net.blocks) - 1] if blocks is None else list(blocks)
+        if not 0 <= min(self.blocks) <= max(self.blocks) < len(net.blocks):
+            raise UserError(f"encoder.blocks {self.blocks}: '{name}' has {len(net.blocks)}, counted from 0")
+        net.prune_intermediate_layers(self.blocks, prune_norm=True, prune_head=True)
+        self.patch = net.patch_embed.patch_size[0]
+        self.stride = 16 if self.patch == 14 else self.patch
+        if readout and (pyramid is not None or net.cls_token is None):
+            raise UserError("encoder.readout goes without a pyramid (pyramid: null), of a model with a class token")
+        self.readout = readout
+        self.pyramid = None
+        self.out_channels = [net.embed_dim * (1 + readout)] * len(self.blocks)
+        self.strides = [self.stride] * len(self.blocks)
+        if pyramid is not None:
+            self.pyramid = FeaturePyramid(net.embed_dim, pyramid, len(self.blocks))
+            self.out_channels = [pyramid] * 4
+            self.strides = [self.stride // 4, self.stride // 2, self.stride, 2 * self.stride]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        x = self.normalized(pad_image(image, self.strides[-1]))
+        if self.patch != self.stride:
+            size = [side * self.patch // self.stride for side in x.shape[-2:]]
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+        outputs = self.net.forward_intermediates(
+            x, indices=self.blocks, return_prefix_tokens=True, intermediates_only=True
+        )
+        maps = [patches for patches, _ in outputs]
+        if self.readout:
+            maps = [
+                torch.cat([patches, prefix[:, 0, :, None, None].expand_as(patches)], 1) for patches, prefix in outputs
+            ]
+        return cut_to(maps if self.pyramid is None else self.pyramid(maps), self.strides, image)
+
+    def depths(self) -> dict[str, int]:
+        """How many layers lie above that of each parameter; above the pyramid none do."""
+        above = {f"net.{name}": depth for name, depth in layer_depths(self.name, self.net).items()}
+        return {name: above.get(name, 0) for name, _ in self.named_parameters()}
+
+
+class FeaturePyramid(nn.Module):
+    """Four strides of one: two transposed convolutions, one, none, a maximum; then 1x1 and 3x3 convolutions with norms.
+
+    Args:
+        in_channels: Channels of the maps.
+        channels: Of the pyramid.
+        maps: How many there are: one for all levels, or one for each.
+
+    Raises:
+        UserError: Another number of maps.
+    """
+
+    def __init__(self, in_channels: int, channels: int, maps: int) -> None:
+        super().__init__()
+        if maps not in (1, 4):
+            raise UserError(f"encoder.blocks: {maps} of them, a pyramid is made from one or from four")
+        half, quarter = in_channels // 2, in_channels // 4
+        resized = (
+            (
+                nn.ConvTranspose2d(in_channels, half, 2, 2),
+                LayerNorm2d(half),
+                nn.GELU(),
+                nn.ConvTranspose2d(half, quarter, 2, 2),
+            ),
+            (nn.ConvTranspose2d(in_channels, half, 2, 2),),
+            (),
+            (nn.MaxPool2d(2),),
+        )
+        widths = (quarter, half, in_channels, in_channels)
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                *layers,
+                nn.Conv2d(width, channels, 1, bias=False),
+                LayerNorm2d(channels),
+                nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+                LayerNorm2d(channels),
+            )
+            for layers, width in zip(resized, widths, strict=True)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """(B, in_channels, h, w), one or four, to (B, channels, k * h, k * w) with k of 4, 2, 1, 1/2."""
+        return [level(maps[min(k, len(maps) - 1)]) for k, level in enumerate(self.levels)]
+
+
+def _create(name: str, weights: str | None, in_channels: int) -> Any:
+    kwargs = {"num_classes": 0, "dynamic_img_size": True, "in_chans": in_channels}
+    try:
+        net = timm.create_model(name, pretrained=False, **kwargs)
+        plain = hasattr(net, "blocks") and len(net.patch_embed.patch_size) == 2
+    except (AttributeError, TypeError):
+        plain = False
+    if not plain:
+        raise UserError(f"encoder '{name}' is no plain ViT that reads any size: take seglight.models.TimmEncoder")
+    return with_weights(net, name, weights, kwargs)

@@ -1,0 +1,224 @@
+"""What every family of encoders keeps: channels, strides, gradients, any size, a batch of one, bfloat16, export."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.interfaces import Encoder
+from seglight.models import MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
+
+PYRAMID = [4, 8, 16, 32]
+FIVE = [2, *PYRAMID]
+FAMILIES: dict[str, tuple[Callable[[], Encoder], list[int]]] = {
+    "ResNet": (lambda: TimmEncoder("test_resnet", None), FIVE),
+    "VGG": (lambda: TimmEncoder("vgg11_bn", None, depth=4), [1, 2, 4, 8]),
+    "EfficientNet": (lambda: TimmEncoder("test_efficientnet", None), FIVE),
+    "MobileNetV3": (lambda: TimmEncoder("mobilenetv3_small_050", None), FIVE),
+    "MobileNetV3 of torchvision": (MobileNetV3Encoder, [2, 4, 8, 16]),
+    "RegNet": (lambda: TimmEncoder("regnetx_002", None), FIVE),
+    "ConvNeXt": (lambda: TimmEncoder("test_convnext", None), PYRAMID),
+    "MambaOut, channels last": (lambda: TimmEncoder("test_mambaout", None), PYRAMID),
+    "PVT": (lambda: TimmEncoder("pvt_v2_b0", None), PYRAMID),
+    "MiT": (MixTransformer, PYRAMID),
+    "Swin": (lambda: TimmEncoder("swin_tiny_patch4_window7_224", None), PYRAMID),
+    "MaxViT": (lambda: TimmEncoder("maxvit_pico_rw_256", None), FIVE),
+    "ViT": (lambda: ViTEncoder("test_vit", None, pyramid=32), PYRAMID),
+    "ViT, a level from each block": (lambda: ViTEncoder("test_vit2", None, [1, 2, 3, 5], pyramid=32), PYRAMID),
+    "ViT, patches of 14": (lambda: ViTEncoder("eva02_tiny_patch14_224", None, [1], pyramid=32), PYRAMID),
+    "ViT, no pyramid": (lambda: ViTEncoder("test_vit", None, [1, 3], pyramid=None, readout=True), [16, 16]),
+}
+LARGE = ("Swin", "MaxViT")
+"""No small member: what takes long is tested with the slow tests."""
+
+
+EXPORTED = ("MambaOut, channels last", "MiT", "ViT, patches of 14")
+"""With something of our own in their way; the others are exported with the slow tests."""
+
+
+@cache
+def built(family: str) -> Encoder:
+    torch.manual_seed(0)
+    return FAMILIES[family][0]()
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+but_large = pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in FAMILIES]
+)
+
+
+def photo(batch: int, height: int, width: int, channels: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(height)
+    return torch.randint(0, 256, (batch, channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_features_channels_and_strides(family: str, size: tuple[int, int]) -> None:
+    encoder = built(family).eval()
+    with torch.no_grad():
+        features = encoder(photo(2, *size))
+    assert encoder.strides == FAMILIES[family][1]
+    assert [x.shape[:2] for x in features] == [(2, channels) for channels in encoder.out_channels]
+    for feature, stride in zip(features, encoder.strides, strict=True):
+        assert feature.isfinite().all()
+        for side, full in zip(feature.shape[-2:], size, strict=True):
+            assert full // stride <= side <= -(-full // stride)  # floor or ceiling, as each net pads
+
+
+@but_large
+def test_every_trainable_parameter_gets_a_gradient(family: str) -> None:
+    encoder = built(family).train()
+    encoder.zero_grad()
+    for layer in encoder.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)  # timm starts the last norm of a residual block at zero: the block is cut off
+    torch.manual_seed(0)
+    sum((x * torch.randn_like(x)).sum() for x in encoder(photo(2, 64, 96))).backward()
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    encoder.zero_grad()
+
+
+@but_large
+def test_a_batch_of_one_trains_in_bfloat16(family: str) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        features = built(family).train()(photo(1, 64, 64))
+    assert all(x.isfinite().all() for x in features)
+
+
+@but_large
+def test_bfloat16_is_near(family: str) -> None:
+    encoder = built(family).eval()
+    image = photo(1, 64, 64)
+    with torch.no_grad():
+        expected = encoder(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = encoder(image)
+    for ours, exact in zip(low, expected, strict=True):
+        assert (ours.float() - exact).abs().mean() < 0.1 * exact.abs().mean()  # three digits a layer
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[] if name in EXPORTED else [pytest.mark.slow]) for name in FAMILIES]
+)
+def test_export(family: str) -> None:
+    encoder, image = built(family).eval(), photo(1, 65, 96)
+    with torch.no_grad():
+        program = torch.export.export(encoder, (image,)).module()
+        for ours, exported in zip(encoder(image), program(image), strict=True):
+            torch.testing.assert_close(exported, ours, rtol=1e-4, atol=1e-4)
+
+
+VGG = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
+RESNET = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+MOBILE = [f"mobilenet{kind}" for kind in ("v2_050", "v2_100", "v3_large_100", "v3_small_100", "v4_conv_small")]
+EFFICIENT = [f"efficientnet_b{k}" for k in range(6)] + [f"tf_efficientnet_lite{k}" for k in range(5)]
+WIDTHS = {
+    **{name: [64, 128, 256, 512, 512, 512] for name in VGG},
+    **{name: [64, 64, 128, 256, 512] for name in ("resnet18", "resnet34")},
+    **{name: [64, 256, 512, 1024, 2048] for name in ("resnet50", "resnet101", "resnet152")},
+}
+"""Of arXiv 1409.1556, table 1 and arXiv 1512.03385, table 1."""
+
+
+@pytest.mark.parametrize("name", [*VGG, *RESNET, *MOBILE, *EFFICIENT])
+def test_by_name(name: str) -> None:
+    with torch.device("meta"):  # shapes without numbers
+        encoder = TimmEncoder(name, None).eval()
+        features = encoder(torch.zeros(1, 3, 64, 96, dtype=torch.uint8))
+    assert encoder.strides == ([1, *FIVE] if name in VGG else FIVE)
+    assert encoder.out_channels == WIDTHS.get(name, encoder.out_channels)
+    for feature, channels, stride in zip(features, encoder.out_channels, encoder.strides, strict=True):
+        assert feature.shape == (1, channels, 64 // stride, 96 // stride)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+@pytest.mark.parametrize("name", ["TimmEncoder", "ViTEncoder"])
+def test_other_channels(name: str, channels: int) -> None:
+    make = {"TimmEncoder": TimmEncoder, "ViTEncoder": ViTEncoder}[name]
+    encoder = make({"TimmEncoder": "test_resnet", "ViTEncoder": "test_vit"}[name], None, in_channels=channels).eval()
+    assert encoder.mean.shape == encoder.std.shape == (1, channels, 1, 1)
+    with torch.no_grad():
+        assert all(x.isfinite().all() for x in encoder(photo(1, 64, 64, channels)))
+
+
+def test_weights_of_three_channels_serve_others() -> None:
+    """Grey in one channel and grey three times over, by the same weights: features differ only by the normalisation."""
+    colour = TimmEncoder("tf_efficientnet_lite0", "offline").eval()  # mean and deviation are 0.5 of all channels
+    grey = TimmEncoder("tf_efficientnet_lite0", "offline", in_channels=1).eval()
+    image = photo(1, 64, 64, 1)
+    with torch.no_grad():
+        for one, three in zip(grey(image), colour(image.expand(-1, 3, -1, -1)), strict=True):
+            torch.testing.assert_close(one, three, rtol=1e-3, atol=1e-3)
+    infrared = TimmEncoder("tf_efficientnet_lite0", "offline", in_channels=4)
+    red = colour.net.conv_stem.weight[:, 0]
+    torch.testing.assert_close(infrared.net.conv_stem.weight[:, 3], red * 3 / 4)
+
+
+def test_mean_and_std_of_every_channel() -> None:
+    encoder = TimmEncoder("test_resnet", None, in_channels=4, mean=(0.1, 0.2, 0.3, 0.4), std=(0.2,) * 4)
+    assert encoder.mean.flatten().tolist() == pytest.approx([25.5, 51, 76.5, 102])
+    with pytest.raises(UserError, match=r"encoder.mean \[0.1, 0.2\]: give 3 values, or one for each of 4 channels"):
+        TimmEncoder("test_resnet", None, in_channels=4, mean=(0.1, 0.2))
+
+
+@torch.no_grad()
+def test_swin_is_timms_at_its_own_size() -> None:
+    """Told to read any size, it still gives what it gives at the size that it was built for."""
+    fixed = timm.create_model("swin_tiny_patch4_window7_224", features_only=True).eval()
+    ours = built("Swin").eval()
+    fixed.load_state_dict(ours.net.state_dict(), strict=False)
+    image = photo(1, 224, 224)
+    for mine, theirs in zip(ours(image), fixed(ours.normalized(image)), strict=True):
+        torch.testing.assert_close(mine, theirs.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_vit_gives_timms_blocks_and_class_token() -> None:
+    encoder = ViTEncoder("test_vit", None, [1, 3], pyramid=None, readout=True).eval()
+    whole = timm.create_model("test_vit", dynamic_img_size=True).eval()
+    whole.load_state_dict(encoder.net.state_dict(), strict=False)
+    image = photo(2, 64, 96)
+    tokens = whole.norm_pre(whole._pos_embed(whole.patch_embed(encoder.normalized(image))))
+    for k, block in enumerate(whole.blocks[:4]):
+        tokens = block(tokens)
+        if k in (1, 3):
+            feature = encoder(image)[(1, 3).index(k)]
+            torch.testing.assert_close(feature[:, :64].flatten(2), tokens[:, 1:].transpose(1, 2))
+            assert (feature[:, 64:] == tokens[:, 0, :, None, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "resnet18"}, "'resnet18' is no plain ViT"),
+        ({"name": "swin_tiny_patch4_window7_224"}, "is no plain ViT"),
+        ({"name": "vit_tinny"}, "encoder.name 'vit_tinny' is no timm model"),
+        ({"name": "test_vit", "blocks": [9]}, r"encoder.blocks \[9\]: 'test_vit' has 6, counted from 0"),
+        ({"name": "test_vit", "blocks": [1, 2]}, "a pyramid is made from one or from four"),
+        ({"name": "test_vit", "readout": True}, "encoder.readout goes without a pyramid"),
+        ({"name": "test_vit2", "readout": True, "pyramid": None}, "of a model with a class token"),
+    ],
+)
+def test_vit_refusals(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ViTEncoder(weights=None, **options)
+
+
+def test_vit_numbers_its_layers() -> None:
+    depths = built("ViT").depths()
+    assert depths.keys() == dict(built("ViT").named_parameters()).keys()
+    assert depths["pyramid.levels.0.0.weight"] == 0
+    assert [depths[f"net.blocks.{k}.norm1.weight"] for k in range(6)] == [6, 5, 4, 3, 2, 1]
+    assert depths["net.pos_embed"] > 6
