@@ -73,11 +73,15 @@ def new_trainer(*callbacks: Callback, **options: Any) -> Trainer:
 
 
 def fit(
-    data: list[dict[str, Any]], *callbacks: Callback, module: SegmentationModule | None = None, **options: Any
+    data: list[dict[str, Any]],
+    *callbacks: Callback,
+    module: SegmentationModule | None = None,
+    batch_size: int = 2,
+    **options: Any,
 ) -> SegmentationModule:
-    """An epoch of batches of two; `options` are the trainer's."""
+    """An epoch; `options` are the trainer's."""
     module = module or new_module()
-    new_trainer(*callbacks, **options).fit(module, datamodule=Noise(data))
+    new_trainer(*callbacks, **options).fit(module, datamodule=Noise(data, batch_size))
     return module
 
 
