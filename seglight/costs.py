@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -128,10 +129,13 @@ def _activation_bytes(net: nn.Module, parts: dict[str, nn.Module], image: Tensor
                 sizes[name] += storage.nbytes()
         return tensor
 
+    def leave(name: str, maps: list[Tensor]) -> None:
+        inside.pop()
+
     enter = [
         part.register_forward_pre_hook(lambda _, __, name=name: inside.append(name)) for name, part in parts.items()
     ]
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), _outputs(parts, lambda *_: inside.pop() and None):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), _outputs(parts, leave):
         out = net.train()(image)
     del out
     for handle in enter:
@@ -143,7 +147,7 @@ def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module]) -> dict[str, 
     """By NaN, which spreads over exactly what depends on it: the rows that must be NaN for a middle entry to be."""
     seen: dict[tuple[int, bool], dict[str, bool]] = {}
 
-    def reached(rows: int, below: bool, name: str) -> bool:
+    def reached(name: str, rows: int, below: bool) -> bool:
         """Whether an entry in the middle of a part's output depends on any of the outermost rows."""
         if (rows, below) not in seen:
             image = torch.ones(1, 3, *SIGHT)
@@ -154,7 +158,7 @@ def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module]) -> dict[str, 
                 net.eval()(image)
         return seen[rows, below].get(name, False)
 
-    return {name: _field(lambda rows, below, name=name: reached(rows, below, name)) for name in parts}
+    return {name: _field(partial(reached, name)) for name in parts}
 
 
 def _middle_is_nan(maps: list[Tensor]) -> bool:

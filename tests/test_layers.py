@@ -35,7 +35,8 @@ LAYERS = (
     ),
     (
         "resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
-        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble", "losses.distillation", "classification", "data.labelled_images",
+        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
+        "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
     ),
     ("data.*", "callbacks.*", "models.pointrend", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
     ("prepare.*", "doctor.*"),

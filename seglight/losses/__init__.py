@@ -1,5 +1,6 @@
 """Losses on head-stride logits."""
 
+from seglight.losses.adversarial import Adversarial
 from seglight.losses.boundary import BoundaryLoss
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.losses.dice import Dice
@@ -11,6 +12,6 @@ from seglight.losses.tversky import Tversky
 from seglight.losses.weighted_sum import WeightedSum
 
 __all__ = [
-    "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "OHEMCrossEntropy",
+    "Adversarial", "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "OHEMCrossEntropy",
     "Tversky", "WeightedSum",
 ]  # fmt: skip

@@ -59,8 +59,8 @@ class Distillation(nn.Module):
         self.weight, self.temperature = weight, temperature
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.teacher._apply(fn)  # the teacher goes to the same device
-        return super()._apply(fn, recurse)
+        self.teacher._apply(fn)  # type: ignore[no-untyped-call]  # the teacher goes to the same device
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """The loss of the labels alone, scalar, of logits (B, C, h, w) against a mask (B, H, W)."""
@@ -74,7 +74,8 @@ class Distillation(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             log_p, log_q = ((x.float() / self.temperature).log_softmax(1) for x in (logits, target))
             soft = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(1).mean()
-        return (1 - self.weight) * self.hard(logits, mask) + self.weight * self.temperature**2 * soft
+        loss: Tensor = (1 - self.weight) * self.hard(logits, mask) + self.weight * self.temperature**2 * soft
+        return loss
 
     def mass(self, mask: Tensor) -> Tensor:
         """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are labelled."""
