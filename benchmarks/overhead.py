@@ -147,8 +147,8 @@ class Case:
     def __init__(self, args: list[str], steps: int, warm_up: int, folder: Path) -> None:
         self.args, self.steps, self.warm_up, self.folder = args, steps, warm_up, folder
         self.runs = 0
+        self.expected: dict[str, Tensor] = {}
         self.fit()
-        self.expected = self.stamps.after
 
     def fit(self) -> float:
         """`seglight fit`: seconds a step."""
@@ -158,7 +158,10 @@ class Case:
              "--trainer.callbacks+", "benchmarks.overhead.Stamps", "--run_dir", str(self.folder / str(self.runs))]
         )  # fmt: skip
         self.module, self.data = cli.model, cli.datamodule
-        self.stamps = next(callback for callback in cli.trainer.callbacks if isinstance(callback, Stamps))
+        callbacks: list[Callback] = cli.trainer.callbacks  # type: ignore[attr-defined]
+        self.stamps = next(callback for callback in callbacks if isinstance(callback, Stamps))
+        self.expected = self.expected or self.stamps.after
+        self._check(self.stamps.after)
         return self._seconds(self.stamps.times)
 
     def bare(self) -> float:

@@ -43,8 +43,9 @@ class Environment(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the seconds of each part."""
-        if trainer.is_global_zero and isinstance(trainer.profiler, RunTimes):
-            self.starts[-1]["seconds"] = {part: round(s, 6) for part, s in trainer.profiler.seconds.items()}
+        profiler: Any = trainer.profiler  # type: ignore[attr-defined]
+        if trainer.is_global_zero and isinstance(profiler, RunTimes):
+            self.starts[-1]["seconds"] = {part: round(s, 6) for part, s in profiler.seconds.items()}
             self._write()
 
     def _write(self) -> None:

@@ -40,7 +40,8 @@ class MetricsFile(Callback):
     ) -> None:
         """A line every `log_every_n_steps` optimizer steps."""
         stepped, self.step = trainer.global_step > self.step, trainer.global_step
-        if stepped and trainer.log_every_n_steps and self.step % trainer.log_every_n_steps == 0:
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if stepped and every and self.step % every == 0:
             self._append(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -41,6 +41,7 @@ class RunReport(Callback):
                 f"{parameters / 1e6:.1f} M parameters, {counts[0]} training and {counts[1]} validation images, "
                 f"{trainer.world_size} x {trainer.strategy.root_device.type}, run {self.folder}"
             )
+            self.console.print(global_batch(trainer))
         writer = tensorboard(trainer)
         if writer:
             indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
@@ -72,7 +73,7 @@ class RunReport(Callback):
         if writer and trainer.logger is not None and pl_module.scores is not None:
             trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
-            self._where(trainer.profiler)
+            self._where(trainer.profiler)  # type: ignore[attr-defined]
 
     def _where(self, profiler: Profiler) -> None:
         self.console.print(f"\nrun         {self.folder}")
@@ -93,6 +94,17 @@ class RunReport(Callback):
         write_scores(pl_module.scores, pl_module.class_names, split, path)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
         self.console.print(f"scores      {path}")
+
+
+def global_batch(trainer: Trainer) -> str:
+    """What an optimizer step takes, over all devices, and the highest learning rate that the schedule starts from."""
+    images, batches = trainer.datamodule.batch_size, trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    rate = max(group.get("initial_lr", group["lr"]) for group in groups)
+    return (
+        f"global batch {trainer.world_size * images * batches} = {trainer.world_size} devices x {images} images x "
+        f"{batches} accumulated, lr {rate:g}"
+    )
 
 
 def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path) -> None:

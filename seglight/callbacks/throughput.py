@@ -32,7 +32,8 @@ class Throughput(Callback):
         self.last = now
         self.images += len(batch["name"]) * trainer.world_size
         stepped, self.step = trainer.global_step > self.step, trainer.global_step
-        if stepped and trainer.log_every_n_steps and self.step % trainer.log_every_n_steps == 0:
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if stepped and every and self.step % every == 0:
             self._tell(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
