@@ -16,6 +16,12 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 BASE = CONFIGS / "base.yaml"
 PARTS = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in ("data", "model", "schedule", "cluster")}
 RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in PARTS)]
+QUICK = (
+    "quickstart.yaml", "camvid/deeplabv3plus_efficientnet_lite0.yaml", "voc/deeplabv3plus_resnet50.yaml",
+    "voc/unet_vgg16_bn.yaml", "voc/lraspp_mobilenetv3.yaml", "cityscapes/segformer_b0.yaml",
+)  # fmt: skip
+"""Recipes, one of a kind, that take a step in the quick suite; the others do in the slow one."""
+
 FABRICATE = {
     "ade20k": fabricate.ade20k, "camvid": fabricate.camvid, "camvid32": fabricate.camvid32,
     "cityscapes": fabricate.cityscapes, "coco_json": fabricate.coco_json, "cocostuff": fabricate.cocostuff,
@@ -79,6 +85,18 @@ def contains(whole: object, part: object) -> bool:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name)
+def test_recipe_is_what_comes_out_of_the_parser(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(recipe), "--print_config"])
+    assert end.value.code == 0
+    assert contains(yaml.safe_load(capsys.readouterr().out), yaml.safe_load(recipe.read_text()))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(recipe, marks=[] if name(recipe) in QUICK else [pytest.mark.slow]) for recipe in RECIPES],
+    ids=name,
+)
 def test_recipe_runs_a_step(recipe: Path, tmp_path: Path, seglight_cli: Callable[..., object]) -> None:
     small = tmp_path / "small.yaml"
     small.write_text(ONE_STEP_ON_CPU)
