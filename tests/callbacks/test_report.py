@@ -3,12 +3,14 @@
 import json
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
-from seglight.callbacks.report import scores_table, write_scores
+from seglight.callbacks.report import global_batch, scores_table, write_scores
 from seglight.metrics import PROTOCOL, Scores
 
 NAMES = ["sky", "road", "tree"]
@@ -59,3 +61,14 @@ def test_table_by_hand(scores: Scores) -> None:
     assert rows["sky"] == ["0.7500", "0.8571", "0.7500", "1.0000", "50.00"]  # IoU, F1, recall, precision, % of pixels
     assert rows["road"] == ["0.8000", "0.8889", "1.0000", "0.8000", "50.00"]
     assert rows["tree"] == ["-", "-", "-", "-", "0.00"]
+
+
+def test_the_global_batch_is_that_of_an_optimizer_step() -> None:
+    """Two groups, of which the encoder's has a tenth of the rate; the schedule is in its warm-up."""
+    weights = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.001, 0.01)]
+    optimizer = torch.optim.SGD(weights)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.02)
+    trainer: Any = SimpleNamespace(
+        world_size=4, accumulate_grad_batches=2, datamodule=SimpleNamespace(batch_size=4), optimizers=[optimizer]
+    )
+    assert global_batch(trainer) == "global batch 32 = 4 devices x 4 images x 2 accumulated, lr 0.01"
