@@ -16,6 +16,10 @@ from seglight.ops.ranks import sum_over_ranks
 from seglight.optim import ParameterGroups, WarmupPoly
 
 
+def _created(name: str, num_classes: int) -> Any:
+    return timm.create_model(name, num_classes=num_classes)
+
+
 class ClassificationModule(LightningModule):
     """Trains a timm model, untrained at first, to tell the classes of images; its encoder is what is wanted.
 
@@ -41,7 +45,7 @@ class ClassificationModule(LightningModule):
         super().__init__()
         if not timm.is_model(name):
             raise UserError(f"model.name '{name}' is no timm model: `seglight models` lists them")
-        self.net: Any = timm.create_model(name, num_classes=num_classes)
+        self.net = _created(name, num_classes)
         config = self.net.pretrained_cfg
         self.normalization = NormalizedEncoder(config["mean"], config["std"])
         self.optimizer, self.schedule, self.label_smoothing = optimizer, schedule, label_smoothing

@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
 import timm
 import torch
@@ -44,7 +45,8 @@ def encoder(name: str) -> tuple[int, list[int]] | None:
             net = timm.create_model(name, features_only=True)
     except Exception:  # each model has its own way of saying that it has no features
         return None
-    return _parameters(net), net.feature_info.reduction()
+    features: Any = net.feature_info
+    return _parameters(net), features.reduction()
 
 
 def _parameters(net: torch.nn.Module) -> int:

@@ -4,6 +4,7 @@ import logging
 from argparse import ArgumentError
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -49,7 +50,7 @@ class ClassificationCLI(LightningCLI):
         """Parse without Lightning's warning that `args` is meant for Python."""
         self.config = parser.parse_args(args)
 
-    def instantiate_trainer(self, **kwargs: object) -> object:
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Everything of the run goes into its folder."""
         self.run_dir = Path(self.config.run_dir or default_run_dir([str(path) for path in self.config.config or []]))
         if (self.run_dir / WEIGHTS).exists():
