@@ -24,6 +24,9 @@ FREE = (
 )  # fmt: skip
 """Keys of a recipe that change no result, or, for the number of processes, one that is said."""
 
+PROCESSES, SHARE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy"), "data.init_args.batch_size"
+"""Where the former change, each process may take another share of the samples of a step."""
+
 SAVING = "ExactCheckpoint"
 
 
@@ -72,7 +75,7 @@ def run_to_go_on_with(run_dir: Path, recipe: str, resume: str | None) -> dict[st
         UserError: The folder can't be written to; it holds a run that is not to be gone on with, is of another recipe,
             or has no whole checkpoint.
     """
-    first = rank_zero_only.rank == 0
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if first:
         prepare_folder(run_dir)
     if not holds_run(run_dir):
@@ -143,7 +146,10 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     if not path.is_file():
         return
     earlier, now = (dict(_leaves(yaml.safe_load(text))) for text in (path.read_text(), recipe))
-    changed = [key for key in {**earlier, **now} if earlier.get(key, "-") != now.get(key, "-") and not _is_free(key)]
+    changed = [key for key in {**earlier, **now} if earlier.get(key, "-") != now.get(key, "-")]
+    if not set(changed).isdisjoint(PROCESSES):
+        changed = [key for key in changed if key != SHARE]
+    changed = [key for key in changed if not _is_free(key)]
     differences = "; ".join(f"{key}: {earlier.get(key, '-')} -> {now.get(key, '-')}" for key in changed)
     if changed and not force:
         raise UserError(

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -47,10 +49,15 @@ STOP = StopSignals()
 """Those of this process: handlers belong to a process as a whole."""
 
 
-def ignore_in_worker(worker: int) -> None:
-    """Let a loader process outlive what is sent to its whole process group: its parent still needs samples to stop.
+@contextmanager
+def held() -> Iterator[None]:
+    """Signals that come within are delivered after it; processes that are started within never get them.
 
-    It ends when its parent tells it to, or is gone.
+    So loader processes outlive what is sent to a whole process group: their parent needs samples to reach the end of
+    its step. They end when it tells them to, or is gone.
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

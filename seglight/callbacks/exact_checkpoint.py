@@ -139,7 +139,7 @@ class ExactCheckpoint(Callback):
         return decision
 
     def _save(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
-        averages = [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]
+        averages = [callback for callback in callbacks_of(trainer) if isinstance(callback, WeightAveraging)]
         self.position = position_of(trainer, trainer.datamodule.batch_size, evaluated)  # type: ignore[attr-defined]
         for average in averages if evaluated is not None else []:  # within an evaluation it stands in the net's place
             average.on_validation_epoch_end(trainer, pl_module)
@@ -171,7 +171,7 @@ class ExactCheckpoint(Callback):
         place(checkpoint["loops"]["fit_loop"], self.position)
         own: dict[str, Any] = {
             "random": random_states(pl_module.device),
-            "callbacks": {callback.state_key: callback.state_dict() for callback in trainer.callbacks},
+            "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks_of(trainer)},
         }
         if self.position["evaluated"] is not None:
             own["evaluation"] = evaluation_state(pl_module)
@@ -225,8 +225,14 @@ class ExactCheckpoint(Callback):
             return
         own = loaded["processes"][trainer.global_rank]
         set_random_states(own["random"], pl_module.device)
-        for callback in trainer.callbacks:
+        for callback in callbacks_of(trainer):
             if own.get("callbacks", {}).get(callback.state_key):
                 callback.load_state_dict(own["callbacks"][callback.state_key])
         if "evaluation" in own:
             set_evaluation_state(pl_module, own["evaluation"])
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """All of them; Lightning sets the attribute where type checkers do not see it."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks

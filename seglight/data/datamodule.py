@@ -17,7 +17,7 @@ from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
-from seglight.signals import ignore_in_worker
+from seglight.signals import held
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -96,9 +96,7 @@ class SegmentationDataModule(LightningDataModule):
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
         sampler.start_at(*self.start[:2])
         # the samplers' keys are (epoch, index), not bare indices
-        return DataLoader(
-            dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers()
-        )
+        return Loader(dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers())
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Each image of the validation split once, as it is; beside larger ones in a batch it is padded."""
@@ -114,14 +112,13 @@ class SegmentationDataModule(LightningDataModule):
         if name == "val":
             sampler.start_at(self.start[2])
             self.start = (*self.start[:2], 0)
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_padded, **self._workers())
+        return Loader(dataset, batch_sampler=sampler, collate_fn=collate_padded, **self._workers())
 
     def _workers(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
             "pin_memory": torch.cuda.is_available(),
             "persistent_workers": self.num_workers > 0,
-            "worker_init_fn": ignore_in_worker,
             # otherwise each new iterator draws from the generator of dropout, persistent workers' only once
             "generator": torch.Generator().manual_seed(self.seed),
         }
@@ -173,6 +170,14 @@ class FileDataModule(SegmentationDataModule):
             UserError: The split or one of its files is not there.
         """
         return self.listing(name).checked()
+
+
+class Loader(DataLoader[Sample]):
+    """A loader whose processes do not hear of signals that end a training."""
+
+    def __iter__(self) -> Any:
+        with held():
+            return super().__iter__()
 
 
 class SegmentationDataset(Dataset[Sample]):
