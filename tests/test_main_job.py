@@ -156,7 +156,15 @@ def test_predictions_carry_the_palette(
 
 
 def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
-    for name in ("config.yaml", "scores.json", "panels.png", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+    for name in (
+        "config.yaml",
+        "metrics.jsonl",
+        "environment.json",
+        "scores.json",
+        "panels.png",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+    ):
         assert (fitted / name).is_file(), name
     events = EventAccumulator(str(fitted), size_guidance={"images": 0})
     events.Reload()
