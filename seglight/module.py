@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins import MixedPrecision, Precision
-from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
 from seglight.accumulation import GradientWindow
 from seglight.checkpoint import KEY, load_fitting_weights, make_card
+from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
-from seglight.errors import say
+from seglight.errors import UserError, say
 from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
@@ -109,8 +109,8 @@ class SegmentationModule(LightningModule):
             with self.trainer.precision_plugin.train_step_context():
                 seconds = seconds_a_pass(self.net, batch["image"])
             self._set_format(seconds[True] < seconds[False])
-            times = f"{seconds[True]:.3g} s a pass against {seconds[False]:.3g} s with contiguous channels"
-            self.print(f"channels_last: {str(seconds[True] < seconds[False]).lower()} ({times})")
+            chosen = "channels_last: true" if seconds[True] < seconds[False] else "channels_last: false"
+            self.print(f"{chosen} ({seconds[True]:.3g} s a pass, {seconds[False]:.3g} s contiguous)")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the head, and of auxiliary heads by their weight."""
@@ -153,14 +153,9 @@ class SegmentationModule(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """As Lightning does, and for fused optimizers in mixed precision too, where it refuses."""
-        precision = self.trainer.precision_plugin
-        if gradient_clip_val and isinstance(precision, MixedPrecision) and optimizer.defaults.get("fused"):
-            if precision.scaler is not None:  # which would otherwise be divided by within the step
-                precision.scaler.unscale_(optimizer)
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
-            Precision.clip_gradients(precision, optimizer, gradient_clip_val, algorithm)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        clip = optimizer, gradient_clip_val, gradient_clip_algorithm
+        if not clip_fused(self.trainer.precision_plugin, *clip):
+            self.clip_gradients(*clip)
 
     def _mass(self, mask: Tensor) -> Tensor:
         # what the loss divides by: its own `mass(mask)`, or the number of labelled pixels
@@ -220,18 +215,28 @@ class SegmentationModule(LightningModule):
         for group in optimizer.param_groups:
             group["lr"] *= group["lr_scale"]
         self.steps = int(self.trainer.estimated_stepping_batches)
-        schedule = self.schedule(optimizer, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        self.begun = self.schedule(optimizer, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        """Refuse what fails at the first step.
+
+        Raises:
+            UserError: Synchronised batch norms without a GPU.
+        """
+        if self.trainer.strategy.root_device.type == "cpu" and getattr(self.trainer.strategy, "_layer_sync", None):
+            raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
 
     def on_train_start(self) -> None:
         """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        if self.trainer.global_step == 0 and (self.lr is not None or steps != self.steps):
-            config, optimizer = self.trainer.lr_scheduler_configs[0], self.trainer.optimizers[0]
+        steps, config = int(self.trainer.estimated_stepping_batches), self.trainer.lr_scheduler_configs[0]
+        at_start = self.trainer.global_step == 0 and config.scheduler is self.begun  # not a finder's own
+        if at_start and (self.lr is not None or steps != self.steps):
+            optimizer, self.steps = self.trainer.optimizers[0], steps
             for group in optimizer.param_groups:
                 full = group["initial_lr"] if self.lr is None else self.lr * group["lr_scale"]
                 group["lr"] = group["initial_lr"] = full
-            config.scheduler = self.schedule(optimizer, steps)
+            config.scheduler = self.begun = self.schedule(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what it takes to use the checkpoint without its recipe."""

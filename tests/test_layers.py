@@ -30,8 +30,8 @@ LAYERS = (
     (
         "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.published", "models.mix_transformer",
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
-        "inference.*", "optim", "accumulation", "memory_format", "checkpoint", "conventions", "prepare.download",
-        "doctor.facts", "run_folder", "processes",
+        "inference.*", "optim", "accumulation", "clipping", "memory_format", "checkpoint", "conventions",
+        "prepare.download", "doctor.facts", "run_folder", "processes", "sharding",
     ),
     (
         "resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",

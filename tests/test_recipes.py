@@ -8,13 +8,19 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
+from seglight.errors import UserError
 from seglight.losses import CrossEntropy
 from seglight.memory_format import seconds_a_pass
+from seglight.models import EncoderDecoder, TimmEncoder, decoders
+from seglight.optim import ParameterGroups, WarmupPoly
+from tests.callbacks.test_freeze import Two
 from tests.tiny import TinyNet
-from tests.training import Noise, collate, fit, new_module, new_trainer, samples
+from tests.training import SGD, Noise, collate, fit, new_module, new_trainer, samples
 
 WITHOUT_NORM = partial(TinyNet, norm=False)  # before a norm, a bias has no gradient but noise
 ADAM = partial(torch.optim.AdamW, lr=0.05, weight_decay=0.0)
@@ -98,3 +104,56 @@ def test_measured_times_are_of_whole_passes() -> None:
 
     seconds = seconds_a_pass(Slow(3), torch.zeros(2, 3, 16, 24, dtype=torch.uint8), repeats=1)
     assert seconds[False] >= 0.05 > seconds[True] > 0
+
+
+class Rates(Callback):
+    """The learning rate of each group at each step of the run itself."""
+
+    def __init__(self) -> None:
+        self.rates: list[list[float]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+
+def scheduled(full: float, steps: int) -> list[list[float]]:
+    """Straight lines to zero, of an encoder at a tenth of the rate and of the rest."""
+    return [[pytest.approx(scale * full * (1 - step / steps)) for scale in (0.1, 0.1, 1, 1)] for step in range(steps)]
+
+
+LINES = {"schedule": partial(WarmupPoly, power=1), "groups": ParameterGroups(encoder_lr_scale=0.1)}
+
+
+def test_a_learning_rate_that_was_found_is_that_of_the_schedule(tmp_path: Path) -> None:
+    finder, rates, module = LearningRateFinder(num_training_steps=20), Rates(), new_module(Two, **LINES)
+    start = new_module(Two).net.head.weight
+    new_trainer(finder, rates, max_epochs=2, default_root_dir=tmp_path).fit(module, datamodule=Noise(samples(40)))
+    assert finder.optimal_lr is not None
+    found = finder.optimal_lr.suggestion()
+    assert found != SGD.keywords["lr"]
+    assert rates.rates == scheduled(found, 40)
+    assert not torch.equal(module.net.head.weight, start)
+
+
+def test_a_batch_size_that_was_found_is_that_of_the_schedule(tmp_path: Path) -> None:
+    rates, data = Rates(), Noise(samples(16))
+    finder = BatchSizeFinder(max_trials=2, steps_per_trial=1)
+    trainer = new_trainer(finder, rates, max_epochs=3, default_root_dir=tmp_path)
+    trainer.fit(new_module(Two, **LINES), datamodule=data)
+    assert data.batch_size == finder.optimal_batch_size == 4
+    assert rates.rates == scheduled(SGD.keywords["lr"], 12)
+
+
+def test_synchronised_batch_norms_want_a_gpu() -> None:
+    with pytest.raises(UserError, match="sync_batchnorm"):
+        fit(samples(), devices=1, strategy="ddp", sync_batchnorm=True)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders.__all__))
+def test_a_batch_of_one_trains(decoder: str) -> None:
+    net = EncoderDecoder(3, TimmEncoder("test_efficientnet", weights=None), getattr(decoders, decoder), aux_index=-2)
+    logits, aux = net.train()(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    torch.stack([x.square().mean() for x in (logits, *aux)]).sum().backward()
+    assert logits.shape[:2] == (1, 3)
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)

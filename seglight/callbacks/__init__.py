@@ -1,5 +1,6 @@
 """What is done beside the steps."""
 
+from seglight.callbacks.bn_momentum import BatchNormMomentum
 from seglight.callbacks.compile import Compile
 from seglight.callbacks.confusion_figure import ConfusionFigure
 from seglight.callbacks.ema import EMA
@@ -19,6 +20,7 @@ from seglight.callbacks.throughput import Throughput
 __all__ = [
     "EMA",
     "SWA",
+    "BatchNormMomentum",
     "Compile",
     "ConfusionFigure",
     "Environment",
