@@ -20,6 +20,7 @@ from seglight.errors import UserError
 from seglight.interfaces import SegOutput
 from seglight.models import Ensemble, Stacking
 from tests import fabricate
+from tests.tiny import TinyNet
 
 CLASSES, IMAGE = 5, torch.zeros(2, 3, 32, 48, dtype=torch.uint8)
 
@@ -189,6 +190,29 @@ def test_test_takes_a_list_of_checkpoints(trained: Path, tmp_path: Path, segligh
     ours = np.array(json.loads((tmp_path / "scores.json").read_text())["confusion"])
     assert ours.sum() == confusion.sum()
     assert np.abs(ours - confusion).sum() <= 4  # near-ties
+
+
+def test_nets_in_a_recipe_are_trained_together(trained: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    content = yaml.safe_load((trained / "a.yaml").read_text())
+    single = content["model"]["net"]
+    other = {**single, "init_args": {**single["init_args"], "decoder": UNET}}
+    init_args = {"members": [single, other], "weights": [1.0, 3.0]}
+    content["model"]["net"] = {"class_path": "seglight.models.Ensemble", "init_args": init_args}
+    (tmp_path / "both.yaml").write_text(yaml.safe_dump(content))
+    ran = seglight_cli("fit", "-c", tmp_path / "both.yaml", "--run_dir", tmp_path / "run")
+    assert ran.rc == 0, ran.err
+    net, _ = load_net(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert [type(member.decoder).__name__ for member in net.members] == ["FPN", "UNet"]
+    assert net.shares.tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("kind", [Ensemble, Stacking])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch's own
+def test_exported(kind: type[Ensemble] | type[Stacking]) -> None:
+    net = kind(CLASSES, [lambda count: TinyNet(count), lambda count: TinyNet(count)]).eval()
+    image = torch.randint(256, (1, 3, 32, 48), dtype=torch.uint8)
+    program = torch.export.export(net, (image,)).module()
+    torch.testing.assert_close(program(image).logits, net(image).logits)
 
 
 @pytest.mark.parametrize("kind", ["Ensemble", "Stacking"])
