@@ -100,6 +100,28 @@ def test_killed_at_chosen_moments(folder: Path, undisturbed: dict[str, Any]) -> 
     assert not list(run_dir.rglob("*.part"))
 
 
+BY_STEPS = (
+    "--trainer.max_epochs", -1, "--trainer.max_steps", 12, "--trainer.val_check_interval", 5,
+    "--trainer.check_val_every_n_epoch", "null", "--trainer.accumulate_grad_batches", 2,
+)  # fmt: skip
+"""Evaluations at any place of an epoch, also between the two batches of a step; the end within an epoch."""
+
+
+def test_a_run_by_steps_killed_at_chosen_moments(folder: Path) -> None:
+    assert wait(fit(folder / "steps", *BY_STEPS)) == 0, (folder / "steps.log").read_text()
+    run_dir = folder / "steps killed"
+    moments = (
+        (in_forward(True, 9, TERM), 75),  # the first of two batches of a step
+        (in_forward(False, 3, TERM), 75),  # in an evaluation after a whole step
+        (in_forward(True, 7, KILL), -9),
+        (in_forward(False, 4, TERM), 75),
+    )
+    for before, code in moments:
+        assert wait(fit(run_dir, *BY_STEPS, before=before)) == code, (folder / "steps killed.log").read_text()
+    assert wait(fit(run_dir, *BY_STEPS)) == 0
+    assert differences(final(run_dir), final(folder / "steps")) == []
+
+
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Path, undisturbed: dict[str, Any]) -> None:
     run_dir = folder / "damaged"
     assert wait(fit(run_dir, before=in_forward(True, 10, TERM))) == 75
