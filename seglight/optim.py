@@ -1,6 +1,7 @@
 """Parameter groups, and learning-rate schedules by optimizer step."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from seglight.errors import UserError
+
+ENCODER = re.compile(r"(members\.\d+\.)*encoder\.")
+"""Names of an encoder's parameters, also within an ensemble."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class ParameterGroups:
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         for name, parameter in net.named_parameters():
             part, scale = "decoder", 1.0
-            if name.startswith("encoder."):
+            if ENCODER.match(name):
                 part, scale = "encoder", self.encoder_lr_scale
                 if depths:
                     depth = depths[name.removeprefix("encoder.")]

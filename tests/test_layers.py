@@ -38,7 +38,10 @@ LAYERS = (
         "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
         "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
     ),
-    ("data.*", "callbacks.*", "models.pointrend", "recipe", "doctor.scan", "doctor.statistics", "doctor.check_files", "doctor.repair"),
+    (
+        "data.*", "callbacks.*", "models.pointrend", "recipe", "doctor.scan", "doctor.statistics",
+        "doctor.check_files", "doctor.repair",
+    ),
     ("prepare.*", "doctor.*"),
     ("cli", "seeds", "commands.*"),
     ("__main__",),

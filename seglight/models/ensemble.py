@@ -143,12 +143,19 @@ def in_full(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     copy = {key: in_full(value) for key, value in config.items()}
-    module, _, name = str(copy.get("class_path", "")).rpartition(".")
-    found = getattr(import_module(module), name, None) if module else None
-    if isinstance(found, type) and issubclass(found, Combination):
+    if _is_combination(str(copy.get("class_path"))):
         members = [_described(member) for member in copy["init_args"]["members"]]
         copy["init_args"] = {**copy["init_args"], "members": members}
     return copy
+
+
+def _is_combination(class_path: str) -> bool:
+    module, _, name = class_path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name, None)
+    except (ImportError, ValueError):  # a factory that is no class of a module, or nothing at all
+        return False
+    return isinstance(found, type) and issubclass(found, Combination)
 
 
 def _described(member: Any) -> Any:

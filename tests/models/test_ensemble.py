@@ -19,6 +19,7 @@ from seglight.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.interfaces import SegOutput
 from seglight.models import Ensemble, Stacking
+from seglight.optim import ParameterGroups
 from tests import fabricate
 from tests.tiny import TinyNet
 
@@ -204,6 +205,19 @@ def test_nets_in_a_recipe_are_trained_together(trained: Path, tmp_path: Path, se
     net, _ = load_net(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert [type(member.decoder).__name__ for member in net.members] == ["FPN", "UNet"]
     assert net.shares.tolist() == [0.25, 0.75]
+
+
+def test_encoders_of_members_have_their_own_learning_rate() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 1)
+
+    net = Ensemble(CLASSES, [lambda _: Net(), lambda _: Net()])
+    scales = {id(p): group["lr_scale"] for group in ParameterGroups(0.1)(net) for p in group["params"]}
+    for member in net.members:
+        assert [scales[id(p)] for p in (member.encoder.weight, member.encoder.bias)] == [0.1, 0.1]
+        assert scales[id(member.head.weight)] == 1.0
 
 
 @pytest.mark.parametrize("kind", [Ensemble, Stacking])
