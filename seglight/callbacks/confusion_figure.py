@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from seglight.callbacks.tensorboard import tensorboard
+from seglight.callbacks.tensorboard import last_step, tensorboard
 
 
 class ConfusionFigure(Callback):
@@ -18,7 +18,7 @@ class ConfusionFigure(Callback):
         writer = tensorboard(trainer)
         if writer and pl_module.scores is not None:
             figure = confusion_figure(pl_module.scores.confusion, pl_module.class_names)
-            writer.add_figure("val/confusion", figure, trainer.global_step)
+            writer.add_figure("val/confusion", figure, last_step(trainer))
 
 
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.callbacks.tensorboard import tensorboard
+from seglight.callbacks.tensorboard import last_step, tensorboard
 from seglight.visualize import panel
 
 
@@ -56,7 +56,7 @@ class ImagePanels(Callback):
         writer = tensorboard(trainer)
         if writer:
             for position, picture in enumerate(self.panels):
-                writer.add_image(f"panels/{position}", picture, trainer.global_step, dataformats="HWC")
+                writer.add_image(f"panels/{position}", picture, last_step(trainer), dataformats="HWC")
         width = max(picture.shape[1] for picture in self.panels)
         rows = [np.pad(p, ((0, 4), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in self.panels]
         part = self.folder / "panels.part.png"

@@ -11,3 +11,11 @@ def tensorboard(trainer: Trainer) -> SummaryWriter | None:
         writer: SummaryWriter = trainer.logger.experiment
         return writer
     return None
+
+
+def last_step(trainer: Trainer) -> int:
+    """The step that Lightning gives to what it logs after an optimizer step: it counts from 0.
+
+    What a run that goes on logs anew is dropped by this number.
+    """
+    return trainer.global_step - 1
