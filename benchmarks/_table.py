@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks._pair import Make, compare
+from benchmarks._pair import Figures, Make, compare
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -31,15 +31,19 @@ def parser_of(name: str, doc: str | None, rounds: int = 7) -> argparse.ArgumentP
     return parser
 
 
-def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> None:
-    """Compare every row with every number of threads, print it, and write all where that was asked for."""
-    results, width = {}, max(map(len, rows))
+def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> list[Figures]:
+    """Compare every row with every number of threads, print it, write all where that was asked for, and give it."""
+    results: dict[str, Figures] = {}
+    width = max(map(len, rows))
     for threads in options.threads if DEVICE == "cpu" else (1,):
         for name, row in rows.items():
             figures = compare(*row, threads, options.rounds)
-            results[f"{name}, {DEVICE}, threads {threads}"] = figures.as_dict()
+            results[f"{name}, {DEVICE}, threads {threads}"] = figures
             print(f"{name:{width}} {DEVICE} {threads} threads  {figures.line()}", flush=True)
     if DEVICE == "cpu":
         print("CUDA rows not run: there is no CUDA device")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({name: figures.as_dict() for name, figures in results.items()}, indent=2) + "\n"
+        )
+    return list(results.values())

@@ -33,6 +33,10 @@ TINY = {
     "metric": ["--size", "64", "128"],
     "ohem": ["--side", "96", "--threads", "1"],
     "lovasz": ["--scale", "8", "--threads", "1"],
+    "nets": [
+        *("--encoder", "resnet10t", "--size", "64", "--images", "2", "--threads", "1"),
+        *("--nets", "PSPNet", "Segformer"),
+    ],
     "evaluate": [
         *("--images", "3", "--scale", "8", "--threads", "1", "--workers", "0"),
         *("--nets", "MobileNetV3-small 0.5, FPN at stride 4"),

@@ -41,7 +41,29 @@ class PooledConv(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, bins: int) -> None:
         norm = [nn.BatchNorm2d(out_channels)] if bins > 1 else []
         conv = nn.Conv2d(in_channels, out_channels, 1, bias=bins == 1)
-        super().__init__(nn.AdaptiveAvgPool2d(bins), conv, *norm, nn.ReLU(inplace=True))
+        super().__init__(GridMeans(bins), conv, *norm, nn.ReLU(inplace=True))
+
+
+class GridMeans(nn.AdaptiveAvgPool2d):
+    """Adaptive average pooling; with deterministic algorithms on a GPU as products, since torch refuses its gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, bins, bins)."""
+        if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return self.by_products(x)
+        return super().forward(x)
+
+    def by_products(self, x: Tensor) -> Tensor:
+        """Rows, then columns, are averaged by a matrix each."""
+        rows, columns = (self._weights(size).to(x) for size in x.shape[-2:])
+        return rows @ x @ columns.T
+
+    def _weights(self, size: int) -> Tensor:
+        # cell i of n covers what of the side lies in [i / n, (i + 1) / n), pixels that it only touches too
+        bins = int(self.output_size)  # type: ignore[arg-type]
+        cells, place = torch.arange(bins)[:, None], torch.arange(size)
+        inside = (place >= cells * size // bins) & (place < -(-(cells + 1) * size // bins))
+        return inside / inside.sum(1, keepdim=True)
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -88,19 +110,22 @@ class AtrousPyramid(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """PPM: the map beside its means over grids of several sizes, merged by a 3x3 convolution (arXiv 1612.01105).
+    """PPM: the map beside its means over grids of several sizes, merged by a convolution (arXiv 1612.01105).
 
     Args:
         in_channels: Channels of the map.
         bin_channels: Channels that each grid's means are brought to.
         channels: Channels of the output.
         bins: Cells along a side of each grid.
+        kernel_size: Of the convolution that merges.
     """
 
-    def __init__(self, in_channels: int, bin_channels: int, channels: int, bins: Sequence[int]) -> None:
+    def __init__(
+        self, in_channels: int, bin_channels: int, channels: int, bins: Sequence[int], kernel_size: int = 3
+    ) -> None:
         super().__init__()
         self.pools = nn.ModuleList(PooledConv(in_channels, bin_channels, count) for count in bins)
-        self.merge = ConvNormAct(in_channels + len(bins) * bin_channels, channels)
+        self.merge = ConvNormAct(in_channels + len(bins) * bin_channels, channels, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, h, w) to (B, channels, h, w)."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from seglight.models.normalized import NormalizedEncoder
@@ -82,7 +82,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
         x = self.embed(x)
-        size = x.shape[-2:]
+        size = (x.shape[-2], x.shape[-1])
         tokens = self.embed_norm(x.flatten(2).transpose(1, 2))
         for block in self.blocks:
             tokens = block(tokens, size)
@@ -132,7 +132,7 @@ class Attention(nn.Module):
 
 
 def _map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    return tokens.transpose(1, 2).unflatten(2, size)
+    return tokens.transpose(1, 2).view(len(tokens), -1, *size)
 
 
 def _init(layer: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import huggingface_hub
 import timm
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from timm.models import adapt_input_conv
 from torch import Tensor
 
@@ -44,6 +44,7 @@ def feature_net(
         if depth < 1:
             raise UserError(f"encoder.depth {depth}: it counts features, 1 at least")
         kwargs["out_indices"] = tuple(range(depth))
+    net: Any
     try:
         net = timm.create_model(name, pretrained=False, **kwargs)
         multiple = _multiple(net)

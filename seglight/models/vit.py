@@ -137,7 +137,8 @@ class FeaturePyramid(nn.Module):
 
 
 def _create(name: str, weights: str | None, in_channels: int) -> Any:
-    kwargs = {"num_classes": 0, "dynamic_img_size": True, "in_chans": in_channels}
+    net: Any
+    kwargs: dict[str, Any] = {"num_classes": 0, "dynamic_img_size": True, "in_chans": in_channels}
     try:
         net = timm.create_model(name, pretrained=False, **kwargs)
         plain = hasattr(net, "blocks") and len(net.patch_embed.patch_size) == 2

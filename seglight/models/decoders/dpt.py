@@ -53,7 +53,7 @@ class DPT(Decoder):
         """Features in, (B, channels, H / 2, W / 2) out."""
         maps = [part(features[level]) for part, level in zip(self.reassemble, self.levels, strict=True)]
         x = self.fusions[-1](maps[-1], None)
-        for fusion, finer in zip(reversed(self.fusions[:-1]), reversed(maps[:-1]), strict=True):  # type: ignore[arg-type]
+        for fusion, finer in zip(reversed(self.fusions[:-1]), reversed(maps[:-1]), strict=True):
             x = fusion(x, finer)
         dropped: Tensor = self.dropout(self.merge(x))
         return dropped

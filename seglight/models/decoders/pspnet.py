@@ -16,6 +16,7 @@ class PSPNet(Decoder):
         in_strides: Their strides; not needed.
         channels: Channels of the output.
         bins: Cells along a side of each grid (section 3.2).
+        merge_kernel: Of the convolution that merges: 3 as in the paper's code, 1 as in segmentation_models.pytorch.
         dropout: Before the head.
     """
 
@@ -25,11 +26,12 @@ class PSPNet(Decoder):
         in_strides: Sequence[int],
         channels: int = 512,
         bins: Sequence[int] = (1, 2, 3, 6),
+        merge_kernel: int = 3,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         # the grids together have as many channels as the feature (section 3.2)
-        self.pyramid = PyramidPooling(in_channels[-1], in_channels[-1] // len(bins), channels, bins)
+        self.pyramid = PyramidPooling(in_channels[-1], in_channels[-1] // len(bins), channels, bins, merge_kernel)
         self.dropout = nn.Dropout2d(dropout)
         self.out_channels = channels
 

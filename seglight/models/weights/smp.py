@@ -1,6 +1,8 @@
 """Nets of segmentation_models.pytorch: ResNets, MiT and timm's encoders (`tu-...`) under eight decoders.
 
-Not in a file, and to be chosen with ours: `upsampling: nearest` for Unet and UnetPlusPlus as they are by default.
+Theirs are built by these options of ours: Unet and UnetPlusPlus by `further`, `upsampling: nearest` (their default) and
+the net's `head_kernel: 3`, PSPNet by `merge_kernel: 1` and `head_kernel: 3`, FPN by `groups: 32`, DeepLabV3Plus by
+`convs: [1, 1]`, UPerNet by `norm_features`.
 Different by intent, so that logits differ a little: PSPNet, FPN and DeepLabV3Plus resize with align_corners=True there,
 and dilated encoders that are not timm's dilate the convolution that lost its stride too.
 """
@@ -9,7 +11,6 @@ import re
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 
 from seglight.models.weights.rewrite import Family, Rules, State, fold, fuse_linear, renamed
 
@@ -116,7 +117,7 @@ def convert_nested(state: State) -> State:
         if level < last:
             weight, row = state[name], level - depth + 1
             width = weight.shape[0]
-            below, *maps = weight.split([weight.shape[1] - row * width, *[width] * row], 1)
+            below, *maps = torch.split(weight, [weight.shape[1] - row * width, *[width] * row], 1)
             state[name] = torch.cat([below, *maps[::-1]], 1)
     # the last level has one node, and joins no feature
     outer = (rf"decoder\.blocks\.x_0_{last}\.conv([12])\.", lambda found: f"decoder.further.0.{int(found[1]) - 1}.")
@@ -129,10 +130,10 @@ def convert_fpn(state: State) -> State:
 
 
 def convert_pspnet(state: State) -> State:
-    """Theirs merge with a 1x1 convolution, ours with 3x3 as the paper's code: its middle; the map comes first."""
+    """With us the map comes before its means."""
     new = renamed(state, PSPNET_RULES)
     merge = "decoder.pyramid.merge.0.weight"
-    new[merge] = F.pad(new[merge].roll(new[merge].shape[1] // 2, 1), (1, 1, 1, 1))
+    new[merge] = new[merge].roll(new[merge].shape[1] // 2, 1)
     return new
 
 
