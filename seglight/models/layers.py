@@ -45,7 +45,7 @@ class PooledConv(nn.Sequential):
 
 
 class GridMeans(nn.AdaptiveAvgPool2d):
-    """Adaptive average pooling; with deterministic algorithms on a GPU as products, since torch refuses its gradient."""
+    """Adaptive average pooling; by products on a GPU with deterministic algorithms, which torch has not for it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, bins, bins)."""
