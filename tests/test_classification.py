@@ -1,5 +1,7 @@
 """Pre-training, from images to the weights of an encoder; against torchvision's reader and the layout's own words."""
 
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,46 @@ def test_cifar10(cifar: tuple[Path, np.ndarray, np.ndarray]) -> None:
         assert len(data.split(split)) == count
         assert [label for _, label in read] == labels[first : first + count].tolist()
         assert np.array_equal([image for image, _ in read], images[first : first + count])
+
+
+@pytest.fixture
+def pickled(tmp_path: Path) -> Path:
+    """Where torchvision looks for the Python version."""
+    rng = np.random.default_rng(1)
+    root = tmp_path / "cifar-10-batches-py"
+    root.mkdir()
+    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+        batch = {"data": rng.integers(0, 256, (3, 3072), np.uint8), "labels": rng.integers(0, 10, 3).tolist()}
+        (root / name).write_bytes(pickle.dumps(batch, protocol=2))
+    names = {"label_names": [f"class{k}" for k in range(10)]}
+    (root / "batches.meta").write_bytes(pickle.dumps(names, protocol=2))
+    return root
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_cifar10_pickled_as_torchvision_reads_it(split: str, pickled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = torchvision.datasets.CIFAR10
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    reference = theirs(str(pickled.parent), train=split == "train")
+    data = CIFAR10DataModule(str(pickled))
+    ours = data.split(split)
+    assert data.class_names == reference.classes
+    assert len(ours) == len(reference)
+    for k in range(len(ours)):
+        image, label = ours.read(k)
+        assert np.array_equal(image, np.asarray(reference[k][0]))
+        assert label == reference[k][1]
+
+
+def test_code_in_a_pickle_does_not_run(pickled: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    (pickled / "data_batch_2").write_bytes(pickle.dumps({"data": Evil(), "labels": []}))
+    with pytest.raises(UserError, match="data_batch_2: refused, no file of CIFAR-10"):
+        CIFAR10DataModule(str(pickled)).split("train")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_cifar10_that_is_cut_off(cifar: tuple[Path, np.ndarray, np.ndarray]) -> None:

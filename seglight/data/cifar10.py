@@ -1,7 +1,16 @@
-"""CIFAR-10, the binary version: root/data_batch_{1..5}.bin, root/test_batch.bin, root/batches.meta.txt."""
+"""CIFAR-10, in either of its layouts.
 
+    root/data_batch_{1..5}.bin  root/test_batch.bin  root/batches.meta.txt    the binary version
+    root/data_batch_{1..5}      root/test_batch      root/batches.meta        the Python version
+
+Files of the Python version are pickles: nothing but dicts, lists, bytes and numpy's arrays is made of them.
+"""
+
+import io
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +19,20 @@ from seglight.data.files import content
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError
 
+PARTS_OF_ARRAYS = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+"""What pickles of arrays call."""
+
 
 class CIFAR10DataModule(LabelledImagesDataModule):
     """CIFAR-10, 50,000 and 10,000 images of 32x32 pixels in ten classes (Krizhevsky 2009); its test images are `val`.
 
     Args:
-        root: The folder `cifar-10-batches-bin` of the binary version.
+        root: The folder `cifar-10-batches-bin` or `cifar-10-batches-py`.
         size: Height and width in pixels that images are brought to.
         crop_area: Least share of an image's area that a training crop shows.
         batch_size: Images a process and step.
@@ -23,7 +40,7 @@ class CIFAR10DataModule(LabelledImagesDataModule):
         seed: Decides order and augmentation.
 
     Raises:
-        UserError: It is not there.
+        UserError: It is not there, or damaged.
     """
 
     def __init__(
@@ -36,13 +53,18 @@ class CIFAR10DataModule(LabelledImagesDataModule):
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
-        names = content(self.root / "batches.meta.txt").decode().split()
+        self.pickled = (self.root / "batches.meta").exists()
+        if self.pickled:
+            names = list(_unpickled(self.root / "batches.meta", "label_names")[0])
+        else:
+            names = content(self.root / "batches.meta.txt").decode().split()
         super().__init__(names, size, crop_area, batch_size, num_workers, seed)
 
     def split(self, name: str) -> "Records":
         """The images of "train" or "val"."""
-        files = [f"data_batch_{k}.bin" for k in range(1, 6)] if name == "train" else ["test_batch.bin"]
-        return Records(np.concatenate([_records(self.root / file) for file in files]))
+        files = [f"data_batch_{k}" for k in range(1, 6)] if name == "train" else ["test_batch"]
+        read, suffix = (_batch, "") if self.pickled else (_records, ".bin")
+        return Records(np.concatenate([read(self.root / f"{file}{suffix}") for file in files]))
 
 
 def _records(path: Path) -> NDArray[np.uint8]:
@@ -50,6 +72,28 @@ def _records(path: Path) -> NDArray[np.uint8]:
     if len(data) == 0 or len(data) % 3073:
         raise UserError(f"{path}: {len(data)} bytes, no whole number of records of 3073: fetch it again")
     return data.reshape(-1, 3073)
+
+
+def _batch(path: Path) -> NDArray[np.uint8]:
+    data, labels = _unpickled(path, "data", "labels")
+    if not isinstance(data, np.ndarray) or data.shape != (len(labels), 3072):
+        raise UserError(f"{path}: no batch of CIFAR-10: fetch it again")
+    return np.concatenate([np.array(labels, np.uint8)[:, None], data.astype(np.uint8)], 1)
+
+
+class _Arrays(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module.replace("._core", ".core"), name) in PARTS_OF_ARRAYS:
+            return super().find_class(module.replace(".core", "._core"), name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+def _unpickled(path: Path, *keys: str) -> list[Any]:
+    try:
+        found = _Arrays(io.BytesIO(content(path)), encoding="latin1").load()
+        return [found[key] for key in keys]
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UserError(f"{path}: refused, no file of CIFAR-10, or a damaged one ({error}): fetch it again") from error
 
 
 @dataclass(frozen=True)
