@@ -36,7 +36,7 @@ from seglight.recipe import data_options, read_recipe
 from seglight.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe
 from seglight.run_folder import default_run_dir, flat
 from seglight.run_times import RunTimes
-from seglight.signals import STOP
+from seglight.signals import SCHEDULERS, STOP
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
@@ -127,9 +127,7 @@ class SegmentationCLI(LightningCLI):
         if config.logger in (None, True):
             # what a killed run has shown of later steps is shown anew
             step = 0 if self.checkpoint is None else self.checkpoint["global_step"]
-            kwargs["logger"] = TensorBoardLogger(
-                self.run_dir, name="", version="", default_hp_metric=False, purge_step=step
-            )
+            kwargs["logger"] = TensorBoardLogger(self.run_dir, "", "", default_hp_metric=False, purge_step=step)
         if self.subcommand == "fit" and config.profiler is None:
             kwargs["profiler"] = RunTimes()
         kwargs["default_root_dir"] = str(self.run_dir)
@@ -140,6 +138,8 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
             exact = exact or [ExactCheckpoint()]
             kwargs["plugins"].append(CheckpointFiles())
+        else:
+            STOP.restore()  # nobody would save, and leave
         others = [callback for callback in given if callback not in exact]
         kwargs["callbacks"] = [*exact, *others, *self._callbacks()]
         trainer = super().instantiate_trainer(**kwargs)
@@ -241,7 +241,7 @@ def main(args: list[str]) -> None:
     try:
         if args[0] == "fit":
             args = with_recipe(args)
-            STOP.install()
+            STOP.install(SCHEDULERS)  # Ctrl-C may end at once what has nothing to save yet
         check_yaml(args)
         SegmentationCLI(args)
     except ArgumentError as error:

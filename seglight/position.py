@@ -28,7 +28,7 @@ class Position(TypedDict):
 
 def position_of(trainer: Trainer, batch_size: int, evaluated: int | None) -> Position:
     """Of a run before a batch of training or evaluation, or at its end."""
-    loop = trainer.fit_loop
+    loop: Any = trainer.fit_loop
     epoch, batches = loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.completed
     if epoch == loop.epoch_progress.current.ready:  # at the end of the run, whose last epoch may be cut off
         whole = batches >= trainer.num_training_batches

@@ -9,7 +9,8 @@ import torch
 
 def random_states(device: torch.device) -> dict[str, Any]:
     """Those of Python, numpy, torch on the CPU and, where it is a GPU, on `device`."""
-    _, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 the global one is what a user's code may draw from
+    mersenne_twister: Any = np.random.get_state()  # noqa: NPY002 the global one is what a user's code may draw from
+    _, key, *rest = mersenne_twister
     states = {
         "python": random.getstate(),
         "numpy": (torch.from_numpy(key.astype(np.int64)), *rest),

@@ -1,6 +1,7 @@
 """The folder that everything of a run goes to."""
 
 import itertools
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -54,3 +55,12 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return {
         key: value for name, part in config.items() for key, value in flat(part, f"{prefix}.{name}".strip(".")).items()
     }
+
+
+def relocated(value: Any, old: str, new: str) -> Any:
+    """A copy of nested values with the paths under one folder, also those that are keys, turned to another."""
+    if isinstance(value, dict):
+        return {relocated(key, old, new): relocated(part, old, new) for key, part in value.items()}
+    if isinstance(value, str) and (value == old or value.startswith(f"{old}{os.sep}")):
+        return new + value.removeprefix(old)
+    return value

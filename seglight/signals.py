@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 EXIT_CODE = 75
 """Of a run that was told to stop, saved and is to be started again: EX_TEMPFAIL of sysexits.h."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-"""What a machine, a scheduler (Slurm's `--signal`) and Ctrl-C send."""
+SCHEDULERS = (signal.SIGTERM, signal.SIGUSR1)
+"""What a machine and a scheduler (Slurm's `--signal`) send."""
+
+SIGNALS = (*SCHEDULERS, signal.SIGINT)
+"""Theirs and Ctrl-C."""
 
 
 class StopSignals:
@@ -25,9 +28,9 @@ class StopSignals:
         self.received: signal.Signals | None = None
         self._earlier: dict[signal.Signals, Any] = {}
 
-    def install(self) -> None:
-        """Take the signals over, from whoever has them; only the main thread may."""
-        for number in SIGNALS:
+    def install(self, numbers: Sequence[signal.Signals] = SIGNALS) -> None:
+        """Take signals over, from whoever has them; only the main thread may."""
+        for number in numbers:
             earlier = signal.signal(number, self._note)
             if earlier != self._note:
                 self._earlier.setdefault(number, earlier)

@@ -107,6 +107,7 @@ BY_STEPS = (
 """Evaluations at any place of an epoch, also between the two batches of a step; the end within an epoch."""
 
 
+@pytest.mark.slow
 def test_a_run_by_steps_killed_at_chosen_moments(folder: Path) -> None:
     assert wait(fit(folder / "steps", *BY_STEPS)) == 0, (folder / "steps.log").read_text()
     run_dir = folder / "steps killed"
@@ -129,8 +130,13 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Pat
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
+    best = torch.load(last.with_name("best.ckpt"), weights_only=True)["global_step"]
+    run_dir = run_dir.rename(folder / "damaged and moved")
     assert wait(fit(run_dir)) == 0
-    assert f"{last} is damaged: going on with the one before it" in (folder / "damaged.log").read_text()
+    log = (folder / "damaged and moved.log").read_text()
+    assert f"{run_dir}/checkpoints/last.ckpt is damaged: going on with the one before it" in log
+    assert "dirpath has changed" not in log, "the best score so far would be forgotten"
+    assert best == 6
     assert differences(final(run_dir), undisturbed) == []
 
 

@@ -16,6 +16,7 @@ from seglight.errors import UserError, say
 from seglight.evaluation_state import evaluation_state, set_evaluation_state
 from seglight.position import Position, moved, place, position_of
 from seglight.random_states import random_states, set_random_states
+from seglight.run_folder import relocated
 from seglight.signals import EXIT_CODE, STOP
 
 KEY = "exact"
@@ -191,6 +192,11 @@ class ExactCheckpoint(Callback):
         """Put the loops and the data where the run was saved."""
         if KEY not in checkpoint:
             return
+        folder = str(self.path.parent.resolve())
+        for states in (checkpoint["callbacks"], *(own["callbacks"] for own in checkpoint[KEY]["processes"])):
+            for state in states.values():
+                if "dirpath" in state:  # of a ModelCheckpoint, which would forget its best where a run was moved
+                    state |= relocated(dict(state), state["dirpath"], folder)
         self.loaded = deepcopy(checkpoint[KEY])
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         position, processes = self.loaded["position"], self.loaded["processes"]
