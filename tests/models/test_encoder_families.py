@@ -32,8 +32,8 @@ FAMILIES: dict[str, tuple[Callable[[], Encoder], list[int]]] = {
     "ViT, patches of 14": (lambda: ViTEncoder("eva02_tiny_patch14_224", None, [1], pyramid=32), PYRAMID),
     "ViT, no pyramid": (lambda: ViTEncoder("test_vit", None, [1, 3], pyramid=None, readout=True), [16, 16]),
 }
-LARGE = ("Swin", "MaxViT")
-"""No small member: what takes long is tested with the slow tests."""
+LARGE = ("VGG", "Swin", "MaxViT")
+"""No small member: what takes long is left to the slow tests."""
 
 
 EXPORTED = ("MambaOut, channels last", "MiT", "ViT, patches of 14")

@@ -125,7 +125,7 @@ TORCHVISION: dict[str, tuple[Callable[..., nn.Module], Callable[[], EncoderDecod
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in ("FCN-R50", "DeepLabV3-R101") else []) for n in TORCHVISION],
+    [pytest.param(n, marks=[pytest.mark.slow] if n.endswith(("R50", "R101")) else []) for n in TORCHVISION],
 )
 def test_torchvision(name: str, tmp_path: Path) -> None:
     make, ours = TORCHVISION[name]

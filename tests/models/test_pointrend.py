@@ -116,6 +116,7 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
         assert make().eval()(photo(*size)).logits.isfinite().all()
 
 
+@pytest.mark.slow
 def test_export() -> None:
     net, image = make(eval_points=64).eval(), photo()
     with torch.no_grad():
