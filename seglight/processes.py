@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -54,8 +56,9 @@ def shared_run_dir(proposal: Path) -> Path:
     """
     environment = launcher()
     started_at_once = environment is not None and environment.world_size() > 1
-    if started_at_once or (rank_zero_only.rank != 0 and RUN_DIR not in os.environ):
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    if started_at_once or (not first and RUN_DIR not in os.environ):
         raise UserError("give --run_dir DIR: each of the processes would choose a folder of its own")
-    if rank_zero_only.rank == 0:
+    if first:
         os.environ[RUN_DIR] = str(proposal)
     return Path(os.environ[RUN_DIR])
