@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -59,7 +60,7 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--size {size[0]}x{size[1]}: the net takes no such image ({reason}): give another") from error
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     if as_json:
         console.print_json(json.dumps([asdict(row) for row in rows]))
         return rows
