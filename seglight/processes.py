@@ -7,6 +7,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
@@ -38,8 +39,10 @@ def check_processes(trainer: Trainer, environment: ClusterEnvironment | None) ->
     """See that the trainer reckons with the processes that there are: otherwise they wait, or train each by itself.
 
     Raises:
-        UserError: It does not.
+        UserError: It does not, or its strategy would silently train another way.
     """
+    if isinstance(trainer.strategy, FSDPStrategy):
+        raise UserError("trainer.strategy fsdp: its flat weights would not decay: use configs/cluster/fsdp.yaml")
     wanted = trainer.num_devices * trainer.num_nodes
     if environment is not None and environment.world_size() != wanted:
         raise UserError(

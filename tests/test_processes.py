@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
-from seglight.processes import launcher, shared_run_dir
+from seglight.processes import check_processes, launcher, shared_run_dir
 from tests import resumable
 
 TASK = {
@@ -83,3 +85,9 @@ def test_two_processes_do_not_train_each_by_itself(
     ran = seglight_cli("fit", "--config", recipe, "--run_dir", tmp_path / "run", "--trainer.devices", 1)
     assert ran.rc == 2
     assert "2 processes were started, trainer.devices 1 x trainer.num_nodes 1 is 1" in ran.err
+
+
+def test_the_strategy_that_loses_the_weight_decay_is_refused() -> None:
+    trainer: Any = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(UserError, match=r"use configs/cluster/fsdp\.yaml"):
+        check_processes(trainer, None)
