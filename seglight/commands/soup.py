@@ -131,7 +131,8 @@ def _write(path: Path, state: State, card: Any) -> None:
     card = make_card(card["net"], card["class_names"], card["palette"], card["ignore_index"], card["channels_last"])
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    torch.save({KEY: card, "state_dict": {f"net.{key}": value for key, value in state.items()}}, part)
+    weights = {f"net.{key}": value for key, value in state.items()}
+    torch.save({KEY: card, "state_dict": weights, "epoch": 0, "global_step": 0}, part)
     part.replace(path)
 
 
