@@ -149,7 +149,7 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     changed = [key for key in {**earlier, **now} if earlier.get(key, "-") != now.get(key, "-")]
     if not set(changed).isdisjoint(PROCESSES):
         changed = [key for key in changed if key != SHARE]
-    changed = [key for key in changed if not _is_free(key)]
+    changed = [key for key in changed if not _is_free(key, earlier.get(key), now.get(key))]
     differences = "; ".join(f"{key}: {earlier.get(key, '-')} -> {now.get(key, '-')}" for key in changed)
     if changed and not force:
         raise UserError(
@@ -159,7 +159,9 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
         say(f"going on with another recipe, as forced: {differences}")
 
 
-def _is_free(key: str) -> bool:
+def _is_free(key: str, *values: Any) -> bool:
+    if any(str(value).endswith(".FSDP") for value in values):
+        return False  # Lightning numbers the optimizer's state in another order there
     return any(key == free or key.startswith(f"{free}.") for free in FREE)
 
 

@@ -12,6 +12,12 @@ from seglight.__main__ import main
 from tests import fabricate
 
 
+def pytest_configure() -> None:
+    """Two workers of one thread each: threads of several that share the cores wait for one another."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
 class Ran(NamedTuple):
     """What a command gave back."""
 
