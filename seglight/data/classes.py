@@ -40,8 +40,8 @@ def check_trained(ours: Classes, *parts: object) -> None:
         UserError: They differ.
     """
     for part in parts:
-        theirs: Classes | None = getattr(part, "classes", None)
-        difference = theirs and ours.difference(theirs)
+        theirs = getattr(part, "classes", None)
+        difference = isinstance(theirs, Classes) and ours.difference(theirs)
         if difference:
             raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 

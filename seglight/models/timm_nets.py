@@ -59,7 +59,7 @@ def feature_net(
             f"encoder '{name}' gives no features at output_stride {output_stride}: take 32, or another encoder"
         ) from error
     if len(set(net.feature_info.reduction())) == 1 and len(net.feature_info.reduction()) > 1:
-        raise UserError(f"encoder '{name}' has one stride throughout: take seglight.models.ViTEncoder for it")
+        raise UserError(f"encoder '{name}' has one stride throughout: a plain ViT is for seglight.models.ViTEncoder")
     if multiple is None:
         raise UserError(
             f"encoder '{name}' gives no features (B, C, h, w) of images of any size: take another, such as pvt_v2_b0"
@@ -136,11 +136,11 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
     ours = _fingerprints(net.state_dict())
-    rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
     if len(ours & theirs) < len(ours) / 2:  # timm leaves out what does not fit, without a word
         raise UserError(
             f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
         )
+    rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
     return net
 
 

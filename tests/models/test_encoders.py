@@ -146,7 +146,7 @@ def test_unknown_name_shows_the_nearest() -> None:
 
 
 def test_a_model_without_features() -> None:
-    with pytest.raises(UserError, match="encoder 'mixer_b16_224' gives no features"):
+    with pytest.raises(UserError, match="encoder 'mixer_b16_224' has one stride throughout"):
         TimmEncoder("mixer_b16_224", weights=None)
 
 
@@ -158,7 +158,7 @@ def test_a_model_of_one_size_only() -> None:
 
 
 def test_a_plain_vit_has_an_encoder_of_its_own() -> None:
-    with pytest.raises(UserError, match=r"'test_vit' has one stride throughout: take seglight.models.ViTEncoder"):
+    with pytest.raises(UserError, match=r"'test_vit' has one stride throughout: a plain ViT is for seglight.models.ViTEncoder"):
         TimmEncoder("test_vit", weights=None)
 
 
