@@ -46,7 +46,7 @@ def main(args: list[str]) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
     parser.add_argument("--peer", type=Path, required=True, help="the peer's script")
     parser.add_argument("--epochs", type=int, default=1, help="of a run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each side, in turn")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side, in turn")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     taken: dict[str, list[float]] = {"peer": [], "seglight": []}
