@@ -29,6 +29,7 @@ from seglight.checkpoint_files import LAST, CheckpointFiles
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say
+from seglight.files import write_whole
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.processes import check_processes, launcher, shared_run_dir
@@ -198,12 +199,9 @@ class SegmentationCLI(LightningCLI):
         if subcommand == "fit" and self.trainer.is_global_zero:
             quick_check(self.datamodule, self.see)
         if self.trainer.is_global_zero:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
             path = self.run_dir / "config.yaml"
             if subcommand == "fit" or not path.exists():
-                part = path.with_suffix(".yaml.part")
-                part.write_text(self.recipe)
-                part.replace(path)
+                write_whole(path, self.recipe)
         super()._run_subcommand(subcommand)
 
 

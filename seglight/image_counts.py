@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.files import whole
 
 FILE = "image_scores.npz"
 """In the run folder, beside `scores.json`."""
@@ -69,11 +70,9 @@ class ScoredImages:
 
     def save(self, path: Path) -> None:
         """Write beside and rename."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".npz.part")
-        with part.open("wb") as file:
+        with whole(path) as part:
             np.savez_compressed(
-                file,
+                part,
                 split=np.array(self.split),
                 batch_size=np.array(self.batch_size),
                 names=np.array(self.names, dtype=np.str_),
@@ -82,7 +81,6 @@ class ScoredImages:
                 cells=self.counts.cells,
                 counts=self.counts.counts,
             )
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "ScoredImages":

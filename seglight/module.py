@@ -20,6 +20,7 @@ from seglight.image_counts import ImageCounts
 from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
+from seglight.losses.banded import mass
 from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.models.published import import_weights
@@ -138,7 +139,7 @@ class SegmentationModule(LightningModule):
             return loss
         if batch_idx % batches == 0:
             self.window.begin(mask.numel())
-        return self.window.weigh(loss, *sum_over_ranks(self._mass(mask)))
+        return self.window.weigh(loss, *sum_over_ranks(mass(self.loss, mask, self.ignore_index)))
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Give accumulated batches the gradient of one mean over all of their pixels; clipping comes after it."""
@@ -157,11 +158,6 @@ class SegmentationModule(LightningModule):
         if not clip_fused(self.trainer.precision_plugin, *clip):
             self.clip_gradients(*clip)
 
-    def _mass(self, mask: Tensor) -> Tensor:
-        # what the loss divides by: its own `mass(mask)`, or the number of labelled pixels
-        own: Callable[[Tensor], Tensor] | None = getattr(self.loss, "mass", None)
-        return (mask != self.ignore_index).sum() if own is None else own(mask)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
         return self._eval_step(batch)
@@ -178,7 +174,7 @@ class SegmentationModule(LightningModule):
             mask = pad_mask(batch["mask"][k : k + 1, :height, :width], DIVISOR, self.ignore_index)
             logits = self(image).logits
             pred[k, :height, :width] = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[0, :height, :width]
-            self.losses.append(torch.stack((self.loss(logits, mask), self._mass(mask))))
+            self.losses.append(torch.stack((self.loss(logits, mask), mass(self.loss, mask, self.ignore_index))))
         self.confusion.update(pred, batch["mask"])
         return pred
 
@@ -204,9 +200,9 @@ class SegmentationModule(LightningModule):
 
     def _mean_loss(self) -> float:
         """The mean of the images' losses, each weighted by its labelled pixels: as in training a mean over pixels."""
-        loss, mass = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
+        loss, weight = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
         self.losses = []
-        total, weight = sum_over_ranks((loss * mass).sum(), mass.sum())
+        total, weight = sum_over_ranks((loss * weight).sum(), weight.sum())
         return float(total / weight)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

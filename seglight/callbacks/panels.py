@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.callbacks.tensorboard import last_step, tensorboard
+from seglight.files import whole
 from seglight.visualize import panel
 
 
@@ -59,9 +60,8 @@ class ImagePanels(Callback):
                 writer.add_image(f"panels/{position}", picture, last_step(trainer), dataformats="HWC")
         width = max(picture.shape[1] for picture in self.panels)
         rows = [np.pad(p, ((0, 4), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in self.panels]
-        part = self.folder / "panels.part.png"
-        Image.fromarray(np.concatenate(rows)[:-4]).save(part)
-        part.replace(self.folder / "panels.png")
+        with whole(self.folder / "panels.png") as part:
+            Image.fromarray(np.concatenate(rows)[:-4]).save(part)
         self.panels = []
 
     def state_dict(self) -> dict[str, Any]:

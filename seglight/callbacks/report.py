@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
+from seglight.files import write_whole
 from seglight.metrics import PROTOCOL, Scores
 from seglight.run_times import RunTimes
 
@@ -124,10 +125,7 @@ def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: P
         "split": split,
         "protocol": PROTOCOL,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(content) + "\n")
-    part.replace(path)
+    write_whole(path, json.dumps(content) + "\n")
 
 
 def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Table:

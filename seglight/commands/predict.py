@@ -13,6 +13,7 @@ from seglight.checkpoint import load_net
 from seglight.data.files import read_image
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError
+from seglight.files import whole
 from seglight.inference.whole import whole_image
 from seglight.visualize import palette_image
 
@@ -42,10 +43,8 @@ def predict(checkpoint: str, inputs: Sequence[str], out: str, device: str = "aut
     for source, path in track(jobs, "predict", console=console, disable=not console.is_terminal):
         image = torch.tensor(read_image(source)).permute(2, 0, 1)[None].to(target)
         labels = whole_image(net, image.contiguous(memory_format=memory_format))[0].cpu().numpy()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.png")
-        palette_image(labels, card["palette"]).save(part)
-        part.replace(path)
+        with whole(path) as part:
+            palette_image(labels, card["palette"]).save(part)
     Console().print(f"{len(jobs)} label map{'' if len(jobs) == 1 else 's'} in {out}", soft_wrap=True, highlight=False)
 
 

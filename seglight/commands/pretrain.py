@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from seglight.classification import ClassificationModule
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint
+from seglight.files import whole
 from seglight.run_folder import default_run_dir
 
 WEIGHTS = "encoder.safetensors"
@@ -78,9 +79,9 @@ def main(args: list[str]) -> None:
         raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     if cli.trainer.is_global_zero:
-        path, part = cli.run_dir / WEIGHTS, cli.run_dir / f"{WEIGHTS}.part"
-        save_file(cli.model.encoder_weights(), part)
-        part.replace(path)
+        path = cli.run_dir / WEIGHTS
+        with whole(path) as part:
+            save_file(cli.model.encoder_weights(), part)
         accuracy = float(cli.trainer.callback_metrics["val/acc"])
         Console(soft_wrap=True, highlight=False).print(
             f"val/acc {accuracy:.4f}\nweights     {path}\n"

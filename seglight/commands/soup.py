@@ -17,6 +17,7 @@ from seglight.checkpoint import KEY, load_net, make_card, net_weights, read_chec
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.errors import UserError
+from seglight.files import whole
 from seglight.module import SegmentationModule
 from seglight.recipe import datamodule_from
 
@@ -129,11 +130,9 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
 
 def _write(path: Path, state: State, card: Any) -> None:
     card = make_card(card["net"], card["class_names"], card["palette"], card["ignore_index"], card["channels_last"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
     weights = {f"net.{key}": value for key, value in state.items()}
-    torch.save({KEY: card, "state_dict": weights, "epoch": 0, "global_step": 0}, part)
-    part.replace(path)
+    with whole(path) as part:
+        torch.save({KEY: card, "state_dict": weights, "epoch": 0, "global_step": 0}, part)
 
 
 def main(args: list[str]) -> None:

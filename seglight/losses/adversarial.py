@@ -1,6 +1,5 @@
 """Training against a discriminator of label maps (Luc et al. 2016, arXiv 1611.08408)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
+from seglight.losses.banded import mass
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.ops.ranks import sum_over_ranks, world_size
 
@@ -102,8 +102,7 @@ class Adversarial(nn.Module):
 
     def mass(self, mask: Tensor) -> Tensor:
         """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are labelled."""
-        own: Callable[[Tensor], Tensor] | None = getattr(self.hard, "mass", None)
-        return (mask != self.ignore_index).sum() if own is None else own(mask)
+        return mass(self.hard, mask, self.ignore_index)
 
 
 def discriminator(num_classes: int) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """What losses in bands share: the walk, the check of class weights, and what their mean divides by."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,12 @@ def within(name: str, value: float, low: float, high: float = math.inf) -> None:
     if not low <= value <= high:
         bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise UserError(f"loss.{name} is {value:g}: it has to be {bounds}")
+
+
+def mass(loss: nn.Module, mask: Tensor, ignore_index: int) -> Tensor:
+    """What a loss divides by, scalar: its own `mass(mask)`, or the pixels of a mask (B, H, W) that are not ignored."""
+    own: Callable[[Tensor], Tensor] | None = getattr(loss, "mass", None)
+    return (mask != ignore_index).sum() if own is None else own(mask)
 
 
 class BandedLoss(nn.Module):

@@ -22,7 +22,7 @@ class WeightedSum(nn.Module):
         weights: One a loss.
 
     Raises:
-        UserError: There are not as many weights as losses, or none.
+        UserError: There are not as many weights as losses, or none; or one looks at the images, which it is not given.
     """
 
     def __init__(self, ignore_index: int, losses: Sequence[LossFactory], weights: Sequence[float]) -> None:
@@ -32,6 +32,10 @@ class WeightedSum(nn.Module):
         self.ignore_index = ignore_index
         self.losses = nn.ModuleList(loss(ignore_index) for loss in losses)
         self.weights = list(weights)
+        for loss in self.losses:
+            if hasattr(loss, "with_image"):
+                name = type(loss).__name__
+                raise UserError(f"loss.losses: {name} looks at images: make it the loss, and this sum its own `loss`")
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Scalar float32 of logits (B, C, h, w) against a mask (B, H, W)."""

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seglight.errors import UserError
 from seglight.losses import (
+    Adversarial,
     BoundaryLoss,
     CrossEntropy,
     Dice,
@@ -117,3 +118,12 @@ def test_a_recipe_with_a_sum_trains(tmp_path: Any, seglight_cli: Callable[..., A
     ran = seglight_cli("fit", *args)
     assert ran.rc == 0, ran.err
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_loss_of_images_is_no_member() -> None:
+    """Its part beside the labels would be left out without a word."""
+    with pytest.raises(UserError, match=r"loss\.losses: Adversarial looks at images: make it the loss"):
+        WeightedSum(255, [CrossEntropy, partial(Adversarial, num_classes=3)], [1, 1])
+    assert isinstance(
+        Adversarial(255, 3, loss=partial(WeightedSum, losses=[CrossEntropy], weights=[1])).hard, WeightedSum
+    )

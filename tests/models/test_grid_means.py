@@ -20,9 +20,12 @@ def test_products_are_adaptive_pooling(bins: int, size: tuple[int, int]) -> None
 
 @pytest.mark.gpu
 def test_deterministic_on_a_gpu() -> None:
-    x = torch.randn(2, 3, 7, 13, device="cuda", requires_grad=True)
+    x = torch.randn(2, 3, 7, 13, requires_grad=True)
+    (expected,) = torch.autograd.grad(F.adaptive_avg_pool2d(x, 3).square().sum(), x)
     torch.use_deterministic_algorithms(True)
     try:
-        GridMeans(3)(x).square().sum().backward()
+        on_gpu = x.detach().cuda().requires_grad_()
+        (gradient,) = torch.autograd.grad(GridMeans(3)(on_gpu).square().sum(), on_gpu)
     finally:
         torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(gradient.cpu(), expected)
