@@ -25,19 +25,19 @@ from seglight.callbacks import (
     Throughput,
 )
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
-from seglight.checkpoint_files import LAST, CheckpointFiles
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say
 from seglight.files import write_whole
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
-from seglight.processes import check_processes, launcher, shared_run_dir
 from seglight.recipe import data_options, read_recipe
-from seglight.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe
-from seglight.run_folder import default_run_dir, flat
-from seglight.run_times import RunTimes
-from seglight.signals import SCHEDULERS, STOP
+from seglight.running.checkpoint_files import LAST, CheckpointFiles
+from seglight.running.folder import default_run_dir, flat
+from seglight.running.processes import check_processes, launcher, shared_run_dir
+from seglight.running.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe
+from seglight.running.signals import SCHEDULERS, STOP
+from seglight.running.times import RunTimes
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""

@@ -13,17 +13,16 @@ ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
     (
-        "seglight", "errors", "signals", "random_states", "position", "evaluation_state", "files", "png", "run_times",
-        "ops.bands", "ops.ranks",
+        "seglight", "errors", "files", "png", "running.signals", "running.random_states", "running.position",
+        "running.evaluation_state", "running.times", "ops.bands", "ops.ranks",
     ),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "ops.by_class", "doctor.finding", "checkpoint_files", "models.weights.rewrite", "weights_file",
+        "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite", "weights_file",
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
-        "models.recomputing",
-        "models.normalized", "models.timm_nets", "models.weights.*", "visualize",
+        "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize",
         "losses.banded", "costs", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
@@ -31,11 +30,11 @@ LAYERS = (
         "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.published", "models.mix_transformer",
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
         "inference.*", "optim", "accumulation", "clipping", "memory_format", "checkpoint", "conventions",
-        "prepare.download", "doctor.facts", "run_folder", "processes", "sharding",
+        "prepare.download", "doctor.facts", "running.folder", "running.processes", "running.sharding",
     ),
     (
-        "resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard", "prepare.steps",
-        "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
+        "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",
+        "prepare.steps", "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
         "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
     ),
     (
@@ -43,7 +42,7 @@ LAYERS = (
         "doctor.check_files", "doctor.repair",
     ),
     ("prepare.*", "doctor.*"),
-    ("cli", "seeds", "commands.*"),
+    ("cli", "running.seeds", "commands.*"),
     ("__main__",),
 )  # fmt: skip
 """A file imports only from lower layers, never from its own. An exact name goes before a pattern."""

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seglight.files import write_whole
-from seglight.run_times import RunTimes
+from seglight.running.times import RunTimes
 
 PACKAGES = (
     "seglight", "torch", "torchvision", "lightning", "torchmetrics", "timm", "numpy", "albumentations",

@@ -11,13 +11,13 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
-from seglight.checkpoint_files import LAST, CheckpointFiles
 from seglight.errors import UserError, say
-from seglight.evaluation_state import evaluation_state, set_evaluation_state
-from seglight.position import Position, moved, place, position_of
-from seglight.random_states import random_states, set_random_states
-from seglight.run_folder import relocated
-from seglight.signals import EXIT_CODE, STOP
+from seglight.running.checkpoint_files import LAST, CheckpointFiles
+from seglight.running.evaluation_state import evaluation_state, set_evaluation_state
+from seglight.running.folder import relocated
+from seglight.running.position import Position, moved, place, position_of
+from seglight.running.random_states import random_states, set_random_states
+from seglight.running.signals import EXIT_CODE, STOP
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""

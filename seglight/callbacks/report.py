@@ -16,7 +16,7 @@ from torch import Tensor
 from seglight.callbacks.tensorboard import tensorboard
 from seglight.files import write_whole
 from seglight.metrics import PROTOCOL, Scores
-from seglight.run_times import RunTimes
+from seglight.running.times import RunTimes
 
 
 class RunReport(Callback):

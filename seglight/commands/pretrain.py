@@ -16,7 +16,7 @@ from seglight.classification import ClassificationModule
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint
 from seglight.files import whole
-from seglight.run_folder import default_run_dir
+from seglight.running.folder import default_run_dir
 
 WEIGHTS = "encoder.safetensors"
 """What a run leaves."""

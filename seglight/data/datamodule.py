@@ -17,7 +17,7 @@ from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
-from seglight.signals import held
+from seglight.running.signals import held
 
 
 class SegmentationDataModule(LightningDataModule):

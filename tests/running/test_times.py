@@ -10,14 +10,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from seglight import run_times
-from seglight.run_times import RunTimes
+from seglight.running import times as module
+from seglight.running.times import RunTimes
 
 
 def test_a_part_within_another_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds by hand: 1 rest, 2 optimizer, 4 forward, 8 optimizer, 16 rest."""
     ticks = iter((0.0, 1.0, 3.0, 7.0, 15.0, 31.0))
-    monkeypatch.setattr(run_times.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks))
     times = RunTimes()
     with times.profile("[LightningModule]Net.optimizer_step"), times.profile("[Strategy]Any.training_step"):
         pass

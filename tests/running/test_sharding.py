@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from seglight.data import ShapesDataModule
 from seglight.data.transforms import Augmentation
 from seglight.module import SegmentationModule
-from seglight.sharding import FSDP
+from seglight.running.sharding import FSDP
 from tests import resumable
 from tests.processes import in_processes
 from tests.tiny import TinyNet
@@ -63,6 +63,8 @@ def test_as_with_whole_weights(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_averages_are_refused(tmp_path: Path) -> None:
     resumable.write_recipe(tmp_path)
-    children = resumable.fit_in_two(tmp_path / "run", "--trainer.strategy", '{"class_path": "seglight.sharding.FSDP"}')
+    children = resumable.fit_in_two(
+        tmp_path / "run", "--trainer.strategy", '{"class_path": "seglight.running.sharding.FSDP"}'
+    )
     assert [resumable.wait(child) for child in children] == [2, 2]
     assert "averages of weights (EMA, SWA) need them whole" in (tmp_path / "run.log").read_text()

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from seglight.checkpoint_files import LAST, PREVIOUS
 from seglight.errors import UserError
+from seglight.running.checkpoint_files import LAST, PREVIOUS
 
 
 def default_run_dir(configs: list[str]) -> Path:

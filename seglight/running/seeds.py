@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from seglight.errors import UserError
 from seglight.files import write_whole
-from seglight.signals import EXIT_CODE, SIGNALS
+from seglight.running.signals import EXIT_CODE, SIGNALS
 
 FIT = [sys.executable, "-m", "seglight", "fit"]
 FILE = "seeds.json"

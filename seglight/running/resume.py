@@ -12,9 +12,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seglight import __version__
 from seglight.checkpoint import KEY, read_checkpoint
-from seglight.checkpoint_files import LAST, PREVIOUS, is_whole
 from seglight.errors import UserError, say
-from seglight.run_folder import holds_run, prepare_folder
+from seglight.running.checkpoint_files import LAST, PREVIOUS, is_whole
+from seglight.running.folder import holds_run, prepare_folder
 
 FREE = (
     "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger", "trainer.enable_progress_bar",

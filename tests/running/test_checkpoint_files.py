@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from seglight.checkpoint_files import CheckpointFiles, is_whole
+from seglight.running.checkpoint_files import CheckpointFiles, is_whole
 from tests.resumable import differences, leaves
 
 

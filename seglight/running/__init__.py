@@ -1,0 +1,1 @@
+"""A run: its folder and files, its processes and signals, and how it goes on."""
