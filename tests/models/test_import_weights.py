@@ -349,8 +349,9 @@ def test_files_that_can_not_be_read(name: str, content: bytes | None, message: s
     assert message in refusal(nn.Conv2d(1, 1, 1), tmp_path / name)
 
 
-def test_a_file_without_tensors(tmp_path: Path) -> None:
-    torch.save({"epoch": 3}, tmp_path / "log.pth")
+@pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], torch.ones(3), None], ids=["log", "list", "tensor", "none"])
+def test_a_file_without_tensors_by_name(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "log.pth")
     assert "there are no tensors in it" in refusal(nn.Conv2d(1, 1, 1), tmp_path / "log.pth")
 
 

@@ -46,7 +46,8 @@ def read_state(path: str | Path) -> State:
     for wrapper in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
-    tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)} if found else {}
+    entries = found.items() if isinstance(found, Mapping) else ()
+    tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
     if not tensors:
         raise UserError(f"{path}: there are no tensors in it")
     return tensors
