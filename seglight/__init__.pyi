@@ -1,0 +1,5 @@
+from .loading import load
+
+__version__: str
+
+__all__ = ["load"]

@@ -1,0 +1,72 @@
+"""What every loaded model does: images in, label maps out. Imports no torch: an exported net is run without."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from seglight.data.files import read_image
+from seglight.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
+"""A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB."""
+
+LabelMap: TypeAlias = "NDArray[np.uint8] | NDArray[np.int16]"
+"""(H, W) class indices; int16 where there are more than 256 classes."""
+
+
+class Predictor(Protocol):
+    """A model that is ready to predict.
+
+    Attributes:
+        class_names: By class index.
+        palette: An RGB colour for each class.
+    """
+
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    def predict(self, image: Image) -> LabelMap:
+        """Label map (H, W) at the image's size.
+
+        Raises:
+            UserError: The image is damaged or of another type.
+        """
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        """Label maps of images uint8 (H, W, 3) of any sizes."""
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        """Probabilities (C, H, W) of the classes at the image's size.
+
+        Raises:
+            UserError: As `predict`, or the file holds a net that gives labels alone.
+        """
+
+
+def pixels_of(image: Image) -> NDArray[np.uint8]:
+    """Any image as uint8 (H, W, 3) RGB.
+
+    Raises:
+        UserError: It is damaged, or of another type or shape.
+    """
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    if isinstance(image, Pillow.Image):
+        return np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray) and hasattr(image, "permute"):  # a tensor: torch itself need not be asked
+        image = np.moveaxis(image.cpu().numpy(), 0, -1)
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(
+            f"an image is a path, a Pillow image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), not {got}"
+        )
+    if not image.size:
+        raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels: there is nothing to predict")
+    return image
