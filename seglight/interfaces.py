@@ -76,6 +76,18 @@ class GuidedDecoder(Decoder):
     """A decoder that also reads the auxiliary head's class scores, (B, C, h, w): `forward(features, scores)`."""
 
 
+class Inferer:
+    """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads."""
+
+    def labels(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
+        raise NotImplementedError
+
+    def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): each pixel's sum to 1."""
+        raise NotImplementedError
+
+
 DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
 """Called with the encoder's `out_channels` and `strides`."""
 

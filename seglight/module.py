@@ -17,14 +17,13 @@ from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
 from seglight.image_counts import ImageCounts
-from seglight.inference.whole import DIVISOR
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
 from seglight.losses.banded import mass
 from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.models.published import import_weights
-from seglight.ops.padding import pad_image, pad_mask
+from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
 from seglight.optim import ParameterGroups, WarmupPoly

@@ -1,20 +1,38 @@
 """The whole image in one pass of the net."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from seglight.interfaces import seg_output
-from seglight.ops.padding import pad_image
-from seglight.ops.upsample import upsampled_argmax
+from seglight.interfaces import Inferer, seg_output
+from seglight.ops.padding import DIVISOR, pad_image
+from seglight.ops.upsample import upsampled_argmax, upsampled_softmax
 
-DIVISOR = 32
-"""Images are padded to a multiple of this, the coarsest stride of the usual encoders."""
+
+@dataclass(frozen=True)
+class WholeImage(Inferer):
+    """One pass for an image of any size, padded by its last row and column to a multiple of 32."""
+
+    def labels(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Label maps (B, H, W) of images uint8 (B, 3, H, W), without full-resolution logits."""
+        logits, padded = self._logits(net, image)
+        return upsampled_argmax(logits, padded)[:, : image.shape[-2], : image.shape[-1]]
+
+    def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the upsampled logits."""
+        logits, padded = self._logits(net, image)
+        full = torch.empty((*logits.shape[:2], *padded), device=logits.device)
+        for band, probabilities in upsampled_softmax(logits, padded):
+            band.put(full, probabilities)
+        return full[..., : image.shape[-2], : image.shape[-1]]
+
+    @torch.no_grad()
+    def _logits(self, net: nn.Module, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        padded = pad_image(image, DIVISOR)
+        return seg_output(net(padded)).logits, (padded.shape[-2], padded.shape[-1])
 
 
 def whole_image(net: nn.Module, image: Tensor) -> Tensor:
     """Label map of images of any size: uint8 (B, 3, H, W) in, uint8 (B, H, W) out."""
-    padded = pad_image(image, DIVISOR)
-    with torch.no_grad():
-        logits = seg_output(net(padded)).logits
-    labels = upsampled_argmax(logits, (padded.shape[-2], padded.shape[-1]))
-    return labels[:, : image.shape[-2], : image.shape[-1]]
+    return WholeImage().labels(net, image)

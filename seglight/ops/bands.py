@@ -66,10 +66,10 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
         target = slice(start, min(start + rows, height))
         sources, weight = target, None
         if height != source_height:
-            sources, weight = _interpolation(start, target.stop, source_height, height, logits.device)
+            sources, weight = interpolation(start, target.stop, source_height, height, logits.device)
         for first in range(0, batch, images):
             some = slice(first, min(first + images, batch))
-            values = _widen(logits[some, :, sources].float().contiguous(), width, phases)
+            values = widen(logits[some, :, sources].float().contiguous(), width, phases)
             values = values.clone() if weight is None else product(weight, values)
             band = Band(some, target, values.flatten(2), sources, weight, phases)
             del values  # or else two bands are held at a time
@@ -103,13 +103,13 @@ def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     channels, source_height = logits.shape[1:3]
     height, width = size
     factor = -(-height // source_height)
-    fit = max(factor, _budget(logits.device) // (4 * channels * width))
+    fit = max(factor, budget(logits.device) // (4 * channels * width))
     rows = min(fit // factor * factor, height if factor == 1 else SOURCE_ROWS * factor)
     return max(1, fit // rows), rows
 
 
 @cache
-def _budget(device: torch.device) -> int:
+def budget(device: torch.device) -> int:
     """Bytes of a band's values: so much of the last cache that one pass leaves them there for the next."""
     if device.type == "cuda":
         return max(2**24, torch.cuda.get_device_properties(device).L2_cache_size)
@@ -119,7 +119,7 @@ def _budget(device: torch.device) -> int:
 
 
 @lru_cache(maxsize=1024)  # the steps of a training ask for the same ones
-def _interpolation(start: int, stop: int, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
+def interpolation(start: int, stop: int, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
     """Source entries under entries `start:stop` of `length`, and the (entries, sources) weights between the two."""
     entries = torch.arange(start, stop, dtype=torch.float64)
     position = ((entries + 0.5) * (source / length) - 0.5).clamp_(min=0)
@@ -139,7 +139,7 @@ def _offsets(phases: int) -> list[float]:
     return [(phase + 0.5) / phases - 0.5 for phase in range(phases)]
 
 
-def _widen(rows: Tensor, width: int, phases: int) -> Tensor:
+def widen(rows: Tensor, width: int, phases: int) -> Tensor:
     """Interpolate (b, C, r, w) along its rows: (b, C, r, W), where there are phases these one after the other."""
     source_width = rows.shape[-1]
     if width == source_width:
@@ -156,14 +156,14 @@ def _widen(rows: Tensor, width: int, phases: int) -> Tensor:
 
 
 def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
-    """The transpose of `_widen`: (b, C, r, W) to (b, C, r, w)."""
+    """The transpose of `widen`: (b, C, r, W) to (b, C, r, w)."""
     *lead, rows, width = slope.shape
     if width == source_width:
         return slope
     if phases > 1:
         return _fold(slope.view(*slope.shape[:-1], phases, source_width))
     if slope.is_cuda:  # torch's own backward adds in no fixed order there
-        return product(slope, _interpolation(0, width, source_width, width, slope.device)[1])
+        return product(slope, interpolation(0, width, source_width, width, slope.device)[1])
     source = [*lead, rows, source_width]
     narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(slope, [rows, width], source, False)
     return narrowed

@@ -27,7 +27,7 @@ SIZES = [
 
 @pytest.fixture(params=[1, 20_000, 10**9], ids=["a row of one image", "some rows", "all"])
 def budget(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_budget", lambda device: request.param)
+    monkeypatch.setattr(module, "budget", lambda device: request.param)
 
 
 @pytest.mark.usefixtures("budget")
@@ -59,7 +59,7 @@ def test_values_may_be_written_over() -> None:
 
 
 def test_a_band_stays_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_budget", lambda device: 2**20)
+    monkeypatch.setattr(module, "budget", lambda device: 2**20)
     sizes = [band.values.numel() * 4 for band in bands(torch.zeros(4, 19, 64, 128), (256, 512))]
     assert max(sizes) <= 2**20
     assert min(sizes) > 2**18  # and makes use of it
