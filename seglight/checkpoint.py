@@ -1,27 +1,28 @@
 """Read checkpoints without running anything that stands in them, and build the net that one describes."""
 
 import importlib
-import importlib.util
-from argparse import ArgumentError
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 from jsonargparse import ArgumentParser
-from torch import nn
+from torch import Tensor, nn
 
 from seglight import __version__
+from seglight.allocation import AtMost
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
+from seglight.release import is_release, read_release
+from seglight.trust import check_classes
 from seglight.weights_file import read_weights_only
 
 KEY = "seglight"
 """Where a checkpoint keeps its Card."""
 
-TRUSTED = ("seglight", "timm", "torch", "torchvision")
-"""Packages whose classes a checkpoint may name."""
+SPARE = 2**28
+"""Bytes that building a net may take beside three times those of its weights: for what is drawn, and thrown away."""
 
 
 class Card(TypedDict):
@@ -52,40 +53,64 @@ def make_card(
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint on the CPU, loaded weights-only.
+    """A checkpoint on the CPU, loaded weights-only; of a released net, what a checkpoint would hold.
 
     Raises:
         UserError: There is no such file, it can't be read safely, or seglight did not write it.
     """
-    if not Path(path).is_file():
+    if is_release(path):
+        description, weights = read_release(path)
+        state: Any = {f"net.{name}": tensor for name, tensor in weights.items()}
+        checkpoint: Any = {KEY: description, "state_dict": state, "global_step": description.get("step")}
+    elif Path(path).is_file():
+        checkpoint = read_weights_only(path)
+    else:
         raise UserError(f"{path}: no such checkpoint")
-    checkpoint = read_weights_only(path)
-    card = checkpoint.get(KEY) if isinstance(checkpoint, dict) and "state_dict" in checkpoint else None
-    if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
+    if not isinstance(checkpoint, dict) or not _is_card(checkpoint.get(KEY)) or not _is_state(checkpoint):
         raise UserError(f"{path}: not a checkpoint of `seglight fit`")
-    return dict(checkpoint)
+    card = checkpoint[KEY]
+    return {**checkpoint, KEY: {**card, "palette": [tuple(color) for color in card["palette"]]}}
+
+
+def _is_card(card: Any) -> bool:
+    if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
+        return False
+    names, palette, number = card["class_names"], card["palette"], card["num_classes"]
+    tables = isinstance(names, list) and isinstance(palette, list) and all(isinstance(name, str) for name in names)
+    return tables and 0 < len(names) == len(palette) == number and all(map(_is_color, palette))
+
+
+def _is_color(color: Any) -> bool:
+    channels = isinstance(color, list | tuple) and len(color) == 3
+    return channels and all(isinstance(value, int) and 0 <= value <= 255 for value in color)
+
+
+def _is_state(checkpoint: dict[str, Any]) -> bool:
+    state = checkpoint.get("state_dict")
+    return isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in net_weights(checkpoint).values())
 
 
 def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, Card]:
-    """Build the net of a checkpoint with its weights, in evaluation mode.
+    """Build the net of a checkpoint or a release with its weights, in evaluation mode.
 
     Args:
-        path: A checkpoint of `seglight fit`.
-        trusted: Packages beside `TRUSTED` whose classes the checkpoint may name.
+        path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
+        trusted: Packages beside those of `seglight.trust` whose classes it may name.
 
     Raises:
         UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it.
     """
     checkpoint = read_checkpoint(path)
     card: Card = checkpoint[KEY]
-    for class_path in _class_paths(card["net"]):
-        _check_class(str(path), class_path, (*TRUSTED, *trusted))
+    check_classes(str(path), card["net"], trusted)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=NetFactory)
+    weights = net_weights(checkpoint).values()
     try:
         config = parser.parse_object({"net": without_encoder_weights(card["net"])})
-        net: nn.Module = parser.instantiate(config).net(card["num_classes"])
-    except (ArgumentError, TypeError, ValueError) as error:
+        with AtMost(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE):
+            net: nn.Module = parser.instantiate(config).net(card["num_classes"])
+    except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error
     load_weights(net, checkpoint, path)
     if card["channels_last"]:
@@ -128,7 +153,9 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> None:
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The state dict of the net alone, out of that of the whole module."""
     return {
-        key.removeprefix("net."): value for key, value in checkpoint["state_dict"].items() if key.startswith("net.")
+        key.removeprefix("net."): value
+        for key, value in checkpoint["state_dict"].items()
+        if str(key).startswith("net.")
     }
 
 
@@ -153,38 +180,3 @@ def _is_encoder(class_path: Any) -> bool:
     except (ImportError, ValueError):
         return False
     return isinstance(found, type) and issubclass(found, Encoder)
-
-
-def _class_paths(config: Any) -> Iterator[str]:
-    """Every string that could be taken for a class: the parser takes a bare one as well as a `class_path`."""
-    if isinstance(config, dict):
-        for key, value in config.items():
-            if key == "class_path":
-                yield str(value)
-            else:
-                yield from _class_paths(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _class_paths(value)
-    elif isinstance(config, str) and _is_import_path(config):
-        yield config
-
-
-def _is_import_path(text: str) -> bool:
-    names = text.split(".")
-    return len(names) > 1 and all(map(str.isidentifier, names)) and importlib.util.find_spec(names[0]) is not None
-
-
-def _check_class(path: str, class_path: str, trusted: Sequence[str]) -> None:
-    module, _, name = class_path.rpartition(".")
-    package = class_path.split(".")[0]
-    if package not in trusted:
-        raise UserError(
-            f"{path}: refused, it names the class {class_path}: if you trust that package, add --trust {package}"
-        )
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: it names the class {class_path}, which is not installed here") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"{path}: refused, it names {class_path}, which is no part of a net")

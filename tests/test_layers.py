@@ -23,7 +23,7 @@ LAYERS = (
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
-        "losses.banded", "costs", "prepare.transfer", "prepare.extract", "prepare.layout",
+        "losses.banded", "costs", "release", "trust", "allocation", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (

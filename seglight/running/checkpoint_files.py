@@ -3,7 +3,6 @@
 import io
 import os
 import threading
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +96,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether all of a file's entries have their checksums: torch.load does not look at them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError):
-        return False  # damaged so that not even the entries can be told

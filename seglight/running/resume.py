@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seglight import __version__
 from seglight.checkpoint import KEY, read_checkpoint
 from seglight.errors import UserError, say
-from seglight.running.checkpoint_files import LAST, PREVIOUS, is_whole
+from seglight.running.checkpoint_files import LAST, PREVIOUS
 from seglight.running.folder import holds_run, prepare_folder
 
 FREE = (
@@ -115,11 +115,9 @@ def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
 
 
 def _whole(path: Path) -> dict[str, Any] | None:
-    if not is_whole(path):
-        return None
     try:
         return read_checkpoint(path)
-    except UserError:  # no entry is damaged, but what says where they are
+    except UserError:
         return None
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from seglight.running.checkpoint_files import CheckpointFiles, is_whole
+from seglight.running.checkpoint_files import CheckpointFiles
+from seglight.weights_file import is_whole
 from tests.resumable import differences, leaves
 
 

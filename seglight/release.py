@@ -1,0 +1,90 @@
+"""A released net: a folder of plain data, which nothing is run of: weights as safetensors, the rest as JSON.
+
+`release.json` holds what a checkpoint's card does, the scores, and SHA-256 checksums of the weights and of itself.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from seglight.errors import UserError
+from seglight.files import whole_folder
+
+DESCRIPTION, WEIGHTS, CARD = "release.json", "model.safetensors", "README.md"
+"""The files of the folder; the last is for people."""
+
+MOST_BYTES = 2**24
+"""A description longer than this is none."""
+
+
+def is_release(path: str | Path) -> bool:
+    """Whether a folder holds a released net."""
+    return (Path(path) / DESCRIPTION).is_file()
+
+
+def write_release(folder: Path, description: dict[str, Any], state: dict[str, Tensor], card: str) -> None:
+    """Write a folder, whole or not at all.
+
+    Args:
+        folder: Not there yet.
+        description: Plain values, of no name that starts with "sha256".
+        state: The net's tensors.
+        card: Markdown.
+
+    Raises:
+        UserError: The folder is there.
+    """
+    if folder.exists():
+        raise UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
+    with whole_folder(folder) as part:
+        # clones: safetensors refuses tensors that share memory, as those of tied layers do
+        tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
+        safetensors.torch.save_file(tensors, part / WEIGHTS, {"format": "pt"})
+        sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
+        sealed["sha256"] = seal(sealed)
+        (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")
+        (part / CARD).write_text(card)
+
+
+def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description of a released net and its tensors on the CPU, both held to their checksums.
+
+    Raises:
+        UserError: A file is missing, damaged or changed.
+    """
+    path, weights = Path(folder) / DESCRIPTION, Path(folder) / WEIGHTS
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path}: too long for the description of a net: take another")
+        description = json.loads(path.read_text())
+        found = seal(description) if isinstance(description, dict) else None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: a released net is a folder with this file in it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as JSON, it is cut off or damaged: take the release anew") from error
+    if found is None or found != description.get("sha256"):
+        raise UserError(f"{path}: its checksum does not fit, it is damaged or was changed: take the release anew")
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file, the release is not whole: take it anew")
+    if _sha256(weights) != description.get("sha256_of_weights"):
+        raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
+    try:
+        return description, dict(safetensors.torch.load_file(weights))
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{weights}: not readable as safetensors: take the release anew") from error
+
+
+def seal(description: dict[str, Any]) -> str:
+    """SHA-256 of a description without its own, as JSON with sorted keys and no spaces."""
+    plain = {key: value for key, value in description.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

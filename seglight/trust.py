@@ -1,0 +1,63 @@
+"""Which classes a checkpoint may name."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import nn
+
+from seglight.errors import UserError
+
+TRUSTED = ("seglight", "timm", "torch", "torchvision")
+"""Packages whose classes a checkpoint may name."""
+
+
+def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> None:
+    """Refuse a net's configuration that names a class of a strange package, before it is imported.
+
+    Args:
+        source: Where the configuration stands, for the complaint.
+        config: Of class_path and init_args, nested.
+        trusted: Packages beside `TRUSTED`.
+
+    Raises:
+        UserError: A class is not trusted, not there or no part of a net.
+    """
+    for class_path in _class_paths(config):
+        _check_class(source, class_path, (*TRUSTED, *trusted))
+
+
+def _class_paths(config: Any) -> Iterator[str]:
+    """Every string that could be taken for a class: the parser takes a bare one as well as a `class_path`."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == "class_path":
+                yield str(value)
+            else:
+                yield from _class_paths(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _class_paths(value)
+    elif isinstance(config, str) and _is_import_path(config):
+        yield config
+
+
+def _is_import_path(text: str) -> bool:
+    names = text.split(".")
+    return len(names) > 1 and all(map(str.isidentifier, names)) and importlib.util.find_spec(names[0]) is not None
+
+
+def _check_class(source: str, class_path: str, trusted: Sequence[str]) -> None:
+    module, _, name = class_path.rpartition(".")
+    package = class_path.split(".")[0]
+    if package not in trusted:
+        raise UserError(
+            f"{source}: refused, it names the class {class_path}: if you trust that package, add --trust {package}"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{source}: it names the class {class_path}, which is not installed here") from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise UserError(f"{source}: refused, it names {class_path}, which is no part of a net")
