@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class AtMost(TorchDispatchMode):
+class AtMost(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Within it new tensors have so many bytes in all, also counting those that are gone again.
 
     Raises:
@@ -17,7 +17,7 @@ class AtMost(TorchDispatchMode):
     """
 
     def __init__(self, limit: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.left = limit
 
     def __torch_dispatch__(

@@ -18,7 +18,7 @@ LAYERS = (
     ),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite", "weights_file",
+        "ops.upsample", "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite", "weights_file",
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
@@ -38,10 +38,10 @@ LAYERS = (
         "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
     ),
     (
-        "data.*", "callbacks.*", "models.pointrend", "recipe", "doctor.scan", "doctor.statistics",
+        "data.*", "callbacks.*", "models.pointrend", "recipe", "torch_predictor", "doctor.scan", "doctor.statistics",
         "doctor.check_files", "doctor.repair",
     ),
-    ("prepare.*", "doctor.*"),
+    ("prepare.*", "doctor.*", "loading"),
     ("cli", "running.seeds", "commands.*"),
     ("__main__",),
 )  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any
 import huggingface_hub
 import timm
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from timm.models import adapt_input_conv
 from torch import Tensor
 
@@ -140,6 +139,8 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
         raise UserError(
             f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
         )
+    from lightning.pytorch.utilities import rank_zero_only  # here: what predicts does without Lightning
+
     rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
     return net
 

@@ -1,0 +1,50 @@
+"""`seglight.load`: whatever holds a net, ready to predict. What is exported is loaded without importing torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seglight.errors import UserError
+from seglight.export.runtimes import SUFFIXES, load_exported
+
+if TYPE_CHECKING:
+    from seglight.interfaces import Inferer
+    from seglight.predictor import Predictor
+
+
+def load(
+    model: str | Path | Sequence[str | Path],
+    *,
+    device: str = "auto",
+    inferer: "Inferer | None" = None,
+    trust: Sequence[str] = (),
+) -> "Predictor":
+    """Load a net for prediction.
+
+        net = seglight.load("runs/camvid/checkpoints/best.ckpt")
+        labels = net.predict("street.jpg")  # uint8 (H, W), at the image's size
+
+    Args:
+        model: A checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`; several
+            checkpoints or folders predict the mean of their probabilities.
+        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one. Exported files run on the CPU.
+        inferer: How the net is applied to an image: `seglight.inference`; None: all of it in one pass.
+        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name.
+
+    Raises:
+        UserError: It is missing, damaged, names classes that are not trusted, or does not take what was asked for.
+    """
+    models = [model] if isinstance(model, str | Path) else list(model)
+    if not models:
+        raise UserError("no model: give a checkpoint, a released folder or an exported file")
+    exported = [path for path in models if Path(path).suffix in SUFFIXES]
+    if not exported:
+        from seglight.torch_predictor import load_torch  # torch takes seconds to import
+
+        return load_torch(models, device, inferer, trust)
+    if len(models) > 1:
+        raise UserError(f"{exported[0]}: exported, several checkpoints alone are one model: export their ensemble")
+    if inferer is not None or device not in ("auto", "cpu"):
+        what = "an inferer" if inferer is not None else f"--device {device}"
+        raise UserError(f"{exported[0]}: exported files run whole images on the CPU, without {what}")
+    return load_exported(exported[0])

@@ -1,0 +1,124 @@
+"""A net with its weights, run by torch."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seglight.checkpoint import Card, load_net
+from seglight.data.classes import Classes
+from seglight.errors import UserError, one_line
+from seglight.inference.whole import WholeImage
+from seglight.interfaces import Inferer
+from seglight.memory_format import FORMATS
+from seglight.models.ensemble import Ensemble
+from seglight.predictor import Image, LabelMap, pixels_of
+
+WHOLE = WholeImage()
+
+
+class TorchPredictor:
+    """A net that is ready to predict.
+
+    Args:
+        net: Takes uint8 (B, 3, H, W) RGB.
+        card: Its classes, and its memory format.
+        source: Where it comes from, for complaints.
+        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one.
+        inferer: How the net is applied to an image; it may be exchanged later.
+
+    Attributes:
+        class_names: By class index.
+        palette: An RGB colour for each class.
+
+    Raises:
+        UserError: There is no such device.
+    """
+
+    def __init__(self, net: nn.Module, card: Card, source: str, device: str = "auto", inferer: Inferer = WHOLE) -> None:
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            self.net = net.to(self.device).eval().requires_grad_(False)
+        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+            raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
+        self.class_names, self.palette = tuple(card["class_names"]), tuple(card["palette"])
+        self.memory_format = FORMATS[card["channels_last"]]
+        self.source, self.inferer = source, inferer
+
+    def predict(self, image: Image) -> LabelMap:
+        """Label map (H, W) at the image's size.
+
+        Raises:
+            UserError: The image is damaged or of another type, or too large for the memory or the net.
+        """
+        return self.predict_batch([pixels_of(image)])[0]
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        """Label maps of images uint8 (H, W, 3) of any sizes; those of one size pass the net together.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        labels: dict[int, LabelMap] = {}
+        for size in sorted({image.shape for image in images}):
+            places = [place for place, image in enumerate(images) if image.shape == size]
+            found = self._run(self.inferer.labels, [images[place] for place in places])
+            labels.update(zip(places, found, strict=True))
+        return [labels[place] for place in range(len(images))]
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        """Probabilities (C, H, W) of the classes at the image's size.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        probabilities: NDArray[np.float32] = self._run(self.inferer.probabilities, [pixels_of(image)])[0]
+        return probabilities
+
+    def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+        height, width = images[0].shape[:2]
+        try:
+            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+            with torch.inference_mode():
+                result = infer(self.net, batch.contiguous(memory_format=self.memory_format))
+            found: NDArray[Any] = result.cpu().numpy()
+        except UserError:
+            raise
+        except Exception as error:  # of a net that takes no such image, or there is too little memory
+            reason = one_line(error) or type(error).__name__
+            raise UserError(f"{self.source}: the net fails on an image of {height}x{width}: {reason}") from error
+        return found
+
+
+def load_torch(
+    paths: Sequence[str | Path], device: str = "auto", inferer: Inferer | None = None, trust: Sequence[str] = ()
+) -> TorchPredictor:
+    """The predictor of a checkpoint or a released net; of several, of the mean of their probabilities.
+
+    Args:
+        paths: Of one class table.
+        device: As in TorchPredictor.
+        inferer: Likewise; None: the whole image in one pass.
+        trust: Further packages whose classes they may name.
+
+    Raises:
+        UserError: As `load_net`, or their classes differ.
+    """
+    loaded = [load_net(path, trust) for path in paths]
+    net, card = loaded[0]
+    for path, (_, other) in zip(paths, loaded, strict=True):
+        difference = _classes(card).difference(_classes(other))
+        if difference:
+            raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
+    if len(loaded) > 1:
+        members = iter(loaded)
+        net = Ensemble(card["num_classes"], [lambda _: next(members)[0]] * len(loaded))
+    return TorchPredictor(net, card, " + ".join(map(str, paths)), device, inferer or WHOLE)
+
+
+def _classes(card: Card) -> Classes:
+    return Classes(tuple(card["class_names"]), tuple(card["palette"]))
