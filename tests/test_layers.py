@@ -23,25 +23,28 @@ LAYERS = (
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
-        "losses.banded", "costs", "release", "trust", "allocation", "prepare.transfer", "prepare.extract", "prepare.layout",
+        "data.cityscapes_classes", "prediction.movies", "prediction.outlines", "prediction.tiff",
+        "export.metadata", "losses.banded", "costs", "release", "trust", "allocation", "prepare.transfer", "prepare.extract", "prepare.layout",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
     (
         "data.pairs", "data.cache", "data.class_files", "models.encoders", "models.published", "models.mix_transformer",
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
-        "inference.*", "optim", "accumulation", "clipping", "memory_format", "checkpoint", "conventions",
+        "inference.*", "export.runtimes", "export.graph", "optim", "accumulation", "clipping", "memory_format",
+        "checkpoint", "conventions",
         "prepare.download", "doctor.facts", "running.folder", "running.processes", "running.sharding",
     ),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",
         "prepare.steps", "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
         "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
+        "export.onnx", "export.torch_program", "export.quantize",
     ),
     (
         "data.*", "callbacks.*", "models.pointrend", "recipe", "torch_predictor", "doctor.scan", "doctor.statistics",
-        "doctor.check_files", "doctor.repair",
+        "doctor.check_files", "doctor.repair", "export.openvino",
     ),
-    ("prepare.*", "doctor.*", "loading"),
+    ("prepare.*", "doctor.*", "export.*", "loading"),
     ("cli", "running.seeds", "commands.*"),
     ("__main__",),
 )  # fmt: skip

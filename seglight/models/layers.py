@@ -45,11 +45,14 @@ class PooledConv(nn.Sequential):
 
 
 class GridMeans(nn.AdaptiveAvgPool2d):
-    """Adaptive average pooling; by products on a GPU with deterministic algorithms, which torch has not for it."""
+    """Adaptive average pooling; by products on a GPU with deterministic algorithms, which torch has not for it.
+
+    In an exported graph by products too: ONNX has it for sizes that the grid divides alone.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, bins, bins)."""
-        if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+        if torch.compiler.is_exporting() or (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
             return self.by_products(x)
         return super().forward(x)
 

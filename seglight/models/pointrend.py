@@ -101,7 +101,8 @@ class PointHead(nn.Module):
             width: Of that map.
             height: Of that map.
         """
-        x, y = points % width, points // width
+        y = points // width
+        x = points - y * width  # ONNX has a remainder by constants alone
         at = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], 2).unsqueeze(1).to(fine.dtype)
         here, scores = (
             F.grid_sample(m, at, padding_mode="border", align_corners=False).squeeze(2)

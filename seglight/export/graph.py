@@ -1,0 +1,97 @@
+"""The net as it is deployed: uint8 pixels in, labels at the image's size out, with all that is between in the graph."""
+
+import hashlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from seglight.errors import UserError
+from seglight.interfaces import seg_output
+from seglight.ops.padding import DIVISOR
+
+EXAMPLE = (100, 150)
+"""Size of the image that a graph of any size is traced with: none of its sides means anything."""
+
+SIDES = (DIVISOR + 1, 2**14)
+"""Shortest and longest side that are promised to torch.export, which takes other branches where a map has one cell."""
+
+
+class Deployed(nn.Module):
+    """What `whole_image` gives, by plain operators that every runtime has.
+
+    Args:
+        net: Any net of seglight, in evaluation mode.
+        probabilities: Give those of the classes, too.
+    """
+
+    def __init__(self, net: nn.Module, probabilities: bool = False) -> None:
+        super().__init__()
+        self.net = net
+        self.probabilities = probabilities
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """uint8 (B, 3, H, W) RGB to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
+        height, width = image.shape[-2:]
+        padded = image.index_select(2, _repeated(height, image)).index_select(3, _repeated(width, image))
+        logits = seg_output(self.net(padded)).logits
+        upsampled = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
+        upsampled = upsampled[:, :, :height, :width]
+        labels = upsampled.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16)
+        return (labels, upsampled.softmax(1)) if self.probabilities else labels
+
+
+def _repeated(length: int, image: Tensor) -> Tensor:
+    """Rows or columns of the padded image: all of the image's, the last again and again."""
+    padded = (length + DIVISOR - 1) // DIVISOR * DIVISOR
+    return torch.arange(padded, device=image.device).clamp(max=length - 1)
+
+
+def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProgram:
+    """Trace the graph by torch.export.
+
+    Args:
+        deployed: The graph.
+        size: (H, W) of the images; None: any.
+
+    Raises:
+        UserError: torch.export can't trace the net for images of any size, or at all.
+    """
+    deployed.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    image = torch.zeros((1, 3, *(size or EXAMPLE)), dtype=torch.uint8)
+    smallest, largest = SIDES
+    sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
+    try:
+        program = torch.export.export(
+            deployed,
+            (image,),
+            dynamic_shapes={"image": sides} if size is None else None,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+    except Exception as error:  # torch raises what the net's own code does, and some ten classes of its own
+        raise UserError(_untraceable(size)) from error
+    graph = program.graph
+    for node in list(graph.nodes):
+        # they hold what the net's code asked on its way, such as whether a map has the size of another already:
+        # both answers lead to the same values
+        if node.target is torch.ops.aten._assert_scalar.default:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
+    return program
+
+
+def _untraceable(size: tuple[int, int] | None) -> str:
+    if size is None:
+        return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW"
+    return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for what it says"
+
+
+def weights_checksum(net: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

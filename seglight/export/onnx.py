@@ -1,0 +1,34 @@
+"""ONNX files, by torch's dynamo exporter."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from seglight.errors import UserError
+from seglight.export.metadata import KEY, Metadata
+
+OPSET = 20
+"""The first whose GridSample, which PointRend needs, is that of torch; ONNX Runtime reads it since 1.17."""
+
+
+def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None:
+    """Write a traced graph: input `image`, outputs `labels` and, if it gives them, `probabilities`.
+
+    Raises:
+        UserError: A package is missing, or the net has an operator that ONNX has not.
+    """
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError('--format onnx needs onnx and onnxscript: pip install "seglight[onnx]"') from error
+    names = ["labels", "probabilities"][: len(program.graph_signature.user_outputs)]
+    try:
+        converted: Any = torch.onnx.export(
+            program, dynamo=True, opset_version=OPSET, input_names=["image"], output_names=names, verbose=False
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        raise UserError("--format onnx: the net has an operator that ONNX has not: see --debug for which") from error
+    converted.model.metadata_props[KEY] = metadata.to_json()
+    converted.save(path, external_data=False)

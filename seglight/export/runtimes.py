@@ -1,0 +1,229 @@
+"""Exported files as predictors, each run by its own runtime. ONNX and OpenVINO need no torch: none is imported."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError, one_line
+from seglight.export.metadata import KEY, Metadata
+from seglight.predictor import Image, LabelMap, pixels_of
+
+Output = Literal["labels", "probabilities"]
+
+SUFFIXES = (".onnx", ".xml", ".pt2")
+"""Of the files that `load_exported` reads."""
+
+
+class ExportedPredictor:
+    """What the predictors of exported files share.
+
+    Attributes:
+        path: The file.
+        metadata: What it says about itself.
+        class_names: By class index.
+        palette: An RGB colour for each class.
+    """
+
+    def __init__(self, path: Path, metadata: Metadata) -> None:
+        self.path, self.metadata = path, metadata
+        self.class_names, self.palette = metadata.class_names, metadata.palette
+
+    def predict(self, image: Image) -> LabelMap:
+        """Label map (H, W) at the image's size.
+
+        Raises:
+            UserError: The image is damaged, of another type, or not of the one size that the file takes.
+        """
+        labels: LabelMap = self._output("labels", image)
+        return labels
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one."""
+        return [self.predict(image) for image in images]
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        """Probabilities (C, H, W) of the classes at the image's size.
+
+        Raises:
+            UserError: As `predict`, or the file was exported without them.
+        """
+        probabilities: NDArray[np.float32] = self._output("probabilities", image)
+        return probabilities
+
+    def _output(self, name: Output, image: Image) -> Any:
+        pixels = pixels_of(image)
+        height, width = pixels.shape[:2]
+        if self.metadata.size not in (None, (height, width)):
+            fixed = "{}x{}".format(*self.metadata.size or ())
+            raise UserError(
+                f"{self.path}: takes images of {fixed} alone (height x width), not of {height}x{width}: "
+                "export it with --size dynamic"
+            )
+        if name not in self._outputs():
+            raise UserError(f"{self.path}: gives labels alone: export it with --probabilities")
+        try:
+            return self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
+        except Exception as error:  # onnxruntime's have no common class
+            raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
+
+    def _outputs(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+        raise NotImplementedError
+
+
+class OnnxPredictor(ExportedPredictor):
+    """An ONNX file, run by ONNX Runtime on the CPU.
+
+    Args:
+        path: A file of `seglight export --format onnx`.
+        threads: Of one image; None: as ONNX Runtime chooses.
+
+    Raises:
+        UserError: There is no such file, it is not to be read or not of `seglight export`, or onnxruntime is missing.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        path = existing(path)
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise missing(path, "onnxruntime", "onnx") from error
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what is wrong comes as an error; no line beside it
+        options.intra_op_num_threads = threads or 0
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for each, without a common one
+            raise unreadable(path, error) from error
+        super().__init__(path, Metadata.from_json(self.session.get_modelmeta().custom_metadata_map.get(KEY), path))
+
+    def _outputs(self) -> Sequence[str]:
+        return [output.name for output in self.session.get_outputs()]
+
+    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+        result: NDArray[Any] = self.session.run([name], {"image": image})[0]
+        return result
+
+
+class OpenVinoPredictor(ExportedPredictor):
+    """An OpenVINO file (.xml, its .bin beside it), run on the CPU in float32, or int8 where it is quantised.
+
+    Args:
+        path: A file of `seglight export --format openvino`.
+        threads: Of one image; None: as OpenVINO chooses.
+
+    Raises:
+        UserError: There is no such file, it is not to be read or not of `seglight export`, or openvino is missing.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        path = existing(path)
+        try:
+            import openvino
+        except ImportError as error:
+            raise missing(path, "openvino", "openvino") from error
+        # on some processors OpenVINO would compute in bfloat16: labels are to be the same on all
+        options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        try:
+            model = openvino.Core().read_model(path)
+            said = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
+            self.compiled = openvino.compile_model(model, "CPU", options)
+        except Exception as error:  # openvino raises what its C++ does, RuntimeError mostly
+            raise unreadable(path, error) from error
+        super().__init__(path, Metadata.from_json(said, path))
+
+    def _outputs(self) -> Sequence[str]:
+        return [output.any_name for output in self.compiled.outputs]
+
+    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+        result: NDArray[Any] = self.compiled(image)[name].copy()  # the next image overwrites it
+        return result
+
+
+class TorchProgramPredictor(ExportedPredictor):
+    """A program of torch.export (.pt2), run by torch on the CPU.
+
+    Args:
+        path: A file of `seglight export --format torch`.
+
+    Raises:
+        UserError: There is no such file, or it is not to be read or not of `seglight export`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import torch
+
+        path = existing(path)
+        extra = {KEY: ""}
+        try:
+            program = torch.export.load(path, extra_files=extra)
+        except Exception as error:  # what torch's zip, JSON and tensor readers raise has no common class
+            raise unreadable(path, error) from error
+        super().__init__(path, Metadata.from_json(extra[KEY], path))
+        self.module = program.module()
+        self.names = [str(spec.arg.name) for spec in program.graph_signature.output_specs]
+
+    def _outputs(self) -> Sequence[str]:
+        return ("labels", "probabilities")[: len(self.names)]
+
+    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+        import torch
+
+        with torch.no_grad():
+            outputs = self.module(torch.from_numpy(image))
+        chosen = outputs[self._outputs().index(name)] if len(self.names) > 1 else outputs
+        result: NDArray[Any] = chosen.numpy()
+        return result
+
+
+def load_exported(path: str | Path, threads: int | None = None) -> ExportedPredictor:
+    """The predictor of a file, by its ending: .onnx, .xml (OpenVINO), .pt2 (torch.export).
+
+    Args:
+        path: A file of `seglight export`.
+        threads: Of one image, where the runtime has a number of its own; torch's is the process's.
+
+    Raises:
+        UserError: There is no such file, it is none of these, or its runtime can't read it or is missing.
+    """
+    suffix = Path(path).suffix
+    if suffix == ".onnx":
+        return OnnxPredictor(path, threads)
+    if suffix == ".xml":
+        return OpenVinoPredictor(path, threads)
+    if suffix == ".pt2":
+        return TorchProgramPredictor(path)
+    raise UserError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES)}")
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a file.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    return Path(path)
+
+
+def missing(path: Path, package: str, extra: str) -> UserError:
+    """What to say where a runtime is not installed."""
+    return UserError(f'{path}: needs {package}: pip install "seglight[{extra}]"')
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """What to say where a runtime refuses a file."""
+    return UserError(f"{path}: not readable, it is cut off, damaged or of another program ({first_line(error)})")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that an error says, or its name."""
+    return one_line(Exception((str(error).strip() or type(error).__name__).splitlines()[0]))
