@@ -37,7 +37,8 @@ LAYERS = (
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",
         "prepare.steps", "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
-        "losses.distillation", "losses.adversarial", "classification", "data.labelled_images",
+        "losses.distillation", "losses.adversarial", "classification", "data.labelled_images", "inference.augmentation",
+        "inference.plan",
         "export.onnx", "export.torch_program", "export.quantize",
     ),
     (

@@ -1,0 +1,73 @@
+"""Test-time augmentation: the mean of the probabilities of several views of an image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.inference.whole import WholeImage
+from seglight.interfaces import Inferer
+from seglight.ops.blending import first_largest
+
+
+@dataclass(frozen=True)
+class TestTimeAugmentation(Inferer):
+    """The mean of the probabilities of an image at several scales, each as it is and mirrored.
+
+    A view's probabilities are brought back to the image's size, bilinearly, before they are averaged. They are held at
+    full resolution, twice: for images of gigapixels this is not.
+
+    Args:
+        inferer: What is done with a view.
+        scales: Factors of height and width.
+        flip: Views mirrored from left to right as well.
+
+    Raises:
+        UserError: There is no scale, or one that isn't above 0.
+    """
+
+    __test__ = False  # pytest takes it for a test by its name
+
+    inferer: Inferer = field(default_factory=WholeImage)
+    scales: tuple[float, ...] = (0.75, 1.0, 1.25)
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise UserError(f"inferer.scales is {list(self.scales)}: give factors above 0, such as [0.75, 1.0, 1.25]")
+
+    def labels(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
+        return torch.stack([first_largest(one) for one in self.probabilities(net, image)])
+
+    @torch.no_grad()
+    def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W)."""
+        mean: Tensor | None = None
+        views = len(self.scales) * (2 if self.flip else 1)
+        for view, mirrored in self._views(image):
+            found = self.inferer.probabilities(net, view)
+            found = F.interpolate(found, image.shape[-2:], mode="bilinear", align_corners=False).div_(views)
+            found = found.flip(-1) if mirrored else found
+            mean = found if mean is None else mean.add_(found)
+        assert mean is not None
+        return mean
+
+    def _views(self, image: Tensor) -> Iterator[tuple[Tensor, bool]]:
+        for scale in self.scales:
+            view = _scaled(image, scale)
+            yield view, False
+            if self.flip:
+                yield view.flip(-1), True
+
+
+def _scaled(image: Tensor, scale: float) -> Tensor:
+    """Images uint8 (B, 3, H, W) of another size, antialiased where it is smaller."""
+    size = [max(1, round(scale * length)) for length in image.shape[-2:]]
+    if size == list(image.shape[-2:]):
+        return image
+    resized = F.interpolate(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
+    return resized.round_().clamp_(0, 255).to(torch.uint8)

@@ -1,0 +1,147 @@
+"""Windows over an image of any size, blended row by row of windows: memory does not grow with the image's height."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.interfaces import Inferer, seg_output
+from seglight.ops.blending import Side, band_rows, blended, first_largest, side
+from seglight.ops.padding import DIVISOR, pad_image, round_up
+
+
+class Source(Protocol):
+    """An image that is read by windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, ...)."""
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3), RGB, of a window."""
+
+
+@dataclass(frozen=True)
+class SlidingWindow(Inferer):
+    """Logits of overlapping windows, their weighted mean taken at the image's resolution.
+
+    What is averaged are logits, as in mmsegmentation and MONAI. Rows of the image are done as soon as no later window
+    reaches them: only the logits of overlapping rows of windows are held, at the net's own stride. The image is padded
+    to a multiple of 32 by its last row and column, and the last windows are moved back to end with it; an image no
+    larger than a window is one.
+
+    Args:
+        window: Pixels of a window's side, or of its height and its width; multiples of 32.
+        overlap: Share of a window that the next one covers too, at least; windows begin at multiples of 32.
+        batch_size: Windows that the net sees at a time.
+        blending: Weights of a window's pixels: "gaussian", or "uniform".
+        sigma: Of the Gaussian around the window's middle, as a share of the window (1/8: nnU-Net, arXiv 1904.08128).
+
+    Raises:
+        UserError: An argument is out of its range.
+    """
+
+    window: int | tuple[int, int] = 512
+    overlap: float = 0.25
+    batch_size: int = 1
+    blending: Literal["gaussian", "uniform"] = "gaussian"
+    sigma: float = 0.125
+
+    def __post_init__(self) -> None:
+        for pixels in self._size():
+            if pixels < DIVISOR or pixels % DIVISOR:
+                raise UserError(f"inferer.window is {self.window}: it has to be a multiple of {DIVISOR}")
+        if not 0 <= self.overlap < 1:
+            raise UserError(f"inferer.overlap is {self.overlap:g}: it has to be at least 0 and below 1")
+        if self.batch_size < 1:
+            raise UserError(f"inferer.batch_size is {self.batch_size}: it has to be at least 1")
+        if not self.sigma > 0:
+            raise UserError(f"inferer.sigma is {self.sigma:g}: it has to be above 0")
+
+    def labels(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
+        return torch.stack([torch.cat([band for _, band in self.rows(net, one)]) for one in image])
+
+    def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""
+        bands = [[band for _, band in self._bands(net, one, _softmax)] for one in image]
+        return torch.stack([torch.cat(of_one, 1) for of_one in bands])
+
+    def rows(self, net: nn.Module, image: Tensor | Source) -> Iterator[tuple[int, Tensor]]:
+        """Labels of an image from top to bottom, as they are done.
+
+        Args:
+            net: Takes uint8 (B, 3, H, W).
+            image: uint8 (3, H, W), or what is read by windows: rows of the image at a time, in order.
+
+        Yields:
+            A row of the image, and the labels (rows, W) from there on.
+        """
+        return self._bands(net, image, first_largest)
+
+    @torch.no_grad()
+    def _bands(
+        self, net: nn.Module, image: Tensor | Source, reduce: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """A row of the image, and what `reduce` makes of the logits from there on: (..., rows, W)."""
+        height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
+        down, across = self.sides((height, width))
+        held: dict[int, Tensor] = {}
+        for place, top in enumerate(down.starts):
+            held[place] = self._logits(net, _strip(net, image, slice(top, top + down.window)), across)
+            done = min([*down.starts[place + 1 : place + 2], height])
+            rows = band_rows(down, held[place].shape[2])
+            for first in range(top, done, rows):
+                last = min(first + rows, done)
+                with torch.autocast(held[place].device.type, enabled=False):
+                    band = blended(held, (first, last), down, across, reduce)
+                yield first, band[..., :width]
+            held = {row: logits for row, logits in held.items() if down.ends[row] > done}
+
+    def sides(self, size: tuple[int, int]) -> tuple[Side, Side]:
+        """The windows along the height and the width of an image of a size (H, W)."""
+        windows = []
+        for length, wanted in zip(size, self._size(), strict=True):
+            padded = round_up(length, DIVISOR)
+            window = min(wanted, padded)
+            step = max(DIVISOR, int(window * (1 - self.overlap)) // DIVISOR * DIVISOR)
+            windows.append(side(padded, window, step, self.sigma if self.blending == "gaussian" else None))
+        return windows[0], windows[1]
+
+    def _size(self) -> tuple[int, int]:
+        return (self.window, self.window) if isinstance(self.window, int) else self.window
+
+    def _logits(self, net: nn.Module, strip: Tensor, across: Side) -> Tensor:
+        """Float32 (windows, C, h, w) of the windows in a strip uint8 (3, rows, W)."""
+        held: Tensor | None = None
+        for first in range(0, len(across.starts), self.batch_size):
+            starts = across.starts[first : first + self.batch_size]
+            batch = torch.stack([strip[..., start : start + across.window] for start in starts])
+            logits = seg_output(net(batch)).logits
+            if held is None:  # not gathered and concatenated, which would hold them twice
+                held = torch.empty((len(across.starts), *logits.shape[1:]), device=logits.device)
+            held[first : first + len(starts)] = logits
+        assert held is not None
+        return held
+
+
+def _strip(net: nn.Module, image: Tensor | Source, rows: slice) -> Tensor:
+    """Rows of an image, padded: uint8 (3, rows, W)."""
+    if isinstance(image, Tensor):
+        strip = image[:, rows]
+    else:
+        height, width = image.shape[:2]
+        pixels = image.read(slice(rows.start, min(rows.stop, height)), slice(0, width))
+        device = next((parameter.device for parameter in net.parameters()), None)
+        # contiguous: the weights alone decide in which memory format a net runs, whatever an image is read from
+        strip = torch.tensor(pixels.transpose(2, 0, 1), device=device).contiguous()
+    return pad_image(strip.unsqueeze(0), DIVISOR).squeeze(0)
+
+
+def _softmax(values: Tensor) -> Tensor:
+    return values.softmax(0)
