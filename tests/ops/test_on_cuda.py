@@ -1,5 +1,6 @@
 """What the ops promise on a GPU: the CPU's results, the same ones each time, and no wait for the device."""
 
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -32,9 +33,11 @@ def full_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def waits_are_errors() -> Iterator[None]:
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # each call says that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+        yield
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def drawn(small: tuple[int, int], large: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -76,5 +79,7 @@ def test_counting_does_not_wait() -> None:
     pred = mask.clamp(max=18)
     there = [labels.pin_memory().cuda(non_blocking=True) for labels in (pred, mask)]
     counted = confusion_matrix(*there, 19, IGNORE)
-    torch.cuda.set_sync_debug_mode("default")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(counted.cpu(), confusion_matrix(pred, mask, 19, IGNORE))
