@@ -12,6 +12,8 @@ COMMANDS = {
     "test": ("seglight.cli", "score a checkpoint on the test split"),
     "pretrain": ("seglight.commands.pretrain", "train an encoder to tell the classes of images"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+    "release": ("seglight.commands.release", "make of a checkpoint a folder that can be passed on"),
+    "export": ("seglight.commands.export", "write a net as ONNX, OpenVINO or torch.export"),
     "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
     "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),
     "summary": ("seglight.commands.summary", "what the net of a recipe costs, part by part"),

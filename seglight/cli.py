@@ -159,7 +159,8 @@ class SegmentationCLI(LightningCLI):
 
     def _callbacks(self) -> list[Callback]:
         config = self.config_init[self.subcommand].trainer
-        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)))
+        step = None if self.checkpoint is None else self.checkpoint["global_step"]
+        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), step)
         callbacks: list[Callback] = [ImageScores(self.run_dir), report]
         if config.enable_progress_bar is not False:
             callbacks.append(ProgressBar())

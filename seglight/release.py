@@ -44,7 +44,7 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
     with whole_folder(folder) as part:
         # clones: safetensors refuses tensors that share memory, as those of tied layers do
         tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
-        safetensors.torch.save_file(tensors, part / WEIGHTS, {"format": "pt"})
+        (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
         sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
         sealed["sha256"] = seal(sealed)
         (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")

@@ -32,7 +32,7 @@ LAYERS = (
         "models.mobilenetv3", "models.vit", "models.decoders.*", "losses.*", "metrics.*",
         "inference.*", "export.runtimes", "export.graph", "optim", "accumulation", "clipping", "memory_format",
         "checkpoint", "conventions",
-        "prepare.download", "doctor.facts", "running.folder", "running.processes", "running.sharding",
+        "prepare.download", "doctor.facts", "running.folder", "model_card", "running.processes", "running.sharding",
     ),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",

@@ -26,10 +26,11 @@ class RunReport(Callback):
         folder: The run folder.
         config: The recipe as YAML, shown in TensorBoard as text.
         hyperparameters: Flat; stand in TensorBoard beside the final score.
+        step: Optimizer steps of the checkpoint that `validate` and `test` score; None: not known.
     """
 
-    def __init__(self, folder: Path, config: str, hyperparameters: dict[str, Any]) -> None:
-        self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
+    def __init__(self, folder: Path, config: str, hyperparameters: dict[str, Any], step: int | None = None) -> None:
+        self.folder, self.config, self.hyperparameters, self.step = folder, config, hyperparameters, step
         self.console = Console(soft_wrap=True, highlight=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -55,7 +56,8 @@ class RunReport(Callback):
         if trainer.state.fn != "fit":
             self._final(pl_module, "val")
             return
-        write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json")
+        path = self.folder / "scores.json"
+        write_scores(pl_module.scores, pl_module.class_names, "val", path, trainer.global_step)
         loss = float(pl_module.train_loss)
         self.console.print(
             f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {loss:.4f}  "
@@ -92,7 +94,7 @@ class RunReport(Callback):
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"
-        write_scores(pl_module.scores, pl_module.class_names, split, path)
+        write_scores(pl_module.scores, pl_module.class_names, split, path, self.step)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
         self.console.print(f"scores      {path}")
 
@@ -108,8 +110,16 @@ def global_batch(trainer: Trainer) -> str:
     )
 
 
-def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path) -> None:
-    """Write `scores.json`, whole or not at all; a class that is nowhere has the value null."""
+def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path, step: int | None = None) -> None:
+    """Write `scores.json`, whole or not at all; a class that is nowhere has the value null.
+
+    Args:
+        scores: Of an evaluation.
+        class_names: In the order of the scores.
+        split: "val" or "test".
+        path: The file.
+        step: Optimizer steps of the weights that were scored: by them it is known whose scores these are.
+    """
     low, high = map(_finite, scores.miou_interval)
     content = {
         "miou": _finite(scores.miou),
@@ -123,6 +133,7 @@ def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: P
         "confusion": scores.confusion.tolist(),
         "images": scores.images,
         "split": split,
+        "step": step,
         "protocol": PROTOCOL,
     }
     write_whole(path, json.dumps(content) + "\n")

@@ -1,0 +1,123 @@
+"""Make of a checkpoint a folder that can be passed on: safetensors, JSON and a model card, nothing that is run."""
+
+import hashlib
+import json
+from argparse import ArgumentError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from torch import Tensor, nn
+
+from seglight import __version__
+from seglight.checkpoint import KEY, Card, load_net, net_weights, read_checkpoint
+from seglight.errors import UserError, say
+from seglight.image_counts import FILE, ScoredImages
+from seglight.model_card import model_card
+from seglight.models.normalized import NormalizedEncoder
+from seglight.release import is_release, write_release
+
+
+def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
+    """Write the folder of a checkpoint, with the scores of its run where they are those of these weights.
+
+    Args:
+        checkpoint: A checkpoint of `seglight fit`.
+        out: The folder, not there yet.
+        trust: Further packages whose classes the checkpoint may name.
+
+    Raises:
+        UserError: The checkpoint can't be used, or the folder is there.
+    """
+    if is_release(checkpoint):
+        raise UserError(f"{checkpoint}: released already: copy the folder")
+    net, card = load_net(checkpoint, trust)
+    content = read_checkpoint(checkpoint)
+    step = content.get("global_step")
+    scores, data = run_scores(Path(checkpoint), step, card["class_names"])
+    description = {
+        **{key: content[KEY][key] for key in Card.__annotations__},
+        "version": __version__,
+        "step": step,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "normalisation": normalisation(net),
+        "scores": scores,
+        "data": data,
+    }
+    write_release(Path(out), description, net_weights(content), model_card(description, Path(out).name))
+    miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
+    Console(soft_wrap=True, highlight=False).print(
+        f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
+    )
+
+
+def normalisation(net: nn.Module) -> list[dict[str, list[float]]]:
+    """Mean and deviation of R, G, B in [0, 1] that each encoder of a net normalises images with."""
+    encoders = [module for module in net.modules() if isinstance(module, NormalizedEncoder)]
+    return [{"mean": _shares(encoder.mean), "std": _shares(encoder.std)} for encoder in encoders]
+
+
+def _shares(pixels: Tensor) -> list[float]:
+    return [round(value / 255, 6) for value in pixels.flatten().tolist()]
+
+
+def run_scores(
+    checkpoint: Path, step: Any, class_names: Sequence[str]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The scores of the run that a checkpoint lies in, and of what data; None, and why, where they are of others.
+
+    Args:
+        checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation.
+        step: Of the checkpoint.
+        class_names: Of the checkpoint.
+    """
+    path = checkpoint.absolute().parent.parent / "scores.json"
+    try:
+        scores = json.loads(path.read_text())
+        ours = scores["step"] == step and list(scores["iou"]) == list(class_names)
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        say(
+            f"released without scores: {path} is not there or not of these weights: score them with `seglight test "
+            f"-c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
+        )
+        return None, None
+    return scores, fingerprint(path.with_name(FILE), scores)
+
+
+def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
+    """What tells the images and labels that were scored from others: the same for whoever has the same files.
+
+    None where the run's file of image scores is not there, or of another evaluation than the scores.
+    """
+    try:
+        scored = ScoredImages.load(path)
+    except UserError:
+        return None
+    if scored.counts.confusion().tolist() != scores["confusion"]:
+        return None
+    _, true, _ = scored.counts.by_class()
+    order = np.argsort([Path(name).name for name in scored.names], kind="stable")
+    lines = ["\t".join([Path(scored.names[k]).name, *map(str, true[k])]) + "\n" for k in order]
+    return {"split": scored.split, "images": len(lines), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+
+
+def main(args: list[str]) -> None:
+    """Run `release`.
+
+    Raises:
+        UserError: As `release`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight release", description=__doc__, exit_on_error=False)
+    parser.add_argument("checkpoint", type=str, help="a checkpoint of `seglight fit`")
+    parser.add_argument("--out", type=str, required=True, help="the folder to write")
+    parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
+    try:
+        config = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{error}: see `seglight release --help`") from error
+    release(config.checkpoint, config.out, config.trust)

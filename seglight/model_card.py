@@ -1,0 +1,121 @@
+"""The model card of a released net: Markdown for people, with the front matter that hubs read."""
+
+from typing import Any
+
+CARD = """---
+library_name: seglight
+pipeline_tag: image-segmentation
+---
+# {title}
+
+Semantic segmentation: RGB images of any size to label maps of {classes} classes at the image's size.
+{parameters:,} parameters, trained for {steps} optimizer steps, released with seglight {version}.
+
+```python
+import seglight
+
+net = seglight.load("{name}")
+labels = net.predict("image.jpg")  # uint8 (H, W)
+```
+
+or `python -m seglight predict {name} IMAGES --out masks`. Nothing in this folder is run when it is loaded, and its
+checksums are verified.
+
+## Scores
+
+{scores}
+
+| index | class | colour | IoU | F1 | recall | precision | % of pixels |
+| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |
+{table}
+
+## Data
+
+{data}
+
+## Preprocessing
+
+None: the net takes uint8 RGB and normalises itself{normalisation}.
+
+## To be written by who passes it on
+
+Licences of the weights and of the data, what the net is meant for, and where it is known to fail.
+"""
+
+UNSCORED = (
+    "Not known. `seglight test -c RUN/config.yaml --ckpt_path CHECKPOINT --run_dir RUN` scores the checkpoint; "
+    "released after that, its scores stand here."
+)
+
+
+def model_card(description: dict[str, Any], name: str) -> str:
+    """The card of a release.
+
+    Args:
+        description: What its `release.json` says.
+        name: Of the folder.
+    """
+    scores, data = description["scores"], description["data"]
+    return CARD.format(
+        title=_title(description["net"]),
+        classes=description["num_classes"],
+        parameters=description["parameters"],
+        steps="an unknown number of" if description["step"] is None else f"{description['step']:,}",
+        version=description["version"],
+        name=name,
+        scores=UNSCORED if scores is None else _summary(scores),
+        table="\n".join(_row(index, description) for index in range(description["num_classes"])),
+        data="Not known." if data is None else _data(data),
+        normalisation="".join(_normalisation(entry) for entry in description["normalisation"]),
+    )
+
+
+def _title(net: dict[str, Any]) -> str:
+    """Class names of a net and its parts: `EncoderDecoder (TimmEncoder resnet50, UPerNet)`."""
+    parts = []
+    for part in net.get("init_args", {}).values():
+        if isinstance(part, dict) and "class_path" in part:
+            name = part.get("init_args", {}).get("name")
+            parts.append(" ".join(filter(None, (_short(part["class_path"]), name))))
+    return _short(net["class_path"]) + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _short(class_path: str) -> str:
+    return class_path.rpartition(".")[2]
+
+
+def _summary(scores: dict[str, Any]) -> str:
+    low, high = scores["miou_interval"] or (None, None)
+    interval = "" if low is None else f" (95 % interval over images: {low:.4f} to {high:.4f})"
+    return (
+        f"On the {scores['split']} split, {scores['images']} images: **miou {_number(scores['miou'])}**{interval}, "
+        f"accuracy {_number(scores['accuracy'])}.\n\nProtocol: {scores['protocol']}."
+    )
+
+
+def _row(index: int, description: dict[str, Any]) -> str:
+    name, scores = description["class_names"][index], description["scores"]
+    cells = ["-"] * 5
+    if scores is not None:
+        pixels = [sum(row) for row in scores["confusion"]]
+        cells = [_number(scores[key][name]) for key in ("iou", "f1", "recall", "precision")]
+        cells.append(f"{100 * pixels[index] / max(sum(pixels), 1):.2f}")
+    red, green, blue = description["palette"][index]
+    safe = name.replace("|", "\\|")
+    return f"| {index} | {safe} | #{red:02x}{green:02x}{blue:02x} | {' | '.join(cells)} |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _data(data: dict[str, Any]) -> str:
+    return (
+        f"Fingerprint of the {data['split']} split that was scored: SHA-256 `{data['sha256']}`, over a line for each "
+        f"of its {data['images']} images: file name, and labelled pixels of each class, separated by tabs."
+    )
+
+
+def _normalisation(entry: dict[str, list[float]]) -> str:
+    mean, std = (", ".join(f"{value:.4g}" for value in entry[key]) for key in ("mean", "std"))
+    return f"; in [0, 1] by mean ({mean}) and deviation ({std})"
