@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
 """A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB."""
 
-LabelMap: TypeAlias = "NDArray[np.uint8] | NDArray[np.int16]"
+LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
 """(H, W) class indices; int16 where there are more than 256 classes."""
 
 
