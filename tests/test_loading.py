@@ -1,0 +1,242 @@
+"""`seglight.load`: the labels of plain torch, from any kind of image, and no more imported than it takes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from torch import Tensor
+
+import seglight
+from seglight.checkpoint import load_net
+from seglight.errors import UserError
+from seglight.interfaces import seg_output
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
+from seglight.predictor import Predictor
+from tests.test_checkpoint import NAMES, net_config, write
+
+SIZE = (45, 61)
+
+
+def checkpoint(path: Path, seed: int = 0, **card: Any) -> Path:
+    """Of a fresh net for three classes, with colours in its batch norms."""
+    torch.manual_seed(seed)
+    net = EncoderDecoder(3, TimmEncoder("test_resnet", weights=None), lambda *fine: FPN(*fine, channels=32), -2)
+    write(path, net_config(), {f"net.{key}": value for key, value in net.state_dict().items()})
+    if card:
+        content = torch.load(path, weights_only=True)
+        content["seglight"].update(card)
+        torch.save(content, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("trained") / "a.ckpt")
+
+
+@pytest.fixture(scope="module")
+def net(trained: Path) -> Predictor:
+    return seglight.load(trained, device="cpu")
+
+
+@pytest.fixture
+def pixels() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def logits_of(path: Path, pixels: NDArray[np.uint8]) -> Tensor:
+    """Head-stride logits of an image that is padded by its edges to multiples of 32."""
+    height, width = pixels.shape[:2]
+    padded = np.pad(pixels, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
+    with torch.no_grad():
+        return seg_output(load_net(path)[0](torch.from_numpy(padded).permute(2, 0, 1)[None])).logits
+
+
+def upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    full = tuple(length + -length % 32 for length in size)
+    return F.interpolate(logits, full, mode="bilinear", align_corners=False)[0, :, : size[0], : size[1]]
+
+
+@pytest.mark.parametrize("kind", ["path", "string", "pillow", "array", "tensor"])
+def test_labels_of_plain_torch(
+    kind: str, net: Predictor, trained: Path, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image: Any = {
+        "path": tmp_path / "a.png",
+        "string": str(tmp_path / "a.png"),
+        "pillow": Image.fromarray(pixels),
+        "array": pixels,
+        "tensor": torch.from_numpy(pixels).permute(2, 0, 1),
+    }[kind]
+    expected = upsampled(logits_of(trained, pixels), SIZE)
+    labels = net.predict(image)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, expected.argmax(0).numpy())
+    np.testing.assert_allclose(net.probabilities(image), expected.softmax(0).numpy(), atol=1e-6)
+
+
+def test_a_batch_of_several_sizes(net: Predictor, pixels: NDArray[np.uint8]) -> None:
+    images = [pixels, pixels[:33, :40], pixels[::-1].copy(), pixels[:, :, ::-1].copy(), pixels[:33, 10:50]]
+    for labels, image in zip(net.predict_batch(images), images, strict=True):
+        np.testing.assert_array_equal(labels, net.predict(image))
+
+
+def test_classes_and_colours(net: Predictor) -> None:
+    assert net.class_names == tuple(NAMES)
+    assert net.palette == ((0, 0, 255), (128, 64, 128), (0, 128, 0))
+
+
+def test_several_checkpoints_are_the_mean_of_their_probabilities(
+    trained: Path, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    other = checkpoint(tmp_path / "b.ckpt", seed=1)
+    mean = (logits_of(trained, pixels).softmax(1) + logits_of(other, pixels).softmax(1)) / 2
+    expected = upsampled(mean.log(), SIZE)
+    both = seglight.load([trained, other], device="cpu")
+    np.testing.assert_allclose(both.probabilities(pixels), expected.softmax(0).numpy(), atol=1e-6)
+    assert (both.predict(pixels) == expected.argmax(0).numpy()).mean() > 0.999
+
+
+def test_members_of_other_classes_are_refused(trained: Path, tmp_path: Path) -> None:
+    other = checkpoint(tmp_path / "b.ckpt", class_names=["sky", "tree", "road"])
+    with pytest.raises(UserError, match=r"b.ckpt: the classes in another order: all members must be of"):
+        seglight.load([trained, other])
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.zeros((4, 4, 3), np.float32), r"not float32 \(4, 4, 3\)"),
+        (np.zeros((4, 4), np.uint8), r"not uint8 \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"not uint8 \(4, 4, 4\)"),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), r"not uint8 \(4, 3, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), "0 x 4 pixels"),
+        (7, "not int"),
+        (None, "not NoneType"),
+        ("gone.png", "gone.png: not readable as an image"),
+    ],
+    ids=str,
+)
+def test_what_is_no_image(image: Any, told: str, net: Predictor) -> None:
+    with pytest.raises(UserError, match=told):
+        net.predict(image)
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "told"),
+    [
+        ([], {}, "no model"),
+        ("gone.ckpt", {}, "gone.ckpt: no such checkpoint"),
+        (["gone.onnx", "other.onnx"], {}, "gone.onnx: exported, several checkpoints alone are one model"),
+        ("gone.onnx", {"device": "cuda"}, "run whole images on the CPU, without --device cuda"),
+    ],
+)
+def test_what_is_no_model(models: Any, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        seglight.load(models, **options)
+
+
+def test_no_such_device(trained: Path) -> None:
+    with pytest.raises(UserError, match="--device tpu9: not to be had here"):
+        seglight.load(trained, device="tpu9")
+
+
+CARDS = [
+    {"class_names": ["a", "b"]},
+    {"class_names": [1, 2, 3]},
+    {"palette": [(0, 0, 300)] * 3},
+    {"palette": [0, 0, 0]},
+    {"num_classes": "3"},
+    {"net": "seglight.models.EncoderDecoder"},
+]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=str)
+def test_a_card_that_cannot_be(card: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a.ckpt: not a checkpoint of `seglight fit`"):
+        seglight.load(checkpoint(tmp_path / "a.ckpt", **card))
+
+
+def test_a_net_that_would_fill_the_memory_is_not_built(tmp_path: Path) -> None:
+    """A convolution of a terabyte, in a file of a few bytes."""
+    net = {"class_path": "torch.nn.Conv2d", "init_args": {"out_channels": 2**37, "kernel_size": 1}}
+    with pytest.raises(UserError, match="it asks for more memory than its weights can fill"):
+        seglight.load(checkpoint(tmp_path / "a.ckpt", net=net))
+
+
+def test_a_net_that_takes_no_image(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+    path = tmp_path / "a.ckpt"
+    linear = torch.nn.Linear(5, 3)
+    net = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 5}}  # called with the number of classes
+    write(path, net, {f"net.{key}": value for key, value in linear.state_dict().items()})
+    with pytest.raises(UserError, match=r"a\.ckpt: the net (fails on an image of 45x61|that it describes can't be)"):
+        seglight.load(path, device="cpu").predict(pixels)
+
+
+def red(path: Path) -> Path:
+    """An exported net of two classes, put together by hand: 1 where red is above 127."""
+    constants = {"first": np.array([0]), "last": np.array([1]), "axis": np.array([1]), "half": np.uint8(127)}
+    nodes = [
+        helper.make_node("Slice", ["image", "first", "last", "axis"], ["slice"]),
+        helper.make_node("Squeeze", ["slice", "axis"], ["red"]),
+        helper.make_node("Greater", ["red", "half"], ["above"]),
+        helper.make_node("Cast", ["above"], ["labels"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "red",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["b", 3, "h", "w"])],
+        [helper.make_tensor_value_info("labels", TensorProto.UINT8, ["b", "h", "w"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    about = {
+        "class_names": ["dark", "red"],
+        "palette": [[0, 0, 0], [255, 0, 0]],
+        "ignore_index": 255,
+        "version": "0.0.0",
+        "checksum": "",
+        "precision": "float32",
+        "size": None,
+    }
+    helper.set_model_props(model, {"seglight": json.dumps(about)})
+    onnx.save(model, path)
+    return path
+
+
+def test_an_exported_file(pixels: NDArray[np.uint8], tmp_path: Path) -> None:
+    net = seglight.load(red(tmp_path / "red.onnx"))
+    np.testing.assert_array_equal(net.predict(pixels), pixels[..., 0] > 127)
+    assert net.class_names == ("dark", "red")
+
+
+LOADED = """
+import sys
+import numpy as np
+import seglight
+labels = seglight.load(sys.argv[1]).predict(np.zeros((40, 50, 3), np.uint8))
+print(labels.shape, *{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "onnx"])
+def test_no_more_is_imported_than_it_takes(kind: str, trained: Path, tmp_path: Path) -> None:
+    path = trained if kind == "checkpoint" else red(tmp_path / "red.onnx")
+    done = subprocess.run([sys.executable, "-c", LOADED, path], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(40, 50) ")
+    loaded = set(done.stdout.split())
+    assert "seglight" in loaded
+    assert not loaded & {"lightning", "torchmetrics", "albumentations"}
+    assert ("torch" in loaded) == (kind == "checkpoint")
