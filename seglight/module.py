@@ -27,6 +27,7 @@ from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
 from seglight.optim import ParameterGroups, WarmupPoly
+from seglight.release import is_release
 
 ONE_GROUP = ParameterGroups()
 
@@ -47,8 +48,8 @@ class SegmentationModule(LightningModule):
         aux_weight: Weight of each auxiliary head's loss.
         channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU. "auto": the faster
             one on the first batch; a run that goes on keeps it.
-        weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), or a file of another
-            project (see `import_weights`). Heads of another class count stay fresh.
+        weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), a released folder,
+            or a file of another project (see `import_weights`). Heads of another class count stay fresh.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class SegmentationModule(LightningModule):
         """What each image of the last evaluation adds to its scores."""
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
-        if weights is not None and weights.endswith(".ckpt"):
+        if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
             load_fitting_weights(self.net, weights)
         elif weights is not None:
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")

@@ -534,9 +534,12 @@ def test_images_to_predict(seglight_cli: CLI, checkpoint: Path, tmp_path: Path, 
 def test_damaged_image_to_predict(seglight_cli: CLI, checkpoint: Path, tmp_path: Path, camvid: Path) -> None:
     path = camvid / "train" / "0001TP_000030.png"
     path.write_bytes(path.read_bytes()[:-40])
-    message = complaint(seglight_cli("predict", checkpoint, camvid / "train", "--out", tmp_path / "out"))
-    assert message.startswith(f"{path}: not readable as an image (")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [FIRST], "whole label maps alone"
+    ran = seglight_cli("predict", checkpoint, camvid / "train", "--out", tmp_path / "out")
+    assert ran.rc == 1
+    assert ran.err.startswith(f"seglight: failed: {path}: not readable as an image (")
+    assert len(ran.err.splitlines()) == 1
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == [FIRST, "predict.json"], "whole label maps alone"
     with Image.open(tmp_path / "out" / FIRST) as image:
         assert image.size == (48, 36)
 

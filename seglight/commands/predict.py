@@ -1,93 +1,139 @@
-"""Write a label map for every image: an 8-bit PNG of class indices at the image's size, with the classes' palette."""
+"""Write label maps for images, folders, videos and TIFFs, and what is made of label maps.
 
-from argparse import ArgumentError
-from collections.abc import Sequence
+  seglight predict MODEL INPUT... --out DIR [--save KIND...]
+
+Of every image DIR holds an 8-bit PNG of class indices at the image's size, with the classes' palette; pages of a TIFF
+and frames of a video are numbered in a folder of its name. Run again, the command leaves what is done.
+
+MODEL is a checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`. Several
+checkpoints with commas between them predict the mean of their probabilities: a.ckpt,b.ckpt,c.ckpt
+
+--save adds, under DIR:
+  overlay        overlay/*.jpg, the label map laid over the image
+  probabilities  probabilities/*.npz, an array `probabilities`: float16 (classes, height, width)
+  cityscapes     cityscapes/*.png, label ids as Cityscapes' server takes them
+  ade            ade/*.png, class indices + 1 as ADE20K's scene parsing benchmark takes them
+  csv            shares.csv, the share of each class in each image
+  coco           coco.json, connected components as objects, with boxes and run lengths
+  coco_polygons  coco_polygons.json, the same with polygons
+  video          video/*.mp4, videos with label maps laid over them
+
+Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done.
+"""
+
+from argparse import ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
-import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
-from seglight.checkpoint import load_net
-from seglight.data.files import read_image
-from seglight.data.pairs import IMAGE_SUFFIXES
-from seglight.errors import UserError
-from seglight.files import whole
-from seglight.inference.whole import whole_image
-from seglight.visualize import palette_image
+from seglight.errors import UserError, one_line, parser_complaint, say
+from seglight.loading import load
+from seglight.prediction.inputs import Source, count, find
+from seglight.prediction.jobs import begin, check_places
+from seglight.prediction.outputs import is_done, output_path, writers
+from seglight.prediction.run import Run
+from seglight.prediction.summaries import write_tables, write_video
+
+Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
 
 
-def predict(checkpoint: str, inputs: Sequence[str], out: str, device: str = "auto", trust: Sequence[str] = ()) -> None:
-    """Predict images with a checkpoint, which carries all it needs: net, classes, palette, normalisation.
+def predict(
+    models: Sequence[str],
+    inputs: Sequence[str],
+    out: str,
+    save: Sequence[Kind] = (),
+    batch: int = 1,
+    device: str = "auto",
+    trust: Sequence[str] = (),
+) -> list[str]:
+    """Predict images into a folder, and say how many.
 
     Args:
-        checkpoint: A checkpoint of `seglight fit`.
-        inputs: Images, and folders that are searched for images at any depth.
-        out: Folder for the label maps; they keep the images' names, and their places within a folder.
+        models: A checkpoint, a released folder or an exported file; or several checkpoints.
+        inputs: Images, folders, globs, videos, TIFFs.
+        out: Folder of the outputs.
+        save: What to write beside the label maps.
+        batch: Images that are handed to the net together; those of one size pass it at once.
         device: "cpu", "cuda", ..., or "auto": a GPU where there is one.
-        trust: Further packages whose classes the checkpoint may name.
+        trust: Further packages whose classes a checkpoint may name.
+
+    Returns:
+        What failed, a line each.
 
     Raises:
-        UserError: An input is missing or damaged, two would have the same output, or the checkpoint can't be used.
+        UserError: An input is missing, outputs would collide, or the model cannot be used.
     """
-    jobs = plan(inputs, Path(out))
-    net, card = load_net(checkpoint, trust)
-    target = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    try:
-        net.to(target)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
-    memory_format = torch.channels_last if card["channels_last"] else torch.contiguous_format
+    folder = Path(out)
+    sources = find(inputs, folder)
+    videos = [source for source in sources if source.is_video] if "video" in save else []
+    if "video" in save and not videos:
+        raise UserError("--save video: none of the inputs is a video")
+    check_places(sources, folder, save)
+    predictor = load(models, device=device, trust=trust)
+    each = writers(save, predictor)
+    run = Run(predictor, folder, each, begin(folder, models))
     console = Console(stderr=True)
-    for source, path in track(jobs, "predict", console=console, disable=not console.is_terminal):
-        image = torch.tensor(read_image(source)).permute(2, 0, 1)[None].to(target)
-        labels = whole_image(net, image.contiguous(memory_format=memory_format))[0].cpu().numpy()
-        with whole(path) as part:
-            palette_image(labels, card["palette"]).save(part)
-    Console().print(f"{len(jobs)} label map{'' if len(jobs) == 1 else 's'} in {out}", soft_wrap=True, highlight=False)
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("predict", total=sum(map(count, sources)))
+            run.predict(sources, batch, lambda number: progress.advance(bar, number))
+        write_tables(save, predictor.class_names, run.done, folder)
+        failures = [*run.failures, *_write_videos(videos, run)]
+    except OSError as error:
+        raise UserError(f"--out {out}: {error}: make room, or choose another") from error
+    Console().print(_told(run, out), soft_wrap=True, highlight=False)
+    return failures
 
 
-def plan(inputs: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
-    """Every image with the path of its label map.
-
-    Raises:
-        UserError: An input is missing or holds no image, or two images would have the same label map.
-    """
-    jobs: dict[Path, Path] = {}
-    for given in map(Path, inputs):
-        if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-            pairs = [(path, out / path.relative_to(given).with_suffix(".png")) for path in found]
-        elif given.is_file():
-            pairs = [(given, out / f"{given.stem}.png")]
-        else:
-            raise UserError(f"{given}: no such image or folder")
-        if not pairs:
-            raise UserError(f"{given}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
-        for source, path in pairs:
-            if path in jobs:
-                raise UserError(f"{source} and {jobs[path]} would both become {path}: predict them into two folders")
-            if path.resolve() == source.resolve():
-                raise UserError(f"{source}: its label map would replace the image: choose another --out")
-            jobs[path] = source
-    return [(source, path) for path, source in jobs.items()]
+def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
+    for source in videos:
+        if not (run.resumes and is_done(output_path(run.out, "video", source.place), source)):
+            try:
+                write_video(source, run.out, run.predictor.palette)
+            except UserError as error:
+                yield one_line(error)
 
 
-def main(args: list[str]) -> None:
-    """Run `predict`.
+def _told(run: Run, out: str) -> str:
+    there = len(run.done) - run.written
+    kept = f", {there} of them from before" if there else ""
+    return f"{len(run.done)} label map{'' if len(run.done) == 1 else 's'} in {out}{kept}"
+
+
+class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the lines of the description."""
+
+
+def main(args: list[str]) -> int:
+    """Run `predict`; gives 1 where some inputs failed.
 
     Raises:
         UserError: As `predict`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight predict", description=predict.__doc__, exit_on_error=False)
-    parser.add_argument("checkpoint", type=str, help="a checkpoint of `seglight fit`")
-    parser.add_argument("inputs", type=str, nargs="+", help="images, or folders of images")
-    parser.add_argument("--out", type=str, required=True, help="folder for the label maps")
+    parser = ArgumentParser(
+        prog="seglight predict",
+        description=__doc__,
+        exit_on_error=False,
+        formatter_class=_Help,
+    )
+    parser.add_argument("model", type=str, help="what predicts: a file or a folder, or checkpoints with commas between")
+    parser.add_argument("inputs", type=str, nargs="+", help="images, folders, globs, videos, TIFFs")
+    parser.add_argument("--out", type=str, required=True, help="folder of the outputs")
+    parser.add_argument("--save", type=Kind, nargs="+", default=[], metavar="KIND", help="as above")
+    parser.add_argument("--batch", type=PositiveInt, default=1, help="images that the net sees together")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, ..., or auto: a GPU where there is one")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     try:
         config = parser.parse_args(args[1:])
     except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight predict --help`") from error
-    predict(config.checkpoint, config.inputs, config.out, config.device, config.trust)
+        raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
+    models = [config.model] if Path(config.model).exists() else config.model.split(",")
+    failures = predict(models, config.inputs, config.out, config.save, config.batch, config.device, config.trust)
+    for failure in failures:
+        say(f"failed: {failure}")
+    return 1 if failures else 0

@@ -1,0 +1,1 @@
+"""From images, pages and videos to files of masks."""

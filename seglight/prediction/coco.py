@@ -1,0 +1,87 @@
+"""Label maps as objects in COCO's JSON, each a connected component of a class (cocodataset.org/#format-data)."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+
+from seglight.files import write_whole
+from seglight.prediction.outlines import outlines
+from seglight.predictor import LabelMap
+
+
+class CocoObjects:
+    """Images and their objects: outline, box and area. A pixel is connected to its eight neighbours.
+
+    Category ids are class indices + 1, for tools that take 0 for the background.
+
+    Args:
+        class_names: By class index.
+        form: Of the outlines, which are exact in both: "runs", COCO's compressed run lengths; or "polygons" along the
+            edges of pixels, in which holes are joined to the outer outline by a cut.
+    """
+
+    def __init__(self, class_names: Sequence[str], form: Literal["runs", "polygons"]) -> None:
+        self.class_names, self.form = class_names, form
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+
+    def add(self, name: str, labels: LabelMap) -> None:
+        """Add an image by its label map (H, W)."""
+        image, (height, width) = len(self.images) + 1, labels.shape
+        self.images.append({"id": image, "file_name": name, "height": height, "width": width})
+        objects, found = components(labels)
+        segments = runs(objects) if self.form == "runs" else ([polygon] for polygon in outlines(objects))
+        for (category, box, area), segmentation in zip(found, segments, strict=True):
+            self.annotations.append(
+                {
+                    "id": len(self.annotations) + 1,
+                    "image_id": image,
+                    "category_id": category + 1,
+                    "segmentation": segmentation,
+                    "bbox": box,
+                    "area": area,
+                    "iscrowd": 0,
+                }
+            )
+
+    def write(self, path: Path) -> None:
+        """Write images, categories and annotations, whole or not at all."""
+        categories = [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)]
+        content = {"images": self.images, "categories": categories, "annotations": self.annotations}
+        write_whole(path, json.dumps(content))
+
+
+def components(labels: LabelMap) -> tuple[NDArray[np.int32], list[tuple[int, list[int], int]]]:
+    """The connected components of the classes in a label map (H, W).
+
+    Returns:
+        To which of them, from 1, each pixel belongs (H, W); and of each its class, box (x, y, width, height) and area.
+    """
+    objects = np.zeros(labels.shape, np.int32)
+    found: list[tuple[int, list[int], int]] = []
+    for category in np.unique(labels).tolist():
+        mask = (labels == category).view(np.uint8)
+        _, parts, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        np.add(parts, len(found), out=objects, where=mask.view(bool))
+        found += [(category, box[:4], box[4]) for box in boxes[1:].tolist()]
+    return objects, found
+
+
+def runs(objects: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
+    """COCO's compressed run lengths, column by column, of each of the objects 1 to N of a map (H, W) of them."""
+    flat = objects.ravel(order="F")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
+    stops = np.append(starts[1:], flat.size)
+    owners = flat[starts]
+    order = owners.argsort(kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
+        # the ends of gaps and runs in turn; their differences are the lengths of both
+        bounds = np.concatenate([[0], np.stack([starts[own], stops[own]], axis=1).ravel(), [flat.size]])
+        packed = rle.frPyObjects({"counts": np.diff(bounds).tolist(), "size": list(objects.shape)}, *objects.shape)
+        yield {"size": list(objects.shape), "counts": packed["counts"].decode("ascii")}

@@ -1,0 +1,124 @@
+"""What there is to predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from glob import glob
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.files import read_image
+from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.errors import UserError
+from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
+from seglight.prediction.movies import frame_count, frames
+from seglight.prediction.tiff import LARGE, TiffWindows, pages, read_page
+
+Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
+"""An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
+
+
+class Source(NamedTuple):
+    """A file, and the place of its outputs below a folder, without an ending."""
+
+    path: Path
+    place: Path
+
+    @property
+    def is_video(self) -> bool:
+        """By its ending."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def is_tiff(self) -> bool:
+        """By its ending."""
+        return self.path.suffix.lower() in (".tif", ".tiff")
+
+
+class Picture(NamedTuple):
+    """One image of a source: the file itself, a page, or a frame.
+
+    Args:
+        source: Where it comes from.
+        place: As the source's; pages and frames are numbered from 1 in a folder of their own.
+        read: Decodes it; raises UserError where it is damaged.
+    """
+
+    source: Source
+    place: Path
+    read: Callable[[], Pixels]
+
+    @property
+    def name(self) -> str:
+        """What tables call it: the image's own path below its folder, or that of a page's or frame's label map."""
+        ending = self.source.path.suffix if self.place == self.source.place else ".png"
+        return self.place.as_posix() + ending
+
+
+def find(inputs: Sequence[str], out: Path) -> list[Source]:
+    """The files that are meant: those named, images in folders at any depth, and what a glob finds.
+
+    What a folder holds keeps its place in it; what a glob finds, its place below the part before the first wildcard; a
+    file that is named keeps its name alone. What lies in the folder of the outputs was written there.
+
+    Raises:
+        UserError: An input is missing, or holds no image.
+    """
+    return [source for given in inputs for source in _found(given, out.resolve())]
+
+
+def _found(given: str, out: Path) -> list[Source]:
+    path = Path(given)
+    if path.is_file():
+        return [Source(path, Path(path.stem))]
+    if path.is_dir():
+        below, found = path, [file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]
+    elif _is_glob(given):
+        below, found = Path(*takewhile(lambda part: not _is_glob(part), path.parts)), _files(given)
+    else:
+        raise UserError(f"{given}: no such image or folder")
+    found = sorted(file for file in found if not file.resolve().is_relative_to(out))
+    if not found:
+        what = "nothing fits this glob" if _is_glob(given) else "no image in this folder"
+        raise UserError(f"{given}: {what} ({', '.join(IMAGE_SUFFIXES)})")
+    return [Source(file, file.relative_to(below).with_suffix("")) for file in found]
+
+
+def _is_glob(text: str) -> bool:
+    return any(mark in text for mark in "*?[")
+
+
+def _files(pattern: str) -> list[Path]:
+    known = IMAGE_SUFFIXES + VIDEO_SUFFIXES
+    return [Path(found) for found in glob(pattern, recursive=True) if found.lower().endswith(known)]
+
+
+def count(source: Source) -> int:
+    """How many pictures a source holds, for a video as its header says; 1 for one that is damaged."""
+    try:
+        if source.is_video:
+            return frame_count(source.path)
+        return len(pages(source.path)) if source.is_tiff else 1
+    except UserError:
+        return 1
+
+
+def pictures(source: Source) -> Iterator[Picture]:
+    """The pictures of a source in order.
+
+    Raises:
+        UserError: It is damaged, or a video is cut off; then after its last frame.
+    """
+    if source.is_video:
+        for number, frame in enumerate(frames(source.path), 1):
+            yield Picture(source, source.place / f"{number:06}", partial(np.asarray, frame))
+    elif source.is_tiff:
+        found = pages(source.path)
+        for number, (page, size) in enumerate(found.items(), 1):
+            place = source.place / f"{number:04}" if len(found) > 1 else source.place
+            yield Picture(source, place, partial(TiffWindows if size > LARGE else read_page, source.path, page))
+    else:
+        yield Picture(source, source.place, partial(read_image, source.path))

@@ -1,0 +1,95 @@
+"""Which files are to be written, and which of them are there already."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from seglight import __version__
+from seglight.errors import UserError
+from seglight.files import write_whole
+from seglight.prediction.inputs import Source
+from seglight.prediction.outputs import FILES, LABELS, output_path
+
+RECORD = "predict.json"
+"""In the folder of the outputs: what they were made with."""
+
+
+def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> None:
+    """Hold that every image has files of its own inside of the folder, none of which replaces an image.
+
+    Args:
+        sources: What is to be predicted.
+        out: Folder of all outputs.
+        kinds: Of outputs.
+
+    Raises:
+        UserError: Two images would become one file, or a file would replace an image or lie elsewhere.
+    """
+    images = {source.path.resolve() for source in sources}
+    folders = {source.place: source for source in sources if source.is_video or source.is_tiff}
+    taken: dict[Path, Source] = {}
+    for source in sources:
+        around = next((folders[parent] for parent in source.place.parents if parent in folders), None)
+        for kind in [LABELS, *(kind for kind in kinds if kind in FILES)]:
+            path = output_path(out, kind, source.place)
+            other = taken.get(path, around)
+            if other is not None:
+                raise UserError(
+                    f"{source.path} and {other.path} would both become {path}: predict them into two folders"
+                )
+            taken[path] = source
+            if path.resolve() in images:
+                raise UserError(f"{path}: the label map would replace the image: choose another --out")
+            if not path.parent.resolve().is_relative_to(out.resolve()):
+                raise UserError(f"{source.path}: {path} is outside of --out, where that path or a link in it leads")
+
+
+def begin(out: Path, models: Sequence[str], **options: str | None) -> bool:
+    """Record what the outputs are made with.
+
+    Args:
+        out: Folder of the outputs.
+        models: Files and folders of the model.
+        **options: What else decides the label maps.
+
+    Returns:
+        Whether what lies there was made in the same way: then what is done need not be done again.
+
+    Raises:
+        UserError: It was made by another model or with other options.
+    """
+    about = {"version": __version__, "sha256": [checksum(Path(model)) for model in models], **options}
+    record = out / RECORD
+    if not record.exists():
+        write_whole(record, json.dumps({"models": list(models), **about}, indent=1))
+        return False
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        differing = [key for key in about if before.get(key) != about[key]]
+    except (AttributeError, ValueError) as error:
+        raise UserError(f"{record}: not written by `seglight predict`: choose another --out") from error
+    if differing:
+        raise UserError(
+            f"{record}: the label maps there were made with another {differing[0]}: choose another --out, or delete it"
+        )
+    return True
+
+
+def checksum(model: Path) -> str:
+    """SHA-256 of a model: of its file and, of a model in several files, of all of them in order.
+
+    Raises:
+        UserError: It is not there.
+    """
+    # OpenVINO keeps the weights of an .xml in a .bin beside it
+    beside = [model.with_suffix(".bin")] if model.suffix == ".xml" else []
+    files = sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model, *beside]
+    total = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"{path}: no such model ({error.strerror})") from error
+    return total.hexdigest()

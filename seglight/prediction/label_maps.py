@@ -1,0 +1,58 @@
+"""Label maps as index PNGs with the classes' palette: lossless, of the image's size."""
+
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
+
+from seglight.data.classes import Color
+from seglight.files import whole
+from seglight.png import SIGNATURE
+from seglight.predictor import LabelMap
+from seglight.visualize import palette_image
+
+
+def write_labels(path: Path, labels: LabelMap, palette: Sequence[Color]) -> None:
+    """Write a label map (H, W), whole or not at all."""
+    with whole(path) as part:
+        palette_image(labels.astype(np.uint8), palette).save(part)
+
+
+def write_label_rows(path: Path, size: tuple[int, int], rows: Iterable[LabelMap], palette: Sequence[Color]) -> None:
+    """Write a label map that comes a few rows (h, W) at a time, whole or not at all.
+
+    Pillow wants an image whole; what it would write is a header, the palette and compressed rows (PNG specification,
+    sections 5 and 11).
+
+    Args:
+        path: The file.
+        size: (H, W).
+        rows: Uppermost first.
+        palette: RGB by class.
+    """
+    compressor = zlib.compressobj(6)
+    with whole(path) as part, part.open("wb") as file:
+        file.write(SIGNATURE)
+        file.write(_chunk(b"IHDR", struct.pack(">2I5B", size[1], size[0], 8, 3, 0, 0, 0)))
+        file.write(_chunk(b"PLTE", bytes(value for color in palette for value in color)))
+        for band in rows:
+            # every row begins with its filter: 0, none
+            data = compressor.compress(np.pad(band.astype(np.uint8), ((0, 0), (1, 0))).tobytes())
+            if data:
+                file.write(_chunk(b"IDAT", data))
+        file.write(_chunk(b"IDAT", compressor.flush()))
+        file.write(_chunk(b"IEND", b""))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read a label map that was written here: uint8 (H, W)."""
+    with PngImageFile(path) as image:  # Image.open takes one of more than 2^27 pixels for a bomb
+        return np.asarray(image)

@@ -1,0 +1,82 @@
+"""Videos: their frames, and overlays of them as a video of the same rate."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError
+from seglight.files import whole
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+CODEC = cv2.VideoWriter.fourcc(*"mp4v")
+
+SHARE = 0.9
+"""A video that gives fewer of the frames that its header counts is cut off; some headers count by their duration."""
+
+
+def frame_count(path: Path) -> int:
+    """What the header says: for some containers it is an estimate.
+
+    Raises:
+        UserError: The file is no video.
+    """
+    with _opened(path) as video:
+        return max(1, round(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+
+def frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Every frame as uint8 (H, W, 3) RGB, turned upright as players do.
+
+    Raises:
+        UserError: The file is no video, or cut off.
+    """
+    with _opened(path) as video:
+        expected, count = video.get(cv2.CAP_PROP_FRAME_COUNT), 0
+        while True:
+            there, frame = video.read()
+            if not there:
+                break
+            count += 1
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+    if count < max(1, SHARE * expected):
+        raise UserError(f"{path}: ends after {count} of {expected:.0f} frames: it is cut off or damaged")
+
+
+@contextmanager
+def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Write frames uint8 (H, W, 3) RGB of one size to an MPEG-4 file, as many a second as another video has.
+
+    Raises:
+        UserError: The other is no video, or the frames cannot be encoded.
+    """
+    with _opened(like) as video:
+        rate = video.get(cv2.CAP_PROP_FPS) or 25.0
+    writer = cv2.VideoWriter()
+
+    def write(frame: NDArray[np.uint8]) -> None:
+        if not writer.isOpened() and not writer.open(str(part), CODEC, rate, frame.shape[1::-1]):
+            raise UserError(f"{path}: a video of {frame.shape[1]} x {frame.shape[0]} pixels cannot be encoded here")
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    with whole(path) as part:
+        try:
+            yield write
+        finally:
+            writer.release()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    # whole paths: FFmpeg takes what stands before a colon for a protocol
+    video = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    try:
+        if not video.isOpened():
+            raise UserError(f"{path}: not readable as a video: it is damaged, or of a kind that is not known here")
+        yield video
+    finally:
+        video.release()

@@ -1,0 +1,92 @@
+"""What is written of an image, and where below the folder of the outputs."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.data.classes import Color
+from seglight.errors import UserError
+from seglight.files import whole
+from seglight.prediction.inputs import Pixels, Source
+from seglight.prediction.submissions import ade_ids, cityscapes_ids, write_ids
+from seglight.prediction.tiff import TiffWindows
+from seglight.predictor import LabelMap, Predictor
+from seglight.visualize import overlay
+
+LABELS = "labels"
+"""The label map, which is always written: everything else but probabilities is made of it."""
+
+FILES = {
+    LABELS: ("", ".png"),
+    "overlay": ("overlay", ".jpg"),
+    "probabilities": ("probabilities", ".npz"),
+    "cityscapes": ("cityscapes", ".png"),
+    "ade": ("ade", ".png"),
+    "video": ("video", ".mp4"),
+}
+"""Of each kind of output, its folder and the ending of its files."""
+
+OF_PIXELS = (LABELS, "overlay", "probabilities")
+"""Kinds that take the image itself."""
+
+Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
+"""Called with the path to write, the image, of the kinds that take it, and its label map."""
+
+
+def output_path(out: Path, kind: str, place: Path) -> Path:
+    """The file of a kind for an image of a place; dots in its name are no ending."""
+    folder, ending = FILES[kind]
+    return out / folder / place.with_name(place.name + ending)
+
+
+def is_done(path: Path, source: Source) -> bool:
+    """Whether an output is there and no older than its image."""
+    try:
+        return path.stat().st_mtime >= source.path.stat().st_mtime
+    except OSError:
+        return False
+
+
+def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
+    """What writes the kinds that are a file for each image, beside its label map.
+
+    Raises:
+        UserError: The model's classes are not those of a benchmark.
+    """
+    found: dict[str, Writer] = {}
+    if "overlay" in kinds:
+        found["overlay"] = partial(_write_overlay, predictor.palette)
+    if "probabilities" in kinds:
+        found["probabilities"] = partial(_write_probabilities, predictor)
+    for kind, ids_of in (("cityscapes", cityscapes_ids), ("ade", ade_ids)):
+        if kind in kinds:
+            found[kind] = partial(_write_ids, ids_of(predictor.class_names))
+    return found
+
+
+def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
+    picture = overlay(_in_full(pixels, "overlay"), labels.astype(np.uint8), palette)
+    with whole(path) as part:
+        Image.fromarray(picture).save(part, quality=90)
+
+
+def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
+    probabilities = predictor.probabilities(_in_full(pixels, "probabilities"))
+    with whole(path) as part:
+        np.savez_compressed(part, probabilities=probabilities.astype(np.float16))
+
+
+def _write_ids(ids: NDArray[np.uint8], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
+    write_ids(path, labels, ids)
+
+
+def _in_full(pixels: Pixels | None, kind: str) -> NDArray[np.uint8]:
+    assert pixels is not None
+    if isinstance(pixels, TiffWindows):
+        raise UserError(f"--save {kind}: not of an image so large that it is read by windows: cut it into smaller ones")
+    return pixels

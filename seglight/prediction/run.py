@@ -1,0 +1,130 @@
+"""From sources to files: decoded in the background, predicted together, written whole, and not done twice."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError, one_line
+from seglight.prediction.inputs import Picture, Pixels, Source, pictures
+from seglight.prediction.label_maps import read_labels, write_label_rows, write_labels
+from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_done, output_path
+from seglight.prediction.tiff import TiffWindows
+from seglight.predictor import LabelMap, Predictor
+
+T = TypeVar("T")
+
+
+class Work(NamedTuple):
+    """A picture and its files that are missing: `pixels` where they take the image, `labels` where these are there."""
+
+    picture: Picture
+    missing: Mapping[str, Path]
+    pixels: Pixels | None
+    labels: LabelMap | None
+
+
+class Run:
+    """Predicts sources into a folder.
+
+    Args:
+        predictor: The model.
+        out: Folder of the outputs.
+        writers: Of what each image gets beside its label map, by kind.
+        resumes: Leave what is done and no older than its image.
+
+    Attributes:
+        done: Name and label map of each image, in order.
+        written: How many label maps this run has made.
+        failures: What went wrong, a line each.
+    """
+
+    def __init__(self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], resumes: bool) -> None:
+        self.predictor, self.out, self.writers, self.resumes = predictor, out, writers, resumes
+        self.done: list[tuple[str, Path]] = []
+        self.written = 0
+        self.failures: list[str] = []
+
+    def predict(self, sources: Sequence[Source], batch: int, advance: Callable[[int], None]) -> None:
+        """Predict everything; what fails is noted and does not stop the rest.
+
+        Args:
+            sources: In the order of `done`.
+            batch: Images that are handed to the model together.
+            advance: Told of every so many images that are finished.
+        """
+        works = ahead(self._works(sources), batch + 1)
+        while group := list(islice(works, batch)):
+            self._finish([work for work in group if isinstance(work, Work)])
+            for error in group:
+                if isinstance(error, UserError):
+                    self.failures.append(one_line(error))
+            advance(len(group))
+
+    def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
+        for source in sources:
+            try:
+                for picture in pictures(source):
+                    yield self._work(picture)
+            except UserError as error:
+                yield error
+
+    def _work(self, picture: Picture) -> Work | UserError:
+        paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
+        missing = {k: path for k, path in paths.items() if not (self.resumes and is_done(path, picture.source))}
+        try:
+            pixels = picture.read() if any(kind in missing for kind in OF_PIXELS) else None
+        except UserError as error:
+            return error
+        return Work(picture, missing, pixels, None if LABELS in missing or not missing else read_labels(paths[LABELS]))
+
+    def _finish(self, group: Sequence[Work]) -> None:
+        wanted = [work for work in group if LABELS in work.missing and isinstance(work.pixels, np.ndarray)]
+        found = self._predicted([work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)])
+        label_maps = {work.picture.place: labels for work, labels in zip(wanted, found, strict=True)}
+        for work in group:
+            try:
+                self._write(work, label_maps.get(work.picture.place, work.labels))
+            except UserError as error:
+                message, path = one_line(error), str(work.picture.source.path)
+                self.failures.append(message if path in message else f"{path}: {message}")
+
+    def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
+        """Label maps, or what goes wrong with an image also by itself."""
+        try:
+            return list(self.predictor.predict_batch(images)) if images else []
+        except UserError as error:
+            if len(images) == 1:
+                return [error]
+        return [found for image in images for found in self._predicted([image])]
+
+    def _write(self, work: Work, labels: LabelMap | UserError | None) -> None:
+        if isinstance(labels, UserError):
+            raise labels
+        path = output_path(self.out, LABELS, work.picture.place)
+        if LABELS in work.missing:
+            if isinstance(work.pixels, TiffWindows):
+                write_label_rows(path, work.pixels.shape, self.predictor.rows(work.pixels), self.predictor.palette)
+            elif labels is not None:
+                write_labels(path, labels, self.predictor.palette)
+            self.written += 1
+        for kind, place in work.missing.items():
+            if kind != LABELS:
+                labels = read_labels(path) if labels is None else labels
+                self.writers[kind](place, work.pixels, labels)
+        self.done.append((work.picture.name, path))
+
+
+def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """The same items, the next few of them made in a thread while one is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, items, end) for _ in range(count))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]  # not the end

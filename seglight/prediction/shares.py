@@ -1,0 +1,32 @@
+"""How much of each image each class takes, as CSV."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seglight.files import whole
+from seglight.predictor import LabelMap
+
+
+class Shares:
+    """A row for each image: its name, and the share of its pixels that each class has.
+
+    Args:
+        class_names: By class index.
+    """
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = class_names
+        self.rows: list[list[str]] = []
+
+    def add(self, name: str, labels: LabelMap) -> None:
+        """Count a label map (H, W)."""
+        counts = np.bincount(labels.ravel(), minlength=len(self.class_names))
+        self.rows.append([name, *(f"{share:.6f}" for share in counts / labels.size)])
+
+    def write(self, path: Path) -> None:
+        """Write the table, whole or not at all."""
+        with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([["image", *self.class_names], *self.rows])

@@ -1,0 +1,65 @@
+"""What is made of the label maps when all are there: tables of images and objects, and videos."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from seglight.data.classes import Color
+from seglight.errors import UserError
+from seglight.prediction.coco import CocoObjects
+from seglight.prediction.inputs import Source
+from seglight.prediction.label_maps import read_labels
+from seglight.prediction.movies import frames, video_writer
+from seglight.prediction.outputs import LABELS, output_path
+from seglight.prediction.shares import Shares
+from seglight.predictor import LabelMap
+from seglight.visualize import overlay
+
+
+class Table(Protocol):
+    """A file about all images."""
+
+    def add(self, name: str, labels: LabelMap) -> None:
+        """Take in an image by its label map (H, W)."""
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+
+
+def write_tables(kinds: Sequence[str], class_names: Sequence[str], done: Iterable[tuple[str, Path]], out: Path) -> None:
+    """Write those of the kinds that are one file about all images.
+
+    Args:
+        kinds: Of all outputs.
+        class_names: By class index.
+        done: Name and label map of each image.
+        out: Folder of the outputs.
+    """
+    tables: dict[str, Table] = {}
+    if "csv" in kinds:
+        tables["shares.csv"] = Shares(class_names)
+    if "coco" in kinds:
+        tables["coco.json"] = CocoObjects(class_names, "runs")
+    if "coco_polygons" in kinds:
+        tables["coco_polygons.json"] = CocoObjects(class_names, "polygons")
+    for name, path in done if tables else ():
+        labels = read_labels(path)
+        for table in tables.values():
+            table.add(name, labels)
+    for file, table in tables.items():
+        table.write(out / file)
+
+
+def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:
+    """Write a video with the label maps of its frames laid over them.
+
+    Raises:
+        UserError: It is cut off, or a frame's label map is not there.
+    """
+    path = output_path(out, "video", source.place)
+    with video_writer(path, source.path) as write:
+        for number, frame in enumerate(frames(source.path), 1):
+            labels = output_path(out, LABELS, source.place / f"{number:06}")
+            if not labels.exists():
+                raise UserError(f"{path}: not written, {labels} is missing")
+            write(overlay(frame, read_labels(labels), palette))

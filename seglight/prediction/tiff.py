@@ -1,0 +1,130 @@
+"""TIFF: the pages of a file, and windows out of a page that is too large to be decoded whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.data.files import read_image
+from seglight.errors import UserError
+
+LARGE = 1 << 25
+"""Pixels beyond which a page is read by windows: as RGB it takes 100 MB, what a net makes of it many times that."""
+
+CACHE_BYTES = 1 << 26
+"""Most that is kept of decoded strips and tiles."""
+
+
+class TiffWindows:
+    """A page that is decoded where it is asked for: 8-bit samples in grey, RGB or palette colours.
+
+    Args:
+        path: The file.
+        page: Index of the page.
+
+    Attributes:
+        shape: (H, W).
+
+    Raises:
+        UserError: It is damaged, or of another kind.
+    """
+
+    def __init__(self, path: Path, page: int) -> None:
+        self.path = path
+        with _blamed(path):
+            self.page = tifffile.TiffFile(path).pages[page].aspage()
+            self.shape = (self.page.imagelength, self.page.imagewidth)
+            rows = min(self.page.rowsperstrip, self.shape[0])
+            self.part = (self.page.tilelength, self.page.tilewidth) if self.page.is_tiled else (rows, self.shape[1])
+            self.colors = tifffile.PHOTOMETRIC(self.page.photometric).name
+            if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
+                raise UserError(f"{path}: samples of {self.page.dtype}, {self.colors}: save it as 8-bit RGB or grey")
+            self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+            in_place = self.page.is_memmappable and not self.separate
+            self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None
+        self.decoded = lru_cache(max(1, CACHE_BYTES // (self.part[0] * self.part[1] * 3)))(self._decode)
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """A window of the page: uint8 (h, w, 3) RGB.
+
+        Raises:
+            UserError: It is damaged there.
+        """
+        if self.mapped is not None:
+            return self._rgb(np.array(self.mapped[rows, columns]))
+        window = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
+        height, width = self.part
+        down = range(rows.start // height, -(-rows.stop // height))
+        for row, column in product(down, range(columns.start // width, -(-columns.stop // width))):
+            part = self.decoded(row, column)[max(0, rows.start - row * height) : rows.stop - row * height]
+            part = part[:, max(0, columns.start - column * width) : columns.stop - column * width]
+            top, left = max(0, row * height - rows.start), max(0, column * width - columns.start)
+            place = window[top : top + height, left : left + width]
+            place[:] = part[: len(place), : place.shape[1]]
+        return window
+
+    def _decode(self, row: int, column: int) -> NDArray[np.uint8]:
+        """A strip or tile, (h, w, 3)."""
+        down, across = (-(-whole // part) for whole, part in zip(self.shape, self.part, strict=True))
+        planes = range(self.page.samplesperpixel if self.separate else 1)
+        with _blamed(self.path):
+            samples = [self._segment((plane * down + row) * across + column) for plane in planes]
+            return self._rgb(np.concatenate(samples, axis=2))
+
+    def _segment(self, index: int) -> NDArray[np.uint8]:
+        file = self.page.parent.filehandle
+        file.seek(self.page.dataoffsets[index])
+        data = file.read(self.page.databytecounts[index])
+        samples, _, shape = self.page.decode(data, index, jpegtables=self.page.jpegtables)
+        return np.zeros(shape[1:], np.uint8) if samples is None else np.asarray(samples[0], np.uint8)
+
+    def _rgb(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.colors == "RGB":
+            return samples[..., :3]
+        if self.page.colormap is not None:
+            return np.asarray(self.page.colormap.T >> 8, np.uint8)[samples[..., 0]]
+        return np.repeat(255 - samples[..., :1] if self.colors == "MINISWHITE" else samples[..., :1], 3, axis=2)
+
+
+def pages(path: Path) -> dict[int, int]:
+    """Index and pixels of every page that is an image, not a smaller copy of one or a mask of it.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    with _blamed(path), tifffile.TiffFile(path) as file:
+        read = [page.aspage() for page in file.pages]
+        found = {page.index: page.imagelength * page.imagewidth for page in read if not page.subfiletype & 5}
+        if not found:
+            raise ValueError("no page")
+        return found
+
+
+def read_page(path: Path, page: int) -> NDArray[np.uint8]:
+    """A page as uint8 (H, W, 3) RGB.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    if page == 0:
+        return read_image(path)
+    with _blamed(path), Image.open(path) as image:
+        image.seek(page)
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    """Whatever a parser runs into is the file's fault."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or of a rare kind") from error
