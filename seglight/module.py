@@ -17,15 +17,15 @@ from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
 from seglight.image_counts import ImageCounts
+from seglight.inference import Inferer
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
-from seglight.losses.banded import mass
+from seglight.losses.banded import mass, with_labels
 from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.models.published import import_weights
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
-from seglight.ops.upsample import upsampled_argmax
 from seglight.optim import ParameterGroups, WarmupPoly
 from seglight.release import is_release
 
@@ -88,6 +88,8 @@ class SegmentationModule(LightningModule):
         self.scores: Scores | None = None
         self.image_counts: ImageCounts | None = None
         """What each image of the last evaluation adds to its scores."""
+        self.inferer: Inferer | None = None
+        """Set by the command line: what labels images in evaluation, which has no loss then; None: one pass of each."""
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
         if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
@@ -160,23 +162,22 @@ class SegmentationModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
-        return self._eval_step(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Count a batch; gives its labels, uint8 (B, H, W)."""
-        return self._eval_step(batch)
-
-    def _eval_step(self, batch: Batch) -> Tensor:
         pred = torch.full_like(batch["mask"], self.ignore_index)
         for k, (height, width) in enumerate(batch["size"]):
             # the net sees one image at a time: what a convolution gives depends, in its last digits, on the batch
-            image = pad_image(batch["image"][k : k + 1, :, :height, :width], DIVISOR)
-            mask = pad_mask(batch["mask"][k : k + 1, :height, :width], DIVISOR, self.ignore_index)
-            logits = self(image).logits
-            pred[k, :height, :width] = upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))[0, :height, :width]
-            self.losses.append(torch.stack((self.loss(logits, mask), mass(self.loss, mask, self.ignore_index))))
+            image, mask = batch["image"][k : k + 1, :, :height, :width], batch["mask"][k : k + 1, :height, :width]
+            if self.inferer is not None:
+                pred[k, :height, :width] = self.inferer.labels(self, image)[0]
+                continue
+            mask = pad_mask(mask, DIVISOR, self.ignore_index)
+            logits = self(pad_image(image, DIVISOR)).logits
+            loss, labels = with_labels(self.loss, logits, mask)
+            pred[k, :height, :width] = labels[0, :height, :width]
+            self.losses.append(torch.stack((loss, mass(self.loss, mask, self.ignore_index))))
         self.confusion.update(pred, batch["mask"])
         return pred
+
+    test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
         """Score the split."""
@@ -192,7 +193,9 @@ class SegmentationModule(LightningModule):
         scores = Scores.from_images(self.image_counts)
         # a sanity check scores a batch or two: no score of the run
         self.scores = None if self.trainer.sanity_checking else scores
-        values = {f"{split}/loss": self._mean_loss(), f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
+        values = {f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
+        if self.inferer is None:
+            values[f"{split}/loss"] = self._mean_loss()
         for name, value in zip(self.class_names, scores.iou.tolist(), strict=True):
             values[f"{split}/iou/{name}"] = value
         # every process has the same values and logs them: rank_zero_only keeps Lightning from reducing each

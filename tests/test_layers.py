@@ -18,7 +18,8 @@ LAYERS = (
     ),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
-        "ops.upsample", "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite", "weights_file",
+        "ops.upsample", "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite",
+        "weights_file",
     ),
     (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",

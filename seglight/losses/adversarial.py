@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
-from seglight.losses.banded import mass
+from seglight.losses.banded import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.ops.ranks import sum_over_ranks, world_size
 
@@ -65,6 +65,10 @@ class Adversarial(nn.Module):
         """The loss of the labels alone, scalar, of logits (B, C, h, w) against a mask (B, H, W)."""
         hard: Tensor = self.hard(logits, mask)
         return hard
+
+    def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, and the labels (B, H, W) of `upsampled_argmax`."""
+        return with_labels(self.hard, logits, mask)
 
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
         """Train the discriminator; the sum of both losses, scalar.

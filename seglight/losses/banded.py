@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.ops.walk import Term, banded_loss
+from seglight.ops.upsample import LabelsOfBands, upsampled_argmax
+from seglight.ops.walk import Pixels, Slope, Term, banded_loss
 
 
 def within(name: str, value: float, low: float, high: float = math.inf) -> None:
@@ -25,6 +26,51 @@ def mass(loss: nn.Module, mask: Tensor, ignore_index: int) -> Tensor:
     """What a loss divides by, scalar: its own `mass(mask)`, or the pixels of a mask (B, H, W) that are not ignored."""
     own: Callable[[Tensor], Tensor] | None = getattr(loss, "mass", None)
     return (mask != ignore_index).sum() if own is None else own(mask)
+
+
+def with_labels(loss: nn.Module, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """A loss, scalar, and the labels (B, H, W) of `upsampled_argmax`, out of one walk where the loss has one.
+
+    Args:
+        loss: Of logits and mask; its own `with_labels(logits, mask)` gives both.
+        logits: (B, C, h, w).
+        mask: (B, H, W).
+    """
+    own: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = getattr(loss, "with_labels", None)
+    if own is None:
+        return loss(logits, mask), upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))
+    return own(logits, mask)
+
+
+def banded_with_labels(
+    logits: Tensor, mask: Tensor, ignore_index: int, terms: Sequence[Term], weights: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """`banded_loss` over all processes, and the labels (B, H, W) of `upsampled_argmax` out of the same walk.
+
+    Where torch's own kernel decides every label, as on a GPU, they take a walk of their own.
+    """
+    found = LabelsOfBands(logits, (mask.shape[-2], mask.shape[-1]))
+    if found.by_bands:
+        terms, weights = [*terms, _LabelTerm(found)], [*weights, 0.0]
+    loss = banded_loss(logits, mask, ignore_index, terms, weights, over_ranks=True)
+    return loss, found.labels()
+
+
+class _LabelTerm(Term):
+    """The last of the terms: it uses up the values, and adds nothing."""
+
+    keeps_values = True
+
+    def __init__(self, found: LabelsOfBands) -> None:
+        self.found = found
+
+    def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
+        self.value = torch.zeros((), device=logits.device)
+
+    def slope(self, pixels: Pixels) -> Slope:
+        assert pixels.values is not None
+        self.found.add(pixels.band, pixels.values.gt_(-self.found.margin))
+        return Slope()
 
 
 class BandedLoss(nn.Module):
@@ -66,6 +112,11 @@ class BandedLoss(nn.Module):
         """
         term = self.checked_term(logits.shape[1])
         return banded_loss(logits, mask, self.ignore_index, [term], [1.0], over_ranks=True)
+
+    def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the labels (B, H, W) of `upsampled_argmax` out of the same walk."""
+        term = self.checked_term(logits.shape[1])
+        return banded_with_labels(logits, mask, self.ignore_index, [term], [1.0])
 
     def mass(self, mask: Tensor) -> Tensor:
         """What the mean divides by, scalar: the pixels of a mask (B, H, W) that are not ignored."""

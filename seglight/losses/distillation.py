@@ -11,7 +11,7 @@ from seglight.checkpoint import load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory, seg_output
-from seglight.losses.banded import mass
+from seglight.losses.banded import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.models.layers import resize_to
 
@@ -67,6 +67,10 @@ class Distillation(nn.Module):
         """The loss of the labels alone, scalar, of logits (B, C, h, w) against a mask (B, H, W)."""
         hard: Tensor = self.hard(logits, mask)
         return hard
+
+    def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward`, and the labels (B, H, W) of `upsampled_argmax`."""
+        return with_labels(self.hard, logits, mask)
 
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
         """The weighted sum of both losses, scalar; `image` is uint8 (B, 3, H, W)."""

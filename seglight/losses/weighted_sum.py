@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
-from seglight.losses.banded import BandedLoss
-from seglight.ops.walk import banded_loss
+from seglight.losses.banded import BandedLoss, banded_with_labels
+from seglight.ops.upsample import upsampled_argmax
+from seglight.ops.walk import Term, banded_loss
 
 
 class WeightedSum(nn.Module):
@@ -39,16 +40,29 @@ class WeightedSum(nn.Module):
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Scalar float32 of logits (B, C, h, w) against a mask (B, H, W)."""
-        terms, weights, total = [], [], torch.zeros((), device=logits.device)
+        terms, weights, others = self._parts(logits, mask)
+        if not terms:
+            return others
+        return others + banded_loss(logits, mask, self.ignore_index, terms, weights, over_ranks=True)
+
+    def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the labels (B, H, W) of `upsampled_argmax` out of the walk of seglight's own losses."""
+        terms, weights, others = self._parts(logits, mask)
+        if not terms:
+            return others, upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))
+        loss, labels = banded_with_labels(logits, mask, self.ignore_index, terms, weights)
+        return others + loss, labels
+
+    def _parts(self, logits: Tensor, mask: Tensor) -> tuple[list[Term], list[float], Tensor]:
+        """Terms of seglight's own losses, a weight for each, and the weighted sum of all others."""
+        terms, weights, others = [], [], torch.zeros((), device=logits.device)
         for weight, loss in zip(self.weights, self.losses, strict=True):
             if isinstance(loss, BandedLoss):
                 terms.append(loss.checked_term(logits.shape[1]))
                 weights.append(weight)
             else:
-                total = total + weight * loss(logits, mask)
-        if terms:
-            total = total + banded_loss(logits, mask, self.ignore_index, terms, weights, over_ranks=True)
-        return total
+                others = others + weight * loss(logits, mask)
+        return terms, weights, others
 
     def mass(self, mask: Tensor) -> Tensor:
         """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are not ignored.

@@ -32,24 +32,58 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, H, W) uint8, or int16 for more than 256 classes.
     """
-    batch, channels = logits.shape[:2]
-    labels = torch.empty((batch, *size), dtype=torch.uint8 if channels <= 256 else torch.int16, device=logits.device)
     with torch.autocast(logits.device.type, enabled=False):
-        patch = None if logits.is_cuda else _patch(logits.shape[2:], size)
-        if patch is None:
-            for image, out in zip(logits, labels, strict=True):
-                _argmax_by_channel(image, out)
-            return labels
-        smallest, largest = logits.aminmax()
-        margin = NEAR * torch.maximum(largest, -smallest).float()
-        near = _argmax_of_bands(logits, labels, margin)
-        for image, out, unsettled in zip(logits, labels, near, strict=True):
-            pixels = unsettled.nonzero()
-            if 4 * len(pixels) * patch.pixels > out.numel():
-                _argmax_by_channel(image, out)
-            elif len(pixels):
-                out[tuple(pixels.T)] = _argmax_at(image.float(), pixels, patch, margin).to(out.dtype)
-    return labels
+        found = LabelsOfBands(logits, size)
+        if found.by_bands:
+            for band in bands(found.logits, size):
+                best = band.values.amax(1, keepdim=True)
+                found.add(band, band.values.gt_(best.sub_(found.margin)))
+        return found.labels()
+
+
+class LabelsOfBands:
+    """What `upsampled_argmax` gives, out of a walk over the bands that has other ends too.
+
+    Args:
+        logits: (B, C, h, w).
+        size: (H, W) of the label map.
+
+    Attributes:
+        by_bands: Whether `labels` needs the bands; else it looks at nothing but the logits.
+        margin: Scalar float32; values of a pixel that are no further apart are near.
+    """
+
+    def __init__(self, logits: Tensor, size: tuple[int, int]) -> None:
+        channels = logits.shape[1]
+        self.logits = logits.detach()
+        self.found = logits.new_empty((len(logits), *size), dtype=torch.uint8 if channels <= 256 else torch.int16)
+        self.patch = None if logits.is_cuda else _patch(logits.shape[2:], size)
+        self.by_bands = self.patch is not None
+        if self.by_bands:
+            smallest, largest = self.logits.aminmax()
+            self.margin = NEAR * torch.maximum(largest, -smallest).float()
+            self.near = torch.empty(self.found.shape, dtype=torch.bool)
+            # summed over the near classes of a pixel: C + label where there is one, 0 where none, at least 2 C else
+            self.numbers = torch.arange(channels, 2 * channels, dtype=torch.float32)[None]
+
+    def add(self, band: Band, flags: Tensor) -> None:
+        """Take the labels of a band out of flags (b, C, P): 1 where a value is near its pixel's largest, else 0."""
+        classes = flags.shape[1]
+        label = product(self.numbers, flags).squeeze(1) - classes
+        band.put(self.near, (label < 0) | (label >= classes))  # none is near infinity, or what is not a number
+        band.put(self.found, label.to(self.found.dtype))
+
+    def labels(self) -> Tensor:
+        """(B, H, W) uint8, or int16 for more than 256 classes."""
+        with torch.autocast(self.logits.device.type, enabled=False):
+            for k, (image, out) in enumerate(zip(self.logits, self.found, strict=True)):
+                pixels = self.near[k].nonzero() if self.patch else None
+                if self.patch is None or 4 * len(pixels) * self.patch.pixels > out.numel():
+                    _argmax_by_channel(image, out)
+                elif len(pixels):
+                    settled = _argmax_at(image.float(), pixels, self.patch, self.margin)
+                    out[tuple(pixels.T)] = settled.to(out.dtype)
+        return self.found
 
 
 def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[Band, Tensor]]:
@@ -85,19 +119,6 @@ def _upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     if logits.shape[2:] == size:
         return logits.float()
     return F.interpolate(logits.float().contiguous(), size, mode="bilinear", align_corners=False)
-
-
-def _argmax_of_bands(logits: Tensor, out: Tensor, margin: Tensor) -> Tensor:
-    """Label (B, H, W) by the bands' values; gives as bool (B, H, W) where these leave it open."""
-    near = torch.empty(out.shape, dtype=torch.bool)
-    labels = torch.arange(logits.shape[1], dtype=torch.float32)
-    count_and_label = torch.stack([torch.ones_like(labels), labels])
-    for band in bands(logits, (out.shape[1], out.shape[2])):
-        best = band.values.amax(1, keepdim=True)
-        count, label = product(count_and_label, band.values.gt_(best.sub_(margin))).unbind(1)
-        band.put(near, count != 1)  # none is larger than infinity, or than what is not a number
-        band.put(out, label.to(out.dtype))
-    return near
 
 
 class _Patch(NamedTuple):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.losses import BoundaryLoss, CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
 from seglight.losses import WeightedSum as Sum
+from seglight.losses.banded import with_labels
 from tests.losses.cases import drawn, value_and_gradient
 
 WEIGHTS = [1, 2, 3, 4, 5]
@@ -122,6 +123,17 @@ def test_without_gradient_the_value_is_the_same(loss: nn.Module, logits: Tensor,
         value = loss(logits, mask)
     assert not value.requires_grad
     assert value == loss(logits, mask)
+
+
+@pytest.mark.parametrize("size", [(32, 36), (31, 36)], ids=["bands show labels", "torch gives them"])
+def test_labels_beside_it(loss: nn.Module, logits: Tensor, mask: Tensor, size: tuple[int, int]) -> None:
+    """They change nothing, and are those of the upsampled logits."""
+    mask = F.pad(mask, (0, 0, 0, size[0] - 31), value=255)
+    value, labels = with_labels(loss, logits, mask)
+    assert torch.equal(value, loss(logits, mask))
+    slopes = (torch.autograd.grad(each, logits)[0] for each in (value, loss(logits, mask)))
+    assert torch.equal(*slopes)
+    assert torch.equal(labels.long(), F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1))
 
 
 def test_mass_is_the_labelled_pixels_or_their_weight(loss: nn.Module, mask: Tensor) -> None:
