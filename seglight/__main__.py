@@ -12,6 +12,7 @@ COMMANDS = {
     "test": ("seglight.cli", "score a checkpoint on the test split"),
     "pretrain": ("seglight.commands.pretrain", "train an encoder to tell the classes of images"),
     "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
+    "sweep": ("seglight.commands.sweep", "search a space of recipes by many trainings"),
     "release": ("seglight.commands.release", "make of a checkpoint a folder that can be passed on"),
     "export": ("seglight.commands.export", "write a net as ONNX, OpenVINO or torch.export"),
     "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),

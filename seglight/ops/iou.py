@@ -53,13 +53,23 @@ def bootstrap_interval(
     Returns:
         The 2.5th and the 97.5th percentile; NaN where nothing is labelled.
     """
-    images = len(hit)
-    if images == 0:
-        return float("nan"), float("nan")
-    often = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
-    times = often.astype(np.float64)  # a matrix product of floats, exact up to 2**53, is BLAS's; of integers it isn't
-    drawn = [np.rint(times @ counts.astype(np.float64)).astype(np.int64) for counts in (hit, true, predicted)]
-    scores = mean_iou(*drawn)
+    scores = bootstrap_scores(hit, true, predicted, resamples, seed)
     scores = scores[~np.isnan(scores)]
     low, high = np.percentile(scores, [2.5, 97.5]) if len(scores) else (np.nan, np.nan)
     return float(low), float(high)
+
+
+def bootstrap_scores(
+    hit: Counts, true: Counts, predicted: Counts, resamples: int = RESAMPLES, seed: int = 0
+) -> NDArray[np.float64]:
+    """The mean IoU of each draw of `bootstrap_interval`: (resamples,).
+
+    The draws of as many images are the same: the difference of what two nets get on them is of the same images.
+    """
+    images = len(hit)
+    if images == 0:
+        return np.full(resamples, np.nan)
+    often = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+    times = often.astype(np.float64)  # a matrix product of floats, exact up to 2**53, is BLAS's; of integers it isn't
+    drawn = [np.rint(times @ counts.astype(np.float64)).astype(np.int64) for counts in (hit, true, predicted)]
+    return mean_iou(*drawn)

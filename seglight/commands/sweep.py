@@ -1,0 +1,148 @@
+"""Search a space of recipes by many trainings: here, under Slurm or on Ray; killed and gone on with, none run twice."""
+
+import fcntl
+from argparse import ArgumentError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from seglight.errors import UserError, parser_complaint, say
+from seglight.files import write_whole
+from seglight.running.signals import STOP
+
+if TYPE_CHECKING:
+    from seglight.sweeps.executors.executor import Executor
+    from seglight.sweeps.options import Sweep
+
+FILE = "sweep.yaml"
+"""In the sweep's folder: a copy of SWEEP.yaml."""
+
+FREE = ("trials", "running")
+"""What of it may change while a sweep goes on: it decides no candidate."""
+
+
+def main(args: list[str]) -> int:
+    """Run `sweep`.
+
+    Returns:
+        0, or 75 where it was told to stop: `--resume` goes on.
+
+    Raises:
+        UserError: An argument, the sweep or a corner of its space is wrong.
+    """
+    options = parse(args)
+    try:
+        import optuna  # noqa: F401
+        import plotly  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'sweeps need {error.name}: pip install "seglight[sweep]"') from error
+    out = Path(options.out)
+    with _alone(out):
+        return _run(options, out)
+
+
+def parse(args: list[str]) -> Namespace:
+    """The options of the command.
+
+    Raises:
+        UserError: One of them is wrong.
+    """
+    parser = ArgumentParser(prog="seglight sweep", description=__doc__, exit_on_error=False)
+    parser.add_argument("-c", "--config", type=str | None, help="SWEEP.yaml; with --resume, that of the folder")
+    parser.add_argument("--out", type=str, required=True, help="folder of the sweep")
+    parser.add_argument("--executor", type=Literal["local", "slurm", "ray"], default="local", help="where trials run")
+    parser.add_argument("--resume", action="store_true", help="go on with the sweep in --out, or start it")
+    try:
+        options = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{parser_complaint(str(error))} (see `seglight sweep --help`)") from error
+    kept = Path(options.out) / FILE
+    if options.config is None and not (options.resume and kept.is_file()):
+        raise UserError("which sweep? Give --config SWEEP.yaml, or --resume with the --out of one")
+    if kept.is_file() and not options.resume:
+        raise UserError(f"{options.out} holds a sweep already: choose another --out, or go on with --resume")
+    return options
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other coordinators out while this one lives."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{out}: another `seglight sweep` is at work there") from None
+        yield
+
+
+def _run(options: Namespace, out: Path) -> int:
+    from seglight.sweeps.coordinator import Coordinator
+    from seglight.sweeps.options import read_sweep
+    from seglight.sweeps.rehearsal import recipe_of, rehearse
+    from seglight.sweeps.report import write_report
+    from seglight.sweeps.table import LiveTable, status
+    from seglight.sweeps.trial import commands
+
+    sweep = read_sweep(Path(options.config or out / FILE))
+    console = Console(highlight=False)
+    if options.config is not None:
+        _keep(Path(options.config), out / FILE)
+    if not (out / "trials").exists():
+        console.print(f"{rehearse(sweep)} corners of the space can be built")
+    executor = executor_for(options.executor, sweep, out)
+    coordinator = Coordinator(
+        out / "trials",
+        sweep,
+        executor,
+        recipe=lambda record: recipe_of(sweep, record.params),
+        commands=lambda folder: commands(sweep, folder),
+        changed=lambda record: table.changed(record),
+        stop=STOP,
+    )
+    STOP.install()
+    try:
+        with LiveTable(sweep, coordinator.records, console) as table:
+            code = coordinator.run()
+    finally:
+        STOP.restore()
+        executor.close()
+    console.print(status(sweep, coordinator.records))
+    write_report(sweep, coordinator.records, out)
+    console.print(
+        f"report      {out / 'report.html'}\ncompare     tensorboard --logdir {out / 'hparams'}", soft_wrap=True
+    )
+    if code:
+        say(f"stopped: go on with sweep --out {out} --resume")
+    return code
+
+
+def _keep(given: Path, kept: Path) -> None:
+    """Copy SWEEP.yaml; only the number of trials and how they are run may have changed.
+
+    Raises:
+        UserError: More has.
+    """
+    if kept.is_file():
+        before, now = (yaml.safe_load(path.read_text()) for path in (kept, given))
+        changed = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in FREE]
+        if changed:
+            raise UserError(f"{given}: {', '.join(changed)}: not as in {kept}: choose another --out")
+    write_whole(kept, given.read_text())
+
+
+def executor_for(name: str, sweep: "Sweep", out: Path) -> "Executor":
+    """The place where the trials run.
+
+    Raises:
+        UserError: It can't be reached, or wants an extra.
+    """
+    from seglight.sweeps.executors.local import LocalExecutor, device_slots, visible_devices
+
+    running = sweep.running
+    return LocalExecutor(device_slots(running.parallel, running.devices, visible_devices()))

@@ -1,0 +1,177 @@
+"""The one writer of a sweep: proposes candidates, starts their trials, prunes them, and judges how they end.
+
+All that it knows is in the trials' records, each written before the step that it tells of, so that it may be killed
+between any two lines: another coordinator reads them and goes on.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from seglight.files import write_whole
+from seglight.running.signals import EXIT_CODE, StopSignals
+from seglight.sweeps.executors.executor import CANCELLED, GONE, Executor, Job
+from seglight.sweeps.job import EXIT, Command
+from seglight.sweeps.options import Sweep
+from seglight.sweeps.record import OWN, Record, folder_of, own_file, read_records
+from seglight.sweeps.study import is_to_be_pruned, new_record
+from seglight.sweeps.trial import goes_on_after, last_lines, objectives, reports
+
+REPEAT = 10.0
+"""Seconds after which a job that was told to stop is told again: it may have been too young to hear."""
+
+
+class Coordinator:
+    """Brings a sweep to its end.
+
+    Args:
+        trials: Folder of the trials; those that are there are gone on with.
+        sweep: What is searched.
+        executor: Where.
+        recipe: Gives the `config.yaml` of a record.
+        commands: Gives what trains the trial in a folder.
+        changed: Called with a record after each change.
+        stop: Signals that end this process; the trials are told, too.
+    """
+
+    def __init__(
+        self,
+        trials: Path,
+        sweep: Sweep,
+        executor: Executor,
+        recipe: Callable[[Record], str],
+        commands: Callable[[Path], list[Command]],
+        changed: Callable[[Record], None],
+        stop: StopSignals,
+    ) -> None:
+        self.trials, self.sweep, self.executor = trials, sweep, executor
+        self.recipe, self.commands, self.changed, self.stop = recipe, commands, changed, stop
+        self.records = read_records(trials)
+        self.resting: dict[int, float] = {}
+        """When a trial that failed may go on."""
+        self.told: dict[int, float] = {}
+        """When a trial was last told to stop."""
+        hours = sweep.running.hours
+        self.end = float("inf") if hours is None else time.monotonic() + 3600 * hours
+
+    def run(self) -> int:
+        """Until all trials are settled; gives 0, or 75 where it was told to stop before."""
+        while True:
+            for record in self.open():
+                self._attend(record)
+            if self.stop.received is None:
+                self._start()
+            if not any(record.state in ("running", "stopping") for record in self.records):
+                if self.stop.received is not None:
+                    return EXIT_CODE
+                if not self.open():
+                    return 0
+            time.sleep(0.1)
+
+    def open(self) -> list[Record]:
+        """Trials that are not settled."""
+        return [record for record in self.records if not record.settled]
+
+    def _start(self) -> None:
+        """Fill the slots: with trials that are to go on, then with new ones.
+
+        One that rests after a failure keeps its slot: what is proposed next may hang on it.
+        """
+        limits = (self.sweep.running.parallel, self.executor.slots)
+        slots = min(limit for limit in limits if limit is not None)
+        while len(self.open()) < slots and len(self.records) < self.sweep.trials and time.monotonic() < self.end:
+            self._propose()
+        now = time.monotonic()
+        waiting = [record for record in self.open() if record.state == "waiting"]
+        due = [record for record in waiting if now >= self.resting.get(record.number, 0.0)]
+        due = due[: slots - sum(record.state in ("running", "stopping") for record in self.records)]
+        if not due:
+            return
+        for record in due:
+            own_file(self.trials, record.number, EXIT).unlink(missing_ok=True)
+            self._to(record, "running")
+        names = self.executor.submit([self._job(record) for record in due])
+        for record, name in zip(due, names, strict=True):
+            record.job = name
+            record.save(self.trials)
+
+    def _propose(self) -> None:
+        record = new_record(self.sweep, self.records)
+        write_whole(folder_of(self.trials, record.number) / "config.yaml", self.recipe(record))
+        record.save(self.trials)  # from here on there is such a trial
+        self.records.append(record)
+
+    def _attend(self, record: Record) -> None:
+        """Look after a trial that runs: its reports first, then its end."""
+        if record.state == "waiting":
+            return
+        ended = self.executor.poll(self._job(record))
+        if record.state == "running":
+            self._read_reports(record)
+        if ended is not None:
+            self._judge(record, ended)
+        elif record.state == "stopping" or self.stop.received is not None:
+            self._tell(record)
+
+    def _read_reports(self, record: Record) -> None:
+        """Take what is new, one by one, and prune at the first at which the pruner says so."""
+        folder = folder_of(self.trials, record.number)
+        for value in reports(self.sweep, folder)[len(record.reports) :]:
+            record.reports.append(value)
+            several = len(self.sweep.objectives) > 1
+            if several or not goes_on_after(self.sweep, folder, len(record.reports)):
+                self._to(record, "running")
+            elif is_to_be_pruned(self.sweep, self.records, record.number):
+                self._to(record, "stopping")
+                return
+            else:
+                self._to(record, "running")
+
+    def _tell(self, record: Record) -> None:
+        if time.monotonic() - self.told.get(record.number, float("-inf")) >= REPEAT:
+            self.executor.cancel(self._job(record))
+            self.told[record.number] = time.monotonic()
+
+    def _judge(self, record: Record, ended: int | str) -> None:
+        """What becomes of a trial that has ended: one that is to be pruned is, however it did."""
+        self.told.pop(record.number, None)
+        if record.state == "stopping":
+            self._to(record, "pruned")
+        elif ended == 0:
+            self._finish(record)
+        elif ended == CANCELLED:
+            self._fail(record, "cancelled by hand")
+        elif ended in (EXIT_CODE, -signal.SIGTERM, GONE) or self.stop.received is not None:
+            self._to(record, "waiting")
+        else:
+            self._fail_for_now(record, ended)
+
+    def _finish(self, record: Record) -> None:
+        found = objectives(self.sweep, folder_of(self.trials, record.number))
+        if isinstance(found, str):
+            self._fail(record, found)
+        else:
+            record.values = found
+            self._to(record, "finished")
+
+    def _fail_for_now(self, record: Record, ended: int | str) -> None:
+        record.failures += 1
+        if record.failures > self.sweep.running.retries:
+            self._fail(record, f"exit code {ended}, {record.failures} times")
+        else:
+            self.resting[record.number] = time.monotonic() + self.sweep.running.pause
+            self._to(record, "waiting")
+
+    def _fail(self, record: Record, why: str) -> None:
+        record.error = f"{why}\n{last_lines(folder_of(self.trials, record.number))}".strip()
+        self._to(record, "failed")
+
+    def _to(self, record: Record, state: str) -> None:
+        record.state = state  # type: ignore[assignment]
+        record.save(self.trials)
+        self.changed(record)
+
+    def _job(self, record: Record) -> Job:
+        folder = folder_of(self.trials, record.number)
+        return Job(folder / OWN, self.commands(folder), record.job)

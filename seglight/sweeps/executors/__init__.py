@@ -1,0 +1,1 @@
+"""Where trials run: on this machine, under Slurm, on a Ray cluster."""

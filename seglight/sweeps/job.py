@@ -1,0 +1,110 @@
+"""What runs on the machine that a trial is given: its commands, under a lock, and their exit code in a file.
+
+The one process of a trial that its training can be recognised by: whoever comes later finds the lock held, or the exit
+code. `python -m seglight.sweeps.job FOLDER COMMANDS`, the commands as JSON.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from seglight.files import write_whole
+
+LOCK, EXIT, LOG = "lock", "exit.json", "log.txt"
+"""Beside the trial's state: held while it runs, written when it has ended, and what it said."""
+
+Command = tuple[list[str], str]
+"""Words, and the file beside the log that takes what is printed."""
+
+
+def run(folder: Path, commands: Sequence[Command]) -> int:
+    """Run the commands of a trial one after the other, up to the first that fails.
+
+    Signals to stop are the commands' own to act on: they get them too, as processes of one group.
+
+    Args:
+        folder: Of the trial, for lock, log and exit code.
+        commands: Their standard output goes to the file named, all else to the log.
+
+    Returns:
+        0, or the exit code of what failed, negative for a signal. Where another process has the lock or is done, 0 at
+        once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as lock:
+        if not _take(lock) or exit_code(folder) == 0:
+            return 0
+        (folder / EXIT).unlink(missing_ok=True)  # of the same job, before it was requeued
+        lock.truncate(0)
+        lock.write(str(os.getpgid(0)))
+        lock.flush()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, _outlive)  # ignoring would be handed on to the commands
+        code = _run_all(folder, commands, lock.fileno())
+        write_whole(folder / EXIT, json.dumps(code) + "\n")
+    return code
+
+
+def _take(lock: TextIO) -> bool:
+    for _ in range(20):  # who asks whether it is held, holds it for a moment
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _outlive(number: int, frame: object) -> None:
+    pass
+
+
+def _run_all(folder: Path, commands: Sequence[Command], lock: int) -> int:
+    for words, output in commands:
+        with (folder / LOG).open("ab") as log, (folder / output).open("ab" if output == LOG else "wb") as out:
+            # the lock is handed on: should this process be killed, the command still holds it
+            code = subprocess.call(words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(lock,))
+        if code:
+            return code
+    return 0
+
+
+def exit_code(folder: Path) -> int | None:
+    """Of a trial that has ended; None where it has not, or was killed with all that belonged to it."""
+    try:
+        code: int = json.loads((folder / EXIT).read_text())
+    except (OSError, ValueError):
+        return None
+    return code
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process of a trial is alive, on this machine or, where the file system has locks, on another."""
+    try:
+        with (folder / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def stop(folder: Path) -> None:
+    """Tell all processes of a running trial on this machine to save and leave."""
+    if is_running(folder):
+        with contextlib.suppress(ValueError, ProcessLookupError):  # it has only just begun, or ended
+            os.killpg(int((folder / LOCK).read_text()), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1]), json.loads(sys.argv[2])))

@@ -1,0 +1,144 @@
+"""SWEEP.yaml: what is searched, how, and with what."""
+
+from argparse import ArgumentError
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import yaml
+from jsonargparse import ArgumentParser
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
+
+from seglight.errors import UserError, parser_complaint
+from seglight.sweeps.space import CHOICES, Parameter, parse_space
+
+
+class SamplerFactory(Protocol):
+    """A class of Optuna's, its own arguments settled."""
+
+    def __call__(self, *, seed: int) -> BaseSampler:
+        """A sampler of this seed."""
+
+
+class PrunerFactory(Protocol):
+    """A class of Optuna's, its own arguments settled."""
+
+    def __call__(self) -> BasePruner:
+        """A pruner that has seen nothing yet."""
+
+
+@dataclass
+class Running:
+    """How trials are run.
+
+    Attributes:
+        parallel: Trials at once.
+        devices: GPUs a trial.
+        seeds: Trainings a candidate, whose mean counts; none: one, with the recipe's own seed.
+        hours: After so long no new trial is begun.
+        retries: How often a trial that ended by an error is gone on with.
+        pause: Seconds before it is.
+        slurm: Parameters of `submitit.SlurmExecutor`, such as partition, account, time in minutes.
+        ray: Arguments of `ray.init`, such as address.
+    """
+
+    parallel: int = 1
+    devices: int = 1
+    seeds: list[int] = field(default_factory=list)
+    hours: float | None = None
+    retries: int = 2
+    pause: float = 30.0
+    slurm: dict[str, Any] = field(default_factory=dict)
+    ray: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Sweep:
+    """What is searched.
+
+    Attributes:
+        configs: The base recipe, files that compose as in `fit`.
+        objectives: What counts, and which way; pruners look at the first.
+        space: Dotted keys of the recipe and what they may be; see `sweeps.space`.
+        trials: Candidates in all.
+        sampler: A class of `optuna.samplers`.
+        pruner: A class of `optuna.pruners`; its steps are validations, from 1.
+        seed: Of the sampler.
+        running: How trials are run.
+    """
+
+    configs: list[str]
+    objectives: dict[str, Literal["maximize", "minimize"]]
+    space: dict[str, dict[str, Any]]
+    trials: int
+    sampler: SamplerFactory = TPESampler
+    pruner: PrunerFactory = NopPruner
+    seed: int = 0
+    running: Running = field(default_factory=Running)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The space, read."""
+        return parse_space(self.space)
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read and check SWEEP.yaml.
+
+    Raises:
+        UserError: It is missing, or something in it is wrong.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: {getattr(error, 'strerror', None) or f'not YAML: {error}'}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("space"), dict):
+        raise UserError(f"--config {path}: no sweep: give configs:, objectives:, space: and trials:")
+    try:
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(Sweep, "sweep")
+        options = parser.parse_object({"sweep": _with_grid(content)})
+        sweep: Sweep = parser.instantiate(options).sweep
+        _check(sweep)
+    except ArgumentError as error:
+        raise UserError(f"{path}: {parser_complaint(str(error)).removeprefix('sweep.')}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return sweep
+
+
+def _with_grid(content: dict[str, Any]) -> dict[str, Any]:
+    """A grid is told the choices of the space, which stand there already."""
+    sampler = content.get("sampler")
+    if not isinstance(sampler, dict) or not str(sampler.get("class_path")).endswith(f".{GridSampler.__name__}"):
+        return content
+    parameters = parse_space(content["space"])
+    odd = [parameter.key for parameter in parameters if parameter.kind not in CHOICES or parameter.when]
+    if odd:
+        raise UserError(f"space: {odd[0]}: a grid takes choices alone, without conditions")
+    grid = {parameter.key: parameter.labels for parameter in parameters}
+    return content | {"sampler": {**sampler, "init_args": {**(sampler.get("init_args") or {}), "search_space": grid}}}
+
+
+def _check(sweep: Sweep) -> None:
+    parameters = sweep.parameters
+    if not sweep.configs or not parameters or not sweep.objectives:
+        raise UserError("configs:, objectives: and space: each want an entry at least")
+    if len(sweep.objectives) > 1 and not isinstance(sweep.pruner(), NopPruner):
+        raise UserError("pruner: Optuna prunes by one objective, here are several: leave it out")
+    sampler = sweep.sampler(seed=sweep.seed)
+    if isinstance(sampler, QMCSampler):
+        raise UserError("sampler: QMCSampler keeps its place outside of the trials: use RandomSampler")
+    if isinstance(sampler, GridSampler):
+        size = 1
+        for parameter in parameters:
+            size *= len(parameter.values)
+        sweep.trials = min(sweep.trials, size)
+    running = sweep.running
+    for name, value, least in (
+        ("trials", sweep.trials, 1), ("running.parallel", running.parallel, 1), ("running.devices", running.devices, 1),
+        ("running.retries", running.retries, 0), ("running.pause", running.pause, 0),
+    ):  # fmt: skip
+        if value < least:
+            raise UserError(f"{name}: {value}: give {least} at least")

@@ -1,0 +1,116 @@
+"""A trial's run folder: the command that trains it, and what is read of its course and its end."""
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.sweeps.job import LOG, Command
+from seglight.sweeps.options import Sweep
+from seglight.sweeps.record import OWN
+
+SEGLIGHT = [sys.executable, "-m", "seglight"]
+COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds", "latency": "seconds"}
+"""Objectives that `seglight summary` measures when the training is done, and what it calls them."""
+
+COSTS_FILE = "costs.json"
+SCORE = "val/miou"
+
+
+def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT) -> list[Command]:
+    """The training of a trial, or where it was, and what its costs are if they count.
+
+    Args:
+        sweep: Of which the seeds and the objectives.
+        folder: The trial's; its `config.yaml` is the recipe.
+        seglight: The words before the command.
+    """
+    fit = [*seglight, "fit", "--run_dir", str(folder), "--resume"]
+    if sweep.running.seeds:
+        fit += ["--config", str(folder / "config.yaml"), "--seeds", ",".join(map(str, sweep.running.seeds))]
+    summary = [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json"]
+    return [(fit, LOG), *([(summary, COSTS_FILE)] if COSTS.keys() & sweep.objectives.keys() else [])]
+
+
+def run_folders(sweep: Sweep, folder: Path) -> list[Path]:
+    """Those of the trainings of a trial: its own, or one a seed."""
+    return [folder / f"seed_{seed}" for seed in sweep.running.seeds] or [folder]
+
+
+def reports(sweep: Sweep, folder: Path) -> list[float]:
+    """The first objective after each validation so far, of several seeds that of the first."""
+    key = next(iter(sweep.objectives))
+    by_step = {line["step"]: _number(line[key]) for line in _lines(run_folders(sweep, folder)[0]) if key in line}
+    return list(by_step.values())
+
+
+def goes_on_after(sweep: Sweep, folder: Path, report: int) -> bool:
+    """Whether the training has more ahead of it than a report, by its number from 1: the last one is not pruned at."""
+    key = next(iter(sweep.objectives))
+    lines = {line["step"]: line for line in _lines(run_folders(sweep, folder)[0]) if key in line}
+    line = list(lines.values())[report - 1]
+    trainer = yaml.safe_load((folder / "config.yaml").read_text()).get("trainer") or {}
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
+    ends = (epochs is not None and 0 <= epochs <= line["epoch"] + 1, steps is not None and 0 <= steps <= line["step"])
+    return not any(ends)
+
+
+def objectives(sweep: Sweep, folder: Path) -> list[float] | str:
+    """What counts of a finished trial, the mean over its seeds; or which of it is not there."""
+    values = []
+    for name in sweep.objectives:
+        if name in COSTS:
+            found = [_cost(folder / OWN / COSTS_FILE, name)]
+        else:
+            found = [_score(run, name) for run in run_folders(sweep, folder)]
+        if not all(map(math.isfinite, found)):
+            return f"it ended without {name}: was it too short for a validation, or is {name} nothing that is logged?"
+        values.append(statistics.fmean(found))
+    return values
+
+
+def last_lines(folder: Path, count: int = 20) -> str:
+    """The end of a trial's log."""
+    try:
+        text = (folder / OWN / LOG).read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-count:])
+
+
+def _lines(run: Path) -> list[dict[str, Any]]:
+    try:
+        text = (run / "metrics.jsonl").read_text()
+    except OSError:
+        return []
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _score(run: Path, name: str) -> float:
+    if name == SCORE:
+        return _number(_json(run / "scores.json").get("miou"))
+    return next((_number(line[name]) for line in reversed(_lines(run)) if name in line), math.nan)
+
+
+def _cost(path: Path, name: str) -> float:
+    try:
+        return float(json.loads(path.read_text())[-1][COSTS[name]])
+    except (OSError, ValueError, KeyError, IndexError):
+        return math.nan
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,43 @@
+"""Stands in for `python -m seglight`: writes what a training writes, its score a formula of the recipe's keys.
+
+`val/miou` after epoch e of E is (1 - (x - 0.3)^2) * e / E. A checkpoint is a file with the epochs that are done; an
+epoch that is trained leaves a line in `epochs`. SIGTERM saves and leaves with code 75.
+"""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+given = dict(zip(sys.argv[1:], sys.argv[2:], strict=False))
+if sys.argv[1] == "summary":
+    recipe = yaml.safe_load(Path(given["--config"]).read_text())
+    sys.stdout.write(json.dumps([{"part": "a"}, {"parameters": round(1000 * recipe["x"]), "seconds": 0.5}]))
+    sys.exit()
+
+folder = Path(given["--run_dir"])
+recipe = yaml.safe_load((folder / "config.yaml").read_text())
+checkpoint, stopped = folder / "checkpoint", []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+sys.stderr.write(f"training {folder.name}\n")
+done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+(folder / "starts").open("a").write(f"{done}\n")
+if recipe.get("fails", 0) >= len((folder / "starts").read_text().splitlines()):
+    sys.stderr.write("boom\n")
+    sys.exit(1)
+kept = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)[:done] if done else []
+(folder / "metrics.jsonl").write_text("".join(kept))  # what was logged after the checkpoint is cut off
+epochs = recipe["trainer"]["max_epochs"]
+for epoch in range(done, epochs):
+    time.sleep(recipe.get("seconds", 0.0))
+    miou = (1 - (recipe["x"] - 0.3) ** 2) * (epoch + 1) / epochs
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 10 * (epoch + 1), "epoch": epoch, "val/miou": miou}) + "\n")
+    (folder / "epochs").open("a").write(f"{epoch}\n")
+    (folder / "scores.json").write_text(json.dumps({"miou": miou, "miou_interval": [miou - 0.01, miou + 0.01]}))
+    checkpoint.write_text(str(epoch + 1))
+    if stopped:
+        sys.exit(75)

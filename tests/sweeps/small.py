@@ -1,0 +1,56 @@
+"""Small sweeps of a stand-in for `seglight`, run by the real coordinator in processes of the real executor."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from seglight.running.signals import StopSignals
+from seglight.sweeps import trial
+from seglight.sweeps.coordinator import Coordinator
+from seglight.sweeps.executors.local import LocalExecutor
+from seglight.sweeps.options import Running, Sweep
+from seglight.sweeps.record import Record
+
+FAKE = [sys.executable, str(Path(__file__).with_name("fake.py"))]
+
+
+def small_sweep(trials: int = 5, running: dict[str, Any] | None = None, **options: Any) -> Sweep:
+    """One parameter, `x`, best at 0.3."""
+    given = {"objectives": {"val/miou": "maximize"}, "space": {"x": {"range": [0.0, 1.0]}}} | options
+    return Sweep(["none.yaml"], trials=trials, running=Running(**{"pause": 0.0} | (running or {})), **given)
+
+
+def coordinator(folder: Path, sweep: Sweep, epochs: int = 2, **recipe: Any) -> Coordinator:
+    """In as many slots as the sweep has; `recipe` holds what else the stand-in is told."""
+
+    def recipe_of(record: Record) -> str:
+        return json.dumps({"trainer": {"max_epochs": epochs}, **recipe, **record.params})
+
+    return Coordinator(
+        folder / "trials",
+        sweep,
+        LocalExecutor([""] * sweep.running.parallel),
+        recipe_of,
+        lambda run: trial.commands(sweep, run, FAKE),
+        lambda record: None,
+        StopSignals(),
+    )
+
+
+def outcome(records: Sequence[Record]) -> list[Any]:
+    """What a sweep found out, trial by trial."""
+    return [(record.number, record.state, record.params, record.reports, record.values) for record in records]
+
+
+def lines(path: Path) -> list[int]:
+    """Of a file of numbers."""
+    return [int(line) for line in path.read_text().split()]
+
+
+def startups(count: int) -> optuna.samplers.BaseSampler:
+    """Parzen trees after so many random candidates."""
+    return lambda seed: optuna.samplers.TPESampler(n_startup_trials=count, seed=seed)
