@@ -1,8 +1,8 @@
 """What every loaded model does: images in, label maps out. Imports no torch: an exported net is run without."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,29 @@ class Predictor(Protocol):
 
         Raises:
             UserError: As `predict`, or the file holds a net that gives labels alone.
+        """
+
+
+class Windows(Protocol):
+    """An image that is read by windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, ...)."""
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3), RGB, of a window."""
+
+
+@runtime_checkable
+class RowPredictor(Predictor, Protocol):
+    """A predictor of images that are larger than the memory."""
+
+    def rows(self, image: Windows) -> Iterator[LabelMap]:
+        """Label rows (h, W), from the top.
+
+        Raises:
+            UserError: As `predict`.
         """
 
 

@@ -1,6 +1,7 @@
 """A net with its weights, run by torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from seglight.checkpoint import Card, load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError, one_line
+from seglight.inference.sliding import SlidingWindow, Source
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.memory_format import FORMATS
@@ -34,6 +36,7 @@ class TorchPredictor:
     Attributes:
         class_names: By class index.
         palette: An RGB colour for each class.
+        card: As given.
 
     Raises:
         UserError: There is no such device.
@@ -47,7 +50,7 @@ class TorchPredictor:
             raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
         self.class_names, self.palette = tuple(card["class_names"]), tuple(card["palette"])
         self.memory_format = FORMATS[card["channels_last"]]
-        self.source, self.inferer = source, inferer
+        self.card, self.source, self.inferer = card, source, inferer
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.
@@ -79,19 +82,33 @@ class TorchPredictor:
         probabilities: NDArray[np.float32] = self._run(self.inferer.probabilities, [pixels_of(image)])[0]
         return probabilities
 
+    def rows(self, image: Source) -> Iterator[LabelMap]:
+        """Label rows (h, W), from the top, of an image that is read by windows: by a `SlidingWindow`, or what has rows.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        rows = getattr(self.inferer, "rows", SlidingWindow().rows)
+        with self._blamed(image.shape[0], image.shape[1]):
+            for _, labels in rows(self.net, image):
+                yield labels.cpu().numpy()
+
     def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
-        height, width = images[0].shape[:2]
-        try:
+        with self._blamed(*images[0].shape[:2]), torch.inference_mode():
             batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-            with torch.inference_mode():
-                result = infer(self.net, batch.contiguous(memory_format=self.memory_format))
+            result = infer(self.net, batch.contiguous(memory_format=self.memory_format))
             found: NDArray[Any] = result.cpu().numpy()
+        return found
+
+    @contextmanager
+    def _blamed(self, height: int, width: int) -> Iterator[None]:
+        try:
+            yield
         except UserError:
             raise
         except Exception as error:  # of a net that takes no such image, or there is too little memory
             reason = one_line(error) or type(error).__name__
             raise UserError(f"{self.source}: the net fails on an image of {height}x{width}: {reason}") from error
-        return found
 
 
 def load_torch(

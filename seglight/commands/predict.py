@@ -1,6 +1,6 @@
 """Write label maps for images, folders, videos and TIFFs, and what is made of label maps.
 
-  seglight predict MODEL INPUT... --out DIR [--save KIND...]
+  seglight predict MODEL INPUT... --out DIR [--save KIND...] [--max_memory 2GB] [--batch N]
 
 Of every image DIR holds an 8-bit PNG of class indices at the image's size, with the classes' palette; pages of a TIFF
 and frames of a video are numbered in a folder of its name. Run again, the command leaves what is done.
@@ -21,10 +21,11 @@ checkpoints with commas between them predict the mean of their probabilities: a.
 Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done.
 """
 
+import re
 from argparse import ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
@@ -39,6 +40,9 @@ from seglight.prediction.outputs import is_done, output_path, writers
 from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
 
+if TYPE_CHECKING:
+    from seglight.interfaces import Inferer
+
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
 
 
@@ -48,6 +52,7 @@ def predict(
     out: str,
     save: Sequence[Kind] = (),
     batch: int = 1,
+    max_memory: str | None = None,
     device: str = "auto",
     trust: Sequence[str] = (),
 ) -> list[str]:
@@ -59,6 +64,7 @@ def predict(
         out: Folder of the outputs.
         save: What to write beside the label maps.
         batch: Images that are handed to the net together; those of one size pass it at once.
+        max_memory: What the process may hold at most, such as 2GB: images that do not fit are predicted by windows.
         device: "cpu", "cuda", ..., or "auto": a GPU where there is one.
         trust: Further packages whose classes a checkpoint may name.
 
@@ -74,9 +80,9 @@ def predict(
     if "video" in save and not videos:
         raise UserError("--save video: none of the inputs is a video")
     check_places(sources, folder, save)
-    predictor = load(models, device=device, trust=trust)
+    predictor = load(models, device=device, trust=trust, inferer=_inferer(max_memory))
     each = writers(save, predictor)
-    run = Run(predictor, folder, each, begin(folder, models))
+    run = Run(predictor, folder, each, begin(folder, models, max_memory=max_memory))
     console = Console(stderr=True)
     try:
         with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -88,6 +94,19 @@ def predict(
         raise UserError(f"--out {out}: {error}: make room, or choose another") from error
     Console().print(_told(run, out), soft_wrap=True, highlight=False)
     return failures
+
+
+def _inferer(max_memory: str | None) -> "Inferer | None":
+    if max_memory is None:
+        return None
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i?)?B?", max_memory)
+    if not size:
+        raise UserError(f"--max_memory {max_memory}: give bytes with a unit, such as 2GB or 1500MiB")
+    unit = size[2] or ""
+    number = float(size[1]) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1] or " ")
+    from seglight.inference.within_memory import WithinMemory  # torch takes seconds to import
+
+    return WithinMemory(int(number))
 
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
@@ -126,6 +145,12 @@ def main(args: list[str]) -> int:
     parser.add_argument("--out", type=str, required=True, help="folder of the outputs")
     parser.add_argument("--save", type=Kind, nargs="+", default=[], metavar="KIND", help="as above")
     parser.add_argument("--batch", type=PositiveInt, default=1, help="images that the net sees together")
+    parser.add_argument(
+        "--max_memory",
+        type=str,
+        default=None,
+        help="what the process may hold, such as 2GB: larger images are predicted by windows",
+    )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, ..., or auto: a GPU where there is one")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     try:
@@ -133,7 +158,7 @@ def main(args: list[str]) -> int:
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
     models = [config.model] if Path(config.model).exists() else config.model.split(",")
-    failures = predict(models, config.inputs, config.out, config.save, config.batch, config.device, config.trust)
+    failures = predict(models, **{key: value for key, value in vars(config).items() if key != "model"})
     for failure in failures:
         say(f"failed: {failure}")
     return 1 if failures else 0

@@ -15,7 +15,7 @@ from seglight.prediction.inputs import Picture, Pixels, Source, pictures
 from seglight.prediction.label_maps import read_labels, write_label_rows, write_labels
 from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_done, output_path
 from seglight.prediction.tiff import TiffWindows
-from seglight.predictor import LabelMap, Predictor
+from seglight.predictor import LabelMap, Predictor, RowPredictor
 
 T = TypeVar("T")
 
@@ -109,7 +109,12 @@ class Run:
         path = output_path(self.out, LABELS, work.picture.place)
         if LABELS in work.missing:
             if isinstance(work.pixels, TiffWindows):
-                write_label_rows(path, work.pixels.shape, self.predictor.rows(work.pixels), self.predictor.palette)
+                if not isinstance(self.predictor, RowPredictor):
+                    raise UserError(
+                        "so large that it is read by windows, which takes a checkpoint: give that, or cut it"
+                    )
+                rows = self.predictor.rows(work.pixels)
+                write_label_rows(path, work.pixels.shape, rows, self.predictor.palette)
             elif labels is not None:
                 write_labels(path, labels, self.predictor.palette)
             self.written += 1

@@ -37,12 +37,14 @@ class TiffWindows:
 
     def __init__(self, path: Path, page: int) -> None:
         self.path = path
-        with _blamed(path):
-            self.page = tifffile.TiffFile(path).pages[page].aspage()
+        with _blamed(path), tifffile.TiffFile(path) as file:
+            self.page = file.pages[page].aspage()
             self.shape = (self.page.imagelength, self.page.imagewidth)
             rows = min(self.page.rowsperstrip, self.shape[0])
             self.part = (self.page.tilelength, self.page.tilewidth) if self.page.is_tiled else (rows, self.shape[1])
+            self.places = list(zip(self.page.dataoffsets, self.page.databytecounts, strict=True))
             self.colors = tifffile.PHOTOMETRIC(self.page.photometric).name
+            self.colormap, self.jpegtables = self.page.colormap, self.page.jpegtables
             if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
                 raise UserError(f"{path}: samples of {self.page.dtype}, {self.colors}: save it as 8-bit RGB or grey")
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
@@ -60,35 +62,35 @@ class TiffWindows:
             return self._rgb(np.array(self.mapped[rows, columns]))
         window = np.empty((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
         height, width = self.part
-        down = range(rows.start // height, -(-rows.stop // height))
-        for row, column in product(down, range(columns.start // width, -(-columns.stop // width))):
-            part = self.decoded(row, column)[max(0, rows.start - row * height) : rows.stop - row * height]
-            part = part[:, max(0, columns.start - column * width) : columns.stop - column * width]
-            top, left = max(0, row * height - rows.start), max(0, column * width - columns.start)
-            place = window[top : top + height, left : left + width]
-            place[:] = part[: len(place), : place.shape[1]]
+        down, across = range(rows.start // height * height, rows.stop, height), range(0, columns.stop, width)
+        for y, x in product(down, across[columns.start // width :]):
+            top, left = max(y, rows.start), max(x, columns.start)
+            bottom, right = min(y + height, rows.stop), min(x + width, columns.stop)
+            with _blamed(self.path):
+                part = self.decoded(y // height, x // width)[top - y : bottom - y, left - x : right - x]
+                window[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
         return window
 
     def _decode(self, row: int, column: int) -> NDArray[np.uint8]:
         """A strip or tile, (h, w, 3)."""
         down, across = (-(-whole // part) for whole, part in zip(self.shape, self.part, strict=True))
         planes = range(self.page.samplesperpixel if self.separate else 1)
-        with _blamed(self.path):
-            samples = [self._segment((plane * down + row) * across + column) for plane in planes]
-            return self._rgb(np.concatenate(samples, axis=2))
+        samples = [self._segment((plane * down + row) * across + column) for plane in planes]
+        return self._rgb(np.concatenate(samples, axis=2))
 
     def _segment(self, index: int) -> NDArray[np.uint8]:
-        file = self.page.parent.filehandle
-        file.seek(self.page.dataoffsets[index])
-        data = file.read(self.page.databytecounts[index])
-        samples, _, shape = self.page.decode(data, index, jpegtables=self.page.jpegtables)
+        offset, length = self.places[index]
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+        samples, _, shape = self.page.decode(data, index, jpegtables=self.jpegtables)
         return np.zeros(shape[1:], np.uint8) if samples is None else np.asarray(samples[0], np.uint8)
 
     def _rgb(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self.colors == "RGB":
             return samples[..., :3]
-        if self.page.colormap is not None:
-            return np.asarray(self.page.colormap.T >> 8, np.uint8)[samples[..., 0]]
+        if self.colormap is not None:
+            return np.asarray(self.colormap.T >> 8, np.uint8)[samples[..., 0]]
         return np.repeat(255 - samples[..., :1] if self.colors == "MINISWHITE" else samples[..., :1], 3, axis=2)
 
 

@@ -1,0 +1,93 @@
+"""TIFFs by page and by window, against tifffile's own reading of the whole and Pillow's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from seglight.errors import UserError
+from seglight.prediction.tiff import TiffWindows, pages, read_page
+
+RGB = np.random.default_rng(0).integers(0, 256, (150, 210, 3), dtype=np.uint8)
+WINDOWS = (
+    (0, 150, 0, 210),
+    (0, 1, 0, 1),
+    (149, 150, 209, 210),
+    (30, 97, 11, 205),
+    (63, 65, 63, 65),
+    (64, 128, 64, 192),
+)
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "one strip": {},
+    "strips": {"rowsperstrip": 40},
+    "compressed strips": {"rowsperstrip": 40, "compression": "zlib"},
+    "one compressed strip": {"rowsperstrip": 150, "compression": "zlib", "predictor": True},
+    "tiles": {"tile": (64, 32)},
+    "compressed tiles": {"tile": (64, 32), "compression": "zlib"},
+    "big-endian bigtiff": {"tile": (16, 16), "bigtiff": True, "byteorder": ">"},
+}
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_windows_are_parts_of_the_whole(layout: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", **LAYOUTS[layout])
+    windows = TiffWindows(path, 0)
+    assert windows.shape == RGB.shape[:2]
+    for top, bottom, left, right in WINDOWS:
+        found = windows.read(slice(top, bottom), slice(left, right))
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, RGB[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("kind", ["grey", "white is zero", "palette", "alpha", "planes"])
+def test_windows_have_the_colours_that_pillow_gives(kind: str, tmp_path: Path) -> None:
+    path, grey = tmp_path / "image.tif", RGB[..., 0]
+    if kind == "palette":
+        image = Image.fromarray(grey)
+        image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
+        image.save(path)
+    elif kind == "planes":
+        tifffile.imwrite(path, np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate", tile=(64, 64))
+    elif kind == "alpha":
+        rgba = np.dstack([RGB, np.full_like(grey, 255)])
+        tifffile.imwrite(path, rgba, photometric="rgb", extrasamples=["unassalpha"], tile=(64, 64))
+    else:
+        tifffile.imwrite(path, grey, photometric="miniswhite" if kind == "white is zero" else "minisblack")
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(TiffWindows(path, 0).read(slice(20, 140), slice(5, 200)), expected[20:140, 5:200])
+
+
+def test_pages_without_thumbnails_and_masks(tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(RGB, photometric="rgb")
+        file.write(RGB[::2, ::2], photometric="rgb", subfiletype=1)  # a smaller copy
+        file.write(RGB[::-1, :100], photometric="rgb", compression="zlib")
+    assert pages(path) == {0: 150 * 210, 2: 150 * 100}
+    assert np.array_equal(read_page(path, 0), RGB)
+    assert np.array_equal(read_page(path, 2), RGB[::-1, :100])
+
+
+@pytest.mark.parametrize("samples", [np.uint16, np.float32])
+def test_windows_of_other_samples_are_refused(samples: type, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "deep.tif", RGB.astype(samples), photometric="rgb")
+    with pytest.raises(UserError, match="save it as 8-bit RGB"):
+        TiffWindows(tmp_path / "deep.tif", 0)
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, RGB, photometric="rgb", tile=(64, 64), compression="zlib")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"image\.tif: not readable as a TIFF"):
+        TiffWindows(path, 0).read(slice(0, 150), slice(0, 210))
+    path.write_bytes(b"II*\0" + bytes(40))
+    with pytest.raises(UserError, match=r"image\.tif: not readable as a TIFF"):
+        pages(path)
