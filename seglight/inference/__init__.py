@@ -3,5 +3,6 @@
 from seglight.inference.augmentation import TestTimeAugmentation
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
+from seglight.interfaces import Inferer
 
-__all__ = ["SlidingWindow", "TestTimeAugmentation", "WholeImage"]
+__all__ = ["Inferer", "SlidingWindow", "TestTimeAugmentation", "WholeImage"]
