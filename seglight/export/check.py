@@ -1,0 +1,139 @@
+"""An exported file against the checkpoint that it was made of, on real images."""
+
+import math
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seglight.data.camvid import CamVidDataModule
+from seglight.data.classes import IGNORE_INDEX
+from seglight.data.datamodule import FileDataModule
+from seglight.data.files import read_image
+from seglight.data.folder import FolderDataModule
+from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.errors import UserError
+from seglight.metrics.scores import Scores
+from seglight.ops.confusion import confusion_matrix
+from seglight.predictor import LabelMap, Predictor
+
+LEAST_AGREEMENT = 0.999
+"""Share of the pixels on which a float file must give the checkpoint's label."""
+
+MOST_LOSS = 0.005
+"""Of mIoU, by an int8 file."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a checkpoint and an exported file give for the same images.
+
+    Attributes:
+        images: How many.
+        agreement: Share of their pixels on which both give the same label.
+        miou: The checkpoint's and the file's; NaN without labels.
+        seconds: Median of an image, the checkpoint's and the file's, decoding left out.
+    """
+
+    images: int
+    agreement: float
+    miou: tuple[float, float]
+    seconds: tuple[float, float]
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"{self.images} images, {100 * self.agreement:.3f} % of their pixels alike"
+        theirs, ours = self.miou
+        if not math.isnan(theirs):
+            yield f"mIoU {theirs:.4f} (checkpoint), {ours:.4f} (exported), difference {ours - theirs:+.4f}"
+        theirs, ours = (1e3 * value for value in self.seconds)
+        yield f"{theirs:.1f} ms an image (checkpoint), {ours:.1f} ms (exported), {theirs / ours:.2f}x"
+
+    def fault(self, precision: str) -> str | None:
+        """Why the file of a precision is not to be used; None where it may be.
+
+        Raises:
+            UserError: Of int8 nothing is known without labels.
+        """
+        if precision == "float32":
+            few = self.agreement < LEAST_AGREEMENT
+            return f"{100 * self.agreement:.3f} % of the pixels, at least {100 * LEAST_AGREEMENT} %" if few else None
+        theirs, ours = self.miou
+        if math.isnan(theirs):
+            raise UserError(
+                "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
+            )
+        return f"mIoU {theirs - ours:.4f} lower, at most {MOST_LOSS}" if theirs - ours > MOST_LOSS else None
+
+
+def compare(checkpoint: Predictor, exported: Predictor, images: Iterable[tuple[Pixels, Pixels | None]]) -> Comparison:
+    """Predict images with both.
+
+    Args:
+        checkpoint: Gives what is right.
+        exported: Gives what is to be like it.
+        images: uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
+
+    Raises:
+        UserError: A predictor's own.
+    """
+    classes = len(checkpoint.class_names)
+    matrices = torch.zeros((2, classes, classes), dtype=torch.int64)
+    alike = pixels = count = 0
+    seconds: tuple[list[float], list[float]] = [], []
+    for image, mask in images:
+        labels: list[LabelMap] = []
+        for place, predictor in enumerate((checkpoint, exported)):
+            start = time.perf_counter()
+            labels.append(predictor.predict(image))
+            seconds[place].append(time.perf_counter() - start)
+            if mask is not None:
+                pair = torch.from_numpy(labels[-1]), torch.from_numpy(mask)
+                matrices[place] += confusion_matrix(*pair, classes, IGNORE_INDEX)
+        alike, pixels, count = alike + int((labels[0] == labels[1]).sum()), pixels + labels[0].size, count + 1
+    theirs, ours = (Scores.from_confusion(matrix, count).miou for matrix in matrices)
+    return Comparison(
+        count, alike / pixels, (theirs, ours), (statistics.median(seconds[0]), statistics.median(seconds[1]))
+    )
+
+
+def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:
+    """The validation split of a folder laid out as CamVid or with a classes.yaml, else all its images without labels.
+
+    Raises:
+        UserError: There is no image, or the labels are of other classes.
+    """
+    data: FileDataModule | None = None
+    if (folder / "valannot").is_dir():
+        data = CamVidDataModule(str(folder))
+    elif (folder / "classes.yaml").is_file():
+        data = FolderDataModule(str(folder))
+    if data is None:
+        for path in image_paths(folder):
+            yield read_image(path), None
+        return
+    if tuple(data.class_names) != class_names:
+        raise UserError(f"--check {folder}: its labels are of other classes than the checkpoint's")
+    split = data.split("val")
+    for index in range(len(split)):
+        image, mask, _ = split.read(index)
+        yield np.array(image), np.array(mask)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """All images of a folder at any depth, by name.
+
+    Raises:
+        UserError: There is none.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise UserError(f"{folder}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
+    return found

@@ -1,0 +1,96 @@
+"""int8 after training: the ranges of activations are those that real images give, found by the runtime's own tool."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError
+
+QUANTIZED = ("Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool")
+"""Operators of ONNX that become int8; normalisation, interpolation and argmax at both ends of the graph do not."""
+
+Pixels = NDArray[np.uint8]
+
+
+def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
+    """Write an ONNX file as int8, by onnxruntime.quantization.
+
+    Args:
+        source: The float file.
+        images: uint8 (H, W, 3), for calibration.
+        path: Of the int8 file.
+
+    Raises:
+        UserError: onnxruntime is missing.
+    """
+    try:
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise UserError('--quantize int8 needs onnxruntime: pip install "seglight[onnx]"') from error
+    prepared = source.with_name("prepared.onnx")
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantization.quantize_static(
+        prepared,
+        path,
+        _reader(images),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=list(QUANTIZED),
+        nodes_to_exclude=_ends(prepared),
+        per_channel=True,
+        reduce_range=True,  # 7 bits: processors without VNNI add two products of 8 in 16 bits, which overflows
+        weight_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QUInt8,
+    )
+
+
+def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:
+    """An OpenVINO model as int8, by NNCF.
+
+    Args:
+        model: The float model.
+        images: uint8 (H, W, 3), for calibration.
+
+    Raises:
+        UserError: nncf is missing.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # its one switch for telemetry
+    try:
+        import nncf
+    except ImportError as error:
+        raise UserError('--quantize int8 needs nncf: pip install "seglight[openvino]"') from error
+    return nncf.quantize(model, nncf.Dataset(list(_inputs(images))), subset_size=len(images))
+
+
+def _inputs(images: Sequence[Pixels]) -> Iterator[dict[str, Pixels]]:
+    for image in images:
+        yield {"image": np.ascontiguousarray(image.transpose(2, 0, 1))[None]}
+
+
+def _reader(images: Sequence[Pixels]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # of a package without types
+        """One image after another, as onnxruntime asks for them."""
+
+        def __init__(self) -> None:
+            self.rest = _inputs(images)
+
+        def get_next(self) -> dict[str, Pixels] | None:
+            return next(self.rest, None)
+
+    return Reader()
+
+
+def _ends(path: Path) -> list[str]:
+    """The normalisation before the first convolution, and the last convolution: its scores decide between classes."""
+    import onnx
+
+    nodes = onnx.load(path).graph.node
+    convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
+    before = [node.name for node in nodes[: convolutions[0]]]
+    return [*before, nodes[convolutions[-1]].name]
