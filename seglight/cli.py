@@ -29,6 +29,7 @@ from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say
 from seglight.files import write_whole
+from seglight.inference import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import data_options, read_recipe
@@ -76,14 +77,10 @@ class SegmentationCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add --run_dir and --resume, and link the data's facts to the module and the seed to the data."""
         parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
-        parser.add_argument(
-            "--resume",
-            type=Literal["exact", "force"] | None,
-            default=None,
-            nargs="?",
-            const="exact",
-            help="fit: go on with the run in --run_dir, or start it; 'force': with a recipe that has changed",
-        )
+        about = "fit: go on with the run in --run_dir, or start it; 'force': with a recipe that has changed"
+        parser.add_argument("--resume", type=Literal["exact", "force"] | None, nargs="?", const="exact", help=about)
+        about = "how images are evaluated, such as seglight.inference.SlidingWindow; none: each whole, in one pass"
+        parser.add_argument("--inferer", type=Inferer | None, help=about)
         parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: train for each, such as 0,1,2")
         about = "fit: what a loss or gradient that is not finite does: end the run, or leave the step out"
         parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
@@ -123,7 +120,7 @@ class SegmentationCLI(LightningCLI):
         """Add what every run has, in its own folder."""
         if self.checkpoint is not None:
             self._take_checkpoint(self.checkpoint)
-        self.model.net_config = self.net_config
+        self.model.net_config, self.model.inferer = self.net_config, self.config_init[self.subcommand].inferer
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
             # what a killed run has shown of later steps is shown anew

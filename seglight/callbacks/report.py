@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
 from seglight.files import write_whole
+from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
 from seglight.running.times import RunTimes
 
@@ -57,7 +58,7 @@ class RunReport(Callback):
             self._final(pl_module, "val")
             return
         path = self.folder / "scores.json"
-        write_scores(pl_module.scores, pl_module.class_names, "val", path, trainer.global_step)
+        write_scores(pl_module.scores, pl_module.class_names, "val", path, trainer.global_step, pl_module.inferer)
         loss = float(pl_module.train_loss)
         self.console.print(
             f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {loss:.4f}  "
@@ -94,7 +95,7 @@ class RunReport(Callback):
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"
-        write_scores(pl_module.scores, pl_module.class_names, split, path, self.step)
+        write_scores(pl_module.scores, pl_module.class_names, split, path, self.step, pl_module.inferer)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
         self.console.print(f"scores      {path}")
 
@@ -110,7 +111,14 @@ def global_batch(trainer: Trainer) -> str:
     )
 
 
-def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: Path, step: int | None = None) -> None:
+def write_scores(
+    scores: Scores,
+    class_names: Sequence[str],
+    split: str,
+    path: Path,
+    step: int | None = None,
+    inferer: Inferer | None = None,
+) -> None:
     """Write `scores.json`, whole or not at all; a class that is nowhere has the value null.
 
     Args:
@@ -119,6 +127,7 @@ def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: P
         split: "val" or "test".
         path: The file.
         step: Optimizer steps of the weights that were scored: by them it is known whose scores these are.
+        inferer: What labelled the images; None: the whole image in one pass.
     """
     low, high = map(_finite, scores.miou_interval)
     content = {
@@ -134,7 +143,7 @@ def write_scores(scores: Scores, class_names: Sequence[str], split: str, path: P
         "images": scores.images,
         "split": split,
         "step": step,
-        "protocol": PROTOCOL,
+        "protocol": f"{PROTOCOL}; {inferer or 'whole image in one pass'}",
     }
     write_whole(path, json.dumps(content) + "\n")
 

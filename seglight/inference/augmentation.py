@@ -41,7 +41,8 @@ class TestTimeAugmentation(Inferer):
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
-        return torch.stack([first_largest(one) for one in self.probabilities(net, image)])
+        labels = [first_largest(one.flatten(1)) for one in self.probabilities(net, image)]
+        return torch.stack(labels).unflatten(1, image.shape[-2:])
 
     @torch.no_grad()
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:

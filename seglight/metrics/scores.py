@@ -11,9 +11,9 @@ from seglight.ops.iou import bootstrap_interval, class_iou, mean_iou, share
 
 PROTOCOL = (
     "one int64 confusion matrix over the whole split, each image once, at the label's own resolution; "
-    "ignored pixels left out; miou is the mean of tp / (tp + fp + fn) over classes with a non-empty union; "
-    "whole image in one pass"
+    "ignored pixels left out; miou is the mean of tp / (tp + fp + fn) over classes with a non-empty union"
 )
+"""What all scores are; how the images were predicted is said beside it."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def test_scores_json(scores: Scores, tmp_path: Path) -> None:
         "images": 2,
         "split": "val",
         "step": 40,
-        "protocol": PROTOCOL,
+        "protocol": f"{PROTOCOL}; whole image in one pass",
     }
     assert [left.name for left in path.parent.iterdir()] == ["scores.json"]
 
