@@ -59,10 +59,10 @@ def begin(out: Path, models: Sequence[str], **options: str | None) -> bool:
     Raises:
         UserError: It was made by another model or with other options.
     """
-    about = {"version": __version__, "sha256": [checksum(Path(model)) for model in models], **options}
+    about = {"version": __version__, "model": [checksum(Path(model)) for model in models], **options}
     record = out / RECORD
     if not record.exists():
-        write_whole(record, json.dumps({"models": list(models), **about}, indent=1))
+        write_whole(record, json.dumps({"files": list(models), **about}, indent=1))
         return False
     try:
         before = json.loads(record.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Videos: their frames, and overlays of them as a video of the same rate."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ CODEC = cv2.VideoWriter.fourcc(*"mp4v")
 
 SHARE = 0.9
 """A video that gives fewer of the frames that its header counts is cut off; some headers count by their duration."""
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what FFmpeg complains of is told once, as an error
 
 
 def frame_count(path: Path) -> int:

@@ -60,10 +60,7 @@ class Run:
         """
         works = ahead(self._works(sources), batch + 1)
         while group := list(islice(works, batch)):
-            self._finish([work for work in group if isinstance(work, Work)])
-            for error in group:
-                if isinstance(error, UserError):
-                    self.failures.append(one_line(error))
+            self._finish(group)
             advance(len(group))
 
     def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
@@ -83,15 +80,18 @@ class Run:
             return error
         return Work(picture, missing, pixels, None if LABELS in missing or not missing else read_labels(paths[LABELS]))
 
-    def _finish(self, group: Sequence[Work]) -> None:
-        wanted = [work for work in group if LABELS in work.missing and isinstance(work.pixels, np.ndarray)]
-        found = self._predicted([work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)])
-        label_maps = {work.picture.place: labels for work, labels in zip(wanted, found, strict=True)}
+    def _finish(self, group: Sequence[Work | UserError]) -> None:
+        wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
+        whole = {work.picture.place: work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)}
+        label_maps = dict(zip(whole, self._predicted(list(whole.values())), strict=True))
         for work in group:
             try:
+                if isinstance(work, UserError):
+                    raise work
                 self._write(work, label_maps.get(work.picture.place, work.labels))
             except UserError as error:
-                message, path = one_line(error), str(work.picture.source.path)
+                message = one_line(error)
+                path = "" if isinstance(work, UserError) else str(work.picture.source.path)
                 self.failures.append(message if path in message else f"{path}: {message}")
 
     def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:

@@ -1,5 +1,6 @@
 """TIFF: the pages of a file, and windows out of a page that is too large to be decoded whole."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +20,8 @@ LARGE = 1 << 25
 
 CACHE_BYTES = 1 << 26
 """Most that is kept of decoded strips and tiles."""
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it complains of is told once, as an error
 
 
 class TiffWindows:

@@ -1,0 +1,430 @@
+"""The predict command around a model that needs no net: what it finds, writes, leaves, and says."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from cityscapesscripts.helpers.labels import trainId2label
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.prediction import tiff
+from tests.prediction.stand_in import PALETTE, Reds
+
+Predict = Callable[..., Any]
+
+
+def image(seed: int, size: tuple[int, int] = (20, 30)) -> NDArray[np.uint8]:
+    """Noise without the red that the model refuses."""
+    return np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
+
+
+def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as found:
+        return np.asarray(found)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Reds:
+    model = Reds()
+    monkeypatch.setattr("seglight.commands.predict.load", lambda *args, **options: model)
+    return model
+
+
+@pytest.fixture
+def predict(model: Reds, tmp_path: Path, seglight_cli: Callable[..., Any]) -> Predict:
+    """`seglight predict FILE ... --out tmp_path/out`."""
+    file = tmp_path / "model.ckpt"
+    file.write_bytes(b"a model")
+    return lambda *args, out=tmp_path / "out": seglight_cli("predict", file, *args, "--out", out)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    save(folder / "a.png", image(0))
+    save(folder / "town" / "b.v2.png", image(1, (7, 9)))
+    save(folder / "town" / "c.png", image(2))
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ what is predicted
+
+
+def test_a_folder(predict: Predict, images: Path, tmp_path: Path) -> None:
+    ran = predict(images)
+    assert (ran.rc, ran.out) == (0, f"3 label maps in {tmp_path}/out\n")
+    assert files(tmp_path / "out") == ["a.png", "predict.json", "town/b.v2.png", "town/c.png"]
+    for seed, name, size in ((0, "a", (20, 30)), (1, "town/b.v2", (7, 9)), (2, "town/c", (20, 30))):
+        assert np.array_equal(read(tmp_path / "out" / f"{name}.png"), image(seed, size)[..., 0] // 64)
+    with Image.open(tmp_path / "out" / "a.png") as written:
+        assert np.array_equal(np.asarray(written.convert("RGB")), np.array(PALETTE)[image(0)[..., 0] // 64])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written"),
+    [
+        ("images/*/*.png", ["town/b.v2.png", "town/c.png"]),
+        ("images/**/*.png", ["a.png", "town/b.v2.png", "town/c.png"]),
+        ("images/[ab].png", ["a.png"]),
+    ],
+)
+def test_a_glob(predict: Predict, images: Path, tmp_path: Path, pattern: str, written: list[str]) -> None:
+    assert predict(tmp_path / pattern).rc == 0
+    assert files(tmp_path / "out") == sorted([*written, "predict.json"])
+
+
+def test_a_file_whose_name_looks_like_a_glob(predict: Predict, tmp_path: Path) -> None:
+    assert predict(save(tmp_path / "image [1].png", image(0))).rc == 0
+    assert files(tmp_path / "out") == ["image [1].png", "predict.json"]
+
+
+def test_pages_of_a_tiff(predict: Predict, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "scan.tif") as file:
+        for seed in range(3):
+            file.write(image(seed), photometric="rgb")
+    assert predict(tmp_path / "scan.tif").rc == 0
+    assert files(tmp_path / "out") == ["predict.json", "scan/0001.png", "scan/0002.png", "scan/0003.png"]
+    for seed in range(3):
+        assert np.array_equal(read(tmp_path / "out" / "scan" / f"{seed + 1:04}.png"), image(seed)[..., 0] // 64)
+
+
+def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglight.prediction.inputs.LARGE", 1000)
+    monkeypatch.setattr(tiff, "read_page", None)
+    pixels = image(5, (61, 43))
+    tifffile.imwrite(tmp_path / "large.tif", pixels, photometric="rgb", tile=(16, 16))
+    assert predict(tmp_path / "large.tif", "--save", "csv", "ade").rc == 2, "a model of four classes"
+    assert predict(tmp_path / "large.tif", "--save", "csv").rc == 0
+    assert np.array_equal(read(tmp_path / "out" / "large.png"), pixels[..., 0] // 64)
+    assert (tmp_path / "out" / "shares.csv").exists()
+    refused = predict(tmp_path / "large.tif", "--save", "overlay")
+    assert refused.rc == 1
+    assert "large.tif: --save overlay: not of an image so large" in refused.err
+
+
+def movie(path: Path, frames: int = 4) -> list[NDArray[np.uint8]]:
+    """Write a video losslessly; gives its frames."""
+    pixels = [np.ascontiguousarray(np.roll(image(7, (32, 48)), shift, 1)) for shift in range(frames)]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (48, 32))
+    for frame in pixels:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    writer.release()
+    return pixels
+
+
+def test_a_video(predict: Predict, model: Reds, tmp_path: Path) -> None:
+    path = tmp_path / "drive.avi"
+    frames = [np.minimum(frame, 254) for frame in movie(path)]
+    ran = predict(path, "--save", "video", "--batch", 3)
+    assert ran.rc == 0, ran.err
+    names = [f"drive/{number:06}.png" for number in range(1, 5)]
+    assert files(tmp_path / "out") == [*names, "predict.json", "video/drive.mp4"]
+    assert model.batches == [3, 1]
+    for frame, name in zip(frames, names, strict=True):
+        # the lossless codec keeps colours to a rounding or two
+        assert np.mean(read(tmp_path / "out" / name) == frame[..., 0] // 64) > 0.9
+    shown = cv2.VideoCapture(str(tmp_path / "out" / "video" / "drive.mp4"))
+    assert shown.get(cv2.CAP_PROP_FPS) == 10
+    assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+    there, first = shown.read()
+    shown.release()
+    expected = (frames[0] * 0.5 + np.array(PALETTE)[frames[0][..., 0] // 64] * 0.5)[..., ::-1]
+    assert there
+    assert abs(first - expected).mean() < 40, "MPEG-4 of noise is not faithful"
+    assert abs(first - expected).mean() < abs(first - frames[0][..., ::-1]).mean()
+
+
+def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> None:
+    save(tmp_path / "work" / "a.png", image(0))
+    for _ in range(2):
+        assert predict(tmp_path / "work", out=tmp_path / "work" / "masks").rc == 0
+    assert files(tmp_path / "work") == ["a.png", "masks/a.png", "masks/predict.json"]
+
+
+# ------------------------------------------------------------------------------------------------ what is written
+
+
+def test_everything_made_of_label_maps(predict: Predict, images: Path, tmp_path: Path) -> None:
+    kinds = ("overlay", "probabilities", "csv", "coco", "coco_polygons")
+    ran = predict(images, "--save", *kinds)
+    assert ran.rc == 0, ran.err
+    out = tmp_path / "out"
+    assert files(out) == sorted(
+        [
+            *(f"{name}.png" for name in ("a", "town/b.v2", "town/c")),
+            *(f"overlay/{name}.jpg" for name in ("a", "town/b.v2", "town/c")),
+            *(f"probabilities/{name}.npz" for name in ("a", "town/b.v2", "town/c")),
+            *("coco.json", "coco_polygons.json", "predict.json", "shares.csv"),
+        ]
+    )
+    labels = image(0)[..., 0] // 64
+    with np.load(out / "probabilities" / "a.npz") as kept:
+        probabilities = kept["probabilities"]
+    assert probabilities.dtype == np.float16
+    assert probabilities.shape == (4, 20, 30)
+    assert np.array_equal(probabilities.argmax(0), labels)
+    np.testing.assert_allclose(probabilities.max(0), 0.775, atol=1e-3)
+    with (out / "shares.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["image", "sky", "road", "tree", "car"]
+    assert [row[0] for row in rows[1:]] == ["a.png", "town/b.v2.png", "town/c.png"]
+    np.testing.assert_allclose(
+        [float(value) for value in rows[1][1:]], [(labels == k).mean() for k in range(4)], atol=1e-6
+    )
+    for name in ("coco.json", "coco_polygons.json"):
+        content = json.loads((out / name).read_text())
+        assert [entry["file_name"] for entry in content["images"]] == ["a.png", "town/b.v2.png", "town/c.png"]
+        area = sum(entry["area"] for entry in content["annotations"] if entry["category_id"] == 3)
+        assert area == sum(
+            (image(k, s)[..., 0] // 64 == 2).sum() for k, s in ((0, (20, 30)), (1, (7, 9)), (2, (20, 30)))
+        )
+
+
+def test_overlays(predict: Predict, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:64, :96]
+    pixels = np.stack([np.where(columns < 48, 20, 220), rows * 3, 255 - rows * 3], axis=-1).astype(np.uint8)
+    assert predict(save(tmp_path / "scene.png", pixels), "--save", "overlay").rc == 0
+    expected = pixels / 2 + np.array(PALETTE)[np.where(columns < 48, 0, 3)] / 2
+    assert abs(read(tmp_path / "out" / "overlay" / "scene.jpg") - expected).mean() < 3
+
+
+def test_cityscapes_ids(predict: Predict, model: Reds, tmp_path: Path) -> None:
+    model.class_names = ("sky", "road", "vegetation", "car")
+    city = "aachen_000000_000019_leftImg8bit.png"
+    assert predict(save(tmp_path / city, image(0)), "--save", "cityscapes").rc == 0
+    written = read(tmp_path / "out" / "cityscapes" / city)
+    ids = [label.id for name in model.class_names for label in trainId2label.values() if label.name == name]
+    assert np.array_equal(written, np.array(ids)[image(0)[..., 0] // 64])
+    with Image.open(tmp_path / "out" / "cityscapes" / city) as opened:
+        assert opened.mode == "L"
+
+
+def test_ade_ids(predict: Predict, model: Reds, tmp_path: Path) -> None:
+    model.class_names, model.palette = tuple(map(str, range(150))), PALETTE * 37 + PALETTE[:2]  # type: ignore[assignment]
+    assert predict(save(tmp_path / "ADE_test_1.png", image(0)), "--save", "ade").rc == 0
+    assert np.array_equal(read(tmp_path / "out" / "ade" / "ADE_test_1.png"), image(0)[..., 0] // 64 + 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("cityscapes", "the model has the class 'tree'"),
+        ("ade", "the model has 4 classes, the benchmark 150"),
+        ("video", "none of the inputs is a video"),
+    ],
+)
+def test_what_cannot_be_saved(predict: Predict, images: Path, tmp_path: Path, kind: str, says: str) -> None:
+    ran = predict(images, "--save", kind)
+    assert ran.rc == 2
+    assert f"--save {kind}: {says}" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_batches_hold_the_same(predict: Predict, model: Reds, tmp_path: Path) -> None:
+    for seed in range(7):
+        save(tmp_path / "images" / f"{seed}.png", image(seed, (20, 30) if seed % 3 else (9, 40)))
+    for batch, sizes in ((1, [1] * 7), (3, [3, 3, 1])):
+        model.batches.clear()
+        assert predict(tmp_path / "images", "--batch", batch, out=tmp_path / f"by {batch}").rc == 0
+        assert model.batches == sizes
+    for seed in range(7):
+        one, three = ((tmp_path / f"by {batch}" / f"{seed}.png").read_bytes() for batch in (1, 3))
+        assert one == three
+
+
+# ------------------------------------------------------------------------------------------------ what fails
+
+
+def test_what_fails_is_listed_and_does_not_stop_the_rest(predict: Predict, images: Path, tmp_path: Path) -> None:
+    (images / "aa damaged.png").write_bytes((images / "a.png").read_bytes()[:60])
+    save(images / "bb red.png", np.full((20, 30, 3), 255, np.uint8))
+    (images / "cc.tif").write_bytes(b"II*\0nothing")
+    for _ in range(2):
+        ran = predict(images, "--batch", 4, "--save", "csv")
+        assert ran.rc == 1
+        lines = ran.err.splitlines()
+        assert len(lines) == 3
+        assert lines[0].startswith(f"seglight: failed: {images}/aa damaged.png: not readable")
+        assert f"seglight: failed: {images}/bb red.png: too red" in lines
+        assert any(line.startswith(f"seglight: failed: {images}/cc.tif: not readable") for line in lines)
+        assert ran.out.startswith(f"3 label maps in {tmp_path}/out")
+    assert files(tmp_path / "out") == ["a.png", "predict.json", "shares.csv", "town/b.v2.png", "town/c.png"]
+
+
+def test_damaged_videos(predict: Predict, tmp_path: Path) -> None:
+    movie(tmp_path / "whole.avi", 60)
+    data = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
+    (tmp_path / "no.mp4").write_bytes(b"no video at all")
+    ran = predict(tmp_path / "cut.avi", tmp_path / "no.mp4", "--save", "video")
+    assert ran.rc == 1
+    assert f"{tmp_path}/no.mp4: not readable as a video" in ran.err
+    assert f"{tmp_path}/cut.avi: ends after" in ran.err
+    written = files(tmp_path / "out")
+    assert "cut/000001.png" in written
+    assert not [name for name in written if name.endswith(".mp4")], "no part of a video"
+
+
+def test_bad_usage(predict: Predict, images: Path, tmp_path: Path) -> None:
+    for args, says in (
+        ((tmp_path / "nowhere" / "*.png",), "nothing fits this glob"),
+        ((images, "--save", "nothing"), "save"),
+        ((images, "--batch", 0), "batch"),
+        ((images, "--max_memory", "much"), "such as 2GB"),
+        ((images / "a.png", images), "predict them into two folders"),
+    ):
+        ran = predict(*args)
+        assert ran.rc == 2
+        assert says in ran.err
+        assert len(ran.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_are_not_replaced(predict: Predict, images: Path) -> None:
+    before = (images / "a.png").read_bytes()
+    ran = predict(images / "a.png", out=images)
+    assert ran.rc == 2
+    assert "choose another --out" in ran.err
+    assert (images / "a.png").read_bytes() == before
+
+
+def test_nothing_is_written_outside(predict: Predict, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    save(tmp_path / "images" / "sub" / "a.png", image(0))
+    hostile = "..;rm -rf ~\n$(x)..png"
+    save(tmp_path / "images" / hostile, image(1))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(elsewhere)
+    ran = predict(tmp_path / "images")
+    assert ran.rc == 2
+    assert "outside of --out" in ran.err
+    (tmp_path / "out" / "sub").unlink()
+    assert predict(tmp_path / "images" / "sub" / "*" / ".." / ".." / hostile).rc == 2, "no folder there"
+    (tmp_path / "images" / "sub" / "deep").mkdir()
+    ran = predict(tmp_path / "images" / "sub" / "*" / ".." / ".." / hostile.replace("$", "?"))
+    assert ran.rc == 2
+    assert "outside of --out" in ran.err
+    assert predict(tmp_path / "images").rc == 0
+    assert files(tmp_path / "out") == sorted([hostile, "predict.json", "sub/a.png"])
+    assert not list(elsewhere.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------ run again
+
+
+def test_what_is_done_stays(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:
+    assert predict(images).rc == 0
+    first = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in files(tmp_path / "out")}
+    (tmp_path / "out" / "town" / "c.png").unlink()
+    model.batches.clear()
+    ran = predict(images)
+    assert model.batches == [1]
+    assert ran.out == f"3 label maps in {tmp_path}/out, 2 of them from before\n"
+    again = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in files(tmp_path / "out")}
+    assert {name for name in first if first[name] != again[name]} == {"town/c.png"}
+    model.batches.clear()
+    assert predict(images, "--save", "overlay", "csv").rc == 0
+    assert not model.batches, "overlays are made of the label maps that are there"
+    assert (tmp_path / "out" / "overlay" / "town" / "c.jpg").exists()
+
+
+def test_an_image_that_changed_is_predicted_again(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:
+    assert predict(images).rc == 0
+    save(images / "a.png", image(9))
+    later = time.time() + 5
+    os.utime(images / "a.png", (later, later))
+    model.batches.clear()
+    assert predict(images).rc == 0
+    assert model.batches == [1]
+    assert np.array_equal(read(tmp_path / "out" / "a.png"), image(9)[..., 0] // 64)
+
+
+def test_another_model_does_not_mix_in(predict: Predict, images: Path, tmp_path: Path) -> None:
+    assert predict(images).rc == 0
+    (tmp_path / "model.ckpt").write_bytes(b"another")
+    ran = predict(images)
+    assert ran.rc == 2
+    assert "made with another model" in ran.err
+    assert predict(images, out=tmp_path / "second").rc == 0
+
+
+def test_files_of_unknown_origin_are_written_anew(predict: Predict, images: Path, tmp_path: Path) -> None:
+    strange = save(tmp_path / "out" / "a.png", image(3))
+    later = time.time() + 5
+    os.utime(strange, (later, later))
+    assert predict(images).rc == 0
+    assert np.array_equal(read(strange), image(0)[..., 0] // 64)
+
+
+SLOW = """
+import sys, time
+import seglight.commands.predict as command
+from tests.prediction.stand_in import Reds
+
+class Slow(Reds):
+    def predict_batch(self, images):
+        time.sleep(0.01)
+        return super().predict_batch(images)
+
+command.load = lambda *args, **options: Slow()
+sys.exit(command.main(["predict", *sys.argv[1:]]))
+"""
+
+
+def test_a_kill_leaves_no_half_file(tmp_path: Path) -> None:
+    for seed in range(12):
+        save(tmp_path / "images" / f"{seed:02}.png", image(seed, (200, 300)))
+    (tmp_path / "model.ckpt").write_bytes(b"a model")
+    args = [
+        tmp_path / "model.ckpt",
+        tmp_path / "images",
+        "--out",
+        tmp_path / "out",
+        "--save",
+        "overlay",
+        "probabilities",
+    ]
+    command = [sys.executable, "-c", SLOW, *map(str, args)]
+    for enough in (1, 4, 7):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            while process.poll() is None and len(list((tmp_path / "out").glob("*.png"))) < enough:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL, "it was killed at work"
+        for name in files(tmp_path / "out"):
+            if name.endswith((".png", ".jpg")) and ".part." not in name:
+                with Image.open(tmp_path / "out" / name) as opened:
+                    opened.load()
+            elif name.endswith(".npz") and ".part." not in name:
+                with np.load(tmp_path / "out" / name) as kept:
+                    assert kept["probabilities"].shape == (4, 200, 300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "from before" in done.stdout
+    for seed in range(12):
+        assert np.array_equal(read(tmp_path / "out" / f"{seed:02}.png"), image(seed, (200, 300))[..., 0] // 64)
+    assert len(files(tmp_path / "out")) == 1 + 3 * 12, "parts of killed runs are gone"
