@@ -76,7 +76,8 @@ def _is_card(card: Any) -> bool:
     if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
         return False
     names, palette, number = card["class_names"], card["palette"], card["num_classes"]
-    tables = isinstance(names, list) and isinstance(palette, list) and all(isinstance(name, str) for name in names)
+    plain = type(card["channels_last"]) is bool and isinstance(card["ignore_index"], int)
+    tables = plain and isinstance(names, list) and isinstance(palette, list) and all(isinstance(name, str) for name in names)
     return tables and 0 < len(names) == len(palette) == number and all(map(_is_color, palette))
 
 

@@ -16,6 +16,9 @@ from seglight.errors import UserError
 from seglight.png import SIGNATURE, png_fault
 
 JPEG = b"\xff\xd8\xff"
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may decode: for PostScript, which any file can turn out to be, it would start Ghostscript."""
+
 MOST_PIXELS = 178_956_970
 """Beyond this Pillow takes a file for a decompression bomb, too."""
 
@@ -103,7 +106,7 @@ def opened(path: Path) -> Image.Image:
         UserError: The file is damaged, no image, or so large that it can only be an attack.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
         fault = png_fault(content(path)) if image.format == "PNG" else ""
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

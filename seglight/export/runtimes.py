@@ -97,10 +97,14 @@ class OnnxPredictor(ExportedPredictor):
         options.log_severity_level = 4  # what is wrong comes as an error; no line beside it
         options.intra_op_num_threads = threads or 0
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            # without its fallback, which would print that it tries the same again
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+            said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         except Exception as error:  # onnxruntime has a class of its own for each, without a common one
             raise unreadable(path, error) from error
-        super().__init__(path, Metadata.from_json(self.session.get_modelmeta().custom_metadata_map.get(KEY), path))
+        super().__init__(path, Metadata.from_json(said, path))
 
     def _outputs(self) -> Sequence[str]:
         return [output.name for output in self.session.get_outputs()]

@@ -104,7 +104,8 @@ def pages(path: Path) -> dict[int, int]:
         UserError: The file is damaged.
     """
     with _blamed(path), tifffile.TiffFile(path) as file:
-        read = [page.aspage() for page in file.pages]
+        # by number: told to iterate, tifffile goes round in circles where a page is its own successor
+        read = [file.pages[number].aspage() for number in range(len(file.pages))]
         found = {page.index: page.imagelength * page.imagewidth for page in read if not page.subfiletype & 5}
         if not found:
             raise ValueError("no page")
@@ -119,7 +120,7 @@ def read_page(path: Path, page: int) -> NDArray[np.uint8]:
     """
     if page == 0:
         return read_image(path)
-    with _blamed(path), Image.open(path) as image:
+    with _blamed(path), Image.open(path, formats=("TIFF",)) as image:
         image.seek(page)
         return np.asarray(image.convert("RGB"))
 

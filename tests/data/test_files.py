@@ -117,3 +117,13 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"^{tmp_path}/none.png: not readable as an image \(.*No such file"):
         read_image(tmp_path / "none.png")
+
+
+def test_postscript_is_not_interpreted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow starts Ghostscript for it, whatever the file's name."""
+    path, started = tmp_path / "image.png", list[object]()
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **kwargs: started.append(args))
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(UserError, match=r"image\.png: not readable as an image"):
+        read_image(path)
+    assert not started
