@@ -15,7 +15,9 @@ from tests import fabricate
 CONFIGS = Path(__file__).parents[1] / "configs"
 BASE = CONFIGS / "base.yaml"
 PARTS = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in ("data", "model", "schedule", "cluster")}
-RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in PARTS)]
+SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tests/sweeps/test_sweep_configs.py looks at these
+NO_RECIPES = {*PARTS, "sweeps"}
+RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in NO_RECIPES)]
 QUICK = (
     "quickstart.yaml", "camvid/deeplabv3plus_efficientnet_lite0.yaml", "voc/deeplabv3plus_resnet50.yaml",
     "voc/unet_vgg16_bn.yaml", "voc/lraspp_mobilenetv3.yaml", "cityscapes/segformer_b0.yaml",
@@ -43,7 +45,7 @@ def name(path: Path) -> str:
 
 
 def test_no_config_is_overlooked() -> None:
-    known = {BASE, *RECIPES, *(path for paths in PARTS.values() for path in paths)}
+    known = {BASE, *RECIPES, *SWEEPS, *(path for paths in PARTS.values() for path in paths)}
     assert known == set(CONFIGS.rglob("*.yaml"))
 
 

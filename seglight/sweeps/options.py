@@ -1,5 +1,6 @@
 """SWEEP.yaml: what is searched, how, and with what."""
 
+import warnings
 from argparse import ArgumentError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import yaml
 from jsonargparse import ArgumentParser
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 
@@ -127,7 +129,9 @@ def _check(sweep: Sweep) -> None:
         raise UserError("configs:, objectives: and space: each want an entry at least")
     if len(sweep.objectives) > 1 and not isinstance(sweep.pruner(), NopPruner):
         raise UserError("pruner: Optuna prunes by one objective, here are several: leave it out")
-    sampler = sweep.sampler(seed=sweep.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler = sweep.sampler(seed=sweep.seed)
     if isinstance(sampler, QMCSampler):
         raise UserError("sampler: QMCSampler keeps its place outside of the trials: use RandomSampler")
     if isinstance(sampler, GridSampler):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import GridSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,14 +28,14 @@ def study_of(sweep: Sweep, records: Sequence[Record]) -> optuna.Study:
     proposes what it would have proposed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    fixed = isinstance(sweep.sampler(seed=sweep.seed), GridSampler)  # whose seed is the order of the grid
-    seed = sweep.seed if fixed else int(np.random.SeedSequence((sweep.seed, len(records))).generate_state(1)[0])
-    study = optuna.create_study(
-        study_name=NAME,
-        directions=list(sweep.objectives.values()),
-        sampler=sweep.sampler(seed=seed),
-        pruner=sweep.pruner(),
-    )
+    directions = list(sweep.objectives.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler = sweep.sampler(seed=sweep.seed)
+        if not isinstance(sampler, GridSampler):  # whose seed is the order of the grid
+            seed = np.random.SeedSequence((sweep.seed, len(records))).generate_state(1)[0]
+            sampler = sweep.sampler(seed=int(seed))
+        study = optuna.create_study(study_name=NAME, directions=directions, sampler=sampler, pruner=sweep.pruner())
     for record in records:
         study.add_trial(_frozen(record))
     return study

@@ -1,0 +1,109 @@
+"""SWEEP.yaml and its mistakes, each told in one line; the shipped sweeps give recipes."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+
+from seglight.errors import UserError
+from seglight.sweeps.options import read_sweep
+from seglight.sweeps.rehearsal import recipe_of, rehearse
+from seglight.sweeps.space import corners
+from tests import resumable
+
+ROOT = Path(__file__).parents[2]
+LR = "model.optimizer.init_args.lr"
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """A good sweep with some of its keys changed, or taken away where None."""
+    content: dict[str, Any] = {
+        "configs": [str(resumable.write_recipe(folder))],
+        "objectives": {"val/miou": "maximize"},
+        "space": {LR: {"log": [1e-4, 1e-2]}},
+        "trials": 4,
+    }
+    path = folder / "sweep.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in (content | changes).items() if value is not None}))
+    return path
+
+
+def test_classes_are_optunas_with_their_own_arguments(tmp_path: Path) -> None:
+    sampler = {"class_path": "optuna.samplers.CmaEsSampler", "init_args": {"n_startup_trials": 3}}
+    pruner = {"class_path": "optuna.pruners.HyperbandPruner", "init_args": {"min_resource": 2}}
+    sweep = read_sweep(written(tmp_path, sampler=sampler, pruner=pruner, running={"parallel": 3, "seeds": [1, 2]}))
+    assert isinstance(sweep.sampler(seed=3), optuna.samplers.CmaEsSampler)
+    assert isinstance(sweep.pruner(), optuna.pruners.HyperbandPruner)
+    assert (sweep.running.parallel, sweep.running.seeds, sweep.seed) == (3, [1, 2], 0)
+
+
+def test_a_grid_is_the_choices_of_the_space(tmp_path: Path) -> None:
+    space = {LR: {"choice": [0.1, 0.2, 0.3]}, "data.init_args.augmentation.scale": {"choice": [[1.0, 1.0], [0.5, 2.0]]}}
+    sweep = read_sweep(written(tmp_path, space=space, sampler={"class_path": "optuna.samplers.GridSampler"}, trials=99))
+    assert sweep.trials == 6
+    with pytest.raises(UserError, match="a grid takes choices alone"):
+        read_sweep(written(tmp_path, sampler={"class_path": "optuna.samplers.GridSampler"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"trails": 3}, "trails"),
+        ({"trials": None}, "trials"),
+        ({"trials": 0}, "trials: 0: give 1 at least"),
+        ({"space": None}, "no sweep"),
+        ({"space": {LR: {"lgo": [1, 2]}}}, "give one of"),
+        ({"configs": []}, "each want an entry"),
+        ({"objectives": {"val/miou": "most"}}, "objectives"),
+        ({"sampler": {"class_path": "optuna.samplers.TPESamplr"}}, "no attribute 'TPESamplr'"),
+        ({"sampler": {"class_path": "optuna.samplers.TPESampler", "init_args": {"n_startup": 1}}}, "n_startup"),
+        ({"sampler": {"class_path": "optuna.samplers.QMCSampler"}}, "use RandomSampler"),
+        ({"running": {"parallel": 0}}, "running.parallel: 0"),
+        (
+            {
+                "objectives": {"val/miou": "maximize", "latency": "minimize"},
+                "pruner": {"class_path": "optuna.pruners.MedianPruner"},
+            },
+            "prunes by one objective",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read_sweep(written(tmp_path, **changes))
+
+
+def test_corners_are_built(tmp_path: Path) -> None:
+    space = {LR: {"log": [1e-4, 1e-2]}, "data.init_args.batch_size": {"choice": [1, 2, 4]}}
+    assert rehearse(read_sweep(written(tmp_path, space=space))) == 3
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"model.optimizer.init_args.lrr": {"log": [1e-4, 1e-2]}}, "lrr"),
+        ({"data.init_args.batch_size": {"choice": [2, "two"]}}, "batch_size=two: .*batch_size"),
+        ({"model.net.class_path": {"choice": ["tests.resumable.Net", "tests.resumable.Nett"]}}, "Nett"),
+        ({"data.init_args.size": {"integers": [-64, 64]}}, "size"),
+        ({"net": {"configs": ["not_there.yaml"]}}, "not_there.yaml: No such file"),
+    ],
+)
+def test_what_no_trial_could_do_is_found_before_the_first(tmp_path: Path, space: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        rehearse(read_sweep(written(tmp_path, space=space)))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_sweeps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not built: some of their encoders have weights that come from a hub."""
+    monkeypatch.chdir(ROOT)
+    sweep = read_sweep(path)
+    candidate = list(corners(sweep.parameters))[-1]
+    recipe = yaml.safe_load(recipe_of(sweep, candidate))
+    for key, value in candidate.items():
+        found = recipe if "." in key else None  # a name of files is no key
+        for name in key.split(".") if found else ():
+            found = found[name]
+        assert found is None or found == value or str(found) == str(value)

@@ -1,0 +1,109 @@
+"""What a sweep leaves: the page, the winner's recipe, TensorBoard, and who can be told apart."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from seglight.image_counts import FILE, ImageCounts, ScoredImages
+from seglight.sweeps.record import Record, folder_of
+from seglight.sweeps.report import write_report
+from seglight.sweeps.trial import run_folders
+from tests.sweeps.small import small_sweep
+
+DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0, "log": false}}'
+
+
+def record(number: int, x: float, state: str, value: float | None = None) -> Record:
+    values = None if value is None else [value]
+    return Record(number, {"x": x}, {"x": DISTRIBUTION}, {}, state, [0.1], values)  # type: ignore[arg-type]
+
+
+def write_counts(folder: Path, hits: np.ndarray) -> None:
+    """Two classes, 100 pixels of each in an image, of which so many are hit, the same for both."""
+    cells = np.tile([0, 1, 2, 3], len(hits))
+    counts = np.stack([hits, 100 - hits, 100 - hits, hits], 1).ravel()
+    keep = counts > 0
+    lengths = keep.reshape(-1, 4).sum(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"im{number}" for number in range(len(hits))]
+    ScoredImages("val", 1, names, ImageCounts(2, lengths, cells[keep], counts[keep])).save(folder / FILE)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of 60 images: trial 1 hits in each a pixel more than trial 0, trial 2 gains and loses ten by turns."""
+    tmp_path = tmp_path_factory.mktemp("sweep")
+    sweep = small_sweep(trials=5)
+    hits = np.random.default_rng(0).integers(30, 80, 60)
+    turns = np.where(np.arange(60) % 2, 10, -10)
+    records = [
+        record(0, 0.5, "finished", 0.50), record(1, 0.3, "finished", 0.52), record(2, 0.4, "finished", 0.51),
+        record(3, 0.9, "pruned"), record(4, 0.1, "failed"),
+    ]  # fmt: skip
+    records[4].error = "exit code 1, 3 times\n<boom>"
+    for number, shift in ((0, -1), (1, 0), (2, turns)):
+        write_counts(folder_of(tmp_path / "trials", number), hits + shift)
+        (folder_of(tmp_path / "trials", number) / "config.yaml").write_text(f"x: {number}\n")
+    write_report(sweep, records, tmp_path)
+    return tmp_path
+
+
+def test_the_page(reported: Path) -> None:
+    page = (reported / "report.html").read_text()
+    assert "plotly.js v" in page, "the script is inside"
+    body = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page), "nothing from elsewhere"
+    for title in ("history", "importance", "parallel coordinates", "slices"):
+        assert f"<h2>val/miou: {title}</h2>" in body
+    assert "3 finished, 1 pruned, 1 failed" in body
+    assert "&lt;boom&gt;" in body
+
+
+def test_who_is_told_apart(reported: Path) -> None:
+    """A pixel in every image is little and certain; ten that come and go are much and nothing."""
+    page = (reported / "report.html").read_text()
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    assert [row[0] for row in cells[1:4]] == ["0001", "0002", "0000"]
+    assert [row[3] for row in cells[1:4]] == ["-", "no", "yes"]
+
+
+def test_the_winner_and_tensorboard(reported: Path) -> None:
+    text = (reported / "best.yaml").read_text()
+    assert text.startswith("# Trial 0001: val/miou 0.52\n")
+    assert yaml.safe_load(text) == {"x": 1}
+    runs = sorted(path.name for path in (reported / "hparams").glob("0*"))
+    assert runs == ["0000", "0001", "0002", "0003"]
+    events = EventAccumulator(str(reported / "hparams" / "0001"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("objective/val/miou")] == pytest.approx([0.52])
+
+
+def test_nothing_finished(tmp_path: Path) -> None:
+    write_report(small_sweep(), [record(0, 0.5, "failed")], tmp_path)
+    assert "No trial is finished" in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "best.yaml").exists()
+
+
+def test_the_front_of_several_objectives(tmp_path: Path) -> None:
+    sweep = small_sweep(objectives={"val/miou": "maximize", "latency": "minimize"})
+    records = [record(number, 0.1 * number, "finished", 0.5) for number in range(3)]
+    for one, values in zip(records, ([0.5, 1.0], [0.6, 2.0], [0.4, 3.0]), strict=True):
+        one.values = values
+        folder = folder_of(tmp_path / "trials", one.number)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("a: 1\n")
+    write_report(sweep, records, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "The Pareto front" in page
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    assert [row[0] for row in rows if row and row[0].isdigit()] == ["0001", "0000"]
+
+
+def test_runs_of_several_seeds(tmp_path: Path) -> None:
+    sweep = small_sweep(running={"seeds": [3, 5]})
+    assert run_folders(sweep, tmp_path) == [tmp_path / "seed_3", tmp_path / "seed_5"]

@@ -1,0 +1,75 @@
+"""The space: what is drawn, what becomes of it on the command line, its corners, and mistakes in it."""
+
+import json
+from typing import Any
+
+import optuna
+import pytest
+
+from seglight.errors import UserError
+from seglight.sweeps.space import arguments, corners, parse_space, propose
+
+SPACE: dict[str, dict[str, Any]] = {
+    "net": {"configs": ["a.yaml", "b.yaml"]},
+    "lr": {"log": [1e-5, 1e-2]},
+    "batch": {"integers": [2, 16]},
+    "scale": {"choice": [[1.0, 1.0], [0.5, 2.0], [0.7, 1.4]]},
+    "width": {"range": [0.5, 1.0], "when": {"net": "b.yaml"}},
+    "name": {"choice": ["x", "1e3"], "when": {"net": ["a.yaml", "b.yaml"]}},
+}
+
+
+def test_candidates_keep_to_the_ranges_and_conditions() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space = parse_space(SPACE)
+    candidates = [propose(space, study.ask()) for _ in range(200)]
+    assert {c["net"] for c in candidates} == {"a.yaml", "b.yaml"}
+    assert all(("width" in c) == (c["net"] == "b.yaml") and "name" in c for c in candidates)
+    assert all(1e-5 <= c["lr"] <= 1e-2 for c in candidates)
+    # uniform in the logarithm: a third of the draws a decade
+    assert 0.2 < sum(c["lr"] < 1e-4 for c in candidates) / 200 < 0.47
+    assert {c["batch"] for c in candidates} == set(range(2, 17))
+    assert {c["scale"] for c in candidates} == {"[1.0, 1.0]", "[0.5, 2.0]", "[0.7, 1.4]"}
+
+
+def test_files_come_before_keys_and_values_as_they_were_written() -> None:
+    candidate = {"lr": 1e-5, "scale": json.dumps([0.5, 2.0]), "net": "b.yaml", "name": "1e3"}
+    assert arguments(parse_space(SPACE), candidate) == [
+        "--config", "b.yaml", "--lr=1e-05", "--scale=[0.5, 2.0]", "--name=1e3",
+    ]  # fmt: skip
+
+
+def test_corners_show_each_value_with_each_file() -> None:
+    found = list(corners(parse_space(SPACE)))
+    assert len(found) == 6, "three scales for each of two files"
+    for key in ("lr", "batch", "scale", "name"):
+        values = parse_space({key: {k: v for k, v in SPACE[key].items() if k != "when"}})[0].labels
+        for file in SPACE["net"]["configs"]:
+            assert [c[key] for c in found if c["net"] == file and c[key] in values]
+            assert {c[key] for c in found if c["net"] == file} == set(values)
+    assert {c.get("width") for c in found if c["net"] == "a.yaml"} == {None}
+    assert {c["width"] for c in found if c["net"] == "b.yaml"} == {0.5, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"lgo": [1, 2]}, "x: .*give one of log, range"),
+        ({"log": [1, 2], "range": [1, 2]}, "give one of"),
+        ({"log": [0, 1]}, "above 0"),
+        ({"log": ["1e-5", 1]}, "write 1.0e-5"),
+        ({"range": [2, 1]}, "less than the second"),
+        ({"range": [1]}, "two numbers"),
+        ({"integers": [1, 2.5]}, "two whole numbers"),
+        ({"choice": "resnet18"}, "give a list"),
+        ({"choice": [1, 1]}, "twice"),
+        ({"configs": [1, 2]}, "paths"),
+        ({"choice": [1, 2], "when": {"later": 1}}, "no choice of that name stands before it"),
+        ({"choice": [1, 2], "when": {"number": 0.5}}, "no choice of that name"),
+        ({"choice": [1, 2], "when": {"first": "c"}}, "c is none of"),
+    ],
+)
+def test_mistakes(entry: dict[str, Any], says: str) -> None:
+    around = {"first": {"choice": ["a", "b"]}, "number": {"range": [0, 1]}}
+    with pytest.raises(UserError, match=says):
+        parse_space({**around, "x": entry, "later": {"choice": [1]}})
