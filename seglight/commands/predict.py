@@ -35,8 +35,8 @@ from rich.progress import Progress
 from seglight.errors import UserError, one_line, parser_complaint, say
 from seglight.loading import load
 from seglight.prediction.inputs import Source, count, find
-from seglight.prediction.jobs import begin, check_places
-from seglight.prediction.outputs import is_done, output_path, writers
+from seglight.prediction.jobs import check_places, checksum
+from seglight.prediction.outputs import writers
 from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
 
@@ -81,8 +81,8 @@ def predict(
         raise UserError("--save video: none of the inputs is a video")
     check_places(sources, folder, save)
     predictor = load(models, device=device, trust=trust, inferer=_inferer(max_memory))
-    each = writers(save, predictor)
-    run = Run(predictor, folder, each, begin(folder, models, max_memory=max_memory))
+    maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
+    run = Run(predictor, folder, writers(save, predictor), maker)
     console = Console(stderr=True)
     try:
         with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -111,11 +111,10 @@ def _inferer(max_memory: str | None) -> "Inferer | None":
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
     for source in videos:
-        if not (run.resumes and is_done(output_path(run.out, "video", source.place), source)):
-            try:
-                write_video(source, run.out, run.predictor.palette)
-            except UserError as error:
-                yield one_line(error)
+        try:
+            write_video(source, run.out, run.predictor.palette)
+        except UserError as error:
+            yield one_line(error)
 
 
 def _told(run: Run, out: str) -> str:

@@ -1,18 +1,12 @@
-"""Which files are to be written, and which of them are there already."""
+"""What is checked before anything is written: that outputs do not collide, and by which model they are."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglight import __version__
 from seglight.errors import UserError
-from seglight.files import write_whole
 from seglight.prediction.inputs import Source
 from seglight.prediction.outputs import FILES, LABELS, output_path
-
-RECORD = "predict.json"
-"""In the folder of the outputs: what they were made with."""
 
 
 def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> None:
@@ -43,37 +37,6 @@ def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> 
                 raise UserError(f"{path}: the label map would replace the image: choose another --out")
             if not path.parent.resolve().is_relative_to(out.resolve()):
                 raise UserError(f"{source.path}: {path} is outside of --out, where that path or a link in it leads")
-
-
-def begin(out: Path, models: Sequence[str], **options: str | None) -> bool:
-    """Record what the outputs are made with.
-
-    Args:
-        out: Folder of the outputs.
-        models: Files and folders of the model.
-        **options: What else decides the label maps.
-
-    Returns:
-        Whether what lies there was made in the same way: then what is done need not be done again.
-
-    Raises:
-        UserError: It was made by another model or with other options.
-    """
-    about = {"version": __version__, "model": [checksum(Path(model)) for model in models], **options}
-    record = out / RECORD
-    if not record.exists():
-        write_whole(record, json.dumps({"files": list(models), **about}, indent=1))
-        return False
-    try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-        differing = [key for key in about if before.get(key) != about[key]]
-    except (AttributeError, ValueError) as error:
-        raise UserError(f"{record}: not written by `seglight predict`: choose another --out") from error
-    if differing:
-        raise UserError(
-            f"{record}: the label maps there were made with another {differing[0]}: choose another --out, or delete it"
-        )
-    return True
 
 
 def checksum(model: Path) -> str:

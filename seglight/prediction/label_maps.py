@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.PngImagePlugin import PngImageFile
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from seglight.data.classes import Color
 from seglight.files import whole
@@ -15,14 +15,21 @@ from seglight.png import SIGNATURE
 from seglight.predictor import LabelMap
 from seglight.visualize import palette_image
 
+MAKER = "seglight"
+"""Key of the text in a file that says by which model it is."""
 
-def write_labels(path: Path, labels: LabelMap, palette: Sequence[Color]) -> None:
-    """Write a label map (H, W), whole or not at all."""
+
+def write_labels(path: Path, labels: LabelMap, palette: Sequence[Color], maker: str) -> None:
+    """Write a label map (H, W), whole or not at all; `maker`, in Latin-1, is kept as a text in the file."""
+    text = PngInfo()
+    text.add_text(MAKER, maker)
     with whole(path) as part:
-        palette_image(labels.astype(np.uint8), palette).save(part)
+        palette_image(labels.astype(np.uint8), palette).save(part, pnginfo=text)
 
 
-def write_label_rows(path: Path, size: tuple[int, int], rows: Iterable[LabelMap], palette: Sequence[Color]) -> None:
+def write_label_rows(
+    path: Path, size: tuple[int, int], rows: Iterable[LabelMap], palette: Sequence[Color], maker: str
+) -> None:
     """Write a label map that comes a few rows (h, W) at a time, whole or not at all.
 
     Pillow wants an image whole; what it would write is a header, the palette and compressed rows (PNG specification,
@@ -33,12 +40,14 @@ def write_label_rows(path: Path, size: tuple[int, int], rows: Iterable[LabelMap]
         size: (H, W).
         rows: Uppermost first.
         palette: RGB by class.
+        maker: As in `write_labels`.
     """
     compressor = zlib.compressobj(6)
     with whole(path) as part, part.open("wb") as file:
         file.write(SIGNATURE)
         file.write(_chunk(b"IHDR", struct.pack(">2I5B", size[1], size[0], 8, 3, 0, 0, 0)))
         file.write(_chunk(b"PLTE", bytes(value for color in palette for value in color)))
+        file.write(_chunk(b"tEXt", f"{MAKER}\0{maker}".encode("latin-1")))
         for band in rows:
             # every row begins with its filter: 0, none
             data = compressor.compress(np.pad(band.astype(np.uint8), ((0, 0), (1, 0))).tobytes())
@@ -56,3 +65,13 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     """Read a label map that was written here: uint8 (H, W)."""
     with PngImageFile(path) as image:  # Image.open takes one of more than 2^27 pixels for a bomb
         return np.asarray(image)
+
+
+def maker_of(path: Path) -> str | None:
+    """By which model a file is; None where it is not there or tells nothing."""
+    try:
+        with PngImageFile(path) as image:
+            found: str | None = image.info.get(MAKER)
+            return found
+    except (OSError, SyntaxError, ValueError):
+        return None

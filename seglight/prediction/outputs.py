@@ -12,7 +12,7 @@ from PIL import Image
 from seglight.data.classes import Color
 from seglight.errors import UserError
 from seglight.files import whole
-from seglight.prediction.inputs import Pixels, Source
+from seglight.prediction.inputs import Pixels
 from seglight.prediction.submissions import ade_ids, cityscapes_ids, write_ids
 from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor
@@ -44,10 +44,10 @@ def output_path(out: Path, kind: str, place: Path) -> Path:
     return out / folder / place.with_name(place.name + ending)
 
 
-def is_done(path: Path, source: Source) -> bool:
-    """Whether an output is there and no older than its image."""
+def is_no_older(path: Path, origin: Path) -> bool:
+    """Whether a file is there and no older than what it is made of."""
     try:
-        return path.stat().st_mtime >= source.path.stat().st_mtime
+        return path.stat().st_mtime_ns >= origin.stat().st_mtime_ns
     except OSError:
         return False
 

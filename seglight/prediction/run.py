@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError, one_line
 from seglight.prediction.inputs import Picture, Pixels, Source, pictures
-from seglight.prediction.label_maps import read_labels, write_label_rows, write_labels
-from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_done, output_path
+from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
+from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_no_older, output_path
 from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor, RowPredictor
 
@@ -36,7 +36,7 @@ class Run:
         predictor: The model.
         out: Folder of the outputs.
         writers: Of what each image gets beside its label map, by kind.
-        resumes: Leave what is done and no older than its image.
+        maker: Says of each label map how it was made: one that is there stays if it was made so from the same image.
 
     Attributes:
         done: Name and label map of each image, in order.
@@ -44,8 +44,8 @@ class Run:
         failures: What went wrong, a line each.
     """
 
-    def __init__(self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], resumes: bool) -> None:
-        self.predictor, self.out, self.writers, self.resumes = predictor, out, writers, resumes
+    def __init__(self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str) -> None:
+        self.predictor, self.out, self.writers, self.maker = predictor, out, writers, maker
         self.done: list[tuple[str, Path]] = []
         self.written = 0
         self.failures: list[str] = []
@@ -73,7 +73,10 @@ class Run:
 
     def _work(self, picture: Picture) -> Work | UserError:
         paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
-        missing = {k: path for k, path in paths.items() if not (self.resumes and is_done(path, picture.source))}
+        if is_no_older(paths[LABELS], picture.source.path) and maker_of(paths[LABELS]) == self.maker:
+            missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
+        else:
+            missing = paths
         try:
             pixels = picture.read() if any(kind in missing for kind in OF_PIXELS) else None
         except UserError as error:
@@ -114,9 +117,9 @@ class Run:
                         "so large that it is read by windows, which takes a checkpoint: give that, or cut it"
                     )
                 rows = self.predictor.rows(work.pixels)
-                write_label_rows(path, work.pixels.shape, rows, self.predictor.palette)
+                write_label_rows(path, work.pixels.shape, rows, self.predictor.palette, self.maker)
             elif labels is not None:
-                write_labels(path, labels, self.predictor.palette)
+                write_labels(path, labels, self.predictor.palette, self.maker)
             self.written += 1
         for kind, place in work.missing.items():
             if kind != LABELS:

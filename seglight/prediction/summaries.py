@@ -10,7 +10,7 @@ from seglight.prediction.coco import CocoObjects
 from seglight.prediction.inputs import Source
 from seglight.prediction.label_maps import read_labels
 from seglight.prediction.movies import frames, video_writer
-from seglight.prediction.outputs import LABELS, output_path
+from seglight.prediction.outputs import LABELS, is_no_older, output_path
 from seglight.prediction.shares import Shares
 from seglight.predictor import LabelMap
 from seglight.visualize import overlay
@@ -51,12 +51,14 @@ def write_tables(kinds: Sequence[str], class_names: Sequence[str], done: Iterabl
 
 
 def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:
-    """Write a video with the label maps of its frames laid over them.
+    """Write a video with the label maps of its frames laid over them, unless it is there and no older than these.
 
     Raises:
         UserError: It is cut off, or a frame's label map is not there.
     """
     path = output_path(out, "video", source.place)
+    if path.exists() and all(is_no_older(path, frame) for frame in (out / source.place).glob("*.png")):
+        return
     with video_writer(path, source.path) as write:
         for number, frame in enumerate(frames(source.path), 1):
             labels = output_path(out, LABELS, source.place / f"{number:06}")

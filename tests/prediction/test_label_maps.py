@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seglight.errors import UserError
-from seglight.prediction.label_maps import read_labels, write_label_rows, write_labels
+from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
 from tests.prediction.stand_in import PALETTE
 
 LABELS = np.random.default_rng(0).integers(0, 4, (101, 57), dtype=np.uint8)
@@ -16,16 +16,21 @@ LABELS = np.random.default_rng(0).integers(0, 4, (101, 57), dtype=np.uint8)
 @pytest.mark.parametrize("rows", [1, 10, 101])
 def test_rows_make_the_png_that_pillow_writes(rows: int, tmp_path: Path) -> None:
     bands = (LABELS[top : top + rows] for top in range(0, 101, rows))
-    write_label_rows(tmp_path / "rows.png", LABELS.shape, bands, PALETTE)
-    write_labels(tmp_path / "whole.png", LABELS, PALETTE)
+    write_label_rows(tmp_path / "rows.png", LABELS.shape, bands, PALETTE, "by me")
+    write_labels(tmp_path / "whole.png", LABELS, PALETTE, "by me")
     for name in ("rows.png", "whole.png"):
         with Image.open(tmp_path / name) as image:
             image.verify()
         with Image.open(tmp_path / name) as image:
             assert image.mode == "P"
+            assert image.info["seglight"] == "by me"
             assert np.array_equal(np.asarray(image), LABELS)
             assert np.array_equal(np.asarray(image.convert("RGB")), np.array(PALETTE)[LABELS])
         assert np.array_equal(read_labels(tmp_path / name), LABELS)
+        assert maker_of(tmp_path / name) == "by me"
+    Image.fromarray(LABELS).save(tmp_path / "other.png")
+    assert maker_of(tmp_path / "other.png") is None
+    assert maker_of(tmp_path / "nowhere.png") is None
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:
@@ -34,5 +39,5 @@ def test_an_error_leaves_no_file(tmp_path: Path) -> None:
         raise UserError("damaged from here on")
 
     with pytest.raises(UserError, match="damaged"):
-        write_label_rows(tmp_path / "rows.png", LABELS.shape, rows(), PALETTE)
+        write_label_rows(tmp_path / "rows.png", LABELS.shape, rows(), PALETTE, "by me")
     assert not list(tmp_path.iterdir())
