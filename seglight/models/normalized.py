@@ -34,11 +34,11 @@ class NormalizedEncoder(Encoder):
     def normalized(self, image: Tensor) -> Tensor:
         """uint8 (B, in_channels, H, W) to floating point of mean 0 and deviation 1, in the same memory format."""
         if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
-            return (image.to(self.mean.dtype) - self.mean).div_(self.std)
+            return image.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
         # a row of pixels at a time: four times as fast as three channels at a time
         width = image.shape[-1]
         mean, std = (value.flatten().repeat(width) for value in (self.mean, self.std))
-        rows = (image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype) - mean).div_(std)
+        rows = image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype, copy=True).sub_(mean).div_(std)
         return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
 
 
