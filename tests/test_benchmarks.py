@@ -41,6 +41,7 @@ TINY = {
         *("--images", "3", "--scale", "8", "--threads", "1", "--workers", "0"),
         *("--nets", "MobileNetV3-small 0.5, FPN at stride 4"),
     ],
+    "window": ["--window", "128", "--sizes", "288x416", "--threads", "1"],
 }
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,9 +42,9 @@ class Passes(NamedTuple):
 
     def bytes(self, pixels: int) -> int:
         """Of an image of so many pixels, extrapolated by the power of the pixels that the last two peaks show."""
-        for measured, peak in self.peaks:
-            if pixels <= measured:
-                return peak
+        for (smaller, least), (larger, most) in pairwise(((0, 0), *self.peaks)):
+            if pixels <= larger:
+                return least + (most - least) * (pixels - smaller) // (larger - smaller)
         measured, peak = self.peaks[-1]
         power = 1.0
         if len(self.peaks) > 1:

@@ -65,7 +65,14 @@ class SlidingWindow(Inferer):
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
-        return torch.stack([torch.cat([band for _, band in self.rows(net, one)]) for one in image])
+        labels: Tensor | None = None
+        for number, one in enumerate(image):
+            for top, band in self.rows(net, one):
+                if labels is None:
+                    labels = band.new_empty((len(image), *image.shape[-2:]))
+                labels[number, top : top + len(band)] = band
+        assert labels is not None
+        return labels
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""
