@@ -52,7 +52,7 @@ def net_of(kind: str, window: int) -> nn.Module:
 def image_of(size: tuple[int, int]) -> Tensor:
     """uint8 (1, 3, H, W), smooth, the same in every process."""
     coarse = torch.rand(1, 3, *(-(-length // 16) for length in size), generator=torch.Generator().manual_seed(0))
-    channels = [F.interpolate(255 * one, size, mode="bilinear").to(torch.uint8) for one in coarse.split(1, 1)]
+    channels = [F.interpolate(255 * one, size, mode="bilinear").to(torch.uint8) for one in torch.split(coarse, 1, 1)]
     return torch.cat(channels, 1).to(DEVICE)
 
 
@@ -82,7 +82,7 @@ def _at_full_size(chosen: nn.Module, part: Tensor) -> Tensor:
 
 def monai(kind: str, size: tuple[int, int], window: int) -> Step:
     """As its manual says; it sums in the dtype of the image."""
-    from monai.inferers import SlidingWindowInferer
+    from monai.inferers.inferer import SlidingWindowInferer
 
     chosen, image = net_of(kind, window), image_of(size).float()
     inferer = SlidingWindowInferer((window, window), sw_batch_size=1, overlap=OVERLAP, mode="constant")

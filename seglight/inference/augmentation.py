@@ -42,7 +42,7 @@ class TestTimeAugmentation(Inferer):
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
         labels = [first_largest(one.flatten(1)) for one in self.probabilities(net, image)]
-        return torch.stack(labels).unflatten(1, image.shape[-2:])
+        return torch.stack(labels).view(-1, *image.shape[-2:])
 
     @torch.no_grad()
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:

@@ -82,17 +82,19 @@ def blended(
     parts = [_under(rows, down, place, part) for place, part in reaching.items()]
     matrix = torch.cat([weight for _, weight in parts], 1)
     strip = matrix.new_zeros(channels, matrix.shape[1], phases, across.length // phases)
-    sums = strip.split([weight.shape[1] for _, weight in parts], 1)
+    sums = torch.split(strip, [weight.shape[1] for _, weight in parts], 1)
     for part, (sources, _), total in zip(reaching.values(), parts, sums, strict=True):
         _add_columns(total, part[:, :, sources], across)
     # half of it: larger pieces of memory are given back to the system each time, and filled with zeros when taken anew
     columns = max(1, budget(strip.device) // (8 * channels * len(matrix)))
     reduced = []
-    for tile in strip.flatten(2).split(columns, 2):
+    for tile in torch.split(strip.flatten(2), columns, 2):
         values = product(matrix, tile)
-        reduced.append(reduce(values.flatten(1)).unflatten(-1, values.shape[1:]))
+        part = reduce(values.flatten(1))
+        reduced.append(part.view(*part.shape[:-1], *values.shape[1:]))
+    whole = torch.cat(reduced, -1)
     # columns stand by their phase, as in `Band`
-    return torch.cat(reduced, -1).unflatten(-1, (phases, -1)).transpose(-1, -2).flatten(-2)
+    return whole.view(*whole.shape[:-1], phases, -1).transpose(-1, -2).flatten(-2)
 
 
 def first_largest(values: Tensor) -> Tensor:
