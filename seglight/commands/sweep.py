@@ -4,6 +4,7 @@ import fcntl
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 FILE = "sweep.yaml"
 """In the sweep's folder: a copy of SWEEP.yaml."""
 
+EXECUTORS = {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
+"""Packages that each wants."""
+
 FREE = ("trials", "running")
 """What of it may change while a sweep goes on: it decides no candidate."""
 
@@ -36,11 +40,10 @@ def main(args: list[str]) -> int:
         UserError: An argument, the sweep or a corner of its space is wrong.
     """
     options = parse(args)
-    try:
-        import optuna  # noqa: F401
-        import plotly  # noqa: F401
-    except ImportError as error:
-        raise UserError(f'sweeps need {error.name}: pip install "seglight[sweep]"') from error
+    extra = "ray" if options.executor == "ray" else "sweep"
+    for package in ("optuna", "plotly", *EXECUTORS[options.executor]):
+        if find_spec(package) is None:
+            raise UserError(f'sweeps need {package}: pip install "seglight[{extra}]"')
     out = Path(options.out)
     with _alone(out):
         return _run(options, out)
@@ -142,6 +145,14 @@ def executor_for(name: str, sweep: "Sweep", out: Path) -> "Executor":
     Raises:
         UserError: It can't be reached, or wants an extra.
     """
+    if name == "slurm":
+        from seglight.sweeps.executors.slurm import SlurmExecutor
+
+        return SlurmExecutor(out / "slurm", sweep.running.slurm)
+    if name == "ray":
+        from seglight.sweeps.executors.ray import RayExecutor
+
+        return RayExecutor(sweep.running.ray)
     from seglight.sweeps.executors.local import LocalExecutor, device_slots, visible_devices
 
     running = sweep.running

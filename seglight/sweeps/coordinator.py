@@ -140,7 +140,7 @@ class Coordinator:
             self._to(record, "pruned")
         elif ended == 0:
             self._finish(record)
-        elif ended == CANCELLED:
+        elif ended == CANCELLED and self.stop.received is None:
             self._fail(record, "cancelled by hand")
         elif ended in (EXIT_CODE, -signal.SIGTERM, GONE) or self.stop.received is not None:
             self._to(record, "waiting")

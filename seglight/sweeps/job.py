@@ -4,7 +4,6 @@ The one process of a trial that its training can be recognised by: whoever comes
 code. `python -m seglight.sweeps.job FOLDER COMMANDS`, the commands as JSON.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -18,8 +17,13 @@ from typing import TextIO
 
 from seglight.files import write_whole
 
-LOCK, EXIT, LOG = "lock", "exit.json", "log.txt"
-"""Beside the trial's state: held while it runs, written when it has ended, and what it said."""
+LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
+"""Beside the trial's state: held while it runs, written when it has ended, what it said, and there when it is to stop.
+
+A file reaches a trial wherever it runs.
+"""
+
+OUTLIVED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 Command = tuple[list[str], str]
 """Words, and the file beside the log that takes what is printed."""
@@ -42,13 +46,15 @@ def run(folder: Path, commands: Sequence[Command]) -> int:
     with (folder / LOCK).open("a+") as lock:
         if not _take(lock) or exit_code(folder) == 0:
             return 0
-        (folder / EXIT).unlink(missing_ok=True)  # of the same job, before it was requeued
+        for name in (EXIT, STOP):  # of the same job, before it was requeued
+            (folder / name).unlink(missing_ok=True)
         lock.truncate(0)
         lock.write(str(os.getpgid(0)))
         lock.flush()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-            signal.signal(number, _outlive)  # ignoring would be handed on to the commands
+        before = [signal.signal(number, _outlive) for number in OUTLIVED]  # ignoring would be handed on to the commands
         code = _run_all(folder, commands, lock.fileno())
+        for number, handler in zip(OUTLIVED, before, strict=True):
+            signal.signal(number, handler)
         write_whole(folder / EXIT, json.dumps(code) + "\n")
     return code
 
@@ -72,10 +78,21 @@ def _run_all(folder: Path, commands: Sequence[Command], lock: int) -> int:
     for words, output in commands:
         with (folder / LOG).open("ab") as log, (folder / output).open("ab" if output == LOG else "wb") as out:
             # the lock is handed on: should this process be killed, the command still holds it
-            code = subprocess.call(words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(lock,))
+            process = subprocess.Popen(words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(lock,))
+        code = _wait(process, folder / STOP)
         if code:
             return code
     return 0
+
+
+def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
+    told = False
+    while process.poll() is None:
+        if stop.exists() and not told:
+            process.send_signal(signal.SIGTERM)
+            told = True
+        time.sleep(0.05)
+    return process.returncode
 
 
 def exit_code(folder: Path) -> int | None:
@@ -100,10 +117,8 @@ def is_running(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> None:
-    """Tell all processes of a running trial on this machine to save and leave."""
-    if is_running(folder):
-        with contextlib.suppress(ValueError, ProcessLookupError):  # it has only just begun, or ended
-            os.killpg(int((folder / LOCK).read_text()), signal.SIGTERM)
+    """Tell a running trial to save and leave."""
+    (folder / STOP).touch()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stands in for `python -m seglight`: writes what a training writes, its score a formula of the recipe's keys.
 
 `val/miou` after epoch e of E is (1 - (x - 0.3)^2) * e / E. A checkpoint is a file with the epochs that are done; an
-epoch that is trained leaves a line in `epochs`. SIGTERM saves and leaves with code 75.
+epoch that is trained leaves a line in `epochs`. SIGTERM and SIGUSR1 save and leave with code 75.
 """
 
 import json
@@ -21,7 +21,8 @@ if sys.argv[1] == "summary":
 folder = Path(given["--run_dir"])
 recipe = yaml.safe_load((folder / "config.yaml").read_text())
 checkpoint, stopped = folder / "checkpoint", []
-signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda *_: stopped.append(True))
 sys.stderr.write(f"training {folder.name}\n")
 done = int(checkpoint.read_text()) if checkpoint.exists() else 0
 (folder / "starts").open("a").write(f"{done}\n")

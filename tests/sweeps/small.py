@@ -11,6 +11,7 @@ import optuna
 from seglight.running.signals import StopSignals
 from seglight.sweeps import trial
 from seglight.sweeps.coordinator import Coordinator
+from seglight.sweeps.executors.executor import Executor
 from seglight.sweeps.executors.local import LocalExecutor
 from seglight.sweeps.options import Running, Sweep
 from seglight.sweeps.record import Record
@@ -24,8 +25,10 @@ def small_sweep(trials: int = 5, running: dict[str, Any] | None = None, **option
     return Sweep(["none.yaml"], trials=trials, running=Running(**{"pause": 0.0} | (running or {})), **given)
 
 
-def coordinator(folder: Path, sweep: Sweep, epochs: int = 2, **recipe: Any) -> Coordinator:
-    """In as many slots as the sweep has; `recipe` holds what else the stand-in is told."""
+def coordinator(
+    folder: Path, sweep: Sweep, epochs: int = 2, executor: Executor | None = None, **recipe: Any
+) -> Coordinator:
+    """In as many slots as the sweep has, here; `recipe` holds what else the stand-in is told."""
 
     def recipe_of(record: Record) -> str:
         return json.dumps({"trainer": {"max_epochs": epochs}, **recipe, **record.params})
@@ -33,7 +36,7 @@ def coordinator(folder: Path, sweep: Sweep, epochs: int = 2, **recipe: Any) -> C
     return Coordinator(
         folder / "trials",
         sweep,
-        LocalExecutor([""] * sweep.running.parallel),
+        executor or LocalExecutor([""] * sweep.running.parallel),
         recipe_of,
         lambda run: trial.commands(sweep, run, FAKE),
         lambda record: None,

@@ -73,7 +73,7 @@ class LocalExecutor:
         return GONE if code is None else code
 
     def cancel(self, job: Job) -> None:
-        """SIGTERM to its processes."""
+        """As in Executor."""
         stop(job.folder)
 
     def close(self) -> None:

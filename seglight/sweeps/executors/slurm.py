@@ -1,0 +1,112 @@
+"""Trials as jobs of Slurm, by submitit; those that start together are one array.
+
+A job that is warned before its time limit, or driven out, saves, has itself requeued and goes on; one that Slurm does
+not requeue is submitted again. How jobs stand is asked of the controller, which needs no accounting database.
+"""
+
+import getpass
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seglight.errors import UserError
+from seglight.running.signals import EXIT_CODE
+from seglight.sweeps.executors.executor import CANCELLED, GONE, Job
+from seglight.sweeps.job import STOP, Command, exit_code, run, stop
+
+ENDED = (
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+)  # fmt: skip
+"""States of squeue that a job does not come back from."""
+
+WARNING = "USR1"
+"""The signal before the time limit: `fit` saves and leaves at it."""
+
+
+class SlurmExecutor:
+    """Jobs of Slurm.
+
+    Args:
+        folder: For submitit's files; shared by all nodes, as the trials' are.
+        parameters: Of `submitit.SlurmExecutor.update_parameters`, such as partition, account, time in minutes,
+            gpus_per_node, signal_delay_s, and additional_parameters for what it has no name for, such as requeue.
+        every: Seconds between two questions to the controller.
+
+    Raises:
+        UserError: There is no Slurm here, or it has no such parameter.
+    """
+
+    def __init__(self, folder: Path, parameters: dict[str, Any], every: float = 5.0) -> None:
+        import submitit
+        from submitit.slurm.slurm import SlurmJobEnvironment
+
+        SlurmJobEnvironment.USR_SIG = WARNING
+        self.slots: int | None = None
+        self.every, self.asked = every, float("-inf")
+        self.states: dict[str, str] = {}
+        try:
+            self.executor = submitit.SlurmExecutor(folder.absolute())
+            # Slurm tells the batch script to leave at times, too: it waits for its tasks
+            setup = ["trap : TERM", *(parameters.get("setup") or [])]
+            self.executor.update_parameters(**{"job_name": "seglight-sweep"} | parameters | {"setup": setup})
+        except RuntimeError as error:
+            raise UserError("--executor slurm: no srun on this machine: start the sweep on a login node") from error
+        except (ValueError, TypeError) as error:
+            raise UserError(f"running.slurm: {error}") from error
+
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Submit jobs as one array; gives Slurm's ids."""
+        self.asked = float("-inf")
+        folders, commands = [job.folder.absolute() for job in jobs], [job.commands for job in jobs]
+        try:
+            return [job.job_id for job in self.executor.map_array(on_node, folders, commands)]
+        except Exception as error:  # submitit's own kinds, and subprocess's
+            raise UserError(f"sbatch refuses: {error}: see running.slurm; then go on with --resume") from error
+
+    def poll(self, job: Job) -> int | str | None:
+        """As in Executor; a job of which the controller knows nothing any more has ended."""
+        if time.monotonic() - self.asked >= self.every:
+            self._ask()
+        state = self.states.get(job.name)
+        if state is not None and state not in ENDED:
+            return None
+        if state == "CANCELLED":
+            return CANCELLED
+        code = exit_code(job.folder)
+        return GONE if code is None else code
+
+    def cancel(self, job: Job) -> None:
+        """One that waits is taken out of the queue."""
+        stop(job.folder)
+        subprocess.run(["scancel", "--state=PENDING", job.name], capture_output=True, check=False)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _ask(self) -> None:
+        command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--user={getpass.getuser()}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:  # else the controller is busy: what was so before is so
+            self.states = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+            self.asked = time.monotonic()
+
+
+def on_node(folder: Path, commands: list[Command]) -> int:
+    """What each task of a job does: the first keeps the trial's files, the others train along.
+
+    A job that was warned, by Slurm and not by the sweep, has itself requeued under its own id.
+    """
+    if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+        return subprocess.call(commands[0][0], stdin=subprocess.DEVNULL)
+    code = run(folder, commands)
+    if code == EXIT_CODE and not (folder / STOP).exists():
+        job = os.environ["SLURM_JOB_ID"]
+        state = ["squeue", "--noheader", "--jobs", job, "--format=%T"]
+        # one that was cancelled is to stay so, one that Slurm requeues by itself is pending again
+        if subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
+            subprocess.run(["scontrol", "requeue", job], check=False)
+    return code
