@@ -1,6 +1,5 @@
 """Write a net as a file that runs without its code: ONNX, OpenVINO or torch.export. Takes uint8 RGB, gives labels."""
 
-import copy
 import re
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
@@ -69,7 +68,7 @@ def export(
         size=size,
     )
     images = [] if calibrate is None else calibration_images(calibrate, size)
-    program = program_of(Deployed(copy.deepcopy(predictor.net), probabilities), size)
+    program = program_of(Deployed(predictor.net, probabilities), size)
     console = Console(highlight=False, soft_wrap=True)
     try:
         with written(out) as part:

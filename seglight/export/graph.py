@@ -1,9 +1,11 @@
 """The net as it is deployed: uint8 pixels in, labels at the image's size out, with all that is between in the graph."""
 
+import copy
 import hashlib
 
 import torch
 import torch.nn.functional as F
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -19,16 +21,16 @@ SIDES = (DIVISOR + 1, 2**14)
 
 
 class Deployed(nn.Module):
-    """What `whole_image` gives, by plain operators that every runtime has.
+    """What `WholeImage` gives, by plain operators that every runtime has.
 
     Args:
-        net: Any net of seglight, in evaluation mode.
+        net: Any net of seglight, in evaluation mode; it is copied.
         probabilities: Give those of the classes, too.
     """
 
     def __init__(self, net: nn.Module, probabilities: bool = False) -> None:
         super().__init__()
-        self.net = net
+        self.net = _with_fixed_padding(net)
         self.probabilities = probabilities
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -46,6 +48,33 @@ def _repeated(length: int, image: Tensor) -> Tensor:
     """Rows or columns of the padded image: all of the image's, the last again and again."""
     padded = (length + DIVISOR - 1) // DIVISOR * DIVISOR
     return torch.arange(padded, device=image.device).clamp(max=length - 1)
+
+
+def _with_fixed_padding(net: nn.Module) -> nn.Module:
+    """A copy in which convolutions that ask each image how much to pad know it: strides divide what comes here.
+
+    Asked for images of any size, torch.export takes minutes over the formulas that come of it.
+    """
+    net = copy.deepcopy(net)
+    for parent in list(net.modules()):
+        for name, conv in list(parent.named_children()):
+            if isinstance(conv, Conv2dSame):
+                sides: list[int] = []
+                for kernel, stride, dilation in zip(conv.kernel_size, conv.stride, conv.dilation, strict=True):
+                    total = max(0, dilation * (kernel - 1) + 1 - stride)
+                    sides = [total // 2, total - total // 2, *sides]
+                plain = nn.Conv2d(
+                    conv.in_channels,
+                    conv.out_channels,
+                    conv.kernel_size,  # type: ignore[arg-type]
+                    conv.stride,  # type: ignore[arg-type]
+                    dilation=conv.dilation,  # type: ignore[arg-type]
+                    groups=conv.groups,
+                    bias=conv.bias is not None,
+                )
+                plain.weight, plain.bias = conv.weight, conv.bias
+                setattr(parent, name, nn.Sequential(nn.ZeroPad2d(tuple(sides)), plain))
+    return net
 
 
 def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProgram:
