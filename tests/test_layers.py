@@ -14,7 +14,7 @@ ROOT = Path(seglight.__file__).parent
 LAYERS = (
     (
         "seglight", "errors", "files", "png", "running.signals", "running.random_states", "running.position",
-        "running.evaluation_state", "running.times", "ops.bands", "ops.ranks",
+        "running.evaluation_state", "running.times", "ops.bands", "ops.ranks", "ops.fused_cross_entropy",
     ),
     (
         "interfaces", "image_counts", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",

@@ -16,7 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SOURCE_ROWS = 8
-"""Source rows under a band, at most."""
+"""Source rows under a band, at most, on a CPU."""
+
+GPU_BYTES = 2**24
+"""Bytes of a band's values on a GPU: a thousandth of its memory, and kernels long enough to hide their launch."""
 
 
 class Band(NamedTuple):
@@ -104,15 +107,16 @@ def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     factor = -(-height // source_height)
     fit = max(factor, budget(logits.device) // (4 * channels * width))
-    rows = min(fit // factor * factor, height if factor == 1 else SOURCE_ROWS * factor)
+    most = height if factor == 1 or logits.is_cuda else SOURCE_ROWS * factor
+    rows = min(fit // factor * factor, most)
     return max(1, fit // rows), rows
 
 
 @cache
 def budget(device: torch.device) -> int:
-    """Bytes of a band's values: so much of the last cache that one pass leaves them there for the next."""
+    """Bytes of a band's values: on a CPU so much of the last cache that one pass leaves them there for the next."""
     if device.type == "cuda":
-        return max(2**24, torch.cuda.get_device_properties(device).L2_cache_size)
+        return GPU_BYTES
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     last = max((int(path.read_text().strip().removesuffix("K")) << 10 for path in sizes), default=2**25)
     return min(max(last // 7, 2**20), 2**23)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seglight.ops.by_class import by_class
 from seglight.ops.ranks import mean_scale
-from seglight.ops.walk import Pixels, Slope, Term
+from seglight.ops.walk import Term
 
 
 class BoundaryTerm(Term):
@@ -38,9 +38,9 @@ class BoundaryTerm(Term):
         self.gradient = by_class(logits, (mask.shape[-2], mask.shape[-1]), visit)
         self.value = total.float() * scale
 
-    def slope(self, pixels: Pixels) -> Slope:
-        """All of it is in `gradient`."""
-        return Slope()
+    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
+        """`begin` has made all of it."""
+        return True
 
 
 def signed_distance(inside: NDArray[np.bool_], labelled: NDArray[np.bool_]) -> NDArray[np.float32]:

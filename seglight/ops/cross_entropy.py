@@ -1,6 +1,7 @@
 """Cross-entropy of head-stride logits against a full-resolution mask, without full-resolution logits."""
 
 import math
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ from torch import Tensor
 from seglight.ops.bands import add_band_gradient
 from seglight.ops.ranks import mean_scale
 from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, pixels_of, refuse_second_derivative
+
+FUSED = 1024
+"""Classes up to which a thread block of a GPU holds all of a few pixels."""
 
 
 class Ohem(NamedTuple):
@@ -96,6 +100,21 @@ class CrossEntropyTerm(Term):
         if self.label_smoothing:
             weight = self.value.new_ones(logits.shape[1]) if self.weight is None else self.weight
             self.spread = weight * (self.label_smoothing / logits.shape[1])
+
+    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
+        """On a GPU, where Triton is: it comes with torch there."""
+        channels = logits.shape[1]
+        if self.looks or not logits.is_cuda or channels > FUSED or find_spec("triton") is None:
+            return False
+        from seglight.ops.fused_cross_entropy import Weights, fused_cross_entropy
+
+        weight = self.value.new_ones(channels) if self.weight is None else self.weight
+        spread = self.spread if self.label_smoothing else torch.zeros_like(weight)
+        weights = Weights(weight * (1 - self.label_smoothing), spread)
+        self.value, self.gradient = fused_cross_entropy(
+            logits, mask, self.ignore_index, weights, self.scale, needs_gradient
+        )
+        return True
 
     def slope(self, pixels: Pixels) -> Slope:
         """Weight of a pixel's target over the weight of all pixels."""

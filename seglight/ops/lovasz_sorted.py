@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from seglight.ops.by_class import by_class
-from seglight.ops.walk import Pixels, Slope, Term
+from seglight.ops.walk import Term
 
 
 class SortedLovaszTerm(Term):
@@ -30,9 +30,9 @@ class SortedLovaszTerm(Term):
         self.value = torch.stack([value for value, _ in results]).sum().float() * scale
         self.gradient = torch.cat([gradient for _, gradient in results]) * scale
 
-    def slope(self, pixels: Pixels) -> Slope:
-        """All of it is in `gradient`."""
-        return Slope()
+    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
+        """`begin` has made all of it."""
+        return True
 
     def _loss(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Value, float64, and gradient of some images together."""

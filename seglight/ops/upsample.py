@@ -13,6 +13,9 @@ NEAR = 4e-6
 """Share of the largest logit within which two values of a pixel are near: a band's, and those of torch's own kernel,
 are within 6 roundings of the true ones, each of 6e-8 of the largest."""
 
+TOGETHER = 6
+"""Channels upsampled at a time on a GPU, where a kernel's launch costs as much as a channel's work."""
+
 SMALL, FEW = 128, 3
 """Sum of an output's sides, and number of channels, up to which torch's kernel has other last digits on a CPU."""
 
@@ -77,8 +80,11 @@ class LabelsOfBands:
         """(B, H, W) uint8, or int16 for more than 256 classes."""
         with torch.autocast(self.logits.device.type, enabled=False):
             for k, (image, out) in enumerate(zip(self.logits, self.found, strict=True)):
+                if image.is_cuda:
+                    _argmax_by_group(image, out)
+                    continue
                 pixels = self.near[k].nonzero() if self.patch else None
-                if self.patch is None or 4 * len(pixels) * self.patch.pixels > out.numel():
+                if self.patch is None or pixels is None or 4 * len(pixels) * self.patch.pixels > out.numel():
                     _argmax_by_channel(image, out)
                 elif len(pixels):
                     settled = _argmax_at(image.float(), pixels, self.patch, self.margin)
@@ -112,6 +118,17 @@ def _argmax_by_channel(image: Tensor, out: Tensor) -> None:
         better = (candidate > best).view(torch.uint8).to(out.dtype)
         torch.maximum(out, better.mul_(label), out=out)  # labels grow
         best = torch.maximum(best, candidate)
+
+
+def _argmax_by_group(image: Tensor, out: Tensor) -> None:
+    """Label (H, W) out of logits (C, h, w) on a GPU, whose kernel gives a channel the same values in any company."""
+    best = torch.full(out.shape, -torch.inf, device=out.device)
+    out.zero_()
+    for first in range(0, len(image), TOGETHER):
+        value, label = _upsampled(image[None, first : first + TOGETHER], out.shape)[0].max(0)
+        better = ~(value <= best)  # what is not a number is the largest, as to torch
+        torch.where(better, (label + first).to(out.dtype), out, out=out)
+        best = torch.where(better, value, best)
 
 
 def _upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -5,7 +5,7 @@ kinds of parts: one at the target alone, one that is the same for all pixels, an
 softmax a band for all terms, adds up their parts, and goes back through softmax and upsampling once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,6 +79,10 @@ class Term:
     def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
         """See logits (B, C, h, w) and mask (B, H, W) before the walks; sums are taken over all processes if asked."""
 
+    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
+        """Make `value` and `gradient` without a walk, after `begin`; False where there is no such way."""
+        return False
+
     def look(self, pixels: Pixels) -> None:
         """Gather from a band in the first walk."""
 
@@ -88,7 +92,8 @@ class Term:
     def slope(self, pixels: Pixels) -> Slope:
         """Slope of the loss at the pixels of a band, whose share it adds to `value` unless `settle` made it whole.
 
-        Where sums go over processes the slope is `world_size` times that of the whole: their mean is taken afterwards.
+        Asked only of terms that were not made at once. Where sums go over processes the slope is `world_size` times
+        that of the whole: their mean is taken afterwards.
         """
         raise NotImplementedError
 
@@ -178,11 +183,14 @@ class _BandedLoss(torch.autograd.Function):
         with torch.autocast(logits.device.type, enabled=False):
             for term in terms:
                 term.begin(logits, mask, over_ranks)
-            _look(logits, mask, ignore_index, [term for term in terms if term.looks])
-            for pixels in pixels_of(logits, mask, ignore_index, any(term.keeps_values for term in terms)):
-                slopes = [term.slope(pixels) for term in terms]
+            pairs = zip(terms, weights, strict=True)
+            left = [(term, weight) for term, weight in pairs if not term.at_once(logits, mask, ctx.needs_input_grad[0])]
+            _look(logits, mask, ignore_index, [term for term, _ in left if term.looks])
+            keeps_values = any(term.keeps_values for term, _ in left)
+            for pixels in pixels_of(logits, mask, ignore_index, keeps_values) if left else ():
+                slopes = [(term.slope(pixels), weight) for term, weight in left]
                 if ctx.needs_input_grad[0]:
-                    add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes, weights)))
+                    add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes)))
                 del pixels, slopes
         if ctx.needs_input_grad[0]:
             for term, weight in zip(terms, weights, strict=True):
@@ -213,10 +221,10 @@ def _look(logits: Tensor, mask: Tensor, ignore_index: int, terms: Sequence[Term]
             term.settle()
 
 
-def _sum(slopes: Sequence[Slope], weights: Sequence[float]) -> Slope:
+def _sum(slopes: Iterable[tuple[Slope, float]]) -> Slope:
     """The parts of all slopes, each times its weight."""
     total = Slope()
-    for slope, weight in zip(slopes, weights, strict=True):
+    for slope, weight in slopes:
         for part in ("nll", "cross", "classes", "dense"):
             own, others = getattr(slope, part), getattr(total, part)
             if own is not None:
