@@ -31,8 +31,3 @@ class WholeImage(Inferer):
     def _logits(self, net: nn.Module, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         padded = pad_image(image, DIVISOR)
         return seg_output(net(padded)).logits, (padded.shape[-2], padded.shape[-1])
-
-
-def whole_image(net: nn.Module, image: Tensor) -> Tensor:
-    """Label map of images of any size: uint8 (B, 3, H, W) in, uint8 (B, H, W) out."""
-    return WholeImage().labels(net, image)

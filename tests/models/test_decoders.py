@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.inference.whole import whole_image
+from seglight.inference import WholeImage
 from seglight.interfaces import DecoderFactory, SegOutput, seg_output
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import (
@@ -109,7 +109,7 @@ def test_every_trainable_parameter_gets_a_gradient(net: EncoderDecoder) -> None:
 def test_odd_sizes(net: EncoderDecoder) -> None:
     with torch.no_grad():
         assert net.eval()(photo(1, 65, 97)).logits.isfinite().all()
-    assert whole_image(net, photo(1, 33, 45)).shape == (1, 33, 45)
+    assert WholeImage().labels(net, photo(1, 33, 45)).shape == (1, 33, 45)
 
 
 def test_batch_of_one_trains(net: EncoderDecoder) -> None:
@@ -202,7 +202,7 @@ def test_a_foreign_net_speaks_through_seg_output() -> None:
     torch.testing.assert_close(logits, expected)
     assert aux == ()
     # its logits have the full resolution: the label map is their argmax
-    labels = whole_image(nn.Sequential(AsFloat(), net), image)
+    labels = WholeImage().labels(nn.Sequential(AsFloat(), net), image)
     assert torch.equal(labels.long(), expected.argmax(1))
 
 
