@@ -50,18 +50,17 @@ class Run:
         self.written = 0
         self.failures: list[str] = []
 
-    def predict(self, sources: Sequence[Source], batch: int, advance: Callable[[int], None]) -> None:
+    def predict(self, sources: Sequence[Source], batch: int, advance: Callable[[float], None]) -> None:
         """Predict everything; what fails is noted and does not stop the rest.
 
         Args:
             sources: In the order of `done`.
             batch: Images that are handed to the model together.
-            advance: Told of every so many images that are finished.
+            advance: Told of every image that is finished, or of the share of one.
         """
         works = ahead(self._works(sources), batch + 1)
         while group := list(islice(works, batch)):
-            self._finish(group)
-            advance(len(group))
+            self._finish(group, advance)
 
     def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
         for source in sources:
@@ -83,7 +82,7 @@ class Run:
             return error
         return Work(picture, missing, pixels, None if LABELS in missing or not missing else read_labels(paths[LABELS]))
 
-    def _finish(self, group: Sequence[Work | UserError]) -> None:
+    def _finish(self, group: Sequence[Work | UserError], advance: Callable[[float], None]) -> None:
         wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
         whole = {work.picture.place: work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)}
         label_maps = dict(zip(whole, self._predicted(list(whole.values())), strict=True))
@@ -91,6 +90,10 @@ class Run:
             try:
                 if isinstance(work, UserError):
                     raise work
+                if isinstance(work.pixels, TiffWindows) and LABELS in work.missing:
+                    self._write_rows(work.picture, work.pixels, advance)
+                else:
+                    advance(1)
                 self._write(work, label_maps.get(work.picture.place, work.labels))
             except UserError as error:
                 message = one_line(error)
@@ -111,14 +114,7 @@ class Run:
             raise labels
         path = output_path(self.out, LABELS, work.picture.place)
         if LABELS in work.missing:
-            if isinstance(work.pixels, TiffWindows):
-                if not isinstance(self.predictor, RowPredictor):
-                    raise UserError(
-                        "so large that it is read by windows, which takes a checkpoint: give that, or cut it"
-                    )
-                rows = self.predictor.rows(work.pixels)
-                write_label_rows(path, work.pixels.shape, rows, self.predictor.palette, self.maker)
-            elif labels is not None:
+            if labels is not None:
                 write_labels(path, labels, self.predictor.palette, self.maker)
             self.written += 1
         for kind, place in work.missing.items():
@@ -126,6 +122,19 @@ class Run:
                 labels = read_labels(path) if labels is None else labels
                 self.writers[kind](place, work.pixels, labels)
         self.done.append((work.picture.name, path))
+
+    def _write_rows(self, picture: Picture, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
+        if not isinstance(self.predictor, RowPredictor):
+            raise UserError("so large that it is read by windows, which takes a checkpoint: give that, or cut it")
+        path, height = output_path(self.out, LABELS, picture.place), pixels.shape[0]
+        rows = _told(self.predictor.rows(pixels), height, advance)
+        write_label_rows(path, pixels.shape, rows, self.predictor.palette, self.maker)
+
+
+def _told(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:
+    for band in bands:
+        yield band
+        advance(len(band) / height)
 
 
 def ahead(items: Iterator[T], count: int) -> Iterator[T]:
