@@ -105,6 +105,8 @@ def on_node(folder: Path, commands: list[Command]) -> int:
     code = run(folder, commands)
     if code == EXIT_CODE and not (folder / STOP).exists():
         job = os.environ["SLURM_JOB_ID"]
+        if "SLURM_ARRAY_TASK_ID" in os.environ:  # by its own number, the last task of an array is the whole array
+            job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
         state = ["squeue", "--noheader", "--jobs", job, "--format=%T"]
         # one that was cancelled is to stay so, one that Slurm requeues by itself is pending again
         if subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
