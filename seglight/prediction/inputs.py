@@ -80,7 +80,8 @@ def _found(given: str, out: Path) -> list[Source]:
         below, found = Path(*takewhile(lambda part: not _is_glob(part), path.parts)), _files(given)
     else:
         raise UserError(f"{given}: no such image or folder")
-    found = sorted(file for file in found if not file.resolve().is_relative_to(out))
+    # files alone: a pipe or a device of an image's name would be read for ever
+    found = sorted(file for file in found if file.is_file() and not file.resolve().is_relative_to(out))
     if not found:
         what = "nothing fits this glob" if _is_glob(given) else "no image in this folder"
         raise UserError(f"{given}: {what} ({', '.join(IMAGE_SUFFIXES)})")

@@ -1,0 +1,95 @@
+"""Files as they should be: what is damaged afterwards."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.release import write_release
+from tests.test_checkpoint import write
+from tests.test_loading import red
+
+SIZE = (24, 40)
+
+NET = {
+    "class_path": "seglight.models.EncoderDecoder",
+    "init_args": {
+        "encoder": {
+            "class_path": "seglight.models.TimmEncoder",
+            "init_args": {"name": "test_resnet", "weights": None, "depth": 2},
+        },
+        "decoder": {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}},
+    },
+}
+
+
+def pixels() -> NDArray[np.uint8]:
+    """Blocks of colour with a little noise: any codec brings red to the right side of 127."""
+    rng = np.random.default_rng(5)
+    blocks = rng.choice([40, 210], (3, 5, 3)).repeat(8, 0).repeat(8, 1)
+    return np.asarray(blocks + rng.integers(-9, 9, blocks.shape), np.uint8)
+
+
+def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def images() -> dict[str, bytes]:
+    """Image files by name, of all kinds of coding."""
+    image = Image.fromarray(pixels())
+    alpha = Image.fromarray(np.dstack([pixels(), pixels()[..., :1]]))
+    return {
+        "rgb.png": _saved(image, "PNG"),
+        "palette.png": _saved(image.quantize(16), "PNG"),
+        "alpha.png": _saved(alpha, "PNG"),
+        "grey.png": _saved(image.convert("L"), "PNG"),
+        "rgb.jpg": _saved(image, "JPEG", quality=95, subsampling=0),
+        "progressive.jpg": _saved(image, "JPEG", quality=95, progressive=True),
+        "cmyk.jpg": _saved(image.convert("CMYK"), "JPEG", quality=95),
+        "rgb.webp": _saved(image, "WEBP", lossless=True),
+        "rgb.bmp": _saved(image, "BMP"),
+    }
+
+
+def tiffs() -> dict[str, bytes]:
+    """TIFF files by name, of all kinds of layout."""
+    array = pixels()
+    kinds: Mapping[str, tuple[NDArray[Any], dict[str, Any]]] = {
+        "strips.tif": (array, {"rowsperstrip": 5}),
+        "tiles.tif": (array, {"tile": (16, 16)}),
+        "deflate.tif": (array, {"compression": "deflate", "rowsperstrip": 7}),
+        "big.tif": (array, {"bigtiff": True}),
+        "planar.tif": (array.transpose(2, 0, 1), {"planarconfig": "separate", "photometric": "rgb"}),
+        "pages.tif": (np.stack([array, 255 - array]), {}),
+        "grey.tif": (array[..., 0], {}),
+        "sixteen.tif": (array.astype(np.uint16) * 257, {}),
+    }
+    files = {}
+    for name, (values, options) in kinds.items():
+        file = io.BytesIO()
+        tifffile.imwrite(file, values, **{"photometric": "rgb" if values.ndim > 2 else "minisblack"} | options)
+        files[name] = file.getvalue()
+    return files
+
+
+def models(folder: Path) -> dict[str, Path]:
+    """A checkpoint, a released net and an exported file, by kind."""
+    from seglight.checkpoint import load_net, net_weights, read_checkpoint
+    from seglight.models import EncoderDecoder, TimmEncoder
+    from seglight.models.decoders import FPN
+
+    torch.manual_seed(0)
+    net = EncoderDecoder(3, TimmEncoder("test_resnet", None, depth=2), lambda *fine: FPN(*fine, 8, 8))
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    checkpoint = write(folder / "net.ckpt", NET, state)
+    description = {**load_net(checkpoint)[1], "step": 1}
+    write_release(folder / "released", description, net_weights(read_checkpoint(checkpoint)), "# A net\n")
+    return {"checkpoint": checkpoint, "release": folder / "released", "onnx": red(folder / "red.onnx")}

@@ -1,0 +1,68 @@
+"""Damaged and hostile files end in a line or in a right answer: no crash, nothing run, nothing written elsewhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fuzz.cases import Case
+from tests.fuzz.originals import images, pixels
+from tests.fuzz.sandbox import in_child
+from tests.test_loading import red
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"), [pytest.param(1, 60, id="some"), pytest.param(0, 500, id="many", marks=pytest.mark.slow)]
+)
+def test_files_that_were_damaged(seed: int, count: int) -> None:
+    """Images, TIFFs, checkpoints, released nets and ONNX files in turn."""
+    command = [sys.executable, "-m", "tests.fuzz.sandbox", str(seed), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"0 of {count} ended badly\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "case" / "images").mkdir(parents=True)
+    return tmp_path / "case"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "loop", "gone", "directory", "elsewhere"])
+def test_what_lies_in_a_folder_of_images(kind: str, folder: Path, tmp_path: Path) -> None:
+    """Beside a good image lies something that only has the name of one: it neither hangs nor stops the other."""
+    path = folder / "images" / "b.png"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "endless":
+            path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+        case "gone":
+            path.symlink_to(folder / "nowhere.png")
+        case "directory":
+            path.mkdir()
+        case "elsewhere":
+            (tmp_path / "c.png").write_bytes(images()["rgb.png"])
+            path.symlink_to(tmp_path / "c.png")
+    (folder / "images" / "a.png").write_bytes(images()["rgb.png"])
+    case = Case(kind, red(folder / "red.onnx"), folder / "images", None, 2)
+    assert in_child(case, folder) == []
+    labels = np.asarray(Image.open(folder / "out" / "a.png"))
+    np.testing.assert_array_equal(labels, pixels()[..., 0] > 127)
+    assert (folder / "out" / "b.png").exists() == (kind == "elsewhere")
+
+
+def test_the_watch_notices(folder: Path) -> None:
+    path = folder / "images" / "a.png"
+    path.write_bytes(images()["rgb.png"])
+    expected = np.full(pixels().shape[:2], 7, np.uint8)
+    assert (
+        in_child(Case("other", red(folder / "red.onnx"), path, expected, 2), folder)[0]
+        == "a.png: other labels, silently"
+    )
