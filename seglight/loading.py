@@ -45,6 +45,6 @@ def load(
     if len(models) > 1:
         raise UserError(f"{exported[0]}: exported, several checkpoints alone are one model: export their ensemble")
     if inferer is not None or device not in ("auto", "cpu"):
-        what = "an inferer" if inferer is not None else f"--device {device}"
+        what = "an inferer or --max_memory" if inferer is not None else f"--device {device}"
         raise UserError(f"{exported[0]}: exported files run whole images on the CPU, without {what}")
     return load_exported(exported[0])
