@@ -22,6 +22,7 @@ Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing c
 """
 
 import re
+import warnings
 from argparse import ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -133,6 +134,7 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: As `predict`, or the arguments are wrong.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is told as its failure
     parser = ArgumentParser(
         prog="seglight predict",
         description=__doc__,
