@@ -1,18 +1,15 @@
 """`seglight.load`: the labels of plain torch, from any kind of image, and no more imported than it takes."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +20,7 @@ from seglight.interfaces import seg_output
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.predictor import Predictor
+from tests.exported import red
 from tests.test_checkpoint import NAMES, net_config, write
 
 SIZE = (45, 61)
@@ -183,37 +181,6 @@ def test_a_net_that_takes_no_image(tmp_path: Path, pixels: NDArray[np.uint8]) ->
     write(path, net, {f"net.{key}": value for key, value in linear.state_dict().items()})
     with pytest.raises(UserError, match=r"a\.ckpt: the net (fails on an image of 45x61|that it describes can't be)"):
         seglight.load(path, device="cpu").predict(pixels)
-
-
-def red(path: Path) -> Path:
-    """An exported net of two classes, put together by hand: 1 where red is above 127."""
-    constants = {"first": np.array([0]), "last": np.array([1]), "axis": np.array([1]), "half": np.uint8(127)}
-    nodes = [
-        helper.make_node("Slice", ["image", "first", "last", "axis"], ["slice"]),
-        helper.make_node("Squeeze", ["slice", "axis"], ["red"]),
-        helper.make_node("Greater", ["red", "half"], ["above"]),
-        helper.make_node("Cast", ["above"], ["labels"], to=TensorProto.UINT8),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "red",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["b", 3, "h", "w"])],
-        [helper.make_tensor_value_info("labels", TensorProto.UINT8, ["b", "h", "w"])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    about = {
-        "class_names": ["dark", "red"],
-        "palette": [[0, 0, 0], [255, 0, 0]],
-        "ignore_index": 255,
-        "version": "0.0.0",
-        "checksum": "",
-        "precision": "float32",
-        "size": None,
-    }
-    helper.set_model_props(model, {"seglight": json.dumps(about)})
-    onnx.save(model, path)
-    return path
 
 
 def test_an_exported_file(pixels: NDArray[np.uint8], tmp_path: Path) -> None:

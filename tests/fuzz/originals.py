@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.release import write_release
+from tests.exported import red
 from tests.test_checkpoint import write
-from tests.test_loading import red
 
 SIZE = (24, 40)
 

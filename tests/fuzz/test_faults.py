@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.exported import red
 from tests.fuzz.cases import Case
 from tests.fuzz.originals import images, pixels
 from tests.fuzz.sandbox import in_child
-from tests.test_loading import red
 
 
 @pytest.mark.parametrize(
