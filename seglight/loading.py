@@ -29,7 +29,7 @@ def load(
             checkpoints or folders predict the mean of their probabilities.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one. Exported files run on the CPU.
         inferer: How the net is applied to an image: `seglight.inference`; None: all of it in one pass.
-        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name.
+        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name; torch.export: read .pt2, too.
 
     Raises:
         UserError: It is missing, damaged, names classes that are not trusted, or does not take what was asked for.
@@ -47,4 +47,4 @@ def load(
     if inferer is not None or device not in ("auto", "cpu"):
         what = "an inferer or --max_memory" if inferer is not None else f"--device {device}"
         raise UserError(f"{exported[0]}: exported files run whole images on the CPU, without {what}")
-    return load_exported(exported[0])
+    return load_exported(exported[0], trust=trust)

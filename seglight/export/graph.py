@@ -87,6 +87,8 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     Raises:
         UserError: torch.export can't trace the net for images of any size, or at all.
     """
+    if size is None and any(isinstance(layer, nn.RNNBase) for layer in deployed.modules()):
+        raise UserError("--size dynamic: the net's recurrent sweeps have a length in a graph: give --size HxW")
     deployed.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     image = torch.zeros((1, 3, *(size or EXAMPLE)), dtype=torch.uint8)
     smallest, largest = SIDES
@@ -113,7 +115,7 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
 
 def _untraceable(size: tuple[int, int] | None) -> str:
     if size is None:
-        return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW"
+        return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW (see --debug)"
     return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for what it says"
 
 

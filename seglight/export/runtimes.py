@@ -16,6 +16,9 @@ Output = Literal["labels", "probabilities"]
 SUFFIXES = (".onnx", ".xml", ".pt2")
 """Of the files that `load_exported` reads."""
 
+PROGRAM = "torch.export"
+"""What is to be trusted for a .pt2: torch unpickles parts of it and evaluates its formulas."""
+
 
 class ExportedPredictor:
     """What the predictors of exported files share.
@@ -187,15 +190,16 @@ class TorchProgramPredictor(ExportedPredictor):
         return result
 
 
-def load_exported(path: str | Path, threads: int | None = None) -> ExportedPredictor:
+def load_exported(path: str | Path, threads: int | None = None, trust: Sequence[str] = ()) -> ExportedPredictor:
     """The predictor of a file, by its ending: .onnx, .xml (OpenVINO), .pt2 (torch.export).
 
     Args:
         path: A file of `seglight export`.
         threads: Of one image, where the runtime has a number of its own; torch's is the process's.
+        trust: `PROGRAM` among them: a .pt2 is read, too.
 
     Raises:
-        UserError: There is no such file, it is none of these, or its runtime can't read it or is missing.
+        UserError: There is no such file, it is none of these or not trusted, or its runtime is missing or can't.
     """
     suffix = Path(path).suffix
     if suffix == ".onnx":
@@ -203,6 +207,11 @@ def load_exported(path: str | Path, threads: int | None = None) -> ExportedPredi
     if suffix == ".xml":
         return OpenVinoPredictor(path, threads)
     if suffix == ".pt2":
+        if PROGRAM not in trust:
+            raise UserError(
+                f"{path}: refused, a program of torch.export can run anything when it is read: "
+                f"if you trust this one, add --trust {PROGRAM}; .onnx and .xml need no trust"
+            )
         return TorchProgramPredictor(path)
     raise UserError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES)}")
 

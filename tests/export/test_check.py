@@ -1,0 +1,102 @@
+"""The comparison of an exported file with its checkpoint, worked by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seglight.commands.export import check_options, size_of
+from seglight.errors import UserError
+from seglight.export.check import Comparison, compare
+from seglight.export.metadata import Metadata
+from seglight.export.runtimes import PROGRAM, load_exported
+from seglight.predictor import Image, LabelMap
+
+
+class Always:
+    """Gives the same labels for every image."""
+
+    class_names = ("a", "b")
+    palette = ((0, 0, 0), (1, 1, 1))
+
+    def __init__(self, labels: Sequence[int]) -> None:
+        self.labels = np.array([labels], np.uint8)
+
+    def predict(self, image: Image) -> LabelMap:
+        return self.labels
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        return [self.labels for _ in images]
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+def test_agreement_and_scores_by_hand() -> None:
+    image, mask = np.zeros((1, 4, 3), np.uint8), np.array([[0, 0, 1, 255]], np.uint8)
+    found = compare(Always([0, 0, 1, 1]), Always([0, 1, 1, 1]), [(image, mask)])
+    assert found.images == 1
+    assert found.agreement == 3 / 4
+    assert found.miou == (1, 1 / 2)  # of a 1 of 2 pixels, of b 1 of 2; the last is ignored
+    assert any("difference -0.5000" in line for line in found.lines())
+
+
+@pytest.mark.parametrize(
+    ("agreement", "after", "precision", "stands"),
+    [
+        (0.9991, 0.1, "float32", True),
+        (0.9989, 0.7, "float32", False),
+        (0.9, 0.6951, "int8", True),
+        (0.999, 0.6949, "int8", False),
+        (0.9, 0.71, "int8", True),
+    ],
+)
+def test_tolerances(agreement: float, after: float, precision: str, stands: bool) -> None:
+    assert (Comparison(1, agreement, (0.7, after), (1, 1)).fault(precision) is None) is stands
+
+
+def test_int8_is_judged_by_labels_alone() -> None:
+    with pytest.raises(UserError, match="give a folder with labels"):
+        Comparison(1, 1.0, (np.nan, np.nan), (1, 1)).fault("int8")
+
+
+def test_metadata_survives_and_what_is_none_is_refused() -> None:
+    metadata = Metadata(("sky", "road"), ((1, 2, 3), (4, 5, 6)), 255, "0.1", "ab", "int8", (360, 480))
+    assert Metadata.from_json(metadata.to_json(), Path("f")) == metadata
+    for text in (None, "", "[]", "{}", "null", metadata.to_json().replace("360", '"x"')):
+        with pytest.raises(UserError, match="not a file of `seglight export`"):
+            Metadata.from_json(text, Path("f"))
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.xml", "a.pt2"])
+def test_files_that_are_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        load_exported(tmp_path / name, trust=(PROGRAM,))
+    (tmp_path / name).write_bytes(b"PK\3\4 nothing")
+    with pytest.raises(UserError, match="not readable"):
+        load_exported(tmp_path / name, trust=(PROGRAM,))
+
+
+def test_programs_are_read_from_whom_one_trusts_alone(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"refused.*--trust torch\.export"):
+        load_exported(tmp_path / "a.pt2")
+
+
+def test_options_that_do_not_go_together() -> None:
+    out = Path("a.onnx")
+    check_options("onnx", out, "int8", Path("images"))
+    for arguments, told in (
+        (("tflite", out, None, None), "one of onnx, openvino, torch"),
+        (("torch", out, None, None), "ends in .pt2"),
+        (("onnx", out, "int4", None), "int8 is what there is"),
+        (("onnx", out, "int8", None), "go together"),
+        (("torch", Path("a.pt2"), "int8", Path("images")), "goes with --format onnx or openvino"),
+    ):
+        with pytest.raises(UserError, match=told):
+            check_options(*arguments)
+    assert size_of("360x480") == (360, 480)
+    assert size_of("dynamic") is None
+    with pytest.raises(UserError, match="give height x width"):
+        size_of("360")

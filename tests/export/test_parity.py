@@ -1,0 +1,162 @@
+"""Exported files give the labels of evaluation, on real images of several sizes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.export.graph import Deployed, program_of
+from seglight.export.metadata import Metadata
+from seglight.export.onnx import write_onnx
+from seglight.export.openvino import openvino_model, write_openvino
+from seglight.export.runtimes import PROGRAM, load_exported
+from seglight.export.torch_program import write_torch_program
+from seglight.interfaces import seg_output
+from seglight.metrics.scores import Scores
+from seglight.models import EncoderDecoder, PointRend, TimmEncoder
+from tests.models.test_decoders import DECODERS
+
+CLASSES = 11
+SIZES = ((360, 480), (357, 481), (720, 960))
+METADATA = Metadata(
+    tuple(f"class {k}" for k in range(CLASSES)), ((0, 0, 0),) * CLASSES, 255, "0", "sum", "float32", None
+)
+
+
+def photos(root: Path, size: tuple[int, int]) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Two real images and their masks, brought to a size."""
+    found = []
+    for path in sorted((root / "val").glob("*.png"))[::60][:2]:
+        image = Image.open(path).convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC)
+        mask = Image.open(root / "valannot" / path.name).resize(size[::-1], Image.Resampling.NEAREST)
+        found.append((np.asarray(image), np.asarray(mask)))
+    return found
+
+
+def real_net(decoder: str) -> nn.Module:
+    """A decoder of random weights on real features. Its scores are spread: random ones are nearly tied everywhere."""
+    torch.manual_seed(0)
+    encoder = TimmEncoder("tf_efficientnet_lite0", "offline")
+    if decoder == "PointRend":
+        net: EncoderDecoder = PointRend(CLASSES, encoder, DECODERS["FPN"][0], channels=32)
+    else:
+        net = EncoderDecoder(CLASSES, encoder, DECODERS[decoder][0], aux_index=-2)
+    return net.eval()
+
+
+@torch.no_grad()
+def spread(net: nn.Module, image: Tensor) -> None:
+    """Let the head's scores have a mean of 0 and a deviation of 1 in each class."""
+    logits = seg_output(net(image)).logits
+    mean, deviation = logits.mean((0, 2, 3)), logits.std((0, 2, 3))
+    head = net.point_head.predict if isinstance(net, PointRend) else net.head
+    head.weight.div_(deviation.view(-1, *[1] * (head.weight.ndim - 1)))
+    head.bias.sub_(mean).div_(deviation)
+
+
+@torch.no_grad()
+def expected(net: nn.Module, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Padded as an image editor does it, torch's own interpolation, argmax: labels and probabilities."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % 32), (0, -width % 32), (0, 0)), mode="edge")
+    logits = seg_output(net(torch.from_numpy(padded).permute(2, 0, 1)[None])).logits
+    full = F.interpolate(logits, padded.shape[:2], mode="bilinear", align_corners=False)[0, :, :height, :width]
+    return full.argmax(0).byte().numpy(), full.softmax(0).numpy()
+
+
+def miou(pred: list[NDArray[np.uint8]], masks: list[NDArray[np.uint8]]) -> float:
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    for labels, mask in zip(pred, masks, strict=True):
+        known = mask < CLASSES
+        np.add.at(matrix, (mask[known], labels[known]), 1)
+    return Scores.from_confusion(torch.from_numpy(matrix), len(pred)).miou
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    "model.onnx": write_onnx,
+    "model.xml": lambda program, metadata, path: write_openvino(
+        openvino_model(program, metadata, path.with_name("scratch.onnx")), metadata, path
+    ),
+    "model.pt2": write_torch_program,
+}
+
+
+def check_parity(decoder: str, traced: tuple[int, int] | None, root: Path, folder: Path) -> None:
+    net = real_net(decoder)
+    spread(net, torch.from_numpy(np.stack([image for image, _ in photos(root, SIZES[0])])).permute(0, 3, 1, 2))
+    program = program_of(Deployed(net), traced)
+    for name, write in WRITERS.items():
+        write(program, METADATA, folder / name)
+    for size in SIZES if traced is None else (traced,):
+        pairs = photos(root, size)
+        right = [expected(net, image)[0] for image, _ in pairs]
+        masks = [mask for _, mask in pairs]
+        assert all(np.unique(labels).size > CLASSES // 2 for labels in right)
+        for name in WRITERS:
+            predictor = load_exported(folder / name, trust=(PROGRAM,))
+            labels = [predictor.predict(image) for image, _ in pairs]
+            alike = np.mean([np.mean(a == b) for a, b in zip(labels, right, strict=True)])
+            assert alike >= 0.999, (decoder, name, size)
+            assert abs(miou(labels, masks) - miou(right, masks)) <= 0.001, (decoder, name, size)
+
+
+@pytest.mark.slow
+def test_images_of_any_size(camvid_root: Path, tmp_path: Path) -> None:
+    check_parity("DeepLabV3Plus", None, camvid_root, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", sorted({*DECODERS, "PointRend"}))
+def test_every_decoder_in_every_format(decoder: str, camvid_root: Path, tmp_path: Path) -> None:
+    check_parity(decoder, SIZES[1], camvid_root, tmp_path)
+
+
+def test_the_grids_of_a_pyramid_at_a_fixed_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = EncoderDecoder(CLASSES, TimmEncoder("test_resnet", None), DECODERS["PSPNet"][0]).eval()
+    write_onnx(program_of(Deployed(net), (100, 150)), replace(METADATA, size=(100, 150)), tmp_path / "model.onnx")
+    predictor = load_exported(tmp_path / "model.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
+    assert np.mean(predictor.predict(image) == expected(net, image)[0]) >= 0.999
+    with pytest.raises(UserError, match="takes images of 100x150 alone"):
+        predictor.predict(image[:90])
+    with pytest.raises(UserError, match="gives labels alone: export it with --probabilities"):
+        predictor.probabilities(image)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
+    torch.manual_seed(1)
+    net = EncoderDecoder(CLASSES, TimmEncoder("test_resnet", None), DECODERS["LRASPP"][0]).eval()
+    folder = tmp_path_factory.mktemp("small")
+    program = program_of(Deployed(net, probabilities=True), None)
+    for name, write in WRITERS.items():
+        write(program, METADATA, folder / name)
+    return net, folder
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_probabilities_of_any_size(name: str, small: tuple[nn.Module, Path]) -> None:
+    net, folder = small
+    predictor = load_exported(folder / name, trust=(PROGRAM,))
+    assert predictor.class_names == METADATA.class_names
+    rng = np.random.default_rng(0)
+    for size in ((33, 45), (64, 96), (100, 150), (192, 70)):
+        image = rng.integers(0, 256, (*size, 3), np.uint8)
+        labels, probabilities = expected(net, image)
+        np.testing.assert_allclose(predictor.probabilities(image), probabilities, atol=1e-4)
+        assert np.mean(predictor.predict(image) == labels) >= 0.999
+
+
+def test_what_cannot_be_traced_for_any_size_is_refused() -> None:
+    net = EncoderDecoder(CLASSES, TimmEncoder("test_resnet", None), DECODERS["ReSeg"][0])
+    with pytest.raises(UserError, match=r"--size dynamic: .*give --size HxW"):
+        program_of(Deployed(net), None)
