@@ -95,9 +95,11 @@ def _run(options: Namespace, out: Path) -> int:
     sweep = read_sweep(Path(options.config or out / FILE))
     console = Console(highlight=False)
     if options.config is not None:
-        _keep(Path(options.config), out / FILE)
+        _check_unchanged(Path(options.config), out / FILE)
     if not (out / "trials").exists():
         console.print(f"{rehearse(sweep)} corners of the space can be built")
+    if options.config is not None:
+        write_whole(out / FILE, Path(options.config).read_text())
     executor = executor_for(options.executor, sweep, out)
     coordinator = Coordinator(
         out / "trials",
@@ -125,8 +127,8 @@ def _run(options: Namespace, out: Path) -> int:
     return code
 
 
-def _keep(given: Path, kept: Path) -> None:
-    """Copy SWEEP.yaml; only the number of trials and how they are run may have changed.
+def _check_unchanged(given: Path, kept: Path) -> None:
+    """Only the number of trials and how they are run may have changed.
 
     Raises:
         UserError: More has.
@@ -136,7 +138,6 @@ def _keep(given: Path, kept: Path) -> None:
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in FREE]
         if changed:
             raise UserError(f"{given}: {', '.join(changed)}: not as in {kept}: choose another --out")
-    write_whole(kept, given.read_text())
 
 
 def executor_for(name: str, sweep: "Sweep", out: Path) -> "Executor":

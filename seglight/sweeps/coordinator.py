@@ -33,6 +33,7 @@ class Coordinator:
         commands: Gives what trains the trial in a folder.
         changed: Called with a record after each change.
         stop: Signals that end this process; the trials are told, too.
+        every: Seconds between two looks at the trials.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class Coordinator:
         commands: Callable[[Path], list[Command]],
         changed: Callable[[Record], None],
         stop: StopSignals,
+        every: float = 1.0,
     ) -> None:
         self.trials, self.sweep, self.executor = trials, sweep, executor
         self.recipe, self.commands, self.changed, self.stop = recipe, commands, changed, stop
+        self.every = every
         self.records = read_records(trials)
         self.resting: dict[int, float] = {}
         """When a trial that failed may go on."""
@@ -67,7 +70,7 @@ class Coordinator:
                     return EXIT_CODE
                 if not self.open():
                     return 0
-            time.sleep(0.1)
+            time.sleep(self.every)
 
     def open(self) -> list[Record]:
         """Trials that are not settled."""
@@ -85,7 +88,7 @@ class Coordinator:
         now = time.monotonic()
         waiting = [record for record in self.open() if record.state == "waiting"]
         due = [record for record in waiting if now >= self.resting.get(record.number, 0.0)]
-        due = due[: slots - sum(record.state in ("running", "stopping") for record in self.records)]
+        due = due[: max(0, slots - sum(record.state in ("running", "stopping") for record in self.records))]
         if not due:
             return
         for record in due:

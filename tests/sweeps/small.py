@@ -41,6 +41,7 @@ def coordinator(
         lambda run: trial.commands(sweep, run, FAKE),
         lambda record: None,
         StopSignals(),
+        every=0.05,
     )
 
 

@@ -135,7 +135,7 @@ def until(there: Path) -> None:
         time.sleep(0.02)
 
 
-def test_several_seeds_and_objectives(tmp_path: Path) -> None:
+def test_several_objectives(tmp_path: Path) -> None:
     """Parameters come of `summary`, fewer are better: the front runs from x = 0.3 down to the smallest."""
     sweep = small_sweep(trials=4, objectives={"val/miou": "maximize", "parameters": "minimize"})
     run = coordinator(tmp_path, sweep)

@@ -1,5 +1,6 @@
 """What a sweep leaves: the page, the winner's recipe, TensorBoard, and who can be told apart."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seglight.image_counts import FILE, ImageCounts, ScoredImages
 from seglight.sweeps.record import Record, folder_of
 from seglight.sweeps.report import write_report
-from seglight.sweeps.trial import run_folders
+from seglight.sweeps.trial import commands, objectives, reports
 from tests.sweeps.small import small_sweep
 
 DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0, "log": false}}'
@@ -104,6 +105,21 @@ def test_the_front_of_several_objectives(tmp_path: Path) -> None:
     assert [row[0] for row in rows if row and row[0].isdigit()] == ["0001", "0000"]
 
 
-def test_runs_of_several_seeds(tmp_path: Path) -> None:
-    sweep = small_sweep(running={"seeds": [3, 5]})
-    assert run_folders(sweep, tmp_path) == [tmp_path / "seed_3", tmp_path / "seed_5"]
+def test_the_mean_of_several_seeds(tmp_path: Path) -> None:
+    """Each in a folder of `fit --seeds`; the pruner sees the first."""
+    sweep = small_sweep(running={"seeds": [3, 5]}, objectives={"val/miou": "maximize", "val/acc": "maximize"})
+    ((words, _),) = commands(sweep, tmp_path, ["seglight"])
+    config = str(tmp_path / "config.yaml")
+    assert words == [
+        "seglight", "fit", "--run_dir", str(tmp_path), "--resume", "--config", config, "--seeds", "3,5",
+    ]  # fmt: skip
+    for seed, miou in ((3, 0.4), (5, 0.5)):
+        run = tmp_path / f"seed_{seed}"
+        run.mkdir()
+        (run / "scores.json").write_text(json.dumps({"miou": miou}))
+        logged = [{"step": 1, "val/miou": 0.1, "val/acc": 0.0}, {"step": 2, "val/miou": miou, "val/acc": 2 * miou}]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged) + '{"step": 3, "va')
+    assert objectives(sweep, tmp_path) == pytest.approx([0.45, 0.9])
+    assert reports(sweep, tmp_path) == [0.1, 0.4]
+    (tmp_path / "seed_5" / "scores.json").unlink()
+    assert "ended without val/miou" in str(objectives(sweep, tmp_path))

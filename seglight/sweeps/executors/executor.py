@@ -42,7 +42,7 @@ class Executor(Protocol):
         """Start jobs; gives a name for each, by which also a later process finds it."""
 
     def poll(self, job: Job) -> int | str | None:
-        """None while a job runs or waits; else its exit code, GONE or CANCELLED."""
+        """None while a job runs or waits; else its exit code, what failed in its place, GONE or CANCELLED."""
 
     def cancel(self, job: Job) -> None:
         """Tell a job to save and leave; harmless where it has ended."""

@@ -50,6 +50,12 @@ class RayExecutor:
             if not self.ray.wait([task], timeout=0)[0]:
                 return None
             del self.tasks[str(job.folder)]
+            try:
+                self.ray.get(task)
+            except self.ray.exceptions.RayTaskError as error:
+                return f"of its task: {str(error).splitlines()[-1]}"
+            except self.ray.exceptions.RayError:  # a worker or a node is gone
+                pass
         if is_running(job.folder):
             return None
         code = exit_code(job.folder)

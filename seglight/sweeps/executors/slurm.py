@@ -23,6 +23,9 @@ ENDED = (
 )  # fmt: skip
 """States of squeue that a job does not come back from."""
 
+FAILURES = ("DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
+"""Of these, those that are the job's own doing."""
+
 WARNING = "USR1"
 """The signal before the time limit: `fit` saves and leaves at it."""
 
@@ -77,7 +80,9 @@ class SlurmExecutor:
         if state == "CANCELLED":
             return CANCELLED
         code = exit_code(job.folder)
-        return GONE if code is None else code
+        if code is None:
+            return state if state in FAILURES else GONE
+        return code
 
     def cancel(self, job: Job) -> None:
         """One that waits is taken out of the queue."""
