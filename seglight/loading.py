@@ -29,7 +29,7 @@ def load(
             checkpoints or folders predict the mean of their probabilities.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one. Exported files run on the CPU.
         inferer: How the net is applied to an image: `seglight.inference`; None: all of it in one pass.
-        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name; torch.export: read .pt2, too.
+        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name; torch.export for .pt2.
 
     Raises:
         UserError: It is missing, damaged, names classes that are not trusted, or does not take what was asked for.
