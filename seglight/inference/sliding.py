@@ -97,15 +97,16 @@ class SlidingWindow(Inferer):
     ) -> Iterator[tuple[int, Tensor]]:
         """A row of the image, and what `reduce` makes of the logits from there on: (..., rows, W)."""
         height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
-        down, across = self.sides((height, width))
+        device = _device(net, image)
+        down, across = (one._replace(weights=one.weights.to(device)) for one in self.sides((height, width)))
         held: dict[int, Tensor] = {}
         for place, top in enumerate(down.starts):
-            held[place] = self._logits(net, _strip(net, image, slice(top, top + down.window)), across)
+            held[place] = self._logits(net, _strip(image, slice(top, top + down.window), device), across)
             done = min([*down.starts[place + 1 : place + 2], height])
             rows = band_rows(down, held[place].shape[2])
             for first in range(top, done, rows):
                 last = min(first + rows, done)
-                with torch.autocast(held[place].device.type, enabled=False):
+                with torch.autocast(device.type, enabled=False):
                     band = blended(held, (first, last), down, across, reduce)
                 yield first, band[..., :width]
             held = {row: logits for row, logits in held.items() if down.ends[row] > done}
@@ -116,7 +117,7 @@ class SlidingWindow(Inferer):
         for length, wanted in zip(size, self._size(), strict=True):
             padded = round_up(length, DIVISOR)
             window = min(wanted, padded)
-            step = max(DIVISOR, int(window * (1 - self.overlap)) // DIVISOR * DIVISOR)
+            step = max(DIVISOR, round(window * (1 - self.overlap)) // DIVISOR * DIVISOR)
             windows.append(side(padded, window, step, self.sigma if self.blending == "gaussian" else None))
         return windows[0], windows[1]
 
@@ -137,14 +138,19 @@ class SlidingWindow(Inferer):
         return held
 
 
-def _strip(net: nn.Module, image: Tensor | Source, rows: slice) -> Tensor:
+def _device(net: nn.Module, image: Tensor | Source) -> torch.device:
+    if isinstance(image, Tensor):
+        return image.device
+    return next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+
+
+def _strip(image: Tensor | Source, rows: slice, device: torch.device) -> Tensor:
     """Rows of an image, padded: uint8 (3, rows, W)."""
     if isinstance(image, Tensor):
         strip = image[:, rows]
     else:
         height, width = image.shape[:2]
         pixels = image.read(slice(rows.start, min(rows.stop, height)), slice(0, width))
-        device = next((parameter.device for parameter in net.parameters()), None)
         # contiguous: the weights alone decide in which memory format a net runs, whatever an image is read from
         strip = torch.tensor(pixels.transpose(2, 0, 1), device=device).contiguous()
     return pad_image(strip.unsqueeze(0), DIVISOR).squeeze(0)

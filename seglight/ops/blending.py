@@ -21,7 +21,8 @@ class Side(NamedTuple):
         length: Pixels of the side.
         window: Pixels of a window.
         starts: Where the windows begin.
-        weights: (windows, window) float32; those of a pixel sum to 1 over the windows that cover it.
+        weights: (windows, window) float32, on the device of the logits; those of a pixel sum to 1 over the windows that
+            cover it.
     """
 
     length: int
@@ -123,7 +124,7 @@ def _under(rows: tuple[int, int], down: Side, place: int, logits: Tensor) -> tup
     first, last = (min(max(row - top, 0), down.window) for row in rows)
     sources, weight = interpolation(first, last, logits.shape[2], down.window, logits.device)
     matrix = weight.new_zeros(rows[1] - rows[0], weight.shape[1])
-    matrix[first + top - rows[0] : last + top - rows[0]] = weight * down.weights[place, first:last, None].to(weight)
+    matrix[first + top - rows[0] : last + top - rows[0]] = weight * down.weights[place, first:last, None]
     return sources, matrix
 
 
@@ -133,5 +134,5 @@ def _add_columns(strip: Tensor, logits: Tensor, across: Side) -> None:
     shape = (*strip.shape[:3], across.window // phases)
     for window, start, weight in zip(logits, across.starts, across.weights, strict=True):
         wide = widen(window.unsqueeze(0), across.window, phases).view(shape)
-        by_phase = weight.to(strip).view(-1, phases).t().contiguous()
+        by_phase = weight.view(-1, phases).t().contiguous()
         strip[..., start // phases : start // phases + shape[-1]].addcmul_(wide, by_phase)
