@@ -7,7 +7,6 @@ A line of JSON for each case that ended in anything but a one-line error or a ri
 
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -27,11 +26,6 @@ SECONDS = 30
 
 MEMORY = 3 * 2**30
 """Bytes that a case may take beside what the process has at its start."""
-
-NOISE = re.compile(
-    r"^(TIFF\w*|\w*[Rr]equired|JPEG\w*|lib\w+|\[.*|.*OpenCV.*|Corrupt JPEG.*|Premature.*)\b.*\n", re.MULTILINE
-)
-"""What libtiff, libjpeg and OpenCV write to stderr themselves."""
 
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate")
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn")
@@ -90,10 +84,8 @@ def run(case: Case, folder: Path) -> list[str]:
         found += wrong(case, out)
         if not list(out.rglob("*.png")):
             found.append("no error, and no label map")
-    elif (
-        code not in (1, 2) or len(ours) != 1 or not told.endswith(ours[0] + "\n") or NOISE.sub("", told).count("\n") > 2
-    ):
-        found.append(f"exit code {code}, {len(told.splitlines())} lines")
+    elif code not in (1, 2) or not ours or "Warning: " in told:  # libpng, libtiff and OpenCV write lines of their own
+        found.append(f"exit code {code}, {len(ours)} lines of ours")
     if [path for path in out.rglob("*") if ".part" in path.name]:
         found.append("a part of a file is left")
     return found
