@@ -5,7 +5,7 @@ import hashlib
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -59,10 +59,11 @@ def _with_fixed_padding(net: nn.Module) -> nn.Module:
     for parent in list(net.modules()):
         for name, conv in list(parent.named_children()):
             if isinstance(conv, Conv2dSame):
-                sides: list[int] = []
-                for kernel, stride, dilation in zip(conv.kernel_size, conv.stride, conv.dilation, strict=True):
-                    total = max(0, dilation * (kernel - 1) + 1 - stride)
-                    sides = [total // 2, total - total // 2, *sides]
+                rows, columns = (
+                    max(0, dilation * (kernel - 1) + 1 - stride)
+                    for kernel, stride, dilation in zip(conv.kernel_size, conv.stride, conv.dilation, strict=True)
+                )
+                padding = nn.ZeroPad2d((columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
                 plain = nn.Conv2d(
                     conv.in_channels,
                     conv.out_channels,
@@ -73,7 +74,7 @@ def _with_fixed_padding(net: nn.Module) -> nn.Module:
                     bias=conv.bias is not None,
                 )
                 plain.weight, plain.bias = conv.weight, conv.bias
-                setattr(parent, name, nn.Sequential(nn.ZeroPad2d(tuple(sides)), plain))
+                setattr(parent, name, nn.Sequential(padding, plain))
     return net
 
 
@@ -89,7 +90,7 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     """
     if size is None and any(isinstance(layer, nn.RNNBase) for layer in deployed.modules()):
         raise UserError("--size dynamic: the net's recurrent sweeps have a length in a graph: give --size HxW")
-    deployed.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    deployed.eval().to(memory_format=torch.contiguous_format)
     image = torch.zeros((1, 3, *(size or EXAMPLE)), dtype=torch.uint8)
     smallest, largest = SIDES
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
