@@ -36,13 +36,13 @@ class Running:
 
     Attributes:
         parallel: Trials at once.
-        devices: GPUs a trial.
+        devices: GPUs a trial on this machine; elsewhere they stand among the parameters of the place.
         seeds: Trainings a candidate, whose mean counts; none: one, with the recipe's own seed.
         hours: After so long no new trial is begun.
         retries: How often a trial that ended by an error is gone on with.
         pause: Seconds before it is.
-        slurm: Parameters of `submitit.SlurmExecutor`, such as partition, account, time in minutes.
-        ray: Arguments of `ray.init`, such as address.
+        slurm: Parameters of `submitit.SlurmExecutor`, such as partition, account, time in minutes, gpus_per_node.
+        ray: Arguments of `ray.init`, such as address, and `resources`, those of a trial: num_cpus, num_gpus.
     """
 
     parallel: int = 1
