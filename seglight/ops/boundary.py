@@ -21,8 +21,8 @@ class BoundaryTerm(Term):
     def __init__(self, ignore_index: int) -> None:
         self.ignore_index = ignore_index
 
-    def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
-        """Find value and gradient."""
+    def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
+        """A class after the other."""
         labels, valid = mask.cpu().numpy(), mask != self.ignore_index
         scale = mean_scale(valid.sum(), over_ranks)
         total = torch.zeros((), dtype=torch.float64, device=logits.device)
@@ -37,9 +37,6 @@ class BoundaryTerm(Term):
 
         self.gradient = by_class(logits, (mask.shape[-2], mask.shape[-1]), visit)
         self.value = total.float() * scale
-
-    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
-        """`begin` has made all of it."""
         return True
 
 

@@ -101,19 +101,16 @@ class CrossEntropyTerm(Term):
             weight = self.value.new_ones(logits.shape[1]) if self.weight is None else self.weight
             self.spread = weight * (self.label_smoothing / logits.shape[1])
 
-    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
+    def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
         """On a GPU, where Triton is: it comes with torch there."""
-        channels = logits.shape[1]
-        if self.looks or not logits.is_cuda or channels > FUSED or find_spec("triton") is None:
+        if self.looks or not logits.is_cuda or logits.shape[1] > FUSED or find_spec("triton") is None:
             return False
-        from seglight.ops.fused_cross_entropy import Weights, fused_cross_entropy
+        from seglight.ops.fused_cross_entropy import fused_cross_entropy
 
-        weight = self.value.new_ones(channels) if self.weight is None else self.weight
-        spread = self.spread if self.label_smoothing else torch.zeros_like(weight)
-        weights = Weights(weight * (1 - self.label_smoothing), spread)
-        self.value, self.gradient = fused_cross_entropy(
-            logits, mask, self.ignore_index, weights, self.scale, needs_gradient
-        )
+        loss, mass, slope = fused_cross_entropy(logits, mask, self.ignore_index, self.weight, self.label_smoothing)
+        scale = mean_scale(mass, over_ranks) if self.mean else torch.ones_like(mass)
+        self.value = loss * scale
+        self.gradient = slope(scale) if needs_gradient else None
         return True
 
     def slope(self, pixels: Pixels) -> Slope:

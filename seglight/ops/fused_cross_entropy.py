@@ -6,7 +6,7 @@ Imported only where Triton is, and for tensors on a GPU; `seglight.ops.bands` sa
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 import triton
@@ -17,33 +17,21 @@ TILE = 2048
 """Numbers of a thread block's tile: channels, rounded up to a power of two, times pixels."""
 
 
-class Weights(NamedTuple):
-    """What a pixel that is not ignored counts: `target[label]` by -log p of its label, `every[c]` by that of class c.
-
-    Attributes:
-        target: (C,) float32.
-        every: (C,) float32.
-    """
-
-    target: Tensor
-    every: Tensor
-
-
 def fused_cross_entropy(
-    logits: Tensor, mask: Tensor, ignore_index: int, weights: Weights, scale: Tensor, needs_gradient: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Weighted sum of the cross-entropies of all pixels times `scale`, and its slope.
+    logits: Tensor, mask: Tensor, ignore_index: int, weight: Tensor | None, label_smoothing: float
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Sum of the cross-entropies of all pixels, that of their weights, and what makes the slope of the former.
 
     Args:
         logits: (B, C, h, w), any float.
         mask: (B, H, W), any integer.
         ignore_index: Mask value that counts for nothing.
-        weights: What a pixel counts.
-        scale: Scalar float32.
-        needs_gradient: Make the slope too.
+        weight: (C,) float32 weight of each class, or None.
+        label_smoothing: Share of the target that is spread over all classes.
 
     Returns:
-        Scalar float32, and (B, C, h, w) float32 in the layout of the logits, or None.
+        Two scalars, float32, and a function: of a scale, scalar float32, it gives the slope times the scale,
+        (B, C, h, w) float32 in the layout of the logits.
     """
     batch, channels, source_height, source_width = logits.shape
     height, width = mask.shape[-2:]
@@ -53,25 +41,30 @@ def fused_cross_entropy(
     steps = (source_height / height, source_width / width)
     log_sum = torch.empty(mask.shape, device=logits.device)
     columns = triton.cdiv(width, block)
-    parts = torch.empty((batch, height, columns), device=logits.device)
+    parts = torch.empty((2, batch * height * columns), device=logits.device)
     mask = mask.contiguous()
+    spread = label_smoothing / channels
+    target = (ignore_index, log_sum if weight is None else weight, 1 - label_smoothing, spread)
+    options = {"CHANNELS": padded, "WEIGHTED": weight is not None}
     _losses[(columns, height, batch)](
-        logits, mask, log_sum, parts, *weights, weights.every.sum(), *sizes, *steps, *logits.stride(), ignore_index,
-        CHANNELS=padded, BLOCK=block,
-    )  # fmt: skip
-    value = parts.sum() * scale
-    if not needs_gradient:
-        return value, None
-    gradient = torch.empty_like(logits, dtype=torch.float32)
-    block = max(4, TILE // 2 // padded)
-    reach = [
-        1 if large == small else 2 * large // small + 2 for small, large in zip(sizes[1:3], sizes[3:], strict=True)
-    ]
-    _slopes[(triton.cdiv(source_width, block), source_height, batch)](
-        logits, mask, log_sum, gradient, *weights, weights.every.sum(), scale, *sizes, *steps, *logits.stride(),
-        *gradient.stride(), ignore_index, CHANNELS=padded, BLOCK=block, REACH_Y=reach[0], REACH_X=reach[1],
-    )  # fmt: skip
-    return value, gradient
+        logits, mask, log_sum, parts, *target, *sizes, *steps, *logits.stride(), **options, BLOCK=block
+    )
+    loss, mass = parts.sum(1).unbind()
+
+    def slope(scale: Tensor) -> Tensor:
+        gradient = torch.empty_like(logits, dtype=torch.float32)
+        block = max(4, TILE // 2 // padded)
+        reach = [
+            1 if large == small else 2 * large // small + 2
+            for small, large in ((source_height, height), (source_width, width))
+        ]
+        _slopes[(triton.cdiv(source_width, block), source_height, batch)](
+            logits, mask, log_sum, gradient, *target, scale, *sizes, *steps, *logits.stride(), *gradient.stride(),
+            **options, BLOCK=block, REACH_Y=reach[0], REACH_X=reach[1],
+        )  # fmt: skip
+        return gradient
+
+    return loss, mass, slope
 
 
 @triton.jit
@@ -98,13 +91,30 @@ def _column(logits, x, channel, inside, top, bottom, down, channels_stride, colu
 
 
 @triton.jit
+def _by_label(class_weight, label, WEIGHTED: tl.constexpr):  # noqa: N803
+    """Weights of the labels (BLOCK,)."""
+    if WEIGHTED:
+        return tl.load(class_weight + label)
+    return tl.full(label.shape, 1.0, tl.float32)
+
+
+@triton.jit
+def _by_class(class_weight, channel, channels, spread, WEIGHTED: tl.constexpr):  # noqa: N803
+    """What -log p of each class counts at every pixel (CHANNELS,)."""
+    every = tl.where(channel < channels, spread, 0.0)
+    if WEIGHTED:
+        every *= tl.load(class_weight + channel, mask=channel < channels, other=0.0)
+    return every
+
+
+@triton.jit
 def _losses(
-    logits, mask, log_sum, parts, target_weight, every_weight, every_sum,
+    logits, mask, log_sum, parts, ignore_index, class_weight, share, spread,
     channels, source_height, source_width, height, width, step_y, step_x,
-    batch_stride, channel_stride, row_stride, column_stride, ignore_index,
-    CHANNELS: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
+    batch_stride, channel_stride, row_stride, column_stride,
+    CHANNELS: tl.constexpr, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
-    """Log of the sum of exponentials of BLOCK pixels of a row, and the sum of their losses."""
+    """Log of the sum of exponentials of BLOCK pixels of a row, and the sums of their losses and of their weights."""
     y, image = tl.program_id(1), tl.program_id(2).to(tl.int64)
     x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     channel = tl.arange(0, CHANNELS)
@@ -134,22 +144,25 @@ def _losses(
     counts = here & (label != ignore_index) & (label < channels)
     label = tl.where(counts, label, 0)
     at_label = tl.sum(tl.where(channel[:, None] == label[None, :], values, 0.0), 0)
-    weight = tl.load(target_weight + label)
-    every = tl.load(every_weight + channel, mask=channel < channels, other=0.0)
+    weight = _by_label(class_weight, label, WEIGHTED)
+    every = _by_class(class_weight, channel, channels, spread, WEIGHTED)
     at_every = tl.sum(tl.where(inside, every[:, None] * values, 0.0), 0)
-    loss = weight * (total - at_label) + tl.load(every_sum) * total - at_every
+    loss = weight * share * (total - at_label) + tl.sum(every) * total - at_every
     tl.store(log_sum + pixel, total, mask=here)
-    block = (image * height + y) * tl.num_programs(0) + tl.program_id(0)
-    tl.store(parts + block, tl.sum(tl.where(counts, loss, 0.0), 0))
+    blocks = tl.num_programs(0) * tl.num_programs(1)
+    parts += image * blocks + y * tl.num_programs(0) + tl.program_id(0)
+    tl.store(parts, tl.sum(tl.where(counts, loss, 0.0)))
+    tl.store(parts + blocks * tl.num_programs(2), tl.sum(tl.where(counts, weight, 0.0)))
 
 
 @triton.jit
 def _slopes(
-    logits, mask, log_sum, gradient, target_weight, every_weight, every_sum, scale,
+    logits, mask, log_sum, gradient, ignore_index, class_weight, share, spread, scale,
     channels, source_height, source_width, height, width, step_y, step_x,
     batch_stride, channel_stride, row_stride, column_stride,
-    to_batch, to_channel, to_row, to_column, ignore_index,
-    CHANNELS: tl.constexpr, BLOCK: tl.constexpr, REACH_Y: tl.constexpr, REACH_X: tl.constexpr,  # noqa: N803
+    to_batch, to_channel, to_row, to_column,
+    CHANNELS: tl.constexpr, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
+    REACH_Y: tl.constexpr, REACH_X: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     """Slope by BLOCK source pixels of a row: the sum over all pixels that are interpolated from them."""
     source_y, image = tl.program_id(1), tl.program_id(2).to(tl.int64)
@@ -157,17 +170,17 @@ def _slopes(
     channel = tl.arange(0, CHANNELS)
     mine = source_x < source_width
     inside = (channel < channels)[:, None] & mine[None, :]
-    every = tl.load(every_weight + channel, mask=channel < channels, other=0.0)
-    every_total = tl.load(every_sum)
     logits += image * batch_stride
     before, after = tl.maximum(source_x - 1, 0), tl.minimum(source_x + 1, source_width - 1)
     first_y, first_x = _first(source_y, step_y, REACH_Y), _first(source_x, step_x, REACH_X)
+    every = _by_class(class_weight, channel, channels, spread, WEIGHTED)
+    every_sum = tl.sum(every)
     slope = tl.zeros((CHANNELS, BLOCK), tl.float32)
     for offset_y in range(REACH_Y):
         y = first_y + offset_y
         row = _position(y.to(tl.float32), step_y, source_height)
-        share_y = tl.maximum(1 - tl.abs(row - source_y), 0.0)
-        if (y >= 0) & (y < height) & (share_y > 0):
+        tent_y = tl.maximum(1 - tl.abs(row - source_y), 0.0)
+        if (y >= 0) & (y < height) & (tent_y > 0):
             top = row.to(tl.int32)
             down = row - top
             bottom = tl.minimum(top + 1, source_height - 1) * row_stride
@@ -178,20 +191,20 @@ def _slopes(
             for offset_x in range(REACH_X):
                 x = first_x + offset_x
                 away = _position(x.to(tl.float32), step_x, source_width) - source_x
-                share = tl.maximum(1 - tl.abs(away), 0.0) * share_y
-                here = mine & (x >= 0) & (x < width) & (share > 0)
+                tent = tl.maximum(1 - tl.abs(away), 0.0) * tent_y
+                here = mine & (x >= 0) & (x < width) & (tent > 0)
                 pixel = (image * height + y) * width + x
                 label = tl.load(mask + pixel, mask=here, other=ignore_index).to(tl.int32)
                 total = tl.load(log_sum + pixel, mask=here, other=0.0)
-                share = tl.where(here & (label != ignore_index) & (label < channels), share, 0.0)
-                label = tl.where(share > 0, label, 0)
-                weight = tl.load(target_weight + label)
+                tent = tl.where(here & (label != ignore_index) & (label < channels), tent, 0.0)
+                label = tl.where(tent > 0, label, 0)
+                weight = share * _by_label(class_weight, label, WEIGHTED)
                 values = (
                     at + tl.where(away < 0, -away, 0.0)[None, :] * left + tl.where(away > 0, away, 0.0)[None, :] * right
                 )
                 p = tl.where(inside, tl.exp(values - total[None, :]), 0.0)
-                by_value = p * (weight + every_total)[None, :] - every[:, None]
+                by_value = p * (weight + every_sum)[None, :] - every[:, None]
                 by_value -= tl.where(channel[:, None] == label[None, :], weight[None, :], 0.0)
-                slope += tl.where(share[None, :] > 0, by_value * share[None, :], 0.0)
+                slope += tl.where(tent[None, :] > 0, by_value * tent[None, :], 0.0)
     to = image * to_batch + channel[:, None] * to_channel + source_y * to_row + source_x[None, :] * to_column
     tl.store(gradient + to, slope * tl.load(scale), mask=inside)

@@ -20,8 +20,8 @@ class SortedLovaszTerm(Term):
     def __init__(self, ignore_index: int, absent: bool, per_image: bool) -> None:
         self.ignore_index, self.absent, self.per_image = ignore_index, absent, per_image
 
-    def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
-        """Find value and gradient."""
+    def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
+        """A class after the other."""
         step = 1 if self.per_image else len(mask)
         parts = [(logits[k : k + step], mask[k : k + step]) for k in range(0, len(mask), step)]
         labelled = torch.stack([(labels != self.ignore_index).any() for _, labels in parts]).sum()
@@ -29,9 +29,6 @@ class SortedLovaszTerm(Term):
         scale = 1 / labelled.clamp(min=1)
         self.value = torch.stack([value for value, _ in results]).sum().float() * scale
         self.gradient = torch.cat([gradient for _, gradient in results]) * scale
-
-    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
-        """`begin` has made all of it."""
         return True
 
     def _loss(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ class Term:
         looks: It needs a walk over all pixels before its slope is known.
         keeps_values: It reads `Pixels.values`.
         value: Scalar float32, whole when the walk is over.
-        gradient: (B, C, h, w), a part of the slope by the logits that was made before the walk; None for most.
+        gradient: (B, C, h, w), the slope by the logits of a term that was made at once, where it was asked for.
     """
 
     looks = False
@@ -76,12 +76,12 @@ class Term:
     value: Tensor
     gradient: Tensor | None = None
 
+    def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
+        """Make `value` and `gradient` without a walk; False where there is no such way, and all else is called."""
+        return False
+
     def begin(self, logits: Tensor, mask: Tensor, over_ranks: bool) -> None:
         """See logits (B, C, h, w) and mask (B, H, W) before the walks; sums are taken over all processes if asked."""
-
-    def at_once(self, logits: Tensor, mask: Tensor, needs_gradient: bool) -> bool:
-        """Make `value` and `gradient` without a walk, after `begin`; False where there is no such way."""
-        return False
 
     def look(self, pixels: Pixels) -> None:
         """Gather from a band in the first walk."""
@@ -92,8 +92,7 @@ class Term:
     def slope(self, pixels: Pixels) -> Slope:
         """Slope of the loss at the pixels of a band, whose share it adds to `value` unless `settle` made it whole.
 
-        Asked only of terms that were not made at once. Where sums go over processes the slope is `world_size` times
-        that of the whole: their mean is taken afterwards.
+        Where sums go over processes the slope is `world_size` times that of the whole: their mean is taken afterwards.
         """
         raise NotImplementedError
 
@@ -178,30 +177,23 @@ class _BandedLoss(torch.autograd.Function):
         weights: Sequence[float],
         over_ranks: bool,
     ) -> Tensor:
-        shape = logits.shape if ctx.needs_input_grad[0] else ()
-        gradient = torch.zeros(shape, device=logits.device)
+        gradients: list[tuple[float, Tensor]] = []
         with torch.autocast(logits.device.type, enabled=False):
-            for term in terms:
-                term.begin(logits, mask, over_ranks)
-            pairs = zip(terms, weights, strict=True)
-            left = [(term, weight) for term, weight in pairs if not term.at_once(logits, mask, ctx.needs_input_grad[0])]
-            _look(logits, mask, ignore_index, [term for term, _ in left if term.looks])
-            keeps_values = any(term.keeps_values for term, _ in left)
-            for pixels in pixels_of(logits, mask, ignore_index, keeps_values) if left else ():
-                slopes = [(term.slope(pixels), weight) for term, weight in left]
-                if ctx.needs_input_grad[0]:
-                    add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes)))
-                del pixels, slopes
-        if ctx.needs_input_grad[0]:
+            walking = []
             for term, weight in zip(terms, weights, strict=True):
-                if term.gradient is not None:
-                    gradient.add_(term.gradient, alpha=weight)
+                if not term.at_once(logits, mask, over_ranks, ctx.needs_input_grad[0]):
+                    walking.append((term, weight))
+                elif term.gradient is not None:
+                    gradients.append((weight, term.gradient))
+            if walking:
+                gradients.append((1.0, _walk(logits, mask, ignore_index, walking, over_ranks, ctx.needs_input_grad[0])))
+        if ctx.needs_input_grad[0]:
             # in the layout of the logits: a convolution's backward is slower where the two differ
             channels_last = logits.is_contiguous(memory_format=torch.channels_last)
             layout = torch.channels_last if channels_last else torch.contiguous_format
-            ctx.save_for_backward(gradient.contiguous(memory_format=layout))
+            ctx.save_for_backward(_weighted_sum(gradients).contiguous(memory_format=layout))
             ctx.dtype = logits.dtype
-        return torch.stack([weight * term.value for weight, term in zip(weights, terms, strict=True)]).sum()
+        return _weighted_sum([(weight, term.value) for weight, term in zip(weights, terms, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None, None, None]:
@@ -209,6 +201,35 @@ class _BandedLoss(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         # float16 only after the loss scale is in grad_loss: a share of a mean over millions of pixels underflows
         return (gradient * grad_loss).to(ctx.dtype), None, None, None, None, None
+
+
+def _walk(
+    logits: Tensor,
+    mask: Tensor,
+    ignore_index: int,
+    walking: Sequence[tuple[Term, float]],
+    over_ranks: bool,
+    needs_gradient: bool,
+) -> Tensor:
+    """Bring the terms' values about, and give the weighted sum of their slopes by the logits (B, C, h, w)."""
+    gradient = torch.zeros(logits.shape if needs_gradient else (), device=logits.device)
+    for term, _ in walking:
+        term.begin(logits, mask, over_ranks)
+    _look(logits, mask, ignore_index, [term for term, _ in walking if term.looks])
+    for pixels in pixels_of(logits, mask, ignore_index, any(term.keeps_values for term, _ in walking)):
+        slopes = [(term.slope(pixels), weight) for term, weight in walking]
+        if needs_gradient:
+            add_band_gradient(gradient, pixels.band, band_slope(pixels, _sum(slopes)))
+        del pixels, slopes
+    return gradient
+
+
+def _weighted_sum(parts: Sequence[tuple[float, Tensor]]) -> Tensor:
+    (weight, total), *others = parts
+    total = total if weight == 1 else weight * total
+    for weight, part in others:
+        total = torch.add(total, part, alpha=weight)
+    return total
 
 
 def _look(logits: Tensor, mask: Tensor, ignore_index: int, terms: Sequence[Term]) -> None:

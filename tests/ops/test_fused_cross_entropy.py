@@ -14,31 +14,31 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from seglight.ops.fused_cross_entropy import Weights, fused_cross_entropy
+from seglight.ops.fused_cross_entropy import fused_cross_entropy
 
 warnings.simplefilter("ignore")  # the interpreter computes what a mask leaves out, too
 
 
-def check(shape, size, dtype=torch.float32, smoothing=0.0, memory_format=torch.contiguous_format):
+def check(shape, size, dtype=torch.float32, smoothing=0.0, memory_format=torch.contiguous_format, weighted=True):
     generator = torch.Generator().manual_seed(0)
     channels = shape[1]
     logits = (3 * torch.randn(shape, generator=generator)).to(dtype).contiguous(memory_format=memory_format)
     mask = torch.randint(0, channels, (shape[0], *size), generator=generator, dtype=torch.uint8)
     mask[:, :1, :3] = 255
-    weight = torch.rand(channels, generator=generator) + 0.5
-    scale = 1 / weight[mask[mask != 255].long()].sum()
-    weights = Weights(weight * (1 - smoothing), weight * smoothing / channels)
-    value, slope = fused_cross_entropy(logits, mask, 255, weights, scale, needs_gradient=True)
+    weight = torch.rand(channels, generator=generator) + 0.5 if weighted else None
+    loss, mass, slope_of = fused_cross_entropy(logits, mask, 255, weight, smoothing)
+    value, slope = loss / mass, slope_of(1 / mass)
     exact = logits.double().requires_grad_()
     upsampled = F.interpolate(exact, size, mode="bilinear")
-    expected = F.cross_entropy(upsampled, mask.long(), weight.double(), ignore_index=255, label_smoothing=smoothing)
+    weight = weight.double() if weighted else None
+    expected = F.cross_entropy(upsampled, mask.long(), weight, ignore_index=255, label_smoothing=smoothing)
     (gradient,) = torch.autograd.grad(expected, exact)
     torch.testing.assert_close(value.double(), expected.detach(), rtol=1e-5, atol=0)
     torch.testing.assert_close(slope.double(), gradient, rtol=0, atol=1e-5 * float(gradient.abs().max()))
     assert slope.stride() == logits.stride()
 
 
-check((2, 5, 3, 4), (12, 16))
+check((2, 5, 3, 4), (12, 16), weighted=False)
 check((1, 19, 3, 4), (7, 11), smoothing=0.1, memory_format=torch.channels_last)
 check((2, 3, 4, 4), (4, 4))  # nothing to interpolate
 check((1, 4, 7, 7), (4, 5))  # a mask smaller than the logits

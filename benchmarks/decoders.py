@@ -1,0 +1,183 @@
+"""Every decoder on CamVid: the recipe with another decoder, four epochs each; then three of them together.
+
+Each training is a `seglight fit` of its own; parameters and training images a second (two crops of a batch's size have
+gone before, nothing runs beside) are measured afterwards. The three best are one Ensemble, and one Stacking that is
+trained on the training split; the soup is of three further trainings of the best, each with another seed.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._table import DEVICE
+
+RECIPE = "configs/camvid/fpn_efficientnet_lite0.yaml"
+BATCH, CROP = 8, 352
+
+DECODERS: dict[str, dict[str, Any]] = {
+    "FCN": {"decoder": ("FCN", {"channels": 256})},
+    "UNet": {"decoder": ("UNet", {"channels": [128, 64, 48, 24]})},
+    "UNetPlusPlus": {"decoder": ("UNetPlusPlus", {"channels": [128, 64, 48, 24]})},
+    "FPN": {"decoder": ("FPN", {"pyramid_channels": 128, "channels": 64})},
+    "PSPNet": {"decoder": ("PSPNet", {"channels": 256}), "output_stride": 16},
+    "DeepLabV3": {"decoder": ("DeepLabV3", {"channels": 192}), "output_stride": 16},
+    "DeepLabV3Plus": {"decoder": ("DeepLabV3Plus", {"channels": 192}), "output_stride": 16},
+    "UPerNet": {"decoder": ("UPerNet", {"channels": 128})},
+    "SegFormer": {"decoder": ("SegFormer", {"channels": 128})},
+    "LRASPP": {"decoder": ("LRASPP", {}), "output_stride": 16},
+    "OCR": {"decoder": ("OCR", {"channels": 256, "key_channels": 128}), "output_stride": 16, "aux_index": -2},
+    "ReSeg": {"decoder": ("ReSeg", {})},
+    "PointRend over FPN": {
+        "decoder": ("FPN", {"pyramid_channels": 128, "channels": 64}), "net": "PointRend", "fine_index": 1,
+    },
+}  # fmt: skip
+
+
+def net_of(name: str) -> dict[str, Any]:
+    """The net as a recipe has it."""
+    how = dict(DECODERS[name])
+    decoder, options = how.pop("decoder")
+    encoder = {"name": "tf_efficientnet_lite0", "weights": "offline"}
+    if "output_stride" in how:
+        encoder["output_stride"] = how.pop("output_stride")
+    return {
+        "class_path": f"seglight.models.{how.pop('net', 'EncoderDecoder')}",
+        "init_args": {
+            "encoder": {"class_path": "seglight.models.TimmEncoder", "init_args": encoder},
+            "decoder": {"class_path": f"seglight.models.decoders.{decoder}", "init_args": options},
+            **how,
+        },
+    }
+
+
+def together(kind: str, checkpoints: list[Path]) -> dict[str, Any]:
+    """A net of nets as a recipe has it."""
+    return {"class_path": f"seglight.models.{kind}", "init_args": {"members": list(map(str, checkpoints))}}
+
+
+class Runs:
+    """Commands of seglight in folders of their own.
+
+    Args:
+        options: The benchmark's.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.pool = ThreadPoolExecutor(options.jobs)
+
+    def fit(self, name: str, net: dict[str, Any], *extra: str, epochs: int | None = None) -> float:
+        """Train, and give the last mIoU."""
+        epochs = epochs or self.options.epochs
+        options = ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(epochs)]
+        return self._run("fit", name, net, *options, *extra)
+
+    def validate(self, name: str, net: dict[str, Any], *extra: str) -> float:
+        """Score, and give the mIoU."""
+        return self._run("validate", name, net, *extra)
+
+    def soup(self, name: str, checkpoints: list[Path]) -> Path:
+        """The mean of the weights of some checkpoints."""
+        out: Path = self.options.run_dir / f"{name}.ckpt"
+        data = ["--data.init_args.root", str(self.options.root)]
+        self._seglight("soup", *map(str, checkpoints), "--config", RECIPE, "--out", str(out), *data, log=name)
+        return out
+
+    def best(self, name: str) -> Path:
+        """The checkpoint of a training."""
+        found: Path = self.options.run_dir / name / "checkpoints" / "best.ckpt"
+        return found
+
+    def _run(self, command: str, name: str, net: dict[str, Any], *extra: str) -> float:
+        root = ["--data.init_args.root", str(self.options.root)]
+        workers = ["--data.init_args.num_workers", str(self.options.workers), "--trainer.enable_progress_bar", "false"]
+        where = ["--run_dir", str(self.options.run_dir / name)]
+        self._seglight(
+            command, "--config", RECIPE, *root, *workers, "--model.net", json.dumps(net), *extra, *where, log=name
+        )
+        return float(json.loads((self.options.run_dir / name / "scores.json").read_text())["miou"])
+
+    def _seglight(self, *args: str, log: str) -> None:
+        with (self.options.run_dir / f"{log}.log").open("w") as file:
+            subprocess.run([sys.executable, "-m", "seglight", *args], check=True, stdout=file, stderr=file)
+
+
+def cost(name: str) -> tuple[float, float]:
+    """Millions of parameters, and training images a second: forward, loss, backward, step."""
+    from jsonargparse import ArgumentParser
+    from torch import nn
+
+    from seglight.losses import CrossEntropy
+
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(nn.Module, "net", skip={"num_classes"}, instantiate=False)
+    factory = parser.parse_object({"net": net_of(name)}).net
+    factory.init_args.num_classes = 11
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(nn.Module, "net")
+    net: nn.Module = parser.instantiate_classes(parser.parse_object({"net": factory})).net.train()
+    net.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer, loss = torch.optim.AdamW(net.parameters(), 1e-4), CrossEntropy(255)
+    image = torch.randint(0, 256, (BATCH, 3, CROP, CROP), dtype=torch.uint8, device=DEVICE)
+    mask = torch.randint(0, 11, (BATCH, CROP, CROP), dtype=torch.uint8, device=DEVICE)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        out = net(image)
+        sum(loss(logits, mask) for logits in (out.logits, *out.aux)).backward()
+        optimizer.step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return parameters / 1e6, BATCH / statistics.median(times[2:])
+
+
+def main(args: list[str]) -> None:
+    """Train, measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks decoders", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
+    parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_decoders"))
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time: more than one for a GPU alone")
+    parser.add_argument("--workers", type=int, default=0, help="loader processes of a training")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    runs = Runs(options)
+    miou = dict(zip(DECODERS, runs.pool.map(lambda name: runs.fit(name, net_of(name)), DECODERS), strict=True))
+    best = sorted(miou, key=lambda name: miou[name], reverse=True)[:3]
+    print(json.dumps(miou), flush=True)
+    members = [runs.best(name) for name in best]
+    again = [f"again_{seed}" for seed in (1, 2, 3)]
+    jobs = {
+        name: runs.pool.submit(
+            runs.fit, name, net_of(best[0]), "--model.weights", str(members[0]), "--seed_everything", name[-1],
+            "--model.optimizer.init_args.lr", "1e-3",
+        )
+        for name in again
+    }  # fmt: skip
+    jobs["ensemble"] = runs.pool.submit(runs.validate, "ensemble", together("Ensemble", members))
+    short = ["--model.schedule.init_args.warmup_steps", "10"]
+    jobs["stack"] = runs.pool.submit(runs.fit, "stack", together("Stacking", members), *short, epochs=1)
+    miou.update({name: job.result() for name, job in jobs.items()})
+    soup = runs.soup("soup", [runs.best(name) for name in again])
+    miou["soup"] = runs.validate("soup", net_of(best[0]), "--ckpt_path", str(soup))
+    rows = {name: {"miou": value} for name, value in miou.items()}
+    for name in DECODERS:
+        rows[name]["parameters"], rows[name]["images_per_second"] = cost(name)
+    for name, row in rows.items():
+        costs = f"{row['parameters']:6.2f} M {row['images_per_second']:7.1f} images/s" if "parameters" in row else ""
+        print(f"{name:20} {row['miou']:.4f} {costs}")
+    print(f"ensemble and stack of {', '.join(best)}; soup of three further trainings of {best[0]}")
+    if options.json:
+        options.json.write_text(json.dumps({"device": DEVICE, "rows": rows}, indent=2) + "\n")
