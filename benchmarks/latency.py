@@ -1,7 +1,7 @@
 """One image at a time on two threads of a CPU: a net run by torch, by ONNX Runtime and by OpenVINO, in float and int8.
 
 The peer is the same net of segmentation_models.pytorch with the same weights, run by torch as its manual does it:
-normalised, padded, interpolated logits, argmax. Labels are held alike first. Then each side in turn, from uint8 pixels
+normalised, padded, argmax of its logits. Labels are held alike first. Then each side in turn, from uint8 pixels
 to labels, and from the bytes of a JPEG to those of a label PNG. int8 is calibrated on drawn photographs.
 """
 
@@ -11,6 +11,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +28,7 @@ from seglight.commands.export import export
 from seglight.data.classes import voc_color
 from seglight.export.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder, import_weights
-from seglight.models.decoders import FPN
+from seglight.models.decoders import UNet
 from seglight.torch_predictor import TorchPredictor
 from seglight.visualize import palette_image
 
@@ -40,24 +41,26 @@ Predict = Callable[[Pixels], NDArray[Any]]
 
 
 def ours_and_peer(encoder: str) -> tuple[TorchPredictor, Predict]:
-    """Our FPN, and that of segmentation_models.pytorch of the same weights."""
+    """Our U-Net, and that of segmentation_models.pytorch of the same weights."""
     import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
-    peer: Any = smp.FPN(f"tu-{encoder}", encoder_weights=None, classes=CLASSES).eval()
-    net = EncoderDecoder(CLASSES, TimmEncoder(encoder, None), lambda c, s: FPN(c, s, groups=32)).eval()
+    peer: Any = smp.Unet(f"tu-{encoder}", encoder_weights=None, classes=CLASSES).eval()
+    decoder = partial(UNet, further=(16,), upsampling="nearest")
+    net = EncoderDecoder(CLASSES, TimmEncoder(encoder, None), decoder, head_kernel=3).eval()
     with TemporaryDirectory() as folder:
         torch.save(peer.state_dict(), f"{folder}/smp.pth")
         import_weights(net, f"{folder}/smp.pth")
     names, palette = [f"class {k}" for k in range(CLASSES)], [voc_color(k) for k in range(CLASSES)]
-    mean, std = (value / 255 for value in (net.encoder.mean, net.encoder.std))
+    mean, std = (net.get_buffer(f"encoder.{name}") / 255 for name in ("mean", "std"))
 
     def predict(image: Pixels) -> NDArray[Any]:
         height, width = image.shape[:2]
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
         with torch.inference_mode():
             padded = F.pad((pixels - mean) / std, (0, -width % 32, 0, -height % 32), mode="replicate")
-            return peer(padded).argmax(1)[0, :height, :width].numpy()
+            labels: NDArray[Any] = peer(padded).argmax(1)[0, :height, :width].numpy()
+            return labels
 
     return TorchPredictor(net, make_card({}, names, palette, 255, False), "ours", "cpu"), predict
 
@@ -91,18 +94,19 @@ def main(args: list[str]) -> None:
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     torch.set_num_threads(options.threads)
-    image = scene(0, *options.size, CLASSES, 6.0)[0]
+    height, width = options.size
+    image = scene(0, height, width, CLASSES, 6.0)[0]
     jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
     ours, peer = ours_and_peer(options.encoder)
     sides: dict[str, Predict] = {"smp, eager": peer, "seglight, eager": ours.predict}
     with TemporaryDirectory() as name:
         folder = Path(name)
         for k in range(1, 17):
-            cv2.imwrite(str(folder / f"{k:02}.png"), scene(k, *options.size, CLASSES, 6.0)[0][..., ::-1])
+            cv2.imwrite(str(folder / f"{k:02}.png"), scene(k, height, width, CLASSES, 6.0)[0][..., ::-1])
         for runtime, suffix in (("ONNX Runtime", ".onnx"), ("OpenVINO", ".xml")):
             for precision, calibrate in (("float32", None), ("int8", folder)):
                 path = folder / f"{precision}{suffix}"
-                export(ours, path, tuple(options.size), calibrate)
+                export(ours, path, (height, width), calibrate)
                 sides[f"{runtime}, {precision}"] = load_exported(path, options.threads).predict
         report(sides, image, jpeg, ours.palette, options)
 
@@ -115,9 +119,11 @@ def report(sides: dict[str, Predict], image: Pixels, jpeg: bytes, palette: Any, 
     assert all(share > 0.999 for name, share in alike.items() if "int8" not in name), alike
     flags = Path("/proc/cpuinfo").read_text().split()
     found = [flag for flag in INSTRUCTIONS if flag in flags]
-    net = medians({name: lambda p=predict: p(image) for name, predict in sides.items()}, options.rounds)
-    whole = medians({n: lambda p=predict: end_to_end(p, jpeg, palette) for n, predict in sides.items()}, options.rounds)
-    print(f"FPN, {options.encoder}, {options.size[0]}x{options.size[1]}, {options.threads} threads, {' '.join(found)}")
+    net = medians({name: partial(predict, image) for name, predict in sides.items()}, options.rounds)
+    whole = medians({name: partial(end_to_end, side, jpeg, palette) for name, side in sides.items()}, options.rounds)
+    print(
+        f"U-Net, {options.encoder}, {options.size[0]}x{options.size[1]}, {options.threads} threads, {' '.join(found)}"
+    )
     for name in sides:
         print(
             f"{name:22} {1e3 * net[name]:8.1f} ms {net[first] / net[name]:5.2f}x   "
