@@ -48,8 +48,10 @@ class TverskyTerm(Term):
         inside, anywhere, pixels = self.inside, self.anywhere, self.pixels
         if self.over_ranks:
             inside, anywhere, pixels = sum_over_ranks(inside, anywhere, pixels)
-        with torch.enable_grad():
-            inside, anywhere = inside.detach().requires_grad_(), anywhere.detach().requires_grad_()
+        # evaluation runs in inference mode, whose tensors have no gradient in any way
+        with torch.inference_mode(False), torch.enable_grad():
+            inside, anywhere, pixels = (part.detach().clone() for part in (inside, anywhere, pixels))
+            inside, anywhere = inside.requires_grad_(), anywhere.requires_grad_()
             value = self.loss(inside, anywhere, pixels)
             by_inside, by_anywhere = torch.autograd.grad(value, (inside, anywhere))
         share = world_size() if self.over_ranks else 1

@@ -177,23 +177,20 @@ class _BandedLoss(torch.autograd.Function):
         weights: Sequence[float],
         over_ranks: bool,
     ) -> Tensor:
-        gradients: list[tuple[float, Tensor]] = []
+        needs_gradient = ctx.needs_input_grad[0]
+        pairs = list(zip(terms, weights, strict=True))
         with torch.autocast(logits.device.type, enabled=False):
-            walking = []
-            for term, weight in zip(terms, weights, strict=True):
-                if not term.at_once(logits, mask, over_ranks, ctx.needs_input_grad[0]):
-                    walking.append((term, weight))
-                elif term.gradient is not None:
-                    gradients.append((weight, term.gradient))
+            walking = [pair for pair in pairs if not pair[0].at_once(logits, mask, over_ranks, needs_gradient)]
+            gradients = [(weight, term.gradient) for term, weight in pairs if term.gradient is not None]
             if walking:
-                gradients.append((1.0, _walk(logits, mask, ignore_index, walking, over_ranks, ctx.needs_input_grad[0])))
-        if ctx.needs_input_grad[0]:
+                gradients.append((1.0, _walk(logits, mask, ignore_index, walking, over_ranks, needs_gradient)))
+        if needs_gradient:
             # in the layout of the logits: a convolution's backward is slower where the two differ
             channels_last = logits.is_contiguous(memory_format=torch.channels_last)
             layout = torch.channels_last if channels_last else torch.contiguous_format
             ctx.save_for_backward(_weighted_sum(gradients).contiguous(memory_format=layout))
             ctx.dtype = logits.dtype
-        return _weighted_sum([(weight, term.value) for weight, term in zip(weights, terms, strict=True)])
+        return _weighted_sum([(weight, term.value) for term, weight in pairs])
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None, None, None]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 import pytest
@@ -118,8 +119,11 @@ def test_any_integer_mask(loss: nn.Module, dtype: torch.dtype, logits: Tensor, m
         assert torch.equal(own, other)
 
 
-def test_without_gradient_the_value_is_the_same(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
-    with torch.no_grad():
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_without_gradient_the_value_is_the_same(
+    loss: nn.Module, without: Callable[[], AbstractContextManager[None]], logits: Tensor, mask: Tensor
+) -> None:
+    with without():
         value = loss(logits, mask)
     assert not value.requires_grad
     assert value == loss(logits, mask)
