@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-RECIPE = "configs/camvid/deeplabv3plus_efficientnet_lite0.yaml"
+RECIPE = "configs/camvid/fpn_efficientnet_lite0.yaml"
 
 
 def run_peer(script: Path, root: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tests/sweeps/test_sweep_
 NO_RECIPES = {*PARTS, "sweeps"}
 RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in NO_RECIPES)]
 QUICK = (
-    "quickstart.yaml", "camvid/deeplabv3plus_efficientnet_lite0.yaml", "voc/deeplabv3plus_resnet50.yaml",
+    "quickstart.yaml", "camvid/fpn_efficientnet_lite0.yaml", "voc/deeplabv3plus_resnet50.yaml",
     "voc/unet_vgg16_bn.yaml", "voc/lraspp_mobilenetv3.yaml", "cityscapes/segformer_b0.yaml",
 )  # fmt: skip
 """Recipes, one of a kind, that take a step in the quick suite; the others do in the slow one."""

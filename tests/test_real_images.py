@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-RECIPE = Path(__file__).parents[1] / "configs" / "camvid" / "deeplabv3plus_efficientnet_lite0.yaml"
+RECIPE = Path(__file__).parents[1] / "configs" / "camvid" / "fpn_efficientnet_lite0.yaml"
 
 
 @pytest.mark.slow

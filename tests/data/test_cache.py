@@ -220,7 +220,7 @@ def test_a_killed_build_is_no_cache_and_the_next_one_goes_on(tmp_path: Path) -> 
 def test_training_from_a_cache_gives_the_weights_of_training_from_files(
     camvid: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
 ) -> None:
-    recipe = Path("configs/camvid/deeplabv3plus_efficientnet_lite0.yaml")
+    recipe = Path("configs/camvid/fpn_efficientnet_lite0.yaml")
     data = ["--data.init_args.root", camvid]
     ran = seglight_cli("cache", "--config", recipe, *data, "--out", tmp_path / "cache")
     assert ran.rc == 0, ran.err
