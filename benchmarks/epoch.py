@@ -1,9 +1,9 @@
 """Training images a second of the CamVid recipe against a peer's script, evaluation of the validation split included.
 
-Both train the same encoder for so many epochs of 45 batches of 8 crops, the recipe an FPN on 352x352, the peer as it was
-called (shared with the recipe are images, batch and epochs; its crops are 288x288 as it comes), then score the 101
-validation images, each as its own process, in turn. What is timed begins with the first batch's loading and ends with
-the scores: imports and the building of nets are left out. The peer is a script as `python -m benchmarks camvid` takes
+Both train the same encoder for so many epochs of 45 batches of 8 crops: the recipe an FPN on crops of 352x352, the peer
+what it is by itself. Then they score the 101 validation images. Each is a process of its own, in turn. What is timed
+begins with the first batch's loading and ends with the scores: imports and the building of nets are left out. The peer
+is a script as `python -m benchmarks camvid` takes
 it, which also takes `--epochs` and prints a line of JSON after each epoch and after its scores.
 """
 

@@ -77,8 +77,13 @@ def _is_card(card: Any) -> bool:
         return False
     names, palette, number = card["class_names"], card["palette"], card["num_classes"]
     plain = type(card["channels_last"]) is bool and isinstance(card["ignore_index"], int)
-    tables = plain and isinstance(names, list) and isinstance(palette, list) and all(isinstance(name, str) for name in names)
-    return tables and 0 < len(names) == len(palette) == number and all(map(_is_color, palette))
+    tables = plain and isinstance(names, list) and isinstance(palette, list)
+    return (
+        tables
+        and all(isinstance(name, str) for name in names)
+        and 0 < len(names) == len(palette) == number
+        and all(map(_is_color, palette))
+    )
 
 
 def _is_color(color: Any) -> bool:
