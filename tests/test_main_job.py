@@ -99,7 +99,7 @@ def test_fit_validate_and_predict_have_one_score(
     truth = [np.asarray(Image.open(scenes / "masks" / "val" / name)) for name in names]
     preds = [np.asarray(Image.open(tmp_path / "masks" / name)) for name in names]
 
-    keys = {"miou", "accuracy", "iou", "confusion", "images", "split", "protocol"}
+    keys = {"miou", "accuracy", "iou", "confusion", "images", "split", "protocol", "step"}
     assert set(after_fit) == keys | {"miou_interval", "fwiou", "precision", "recall", "f1"}
     assert after_fit == after_validate
     assert after_fit["miou"] == pytest.approx(miou_by_numpy(truth, preds), abs=1e-12)
