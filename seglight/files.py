@@ -10,7 +10,7 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """Give a place beside `path` to write to, of the same ending; renamed when all is written. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")  # hidden: no file that somebody has is called so
     try:
         yield part
         part.replace(path)
@@ -28,7 +28,7 @@ def write_whole(path: Path, text: str) -> None:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to write to; renamed when all is written."""
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir(parents=True)
     try:

@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import yaml
 from torch import nn
 
 from seglight.errors import UserError
@@ -29,7 +30,7 @@ def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> None
 
 
 def _class_paths(config: Any) -> Iterator[str]:
-    """Every string that could be taken for a class: the parser takes a bare one as well as a `class_path`."""
+    """Every string that could be taken for a class: the parser takes a bare one, and YAML within a string, too."""
     if isinstance(config, dict):
         for key, value in config.items():
             if key == "class_path":
@@ -39,8 +40,19 @@ def _class_paths(config: Any) -> Iterator[str]:
     elif isinstance(config, list | tuple):
         for value in config:
             yield from _class_paths(value)
-    elif isinstance(config, str) and _is_import_path(config):
-        yield config
+    elif isinstance(config, str):
+        within = _yaml(config)
+        if isinstance(within, dict | list):
+            yield from _class_paths(within)
+        elif _is_import_path(config):
+            yield config
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        return None
 
 
 def _is_import_path(text: str) -> bool:

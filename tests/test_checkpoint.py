@@ -13,6 +13,7 @@ from seglight.checkpoint import load_net, read_checkpoint
 from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
+from seglight.models.ensemble import in_full
 
 NAMES = ["sky", "road", "tree"]
 
@@ -91,11 +92,21 @@ def smuggled(place: str) -> Any:
         return {"class_path": "strange.Thing"}
     net = net_config()
     part, _, how = place.partition(" ")
-    net["init_args"][part] = "strange.Thing" if how else {"class_path": "strange.Thing"}
+    forms = {
+        "": {"class_path": "strange.Thing"},
+        "as a string": "strange.Thing",
+        "as YAML": "class_path: strange.Thing",
+        "as JSON with an escape": '{"cl\\u0061ss_path": "strange.Thing"}',
+    }
+    net["init_args"][part] = forms[how]
     return net
 
 
-@pytest.mark.parametrize("place", ["net", "encoder", "decoder", "encoder as a string", "decoder as a string"])
+FORMS = ["", " as a string", " as YAML", " as JSON with an escape"]
+PLACES = ["net", *(part + form for part in ("encoder", "decoder") for form in FORMS)]
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_untrusted_class_is_refused_and_not_imported(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +123,15 @@ def test_untrusted_class_is_refused_and_not_imported(
         assert not (tmp_path / "imported").exists()
     finally:
         sys.modules.pop("strange", None)
+
+
+def test_members_of_an_ensemble_are_not_imported_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "strange.py").write_text(f"import pathlib\npathlib.Path({str(tmp_path / 'imported')!r}).touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    member = write(tmp_path / "a.ckpt", {"class_path": "strange.Thing", "init_args": {}})
+    with pytest.raises(UserError, match=r"a.ckpt: refused, it names the class strange.Thing"):
+        in_full({"class_path": "seglight.models.Ensemble", "init_args": {"members": [str(member)]}})
+    assert not (tmp_path / "imported").exists()
 
 
 def test_a_trusted_package_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ class RunReport(Callback):
 
     def __init__(self, folder: Path, config: str, hyperparameters: dict[str, Any], step: int | None = None) -> None:
         self.folder, self.config, self.hyperparameters, self.step = folder, config, hyperparameters, step
-        self.console = Console(soft_wrap=True, highlight=False)
+        self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Say what is trained on what; show the recipe in TensorBoard."""

@@ -163,4 +163,4 @@ def main(args: list[str]) -> None:
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())
     size = sum(path.stat().st_size for path in Path(options.out).glob("*.bin")) / 1e9
     said = f"{lengths} images, {size:.2f} GB in {options.out}\ntrain from it: --data.init_args.cache {options.out}"
-    Console().print(said, soft_wrap=True, highlight=False)
+    Console().print(said, soft_wrap=True, highlight=False, markup=False)

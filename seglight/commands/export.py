@@ -69,7 +69,7 @@ def export(
     )
     images = [] if calibrate is None else calibration_images(calibrate, size)
     program = program_of(Deployed(predictor.net, probabilities), size)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         with written(out) as part:
             write(program, metadata, images, part)

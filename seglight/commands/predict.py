@@ -21,6 +21,7 @@ checkpoints with commas between them predict the mean of their probabilities: a.
 Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done.
 """
 
+import os
 import re
 import warnings
 from argparse import ArgumentError, RawDescriptionHelpFormatter
@@ -82,6 +83,8 @@ def predict(
         raise UserError("--save video: none of the inputs is a video")
     check_places(sources, folder, save)
     predictor = load(models, device=device, trust=trust, inferer=_inferer(max_memory))
+    if len(predictor.class_names) > 256:
+        raise UserError(f"{models[0]}: {len(predictor.class_names)} classes, of which an 8-bit PNG holds 256")
     maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
     run = Run(predictor, folder, writers(save, predictor), maker)
     console = Console(stderr=True)
@@ -93,7 +96,7 @@ def predict(
         failures = [*run.failures, *_write_videos(videos, run)]
     except OSError as error:
         raise UserError(f"--out {out}: {error}: make room, or choose another") from error
-    Console().print(_told(run, out), soft_wrap=True, highlight=False)
+    Console().print(_told(run, out), soft_wrap=True, highlight=False, markup=False)
     return failures
 
 
@@ -158,7 +161,7 @@ def main(args: list[str]) -> int:
         config = parser.parse_args(args[1:])
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
-    models = [config.model] if Path(config.model).exists() else config.model.split(",")
+    models = [config.model] if os.path.exists(config.model) else config.model.split(",")
     failures = predict(models, **{key: value for key, value in vars(config).items() if key != "model"})
     for failure in failures:
         say(f"failed: {failure}")

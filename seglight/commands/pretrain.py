@@ -83,7 +83,7 @@ def main(args: list[str]) -> None:
         with whole(path) as part:
             save_file(cli.model.encoder_weights(), part)
         accuracy = float(cli.trainer.callback_metrics["val/acc"])
-        Console(soft_wrap=True, highlight=False).print(
+        Console(soft_wrap=True, highlight=False, markup=False).print(
             f"val/acc {accuracy:.4f}\nweights     {path}\n"
             "next        encoder: {class_path: seglight.models.TimmEncoder, "
             f"init_args: {{name: {cli.config.model.name}, weights: {path}}}}}"

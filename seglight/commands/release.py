@@ -49,7 +49,7 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
     }
     write_release(Path(out), description, net_weights(content), model_card(description, Path(out).name))
     miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
-    Console(soft_wrap=True, highlight=False).print(
+    Console(soft_wrap=True, highlight=False, markup=False).print(
         f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
     )
 

@@ -105,7 +105,7 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
     Raises:
         UserError: The checkpoints do not go together, or not with the data.
     """
-    kitchen, console = Kitchen(checkpoints, data), Console(soft_wrap=True, highlight=False)
+    kitchen, console = Kitchen(checkpoints, data), Console(soft_wrap=True, highlight=False, markup=False)
     scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
     for score, _, path in scored:
         console.print(f"{score:.4f}  {path}")

@@ -57,7 +57,7 @@ class Metadata:
                 precision=str(read["precision"]),
                 size=size or None,
             )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise UserError(f"{path}: not a file of `seglight export`: it does not say what its classes are") from error
         if not metadata.class_names or len(metadata.palette) != len(metadata.class_names):
             raise UserError(f"{path}: damaged: it names {len(metadata.class_names)} classes and other colours")

@@ -68,9 +68,14 @@ class ExportedPredictor:
         if name not in self._outputs():
             raise UserError(f"{self.path}: gives labels alone: export it with --probabilities")
         try:
-            return self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
+            found = self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
         except Exception as error:  # onnxruntime's have no common class
             raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
+        if found.shape[-2:] != (height, width):
+            raise UserError(
+                f"{self.path}: gives {name} of {found.shape} for an image of {height}x{width}: export it anew"
+            )
+        return found
 
     def _outputs(self) -> Sequence[str]:
         raise NotImplementedError

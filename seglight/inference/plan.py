@@ -117,9 +117,9 @@ def _peak(net: nn.Module, image: Tensor) -> tuple[Tensor, int]:
     """The logits of an image, and the bytes that a pass takes at its worst."""
     before = _held(image.device)
     if image.is_cuda:
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(image.device)
         logits = seg_output(net(image)).logits
-        return logits, torch.cuda.max_memory_allocated() - before
+        return logits, torch.cuda.max_memory_allocated(image.device) - before
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     except OSError as error:

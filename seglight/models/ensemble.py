@@ -13,6 +13,7 @@ from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, SegOutput, seg_output
 from seglight.models.layers import resize_to
+from seglight.trust import check_classes
 
 
 class Combination(nn.Module):
@@ -159,4 +160,8 @@ def _is_combination(class_path: str) -> bool:
 
 
 def _described(member: Any) -> Any:
-    return in_full(read_checkpoint(member)[KEY]["net"]) if isinstance(member, str) else member
+    if not isinstance(member, str):
+        return member
+    net = read_checkpoint(member)[KEY]["net"]
+    check_classes(member, net)
+    return in_full(net)

@@ -141,7 +141,7 @@ def _losses(
     total = largest + tl.log(tl.sum(tl.exp(values - largest[None, :]), 0))
     pixel = (image * height + y) * width + x
     label = tl.load(mask + pixel, mask=here, other=ignore_index).to(tl.int32)
-    counts = here & (label != ignore_index) & (label < channels)
+    counts = here & (label != ignore_index) & (label >= 0) & (label < channels)
     label = tl.where(counts, label, 0)
     at_label = tl.sum(tl.where(channel[:, None] == label[None, :], values, 0.0), 0)
     weight = _by_label(class_weight, label, WEIGHTED)
@@ -196,7 +196,7 @@ def _slopes(
                 pixel = (image * height + y) * width + x
                 label = tl.load(mask + pixel, mask=here, other=ignore_index).to(tl.int32)
                 total = tl.load(log_sum + pixel, mask=here, other=0.0)
-                tent = tl.where(here & (label != ignore_index) & (label < channels), tent, 0.0)
+                tent = tl.where(here & (label != ignore_index) & (label >= 0) & (label < channels), tent, 0.0)
                 label = tl.where(tent > 0, label, 0)
                 weight = share * _by_label(class_weight, label, WEIGHTED)
                 values = (

@@ -35,7 +35,9 @@ def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> 
             taken[path] = source
             if path.resolve() in images:
                 raise UserError(f"{path}: the label map would replace the image: choose another --out")
-            if not path.parent.resolve().is_relative_to(out.resolve()):
+            # pages and frames lie in a folder of the file's name
+            within = out / source.place if kind == LABELS and (source.is_video or source.is_tiff) else path.parent
+            if not within.resolve().is_relative_to(out.resolve()):
                 raise UserError(f"{source.path}: {path} is outside of --out, where that path or a link in it leads")
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from seglight.data.classes import Color
+from seglight.errors import UserError, one_line
 from seglight.files import whole
 from seglight.png import SIGNATURE
 from seglight.predictor import LabelMap
@@ -62,9 +63,16 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Read a label map that was written here: uint8 (H, W)."""
-    with PngImageFile(path) as image:  # Image.open takes one of more than 2^27 pixels for a bomb
-        return np.asarray(image)
+    """Read a label map that was written here: uint8 (H, W).
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        with PngImageFile(path) as image:  # Image.open takes one of more than 2^27 pixels for a bomb
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({one_line(error)}): delete it, and it is made anew") from error
 
 
 def maker_of(path: Path) -> str | None:

@@ -36,7 +36,7 @@ class Run:
         predictor: The model.
         out: Folder of the outputs.
         writers: Of what each image gets beside its label map, by kind.
-        maker: Says of each label map how it was made: one that is there stays if it was made so from the same image.
+        maker: Says how label maps are made: one that is there stays if it was made so, of a file of this size and time.
 
     Attributes:
         done: Name and label map of each image, in order.
@@ -72,7 +72,7 @@ class Run:
 
     def _work(self, picture: Picture) -> Work | UserError:
         paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
-        if is_no_older(paths[LABELS], picture.source.path) and maker_of(paths[LABELS]) == self.maker:
+        if maker_of(paths[LABELS]) == self._maker(picture):
             missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
         else:
             missing = paths
@@ -115,20 +115,28 @@ class Run:
         path = output_path(self.out, LABELS, work.picture.place)
         if LABELS in work.missing:
             if labels is not None:
-                write_labels(path, labels, self.predictor.palette, self.maker)
+                write_labels(path, labels, self.predictor.palette, self._maker(work.picture))
             self.written += 1
+        self.done.append((work.picture.name, path))
         for kind, place in work.missing.items():
             if kind != LABELS:
                 labels = read_labels(path) if labels is None else labels
                 self.writers[kind](place, work.pixels, labels)
-        self.done.append((work.picture.name, path))
 
     def _write_rows(self, picture: Picture, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
         if not isinstance(self.predictor, RowPredictor):
             raise UserError("so large that it is read by windows, which takes a checkpoint: give that, or cut it")
         path, height = output_path(self.out, LABELS, picture.place), pixels.shape[0]
         rows = _told(self.predictor.rows(pixels), height, advance)
-        write_label_rows(path, pixels.shape, rows, self.predictor.palette, self.maker)
+        write_label_rows(path, pixels.shape, rows, self.predictor.palette, self._maker(picture))
+
+    def _maker(self, picture: Picture) -> str:
+        """How a picture's label map is made: of which file by which model."""
+        try:
+            stat = picture.source.path.stat()
+        except OSError as error:
+            raise UserError(f"{picture.source.path}: {error.strerror}") from error
+        return f"{stat.st_size} {stat.st_mtime_ns} {self.maker}"
 
 
 def _told(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:

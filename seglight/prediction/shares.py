@@ -28,5 +28,5 @@ class Shares:
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all."""
-        with whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with whole(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([["image", *self.class_names], *self.rows])

@@ -120,7 +120,9 @@ def run_all(commands: list[list[str]], groups: list[str | None]) -> int:
                 group = free.pop(0)
                 devices = {} if group is None else {"CUDA_VISIBLE_DEVICES": group}
                 # of its own session: a Ctrl-C at the terminal reaches it once, from here
-                process = subprocess.Popen(waiting.pop(0), env={**os.environ, **devices}, start_new_session=True)
+                command, environment = waiting.pop(0), {**os.environ, **devices}
+                # a lock that was handed on to this process stays held by what it starts
+                process = subprocess.Popen(command, env=environment, start_new_session=True, close_fds=False)
                 running[process] = group
             for process in [process for process in running if process.poll() is not None]:
                 free.append(running.pop(process))

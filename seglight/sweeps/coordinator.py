@@ -4,19 +4,21 @@ All that it knows is in the trials' records, each written before the step that i
 between any two lines: another coordinator reads them and goes on.
 """
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from seglight.files import write_whole
-from seglight.running.signals import EXIT_CODE, StopSignals
+from seglight.running.signals import EXIT_CODE, SCHEDULERS, StopSignals
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Executor, Job
-from seglight.sweeps.job import EXIT, Command
+from seglight.sweeps.job import EXIT, STOP, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN, Record, folder_of, own_file, read_records
 from seglight.sweeps.study import is_to_be_pruned, new_record
 from seglight.sweeps.trial import goes_on_after, last_lines, objectives, reports
+
+PREEMPTED = (EXIT_CODE, GONE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
+"""Ends after which a trial goes on: it was asked to stop, before it could heed that too, or it is gone."""
 
 REPEAT = 10.0
 """Seconds after which a job that was told to stop is told again: it may have been too young to hear."""
@@ -92,7 +94,8 @@ class Coordinator:
         if not due:
             return
         for record in due:
-            own_file(self.trials, record.number, EXIT).unlink(missing_ok=True)
+            for file in (EXIT, STOP):
+                own_file(self.trials, record.number, file).unlink(missing_ok=True)
             self._to(record, "running")
         names = self.executor.submit([self._job(record) for record in due])
         for record, name in zip(due, names, strict=True):
@@ -145,7 +148,7 @@ class Coordinator:
             self._finish(record)
         elif ended == CANCELLED and self.stop.received is None:
             self._fail(record, "cancelled by hand")
-        elif ended in (EXIT_CODE, -signal.SIGTERM, GONE) or self.stop.received is not None:
+        elif ended in PREEMPTED or self.stop.received is not None:
             self._to(record, "waiting")
         else:
             self._fail_for_now(record, ended)

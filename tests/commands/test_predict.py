@@ -19,7 +19,6 @@ from cityscapesscripts.helpers.labels import trainId2label
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.prediction import tiff
 from tests.prediction.stand_in import PALETTE, Reds
 
 Predict = Callable[..., Any]
@@ -113,7 +112,7 @@ def test_pages_of_a_tiff(predict: Predict, tmp_path: Path) -> None:
 
 def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seglight.prediction.inputs.LARGE", 1000)
-    monkeypatch.setattr(tiff, "read_page", None)
+    monkeypatch.setattr("seglight.prediction.inputs.read_page", None)
     pixels = image(5, (61, 43))
     tifffile.imwrite(tmp_path / "large.tif", pixels, photometric="rgb", tile=(16, 16))
     assert predict(tmp_path / "large.tif", "--save", "csv", "ade").rc == 2, "a model of four classes"
@@ -333,6 +332,17 @@ def test_nothing_is_written_outside(predict: Predict, tmp_path: Path) -> None:
     assert not list(elsewhere.iterdir())
 
 
+def test_pages_are_not_written_through_a_link(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "scan").symlink_to(tmp_path / "elsewhere")
+    tifffile.imwrite(tmp_path / "scan.tif", np.stack([image(0), image(1)]), photometric="rgb")
+    ran = predict(tmp_path / "scan.tif")
+    assert ran.rc == 2
+    assert "outside of --out" in ran.err
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 # ------------------------------------------------------------------------------------------------ run again
 
 
@@ -361,6 +371,35 @@ def test_an_image_that_changed_is_predicted_again(predict: Predict, model: Reds,
     assert predict(images).rc == 0
     assert model.batches == [1]
     assert np.array_equal(read(tmp_path / "out" / "a.png"), image(9)[..., 0] // 64)
+
+
+def test_another_image_of_the_name_is_predicted(predict: Predict, tmp_path: Path) -> None:
+    for day, seed in (("monday", 0), ("tuesday", 1)):
+        path = save(tmp_path / day / "a.png", image(seed))
+        os.utime(path, (1, 1 + seed))  # both older than the label map
+        assert predict(path.parent).rc == 0
+        assert np.array_equal(read(tmp_path / "out" / "a.png"), image(seed)[..., 0] // 64)
+
+
+def test_names_that_look_like_parts_of_others(predict: Predict, tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.png", "a.part.png")):
+        save(tmp_path / "images" / name, image(seed))
+    assert predict(tmp_path / "images", "--save", "csv").rc == 0
+    for seed, name in enumerate(("a.png", "a.part.png")):
+        assert np.array_equal(read(tmp_path / "out" / name), image(seed)[..., 0] // 64)
+
+
+def test_a_damaged_label_map_is_told(predict: Predict, images: Path, tmp_path: Path) -> None:
+    assert predict(images).rc == 0
+    path = tmp_path / "out" / "a.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    assert "a.png: damaged" in predict(images, "--save", "csv").err
+    path.unlink()
+    assert predict(images, "--save", "csv").rc == 0
+
+
+def test_brackets_in_names(predict: Predict, images: Path, tmp_path: Path) -> None:
+    assert predict(images, out=tmp_path / "x[" / "b]").out.endswith("/x[/b]\n")
 
 
 def test_what_another_model_made_is_made_anew(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:

@@ -153,9 +153,10 @@ def complaint_of(folder: Path) -> str:
 def test_a_file_that_is_missing_or_cut_off(name: str, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     path = copy(released, tmp_path / "net") / name
     path.write_bytes(path.read_bytes()[:-9])
+    Image.new("RGB", (8, 8)).save(tmp_path / "image.png")
     for _ in range(2):
-        told = complaint(seglight_cli("predict", path.parent, "image.png", "--out", tmp_path / "masks"))
-        assert str(path.parent) in told or "image.png" in told
+        told = complaint(seglight_cli("predict", path.parent, tmp_path / "image.png", "--out", tmp_path / "masks"))
+        assert str(path.parent) in told
         path.unlink(missing_ok=True)
 
 

@@ -70,8 +70,8 @@ class LocalExecutor:
         if key in self.taken:
             self.free.append(self.taken.pop(key))
         code = exit_code(job.folder)
-        if code is None and process is not None:
-            code = process.returncode or None  # it could not even begin
+        if code is None and process is not None and process.returncode > 0:
+            code = process.returncode  # it could not even begin; killed, it is gone
         return GONE if code is None else code
 
     def cancel(self, job: Job) -> None:

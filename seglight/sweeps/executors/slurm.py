@@ -4,7 +4,6 @@ A job that is warned before its time limit, or driven out, saves, has itself req
 not requeue is submitted again. How jobs stand is asked of the controller, which needs no accounting database.
 """
 
-import getpass
 import os
 import subprocess
 import time
@@ -15,7 +14,7 @@ from typing import Any
 from seglight.errors import UserError
 from seglight.running.signals import EXIT_CODE
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Job
-from seglight.sweeps.job import STOP, Command, exit_code, run, stop
+from seglight.sweeps.job import STOP, Command, exit_code, is_running, run, stop
 
 ENDED = (
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
@@ -72,14 +71,16 @@ class SlurmExecutor:
 
     def poll(self, job: Job) -> int | str | None:
         """As in Executor; a job of which the controller knows nothing any more has ended."""
-        if time.monotonic() - self.asked >= self.every:
-            self._ask()
+        if time.monotonic() - self.asked >= self.every and not self._ask():
+            return None
         state = self.states.get(job.name)
         if state is not None and state not in ENDED:
             return None
         if state == "CANCELLED":
-            return CANCELLED
+            return GONE if (job.folder / STOP).exists() else CANCELLED
         code = exit_code(job.folder)
+        if code is None and is_running(job.folder):  # its id was lost
+            return None
         if code is None:
             return state if state in FAILURES else GONE
         return code
@@ -87,17 +88,20 @@ class SlurmExecutor:
     def cancel(self, job: Job) -> None:
         """One that waits is taken out of the queue."""
         stop(job.folder)
-        subprocess.run(["scancel", "--state=PENDING", job.name], capture_output=True, check=False)
+        if job.name:
+            subprocess.run(["scancel", "--state=PENDING", job.name], capture_output=True, check=False)
 
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _ask(self) -> None:
-        command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--user={getpass.getuser()}"]
+    def _ask(self) -> bool:
+        """Whether the controller answered: one that is busy tells nothing."""
+        command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", "--me"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:  # else the controller is busy: what was so before is so
+        if done.returncode == 0:
             self.states = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
             self.asked = time.monotonic()
+        return done.returncode == 0
 
 
 def on_node(folder: Path, commands: list[Command]) -> int:
