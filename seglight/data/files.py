@@ -40,7 +40,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if plain_header(data):
         return decoded(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     with opened(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return as_rgb(path, image)
+
+
+def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+    """What Pillow has opened as uint8 (H, W, 3) RGB.
+
+    Raises:
+        UserError: Grey of more than 8 bits, which Pillow would cut off at 255: all white.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise UserError(f"{path}: grey of more than 8 bits ({image.mode}): save it as 8-bit RGB or grey")
+    return np.asarray(image.convert("RGB"))
 
 
 def read_grey(path: Path) -> NDArray[np.uint8] | None:

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.files import read_image
+from seglight.data.files import as_rgb, read_image
 from seglight.errors import UserError
 
 LARGE = 1 << 25
@@ -122,7 +122,7 @@ def read_page(path: Path, page: int) -> NDArray[np.uint8]:
         return read_image(path)
     with _blamed(path), Image.open(path, formats=("TIFF",)) as image:
         image.seek(page)
-        return np.asarray(image.convert("RGB"))
+        return as_rgb(path, image)
 
 
 @contextmanager

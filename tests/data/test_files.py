@@ -46,6 +46,14 @@ def test_every_kind_of_jpeg_is_read_as_pillow_reads_it(tmp_path: Path, options: 
     assert np.abs(read_image(path).astype(int) - pillow(path)).max() <= 1
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_grey_of_16_bits_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"scan{suffix}"
+    Image.fromarray(np.full((4, 5), 1000, np.uint16)).save(path)
+    with pytest.raises(UserError, match=f"scan{suffix}: grey of more than 8 bits"):
+        read_image(path)
+
+
 def test_exif_turns_nothing(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
