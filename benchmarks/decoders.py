@@ -148,13 +148,15 @@ def main(args: list[str]) -> None:
     parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
     parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_decoders"))
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--decoders", nargs="+", choices=list(DECODERS), default=list(DECODERS), help="three or more")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time: more than one for a GPU alone")
     parser.add_argument("--workers", type=int, default=0, help="loader processes of a training")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(args)
     options.run_dir.mkdir(parents=True, exist_ok=True)
     runs = Runs(options)
-    miou = dict(zip(DECODERS, runs.pool.map(lambda name: runs.fit(name, net_of(name)), DECODERS), strict=True))
+    names = options.decoders
+    miou = dict(zip(names, runs.pool.map(lambda name: runs.fit(name, net_of(name)), names), strict=True))
     best = sorted(miou, key=lambda name: miou[name], reverse=True)[:3]
     print(json.dumps(miou), flush=True)
     members = [runs.best(name) for name in best]
@@ -173,7 +175,7 @@ def main(args: list[str]) -> None:
     soup = runs.soup("soup", [runs.best(name) for name in again])
     miou["soup"] = runs.validate("soup", net_of(best[0]), "--ckpt_path", str(soup))
     rows = {name: {"miou": value} for name, value in miou.items()}
-    for name in DECODERS:
+    for name in names:
         rows[name]["parameters"], rows[name]["images_per_second"] = cost(name)
     for name, row in rows.items():
         costs = f"{row['parameters']:6.2f} M {row['images_per_second']:7.1f} images/s" if "parameters" in row else ""

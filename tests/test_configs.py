@@ -15,7 +15,7 @@ from tests import fabricate
 CONFIGS = Path(__file__).parents[1] / "configs"
 BASE = CONFIGS / "base.yaml"
 PARTS = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in ("data", "model", "schedule", "cluster")}
-SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tests/sweeps/test_sweep_configs.py looks at these
+SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tests/sweeps/test_options.py looks at these
 NO_RECIPES = {*PARTS, "sweeps"}
 RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in NO_RECIPES)]
 QUICK = (

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Literal
 
 import torch
 from jsonargparse import ArgumentParser
@@ -90,7 +91,7 @@ def main(args: list[str]) -> None:
     """
     parser = ArgumentParser(prog="seglight summary", description=__doc__, exit_on_error=False)
     parser.add_argument("--model.net", type=NetFactory, help="as in `fit`")
-    parser.add_argument("--model.channels_last", type=bool, default=False, help="as in `fit`")
+    parser.add_argument("--model.channels_last", type=bool | Literal["auto"], default=False, help="as in `fit`")
     parser.add_argument("--size", type=str, default="512x512", help="height x width of the image")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parse_recipe(parser, args[1:], ("model.net", "model.channels_last"))
@@ -103,5 +104,5 @@ def main(args: list[str]) -> None:
         net = built.model.net(built.data.num_classes)
     except ArgumentError as error:
         raise UserError(parser_complaint(str(error))) from error
-    memory_format = torch.channels_last if options.model.channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if options.model.channels_last is True else torch.contiguous_format
     summary(net.to(memory_format=memory_format), size, options.json)
