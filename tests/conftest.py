@@ -16,6 +16,11 @@ def pytest_configure() -> None:
     """Two workers of one thread each: threads of several that share the cores wait for one another."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
+    # Autograd takes stock of the devices at its first backward pass; where it finds one, forks have no autograd, and
+    # torch.export pretends that there is a GPU. Tests fork trainings: so the first pass is now.
+    import torch
+
+    torch.ones(1, requires_grad=True).sum().backward()
 
 
 class Ran(NamedTuple):

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -95,12 +96,15 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     smallest, largest = SIDES
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
     try:
-        program = torch.export.export(
-            deployed,
-            (image,),
-            dynamic_shapes={"image": sides} if size is None else None,
-            prefer_deferred_runtime_asserts_over_guards=True,
-        )
+        with warnings.catch_warnings():
+            # recurrent layers gather their parameters anew in each pass
+            warnings.filterwarnings("ignore", r"The tensor attributes? .*_flat_weights", UserWarning)
+            program = torch.export.export(
+                deployed,
+                (image,),
+                dynamic_shapes={"image": sides} if size is None else None,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
     except Exception as error:  # torch raises what the net's own code does, and some ten classes of its own
         raise UserError(_untraceable(size)) from error
     graph = program.graph
