@@ -1,5 +1,6 @@
 """What the commands beside `fit` need of a recipe: its data module, without the net."""
 
+import re
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -100,3 +101,15 @@ def read_recipe(path: str) -> dict[str, Any]:
     if not isinstance(content, dict | None):
         raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
     return content or {}
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """The --size of a command, HxW, as two numbers.
+
+    Raises:
+        UserError: It is none.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not found:
+        raise UserError(f"--size {text}: give height x width in pixels, such as 512x1024")
+    return int(found[1]), int(found[2])

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from seglight.checkpoint import Card, load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError, one_line
-from seglight.inference.sliding import SlidingWindow, Source
+from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.memory_format import FORMATS
 from seglight.models.ensemble import Ensemble
-from seglight.predictor import Image, LabelMap, pixels_of
+from seglight.predictor import Image, LabelMap, Windows, pixels_of
 
 WHOLE = WholeImage()
 
@@ -82,7 +82,7 @@ class TorchPredictor:
         probabilities: NDArray[np.float32] = self._run(self.inferer.probabilities, [pixels_of(image)])[0]
         return probabilities
 
-    def rows(self, image: Source) -> Iterator[LabelMap]:
+    def rows(self, image: Windows) -> Iterator[LabelMap]:
         """Label rows (h, W), from the top, of an image that is read by windows: by a `SlidingWindow`, or what has rows.
 
         Raises:

@@ -1,6 +1,5 @@
 """Write a net as a file that runs without its code: ONNX, OpenVINO or torch.export. Takes uint8 RGB, gives labels."""
 
-import re
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from seglight.export.quantize import quantize_onnx, quantize_openvino
 from seglight.export.runtimes import PROGRAM, load_exported
 from seglight.export.torch_program import write_torch_program
 from seglight.files import whole
+from seglight.recipe import size_of
 from seglight.torch_predictor import TorchPredictor, load_torch
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -174,7 +174,7 @@ def main(args: list[str]) -> int:
         raise UserError(f"{error}: see `seglight export --help`") from error
     check_options(options.format, options.out, options.quantize, options.calibrate)
     predictor = load_torch(options.model, "cpu", trust=options.trust)
-    size = size_of(options.size)
+    size = None if options.size == "dynamic" else size_of(options.size)
     stands = export(predictor, options.out, size, options.calibrate, options.check, options.probabilities)
     return 0 if stands else 1
 
@@ -195,15 +195,3 @@ def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | 
         raise UserError("--quantize int8 and --calibrate FOLDER go together: int8 needs images to find its ranges")
     if quantize and form == "torch":
         raise UserError("--quantize int8 goes with --format onnx or openvino")
-
-
-def size_of(text: str) -> tuple[int, int] | None:
-    """HxW as two numbers, "dynamic" as None.
-
-    Raises:
-        UserError: It is neither.
-    """
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not found and text != "dynamic":
-        raise UserError(f"--size {text}: give height x width in pixels, such as 360x480, or dynamic")
-    return (int(found[1]), int(found[2])) if found else None

@@ -1,7 +1,6 @@
 """What the net of a recipe costs, part by part: parameters, multiply-adds, memory, time, and how far it sees."""
 
 import json
-import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from seglight.costs import SIGHT, Costs, costs
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory
 from seglight.models.ensemble import in_full
-from seglight.recipe import parse_recipe
+from seglight.recipe import parse_recipe, size_of
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
 Sight: rows of the image that the middle of the part's last output depends on, in theory; {SIGHT[0]}+: that or more."""
@@ -69,18 +68,6 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     console.print(f"{rows[-1].seconds:.3f} s an image on {device.type} ({name})\n{NOTE}")
     return rows
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """HxW as two numbers.
-
-    Raises:
-        UserError: It is none.
-    """
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise UserError(f"--size {text}: give height x width in pixels, such as 512x1024")
-    return int(found[1]), int(found[2])
 
 
 def main(args: list[str]) -> None:

@@ -44,7 +44,7 @@ def main(args: list[str]) -> int:
     for package in ("optuna", "plotly", *EXECUTORS[options.executor]):
         if find_spec(package) is None:
             raise UserError(f'sweeps need {package}: pip install "seglight[{extra}]"')
-    out = Path(options.out)
+    out = Path(options.out).absolute()  # trials may run in another folder, as Ray's do
     with _alone(out):
         return _run(options, out)
 

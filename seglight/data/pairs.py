@@ -100,6 +100,11 @@ def image_files(folder: Path, holds: str) -> list[Path]:
     return found
 
 
+def images_below(folder: Path) -> list[Path]:
+    """All images of a folder at any depth, by path; files alone: a pipe of an image's name would be read for ever."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+
+
 def surplus_masks(folder: Path, masks: Sequence[Path], pattern: str = "*.png") -> list[Path]:
     """Files of a label folder that fit the pattern and are none of `masks`."""
     return sorted(set(folder.glob(pattern)) - set(masks))

@@ -16,7 +16,7 @@ from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.files import read_image
 from seglight.data.folder import FolderDataModule
-from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
@@ -133,7 +133,7 @@ def image_paths(folder: Path) -> list[Path]:
     Raises:
         UserError: There is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = images_below(folder)
     if not found:
         raise UserError(f"{folder}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
     return found

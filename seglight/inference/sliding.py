@@ -2,28 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.blending import Side, band_rows, blended, first_largest, side
 from seglight.ops.padding import DIVISOR, pad_image, round_up
-
-
-class Source(Protocol):
-    """An image that is read by windows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(H, W, ...)."""
-
-    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3), RGB, of a window."""
+from seglight.predictor import Windows
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class SlidingWindow(Inferer):
         bands = [[band for _, band in self._bands(net, one, _softmax)] for one in image]
         return torch.stack([torch.cat(of_one, 1) for of_one in bands])
 
-    def rows(self, net: nn.Module, image: Tensor | Source) -> Iterator[tuple[int, Tensor]]:
+    def rows(self, net: nn.Module, image: Tensor | Windows) -> Iterator[tuple[int, Tensor]]:
         """Labels of an image from top to bottom, as they are done.
 
         Args:
@@ -93,7 +81,7 @@ class SlidingWindow(Inferer):
 
     @torch.no_grad()
     def _bands(
-        self, net: nn.Module, image: Tensor | Source, reduce: Callable[[Tensor], Tensor]
+        self, net: nn.Module, image: Tensor | Windows, reduce: Callable[[Tensor], Tensor]
     ) -> Iterator[tuple[int, Tensor]]:
         """A row of the image, and what `reduce` makes of the logits from there on: (..., rows, W)."""
         height, width = image.shape[1:] if isinstance(image, Tensor) else image.shape[:2]
@@ -138,13 +126,13 @@ class SlidingWindow(Inferer):
         return held
 
 
-def _device(net: nn.Module, image: Tensor | Source) -> torch.device:
+def _device(net: nn.Module, image: Tensor | Windows) -> torch.device:
     if isinstance(image, Tensor):
         return image.device
     return next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
 
 
-def _strip(image: Tensor | Source, rows: slice, device: torch.device) -> Tensor:
+def _strip(image: Tensor | Windows, rows: slice, device: torch.device) -> Tensor:
     """Rows of an image, padded: uint8 (3, rows, W)."""
     if isinstance(image, Tensor):
         strip = image[:, rows]

@@ -1,19 +1,21 @@
 """Whole images where these fit into a stated memory, else windows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from seglight.inference.plan import plan
-from seglight.inference.sliding import SlidingWindow, Source
+from seglight.inference.sliding import SlidingWindow
 from seglight.interfaces import Inferer
 from seglight.ops.padding import round_up
+from seglight.predictor import Windows
 
 STEP = 256
 """Images are planned for by this many pixels: of many sizes not each is measured anew."""
+
+Chosen = dict[tuple[nn.Module, int, int], Inferer]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class WithinMemory(Inferer):
     """
 
     max_memory: int
+    _chosen: Chosen = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
@@ -36,13 +39,13 @@ class WithinMemory(Inferer):
         chosen = self._planned(net, (image.shape[2], image.shape[3]))
         return torch.cat([chosen.probabilities(net, one) for one in torch.split(image, 1)])
 
-    def rows(self, net: nn.Module, image: Source) -> Iterator[tuple[int, Tensor]]:
-        """As SlidingWindow's, with the largest window that fits."""
+    def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
+        """As SlidingWindow's: with the largest window that fits, or its own where the whole image would."""
         chosen = self._planned(net, (image.shape[0], image.shape[1]))
         return (chosen if isinstance(chosen, SlidingWindow) else SlidingWindow()).rows(net, image)
 
     def _planned(self, net: nn.Module, size: tuple[int, int]) -> Inferer:
-        return _planned(net, (round_up(size[0], STEP), round_up(size[1], STEP)), self.max_memory)
-
-
-_planned = lru_cache(plan)
+        height, width = (round_up(length, STEP) for length in size)
+        if (net, height, width) not in self._chosen:
+            self._chosen[net, height, width] = plan(net, (height, width), self.max_memory)
+        return self._chosen[net, height, width]

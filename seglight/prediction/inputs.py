@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.files import read_image
-from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
 from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
 from seglight.prediction.movies import frame_count, frames
@@ -75,13 +75,12 @@ def _found(given: str, out: Path) -> list[Source]:
     if path.is_file():
         return [Source(path, Path(path.stem))]
     if path.is_dir():
-        below, found = path, [file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES]
+        below, found = path, images_below(path)
     elif _is_glob(given):
         below, found = Path(*takewhile(lambda part: not _is_glob(part), path.parts)), _files(given)
     else:
         raise UserError(f"{given}: no such image or folder")
-    # files alone: a pipe or a device of an image's name would be read for ever
-    found = sorted(file for file in found if file.is_file() and not file.resolve().is_relative_to(out))
+    found = [file for file in found if not file.resolve().is_relative_to(out)]
     if not found:
         what = "nothing fits this glob" if _is_glob(given) else "no image in this folder"
         raise UserError(f"{given}: {what} ({', '.join(IMAGE_SUFFIXES)})")
@@ -94,7 +93,8 @@ def _is_glob(text: str) -> bool:
 
 def _files(pattern: str) -> list[Path]:
     known = IMAGE_SUFFIXES + VIDEO_SUFFIXES
-    return [Path(found) for found in glob(pattern, recursive=True) if found.lower().endswith(known)]
+    found = map(Path, glob(pattern, recursive=True))
+    return sorted(path for path in found if path.suffix.lower() in known and path.is_file())
 
 
 def count(source: Source) -> int:

@@ -55,22 +55,26 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
     """Write frames uint8 (H, W, 3) RGB of one size to an MPEG-4 file, as many a second as another video has.
 
     Raises:
-        UserError: The other is no video, or the frames cannot be encoded.
+        UserError: The other is no video, or the frames cannot be encoded, or not all be written.
     """
     with _opened(like) as video:
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    writer = cv2.VideoWriter()
+    writer, written = cv2.VideoWriter(), 0
 
     def write(frame: NDArray[np.uint8]) -> None:
+        nonlocal written
         if not writer.isOpened() and not writer.open(str(part), CODEC, rate, frame.shape[1::-1]):
             raise UserError(f"{path}: a video of {frame.shape[1]} x {frame.shape[0]} pixels cannot be encoded here")
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        written += 1
 
     with whole(path) as part:
         try:
             yield write
         finally:
             writer.release()
+        if frame_count(part) != max(1, written):  # OpenCV does not say where the disk is full
+            raise UserError(f"{path}: not all of its {written} frames could be written: make room")
 
 
 @contextmanager

@@ -23,7 +23,9 @@ class Shares:
 
     def add(self, name: str, labels: LabelMap) -> None:
         """Count a label map (H, W)."""
-        counts = np.bincount(labels.ravel(), minlength=len(self.class_names))
+        # by bands: bincount makes int64 of what it counts
+        bands = np.array_split(labels, max(1, labels.size >> 24))
+        counts = sum(np.bincount(band.ravel(), minlength=len(self.class_names)) for band in bands)
         self.rows.append([name, *(f"{share:.6f}" for share in counts / labels.size)])
 
     def write(self, path: Path) -> None:

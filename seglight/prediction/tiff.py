@@ -53,7 +53,7 @@ class TiffWindows:
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             in_place = self.page.is_memmappable and not self.separate
             self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None
-        self.decoded = lru_cache(max(1, CACHE_BYTES // (self.part[0] * self.part[1] * 3)))(self._decode)
+            self.decoded = lru_cache(max(1, CACHE_BYTES // (self.part[0] * self.part[1] * 3)))(self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """A window of the page: uint8 (h, w, 3) RGB.

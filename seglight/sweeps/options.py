@@ -127,11 +127,14 @@ def _check(sweep: Sweep) -> None:
     parameters = sweep.parameters
     if not sweep.configs or not parameters or not sweep.objectives:
         raise UserError("configs:, objectives: and space: each want an entry at least")
-    if len(sweep.objectives) > 1 and not isinstance(sweep.pruner(), NopPruner):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler, pruner = sweep.sampler(seed=sweep.seed), sweep.pruner()
+    except (ValueError, TypeError) as error:  # Optuna's own checks
+        raise UserError(f"sampler or pruner: {error}") from error
+    if len(sweep.objectives) > 1 and not isinstance(pruner, NopPruner):
         raise UserError("pruner: Optuna prunes by one objective, here are several: leave it out")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = sweep.sampler(seed=sweep.seed)
     if isinstance(sampler, QMCSampler):
         raise UserError("sampler: QMCSampler keeps its place outside of the trials: use RandomSampler")
     if isinstance(sampler, GridSampler):
@@ -142,7 +145,7 @@ def _check(sweep: Sweep) -> None:
     running = sweep.running
     for name, value, least in (
         ("trials", sweep.trials, 1), ("running.parallel", running.parallel, 1), ("running.devices", running.devices, 1),
-        ("running.retries", running.retries, 0), ("running.pause", running.pause, 0),
+        ("seed", sweep.seed, 0), ("running.retries", running.retries, 0), ("running.pause", running.pause, 0),
     ):  # fmt: skip
         if value < least:
             raise UserError(f"{name}: {value}: give {least} at least")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seglight.commands.export import check_options, size_of
+from seglight.commands.export import check_options
 from seglight.errors import UserError
 from seglight.export.check import Comparison, compare
 from seglight.export.metadata import Metadata
@@ -96,7 +96,3 @@ def test_options_that_do_not_go_together() -> None:
     ):
         with pytest.raises(UserError, match=told):
             check_options(*arguments)
-    assert size_of("360x480") == (360, 480)
-    assert size_of("dynamic") is None
-    with pytest.raises(UserError, match="give height x width"):
-        size_of("360")

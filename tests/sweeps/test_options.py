@@ -75,6 +75,19 @@ def test_mistakes(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
         read_sweep(written(tmp_path, **changes))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pruner": {"class_path": "optuna.pruners.SuccessiveHalvingPruner", "init_args": {"reduction_factor": 1}}},
+        {"sampler": {"class_path": "optuna.samplers.NSGAIISampler", "init_args": {"population_size": 1}}},
+    ],
+    ids=["pruner", "sampler"],
+)
+def test_what_optuna_refuses_is_told_at_once(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="sampler or pruner: "):
+        read_sweep(written(tmp_path, **changes))
+
+
 def test_corners_are_built(tmp_path: Path) -> None:
     space = {LR: {"log": [1e-4, 1e-2]}, "data.init_args.batch_size": {"choice": [1, 2, 4]}}
     assert rehearse(read_sweep(written(tmp_path, space=space))) == 3

@@ -1,0 +1,82 @@
+"""The export command: a file that is what it was made of, or none."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+import seglight
+from seglight.export.runtimes import load_exported
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
+from tests.test_checkpoint import NAMES, net_config, write
+
+Export = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    net = EncoderDecoder(len(NAMES), TimmEncoder("test_resnet", None), partial(FPN, channels=32), aux_index=-2)
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    return write(tmp_path_factory.mktemp("run") / "a.ckpt", net_config(), state)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{seed}.png")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def export(checkpoint: Path, images: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> Export:
+    """`seglight export CKPT --format FORMAT --out tmp_path/out/net.SUFFIX --size 64x96`."""
+    (tmp_path / "out").mkdir()
+    fixed = ("--size", "64x96")
+    return lambda form, name, *args: seglight_cli(
+        "export", checkpoint, "--format", form, "--out", tmp_path / "out" / name, *fixed, *args
+    )
+
+
+def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: Path, tmp_path: Path) -> None:
+    ran = export("onnx", "net.onnx", "--check", images)
+    assert ran.rc == 0, ran.err
+    assert "3 images, 100.000 % of their pixels alike" in ran.out
+    path = tmp_path / "out" / "net.onnx"
+    assert [file.name for file in path.parent.iterdir()] == ["net.onnx"]
+    session = onnxruntime.InferenceSession(path)
+    image = np.asarray(Image.open(images / "0.png"))
+    (labels,) = session.run(["labels"], {"image": image.transpose(2, 0, 1)[None]})
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels[0], seglight.load(checkpoint).predict(image))
+
+
+def test_one_that_does_not_is_not_written(
+    export: Export, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seglight.export.check.LEAST_AGREEMENT", 2)
+    ran = export("openvino", "net.xml", "--check", images)
+    assert ran.rc == 1
+    assert "not written, too far from the checkpoint" in ran.out
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_int8(export: Export, images: Path, tmp_path: Path) -> None:
+    quantized = ("--quantize", "int8", "--calibrate", images)
+    ran = export("onnx", "net.onnx", *quantized, "--check", images)
+    assert ran.rc == 2
+    assert "--check of int8 compares scores: give a folder with labels" in ran.err
+    assert not list((tmp_path / "out").iterdir())
+    assert export("onnx", "net.onnx", *quantized).rc == 0
+    exported = load_exported(tmp_path / "out" / "net.onnx")
+    assert (exported.metadata.precision, exported.metadata.size) == ("int8", (64, 96))
+    assert exported.predict(images / "0.png").shape == (64, 96)
