@@ -25,7 +25,7 @@ class Shares:
         """Count a label map (H, W)."""
         # by bands: bincount makes int64 of what it counts
         bands = np.array_split(labels, max(1, labels.size >> 24))
-        counts = sum(np.bincount(band.ravel(), minlength=len(self.class_names)) for band in bands)
+        counts = np.sum([np.bincount(band.ravel(), minlength=len(self.class_names)) for band in bands], axis=0)
         self.rows.append([name, *(f"{share:.6f}" for share in counts / labels.size)])
 
     def write(self, path: Path) -> None:
