@@ -124,7 +124,7 @@ def test_a_stated_memory_decides_between_whole_images_and_windows(
         asked.append((size, max_memory))
         return chosen
 
-    monkeypatch.setattr("seglight.inference.within_memory._planned", plan)
+    monkeypatch.setattr("seglight.inference.within_memory.plan", plan)
     net = load_net(checkpoints[0])[0]
     images = torch.cat([tensor(noise(seed, (150, 200))) for seed in range(2)])
     found = WithinMemory(10**9).labels(net, images)
@@ -147,7 +147,7 @@ def test_units_of_memory(
         asked.append(max_memory)
         return WholeImage()
 
-    monkeypatch.setattr("seglight.inference.within_memory._planned", plan)
+    monkeypatch.setattr("seglight.inference.within_memory.plan", plan)
     Image.fromarray(noise(0, (40, 40))).save(tmp_path / "image.png")
     ran = seglight_cli(
         "predict", checkpoints[0], tmp_path / "image.png", "--out", tmp_path / "out", "--max_memory", memory
