@@ -1,6 +1,7 @@
 """MobileNetV3-Large as torchvision has it under its published DeepLabV3 and LR-ASPP (arXiv 1905.02244)."""
 
-from torch import Tensor
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large
 
 from seglight.models.normalized import NormalizedEncoder
@@ -28,14 +29,17 @@ class MobileNetV3Encoder(NormalizedEncoder):
 
     Args:
         weights: A file of torchvision's mobilenet_v3_large; None: untrained.
+        in_channels: Channels of the image.
 
     Raises:
         UserError: The weights are not there or do not fit.
     """
 
-    def __init__(self, weights: str | None = None) -> None:
-        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+    def __init__(self, weights: str | None = None, in_channels: int = 3) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD, in_channels)
         self.net = mobilenet_v3_large(dilated=True).features
+        stem = self.net[0][0]
+        stem.in_channels, stem.weight = in_channels, nn.Parameter(adapt_input_conv(in_channels, stem.weight.detach()))
         self.out_channels, self.strides = [self.net[k].out_channels for k in TAPS], list(TAPS.values())
         if weights is not None:
             fill_encoder(self, IMAGENET, weights)

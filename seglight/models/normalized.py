@@ -28,8 +28,8 @@ class NormalizedEncoder(Encoder):
     def __init__(self, mean: Sequence[float], std: Sequence[float], in_channels: int = 3) -> None:
         super().__init__()
         # in pixel units, so that uint8 is read without a division
-        self.register_buffer("mean", 255 * _per_channel("mean", mean, in_channels))
-        self.register_buffer("std", 255 * _per_channel("std", std, in_channels))
+        self.register_buffer("mean", 255 * per_channel("mean", mean, in_channels))
+        self.register_buffer("std", 255 * per_channel("std", std, in_channels))
 
     def normalized(self, image: Tensor) -> Tensor:
         """uint8 (B, in_channels, H, W) to floating point of mean 0 and deviation 1, in the same memory format."""
@@ -48,7 +48,17 @@ def cut_to(features: Sequence[Tensor], strides: Sequence[int], image: Tensor) ->
     return [x[..., : -(-height // s), : -(-width // s)] for x, s in zip(features, strides, strict=True)]
 
 
-def _per_channel(name: str, values: Sequence[float], channels: int) -> Tensor:
+def per_channel(name: str, values: Sequence[float], channels: int) -> Tensor:
+    """Values of R, G, B, or of each channel, as (1, channels, 1, 1); see `NormalizedEncoder`.
+
+    Args:
+        name: "mean" or "std", for the complaint.
+        values: They.
+        channels: Of the image.
+
+    Raises:
+        UserError: Neither three nor `channels` values.
+    """
     given = torch.tensor(values)
     if len(given) not in (3, channels):
         raise UserError(f"encoder.{name} {list(values)}: give 3 values, or one for each of {channels} channels")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from seglight.errors import UserError
+from seglight.models.normalized import per_channel
 from seglight.models.weights.dpt import DPT
 from seglight.models.weights.segformer import SEGFORMER
 from seglight.models.weights.smp import SMP
@@ -40,6 +40,6 @@ def import_weights(net: nn.Module, file: str | Path) -> Imported:
     imported = fill(net, family.convert(theirs), f"{file} ({family.name})")
     for name, values in (("mean", family.mean), ("std", family.std)):
         buffer = net.get_buffer(f"encoder.{name}")
-        if values is not None and len(values) == buffer.numel():
-            buffer.copy_(255 * torch.tensor(values).view_as(buffer))
+        if values is not None:
+            buffer.copy_(255 * per_channel(name, values, buffer.numel()))
     return imported

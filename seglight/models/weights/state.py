@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import safetensors
 import safetensors.torch
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 from seglight.models.weights.rewrite import Family, State
 from seglight.weights_file import read_weights_only
 
@@ -57,7 +58,8 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
     """Load a converted state dict into an EncoderDecoder.
 
     What may stay as it is: heads of another class count, and the buffers that say how images are normalised. What may
-    be left over: an auxiliary head that ours has not, and stages of the encoder after its end.
+    be left over: an auxiliary head that ours has not, and stages of the encoder after its end. Where the image has not
+    three channels, the first convolution's weights are summed to one, or repeat in turn at a smaller scale.
 
     Args:
         net: Ours.
@@ -67,7 +69,7 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
     Raises:
         UserError: Tensors are missing or left over.
     """
-    ours = net.state_dict()
+    ours, new = net.state_dict(), _for_channels_of(net, new)
     fitting = {name: value for name, value in new.items() if name in ours and ours[name].shape == value.shape}
     missing = [name for name in ours if name not in fitting and not _may_stay(name)]
     stages = {_stage(name) for name in ours}
@@ -87,13 +89,24 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
 
 
 def fill_encoder(encoder: nn.Module, family: Family, path: str) -> None:
-    """Load the encoder's part of a file of one family.
+    """Load the encoder's part of a file of one family, and say what fits.
 
     Raises:
         UserError: As `read_state` and `fill`.
     """
     state = {name.removeprefix("encoder."): value for name, value in family.convert(read_state(path)).items()}
-    fill(encoder, {name: value for name, value in state.items() if not name.startswith(("decoder.", *HEADS))}, path)
+    own = {name: value for name, value in state.items() if not name.startswith(("decoder.", *HEADS))}
+    imported = fill(encoder, own, f"{path} ({family.name})")
+    from lightning.pytorch.utilities import rank_zero_only  # here: what predicts does without Lightning
+
+    rank_zero_only(say)(f"weights of {imported.line()}")
+
+
+def _for_channels_of(net: nn.Module, new: State) -> State:
+    name, first = next(((name, p) for name, p in net.named_parameters() if p.ndim == 4), ("", None))
+    if first is None or name not in new or new[name].ndim != 4 or new[name].shape[1] != 3:
+        return new
+    return {**new, name: adapt_input_conv(first.shape[1], new[name])}
 
 
 def _may_stay(name: str) -> bool:
