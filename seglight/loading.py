@@ -1,5 +1,6 @@
 """`seglight.load`: whatever holds a net, ready to predict. What is exported is loaded without importing torch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,17 @@ from seglight.export.runtimes import SUFFIXES, load_exported
 if TYPE_CHECKING:
     from seglight.interfaces import Inferer
     from seglight.predictor import Predictor
+
+
+def members(text: str) -> list[str]:
+    """The models that are meant by paths with commas between them; a comma in a path that exists is part of it."""
+    parts, found = text.split(","), list[str]()
+    while parts:
+        longest = [count for count in range(1, len(parts) + 1) if os.path.exists(",".join(parts[:count]))]
+        count = longest[-1] if longest else 1
+        found.append(",".join(parts[:count]))
+        del parts[:count]
+    return [path for path in found if path]
 
 
 def load(

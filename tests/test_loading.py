@@ -17,6 +17,7 @@ import seglight
 from seglight.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.interfaces import seg_output
+from seglight.loading import members
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.predictor import Predictor
@@ -105,6 +106,26 @@ def test_several_checkpoints_are_the_mean_of_their_probabilities(
     both = seglight.load([trained, other], device="cpu")
     np.testing.assert_allclose(both.probabilities(pixels), expected.softmax(0).numpy(), atol=1e-6)
     assert (both.predict(pixels) == expected.argmax(0).numpy()).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("a.ckpt", ["a.ckpt"]),
+        ("a.ckpt,b.ckpt", ["a.ckpt", "b.ckpt"]),
+        ("a.ckpt,lr 0,1.ckpt,b.ckpt", ["a.ckpt", "lr 0,1.ckpt", "b.ckpt"]),
+        ("lr 0,1.ckpt", ["lr 0,1.ckpt"]),
+        ("gone.ckpt,a.ckpt,", ["gone.ckpt", "a.ckpt"]),
+        (",", []),
+    ],
+)
+def test_models_with_commas_between_them(
+    text: str, meant: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.ckpt", "b.ckpt", "lr 0,1.ckpt"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert members(text) == meant
 
 
 def test_members_of_other_classes_are_refused(trained: Path, tmp_path: Path) -> None:

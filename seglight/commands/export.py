@@ -13,10 +13,11 @@ from rich.console import Console
 from torch.export import ExportedProgram
 
 from seglight import __version__
+from seglight.checkpoint import weights_checksum
 from seglight.data.files import read_image
 from seglight.errors import UserError
 from seglight.export.check import compare, image_paths, images_of
-from seglight.export.graph import Deployed, program_of, weights_checksum
+from seglight.export.graph import Deployed, program_of
 from seglight.export.metadata import Metadata
 from seglight.export.onnx import write_onnx
 from seglight.export.openvino import openvino_model, write_openvino
@@ -24,6 +25,7 @@ from seglight.export.quantize import quantize_onnx, quantize_openvino
 from seglight.export.runtimes import PROGRAM, load_exported
 from seglight.export.torch_program import write_torch_program
 from seglight.files import whole
+from seglight.loading import members
 from seglight.recipe import size_of
 from seglight.torch_predictor import TorchPredictor, load_torch
 
@@ -63,7 +65,7 @@ def export(
         palette=predictor.palette,
         ignore_index=predictor.card["ignore_index"],
         version=__version__,
-        checksum=weights_checksum(predictor.net),
+        checksum=weights_checksum(predictor.net.state_dict()),
         precision="float32" if calibrate is None else "int8",
         size=size,
     )
@@ -154,7 +156,9 @@ def main(args: list[str]) -> int:
         UserError: As `export`, or the arguments are wrong.
     """
     parser = ArgumentParser(prog="seglight export", description=__doc__, exit_on_error=False)
-    parser.add_argument("model", type=str, nargs="+", help="a checkpoint or released folder; several: their ensemble")
+    parser.add_argument(
+        "model", type=str, help="a checkpoint or released folder; several with commas between them: their ensemble"
+    )
     parser.add_argument("--format", type=str, required=True, help=", ".join(FORMATS))
     parser.add_argument("--out", type=Path, required=True, help=f"the file: {', '.join(FORMATS.values())}")
     parser.add_argument("--size", type=str, default="dynamic", help="height x width of the images; dynamic: any")
@@ -173,7 +177,7 @@ def main(args: list[str]) -> int:
     except ArgumentError as error:
         raise UserError(f"{error}: see `seglight export --help`") from error
     check_options(options.format, options.out, options.quantize, options.calibrate)
-    predictor = load_torch(options.model, "cpu", trust=options.trust)
+    predictor = load_torch(members(options.model), "cpu", trust=options.trust)
     size = None if options.size == "dynamic" else size_of(options.size)
     stands = export(predictor, options.out, size, options.calibrate, options.check, options.probabilities)
     return 0 if stands else 1

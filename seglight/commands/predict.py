@@ -21,7 +21,6 @@ checkpoints with commas between them predict the mean of their probabilities: a.
 Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done.
 """
 
-import os
 import re
 import warnings
 from argparse import ArgumentError, RawDescriptionHelpFormatter
@@ -35,7 +34,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seglight.errors import UserError, one_line, parser_complaint, say
-from seglight.loading import load
+from seglight.loading import load, members
 from seglight.prediction.inputs import Source, count, find
 from seglight.prediction.jobs import check_places, checksum
 from seglight.prediction.outputs import writers
@@ -144,8 +143,8 @@ def main(args: list[str]) -> int:
         exit_on_error=False,
         formatter_class=_Help,
     )
-    parser.add_argument("model", type=str, help="what predicts: a file or a folder, or checkpoints with commas between")
-    parser.add_argument("inputs", type=str, nargs="+", help="images, folders, globs, videos, TIFFs")
+    parser.add_argument("model", type=str, help="what predicts; checkpoints with commas between them: their ensemble")
+    parser.add_argument("inputs", type=str, nargs="+", help="images, videos, TIFFs, folders of them, globs")
     parser.add_argument("--out", type=str, required=True, help="folder of the outputs")
     parser.add_argument("--save", type=Kind, nargs="+", default=[], metavar="KIND", help="as above")
     parser.add_argument("--batch", type=PositiveInt, default=1, help="images that the net sees together")
@@ -161,8 +160,7 @@ def main(args: list[str]) -> int:
         config = parser.parse_args(args[1:])
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
-    models = [config.model] if os.path.exists(config.model) else config.model.split(",")
-    failures = predict(models, **{key: value for key, value in vars(config).items() if key != "model"})
+    failures = predict(members(config.model), **{key: value for key, value in vars(config).items() if key != "model"})
     for failure in failures:
         say(f"failed: {failure}")
     return 1 if failures else 0

@@ -50,6 +50,7 @@ def side(length: int, window: int, step: int, sigma: float | None) -> Side:
     if sigma is not None:
         place = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
         profile = torch.exp(-((place / (sigma * window)) ** 2) / 2)
+        profile.clamp_(min=torch.finfo(torch.float64).tiny)  # a narrow one is 0 far off, and no mean is taken of zeros
     total = torch.zeros(length, dtype=torch.float64)
     for start in starts:
         total[start : start + window] += profile

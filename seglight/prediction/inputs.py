@@ -1,6 +1,6 @@
 """What there is to predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from glob import glob
 from itertools import takewhile
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.files import read_image
-from seglight.data.pairs import IMAGE_SUFFIXES, images_below
+from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError
 from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
 from seglight.prediction.movies import frame_count, frames
@@ -19,6 +19,9 @@ from seglight.prediction.tiff import LARGE, TiffWindows, pages, read_page
 
 Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
 """An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
+
+SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
+"""Of the files that are looked for."""
 
 
 class Source(NamedTuple):
@@ -59,13 +62,14 @@ class Picture(NamedTuple):
 
 
 def find(inputs: Sequence[str], out: Path) -> list[Source]:
-    """The files that are meant: those named, images in folders at any depth, and what a glob finds.
+    """The files that are meant: those named, images and videos in folders at any depth, and what a glob finds.
 
     What a folder holds keeps its place in it; what a glob finds, its place below the part before the first wildcard; a
-    file that is named keeps its name alone. What lies in the folder of the outputs was written there.
+    file that is named keeps its name alone. What lies in the folder of the outputs was written there. Hidden files are
+    meant where they are named.
 
     Raises:
-        UserError: An input is missing, or holds no image.
+        UserError: An input is missing, or holds neither image nor video.
     """
     return [source for given in inputs for source in _found(given, out.resolve())]
 
@@ -75,15 +79,16 @@ def _found(given: str, out: Path) -> list[Source]:
     if path.is_file():
         return [Source(path, Path(path.stem))]
     if path.is_dir():
-        below, found = path, images_below(path)
+        below, found = path, _known(path.rglob("*"))
     elif _is_glob(given):
-        below, found = Path(*takewhile(lambda part: not _is_glob(part), path.parts)), _files(given)
+        below = Path(*takewhile(lambda part: not _is_glob(part), path.parts))
+        found = _known(map(Path, glob(given, recursive=True)))
     else:
         raise UserError(f"{given}: no such image or folder")
     found = [file for file in found if not file.resolve().is_relative_to(out)]
     if not found:
-        what = "nothing fits this glob" if _is_glob(given) else "no image in this folder"
-        raise UserError(f"{given}: {what} ({', '.join(IMAGE_SUFFIXES)})")
+        what = "nothing fits this glob" if _is_glob(given) else "neither image nor video in this folder"
+        raise UserError(f"{given}: {what} ({', '.join(SUFFIXES)})")
     return [Source(file, file.relative_to(below).with_suffix("")) for file in found]
 
 
@@ -91,10 +96,9 @@ def _is_glob(text: str) -> bool:
     return any(mark in text for mark in "*?[")
 
 
-def _files(pattern: str) -> list[Path]:
-    known = IMAGE_SUFFIXES + VIDEO_SUFFIXES
-    found = map(Path, glob(pattern, recursive=True))
-    return sorted(path for path in found if path.suffix.lower() in known and path.is_file())
+def _known(paths: Iterable[Path]) -> list[Path]:
+    """The images and videos among them; files alone, for a pipe of an image's name would be read for ever."""
+    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
 def count(source: Source) -> int:

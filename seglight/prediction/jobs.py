@@ -26,7 +26,9 @@ def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> 
     for source in sources:
         around = next((folders[parent] for parent in source.place.parents if parent in folders), None)
         for kind in [LABELS, *(kind for kind in kinds if kind in FILES)]:
-            path = output_path(out, kind, source.place)
+            # frames lie in a folder of the video's name, beside which an image of that name may stand
+            frames = source.is_video and kind != "video"
+            path = out / FILES[kind][0] / source.place if frames else output_path(out, kind, source.place)
             other = taken.get(path, around)
             if other is not None:
                 raise UserError(

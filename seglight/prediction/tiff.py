@@ -47,6 +47,9 @@ class TiffWindows:
             self.part = (self.page.tilelength, self.page.tilewidth) if self.page.is_tiled else (rows, self.shape[1])
             self.places = list(zip(self.page.dataoffsets, self.page.databytecounts, strict=True))
             self.colors = tifffile.PHOTOMETRIC(self.page.photometric).name
+            if self.page.compression == tifffile.COMPRESSION.JPEG:
+                _ = self.page.is_jfif  # kept: it looks into the file, which is closed when parts are decoded
+                self.colors = "RGB" if self.colors == "YCBCR" else self.colors  # as they are decoded
             self.colormap, self.jpegtables = self.page.colormap, self.page.jpegtables
             if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
                 raise UserError(f"{path}: samples of {self.page.dtype}, {self.colors}: save it as 8-bit RGB or grey")
@@ -133,4 +136,7 @@ def _blamed(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        if "'imagecodecs' package" in str(error):
+            kind = str(error).partition(" requires")[0]
+            raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
         raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or of a rare kind") from error

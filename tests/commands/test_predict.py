@@ -156,6 +156,31 @@ def test_a_video(predict: Predict, model: Reds, tmp_path: Path) -> None:
     assert abs(first - expected).mean() < abs(first - frames[0][..., ::-1]).mean()
 
 
+def test_videos_in_a_folder(predict: Predict, tmp_path: Path) -> None:
+    folder = tmp_path / "trip"
+    save(folder / "drive.png", image(0))
+    movie(folder / "drive.avi", 2)
+    save(folder / "day 2" / "._b.png", image(1))  # macOS keeps such files beside images
+    movie(folder / "day 2" / "b.avi", 1)
+    ran = predict(folder, "--save", "csv")
+    assert ran.rc == 0, ran.err
+    frames = ["day 2/b/000001.png", "drive/000001.png", "drive/000002.png"]
+    assert files(tmp_path / "out") == [*frames[:1], "drive.png", *frames[1:], "shares.csv"]
+    assert np.array_equal(read(tmp_path / "out" / "drive.png"), image(0)[..., 0] // 64)
+    movie(folder / "drive.mkv", 1)
+    ran = predict(folder, out=tmp_path / "other")
+    assert ran.rc == 2
+    assert "drive.avi and" in ran.err or "drive.mkv and" in ran.err
+
+
+def test_a_folder_without_images(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no image")
+    ran = predict(tmp_path / "empty")
+    assert ran.rc == 2
+    assert f"{tmp_path}/empty: neither image nor video in this folder (.png, " in ran.err
+
+
 def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> None:
     save(tmp_path / "work" / "a.png", image(0))
     for _ in range(2):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, WholeImage
 from seglight.interfaces import SegOutput, seg_output
+from seglight.ops.blending import side
 
 
 class Net(nn.Module):
@@ -206,3 +207,13 @@ def test_autocast_does_not_coarsen_the_mean() -> None:
 def test_arguments_out_of_range(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         SlidingWindow(**arguments)
+
+
+def test_a_narrow_gaussian_leaves_no_pixel_without_weight() -> None:
+    """Its tails are 0 in float64, too: a mean of 0 / 0."""
+    windows = side(128, 64, 32, 0.005)
+    total = torch.zeros(128)
+    for start, weights in zip(windows.starts, windows.weights, strict=True):
+        total[start : start + 64] += weights
+    torch.testing.assert_close(total, torch.ones(128))
+    assert windows.weights[1, 31] == 1, "the middle of a window is its own"

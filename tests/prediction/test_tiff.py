@@ -1,5 +1,7 @@
 """TIFFs by page and by window, against tifffile's own reading of the whole and Pillow's."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,37 @@ def test_windows_of_other_samples_are_refused(samples: type, tmp_path: Path) -> 
     tifffile.imwrite(tmp_path / "deep.tif", RGB.astype(samples), photometric="rgb")
     with pytest.raises(UserError, match="save it as 8-bit RGB"):
         TiffWindows(tmp_path / "deep.tif", 0)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "jpeg of YCbCr", "zstd"])
+def test_other_compressions(compression: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    if compression == "jpeg of YCbCr":
+        smooth = RGB.repeat(16, 0).repeat(16, 1)[:150, :210]
+        tifffile.imwrite(path, smooth, photometric="ycbcr", compression="jpeg", tile=(64, 64))
+    else:
+        Image.fromarray(RGB).save(path, compression=compression)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    found = TiffWindows(path, 0).read(slice(20, 140), slice(5, 200))
+    assert abs(found.astype(int) - expected[20:140, 5:200]).max() <= (3 if "jpeg" in compression else 0)
+
+
+WITHOUT = """
+import sys
+sys.modules["imagecodecs"] = None
+from pathlib import Path
+from seglight.prediction.tiff import TiffWindows
+TiffWindows(Path(sys.argv[1]), 0).read(slice(0, 9), slice(0, 9))
+"""
+
+
+def test_what_a_compression_needs_is_told(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "image.tif", compression="tiff_lzw")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, tmp_path / "image.tif"], capture_output=True, text=True, check=False
+    )
+    assert 'image.tif: <COMPRESSION.LZW: 5> needs imagecodecs: pip install "seglight[tiff]"' in done.stderr
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
