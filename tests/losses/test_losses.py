@@ -100,6 +100,12 @@ def test_autocast_computes_in_float32(loss: nn.Module, logits: Tensor, mask: Ten
     torch.testing.assert_close(coarse, plain, rtol=1e-2, atol=0)
 
 
+def test_the_gradient_of_the_gradient_is_refused(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
+    """It would be 0, in silence."""
+    with pytest.raises(RuntimeError, match="no second derivative: call it without create_graph"):
+        torch.autograd.grad(loss(logits, mask), logits, create_graph=True)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_logits_are_read_in_float32(loss: nn.Module, dtype: torch.dtype, logits: Tensor, mask: Tensor) -> None:
     coarse = logits.detach().to(dtype)

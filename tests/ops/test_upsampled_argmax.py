@@ -45,7 +45,7 @@ def argmax(request: pytest.FixtureRequest) -> Argmax:
     return form
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(("classes", "small", "large"), SIZES)
 def test_equals_interpolate_and_argmax(
     argmax: Argmax, classes: int, small: tuple[int, int], large: tuple[int, int], dtype: torch.dtype

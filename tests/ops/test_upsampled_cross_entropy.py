@@ -156,9 +156,10 @@ def test_channels_last_logits() -> None:
     assert_same(logits.contiguous(memory_format=torch.channels_last), mask)
 
 
-def test_bfloat16_logits_are_read_in_float32() -> None:
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_half_logits_are_read_in_float32(dtype: torch.dtype, tolerance: float) -> None:
     logits, mask = make(19, *SIZES["odd"])
-    assert_same(logits.bfloat16(), mask, tolerance=2**-8)  # the gradient comes back in bfloat16's 8 bits
+    assert_same(logits.to(dtype), mask, tolerance=tolerance)  # the gradient comes back in 8 or 11 bits
 
 
 def test_gradient_follows_what_comes_after() -> None:
