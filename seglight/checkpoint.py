@@ -1,7 +1,8 @@
 """Read checkpoints without running anything that stands in them, and build the net that one describes."""
 
+import hashlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -163,6 +164,15 @@ def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
         for key, value in checkpoint["state_dict"].items()
         if str(key).startswith("net.")
     }
+
+
+def weights_checksum(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a net's parameters and buffers, by name: what tells whose scores are whose."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def without_encoder_weights(config: Any) -> Any:

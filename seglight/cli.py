@@ -36,7 +36,7 @@ from seglight.recipe import data_options, read_recipe
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import default_run_dir, flat
 from seglight.running.processes import check_processes, launcher, shared_run_dir
-from seglight.running.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe
+from seglight.running.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe, without_finders
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
 
@@ -130,6 +130,8 @@ class SegmentationCLI(LightningCLI):
             kwargs["profiler"] = RunTimes()
         kwargs["default_root_dir"] = str(self.run_dir)
         given = config.callbacks or []
+        if self.subcommand == "fit" and self.checkpoint is not None:
+            given = without_finders(given, self.datamodule, self.checkpoint)
         exact = [callback for callback in given if isinstance(callback, ExactCheckpoint)]
         environment = launcher()
         kwargs["plugins"] = [*_listed(config.plugins), *([environment] if environment else [])]
@@ -156,8 +158,7 @@ class SegmentationCLI(LightningCLI):
 
     def _callbacks(self) -> list[Callback]:
         config = self.config_init[self.subcommand].trainer
-        step = None if self.checkpoint is None else self.checkpoint["global_step"]
-        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), step)
+        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), self.checkpoint)
         callbacks: list[Callback] = [ImageScores(self.run_dir), report]
         if config.enable_progress_bar is not False:
             callbacks.append(ProgressBar())

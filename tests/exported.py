@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from seglight.export import seal
+
 
 def red(path: Path) -> Path:
     """An ONNX file of two classes: 1 where red is above 127."""
@@ -34,6 +36,7 @@ def red(path: Path) -> Path:
         "precision": "float32",
         "size": None,
     }
-    helper.set_model_props(model, {"seglight": json.dumps(about)})
+    helper.set_model_props(model, {"seglight": json.dumps(about), seal.KEY: seal.EMPTY})
     onnx.save(model, path)
+    seal.seal(path)
     return path

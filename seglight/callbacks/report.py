@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
+from seglight.checkpoint import net_weights, weights_checksum
 from seglight.files import write_whole
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
@@ -27,11 +28,19 @@ class RunReport(Callback):
         folder: The run folder.
         config: The recipe as YAML, shown in TensorBoard as text.
         hyperparameters: Flat; stand in TensorBoard beside the final score.
-        step: Optimizer steps of the checkpoint that `validate` and `test` score; None: not known.
+        checkpoint: What `validate` and `test` score.
     """
 
-    def __init__(self, folder: Path, config: str, hyperparameters: dict[str, Any], step: int | None = None) -> None:
-        self.folder, self.config, self.hyperparameters, self.step = folder, config, hyperparameters, step
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        hyperparameters: dict[str, Any],
+        checkpoint: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
+        self.step = checkpoint and checkpoint["global_step"]
+        self.weights = checkpoint and weights_checksum(net_weights(checkpoint))
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -95,7 +104,8 @@ class RunReport(Callback):
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"
-        write_scores(pl_module.scores, pl_module.class_names, split, path, self.step, pl_module.inferer)
+        scored = self.step, pl_module.inferer, self.weights
+        write_scores(pl_module.scores, pl_module.class_names, split, path, *scored)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
         self.console.print(f"scores      {path}")
 
@@ -118,6 +128,7 @@ def write_scores(
     path: Path,
     step: int | None = None,
     inferer: Inferer | None = None,
+    weights: str | None = None,
 ) -> None:
     """Write `scores.json`, whole or not at all; a class that is nowhere has the value null.
 
@@ -128,6 +139,7 @@ def write_scores(
         path: The file.
         step: Optimizer steps of the weights that were scored: by them it is known whose scores these are.
         inferer: What labelled the images; None: the whole image in one pass.
+        weights: Checksum of those weights, where they were of a file: averages of weights have no step of their own.
     """
     low, high = map(_finite, scores.miou_interval)
     content = {
@@ -143,6 +155,7 @@ def write_scores(
         "images": scores.images,
         "split": split,
         "step": step,
+        "weights": weights,
         "protocol": f"{PROTOCOL}; {inferer or 'whole image in one pass'}",
     }
     write_whole(path, json.dumps(content) + "\n")

@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.checkpoint import KEY, Card, load_net, net_weights, read_checkpoint
+from seglight.checkpoint import KEY, Card, load_net, net_weights, read_checkpoint, weights_checksum
 from seglight.errors import UserError, say
 from seglight.image_counts import FILE, ScoredImages
 from seglight.model_card import model_card
@@ -37,7 +37,8 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
     net, card = load_net(checkpoint, trust)
     content = read_checkpoint(checkpoint)
     step = content.get("global_step")
-    scores, data = run_scores(Path(checkpoint), step, card["class_names"])
+    weights = net_weights(content)
+    scores, data = run_scores(Path(checkpoint), step, weights_checksum(weights), card["class_names"])
     description = {
         **{key: content[KEY][key] for key in Card.__annotations__},
         "version": __version__,
@@ -47,7 +48,7 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
         "scores": scores,
         "data": data,
     }
-    write_release(Path(out), description, net_weights(content), model_card(description, Path(out).name))
+    write_release(Path(out), description, weights, model_card(description, Path(out).name))
     miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
     Console(soft_wrap=True, highlight=False, markup=False).print(
         f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
@@ -65,19 +66,21 @@ def _shares(pixels: Tensor) -> list[float]:
 
 
 def run_scores(
-    checkpoint: Path, step: Any, class_names: Sequence[str]
+    checkpoint: Path, step: Any, weights: str, class_names: Sequence[str]
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The scores of the run that a checkpoint lies in, and of what data; None, and why, where they are of others.
 
     Args:
         checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation.
-        step: Of the checkpoint.
+        step: Of the checkpoint: tells whether scores of a training are its own.
+        weights: `weights_checksum` of the checkpoint: tells that of the scores of `validate` and `test`.
         class_names: Of the checkpoint.
     """
     path = checkpoint.absolute().parent.parent / "scores.json"
     try:
         scores = json.loads(path.read_text())
-        ours = scores["step"] == step and list(scores["iou"]) == list(class_names)
+        same = scores["weights"] == weights if scores.get("weights") else scores["step"] == step
+        ours = same and list(scores["iou"]) == list(class_names)
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:

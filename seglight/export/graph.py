@@ -1,7 +1,6 @@
 """The net as it is deployed: uint8 pixels in, labels at the image's size out, with all that is between in the graph."""
 
 import copy
-import hashlib
 import warnings
 
 import torch
@@ -122,12 +121,3 @@ def _untraceable(size: tuple[int, int] | None) -> str:
     if size is None:
         return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW (see --debug)"
     return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for what it says"
-
-
-def weights_checksum(net: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers, by name."""
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

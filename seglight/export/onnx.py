@@ -7,6 +7,7 @@ import torch
 from torch.export import ExportedProgram
 
 from seglight.errors import UserError
+from seglight.export import seal
 from seglight.export.metadata import KEY, Metadata
 
 OPSET = 20
@@ -31,4 +32,6 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError("--format onnx: the net has an operator that ONNX has not: see --debug for which") from error
     converted.model.metadata_props[KEY] = metadata.to_json()
+    converted.model.metadata_props[seal.KEY] = seal.EMPTY
     converted.save(path, external_data=False)
+    seal.seal(path)

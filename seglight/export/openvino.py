@@ -6,6 +6,7 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from seglight.errors import UserError
+from seglight.export import seal
 from seglight.export.metadata import KEY, Metadata
 from seglight.export.onnx import write_onnx
 
@@ -29,4 +30,6 @@ def write_openvino(model: Any, metadata: Metadata, path: Path) -> None:
     import openvino
 
     model.set_rt_info(metadata.to_json(), [KEY])
+    model.set_rt_info(seal.EMPTY, [seal.KEY])
     openvino.save_model(model, path, compress_to_fp16=False)
+    seal.seal(path)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.export.seal import seal
 
 QUANTIZED = ("Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool")
 """Operators of ONNX that become int8; normalisation, interpolation and argmax at both ends of the graph do not."""
@@ -46,6 +47,7 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
         weight_type=quantization.QuantType.QInt8,
         activation_type=quantization.QuantType.QUInt8,
     )
+    seal(path)
 
 
 def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:

@@ -23,7 +23,7 @@ def scores() -> Scores:
 
 def test_scores_json(scores: Scores, tmp_path: Path) -> None:
     path = tmp_path / "run" / "scores.json"
-    write_scores(scores, NAMES, "val", path, 40)
+    write_scores(scores, NAMES, "val", path, 40, weights="ab")
     read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert read == {
         "miou": pytest.approx((3 / 4 + 4 / 5) / 2),
@@ -38,6 +38,7 @@ def test_scores_json(scores: Scores, tmp_path: Path) -> None:
         "images": 2,
         "split": "val",
         "step": 40,
+        "weights": "ab",
         "protocol": f"{PROTOCOL}; whole image in one pass",
     }
     assert [left.name for left in path.parent.iterdir()] == ["scores.json"]

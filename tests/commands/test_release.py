@@ -14,6 +14,7 @@ from PIL import Image
 import seglight
 from seglight.__main__ import main
 from seglight.checkpoint import read_checkpoint
+from seglight.commands.release import run_scores
 from seglight.errors import UserError
 from seglight.release import read_release
 from tests import fabricate
@@ -161,15 +162,34 @@ def test_a_file_that_is_missing_or_cut_off(name: str, released: Path, tmp_path: 
 
 
 def test_without_scores(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:
-    """Weights of another step than those that the run has scored."""
+    """Weights other than those that the run has scored, of the same step, as an average of weights may be."""
     content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content["state_dict"]["net.head.bias"] += 1
     other = run / "checkpoints" / "other.ckpt"
-    torch.save({**content, "global_step": 7}, other)
+    torch.save(content, other)
     ran = seglight_cli("release", other, "--out", tmp_path / "net")
     assert ran.rc == 0, ran.err
     assert "released without scores" in ran.err
     assert json.loads((tmp_path / "net" / "release.json").read_text())["scores"] is None
     assert "Not known." in (tmp_path / "net" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("scored", "ours"),
+    [
+        ({"step": 7, "weights": "aa"}, False),
+        ({"step": 0, "weights": "bb"}, True),
+        ({"step": 7, "weights": None}, True),
+        ({"step": 8, "weights": None}, False),
+        ({"step": 7}, True),
+        ({}, False),
+    ],
+)
+def test_whose_scores_they_are(scored: dict[str, Any], ours: bool, tmp_path: Path) -> None:
+    """A training's by the step; by the weights where those of a file were scored, whatever its step."""
+    (tmp_path / "scores.json").write_text(json.dumps({**scored, "iou": {"a": 1.0}}))
+    found, _ = run_scores(tmp_path / "checkpoints" / "soup.ckpt", 7, "bb", ["a"])
+    assert (found is not None) is ours
 
 
 def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin
 
+from seglight.errors import UserError
+from seglight.export.seal import seal
 from tests.fuzz import mutations, originals
 
 KINDS = ("image", "tiff", "checkpoint", "release", "onnx")
@@ -94,6 +97,9 @@ class Cases:
         else:
             hostile = mutations.hostile_checkpoint if kind == "checkpoint" else mutations.hostile_onnx
             path.write_bytes((hostile if malice else mutations.damaged)(self.models[kind].read_bytes(), rng))
+            if kind == "onnx" and rng.random() < 0.8:  # else hardly one would get past its checksum
+                with suppress(UserError):
+                    seal(path)
         expected = None if malice or kind == "onnx" else self.expected[kind]
         return Case(f"{kind}{' malice' if malice else ''}", path, image, expected, 2 if kind == "onnx" else 3)
 

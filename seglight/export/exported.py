@@ -1,0 +1,104 @@
+"""What the predictors of exported files share, whatever runs them. Imports no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError, one_line
+from seglight.export.metadata import Metadata
+from seglight.predictor import Image, LabelMap, pixels_of
+
+Output = Literal["labels", "probabilities"]
+
+
+class ExportedPredictor:
+    """What the predictors of exported files share.
+
+    Attributes:
+        path: The file.
+        metadata: What it says about itself.
+        class_names: By class index.
+        palette: An RGB colour for each class.
+    """
+
+    def __init__(self, path: Path, metadata: Metadata) -> None:
+        self.path, self.metadata = path, metadata
+        self.class_names, self.palette = metadata.class_names, metadata.palette
+
+    def predict(self, image: Image) -> LabelMap:
+        """Label map (H, W) at the image's size.
+
+        Raises:
+            UserError: The image is damaged, of another type, or not of the one size that the file takes.
+        """
+        labels: LabelMap = self._output("labels", image)
+        return labels
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one."""
+        return [self.predict(image) for image in images]
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        """Probabilities (C, H, W) of the classes at the image's size.
+
+        Raises:
+            UserError: As `predict`, or the file was exported without them.
+        """
+        probabilities: NDArray[np.float32] = self._output("probabilities", image)
+        return probabilities
+
+    def _output(self, name: Output, image: Image) -> Any:
+        pixels = pixels_of(image)
+        height, width = pixels.shape[:2]
+        if self.metadata.size not in (None, (height, width)):
+            fixed = "{}x{}".format(*self.metadata.size or ())
+            raise UserError(
+                f"{self.path}: takes images of {fixed} alone (height x width), not of {height}x{width}: "
+                "export it with --size dynamic"
+            )
+        if name not in self._outputs():
+            raise UserError(f"{self.path}: gives labels alone: export it with --probabilities")
+        try:
+            found = self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
+        except Exception as error:  # onnxruntime's have no common class
+            raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
+        if found.shape[-2:] != (height, width):
+            raise UserError(
+                f"{self.path}: gives {name} of {found.shape} for an image of {height}x{width}: export it anew"
+            )
+        return found
+
+    def _outputs(self) -> Sequence[str]:
+        raise NotImplementedError
+
+    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+        raise NotImplementedError
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a file.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    return Path(path)
+
+
+def missing(path: Path, package: str, extra: str) -> UserError:
+    """What to say where a runtime is not installed."""
+    return UserError(f'{path}: needs {package}: pip install "seglight[{extra}]"')
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """What to say where a runtime refuses a file."""
+    return UserError(f"{path}: not readable, it is cut off, damaged or of another program ({first_line(error)})")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that an error says, or its name."""
+    return one_line(Exception((str(error).strip() or type(error).__name__).splitlines()[0]))

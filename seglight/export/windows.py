@@ -1,0 +1,139 @@
+"""Exported nets within a stated memory: images that do not fit are seen by windows. Imports no torch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.errors import UserError
+from seglight.export.exported import ExportedPredictor
+from seglight.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
+from seglight.predictor import Image, LabelMap, Windows, pixels_of
+
+DIVISOR = 32
+"""Windows begin at multiples of it, the coarsest stride of the usual encoders: they see what the whole image does."""
+
+OVERLAP = 4
+"""The next window begins after all but one of so many parts of a window."""
+
+Read = Callable[[slice, slice], NDArray[np.uint8]]
+"""Pixels (h, w, 3) in RGB of some rows and columns of an image."""
+
+
+class WindowedPredictor:
+    """An exported net that sees windows of images that are read by windows, or would take too much memory whole.
+
+    Such a file gives labels, which cannot be blended: of overlapping windows each gives those up to the middle of the
+    overlap.
+
+    Args:
+        predictor: The net.
+        max_memory: Bytes that this process may hold; None: images in memory are seen whole.
+
+    Attributes:
+        class_names: By class index.
+        palette: An RGB colour for each class.
+
+    Raises:
+        UserError: Not even the smallest window fits, or the file takes images of one size alone.
+    """
+
+    def __init__(self, predictor: ExportedPredictor, max_memory: int | None = None) -> None:
+        self.predictor, self.max_memory = predictor, max_memory
+        self.class_names, self.palette = predictor.class_names, predictor.palette
+        self.window, self.room, self.peaks = WINDOWS[0], 0, list[tuple[int, int]]()
+        if max_memory is not None:
+            self._plan(max_memory)
+
+    def predict(self, image: Image) -> LabelMap:
+        """As `ExportedPredictor.predict`, within the memory."""
+        return self.predict_batch([pixels_of(image)])[0]
+
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one."""
+        return [self._labels(image) for image in images]
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        """As `ExportedPredictor.probabilities`.
+
+        Raises:
+            UserError: They do not fit: they are of whole images.
+        """
+        pixels = pixels_of(image)
+        if not self._fits(pixels):
+            raise UserError("--save probabilities: an exported file gives those of whole images: give more memory")
+        return self.predictor.probabilities(pixels)
+
+    def rows(self, image: Windows) -> Iterator[LabelMap]:
+        """Label rows (h, W), from the top.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        self._check_size()
+        return self._rows(image.read, (image.shape[0], image.shape[1]))
+
+    def _check_size(self) -> None:
+        size = self.predictor.metadata.size
+        if size is not None:
+            raise UserError(
+                f"{self.predictor.path}: takes images of {size[0]}x{size[1]} alone (height x width), not the windows "
+                "that --max_memory and large TIFFs want: export it with --size dynamic"
+            )
+
+    def _plan(self, max_memory: int) -> None:
+        self._check_size()
+        before = held()
+        # against what is held before them all: a runtime keeps what it has had
+        self._pass(64)
+        self.peaks = [*probed(lambda side: peak_of(lambda: self._pass(side)) - before, max_memory - before)]
+        self.room = max_memory - before
+        fitting = [window for window in WINDOWS if MARGIN * bytes_of(self.peaks, window**2) <= self.room]
+        if not fitting:
+            raise too_little(max_memory, before)
+        self.window = fitting[0]
+
+    def _pass(self, side: int) -> None:
+        self.predictor.predict(np.zeros((side, side, 3), np.uint8))
+
+    def _fits(self, image: NDArray[np.uint8]) -> bool:
+        pixels = image.shape[0] * image.shape[1]
+        # beside the pass: the image, as it is and as the graph takes it, and labels
+        return self.max_memory is None or MARGIN * bytes_of(self.peaks, pixels) + 7 * pixels <= self.room
+
+    def _labels(self, image: NDArray[np.uint8]) -> LabelMap:
+        if self._fits(image):
+            return self.predictor.predict(image)
+        rows = self._rows(lambda rows, columns: image[rows, columns], image.shape[:2])
+        return np.concatenate(list(rows))
+
+    def _rows(self, read: Read, size: tuple[int, int]) -> Iterator[LabelMap]:
+        height, width = size
+        for down in spans(height, self.window):
+            strip = read(down.seen, slice(0, width))
+            parts = [
+                self.predictor.predict(strip[:, across.seen])[down.kept, across.kept]
+                for across in spans(width, self.window)
+            ]
+            yield np.concatenate(parts, axis=1)
+
+
+class Span(NamedTuple):
+    """A window along one side: the pixels that it sees, and of these those whose labels it gives."""
+
+    seen: slice
+    kept: slice
+
+
+def spans(length: int, window: int) -> list[Span]:
+    """Windows that overlap by a quarter at least; the last one ends with the side, padded to a multiple of 32."""
+    last = max(0, -(-length // DIVISOR) * DIVISOR - window)
+    step = window * (OVERLAP - 1) // OVERLAP // DIVISOR * DIVISOR
+    starts = [*range(0, last, step), last]
+    ends = [min(start + window, length) for start in starts]
+    cuts = [0, *((start + end) // 2 for start, end in zip(starts[1:], ends, strict=False)), length]
+    return [
+        Span(slice(start, end), slice(first - start, stop - start))
+        for start, end, first, stop in zip(starts, ends, cuts, cuts[1:], strict=False)
+    ]
