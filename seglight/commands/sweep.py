@@ -3,31 +3,24 @@
 import fcntl
 from argparse import ArgumentError
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from seglight.errors import UserError, parser_complaint, say
-from seglight.files import write_whole
 from seglight.running.signals import STOP
+from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, keep
 
 if TYPE_CHECKING:
     from seglight.sweeps.executors.executor import Executor
     from seglight.sweeps.options import Sweep
 
-FILE = "sweep.yaml"
-"""In the sweep's folder: a copy of SWEEP.yaml."""
-
 EXECUTORS = {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
 """Packages that each wants."""
-
-FREE = ("trials", "running")
-"""What of it may change while a sweep goes on: it decides no candidate."""
 
 
 def main(args: list[str]) -> int:
@@ -85,22 +78,28 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _run(options: Namespace, out: Path) -> int:
-    from seglight.sweeps.coordinator import Coordinator
     from seglight.sweeps.options import read_sweep
-    from seglight.sweeps.rehearsal import recipe_of, rehearse
+    from seglight.sweeps.rehearsal import rehearse
+
+    given = Path(options.config or out / FILE).absolute()
+    with chdir(folder_of_start(out)):  # what the recipes' relative paths are meant from
+        sweep = read_sweep(given)
+        check_unchanged(out, given, sweep)
+        console = Console(highlight=False)
+        if not (out / "trials").exists():
+            console.print(f"{rehearse(sweep)} corners of the space can be built")
+        keep(out, given.read_text(), sweep)
+        return _search(sweep, out, executor_for(options.executor, sweep, out), console)
+
+
+def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -> int:
+    from seglight.sweeps.coordinator import Coordinator
+    from seglight.sweeps.latency import measure_alone
+    from seglight.sweeps.rehearsal import recipe_of
     from seglight.sweeps.report import write_report
     from seglight.sweeps.table import LiveTable, status
-    from seglight.sweeps.trial import commands
+    from seglight.sweeps.trial import commands, costs_command
 
-    sweep = read_sweep(Path(options.config or out / FILE))
-    console = Console(highlight=False)
-    if options.config is not None:
-        _check_unchanged(Path(options.config), out / FILE)
-    if not (out / "trials").exists():
-        console.print(f"{rehearse(sweep)} corners of the space can be built")
-    if options.config is not None:
-        write_whole(out / FILE, Path(options.config).read_text())
-    executor = executor_for(options.executor, sweep, out)
     coordinator = Coordinator(
         out / "trials",
         sweep,
@@ -114,6 +113,7 @@ def _run(options: Namespace, out: Path) -> int:
     try:
         with LiveTable(sweep, coordinator.records, console) as table:
             code = coordinator.run()
+        code = code or measure_alone(out / "trials", sweep, coordinator.records, executor, costs_command, STOP)
     finally:
         STOP.restore()
         executor.close()
@@ -125,19 +125,6 @@ def _run(options: Namespace, out: Path) -> int:
     if code:
         say(f"stopped: go on with sweep --out {out} --resume")
     return code
-
-
-def _check_unchanged(given: Path, kept: Path) -> None:
-    """Only the number of trials and how they are run may have changed.
-
-    Raises:
-        UserError: More has.
-    """
-    if kept.is_file():
-        before, now = (yaml.safe_load(path.read_text()) for path in (kept, given))
-        changed = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in FREE]
-        if changed:
-            raise UserError(f"{given}: {', '.join(changed)}: not as in {kept}: choose another --out")
 
 
 def executor_for(name: str, sweep: "Sweep", out: Path) -> "Executor":

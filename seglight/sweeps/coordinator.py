@@ -10,15 +10,19 @@ from pathlib import Path
 
 from seglight.files import write_whole
 from seglight.running.signals import EXIT_CODE, SCHEDULERS, StopSignals
+from seglight.sweeps.course import Course
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Executor, Job
 from seglight.sweeps.job import EXIT, STOP, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN, Record, folder_of, own_file, read_records
 from seglight.sweeps.study import is_to_be_pruned, new_record
-from seglight.sweeps.trial import goes_on_after, last_lines, objectives, reports
+from seglight.sweeps.trial import last_lines, objectives
 
-PREEMPTED = (EXIT_CODE, GONE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
-"""Ends after which a trial goes on: it was asked to stop, before it could heed that too, or it is gone."""
+PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
+"""Ends after which a trial goes on at once: it was asked to stop, also before it could heed that."""
+
+VANISHED = 10
+"""How often in a row a trial's job may vanish without a validation between: it may be the trial that takes it down."""
 
 REPEAT = 10.0
 """Seconds after which a job that was told to stop is told again: it may have been too young to hear."""
@@ -54,9 +58,10 @@ class Coordinator:
         self.every = every
         self.records = read_records(trials)
         self.resting: dict[int, float] = {}
-        """When a trial that failed may go on."""
+        """When a trial that failed or vanished may go on."""
         self.told: dict[int, float] = {}
         """When a trial was last told to stop."""
+        self.courses = [self._course(record) for record in self.records]
         hours = sweep.running.hours
         self.end = float("inf") if hours is None else time.monotonic() + 3600 * hours
 
@@ -107,6 +112,7 @@ class Coordinator:
         write_whole(folder_of(self.trials, record.number) / "config.yaml", self.recipe(record))
         record.save(self.trials)  # from here on there is such a trial
         self.records.append(record)
+        self.courses.append(self._course(record))
 
     def _attend(self, record: Record) -> None:
         """Look after a trial that runs: its reports first, then its end."""
@@ -122,11 +128,12 @@ class Coordinator:
 
     def _read_reports(self, record: Record) -> None:
         """Take what is new, one by one, and prune at the first at which the pruner says so."""
-        folder = folder_of(self.trials, record.number)
-        for value in reports(self.sweep, folder)[len(record.reports) :]:
-            record.reports.append(value)
+        course = self.courses[record.number]
+        for report in course.reports()[len(record.reports) :]:
+            record.reports.append(report.value)
+            record.vanished = 0
             several = len(self.sweep.objectives) > 1
-            if several or not goes_on_after(self.sweep, folder, len(record.reports)):
+            if several or not course.goes_on_after(report):
                 self._to(record, "running")
             elif is_to_be_pruned(self.sweep, self.records, record.number):
                 self._to(record, "stopping")
@@ -150,6 +157,8 @@ class Coordinator:
             self._fail(record, "cancelled by hand")
         elif ended in PREEMPTED or self.stop.received is not None:
             self._to(record, "waiting")
+        elif ended == GONE:
+            self._start_again_later(record)
         else:
             self._fail_for_now(record, ended)
 
@@ -161,13 +170,23 @@ class Coordinator:
             record.values = found
             self._to(record, "finished")
 
+    def _start_again_later(self, record: Record) -> None:
+        record.vanished += 1
+        if record.vanished > VANISHED:
+            self._fail(record, f"its job vanished {record.vanished} times without a validation between")
+        else:
+            self._rest(record)
+
     def _fail_for_now(self, record: Record, ended: int | str) -> None:
         record.failures += 1
         if record.failures > self.sweep.running.retries:
             self._fail(record, f"exit code {ended}, {record.failures} times")
         else:
-            self.resting[record.number] = time.monotonic() + self.sweep.running.pause
-            self._to(record, "waiting")
+            self._rest(record)
+
+    def _rest(self, record: Record) -> None:
+        self.resting[record.number] = time.monotonic() + self.sweep.running.pause
+        self._to(record, "waiting")
 
     def _fail(self, record: Record, why: str) -> None:
         record.error = f"{why}\n{last_lines(folder_of(self.trials, record.number))}".strip()
@@ -181,3 +200,6 @@ class Coordinator:
     def _job(self, record: Record) -> Job:
         folder = folder_of(self.trials, record.number)
         return Job(folder / OWN, self.commands(folder), record.job)
+
+    def _course(self, record: Record) -> Course:
+        return Course(self.sweep, folder_of(self.trials, record.number))

@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from seglight.files import write_whole
+from seglight.running.signals import SCHEDULERS
 
 LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
 """Beside the trial's state: held while it runs, written when it has ended, what it said, and there when it is to stop.
@@ -23,20 +25,20 @@ LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
 A file reaches a trial wherever it runs.
 """
 
-OUTLIVED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+OUTLIVED = (*SCHEDULERS, signal.SIGINT, signal.SIGUSR2)
+"""Signals that do not end this process before its commands; those of schedulers are passed on to them."""
 
 Command = tuple[list[str], str]
 """Words, and the file beside the log that takes what is printed."""
 
 
-def run(folder: Path, commands: Sequence[Command]) -> int:
+def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
     """Run the commands of a trial one after the other, up to the first that fails.
-
-    Signals to stop are the commands' own to act on: they get them too, as processes of one group.
 
     Args:
         folder: Of the trial, for lock, log and exit code.
         commands: Their standard output goes to the file named, all else to the log.
+        cwd: Where they run: relative paths of a recipe are meant from where the sweep was begun.
 
     Returns:
         0, or the exit code of what failed, negative for a signal. Where another process has the lock or is done, 0 at
@@ -51,12 +53,32 @@ def run(folder: Path, commands: Sequence[Command]) -> int:
         lock.truncate(0)
         lock.write(str(os.getpgid(0)))
         lock.flush()
-        before = [signal.signal(number, _outlive) for number in OUTLIVED]  # ignoring would be handed on to the commands
-        code = _run_all(folder, commands, lock.fileno())
-        for number, handler in zip(OUTLIVED, before, strict=True):
-            signal.signal(number, handler)
+        with _outlived() as told:
+            code = _run_all(folder, commands, cwd, lock.fileno(), told)
         write_whole(folder / EXIT, json.dumps(code) + "\n")
     return code
+
+
+def train_along(words: list[str], cwd: Path) -> int:
+    """What the other processes of a training on several run: its command alone, the trial's files are the first's."""
+    with _outlived() as told:
+        return _wait(subprocess.Popen(words, stdin=subprocess.DEVNULL, cwd=cwd), told, None)
+
+
+@contextmanager
+def _outlived() -> Iterator[list[int]]:
+    """Gives a list of the signals that came: where Slurm tracks processes by cgroups, it tells this one alone."""
+    told: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        told.extend([number] if number in SCHEDULERS else [])
+
+    before = [signal.signal(number, note) for number in OUTLIVED]  # ignoring would be handed on to the commands
+    try:
+        yield told
+    finally:
+        for number, handler in zip(OUTLIVED, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _take(lock: TextIO) -> bool:
@@ -70,27 +92,25 @@ def _take(lock: TextIO) -> bool:
     return False
 
 
-def _outlive(number: int, frame: object) -> None:
-    pass
-
-
-def _run_all(folder: Path, commands: Sequence[Command], lock: int) -> int:
+def _run_all(folder: Path, commands: Sequence[Command], cwd: Path, lock: int, told: list[int]) -> int:
     for words, output in commands:
         with (folder / LOG).open("ab") as log, (folder / output).open("ab" if output == LOG else "wb") as out:
             # the lock is handed on: should this process be killed, the command still holds it
-            process = subprocess.Popen(words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, pass_fds=(lock,))
-        code = _wait(process, folder / STOP)
+            process = subprocess.Popen(
+                words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd, pass_fds=(lock,)
+            )
+        code = _wait(process, told, folder / STOP)
         if code:
             return code
     return 0
 
 
-def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
-    told = False
+def _wait(process: subprocess.Popen[bytes], told: list[int], stop: Path | None) -> int:
+    passed_on = False
     while process.poll() is None:
-        if stop.exists() and not told:
-            process.send_signal(signal.SIGTERM)
-            told = True
+        if not passed_on and (told or (stop is not None and stop.exists())):
+            process.send_signal(told[0] if told else signal.SIGTERM)
+            passed_on = True
         time.sleep(0.05)
     return process.returncode
 
@@ -122,4 +142,4 @@ def stop(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    sys.exit(run(Path(sys.argv[1]), json.loads(sys.argv[2]), Path.cwd()))

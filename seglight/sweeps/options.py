@@ -100,14 +100,32 @@ def read_sweep(path: Path) -> Sweep:
     try:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(Sweep, "sweep")
-        options = parser.parse_object({"sweep": _with_grid(content)})
+        options = parser.parse_object({"sweep": _with_grid(_given(content))})
         sweep: Sweep = parser.instantiate(options).sweep
         _check(sweep)
     except ArgumentError as error:
-        raise UserError(f"{path}: {parser_complaint(str(error)).removeprefix('sweep.')}") from error
+        raise UserError(f"{path}: {parser_complaint(str(error)).replace('sweep.', '')}") from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return sweep
+
+
+def _given(content: dict[str, Any]) -> dict[str, Any]:
+    """What stands there: a key with nothing behind it is as good as none; refuses what the parser stumbles over."""
+    content = {key: value for key, value in content.items() if value is not None}
+    running = content.get("running", {})
+    if not isinstance(running, dict):
+        raise UserError(f"running: {running}: give keys such as parallel: and devices:")
+    for name in ("objectives", "space"):
+        odd = [key for key in content.get(name) or () if not isinstance(key, str) or not key]
+        if odd:
+            raise UserError(f"{name}: {odd[0]}: not the name of anything")
+    for name in ("sampler", "pruner"):
+        entry = content.get(name, "")
+        given = entry if isinstance(entry, dict) else {"class_path": entry}
+        if not isinstance(given.get("class_path"), str) or not isinstance(given.get("init_args") or {}, dict):
+            raise UserError(f"{name}: {entry}: give class_path: one of Optuna's, and init_args: if it wants some")
+    return content | {"running": {key: value for key, value in running.items() if value is not None}}
 
 
 def _with_grid(content: dict[str, Any]) -> dict[str, Any]:
@@ -142,10 +160,18 @@ def _check(sweep: Sweep) -> None:
         for parameter in parameters:
             size *= len(parameter.values)
         sweep.trials = min(sweep.trials, size)
-    running = sweep.running
+    _check_numbers(sweep)
+
+
+def _check_numbers(sweep: Sweep) -> None:
+    running, hours = sweep.running, sweep.running.hours
     for name, value, least in (
         ("trials", sweep.trials, 1), ("running.parallel", running.parallel, 1), ("running.devices", running.devices, 1),
         ("seed", sweep.seed, 0), ("running.retries", running.retries, 0), ("running.pause", running.pause, 0),
+        ("running.hours", 0 if hours is None else hours, 0),
+        *(("running.seeds", seed, 0) for seed in running.seeds),
     ):  # fmt: skip
-        if value < least:
+        if not least <= value < float("inf"):
             raise UserError(f"{name}: {value}: give {least} at least")
+    if len(set(running.seeds)) < len(running.seeds):
+        raise UserError(f"running.seeds: {running.seeds}: one of them stands there twice")

@@ -32,6 +32,7 @@ class Record:
         reports: The first objective after each validation.
         values: The objectives of a finished trial.
         failures: How often it has ended by an error.
+        vanished: How often its job has vanished since its last validation, with a machine, say.
         job: By what the executor finds it.
         error: Why it failed, with the last lines of its log.
     """
@@ -44,6 +45,7 @@ class Record:
     reports: list[float] = field(default_factory=list)
     values: list[float] | None = None
     failures: int = 0
+    vanished: int = 0
     job: str = ""
     error: str = ""
 

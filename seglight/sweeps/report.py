@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from optuna import visualization
 from optuna.trial import FrozenTrial
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from seglight.errors import UserError
 from seglight.files import write_whole
@@ -53,7 +54,7 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
         recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text()
         write_whole(out / "best.yaml", f"# Trial {best[0].number:04d}: {said}\n{recipe}")
-    _write_hparams(sweep, records, out / "hparams")
+    write_hparams(sweep, records, out / "hparams")
 
 
 def drawn_scores(sweep: Sweep, folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
@@ -149,12 +150,28 @@ def _failures(records: Sequence[Record]) -> str:
     return "<h2>Failed</h2>" + "".join(texts) if failed else ""
 
 
-def _write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None:
+def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None:
     """A run for each trial with what was searched alone: `trials/` has each with its whole recipe and its curves."""
     shutil.rmtree(folder, ignore_errors=True)
-    with SummaryWriter(str(folder)) as writer:
-        for record in records:
-            values = record.values or (record.reports[-1:] if record.state == "pruned" else [])
-            scores = {f"objective/{n}": value for n, value in zip(sweep.objectives, values, strict=False)}
-            if scores:
-                writer.add_hparams(dict(record.params), scores, run_name=f"{record.number:04d}")
+    params = [_shown_params(sweep, record) for record in records]
+    every = {key: value for one in params for key, value in one.items()}
+    # TensorBoard reads the columns from the first run that it finds, which may lack keys that hang on a choice
+    names = {f"objective/{name}": 0.0 for name in sweep.objectives}
+    columns = hparams(every, names)[0]  # type: ignore[no-untyped-call]
+    for record, own in zip(records, params, strict=True):
+        values = record.values or (record.reports[-1:] if record.state == "pruned" else [])
+        scores = {f"objective/{n}": value for n, value in zip(sweep.objectives, values, strict=False)}
+        if not scores:
+            continue
+        with SummaryWriter(str(folder / f"{record.number:04d}")) as writer:
+            start, end = hparams(own, scores)[1:]  # type: ignore[no-untyped-call]
+            for summary in (columns, start, end):
+                writer.file_writer.add_summary(summary)
+            for name, value in scores.items():
+                writer.add_scalar(name, value)
+
+
+def _shown_params(sweep: Sweep, record: Record) -> dict[str, float | str]:
+    """Each key with one type in all trials, as a column wants it."""
+    numbers = {p.key for p in sweep.parameters if all(type(value) in (int, float) for value in p.values)}
+    return {key: value if key in numbers else str(value) for key, value in record.params.items()}

@@ -11,6 +11,9 @@ from seglight.errors import UserError
 RANGES, CHOICES = ("log", "range", "integers"), ("choice", "configs")
 """Kinds of a parameter: two ends, or one of several values; those of `configs` are whole config files."""
 
+LARGEST = 2**53
+"""Beyond it, float64 leaves out whole numbers."""
+
 
 class Suggest(Protocol):
     """What of an Optuna trial a space asks."""
@@ -80,14 +83,17 @@ def parse_space(space: Mapping[str, Mapping[str, Any]]) -> list[Parameter]:
     """
     parameters: dict[str, Parameter] = {}
     for key, entry in space.items():
-        kinds = [name for name in entry if name != "when"]
+        kinds = [name for name in entry if name != "when"] if isinstance(entry, dict) else []
         if len(kinds) != 1 or kinds[0] not in RANGES + CHOICES:
-            raise UserError(f"space: {key}: {dict(entry)}: give one of {', '.join(RANGES + CHOICES)}")
+            raise UserError(f"space: {key}: {entry}: give one of {', '.join(RANGES + CHOICES)}")
         values = entry[kinds[0]]
         if not isinstance(values, list) or not values:
             raise UserError(f"space: {key}: {kinds[0]}: {values}: give a list")
-        when = {name: tuple(v if isinstance(v, list) else [v]) for name, v in (entry.get("when") or {}).items()}
-        parameter = Parameter(key, kinds[0], tuple(values), when)
+        when = entry.get("when") or {}
+        if not isinstance(when, dict) or [] in when.values():
+            raise UserError(f"space: {key}: when: {when}: give the name of a choice and which of its values")
+        conditions = {name: tuple(v if isinstance(v, list) else [v]) for name, v in when.items()}
+        parameter = Parameter(key, kinds[0], tuple(values), conditions)
         _check_values(parameter)
         _check_condition(parameter, parameters)
         parameters[key] = parameter
@@ -96,12 +102,26 @@ def parse_space(space: Mapping[str, Mapping[str, Any]]) -> list[Parameter]:
 
 def _check_values(parameter: Parameter) -> None:
     values, about = parameter.values, f"space: {parameter.key}: {parameter.kind}: {list(parameter.values)}"
-    if parameter.kind in CHOICES:
-        if len(set(map(repr, values))) < len(values):
-            raise UserError(f"{about}: one of them stands there twice")
-        if parameter.kind == "configs" and not all(isinstance(value, str) for value in values):
-            raise UserError(f"{about}: give paths of config files")
-        return
+    (_check_choices if parameter.kind in CHOICES else _check_ends)(parameter, about)
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{about}: give text, numbers that are finite, or lists of them") from error
+
+
+def _check_choices(parameter: Parameter, about: str) -> None:
+    if parameter.kind == "configs" and not all(isinstance(value, str) for value in parameter.values):
+        raise UserError(f"{about}: give paths of config files")
+    try:
+        labels = parameter.labels
+    except TypeError as error:  # a date, say
+        raise UserError(f"{about}: {error}") from error
+    if any(one in labels[:place] for place, one in enumerate(labels)):  # 1, 1.0 and true are one to Optuna
+        raise UserError(f"{about}: one of them stands there twice")
+
+
+def _check_ends(parameter: Parameter, about: str) -> None:
+    values = parameter.values
     wanted = int if parameter.kind == "integers" else (int, float)
     if len(values) != 2 or not all(isinstance(end, wanted) and not isinstance(end, bool) for end in values):
         note = " (YAML reads 1e-5 as text: write 1.0e-5)" if any(isinstance(end, str) for end in values) else ""
@@ -109,6 +129,8 @@ def _check_values(parameter: Parameter) -> None:
     if not values[0] < values[1] or (parameter.kind == "log" and values[0] <= 0):
         above = ", and above 0" if parameter.kind == "log" else ""
         raise UserError(f"{about}: the first has to be less than the second{above}")
+    if max(map(abs, values)) > LARGEST:
+        raise UserError(f"{about}: beyond {LARGEST:.1e}")
 
 
 def _check_condition(parameter: Parameter, before: Mapping[str, Parameter]) -> None:
@@ -138,10 +160,11 @@ def arguments(space: list[Parameter], candidate: Mapping[str, Any]) -> list[str]
 
 
 def corners(space: list[Parameter]) -> Iterator[dict[str, Any]]:
-    """Candidates in which each mistake of a key or a value shows.
+    """Candidates in which each mistake of a key or a value shows: a covering set, not all combinations.
 
-    Config files, and choices that others hang on, come in every combination; in each, every other parameter takes each
-    of its ends or choices once, all at the same time.
+    Config files, and choices that others hang on, come in every combination; in each, every other parameter that is
+    there takes each of its ends or choices once at least, all at the same time. So each value of each parameter is
+    built with every config file that it may meet; two values that do not go together are found where they are switches.
     """
     hung_on = {name for parameter in space for name in parameter.when}
     switches = [parameter for parameter in space if parameter.kind == "configs" or parameter.key in hung_on]

@@ -11,6 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import GridSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from seglight.errors import UserError
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import Record
 from seglight.sweeps.space import propose
@@ -42,20 +43,34 @@ def study_of(sweep: Sweep, records: Sequence[Record]) -> optuna.Study:
 
 
 def new_record(sweep: Sweep, records: Sequence[Record]) -> Record:
-    """Ask for the next candidate."""
+    """Ask for the next candidate.
+
+    Raises:
+        UserError: The sampler can't do with this space, or wants a package that is not there.
+    """
     study = study_of(sweep, records)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a sampler that falls back on another, as CMA-ES does for choices
-        propose(sweep.parameters, study.ask())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a sampler that falls back on another, as CMA-ES does for choices
+            propose(sweep.parameters, study.ask())
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        raise UserError(f"sampler: {error}") from error
     trial = study.get_trials(deepcopy=False)[-1]
     distributions = {key: distribution_to_json(value) for key, value in trial.distributions.items()}
     return Record(trial.number, dict(trial.params), distributions, dict(trial.system_attrs))
 
 
 def is_to_be_pruned(sweep: Sweep, records: Sequence[Record], number: int) -> bool:
-    """What the pruner says after the last report of a trial; notes in its record what the pruner is to remember."""
+    """What the pruner says after the last report of a trial; notes in its record what the pruner is to remember.
+
+    Raises:
+        UserError: It can't do with such trials, or wants a package that is not there.
+    """
     study = study_of(sweep, records)
-    prune = study.pruner.prune(study, study.get_trials()[number])
+    try:
+        prune = study.pruner.prune(study, study.get_trials()[number])
+    except (ValueError, TypeError, ImportError) as error:
+        raise UserError(f"pruner: {error}: the trials that run go on; choose another for another --out") from error
     records[number].attrs = dict(study.get_trials()[number].system_attrs)
     return prune
 

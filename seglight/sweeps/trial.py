@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seglight.sweeps.job import LOG, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN
 
 SEGLIGHT = [sys.executable, "-m", "seglight"]
-COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds", "latency": "seconds"}
-"""Objectives that `seglight summary` measures when the training is done, and what it calls them."""
+LATENCY = "latency"
+COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds", LATENCY: "seconds"}
+"""Objectives that `seglight summary` finds when the training is done, and what it calls them; of a 512x512 image."""
 
 COSTS_FILE = "costs.json"
+FILE = "metrics.jsonl"
 SCORE = "val/miou"
 
 
@@ -33,8 +33,12 @@ def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT) -> 
     fit = [*seglight, "fit", "--run_dir", str(folder), "--resume"]
     if sweep.running.seeds:
         fit += ["--config", str(folder / "config.yaml"), "--seeds", ",".join(map(str, sweep.running.seeds))]
-    summary = [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json"]
-    return [(fit, LOG), *([(summary, COSTS_FILE)] if COSTS.keys() & sweep.objectives.keys() else [])]
+    return [(fit, LOG), *([costs_command(folder, seglight)] if COSTS.keys() & sweep.objectives.keys() else [])]
+
+
+def costs_command(folder: Path, seglight: Sequence[str] = SEGLIGHT) -> Command:
+    """What finds the costs of the net of a trial."""
+    return [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json"], COSTS_FILE
 
 
 def run_folders(sweep: Sweep, folder: Path) -> list[Path]:
@@ -42,30 +46,12 @@ def run_folders(sweep: Sweep, folder: Path) -> list[Path]:
     return [folder / f"seed_{seed}" for seed in sweep.running.seeds] or [folder]
 
 
-def reports(sweep: Sweep, folder: Path) -> list[float]:
-    """The first objective after each validation so far, of several seeds that of the first."""
-    key = next(iter(sweep.objectives))
-    by_step = {line["step"]: _number(line[key]) for line in _lines(run_folders(sweep, folder)[0]) if key in line}
-    return list(by_step.values())
-
-
-def goes_on_after(sweep: Sweep, folder: Path, report: int) -> bool:
-    """Whether the training has more ahead of it than a report, by its number from 1: the last one is not pruned at."""
-    key = next(iter(sweep.objectives))
-    lines = {line["step"]: line for line in _lines(run_folders(sweep, folder)[0]) if key in line}
-    line = list(lines.values())[report - 1]
-    trainer = yaml.safe_load((folder / "config.yaml").read_text()).get("trainer") or {}
-    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
-    ends = (epochs is not None and 0 <= epochs <= line["epoch"] + 1, steps is not None and 0 <= steps <= line["step"])
-    return not any(ends)
-
-
 def objectives(sweep: Sweep, folder: Path) -> list[float] | str:
     """What counts of a finished trial, the mean over its seeds; or which of it is not there."""
     values = []
     for name in sweep.objectives:
         if name in COSTS:
-            found = [_cost(folder / OWN / COSTS_FILE, name)]
+            found = [cost(folder / OWN, name)]
         else:
             found = [_score(run, name) for run in run_folders(sweep, folder)]
         if not all(map(math.isfinite, found)):
@@ -85,7 +71,7 @@ def last_lines(folder: Path, count: int = 20) -> str:
 
 def _lines(run: Path) -> list[dict[str, Any]]:
     try:
-        text = (run / "metrics.jsonl").read_text()
+        text = (run / FILE).read_text()
     except OSError:
         return []
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -97,9 +83,10 @@ def _score(run: Path, name: str) -> float:
     return next((_number(line[name]) for line in reversed(_lines(run)) if name in line), math.nan)
 
 
-def _cost(path: Path, name: str) -> float:
+def cost(folder: Path, name: str) -> float:
+    """One of COSTS by what `summary` left in a folder; NaN where it did not."""
     try:
-        return float(json.loads(path.read_text())[-1][COSTS[name]])
+        return float(json.loads((folder / COSTS_FILE).read_text())[-1][COSTS[name]])
     except (OSError, ValueError, KeyError, IndexError):
         return math.nan
 

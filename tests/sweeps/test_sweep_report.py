@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.api_pb2 import DATA_TYPE_FLOAT64, DATA_TYPE_STRING
+from tensorboard.plugins.hparams.metadata import (
+    EXPERIMENT_TAG,
+    SESSION_START_INFO_TAG,
+    parse_experiment_plugin_data,
+    parse_session_start_info_plugin_data,
+)
 
 from seglight.image_counts import FILE, ImageCounts, ScoredImages
+from seglight.sweeps.course import Course
 from seglight.sweeps.record import Record, folder_of
-from seglight.sweeps.report import write_report
-from seglight.sweeps.trial import commands, objectives, reports
+from seglight.sweeps.report import write_hparams, write_report
+from seglight.sweeps.trial import commands, objectives
 from tests.sweeps.small import small_sweep
 
 DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0, "log": false}}'
@@ -84,6 +92,29 @@ def test_the_winner_and_tensorboard(reported: Path) -> None:
     assert [event.value for event in events.Scalars("objective/val/miou")] == pytest.approx([0.52])
 
 
+def test_tensorboard_has_a_column_for_each_key(tmp_path: Path) -> None:
+    """By TensorBoard's own reader: also for keys that are there with one choice alone, and choices of several types."""
+    space = {"x": {"range": [0.0, 1.0]}, "c": {"choice": [None, 8]}, "y": {"log": [1.0, 9.0], "when": {"c": 8}}}
+    sweep = small_sweep(space=space)
+    records = [
+        Record(0, {"x": 0.5, "c": None}, {}, {}, "finished", [], [0.4]),
+        Record(1, {"x": 0.1, "c": 8, "y": 3.0}, {}, {}, "finished", [], [0.6]),
+        Record(2, {"x": 0.2, "c": 8, "y": 2.0}, {}, {}, "pruned", [0.2], None),
+    ]
+    write_hparams(sweep, records, tmp_path)
+    for number in range(3):
+        run = EventAccumulator(str(tmp_path / f"{number:04d}"))
+        run.Reload()
+        tags = run.SummaryMetadata
+        columns = parse_experiment_plugin_data(tags(EXPERIMENT_TAG).plugin_data.content)
+        assert {one.name: one.type for one in columns.hparam_infos} == {
+            "x": DATA_TYPE_FLOAT64, "c": DATA_TYPE_STRING, "y": DATA_TYPE_FLOAT64,
+        }  # fmt: skip
+        own = parse_session_start_info_plugin_data(tags(SESSION_START_INFO_TAG).plugin_data.content).hparams
+        values = {key: getattr(value, value.WhichOneof("kind")) for key, value in own.items()}
+        assert values == {key: str(v) if key == "c" else v for key, v in records[number].params.items()}
+
+
 def test_nothing_finished(tmp_path: Path) -> None:
     write_report(small_sweep(), [record(0, 0.5, "failed")], tmp_path)
     assert "No trial is finished" in (tmp_path / "report.html").read_text()
@@ -117,9 +148,12 @@ def test_the_mean_of_several_seeds(tmp_path: Path) -> None:
         run = tmp_path / f"seed_{seed}"
         run.mkdir()
         (run / "scores.json").write_text(json.dumps({"miou": miou}))
-        logged = [{"step": 1, "val/miou": 0.1, "val/acc": 0.0}, {"step": 2, "val/miou": miou, "val/acc": 2 * miou}]
+        logged: list[dict[str, float]] = [
+            {"step": 1, "epoch": 0, "val/miou": 0.1, "val/acc": 0.0},
+            {"step": 2, "epoch": 1, "val/miou": miou, "val/acc": 2 * miou},
+        ]
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged) + '{"step": 3, "va')
     assert objectives(sweep, tmp_path) == pytest.approx([0.45, 0.9])
-    assert reports(sweep, tmp_path) == [0.1, 0.4]
+    assert [report.value for report in Course(sweep, tmp_path).reports()] == [0.1, 0.4]
     (tmp_path / "seed_5" / "scores.json").unlink()
     assert "ended without val/miou" in str(objectives(sweep, tmp_path))

@@ -30,13 +30,11 @@ class Job:
 
 
 class Executor(Protocol):
-    """Starts jobs, says how they have ended, and tells them to stop.
+    """Starts jobs, says how they have ended, and tells them to stop."""
 
-    Attributes:
-        slots: Jobs that it runs at once at most, or None.
-    """
-
-    slots: int | None
+    @property
+    def slots(self) -> int | None:
+        """Jobs that it runs at once at most, or None."""
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Start jobs; gives a name for each, by which also a later process finds it."""

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from seglight.files import write_whole
 from seglight.sweeps.executors.executor import GONE, Job
 from seglight.sweeps.job import exit_code, is_running, stop
+
+SLOT = "slot"
+"""File of a job with the devices that it was started on: what was to be kept of it elsewhere, a kill may have lost."""
 
 
 def visible_devices() -> list[str]:
@@ -39,9 +43,13 @@ class LocalExecutor:
 
     def __init__(self, slots: Sequence[str]) -> None:
         self.free = list(slots)
-        self.slots: int | None = len(slots)
-        self.taken: dict[str, str] = {}
+        self.taken: dict[str, list[str]] = {}
         self.started: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def slots(self) -> int:
+        """Jobs that run, and those for which there is room beside them."""
+        return len(self.taken) + len(self.free)
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Start jobs in free slots; their names are the slots."""
@@ -51,28 +59,38 @@ class LocalExecutor:
         key, slot = str(job.folder), self.free.pop(0)
         command = [sys.executable, "-m", "seglight.sweeps.job", key, json.dumps(job.commands)]
         visible = {"CUDA_VISIBLE_DEVICES": slot} if slot else {}
+        write_whole(job.folder / SLOT, slot)
         self.started[key] = subprocess.Popen(
             command, env={**os.environ, **visible}, stdin=subprocess.DEVNULL, start_new_session=True
         )
-        self.taken[key] = slot
+        self.taken[key] = [slot]
         return slot
 
     def poll(self, job: Job) -> int | str | None:
-        """As in Executor; a job of an earlier process takes its slot."""
+        """As in Executor; a job of an earlier process takes its slot, or all that have devices of it."""
         key, process = str(job.folder), self.started.get(str(job.folder))
         starting = process is not None and process.poll() is None
         if starting or is_running(job.folder):
-            if key not in self.taken and job.name in self.free:
-                self.free.remove(job.name)
-                self.taken[key] = job.name
+            if key not in self.taken:
+                self.taken[key] = self._held(job)
             return None
         self.started.pop(key, None)
-        if key in self.taken:
-            self.free.append(self.taken.pop(key))
+        self.free += self.taken.pop(key, [])
         code = exit_code(job.folder)
         if code is None and process is not None and process.returncode > 0:
             code = process.returncode  # it could not even begin; killed, it is gone
         return GONE if code is None else code
+
+    def _held(self, job: Job) -> list[str]:
+        """Take the slots that a job of an earlier process holds out of those that are free."""
+        if not (job.folder / SLOT).exists():  # another executor's
+            return []
+        own = (job.folder / SLOT).read_text()
+        devices = set(own.split(","))
+        held = [own] if own in self.free else [slot for slot in self.free if devices & set(slot.split(","))]
+        for slot in held:
+            self.free.remove(slot)
+        return held
 
     def cancel(self, job: Job) -> None:
         """As in Executor."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from seglight.errors import UserError
@@ -18,29 +19,37 @@ class RayExecutor:
         arguments: Of `ray.init`, such as address; `resources` are those of a trial: num_cpus, num_gpus.
 
     Raises:
-        UserError: The cluster does not answer.
+        UserError: Ray is not there, the cluster does not answer or wants another token, or an argument is wrong.
     """
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
-
+        try:
+            import ray
+            from ray.exceptions import RayError
+        except ImportError as error:
+            raise UserError(f'--executor ray: {error}: pip install "seglight[ray]"') from error
         self.ray = ray
         self.slots: int | None = None
         self.tasks: dict[str, Any] = {}
         rest = {key: value for key, value in arguments.items() if key != "resources"}
+        self.errors = (RayError, OSError, ValueError, TypeError, RuntimeError, AssertionError)
+        """What Ray raises where it is told something wrong, or loses its cluster."""
         try:
             ray.init(**{"log_to_driver": False, "include_dashboard": None} | rest)
-        except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
+            resources = {"num_cpus": 1} | (arguments.get("resources") or {})
+            self.task = ray.remote(max_retries=0, **resources)(run)  # another attempt is the coordinator's to begin
+        except self.errors as error:
             raise UserError(f"running.ray: {error}") from error
-        resources = {"num_cpus": 1} | (arguments.get("resources") or {})
-        self.task = ray.remote(max_retries=0, **resources)(run)  # another attempt is the coordinator's to begin
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Start tasks; their names are Ray's ids."""
-        for job in jobs:
-            self.tasks[str(job.folder)] = self.task.remote(job.folder.absolute(), job.commands)
+        try:
+            for job in jobs:
+                self.tasks[str(job.folder)] = self.task.remote(job.folder.absolute(), job.commands, Path.cwd())
+        except self.errors as error:
+            raise UserError(f"running.ray: {error}: see to the cluster, then go on with --resume") from error
         return [str(self.tasks[str(job.folder)].hex()) for job in jobs]
 
     def poll(self, job: Job) -> int | str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from seglight.errors import UserError
 from seglight.running.signals import EXIT_CODE
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Job
-from seglight.sweeps.job import STOP, Command, exit_code, is_running, run, stop
+from seglight.sweeps.job import STOP, Command, exit_code, is_running, run, stop, train_along
 
 ENDED = (
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
@@ -54,7 +54,10 @@ class SlurmExecutor:
             self.executor = submitit.SlurmExecutor(folder.absolute())
             # Slurm tells the batch script to leave at times, too: it waits for its tasks
             setup = ["trap : TERM", *(parameters.get("setup") or [])]
-            self.executor.update_parameters(**{"job_name": "seglight-sweep"} | parameters | {"setup": setup})
+            # tasks that wait for one that died are ended; the first may measure costs when the others are done
+            srun = ["--wait=600", *(parameters.get("srun_args") or [])]
+            own = {"setup": setup, "srun_args": srun}
+            self.executor.update_parameters(**{"job_name": "seglight-sweep"} | parameters | own)
         except RuntimeError as error:
             raise UserError("--executor slurm: no srun on this machine: start the sweep on a login node") from error
         except (ValueError, TypeError) as error:
@@ -65,7 +68,8 @@ class SlurmExecutor:
         self.asked = float("-inf")
         folders, commands = [job.folder.absolute() for job in jobs], [job.commands for job in jobs]
         try:
-            return [job.job_id for job in self.executor.map_array(on_node, folders, commands)]
+            submitted = self.executor.map_array(on_node, folders, commands, [Path.cwd()] * len(jobs))
+            return [job.job_id for job in submitted]
         except Exception as error:  # submitit's own kinds, and subprocess's
             raise UserError(f"sbatch refuses: {error}: see running.slurm; then go on with --resume") from error
 
@@ -104,14 +108,14 @@ class SlurmExecutor:
         return done.returncode == 0
 
 
-def on_node(folder: Path, commands: list[Command]) -> int:
+def on_node(folder: Path, commands: list[Command], cwd: Path) -> int:
     """What each task of a job does: the first keeps the trial's files, the others train along.
 
     A job that was warned, by Slurm and not by the sweep, has itself requeued under its own id.
     """
     if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-        return subprocess.call(commands[0][0], stdin=subprocess.DEVNULL)
-    code = run(folder, commands)
+        return train_along(commands[0][0], cwd)
+    code = run(folder, commands, cwd)
     if code == EXIT_CODE and not (folder / STOP).exists():
         job = os.environ["SLURM_JOB_ID"]
         if "SLURM_ARRAY_TASK_ID" in os.environ:  # by its own number, the last task of an array is the whole array

@@ -1,0 +1,84 @@
+"""What a sweep was begun with: kept in its folder, so that it goes on as the same sweep or not at all."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from seglight.errors import UserError
+from seglight.files import write_whole
+from seglight.running.folder import flat
+
+if TYPE_CHECKING:  # needs Optuna
+    from seglight.sweeps.options import Sweep
+
+FILE, BESIDE = "sweep.yaml", "begun.yaml"
+"""In the sweep's folder: a copy of SWEEP.yaml; the config files that it names, and whence relative paths are meant."""
+
+FREE, SEEDS = ("trials", "running"), "running.seeds"
+"""Keys of SWEEP.yaml that may change while a sweep goes on, for they decide no candidate; but seeds decide scores."""
+
+
+def keep(out: Path, text: str, sweep: "Sweep") -> None:
+    """Write down what is begun, or with what is gone on, by the text of its SWEEP.yaml."""
+    write_whole(out / FILE, text)
+    if not (out / BESIDE).exists():
+        content = {"folder": str(Path.cwd()), "configs": _configs(sweep)}
+        write_whole(out / BESIDE, yaml.safe_dump(content, sort_keys=False))
+
+
+def folder_of_start(out: Path) -> Path:
+    """The working directory that a sweep was begun in, or this one, where it is new or that one is gone."""
+    place = Path(_read(out / BESIDE).get("folder") or ".")
+    return place if place.is_dir() else Path.cwd()
+
+
+def check_unchanged(out: Path, given: Path, sweep: "Sweep") -> None:
+    """Compare a sweep with that of a folder, if it holds one.
+
+    Args:
+        out: The folder.
+        given: SWEEP.yaml of what is to go on.
+        sweep: The same, read.
+
+    Raises:
+        UserError: They differ in more than the number of trials and how they are run.
+    """
+    if not (out / FILE).is_file():
+        return
+    before, now = _meaning(_read(out / FILE)), _meaning(_read(given))
+    configs = _read(out / BESIDE).get("configs")
+    if configs is not None:
+        before, now = before | flat(configs), now | flat(_configs(sweep))
+    changed = [f"{k}: {before.get(k, '-')} -> {now.get(k, '-')}" for k in {**before, **now} if _differ(before, now, k)]
+    if not changed and list(before) != list(now):
+        changed = ["the order of keys, by which candidates are drawn"]
+    if changed:
+        raise UserError(f"{given}: another sweep than that in {out}: {'; '.join(changed)}: choose another --out")
+
+
+def _differ(before: dict[str, Any], now: dict[str, Any], key: str) -> bool:
+    return key not in before or key not in now or before[key] != now[key]
+
+
+def _meaning(content: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of what must stay."""
+    leaves = flat(content)
+    return {key: value for key, value in leaves.items() if key == SEEDS or key.split(".")[0] not in FREE}
+
+
+def _configs(sweep: "Sweep") -> dict[str, Any]:
+    """What stands in each config file that the sweep names."""
+    choices = [path for parameter in sweep.parameters if parameter.kind == "configs" for path in parameter.values]
+    return {path: _read(Path(path)) for path in dict.fromkeys([*sweep.configs, *choices])}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """YAML of a file, nothing where there is none."""
+    try:
+        content: dict[str, Any] = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or f'not YAML: {error}'}") from error
+    return content or {}

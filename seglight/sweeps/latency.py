@@ -1,0 +1,74 @@
+"""Latency as it can be published: measured when nothing of the sweep trains any more, one net at a time.
+
+What guides the search is measured as each training ends, beside others that still run, on the devices that it had.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from seglight.errors import say
+from seglight.running.signals import EXIT_CODE, StopSignals
+from seglight.sweeps.executors.executor import Executor, Job
+from seglight.sweeps.job import Command, exit_code
+from seglight.sweeps.options import Sweep
+from seglight.sweeps.record import OWN, Record, folder_of
+from seglight.sweeps.trial import LATENCY, cost
+
+ALONE = "alone"
+"""Folder of such a measurement, within the sweep's own of a trial."""
+
+
+def measure_alone(
+    trials: Path,
+    sweep: Sweep,
+    records: Sequence[Record],
+    executor: Executor,
+    command: Callable[[Path], Command],
+    stop: StopSignals,
+    every: float = 0.5,
+) -> int:
+    """Put the latency of each finished trial, measured alone, in the place of that which guided the search.
+
+    Args:
+        trials: Folder of the trials.
+        sweep: Of which the objectives; without latency among them there is nothing to do.
+        records: All settled; changed and saved. One that was measured alone already is not measured again.
+        executor: Where: the place that they were trained in.
+        command: Gives what finds the costs of the net of a trial's folder.
+        stop: Signals that end this process.
+        every: Seconds between two looks.
+
+    Returns:
+        0, or 75 where it was told to stop before all were measured.
+    """
+    for record in records if LATENCY in sweep.objectives else ():
+        folder = folder_of(trials, record.number) / OWN / ALONE
+        if record.values is None:
+            continue
+        ended: int | str | None = exit_code(folder)
+        if ended != 0:
+            ended = _run(executor, Job(folder, [command(folder_of(trials, record.number))]), stop, every)
+        if stop.received is not None:
+            return EXIT_CODE
+        seconds = cost(folder, LATENCY)
+        if ended != 0 or not math.isfinite(seconds):
+            say(f"trial {record.number:04d}: not measured alone ({ended}): its latency is that beside other trainings")
+            continue
+        record.values[list(sweep.objectives).index(LATENCY)] = seconds
+        record.save(trials)
+    return 0
+
+
+def _run(executor: Executor, job: Job, stop: StopSignals, every: float) -> int | str:
+    (name,) = executor.submit([job])
+    ended, told = None, False
+    while ended is None:
+        time.sleep(every)
+        if stop.received is not None and not told:
+            executor.cancel(job)
+            told = True
+        ended = executor.poll(replace(job, name=name))
+    return ended
