@@ -52,6 +52,16 @@ model:
   net: {init_args: {encoder: {init_args: {checkpoint_activations: true}}}}
 """
 
+FINDERS = """
+trainer:
+  max_epochs: 4
+  callbacks:
+    - {class_path: seglight.callbacks.ExactCheckpoint, init_args: {every_n_steps: 3}}
+    - {class_path: lightning.pytorch.callbacks.BatchSizeFinder, init_args: {max_trials: 2, steps_per_trial: 1}}
+    - {class_path: lightning.pytorch.callbacks.LearningRateFinder, init_args: {num_training_steps: 15}}
+"""
+"""Twice the batch size of BASE is found, and another learning rate: neither is looked for again."""
+
 COMPILED = "trainer: {callbacks: [{class_path: seglight.callbacks.Compile, init_args: {options: {backend: eager}}}]}"
 
 
@@ -76,7 +86,9 @@ def fit(tmp_path: Path, seglight_cli: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    "recipe", [CALLBACKS, pytest.param(OPTIONS, marks=pytest.mark.slow)], ids=["callbacks", "options"]
+    "recipe",
+    [CALLBACKS, pytest.param(OPTIONS, marks=pytest.mark.slow), pytest.param(FINDERS, marks=pytest.mark.slow)],
+    ids=["callbacks", "options", "finders"],
 )
 def test_goes_on_to_the_same_bits(
     recipe: str, fit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,7 +97,7 @@ def test_goes_on_to_the_same_bits(
     expected = fit(recipe, "whole")
 
     def break_off(module: SegmentationModule, optimizer: torch.optim.Optimizer) -> None:
-        if module.trainer.global_step == 5:
+        if module.trainer.global_step == 5 and len(module.trainer.callbacks) > 1:  # a finder takes all others out
             raise BrokenOff
 
     with monkeypatch.context() as patch:

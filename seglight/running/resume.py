@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 import yaml
+from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateFinder
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight import __version__
@@ -93,6 +94,19 @@ def is_finished(checkpoint: dict[str, Any], resume: str | None) -> bool:
     """Whether there is nothing to go on with: by force, a run goes on beyond its end."""
     finished: bool = checkpoint["exact"]["finished"]
     return finished and resume != "force"
+
+
+def without_finders(callbacks: list[Callback], data: Any, checkpoint: dict[str, Any]) -> list[Callback]:
+    """The callbacks of a run that goes on: Lightning's finders have done their work, and would begin the run anew.
+
+    Args:
+        callbacks: Of the recipe.
+        data: The data module, which gets the batch size that was found; the optimizer's state has the learning rate.
+        checkpoint: What is gone on from.
+    """
+    if any(isinstance(callback, BatchSizeFinder) for callback in callbacks):
+        data.batch_size = checkpoint["exact"]["batch_sizes"][0]
+    return [callback for callback in callbacks if not isinstance(callback, BatchSizeFinder | LearningRateFinder)]
 
 
 def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
