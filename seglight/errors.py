@@ -1,5 +1,6 @@
 """What the user did wrong, in one line: what, where, and how to mend it."""
 
+import errno
 import re
 import sys
 
@@ -14,10 +15,20 @@ def say(line: str) -> None:
 
 
 def user_error_behind(error: BaseException | None) -> UserError | None:
-    """The user error that another was raised from or while handling: parsers wrap what constructors raise."""
-    while error is not None and not isinstance(error, UserError):
+    """The user error that another was raised from or while handling: parsers wrap what constructors raise.
+
+    A full disk is one too. Errors that threads raise again can go round in a ring.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f"{error.filename}: " if error.filename else ""
+            return UserError(f"{where}{error.strerror}: make room, then give the command again (fit: with --resume)")
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error
+    return None
 
 
 def one_line(error: BaseException) -> str:

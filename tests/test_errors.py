@@ -8,7 +8,7 @@ import pytest
 from jsonargparse import ArgumentParser
 from torch.utils.data import DataLoader, Dataset
 
-from seglight.errors import UserError, one_line, parser_complaint
+from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
 from seglight.interfaces import LossFactory, NetFactory
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "resnet18"}}
@@ -40,6 +40,26 @@ def test_one_line_of_one_line() -> None:
     assert one_line(UserError("configs/a.yaml: key 'lr' is 0: give a positive one")) == (
         "configs/a.yaml: key 'lr' is 0: give a positive one"
     )
+
+
+def test_a_full_disk_is_the_users_mistake_whoever_raises_it() -> None:
+    try:
+        with open("/dev/full", "w") as file:
+            file.write("more than there is room for")
+    except OSError as error:
+        wrapped = RuntimeError("a library's own")
+        wrapped.__cause__ = error
+    mistake = user_error_behind(wrapped)
+    assert str(mistake).startswith("No space left on device: make room, then give the command again")
+
+
+def test_errors_in_a_ring_have_an_end() -> None:
+    """As where a thread's error is raised again while it is handled."""
+    first, second = OSError(5, "Input/output error"), ValueError()
+    first.__context__, second.__cause__ = second, first
+    assert user_error_behind(first) is None
+    second.__cause__ = UserError("said")
+    assert user_error_behind(first) is second.__cause__
 
 
 def complaint(kind: Any, value: str | Mapping[str, Any]) -> str:

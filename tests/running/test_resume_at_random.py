@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -91,18 +91,33 @@ def test_other_numbers_of_processes(tmp_path: Path) -> None:
     assert (checkpoint["global_step"], checkpoint["exact"]["position"]["epoch"]) == (18, 3)
 
 
+@contextmanager
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A folder on a disk of its own."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk takes more rights")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """The checkpoints' folder of a run, with room for two of them and a bit."""
-    folder = tmp_path / "run" / "checkpoints"
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk takes more rights")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted(tmp_path / "run" / "checkpoints", "256k") as folder:
+        yield folder
+
+
+def fill(disk: Path) -> Path:
+    """Leave no byte of a disk; gives the file to remove."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1000))
+    return filler
 
 
 def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
@@ -113,10 +128,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     children = begin(run_dir, 1, 0)
     while not (small_disk / "last.ckpt").exists():
         time.sleep(0.01)
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
+    filler = fill(small_disk)
     assert wait(children[0]) == 2
     log = (tmp_path / "run.log").read_text()
     assert "last.ckpt could not be written (No space left on device): the files before it are as they were" in log
@@ -126,6 +138,23 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     filler.unlink()
     assert wait(fit(run_dir, *SLOWLY)) == 0
     assert differences(final(run_dir), final(tmp_path / "whole")) == []
+
+
+def test_a_full_disk_under_the_whole_run(tmp_path: Path) -> None:
+    """What is logged can't be written either: the run ends, and goes on from its checkpoint when there is room."""
+    write_recipe(tmp_path)
+    assert wait(begin(tmp_path / "whole", 1, 0)[0]) == 0
+    with mounted(tmp_path / "run", "2m") as run_dir:
+        children = begin(run_dir, 1, 0)
+        while not (run_dir / "checkpoints" / "last.ckpt").exists():
+            time.sleep(0.01)
+        filler = fill(run_dir)
+        assert wait(children[0]) == 2
+        last = (tmp_path / "run.log").read_text().splitlines()[-1]
+        assert "No space left on device: make room, then give the command again (fit: with --resume)" in last
+        filler.unlink()
+        assert wait(fit(run_dir, *SLOWLY)) == 0
+        assert differences(final(run_dir), final(tmp_path / "whole")) == []
 
 
 def test_a_disk_that_is_read_only(small_disk: Path, tmp_path: Path) -> None:
