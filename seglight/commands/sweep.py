@@ -96,7 +96,7 @@ def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -
     from seglight.sweeps.coordinator import Coordinator
     from seglight.sweeps.latency import measure_alone
     from seglight.sweeps.rehearsal import recipe_of
-    from seglight.sweeps.report import write_report
+    from seglight.sweeps.report import BEST, write_report
     from seglight.sweeps.table import LiveTable, status
     from seglight.sweeps.trial import commands, costs_command
 
@@ -117,11 +117,13 @@ def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -
     finally:
         STOP.restore()
         executor.close()
-    console.print(status(sweep, coordinator.records))
+    if not console.is_terminal:  # where the table has said it
+        console.print(status(sweep, coordinator.records))
     write_report(sweep, coordinator.records, out)
-    console.print(
-        f"report      {out / 'report.html'}\ncompare     tensorboard --logdir {out / 'hparams'}", soft_wrap=True
-    )
+    said = [f"report      {out / 'report.html'}", f"compare     tensorboard --logdir {out / 'hparams'}"]
+    if (out / BEST).exists():
+        said.append(f"the best    python -m seglight fit --config {out / BEST} --run_dir DIR")
+    console.print("\n".join(said), soft_wrap=True)
     if code:
         say(f"stopped: go on with sweep --out {out} --resume")
     return code

@@ -29,7 +29,7 @@ def keep(out: Path, text: str, sweep: "Sweep") -> None:
 
 def folder_of_start(out: Path) -> Path:
     """The working directory that a sweep was begun in, or this one, where it is new or that one is gone."""
-    place = Path(_read(out / BESIDE).get("folder") or ".")
+    place = Path(_read(out / BESIDE).get("folder", Path.cwd()))
     return place if place.is_dir() else Path.cwd()
 
 

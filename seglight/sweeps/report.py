@@ -30,6 +30,9 @@ from seglight.sweeps.trial import run_folders
 SHOWN = 10
 """Rows of the table of the best."""
 
+BEST = "best.yaml"
+"""In the sweep's folder: the recipe of the winner."""
+
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body {{font-family: sans-serif; margin: 2em}} td, th {{padding: .2em .8em; text-align: left}}
@@ -53,7 +56,7 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     if best:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
         recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text()
-        write_whole(out / "best.yaml", f"# Trial {best[0].number:04d}: {said}\n{recipe}")
+        write_whole(out / BEST, f"# Trial {best[0].number:04d}: {said}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 
 

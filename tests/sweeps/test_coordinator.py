@@ -1,18 +1,24 @@
 """The coordinator with real processes: what it starts, prunes, retries, and how it goes on when killed."""
 
+import itertools
+import json
 import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
 import pytest
 
+from seglight.sweeps import trial
+from seglight.sweeps.executors.executor import Job
 from seglight.sweeps.job import exit_code, is_running
+from seglight.sweeps.latency import measure_alone
 from seglight.sweeps.record import OWN, Record, read_records
 from seglight.sweeps.study import best_records
-from tests.sweeps.small import coordinator, lines, outcome, small_sweep, startups
+from tests.sweeps.small import FAKE, coordinator, lines, outcome, small_sweep, startups
 
 
 def test_the_same_trials_in_the_same_order_with_the_same_scores(tmp_path: Path) -> None:
@@ -150,3 +156,86 @@ def test_several_objectives(tmp_path: Path) -> None:
 
     front = {one.number for one in run.records if not any(beaten(one, other) for other in run.records)}
     assert {record.number for record in best_records(sweep, run.records)} == front
+
+
+class Vanishing:
+    """An executor whose jobs are gone at once; from some time on they log a validation first, and the last one is done.
+
+    Args:
+        trials: Where the jobs' folders are.
+        logs_from: The number of the first job that logs.
+        done_at: The number of the job that is done.
+    """
+
+    slots = None
+
+    def __init__(self, trials: Path, logs_from: int, done_at: int) -> None:
+        self.run, self.logs_from, self.done_at = trials / "0000", logs_from, done_at
+        self.submitted: list[float] = []
+
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Start nothing."""
+        self.submitted.append(time.monotonic())
+        if len(self.submitted) >= self.logs_from:
+            line = {"step": len(self.submitted), "epoch": 0, "val/miou": 0.5}
+            with (self.run / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        return ["" for _ in jobs]
+
+    def poll(self, job: Job) -> int | str:
+        """Gone, or done."""
+        if len(self.submitted) < self.done_at:
+            return "gone"
+        (self.run / "scores.json").write_text('{"miou": 0.5}')
+        return 0
+
+    def cancel(self, job: Job) -> None:
+        """Nothing to tell."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def test_a_job_that_vanishes_again_and_again_is_given_up(tmp_path: Path) -> None:
+    executor = Vanishing(tmp_path / "trials", logs_from=99, done_at=99)
+    run = coordinator(tmp_path, small_sweep(trials=1, running={"retries": 0, "pause": 0.1}), executor=executor)
+    assert run.run() == 0
+    assert len(executor.submitted) == 11
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(executor.submitted)), "with pauses"
+    assert run.records[0].state == "failed"
+    assert "vanished 11 times" in run.records[0].error
+
+
+def test_one_that_comes_further_each_time_is_not(tmp_path: Path) -> None:
+    """On machines that are taken away often, a training goes on from its checkpoints."""
+    executor = Vanishing(tmp_path / "trials", logs_from=9, done_at=40)
+    run = coordinator(tmp_path, small_sweep(trials=1, running={"retries": 0}), executor=executor, epochs=99)
+    assert run.run() == 0
+    assert (run.records[0].state, run.records[0].failures) == ("finished", 0)
+    assert len(executor.submitted) == 40
+
+
+def test_latency_is_measured_again_when_nothing_trains(tmp_path: Path) -> None:
+    """The stand-in gives a second for each training under way, and one for itself."""
+    sweep = small_sweep(trials=3, running={"parallel": 3}, objectives={"val/miou": "maximize", "latency": "minimize"})
+    run = coordinator(tmp_path, sweep, seconds=0.1, slower_by=0.3)
+    assert run.run() == 0
+    assert max(latencies(run.records)) > 1.0, "beside another training"
+    scores = [record.values[0] for record in run.records if record.values]
+
+    def measure() -> int:
+        options = run.executor, lambda folder: trial.costs_command(folder, FAKE), run.stop, 0.05
+        return measure_alone(tmp_path / "trials", sweep, run.records, *options)
+
+    assert measure() == 0
+    assert latencies(run.records) == latencies(read_records(tmp_path / "trials")) == [1.0] * 3
+    assert [record.values[0] for record in run.records if record.values] == scores
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("trials/*/trial/alone/costs.json"))]
+    assert measure() == 0
+    after = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("trials/*/trial/alone/costs.json"))]
+    assert len(before) == 3
+    assert before == after, "once"
+
+
+def latencies(records: Sequence[Record]) -> list[float]:
+    return [record.values[1] for record in records if record.values]

@@ -1,0 +1,81 @@
+"""A sweep goes on as the one that was begun, or not at all: what may change, and what is told where more does."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from seglight.errors import UserError
+from seglight.sweeps.begun import check_unchanged, folder_of_start, keep
+from seglight.sweeps.options import read_sweep
+
+CONTENT: dict[str, Any] = {
+    "configs": ["base.yaml"],
+    "objectives": {"val/miou": "maximize", "parameters": "minimize"},
+    "space": {"net": {"configs": ["a.yaml", "b.yaml"]}, "lr": {"log": [1e-4, 1e-2]}},
+    "trials": 4,
+    "running": {"parallel": 2, "seeds": [0, 1]},
+}
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep that was begun in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in (("base", {"trainer": {"max_epochs": 3}}), ("a", {"model": 1}), ("b", {"model": 2})):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    go_on(tmp_path / "out")
+    return tmp_path / "out"
+
+
+def go_on(out: Path, **changes: Any) -> None:
+    path = out.parent / "sweep.yaml"
+    path.write_text(yaml.safe_dump(CONTENT | changes, sort_keys=False))
+    sweep = read_sweep(path)
+    check_unchanged(out, path, sweep)
+    keep(out, path.read_text(), sweep)
+
+
+def test_how_it_is_run_may_change(out: Path) -> None:
+    go_on(out, trials=9, running={"parallel": 8, "seeds": [0, 1], "hours": 2.0, "retries": 5, "slurm": {"time": 60}})
+    assert yaml.safe_load((out / "sweep.yaml").read_text())["trials"] == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"running": {"seeds": [0, 2]}}, r"running\.seeds: \[0, 1\] -> \[0, 2\]"),
+        ({"running": {}}, r"running\.seeds: \[0, 1\] -> -"),
+        ({"seed": 3}, "seed: - -> 3"),
+        ({"objectives": {"val/miou": "minimize", "parameters": "minimize"}}, "val/miou: maximize -> minimize"),
+        ({"objectives": {"parameters": "minimize", "val/miou": "maximize"}}, "order"),
+        ({"space": {**CONTENT["space"], "lr": {"log": [1e-4, 1e-1]}}}, r"space\.lr\.log: .* -> \[0.0001, 0.1\]"),
+        ({"space": {"lr": CONTENT["space"]["lr"], "net": CONTENT["space"]["net"]}}, "order"),
+    ],
+)  # fmt: skip
+def test_what_decides_trials_or_scores_may_not(out: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        go_on(out, **changes)
+    assert yaml.safe_load((out / "sweep.yaml").read_text()) == CONTENT
+
+
+@pytest.mark.parametrize(("file", "key"), [("base.yaml", "trainer.max_epochs"), ("b.yaml", "model")])
+def test_nor_may_the_config_files(out: Path, file: str, key: str) -> None:
+    was = (out.parent / file).read_text()
+    (out.parent / file).write_text(was.replace("3", "5").replace("2", "5"))
+    with pytest.raises(UserError, match=rf"{file}\.{key}: . -> 5: choose another --out"):
+        go_on(out)
+    (out.parent / file).write_text(f"# the same\n{was}")
+    go_on(out)
+
+
+def test_it_goes_on_where_it_was_begun(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    assert folder_of_start(out) == tmp_path
+    assert folder_of_start(tmp_path / "new") == tmp_path / "elsewhere"
+    begun = out / "begun.yaml"
+    begun.write_text(begun.read_text().replace(str(tmp_path), "/not/there"))
+    assert folder_of_start(out) == tmp_path / "elsewhere", "of a sweep that was moved"

@@ -1,0 +1,152 @@
+"""What runs trials, with real processes: where, told by whom to stop, on which devices; and what Ray refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from seglight.errors import UserError
+from seglight.sweeps.executors.executor import Job
+from seglight.sweeps.executors.local import LocalExecutor
+from seglight.sweeps.executors.ray import RayExecutor
+from seglight.sweeps.job import exit_code, run
+
+SLEEPER = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+"""Saves and leaves as `fit` does; a file says that it listens."""
+
+TASK = "import sys; from pathlib import Path; from seglight.sweeps.executors.slurm import on_node; "
+TASK += "sys.exit(on_node(Path(sys.argv[1]), [([sys.executable, '-c', sys.argv[2], sys.argv[3]], 'log.txt')], Path()))"
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_relative_paths_are_meant_from_where_the_sweep_was_begun(tmp_path: Path) -> None:
+    """Workers of Ray run in folders of their own."""
+    (tmp_path / "project").mkdir()
+    words = [sys.executable, "-c", "from pathlib import Path; Path('here').touch()"]
+    assert run(tmp_path / "trial", [(words, "log.txt")], tmp_path / "project") == 0
+    assert (tmp_path / "project" / "here").exists()
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_signal_to_a_task_alone_reaches_its_training(tmp_path: Path, rank: str) -> None:
+    """Slurm's warning goes to the tasks; where it tracks processes by cgroups, not to what they started."""
+    for name, says in (("squeue", "echo RUNNING"), ("scontrol", f"echo $@ >> {tmp_path}/asked")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "SLURM_PROCID": rank, "SLURM_JOB_ID": "7", "PATH": str(tmp_path)}
+    environment.pop("SLURM_ARRAY_TASK_ID", None)
+    folder, ready = tmp_path / "trial", tmp_path / "ready"
+    task = subprocess.Popen([sys.executable, "-c", TASK, str(folder), SLEEPER, str(ready)], env=environment)
+    until(ready.exists)
+    task.send_signal(signal.SIGUSR1)
+    assert task.wait(30) == 75
+    first = rank == "0"
+    assert exit_code(folder) == (75 if first else None), "the trial's files are those of the first task"
+    assert (tmp_path / "asked").exists() == first
+    assert not first or (tmp_path / "asked").read_text() == "requeue 7\n"
+
+
+def sleeping(folder: Path, name: str) -> Job:
+    """A job that listens once there is a file `ready`."""
+    own = folder / name / "trial"
+    return Job(own, [([sys.executable, "-c", SLEEPER, str(folder / name / "ready")], "log.txt")])
+
+
+def begin(executor: LocalExecutor, folder: Path, *names: str) -> list[Job]:
+    jobs = [sleeping(folder, name) for name in names]
+    executor.submit(jobs)
+    for name in names:
+        until((folder / name / "ready").exists)
+    return jobs
+
+
+def end(jobs: list[Job]) -> None:
+    for job in jobs:
+        os.killpg(int((job.folder / "lock").read_text()), signal.SIGKILL)
+
+
+def test_jobs_of_a_killed_coordinator_keep_their_devices(tmp_path: Path) -> None:
+    """Where it was killed before it wrote down what it had started: by the job alone another one finds its slot."""
+    first = LocalExecutor(["0", "1", "2"])
+    jobs = begin(first, tmp_path, "a", "b")
+    try:
+        second = LocalExecutor(["0", "1", "2"])
+        assert [second.poll(Job(job.folder, job.commands)) for job in jobs] == [None, None]
+        assert (second.free, second.slots) == (["2"], 3)
+        wide = LocalExecutor(["0,1", "2,3"])  # of a sweep that goes on with more devices a trial
+        assert [wide.poll(Job(job.folder, job.commands)) for job in jobs] == [None, None]
+        assert wide.free == ["2,3"]
+    finally:
+        end(jobs)
+    for job in jobs:
+        until(lambda job=job: second.poll(job) == "gone")
+        first.started[str(job.folder)].wait()
+    assert sorted(second.free) == ["0", "1", "2"]
+
+
+def test_narrower_slots_wait_for_a_job_that_has_the_devices_of_several(tmp_path: Path) -> None:
+    first = LocalExecutor(["0,1"])
+    jobs = begin(first, tmp_path, "a")
+    try:
+        second = LocalExecutor(["0", "1"])
+        assert second.poll(jobs[0]) is None
+        assert (second.free, second.slots) == ([], 1)
+    finally:
+        end(jobs)
+    until(lambda: second.poll(jobs[0]) == "gone")
+    assert sorted(second.free) == ["0", "1"]
+    first.started[str(jobs[0].folder)].wait()
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, **functions: Any) -> None:
+    """A module `ray` that does as little as it takes."""
+    ray, exceptions = ModuleType("ray"), ModuleType("ray.exceptions")
+    exceptions.RayError = type("RayError", (Exception,), {})  # type: ignore[attr-defined]
+    for name, function in functions.items():
+        setattr(ray, name, function)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.exceptions", exceptions)
+
+
+def test_what_ray_refuses_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown_token(**options: Any) -> None:
+        raise sys.modules["ray.exceptions"].RayError("the token is another one")
+
+    def no_resource(**options: Any) -> None:
+        raise ValueError("num_cpu: no such option")
+
+    def no_cluster(**options: Any) -> None:
+        raise ConnectionError("nobody answers")
+
+    stand_in(monkeypatch, init=unknown_token)
+    with pytest.raises(UserError, match=r"running\.ray: the token is another one"):
+        RayExecutor({})
+    stand_in(monkeypatch, init=no_cluster)
+    with pytest.raises(UserError, match=r"running\.ray: nobody answers"):
+        RayExecutor({"address": "auto"})
+    stand_in(monkeypatch, init=lambda **_: None, remote=no_resource)
+    with pytest.raises(UserError, match=r"running\.ray: num_cpu"):
+        RayExecutor({"resources": {"num_cpu": 1}})
+    with pytest.raises(UserError, match=r"running\.ray: "):
+        RayExecutor({"resources": 3})
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r'pip install "seglight\[ray\]"'):
+        RayExecutor({})
