@@ -1,0 +1,98 @@
+"""How many epochs successive halving saves: 16 trials of a small quickstart in full, then the same 16 with ASHA.
+
+Both sweeps draw their candidates at random from one seed, so that these are the same; two run at once, on one thread
+each. What ASHA takes for the best is then looked up among the full trainings. Scores and the candidates hang on the
+seed alone; which of them ASHA prunes, also on the order in which they come to a rung.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.sweeps.record import Record, folder_of, read_records
+
+EPOCHS, IMAGES, BATCH = 8, 128, 8
+STEPS = IMAGES // BATCH
+"""Of an epoch."""
+
+SMALL: dict[str, Any] = {
+    # warm-up is an eighth of the training, as in the quickstart; each step is logged, so that epochs can be counted
+    "trainer": {
+        "max_epochs": EPOCHS, "check_val_every_n_epoch": 1, "log_every_n_steps": 1, "enable_progress_bar": False,
+    },
+    "model": {"schedule": {"init_args": {"warmup_steps": STEPS * EPOCHS // 8}}},
+    "data": {
+        "init_args": {
+            "size": 64, "train_images": IMAGES, "eval_images": 48, "num_workers": 0, "augmentation": {"crop_size": 64},
+        }
+    },
+}  # fmt: skip
+
+SWEEP: dict[str, Any] = {
+    "objectives": {"val/miou": "maximize"},
+    "space": {
+        "model.optimizer.init_args.lr": {"log": [1.0e-4, 3.0e-2]},
+        "model.optimizer.init_args.weight_decay": {"log": [1.0e-4, 1.0e-1]},
+    },
+    "trials": 16,
+    "sampler": {"class_path": "optuna.samplers.RandomSampler"},
+    "running": {"parallel": 2},
+}
+ASHA = {
+    "class_path": "optuna.pruners.SuccessiveHalvingPruner",
+    "init_args": {"min_resource": 2, "reduction_factor": 3},
+}
+"""Rungs after 2 and 6 of the 8 epochs; the first is past the warm-up."""
+
+
+def run(out: Path, pruner: dict[str, Any]) -> list[Record]:
+    """A sweep of its own folder, begun or gone on with; gives its trials."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    configs = {"configs": ["configs/quickstart.yaml", str(out / "small.yaml")]}
+    (out / "given.yaml").write_text(yaml.safe_dump(configs | SWEEP | pruner))
+    command = [sys.executable, "-m", "seglight", "sweep", "--config", str(out / "given.yaml"), "--out", str(out)]
+    subprocess.run([*command, "--resume"], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return read_records(out / "trials")
+
+
+def epochs(out: Path, records: list[Record]) -> float:
+    """That the trials of a sweep have trained, in whole and in part."""
+    logs = [(folder_of(out / "trials", record.number) / "metrics.jsonl").read_text() for record in records]
+    return sum(int(json.loads(log.splitlines()[-1])["step"]) for log in logs) / STEPS
+
+
+def main(args: list[str]) -> None:
+    """Run both sweeps and print what ASHA found for what."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks sweep", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark_sweep"), help="folder of both sweeps")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(args)
+    full = run(options.out / "full", {})
+    halved = run(options.out / "asha", {"pruner": ASHA})
+    assert [record.params for record in full] == [record.params for record in halved], "not the same candidates"
+    assert all(record.state == "finished" for record in full), "not all of them in full"
+    scores = [(record.values or [0.0])[0] for record in full]
+    winner = max((record for record in halved if record.values), key=lambda record: (record.values or [0.0])[0])
+    taken = {name: epochs(options.out / name, records) for name, records in (("full", full), ("asha", halved))}
+    figures = {
+        "best_miou": max(scores),
+        "asha_miou": scores[winner.number],
+        "epochs": taken,
+        "share_of_epochs": taken["asha"] / taken["full"],
+        "scores": scores,
+        "validations": [len(record.reports) for record in halved],
+    }
+    print(f"full  {taken['full']:6.1f} epochs, the best mIoU {max(scores):.4f}, trial {scores.index(max(scores))}")
+    print(f"ASHA  {taken['asha']:6.1f} epochs, its winner's {scores[winner.number]:.4f}, trial {winner.number}")
+    print(
+        f"{max(scores) - scores[winner.number]:.4f} below the best for {figures['share_of_epochs']:.0%} of the epochs"
+    )
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
