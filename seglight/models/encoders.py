@@ -10,12 +10,14 @@ from seglight.models.phases import phased
 from seglight.models.recomputing import recompute_activations
 from seglight.models.timm_nets import check_name, feature_net, is_channels_last
 from seglight.ops.padding import pad_image
+from seglight.ops.tiles import cut, joined
 
 
 class TimmEncoder(NormalizedEncoder):
     """Features of a timm model; mean and std are those that its weights were trained with.
 
-    Images of any size are read: where the model's windows want multiples of one, the last row and column are repeated.
+    Images of any size are read: where the model's windows want multiples of one, the last row and column are repeated;
+    a model of one size only reads the image in squares of that size, which know nothing of each other.
     A plain ViT has one stride: `ViTEncoder` makes features of several of it.
 
     Args:
@@ -47,21 +49,25 @@ class TimmEncoder(NormalizedEncoder):
         checkpoint_activations: bool = False,
     ) -> None:
         check_name(name)
-        net, multiple = feature_net(name, weights, output_stride, depth, in_channels)
+        net, reads = feature_net(name, weights, output_stride, depth, in_channels)
         phased(net)
         if checkpoint_activations:
             recompute_activations(name, net)
         super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
-        self.name, self.net, self.multiple = name, net, multiple
+        self.name, self.net, self.reads = name, net, reads
         self.channels_last = is_channels_last(net)
         self.out_channels = net.feature_info.channels()
         self.strides = net.feature_info.reduction()
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
-        features = self.net(self.normalized(pad_image(image, self.multiple)))
+        side, fixed = self.reads
+        x = self.normalized(pad_image(image, side))
+        features = self.net(cut(x, side) if fixed else x)
         if self.channels_last:
-            features = [x.permute(0, 3, 1, 2) for x in features]
+            features = [feature.permute(0, 3, 1, 2) for feature in features]
+        if fixed:
+            features = [joined(feature, x.shape[-2] // side, x.shape[-1] // side) for feature in features]
         return cut_to(features, self.strides, image)
 
     def depths(self) -> dict[str, int]:

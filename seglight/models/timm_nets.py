@@ -3,7 +3,7 @@
 import importlib.util
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import huggingface_hub
 import timm
@@ -28,10 +28,22 @@ def check_name(name: str) -> None:
         raise UserError(f"encoder.name '{name}' is no timm model{f': near it are {near}' if near else ''}")
 
 
+class Reads(NamedTuple):
+    """What images a model reads.
+
+    Attributes:
+        multiple: Of what height and width must be multiples.
+        fixed: Only squares of that side.
+    """
+
+    multiple: int
+    fixed: bool = False
+
+
 def feature_net(
     name: str, weights: str | None, output_stride: int, depth: int | None, in_channels: int
-) -> tuple[Any, int]:
-    """A model that gives features, and what height and width must be multiples of.
+) -> tuple[Any, Reads]:
+    """A model that gives features, and what images it reads.
 
     Raises:
         UserError: See `TimmEncoder`.
@@ -46,11 +58,11 @@ def feature_net(
     net: Any
     try:
         net = timm.create_model(name, pretrained=False, **kwargs)
-        multiple = _multiple(net)
-        if multiple is None and "swin" in name:  # it reads any size if it is told so when built
+        reads = _reads(net, in_channels)
+        if (reads is None or reads.fixed) and "swin" in name:  # it reads any size if it is told so when built
             kwargs["strict_img_size"] = False
             net = timm.create_model(name, pretrained=False, **kwargs)
-            multiple = _multiple(net)
+            reads = _reads(net, in_channels)
     except IndexError as error:
         raise UserError(f"encoder.depth {depth}: '{name}' has fewer features") from error
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
@@ -59,11 +71,11 @@ def feature_net(
         ) from error
     if len(set(net.feature_info.reduction())) == 1 and len(net.feature_info.reduction()) > 1:
         raise UserError(f"encoder '{name}' has one stride throughout: a plain ViT is for seglight.models.ViTEncoder")
-    if multiple is None:
+    if reads is None:
         raise UserError(
-            f"encoder '{name}' gives no features (B, C, h, w) of images of any size: take another, such as pvt_v2_b0"
+            f"encoder '{name}' gives no features (B, C, h, w) at whole strides: take another, such as pvt_v2_b0"
         )
-    return with_weights(net, name, weights, kwargs), multiple
+    return with_weights(net, name, weights, kwargs), reads
 
 
 def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any]) -> Any:
@@ -93,21 +105,26 @@ def is_channels_last(net: Any) -> bool:
     return str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
 
 
-def _multiple(net: Any) -> int | None:
-    """1 where images of any size are read, else what sides must be multiples of; None where there is no such number."""
+def _reads(net: Any, channels: int) -> Reads | None:
+    """The least that holds: images of any size, of multiples of 32 or of the model's own, or that one size alone."""
     own = net.pretrained_cfg["input_size"][-1]
-    channels = next(iter(net.parameters())).shape[1]
-    for multiple, size in ((1, (65, 97)), (32, (64, 96)), (own, (own, 2 * own))):
+    for reads, size in (
+        (Reads(1), (65, 97)), (Reads(32), (64, 96)), (Reads(own), (own, 2 * own)), (Reads(own, fixed=True), (own, own))
+    ):  # fmt: skip
         try:
             with torch.no_grad():
                 features = net.eval()(torch.zeros(1, channels, *size))
-        except (AssertionError, RuntimeError):  # one size only, or windows that do not fit
+        except (AssertionError, IndexError, RuntimeError, ValueError):  # another size, or windows that do not fit
             continue
         finally:
             net.train()
-        dimension = 3 if is_channels_last(net) else 1
-        if [x.shape[dimension] for x in features] == net.feature_info.channels():
-            return multiple
+        if is_channels_last(net):
+            features = [x.permute(0, 3, 1, 2) for x in features]
+        shapes = [x.shape[1:] for x in features]
+        info = net.feature_info
+        whole = [(c, own // s, own // s) for c, s in zip(info.channels(), info.reduction(), strict=True)]
+        if shapes == whole if reads.fixed else [shape[0] for shape in shapes] == info.channels():
+            return reads
     return None
 
 

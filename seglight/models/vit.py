@@ -1,5 +1,7 @@
 """Plain vision transformers as encoders: blocks' outputs as they are, or as a simple feature pyramid (ViTDet)."""
 
+import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +16,15 @@ from seglight.models.layers import LayerNorm2d
 from seglight.models.normalized import NormalizedEncoder, cut_to
 from seglight.models.timm_nets import check_name, with_weights
 from seglight.ops.padding import pad_image
+from seglight.ops.tiles import cut, joined
 
 
 class ViTEncoder(NormalizedEncoder):
-    """Features of a ViT of timm (vit, deit, dinov2, eva02, ...), of images of any size.
+    """Features of a ViT of timm (vit, deit, dinov2, eva02, beit, ...), of images of any size.
 
     Position embeddings are resized to the image as timm does it, by bicubic interpolation. Patches of 14 pixels would
     give strides that are no whole numbers: the image is brought to 7/8 of its size first: a patch is 16 of its pixels.
+    A model of one size only, as BEiT, reads the image in squares of that size, which know nothing of each other.
 
     Args:
         name: timm's model name.
@@ -49,16 +53,17 @@ class ViTEncoder(NormalizedEncoder):
         std: Sequence[float] | None = None,
     ) -> None:
         check_name(name)
-        net = _create(name, weights, in_channels)
+        net, self.fixed = _create(name, weights, in_channels)
         super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
         self.name, self.net = name, net
         self.blocks = [len(net.blocks) - 1] if blocks is None else list(blocks)
         if not 0 <= min(self.blocks) <= max(self.blocks) < len(net.blocks):
             raise UserError(f"encoder.blocks {self.blocks}: '{name}' has {len(net.blocks)}, counted from 0")
         net.prune_intermediate_layers(self.blocks, prune_norm=True, prune_head=True)
-        self.patch = net.patch_embed.patch_size[0]
+        self.patch = net.feature_info[0]["reduction"]
         self.stride = 16 if self.patch == 14 else self.patch
-        if readout and (pyramid is not None or net.cls_token is None):
+        tells = "return_prefix_tokens" in inspect.signature(net.forward_intermediates).parameters
+        if readout and (pyramid is not None or not tells or net.cls_token is None):
             raise UserError("encoder.readout goes without a pyramid (pyramid: null), of a model with a class token")
         self.readout = readout
         self.pyramid = None
@@ -68,22 +73,27 @@ class ViTEncoder(NormalizedEncoder):
             self.pyramid = FeaturePyramid(net.embed_dim, pyramid, len(self.blocks))
             self.out_channels = [pyramid] * 4
             self.strides = [self.stride // 4, self.stride // 2, self.stride, 2 * self.stride]
+        self.multiple = math.lcm(self.strides[-1], 1 if self.fixed is None else self.fixed * self.stride // self.patch)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
-        x = self.normalized(pad_image(image, self.strides[-1]))
+        x = self.normalized(pad_image(image, self.multiple))
         if self.patch != self.stride:
             size = [side * self.patch // self.stride for side in x.shape[-2:]]
             x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
-        outputs = self.net.forward_intermediates(
-            x, indices=self.blocks, return_prefix_tokens=True, intermediates_only=True
-        )
-        maps = [patches for patches, _ in outputs]
-        if self.readout:
-            maps = [
-                torch.cat([patches, prefix[:, 0, :, None, None].expand_as(patches)], 1) for patches, prefix in outputs
-            ]
+        maps = self._maps(x)
         return cut_to(maps if self.pyramid is None else self.pyramid(maps), self.strides, image)
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        """What the blocks give, (B, C, h, w), of pixels (B, 3, H, W)."""
+        squares = x if self.fixed is None else cut(x, self.fixed)
+        options = {"return_prefix_tokens": True} if self.readout else {}  # which not every model knows
+        maps = self.net.forward_intermediates(squares, indices=self.blocks, intermediates_only=True, **options)
+        if self.readout:
+            maps = [torch.cat([patches, prefix[:, 0, :, None, None].expand_as(patches)], 1) for patches, prefix in maps]
+        if self.fixed is not None:
+            maps = [joined(found, x.shape[-2] // self.fixed, x.shape[-1] // self.fixed) for found in maps]
+        return maps
 
     def depths(self) -> dict[str, int]:
         """How many layers lie above that of each parameter; above the pyramid none do."""
@@ -136,14 +146,17 @@ class FeaturePyramid(nn.Module):
         return [level(maps[min(k, len(maps) - 1)]) for k, level in enumerate(self.levels)]
 
 
-def _create(name: str, weights: str | None, in_channels: int) -> Any:
+def _create(name: str, weights: str | None, in_channels: int) -> tuple[Any, int | None]:
+    """A model without its head, and the side of the only images that it reads; None: it reads any."""
     net: Any
-    kwargs: dict[str, Any] = {"num_classes": 0, "dynamic_img_size": True, "in_chans": in_channels}
-    try:
-        net = timm.create_model(name, pretrained=False, **kwargs)
-        plain = hasattr(net, "blocks") and len(net.patch_embed.patch_size) == 2
-    except (AttributeError, TypeError):
-        plain = False
-    if not plain:
-        raise UserError(f"encoder '{name}' is no plain ViT that reads any size: take seglight.models.TimmEncoder")
-    return with_weights(net, name, weights, kwargs)
+    for dynamic in ({"dynamic_img_size": True}, {}):
+        kwargs: dict[str, Any] = {"num_classes": 0, "in_chans": in_channels, **dynamic}
+        try:
+            net = timm.create_model(name, pretrained=False, **kwargs)
+            plain = len({info["reduction"] for info in net.feature_info}) == 1 and len(net.blocks) > 1
+        except (AttributeError, KeyError, TypeError):
+            continue
+        if plain and hasattr(net, "embed_dim") and hasattr(net, "prune_intermediate_layers"):
+            fixed = None if dynamic else net.pretrained_cfg["input_size"][-1]
+            return with_weights(net, name, weights, kwargs), fixed
+    raise UserError(f"encoder '{name}' is no plain ViT: take seglight.models.TimmEncoder, or another such as deit")

@@ -27,12 +27,14 @@ FAMILIES: dict[str, tuple[Callable[[], Encoder], list[int]]] = {
     "MiT": (MixTransformer, PYRAMID),
     "Swin": (lambda: TimmEncoder("swin_tiny_patch4_window7_224", None), PYRAMID),
     "MaxViT": (lambda: TimmEncoder("maxvit_pico_rw_256", None), FIVE),
+    "EfficientFormerV2, one size only": (lambda: TimmEncoder("efficientformerv2_s0", None), PYRAMID),
     "ViT": (lambda: ViTEncoder("test_vit", None, pyramid=32), PYRAMID),
     "ViT, a level from each block": (lambda: ViTEncoder("test_vit2", None, [1, 2, 3, 5], pyramid=32), PYRAMID),
     "ViT, patches of 14": (lambda: ViTEncoder("eva02_tiny_patch14_224", None, [1], pyramid=32), PYRAMID),
+    "ViT, one size only": (lambda: ViTEncoder("test_vit_relpos", None, pyramid=32), PYRAMID),
     "ViT, no pyramid": (lambda: ViTEncoder("test_vit", None, [1, 3], pyramid=None, readout=True), [16, 16]),
 }
-LARGE = ("VGG", "Swin", "MaxViT")
+LARGE = ("VGG", "Swin", "MaxViT", "EfficientFormerV2, one size only")
 """No small member: what takes long is left to the slow tests."""
 
 
@@ -120,6 +122,40 @@ def test_export(family: str) -> None:
             torch.testing.assert_close(exported, ours, rtol=1e-4, atol=1e-4)
 
 
+OTHERS = (
+    "halonet_h1", "eca_resnext26ts", "coat_lite_mini", "convnext_atto_rms", "cpubone_nano", "csatv2", "cspnext_tiny",
+    "cs3darknet_focus_s", "davit_tiny", "densenet121", "dla34", "dpn68", "edgenext_xx_small", "efficientformer_l1",
+    "efficientvim_m1", "efficientvit_b0", "efficientvit_m0", "fasternet_t0", "fastvit_t8", "focalnet_tiny_srf",
+    "gcvit_xxtiny", "ghostnet_050", "hardcorenas_a", "hgnet_tiny", "hiera_tiny_224", "sam2_hiera_tiny",
+    "hrnet_w18_small", "iformer_s", "inception_next_atto", "inception_v3", "lcnetv2_small", "levit_128", "lowformer_b0",
+    "coatnet_pico_rw_224", "poolformer_s12", "mobilevit_xxs", "mvitv2_tiny", "nest_tiny", "nextvit_small", "test_nfnet",
+    "rdnet_tiny", "repghostnet_050", "repvit_m0_9", "res2net50d", "resnest14d", "resnetv2_18", "rexnet_100",
+    "selecsls42", "shvit_s1", "skresnet18", "starnet_s050", "swiftformer_xs", "swinv2_tiny_window8_256",
+    "swinv2_cr_tiny_224", "tiny_vit_5m_224", "tresnet_l", "twins_svt_small", "visformer_tiny", "ese_vovnet19b_slim",
+    "xception41",
+)  # fmt: skip
+"""A small model of every file of timm that has features of several strides and is none of the above."""
+
+PLAIN = (
+    "beit_base_patch16_224", "cait_xxs24_224", "convit_tiny", "deit_tiny_patch16_224", "mixer_s16_224",
+    "naflexvit_base_patch16_siglip", "samvit_base_patch16", "tnt_s_patch16_224", "vit_small_patch14_dinov2",
+    "vit_tiny_r_s16_p8_224", "vitamin_small_224", "xcit_nano_12_p8_224",
+)  # fmt: skip
+"""The same of those of one stride."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OTHERS, *PLAIN])
+def test_every_file_of_timm(name: str) -> None:
+    with torch.device("meta"):  # shapes without numbers
+        encoder: Encoder = ViTEncoder(name, None) if name in PLAIN else TimmEncoder(name, None)
+        features = encoder.eval()(torch.zeros(2, 3, 65, 97, dtype=torch.uint8))
+    assert [x.shape[:2] for x in features] == [(2, channels) for channels in encoder.out_channels]
+    for feature, stride in zip(features, encoder.strides, strict=True):
+        for side, full in zip(feature.shape[-2:], (65, 97), strict=True):
+            assert full // stride <= side <= -(-full // stride)
+
+
 VGG = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
 RESNET = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
 MOBILE = [f"mobilenet{kind}" for kind in ("v2_050", "v2_100", "v3_large_100", "v3_small_100", "v4_conv_small")]
@@ -182,6 +218,32 @@ def test_swin_is_timms_at_its_own_size() -> None:
     image = photo(1, 224, 224)
     for mine, theirs in zip(ours(image), fixed(ours.normalized(image)), strict=True):
         torch.testing.assert_close(mine, theirs.permute(0, 3, 1, 2), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_what_has_one_size_only_reads_square_by_square() -> None:
+    """The features of each square are those that timm's own model gives of it."""
+    encoder = built("EfficientFormerV2, one size only").eval()
+    image = photo(2, 200, 448)
+    pixels = encoder.normalized(torch.cat([image, image[:, :, -1:].expand(-1, -1, 24, -1)], 2))
+    left, right = (encoder.net(pixels[..., k : k + 224]) for k in (0, 224))
+    for feature, stride, *halves in zip(encoder(image), encoder.strides, left, right, strict=True):
+        whole = torch.cat(halves, 3)[:, :, : -(-200 // stride)]
+        torch.testing.assert_close(feature, whole, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_squares_lie_row_by_row() -> None:
+    """Of 2 x 3 squares of a plain ViT the blocks' outputs stand where the squares do."""
+    encoder = ViTEncoder("test_vit_relpos", None, [2], pyramid=None).eval()
+    image = photo(2, 320, 480)
+    (feature,) = encoder(image)
+    for row in range(2):
+        for column in range(3):
+            square = image[:, :, 160 * row :, 160 * column :][:, :, :160, :160]
+            wanted = encoder.net.forward_intermediates(encoder.normalized(square), indices=[2], intermediates_only=True)
+            there = feature[:, :, 10 * row :, 10 * column :][:, :, :10, :10]
+            torch.testing.assert_close(there, wanted[0], rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
