@@ -100,8 +100,10 @@ def read_sweep(path: Path) -> Sweep:
     try:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(Sweep, "sweep")
-        options = parser.parse_object({"sweep": _with_grid(_given(content))})
+        # the parser would make of a choice of classes what it makes of its own
+        options = parser.parse_object({"sweep": _with_grid(_given(content)) | {"space": {}}})
         sweep: Sweep = parser.instantiate(options).sweep
+        sweep.space = content["space"]
         _check(sweep)
     except ArgumentError as error:
         raise UserError(f"{path}: {parser_complaint(str(error)).replace('sweep.', '')}") from error

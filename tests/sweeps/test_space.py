@@ -1,6 +1,7 @@
 """The space: what is drawn, what becomes of it on the command line, its corners, and mistakes in it."""
 
 import json
+from random import Random
 from typing import Any
 
 import optuna
@@ -73,3 +74,36 @@ def test_mistakes(entry: dict[str, Any], says: str) -> None:
     around = {"first": {"choice": ["a", "b"]}, "number": {"range": [0, 1]}}
     with pytest.raises(UserError, match=says):
         parse_space({**around, "x": entry, "later": {"choice": [1]}})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_corners_cover_each_value_with_each_switch(seed: int) -> None:
+    """Held to all combinations of a random space: no value lacks, with no file and no choice that others hang on."""
+    random = Random(seed)
+    space: dict[str, dict[str, Any]] = {}
+    for place in range(5):
+        kind = random.choice(["configs", "choice", "choice", "range"])
+        values = [0, 1] if kind == "range" else [f"{place}{letter}" for letter in "abc"[: random.randint(1, 3)]]
+        space[f"p{place}"] = {kind: values}
+        above = [key for key, entry in space.items() if "range" not in entry and key != f"p{place}"]
+        if above and random.random() < 0.6:
+            key = random.choice(above)
+            space[f"p{place}"]["when"] = {key: random.choice(next(iter(space[key].values())))}
+    hung_on = {key for entry in space.values() for key in entry.get("when", {})}
+    switches = {key for key, entry in space.items() if "configs" in entry} | hung_on
+
+    everything: list[dict[str, Any]] = [{}]
+    for key, entry in space.items():
+        (values,) = (given for kind, given in entry.items() if kind != "when")
+        ((on, value),) = entry.get("when", {None: None}).items()
+        there = [c for c in everything if on is None or c.get(on) == value]
+        everything = [c for c in everything if c not in there] + [c | {key: v} for c in there for v in values]
+
+    def pairs(candidates: list[dict[str, Any]]) -> set[Any]:
+        return {
+            (one, c[one], other, c[other]) for c in candidates for one in c for other in c if other in switches | {one}
+        }
+
+    found = list(corners(parse_space(space)))
+    assert pairs(found) == pairs(everything)
+    assert len(found) <= len(everything)
