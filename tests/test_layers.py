@@ -14,7 +14,8 @@ ROOT = Path(seglight.__file__).parent
 LAYERS = (
     (
         "seglight", "errors", "files", "png", "running.signals", "running.random_states", "running.position",
-        "running.evaluation_state", "running.times", "ops.bands", "ops.ranks", "ops.fused_cross_entropy",
+        "running.evaluation_state", "running.surroundings", "running.times", "ops.bands", "ops.ranks",
+        "ops.fused_cross_entropy",
     ),
     (
         "interfaces", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
@@ -26,8 +27,8 @@ LAYERS = (
         "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
         "data.cityscapes_classes", "prediction.movies", "prediction.outlines", "prediction.room", "prediction.tiff",
-        "export.metadata", "export.seal", "losses.banded", "costs", "release", "trust", "allocation", "prepare.transfer",
-        "prepare.extract", "prepare.layout",
+        "export.metadata", "export.seal", "losses.banded", "costs", "release", "trust", "allocation",
+        "prepare.transfer", "prepare.extract", "prepare.layout",
         "sweeps.options", "sweeps.executors.executor",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),

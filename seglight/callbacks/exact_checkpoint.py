@@ -18,6 +18,7 @@ from seglight.running.folder import relocated
 from seglight.running.position import Position, moved, place, position_of
 from seglight.running.random_states import random_states, set_random_states
 from seglight.running.signals import EXIT_CODE, STOP
+from seglight.running.surroundings import moved_to, surroundings
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""
@@ -186,6 +187,7 @@ class ExactCheckpoint(Callback):
             "batch_sizes": [data.batch_size, data.eval_batch_size],
             "finished": self.finished,
             "torch": str(torch.__version__),
+            "surroundings": surroundings(data, pl_module.device),
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -199,6 +201,9 @@ class ExactCheckpoint(Callback):
                     state |= relocated(dict(state), state["dirpath"], folder)
         self.loaded = deepcopy(checkpoint[KEY])
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        change = moved_to(self.loaded["surroundings"], surroundings(data, trainer.strategy.root_device))
+        if change and trainer.is_global_zero:
+            say(change)
         position, processes = self.loaded["position"], self.loaded["processes"]
         (batch_size, eval_batch_size), count = self.loaded["batch_sizes"], trainer.world_size
         if (len(processes), batch_size) != (count, data.batch_size):

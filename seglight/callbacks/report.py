@@ -53,11 +53,15 @@ class RunReport(Callback):
                 f"{parameters / 1e6:.1f} M parameters, {counts[0]} training and {counts[1]} validation images, "
                 f"{trainer.world_size} x {trainer.strategy.root_device.type}, run {self.folder}"
             )
-            self.console.print(global_batch(trainer))
         writer = tensorboard(trainer)
         if writer:
             indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
             writer.add_text("config", indented)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Say what a step takes, now that finders are done and a run that goes on has its optimizer."""
+        if trainer.is_global_zero:
+            self.console.print(global_batch(trainer, pl_module.lr))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """A line while training; otherwise the table."""
@@ -110,11 +114,16 @@ class RunReport(Callback):
         self.console.print(f"scores      {path}")
 
 
-def global_batch(trainer: Trainer) -> str:
-    """What an optimizer step takes, over all devices, and the highest learning rate that the schedule starts from."""
+def global_batch(trainer: Trainer, found: float | None = None) -> str:
+    """What an optimizer step takes, over all devices, and the highest learning rate that the schedule starts from.
+
+    Args:
+        trainer: With its optimizers.
+        found: The learning rate that a finder puts in their place.
+    """
     images, batches = trainer.datamodule.batch_size, trainer.accumulate_grad_batches  # type: ignore[attr-defined]
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    rate = max(group.get("initial_lr", group["lr"]) for group in groups)
+    rate = found or max(group.get("initial_lr", group["lr"]) for group in groups)
     return (
         f"global batch {trainer.world_size * images * batches} = {trainer.world_size} devices x {images} images x "
         f"{batches} accumulated, lr {rate:g}"

@@ -46,7 +46,7 @@ def test_a_run_of_eight_steps(
     steps: int | None, minutes: float | None, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, saved, data = Minutes(), Saved(), Noise(samples(16))
-    data.eval_batch_size = 1
+    data.eval_batch_size, data.splits = 1, {}
     monkeypatch.setattr("seglight.callbacks.exact_checkpoint.time", SimpleNamespace(monotonic=lambda: clock.seconds))
     exact = ExactCheckpoint(every_n_steps=steps, every_n_minutes=minutes)
     new_trainer(exact, clock, saved, default_root_dir=tmp_path).fit(new_module(), datamodule=data)

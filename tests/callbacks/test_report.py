@@ -74,3 +74,4 @@ def test_the_global_batch_is_that_of_an_optimizer_step() -> None:
         world_size=4, accumulate_grad_batches=2, datamodule=SimpleNamespace(batch_size=4), optimizers=[optimizer]
     )
     assert global_batch(trainer) == "global batch 32 = 4 devices x 4 images x 2 accumulated, lr 0.01"
+    assert global_batch(trainer, 0.003).endswith(" accumulated, lr 0.003")

@@ -131,10 +131,15 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Pat
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     best = torch.load(last.with_name("best.ckpt"), weights_only=True)["global_step"]
+    before = torch.load(last.with_name("last.previous.ckpt"), weights_only=True)
+    assert before["exact"]["surroundings"] == {"train images": 26, "val images": 5, "threads": 1, "device": "cpu"}
+    before["exact"]["surroundings"] |= {"train images": 27, "device": "NVIDIA H100"}
+    torch.save(before, last.with_name("last.previous.ckpt"))
     run_dir = run_dir.rename(folder / "damaged and moved")
     assert wait(fit(run_dir)) == 0
     log = (folder / "damaged and moved.log").read_text()
     assert f"{run_dir}/checkpoints/last.ckpt is damaged: going on with the one before it" in log
+    assert "the run may not go on to the last digit: train images 27 -> 26, device NVIDIA H100 -> cpu\n" in log
     assert "dirpath has changed" not in log, "the best score so far would be forgotten"
     assert best == 6
     assert differences(final(run_dir), undisturbed) == []
