@@ -68,8 +68,12 @@ def parse(args: list[str]) -> Namespace:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Keep other coordinators out while this one lives."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "lock").open("a") as lock:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / "lock").open("a")
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}: choose another") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

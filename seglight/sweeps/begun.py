@@ -18,6 +18,9 @@ FILE, BESIDE = "sweep.yaml", "begun.yaml"
 FREE, SEEDS = ("trials", "running"), "running.seeds"
 """Keys of SWEEP.yaml that may change while a sweep goes on, for they decide no candidate; but seeds decide scores."""
 
+SHOWN = 8
+"""Differences that are told one by one."""
+
 
 def keep(out: Path, text: str, sweep: "Sweep") -> None:
     """Write down what is begun, or with what is gone on, by the text of its SWEEP.yaml."""
@@ -54,7 +57,9 @@ def check_unchanged(out: Path, given: Path, sweep: "Sweep") -> None:
     if not changed and list(before) != list(now):
         changed = ["the order of keys, by which candidates are drawn"]
     if changed:
-        raise UserError(f"{given}: another sweep than that in {out}: {'; '.join(changed)}: choose another --out")
+        more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
+        differences = "; ".join([*changed[:SHOWN], *more])
+        raise UserError(f"{given}: another sweep than that in {out}: {differences}: choose another --out")
 
 
 def _differ(before: dict[str, Any], now: dict[str, Any], key: str) -> bool:
@@ -74,11 +79,13 @@ def _configs(sweep: "Sweep") -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """YAML of a file, nothing where there is none."""
+    """Keys and values of a file, none where there is no file."""
     try:
-        content: dict[str, Any] = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
         return {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or f'not YAML: {error}'}") from error
-    return content or {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: no keys and values, but {str(content)[:40]}")
+    return content

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from seglight.errors import say
 from seglight.files import write_whole
 from seglight.running.signals import EXIT_CODE, SCHEDULERS, StopSignals
 from seglight.sweeps.course import Course
@@ -67,7 +68,11 @@ class Coordinator:
 
     def run(self) -> int:
         """Until all trials are settled; gives 0, or 75 where it was told to stop before."""
+        told = False
         while True:
+            if self.stop.received is not None and not told:
+                say("stopping: the trials save and leave")
+                told = True
             for record in self.open():
                 self._attend(record)
             if self.stop.received is None:

@@ -113,6 +113,7 @@ def _table(rows: list[list[str]]) -> str:
 def _plots(sweep: Sweep, records: Sequence[Record]) -> Iterator[str]:
     """Optuna's own; the first brings plotly's script along."""
     if sum(record.state == "finished" for record in records) < 2:
+        yield "<p>There is something to plot when two trials are finished.</p>"
         return
     script: Any = True
     for title, figure in _figures(sweep, study_of(sweep, records)):

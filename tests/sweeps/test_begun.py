@@ -79,3 +79,17 @@ def test_it_goes_on_where_it_was_begun(out: Path, tmp_path: Path) -> None:
     begun = out / "begun.yaml"
     begun.write_text(begun.read_text().replace(str(tmp_path), "/not/there"))
     assert folder_of_start(out) == tmp_path / "elsewhere", "of a sweep that was moved"
+
+
+def test_many_differences_stay_one_short_line(out: Path) -> None:
+    (out.parent / "base.yaml").write_text(yaml.safe_dump({f"key{number:02d}": number for number in range(30)}))
+    with pytest.raises(UserError, match=r"base\.yaml\.key00: - -> 0; .* and 23 more: choose") as told:
+        go_on(out)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["[1]", "a: ["])
+def test_a_damaged_note_of_the_beginning(out: Path, text: str) -> None:
+    (out / "begun.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"begun\.yaml: "):
+        go_on(out)

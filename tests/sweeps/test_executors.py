@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,3 +150,16 @@ def test_what_ray_refuses_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r'pip install "seglight\[ray\]"'):
         RayExecutor({})
+
+
+def test_rays_workers_are_told_where_the_sweep_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def task(*arguments: Any) -> SimpleNamespace:
+        given.extend(arguments)
+        return SimpleNamespace(hex=lambda: "1f")
+
+    stand_in(monkeypatch, init=lambda **_: None, remote=lambda **_: lambda _: SimpleNamespace(remote=task))
+    monkeypatch.chdir(tmp_path)
+    assert RayExecutor({}).submit([Job(tmp_path / "trial", [])]) == ["1f"]
+    assert given == [tmp_path / "trial", [], tmp_path]
