@@ -7,6 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Upsampling = Literal["bilinear", "nearest"]
+
+FEW = 512
+"""Pixels of a batch below which a kernel for `doubled_conv` costs more than it saves."""
+
 
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch norm, ReLU; the size stays."""
@@ -18,6 +23,34 @@ class ConvNormAct(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
+
+    def beside(self, x: Tensor, finer: Sequence[Tensor], mode: Upsampling) -> Tensor:
+        """`forward` of (B, C, h, w) brought to the size of finer maps, or doubled, and concatenated with them."""
+        size = finer[0].shape[-2:] if finer else torch.Size(2 * side for side in x.shape[-2:])
+        batch, channels, height, width = x.shape
+        fast = self.training and x.device.type == "cpu" and batch * height * width >= FEW
+        if mode == "bilinear" or not fast or size != (2 * height, 2 * width):  # what is exported stays as it is written
+            resized = x if x.shape[-2:] == size else _interpolated(x, size, mode)
+            out: Tensor = self(torch.cat([resized, *finer], 1))
+            return out
+        conv, norm, act = self
+        coarse, fine = conv.weight.split([channels, conv.in_channels - channels], 1)
+        y = doubled_conv(x, coarse)
+        if finer:
+            y = y + F.conv2d(torch.cat([*finer], 1), fine, padding=1)
+        normed: Tensor = act(norm(y))
+        return normed
+
+
+def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """A 3x3 convolution of (B, C, h, w) doubled by nearest neighbours, which is never made.
+
+    Both steps are one transposed convolution of stride 2, whose kernel is the 3x3 one spread over 2x2 pixels: 4
+    multiplications a pixel and channel in place of 9.
+    """
+    kernel = weight.transpose(0, 1).flip(2, 3)
+    kernel = F.pad(kernel, (0, 0, 0, 1)) + F.pad(kernel, (0, 0, 1, 0))
+    return F.conv_transpose2d(x, F.pad(kernel, (0, 1)) + F.pad(kernel, (1, 0)), stride=2, padding=1)
 
 
 class SeparableConvNormAct(nn.Sequential):
@@ -136,19 +169,20 @@ class PyramidPooling(nn.Module):
         return merged
 
 
-Upsampling = Literal["bilinear", "nearest"]
-
-
 def resize_to(x: Tensor, like: Tensor, mode: Upsampling = "bilinear") -> Tensor:
     """Resize (B, C, h, w) to the height and width of another map."""
     if x.shape[-2:] == like.shape[-2:]:
         return x
-    return F.interpolate(x, like.shape[-2:], mode=mode, align_corners=False if mode == "bilinear" else None)
+    return _interpolated(x, like.shape[-2:], mode)
 
 
-def doubled(x: Tensor, mode: Upsampling) -> Tensor:
-    """(B, C, h, w) to (B, C, 2 * h, 2 * w)."""
-    return F.interpolate(x, scale_factor=2, mode=mode, align_corners=False if mode == "bilinear" else None)
+def _interpolated(x: Tensor, size: torch.Size, mode: Upsampling) -> Tensor:
+    return F.interpolate(x, size, mode=mode, align_corners=False if mode == "bilinear" else None)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """(B, C, h, w) to (B, C, 2 * h, 2 * w), bilinearly."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def init_decoder(module: nn.Module) -> None:

@@ -59,7 +59,7 @@ class PointRend(EncoderDecoder):
             return SegOutput(logits, (self._drawn(logits, fine), *aux))
         coarse = logits
         for _ in range(self.steps):
-            logits = doubled(logits, "bilinear")
+            logits = doubled(logits)
             count = min(self.eval_points, logits.shape[-2] * logits.shape[-1])
             points = _uncertainty(logits).topk(count).indices
             logits = _set(logits, points, self.point_head(fine, coarse, points, logits.shape[-1], logits.shape[-2]))
@@ -67,7 +67,7 @@ class PointRend(EncoderDecoder):
 
     def _drawn(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """A doubled map, constant but at points that are drawn."""
-        upsampled = doubled(coarse.detach(), "bilinear")
+        upsampled = doubled(coarse.detach())
         height, width = upsampled.shape[-2:]
         count = min(self.points, height * width)
         important = int(IMPORTANT * count)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
@@ -11,6 +11,9 @@ from seglight.models.layers import ConvNormAct, resize_to
 
 class SegFormer(Decoder):
     """Output at stride 4, or at the finest coarser stride there is.
+
+    A linear map of each pixel may as well come before the interpolation, and two in turn are one: what the paper does
+    to four concatenated maps of stride 4 is done to each feature at its own stride, and summed.
 
     Args:
         in_channels: Channels of the encoder's features.
@@ -32,6 +35,12 @@ class SegFormer(Decoder):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, channels, H / 4, W / 4) out."""
-        maps = [conv(features[level]) for conv, level in zip(self.linear, self.levels, strict=True)]
-        mixed: Tensor = self.dropout(self.mix(torch.cat([resize_to(x, maps[0]) for x in maps], 1)))
+        mix, norm, act = self.mix
+        read = [features[level] for level in self.levels]
+        columns = mix.weight[..., 0, 0].split(self.out_channels, 1)
+        maps = [
+            F.conv2d(x, (column @ conv.weight[..., 0, 0])[..., None, None])
+            for x, column, conv in zip(read, columns, self.linear, strict=True)
+        ]
+        mixed: Tensor = self.dropout(act(norm(sum(resize_to(x, read[0]) for x in maps))))
         return mixed

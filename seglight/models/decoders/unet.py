@@ -1,12 +1,12 @@
 """U-Net's expanding path: upsample, concatenate the encoder's feature, two convolutions (arXiv 1505.04597)."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
-import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, Upsampling, doubled, resize_to
+from seglight.models.layers import ConvNormAct, Upsampling
 
 
 class UNet(Decoder):
@@ -44,8 +44,7 @@ class UNet(Decoder):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, out_channels, h, w) of the finest out."""
         x = features[-1]
-        for stage, skip in zip(self.stages, reversed(features[:-1]), strict=False):
-            x = stage(torch.cat([resize_to(x, skip, self.upsampling), skip], 1))
-        for stage in self.stages[len(features) - 1 :]:
-            x = stage(doubled(x, self.upsampling))
+        skips = [[skip] for skip in reversed(features[:-1])]
+        for (join, refine), skip in zip_longest(self.stages, skips, fillvalue=[]):
+            x = refine(join.beside(x, skip, self.upsampling))
         return x

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Decoder
-from seglight.models.layers import ConvNormAct, Upsampling, doubled, resize_to
+from seglight.models.layers import ConvNormAct, Upsampling
 
 
 class UNetPlusPlus(Decoder):
@@ -57,10 +56,10 @@ class UNetPlusPlus(Decoder):
         below = [features[-1]]
         for nodes, skip in zip(self.levels, reversed(features[:-1]), strict=True):
             here = [skip]
-            for node, coarse in zip(nodes, below, strict=True):  # type: ignore[call-overload]  # a ModuleList
-                here.append(node(torch.cat([resize_to(coarse, skip, self.upsampling), *here], 1)))
+            for (join, refine), coarse in zip(nodes, below, strict=True):  # type: ignore[call-overload]  # a ModuleList
+                here.append(refine(join.beside(coarse, here, self.upsampling)))
             below = here
         x = below[-1]
-        for stage in self.further:
-            x = stage(doubled(x, self.upsampling))
+        for join, refine in self.further:
+            x = refine(join.beside(x, (), self.upsampling))
         return x
