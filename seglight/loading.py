@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seglight.errors import UserError
 from seglight.export.runtimes import SUFFIXES, load_exported
+from seglight.export.windows import WindowedPredictor
 
 if TYPE_CHECKING:
     from seglight.interfaces import Inferer
@@ -29,6 +30,7 @@ def load(
     *,
     device: str = "auto",
     inferer: "Inferer | None" = None,
+    max_memory: int | None = None,
     trust: Sequence[str] = (),
 ) -> "Predictor":
     """Load a net for prediction.
@@ -41,6 +43,8 @@ def load(
             checkpoints or folders predict the mean of their probabilities.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one. Exported files run on the CPU.
         inferer: How the net is applied to an image: `seglight.inference`; None: all of it in one pass.
+        max_memory: Instead of an inferer, bytes that the process may hold (on a GPU, torch there): images that do not
+            fit are seen by windows.
         trust: Packages beside seglight, torch, torchvision and timm whose classes it may name; torch.export for .pt2.
 
     Raises:
@@ -53,10 +57,17 @@ def load(
     if not exported:
         from seglight.torch_predictor import load_torch  # torch takes seconds to import
 
-        return load_torch(models, device, inferer, trust)
+        return load_torch(models, device, inferer if max_memory is None else _within(max_memory), trust)
     if len(models) > 1:
         raise UserError(f"{exported[0]}: exported, several checkpoints alone are one model: export their ensemble")
-    if inferer is not None or device not in ("auto", "cpu"):
-        what = "an inferer or --max_memory" if inferer is not None else f"--device {device}"
-        raise UserError(f"{exported[0]}: exported files run whole images on the CPU, without {what}")
-    return load_exported(exported[0], trust=trust)
+    if inferer is not None:
+        raise UserError(f"{exported[0]}: exported, an inferer goes with checkpoints")
+    if device not in ("auto", "cpu"):
+        raise UserError(f"{exported[0]}: exported files run on the CPU, without --device {device}: give the checkpoint")
+    return WindowedPredictor(load_exported(exported[0], trust=trust), max_memory)
+
+
+def _within(max_memory: int) -> "Inferer":
+    from seglight.inference.within_memory import WithinMemory
+
+    return WithinMemory(max_memory)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
 
 LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
 """(H, W) class indices; int16 where there are more than 256 classes."""
+
+
+class Windows(Protocol):
+    """An image that is read by windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, ...)."""
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3), RGB, of a window."""
 
 
 class Predictor(Protocol):
@@ -49,24 +60,8 @@ class Predictor(Protocol):
             UserError: As `predict`, or the file holds a net that gives labels alone.
         """
 
-
-class Windows(Protocol):
-    """An image that is read by windows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(H, W, ...)."""
-
-    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3), RGB, of a window."""
-
-
-@runtime_checkable
-class RowPredictor(Predictor, Protocol):
-    """A predictor of images that are larger than the memory."""
-
     def rows(self, image: Windows) -> Iterator[LabelMap]:
-        """Label rows (h, W), from the top.
+        """Label rows (h, W), from the top, of an image that is larger than the memory.
 
         Raises:
             UserError: As `predict`.

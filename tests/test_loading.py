@@ -159,7 +159,7 @@ def test_what_is_no_image(image: Any, told: str, net: Predictor) -> None:
         ([], {}, "no model"),
         ("gone.ckpt", {}, "gone.ckpt: no such checkpoint"),
         (["gone.onnx", "other.onnx"], {}, "gone.onnx: exported, several checkpoints alone are one model"),
-        ("gone.onnx", {"device": "cuda"}, "run whole images on the CPU, without --device cuda"),
+        ("gone.onnx", {"device": "cuda"}, "run on the CPU, without --device cuda: give the checkpoint"),
     ],
 )
 def test_what_is_no_model(models: Any, options: dict[str, Any], told: str) -> None:

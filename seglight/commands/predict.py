@@ -26,7 +26,7 @@ import warnings
 from argparse import ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
@@ -38,11 +38,9 @@ from seglight.loading import load, members
 from seglight.prediction.inputs import Source, count, find
 from seglight.prediction.jobs import check_places, checksum
 from seglight.prediction.outputs import writers
+from seglight.prediction.room import Room
 from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
-
-if TYPE_CHECKING:
-    from seglight.interfaces import Inferer
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
 
@@ -81,35 +79,32 @@ def predict(
     if "video" in save and not videos:
         raise UserError("--save video: none of the inputs is a video")
     check_places(sources, folder, save)
-    predictor = load(models, device=device, trust=trust, inferer=_inferer(max_memory))
+    limit = None if max_memory is None else _bytes(max_memory)
+    predictor = load(models, device=device, trust=trust, max_memory=limit)
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes, of which an 8-bit PNG holds 256")
     maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
-    run = Run(predictor, folder, writers(save, predictor), maker)
+    room = Room(limit)
+    run = Run(predictor, folder, writers(save, predictor), maker, room)
     console = Console(stderr=True)
     try:
         with Progress(console=console, disable=not console.is_terminal) as progress:
             bar = progress.add_task("predict", total=sum(map(count, sources)))
             run.predict(sources, batch, lambda number: progress.advance(bar, number))
-        write_tables(save, predictor.class_names, run.done, folder)
-        failures = [*run.failures, *_write_videos(videos, run)]
+        left_out = write_tables(save, predictor.class_names, run.done, folder, room)
+        failures = [*run.failures, *left_out, *_write_videos(videos, run)]
     except OSError as error:
         raise UserError(f"--out {out}: {error}: make room, or choose another") from error
     Console().print(_told(run, out), soft_wrap=True, highlight=False, markup=False)
     return failures
 
 
-def _inferer(max_memory: str | None) -> "Inferer | None":
-    if max_memory is None:
-        return None
-    size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i?)?B?", max_memory)
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i?)?B?", text)
     if not size:
-        raise UserError(f"--max_memory {max_memory}: give bytes with a unit, such as 2GB or 1500MiB")
+        raise UserError(f"--max_memory {text}: give bytes with a unit, such as 2GB or 1500MiB")
     unit = size[2] or ""
-    number = float(size[1]) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1] or " ")
-    from seglight.inference.within_memory import WithinMemory  # torch takes seconds to import
-
-    return WithinMemory(int(number))
+    return int(float(size[1]) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1] or " "))
 
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:

@@ -127,5 +127,14 @@ def opened(path: Path) -> Image.Image:
     return image
 
 
+def pixel_count(path: Path) -> int:
+    """What an image's header says; 0 where it can't be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.width * image.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
 def _damaged(path: Path, why: object) -> UserError:
     return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")

@@ -61,7 +61,7 @@ class WindowedPredictor:
             UserError: They do not fit: they are of whole images.
         """
         pixels = pixels_of(image)
-        if not self._fits(pixels):
+        if not self._fits(pixels, 6 * len(self.class_names)):  # in float32, and in half of it as they are written
             raise UserError("--save probabilities: an exported file gives those of whole images: give more memory")
         return self.predictor.probabilities(pixels)
 
@@ -97,10 +97,12 @@ class WindowedPredictor:
     def _pass(self, side: int) -> None:
         self.predictor.predict(np.zeros((side, side, 3), np.uint8))
 
-    def _fits(self, image: NDArray[np.uint8]) -> bool:
+    def _fits(self, image: NDArray[np.uint8], beside: int = 0) -> bool:
+        if self.max_memory is None:
+            return True
         pixels = image.shape[0] * image.shape[1]
         # beside the pass: the image, as it is and as the graph takes it, and labels
-        return self.max_memory is None or MARGIN * bytes_of(self.peaks, pixels) + 7 * pixels <= self.room
+        return MARGIN * bytes_of(self.peaks, pixels) + (7 + beside) * pixels <= self.room
 
     def _labels(self, image: NDArray[np.uint8]) -> LabelMap:
         if self._fits(image):

@@ -53,19 +53,11 @@ class SlidingWindow(Inferer):
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
-        labels: Tensor | None = None
-        for number, one in enumerate(image):
-            for top, band in self.rows(net, one):
-                if labels is None:
-                    labels = band.new_empty((len(image), *image.shape[-2:]))
-                labels[number, top : top + len(band)] = band
-        assert labels is not None
-        return labels
+        return self._whole(net, image, first_largest)
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""
-        bands = [[band for _, band in self._bands(net, one, _softmax)] for one in image]
-        return torch.stack([torch.cat(of_one, 1) for of_one in bands])
+        return self._whole(net, image, _softmax)
 
     def rows(self, net: nn.Module, image: Tensor | Windows) -> Iterator[tuple[int, Tensor]]:
         """Labels of an image from top to bottom, as they are done.
@@ -78,6 +70,16 @@ class SlidingWindow(Inferer):
             A row of the image, and the labels (rows, W) from there on.
         """
         return self._bands(net, image, first_largest)
+
+    def _whole(self, net: nn.Module, image: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+        found: Tensor | None = None
+        for number, one in enumerate(image):
+            for top, band in self._bands(net, one, reduce):
+                if found is None:
+                    found = band.new_empty((len(image), *band.shape[:-2], *image.shape[-2:]))
+                found[number, ..., top : top + band.shape[-2], :] = band
+        assert found is not None
+        return found
 
     @torch.no_grad()
     def _bands(

@@ -15,7 +15,7 @@ from seglight.predictor import Windows
 STEP = 256
 """Images are planned for by this many pixels: of many sizes not each is measured anew."""
 
-Chosen = dict[tuple[nn.Module, int, int], Inferer]
+Chosen = dict[tuple[nn.Module, int, int, bool], Inferer]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class WithinMemory(Inferer):
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W)."""
-        chosen = self._planned(net, (image.shape[2], image.shape[3]))
+        chosen = self._planned(net, (image.shape[2], image.shape[3]), probabilities=True)
         return torch.cat([chosen.probabilities(net, one) for one in torch.split(image, 1)])
 
     def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
@@ -44,8 +44,9 @@ class WithinMemory(Inferer):
         chosen = self._planned(net, (image.shape[0], image.shape[1]))
         return (chosen if isinstance(chosen, SlidingWindow) else SlidingWindow()).rows(net, image)
 
-    def _planned(self, net: nn.Module, size: tuple[int, int]) -> Inferer:
+    def _planned(self, net: nn.Module, size: tuple[int, int], probabilities: bool = False) -> Inferer:
         height, width = (round_up(length, STEP) for length in size)
-        if (net, height, width) not in self._chosen:
-            self._chosen[net, height, width] = plan(net, (height, width), self.max_memory)
-        return self._chosen[net, height, width]
+        case = net, height, width, probabilities
+        if case not in self._chosen:
+            self._chosen[case] = plan(net, (height, width), self.max_memory, probabilities)
+        return self._chosen[case]

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import read_image
+from seglight.data.files import pixel_count, read_image
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError
 from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
@@ -48,11 +48,13 @@ class Picture(NamedTuple):
         source: Where it comes from.
         place: As the source's; pages and frames are numbered from 1 in a folder of their own.
         read: Decodes it; raises UserError where it is damaged.
+        decoded: How many pixels that makes; 0 where none, or where it is damaged.
     """
 
     source: Source
     place: Path
     read: Callable[[], Pixels]
+    decoded: Callable[[], int] = int
 
     @property
     def name(self) -> str:
@@ -124,6 +126,9 @@ def pictures(source: Source) -> Iterator[Picture]:
         found = pages(source.path)
         for number, (page, size) in enumerate(found.items(), 1):
             place = source.place / f"{number:04}" if len(found) > 1 else source.place
-            yield Picture(source, place, partial(TiffWindows if size > LARGE else read_page, source.path, page))
+            if size > LARGE:
+                yield Picture(source, place, partial(TiffWindows, source.path, page))
+            else:
+                yield Picture(source, place, partial(read_page, source.path, page), partial(int, size))
     else:
-        yield Picture(source, source.place, partial(read_image, source.path))
+        yield Picture(source, source.place, partial(read_image, source.path), partial(pixel_count, source.path))

@@ -19,6 +19,9 @@ from seglight.visualize import palette_image
 MAKER = "seglight"
 """Key of the text in a file that says by which model it is."""
 
+BAND = 1 << 20
+"""Pixels that are copied at a time."""
+
 
 def write_labels(path: Path, labels: LabelMap, palette: Sequence[Color], maker: str) -> None:
     """Write a label map (H, W), whole or not at all; `maker`, in Latin-1, is kept as a text in the file."""
@@ -70,7 +73,12 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with PngImageFile(path) as image:  # Image.open takes one of more than 2^27 pixels for a bomb
-            return np.asarray(image)
+            labels = np.empty((image.height, image.width), np.uint8)
+            step = max(1, BAND // image.width)
+            for top in range(0, image.height, step):  # of all at once Pillow holds two copies more
+                band = image.crop((0, top, image.width, min(top + step, image.height)))
+                labels[top : top + step] = np.asarray(band)
+            return labels
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: damaged ({one_line(error)}): delete it, and it is made anew") from error
 

@@ -1,5 +1,7 @@
 """Outlines of objects along the edges of their pixels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,3 +73,8 @@ def _edges(objects: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.in
     corner = np.empty(len(order), bool)
     corner[ahead] = direction[ahead] != direction
     return start[order], ahead, corner
+
+
+def outline_of(labels: NDArray[np.integer[Any]]) -> int:
+    """How many sides of pixels two classes of a label map (H, W) meet at."""
+    return int(np.count_nonzero(labels[1:] != labels[:-1]) + np.count_nonzero(labels[:, 1:] != labels[:, :-1]))

@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from seglight.data.classes import Color
 from seglight.errors import UserError
@@ -33,6 +33,9 @@ FILES = {
 
 OF_PIXELS = (LABELS, "overlay", "probabilities")
 """Kinds that take the image itself."""
+
+BAND = 1 << 18
+"""Pixels that are overlaid at a time."""
 
 Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
 """Called with the path to write, the image, of the kinds that take it, and its label map."""
@@ -70,23 +73,34 @@ def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
 
 
 def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
-    picture = overlay(_in_full(pixels, "overlay"), labels.astype(np.uint8), palette)
+    assert pixels is not None
+    height, width = labels.shape
+    picture = np.empty((height, width, 3), np.uint8)
+    step = max(1, BAND // width)
+    for rows in (slice(top, min(top + step, height)) for top in range(0, height, step)):
+        band = pixels.read(rows, slice(0, width)) if isinstance(pixels, TiffWindows) else pixels[rows]
+        picture[rows] = overlay(band, labels[rows].astype(np.uint8), palette)[..., ::-1]
+    try:
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    except cv2.error as error:
+        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold") from error
     with whole(path) as part:
-        Image.fromarray(picture).save(part, quality=90)
+        part.write_bytes(data)
 
 
 def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
-    probabilities = predictor.probabilities(_in_full(pixels, "probabilities"))
+    assert pixels is not None
+    if isinstance(pixels, TiffWindows):
+        height, width = pixels.shape
+        total = 2 * len(predictor.class_names) * height * width / 1e9
+        raise UserError(
+            f"--save probabilities: not of an image so large that it is read by windows: those of {height} x {width} "
+            f"pixels x {len(predictor.class_names)} classes are {total:.1f} GB: cut it into smaller ones"
+        )
+    probabilities = predictor.probabilities(pixels)
     with whole(path) as part:
         np.savez_compressed(part, probabilities=probabilities.astype(np.float16))
 
 
 def _write_ids(ids: NDArray[np.uint8], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
     write_ids(path, labels, ids)
-
-
-def _in_full(pixels: Pixels | None, kind: str) -> NDArray[np.uint8]:
-    assert pixels is not None
-    if isinstance(pixels, TiffWindows):
-        raise UserError(f"--save {kind}: not of an image so large that it is read by windows: cut it into smaller ones")
-    return pixels

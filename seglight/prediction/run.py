@@ -14,8 +14,9 @@ from seglight.errors import UserError, one_line
 from seglight.prediction.inputs import Picture, Pixels, Source, pictures
 from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
 from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_no_older, output_path
+from seglight.prediction.room import UNLIMITED, Room
 from seglight.prediction.tiff import TiffWindows
-from seglight.predictor import LabelMap, Predictor, RowPredictor
+from seglight.predictor import LabelMap, Predictor
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Run:
         out: Folder of the outputs.
         writers: Of what each image gets beside its label map, by kind.
         maker: Says how label maps are made: one that is there stays if it was made so, of a file of this size and time.
+        room: What may be held; where that is limited, images come one at a time, and none is decoded ahead.
 
     Attributes:
         done: Name and label map of each image, in order.
@@ -44,8 +46,10 @@ class Run:
         failures: What went wrong, a line each.
     """
 
-    def __init__(self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str) -> None:
-        self.predictor, self.out, self.writers, self.maker = predictor, out, writers, maker
+    def __init__(
+        self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str, room: Room = UNLIMITED
+    ) -> None:
+        self.predictor, self.out, self.writers, self.maker, self.room = predictor, out, writers, maker, room
         self.done: list[tuple[str, Path]] = []
         self.written = 0
         self.failures: list[str] = []
@@ -58,7 +62,11 @@ class Run:
             batch: Images that are handed to the model together.
             advance: Told of every image that is finished, or of the share of one.
         """
-        works = ahead(self._works(sources), batch + 1)
+        works = self._works(sources)
+        if self.room.max_memory is None:
+            works = ahead(works, batch + 1)
+        else:
+            batch = 1
         while group := list(islice(works, batch)):
             self._finish(group, advance)
 
@@ -77,10 +85,19 @@ class Run:
         else:
             missing = paths
         try:
-            pixels = picture.read() if any(kind in missing for kind in OF_PIXELS) else None
+            pixels = self._pixels(picture) if any(kind in missing for kind in OF_PIXELS) else None
         except UserError as error:
             return error
         return Work(picture, missing, pixels, None if LABELS in missing or not missing else read_labels(paths[LABELS]))
+
+    def _pixels(self, picture: Picture) -> Pixels:
+        try:
+            if self.room.max_memory is not None:
+                self.room.check("image", picture.decoded())
+            return picture.read()
+        except UserError as error:
+            path = str(picture.source.path)
+            raise error if path in str(error) else UserError(f"{path}: {error}") from error
 
     def _finish(self, group: Sequence[Work | UserError], advance: Callable[[float], None]) -> None:
         wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
@@ -96,9 +113,11 @@ class Run:
                     advance(1)
                 self._write(work, label_maps.get(work.picture.place, work.labels))
             except UserError as error:
-                message = one_line(error)
-                path = "" if isinstance(work, UserError) else str(work.picture.source.path)
-                self.failures.append(message if path in message else f"{path}: {message}")
+                self._note(error, None if isinstance(work, UserError) else work.picture)
+
+    def _note(self, error: UserError, picture: Picture | None) -> None:
+        message, path = one_line(error), "" if picture is None else str(picture.source.path)
+        self.failures.append(message if path in message else f"{path}: {message}")
 
     def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
         """Label maps, or what goes wrong with an image also by itself."""
@@ -121,11 +140,13 @@ class Run:
         for kind, place in work.missing.items():
             if kind != LABELS:
                 labels = read_labels(path) if labels is None else labels
-                self.writers[kind](place, work.pixels, labels)
+                try:
+                    self.room.check(kind, labels.size)
+                    self.writers[kind](place, work.pixels, labels)
+                except UserError as error:
+                    self._note(error, work.picture)
 
     def _write_rows(self, picture: Picture, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
-        if not isinstance(self.predictor, RowPredictor):
-            raise UserError("so large that it is read by windows, which takes a checkpoint: give that, or cut it")
         path, height = output_path(self.out, LABELS, picture.place), pixels.shape[0]
         rows = _told(self.predictor.rows(pixels), height, advance)
         write_label_rows(path, pixels.shape, rows, self.predictor.palette, self._maker(picture))

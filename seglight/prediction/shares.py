@@ -24,7 +24,7 @@ class Shares:
     def add(self, name: str, labels: LabelMap) -> None:
         """Count a label map (H, W)."""
         # by bands: bincount makes int64 of what it counts
-        bands = np.array_split(labels, max(1, labels.size >> 24))
+        bands = np.array_split(labels, max(1, labels.size >> 20))
         counts = np.sum([np.bincount(band.ravel(), minlength=len(self.class_names)) for band in bands], axis=0)
         self.rows.append([name, *(f"{share:.6f}" for share in counts / labels.size)])
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Protocol
 
 from seglight.data.classes import Color
-from seglight.errors import UserError
+from seglight.errors import UserError, one_line
 from seglight.prediction.coco import CocoObjects
 from seglight.prediction.inputs import Source
 from seglight.prediction.label_maps import read_labels
 from seglight.prediction.movies import frames, video_writer
+from seglight.prediction.outlines import outline_of
 from seglight.prediction.outputs import LABELS, is_no_older, output_path
+from seglight.prediction.room import UNLIMITED, Room
 from seglight.prediction.shares import Shares
 from seglight.predictor import LabelMap
 from seglight.visualize import overlay
@@ -26,7 +28,13 @@ class Table(Protocol):
         """Write the file, whole or not at all."""
 
 
-def write_tables(kinds: Sequence[str], class_names: Sequence[str], done: Iterable[tuple[str, Path]], out: Path) -> None:
+def write_tables(
+    kinds: Sequence[str],
+    class_names: Sequence[str],
+    done: Iterable[tuple[str, Path]],
+    out: Path,
+    room: Room = UNLIMITED,
+) -> list[str]:
     """Write those of the kinds that are one file about all images.
 
     Args:
@@ -34,20 +42,31 @@ def write_tables(kinds: Sequence[str], class_names: Sequence[str], done: Iterabl
         class_names: By class index.
         done: Name and label map of each image.
         out: Folder of the outputs.
+        room: What may be held; an image that takes more in a table is left out of it.
+
+    Returns:
+        What was left out, a line each.
     """
-    tables: dict[str, Table] = {}
+    tables: dict[str, tuple[str, Table]] = {}
     if "csv" in kinds:
-        tables["shares.csv"] = Shares(class_names)
+        tables["csv"] = "shares.csv", Shares(class_names)
     if "coco" in kinds:
-        tables["coco.json"] = CocoObjects(class_names, "runs")
+        tables["coco"] = "coco.json", CocoObjects(class_names, "runs")
     if "coco_polygons" in kinds:
-        tables["coco_polygons.json"] = CocoObjects(class_names, "polygons")
+        tables["coco_polygons"] = "coco_polygons.json", CocoObjects(class_names, "polygons")
+    failures: list[str] = []
     for name, path in done if tables else ():
         labels = read_labels(path)
-        for table in tables.values():
-            table.add(name, labels)
-    for file, table in tables.items():
+        outline = 0 if room.max_memory is None else outline_of(labels)
+        for kind, (_, table) in tables.items():
+            try:
+                room.check(kind, labels.size, outline)
+                table.add(name, labels)
+            except UserError as error:
+                failures.append(f"{path}: {one_line(error)}")
+    for file, table in tables.values():
         table.write(out / file)
+    return failures
 
 
 def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:

@@ -119,9 +119,33 @@ def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monke
     assert predict(tmp_path / "large.tif", "--save", "csv").rc == 0
     assert np.array_equal(read(tmp_path / "out" / "large.png"), pixels[..., 0] // 64)
     assert (tmp_path / "out" / "shares.csv").exists()
-    refused = predict(tmp_path / "large.tif", "--save", "overlay")
+    refused = predict(tmp_path / "large.tif", "--save", "probabilities", "overlay")
     assert refused.rc == 1
-    assert "large.tif: --save overlay: not of an image so large" in refused.err
+    assert "large.tif: --save probabilities: not of an image so large" in refused.err
+    assert "those of 61 x 43 pixels x 4 classes are 0.0 GB" in refused.err
+    expected = pixels * 0.5 + np.array(PALETTE)[pixels[..., 0] // 64] * 0.5
+    shown = read(tmp_path / "out" / "overlay" / "large.jpg")
+    assert shown.shape == expected.shape, "what fails of one kind does not stop the next"
+    assert abs(shown.mean((0, 1)) - expected.mean((0, 1))).max() < 1
+
+
+def test_outputs_within_a_stated_memory(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held stands at 1 GB: the rest is room for images, overlays and tables."""
+    monkeypatch.setattr("seglight.prediction.room.held", lambda: 10**9)
+    save(tmp_path / "images" / "a.png", image(0))
+    save(tmp_path / "images" / "b.png", image(1, (1000, 1000)))
+    kinds = ("overlay", "csv", "coco")
+    ran = predict(tmp_path / "images", "--save", *kinds, "--max_memory", "1.04GB", out=tmp_path / "some")
+    assert ran.rc == 1
+    assert f"failed: {tmp_path}/images/b.png: image of 1.0 megapixels takes 0.05 GB beside 1.00 GB" in ran.err
+    assert files(tmp_path / "some") == ["a.png", "coco.json", "overlay/a.jpg", "shares.csv"]
+    ran = predict(tmp_path / "images", "--save", *kinds, "--max_memory", "1.06GB")
+    assert ran.rc == 1
+    assert f"failed: {tmp_path}/out/b.png: coco of 1.0 megapixels takes" in ran.err, "noise has long outlines"
+    assert files(tmp_path / "out") == ["a.png", "b.png", "coco.json", "overlay/a.jpg", "overlay/b.jpg", "shares.csv"]
+    content = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [entry["file_name"] for entry in content["images"]] == ["a.png"]
+    assert len((tmp_path / "out" / "shares.csv").read_text().splitlines()) == 3
 
 
 def movie(path: Path, frames: int = 4) -> list[NDArray[np.uint8]]:
