@@ -1,5 +1,6 @@
 """Bands against torch's interpolation, forward and back, and their way of ordering pixels."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +66,27 @@ def test_a_band_stays_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None
     assert min(sizes) > 2**18  # and makes use of it
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        (["32K", "512K", "32768K"], 2**25 // 7),
+        (["32K", "14336K", "512K"], 2**21),
+        (["1024K"], 2**20),
+        (["262144K"], 2**23),
+        ([], 2**25 // 7),  # a system that tells nothing
+    ],
+)
+def test_the_budget_is_a_share_of_the_last_cache(
+    sizes: list[str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, size in enumerate(sizes):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(f"{size}\n")
+    monkeypatch.setattr(module, "Path", lambda place: tmp_path)
+    assert module.budget.__wrapped__(torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_softmax(dtype: torch.dtype) -> None:
     logits = torch.randn(2, 5, 7, 9, generator=torch.Generator().manual_seed(0)).to(dtype)
     probabilities = torch.zeros(2, 5, 28, 36)
