@@ -1,6 +1,7 @@
 """Every YAML under configs/ parses; every recipe trains and validates a step on a fabricated data set."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,27 @@ def test_recipe_is_what_comes_out_of_the_parser(recipe: Path, capsys: pytest.Cap
         main(["fit", "--config", str(recipe), "--print_config"])
     assert end.value.code == 0
     assert contains(yaml.safe_load(capsys.readouterr().out), yaml.safe_load(recipe.read_text()))
+
+
+@pytest.mark.parametrize("recipe", RECIPES[1:], ids=name)
+def test_the_header_has_the_published_score_of_the_schedule(recipe: Path) -> None:
+    text = recipe.read_text()
+    header = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    assert f"--config configs/{name(recipe)} " in header
+    if "No published score" in header:
+        return
+    published = re.search(r"Published (?:for ([\d,]+) steps|by [^:]+): \d\d\.\d+ mIoU", header)
+    assert published, header
+    if published[1]:
+        assert int(published[1].replace(",", "")) == yaml.safe_load(text)["trainer"]["max_steps"]
+
+
+def test_the_classic_nets_have_recipes() -> None:
+    classic = (
+        "deeplabv3plus_resnet50 deeplabv3plus_resnet101 pspnet_resnet50 upernet_resnet50 upernet_convnext_tiny "
+        "segformer_b0 segformer_b2 fcn_vgg16_bn lraspp_mobilenetv3 unet_resnet34 reseg_vgg16_bn"
+    )
+    assert {*classic.split()} <= {recipe.stem for recipe in RECIPES}
 
 
 @pytest.mark.parametrize(
