@@ -1,5 +1,6 @@
 """The state of a sweep in the terminal, as it goes on."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +15,9 @@ from seglight.sweeps.study import best_records
 
 BEST = 5
 """Finished trials that are shown."""
+
+CLASS = re.compile(r'\{"class_path": "(?:\w+\.)*(\w+)"(?:, "init_args": (.*))?\}')
+"""The label of a choice that is a class."""
 
 
 class LiveTable:
@@ -89,5 +93,7 @@ def short(params: dict[str, object]) -> dict[str, object]:
 
 
 def number(value: object) -> str:
-    """A number with four digits that count, anything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A number with four digits that count; a class by its name and arguments; anything else as it is."""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    named = CLASS.fullmatch(text)
+    return f"{named[1]} {named[2] or ''}".strip() if named else text

@@ -17,9 +17,11 @@ from tensorboard.plugins.hparams.metadata import (
 )
 
 from seglight.image_counts import FILE, ImageCounts, ScoredImages
+from seglight.sweeps import table
 from seglight.sweeps.course import Course
 from seglight.sweeps.record import Record, folder_of
 from seglight.sweeps.report import write_hparams, write_report
+from seglight.sweeps.space import label
 from seglight.sweeps.trial import commands, objectives
 from tests.sweeps.small import small_sweep
 
@@ -113,6 +115,21 @@ def test_tensorboard_has_a_column_for_each_key(tmp_path: Path) -> None:
         own = parse_session_start_info_plugin_data(tags(SESSION_START_INFO_TAG).plugin_data.content).hparams
         values = {key: getattr(value, value.WhichOneof("kind")) for key, value in own.items()}
         assert values == {key: str(v) if key == "c" else v for key, v in records[number].params.items()}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.00123456, "0.001235"),
+        (16, "16"),
+        (label({"class_path": "seglight.models.decoders.FPN"}), "FPN"),
+        (label({"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}), 'SGD {"lr": 0.1}'),
+        (label([0.5, 2.0]), "[0.5, 2.0]"),
+        ("configs/model/fpn_resnet50.yaml", "configs/model/fpn_resnet50.yaml"),
+    ],
+)
+def test_values_are_shown_short(value: object, shown: str) -> None:
+    assert table.number(value) == shown
 
 
 def test_nothing_finished(tmp_path: Path) -> None:
