@@ -14,6 +14,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.interfaces import SegOutput
 from seglight.losses import CrossEntropy
 from seglight.memory_format import seconds_a_pass
 from seglight.models import EncoderDecoder, TimmEncoder, decoders
@@ -148,6 +149,34 @@ def test_synchronised_batch_norms_want_a_gpu() -> None:
     with pytest.raises(UserError, match="sync_batchnorm"):
         fit(samples(), devices=1, strategy="ddp", sync_batchnorm=True)
     torch.distributed.destroy_process_group()
+
+
+class WithAuxiliaryHeads(TinyNet):
+    """Two of them, in training, at another stride than the head."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes, norm=False)
+        self.auxiliary = nn.Conv2d(3, num_classes, 8, stride=8)
+
+    def forward(self, image: Tensor) -> SegOutput:
+        aux = self.auxiliary(image.float() / 255)
+        return SegOutput(super().forward(image), (aux, -aux) if self.training else ())
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 2.0])
+def test_auxiliary_heads_count_by_their_weight(weight: float) -> None:
+    net = new_module(WithAuxiliaryHeads).net
+    optimizer, batch = torch.optim.SGD(net.parameters(), 1.0), collate(samples(2))
+    logits, aux = net(batch["image"])
+    head, one, other = (
+        F.cross_entropy(F.interpolate(x, batch["mask"].shape[-2:], mode="bilinear"), batch["mask"].long())
+        for x in (logits, *aux)
+    )
+    (head + weight * (one + other)).backward()
+    optimizer.step()
+    module = new_module(WithAuxiliaryHeads, optimizer=partial(torch.optim.SGD, lr=1.0), aux_weight=weight)
+    for found, expected in zip(fit(samples(2), module=module).net.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("decoder", sorted(decoders.__all__))

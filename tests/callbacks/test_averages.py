@@ -72,6 +72,31 @@ def test_before_swa_begins_the_net_itself_is_validated_and_saved(tmp_path: Path)
         torch.testing.assert_close(saved[f"net.{key}"], value, rtol=1e-5, atol=1e-6)
 
 
+class Steps(Callback):
+    """The net's state as each step of the optimizer leaves it."""
+
+    def __init__(self) -> None:
+        self.states: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: SegmentationModule, *args: Any) -> None:
+        self.states.append({key: value.clone() for key, value in pl_module.net.state_dict().items()})
+
+
+def test_the_moving_average_is_what_is_validated_and_saved(tmp_path: Path) -> None:
+    steps, seen = Steps(), AtValidation()
+    fit(samples(), steps, EMA(0.15), seen, SaveEachEpoch(tmp_path), limit_val_batches=1)
+    saved = torch.load(tmp_path / "0.ckpt", weights_only=True)["state_dict"]
+    first, *others = steps.states
+    for key in ("body.weight", "head.bias", "norm.running_var"):
+        average = first[key]
+        for update, state in enumerate(others, 1):
+            decay = min(0.15, (1 + update) / (10 + update))
+            average = decay * average + (1 - decay) * state[key]
+        torch.testing.assert_close(seen.states[-1][key], average, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(saved[f"net.{key}"], average, rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(average, others[-1][key], rtol=1e-4)
+
+
 def statistics(net: TinyNet, data: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of what comes into the batch norm, over all images at once, in numpy."""
     with torch.no_grad():
