@@ -44,20 +44,24 @@ def measure_alone(
     Returns:
         0, or 75 where it was told to stop before all were measured.
     """
-    for record in records if LATENCY in sweep.objectives else ():
-        folder = folder_of(trials, record.number) / OWN / ALONE
-        if record.values is None:
-            continue
-        ended: int | str | None = exit_code(folder)
+    finished = [record for record in records if record.values is not None and LATENCY in sweep.objectives]
+    places = {record.number: folder_of(trials, record.number) / OWN / ALONE for record in finished}
+    due = sum(exit_code(place) != 0 for place in places.values())
+    if due:
+        say(f"measuring the latency of {due} nets, one at a time, now that nothing trains")
+    for record in finished:
+        place = places[record.number]
+        ended: int | str | None = exit_code(place)
         if ended != 0:
-            ended = _run(executor, Job(folder, [command(folder_of(trials, record.number))]), stop, every)
+            ended = _run(executor, Job(place, [command(folder_of(trials, record.number))]), stop, every)
         if stop.received is not None:
             return EXIT_CODE
-        seconds = cost(folder, LATENCY)
+        seconds = cost(place, LATENCY)
         if ended != 0 or not math.isfinite(seconds):
             say(f"trial {record.number:04d}: not measured alone ({ended}): its latency is that beside other trainings")
             continue
-        record.values[list(sweep.objectives).index(LATENCY)] = seconds
+        values = dict(zip(sweep.objectives, record.values or [], strict=True)) | {LATENCY: seconds}
+        record.values = list(values.values())
         record.save(trials)
     return 0
 
