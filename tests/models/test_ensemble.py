@@ -252,6 +252,26 @@ def test_a_checkpoint_needs_no_files_of_its_members(
     assert all(same) is (kind == "Stacking")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Ensemble", "Stacking"])
+def test_a_checkpoint_of_a_recipe_is_exported(
+    kind: str, trained: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    ran = seglight_cli(
+        "fit", "-c", trained / "a.yaml", "--run_dir", tmp_path / "run", "--trainer.max_steps", 1,
+        "--model.net.class_path", f"seglight.models.{kind}",
+        "--model.net.init_args.members", f"[{trained}/a.ckpt,{trained}/b.ckpt]",
+    )  # fmt: skip
+    assert ran.rc == 0, ran.err
+    checkpoint, out, images = tmp_path / "run" / "checkpoints" / "last.ckpt", tmp_path / "net.onnx", tmp_path / "images"
+    images.mkdir()
+    for path in (trained / "CamVid" / "val").iterdir():
+        (images / path.name).write_bytes(path.read_bytes())
+    ran = seglight_cli("export", checkpoint, "--format", "onnx", "--out", out, "--size", "36x48", "--check", images)
+    assert ran.rc == 0, (ran.out, ran.err)
+    assert out.is_file()
+
+
 @pytest.mark.parametrize(
     ("members", "change", "told"),
     [

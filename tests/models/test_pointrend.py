@@ -11,6 +11,7 @@ from seglight.losses import CrossEntropy
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.models.pointrend import PointHead
+from tests.models.test_decoders import DECODERS
 
 CLASSES = 5
 
@@ -114,6 +115,26 @@ def test_every_parameter_gets_a_gradient_and_the_encoder_through_the_points() ->
 def test_odd_sizes(size: tuple[int, int]) -> None:
     with torch.no_grad():
         assert make().eval()(photo(*size)).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+def test_over_any_decoder(decoder: str) -> None:
+    """A doubled map of which at most the asked number of points are others, and a gradient for what predicts these."""
+    torch.manual_seed(0)
+    options = {"aux_index": -2, "channels": 8, "steps": 1, "points": 20, "eval_points": 30}
+    net = PointRend(CLASSES, TimmEncoder("test_resnet", None), DECODERS[decoder][0], **options).eval()
+    image = photo(65, 97)
+    with torch.no_grad():
+        coarse = EncoderDecoder.scored(net, net.encoder(image)).logits
+        plain = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+        changed = (net(image).logits != plain).any(1).flatten(1).sum(1)
+    assert (changed > 0).all()
+    assert (changed <= 30).all()
+    out = net.train()(image)
+    assert len(out.aux) == 2
+    sum(x.square().mean() for x in (out.logits, *out.aux)).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
 
 
 @pytest.mark.slow
