@@ -1,8 +1,8 @@
 """Stands in for `python -m seglight`: writes what a training writes, its score a formula of the recipe's keys.
 
 `val/miou` after epoch e of E is (1 - (x - 0.3)^2) * e / E. A checkpoint is a file with the epochs that are done; an
-epoch that is trained leaves a line in `epochs`. SIGTERM and SIGUSR1 save and leave with code 75. An image takes a
-second, and one more for each training under way beside it.
+epoch that is trained leaves a line in `epochs`. SIGTERM and SIGUSR1 save and leave with code 75, their number in
+`stops`. An image takes a second, and one more for each training under way beside it.
 """
 
 import json
@@ -24,7 +24,7 @@ folder = Path(given["--run_dir"])
 recipe = yaml.safe_load((folder / "config.yaml").read_text())
 checkpoint, stopped = folder / "checkpoint", []
 for number in (signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, lambda *_: stopped.append(True))
+    signal.signal(number, lambda number, _: stopped.append(int(number)))
 sys.stderr.write(f"training {folder.name}\n")
 done = int(checkpoint.read_text()) if checkpoint.exists() else 0
 (folder / "starts").open("a").write(f"{done}\n")
@@ -46,4 +46,6 @@ for epoch in range(done, epochs):
     if stopped:
         break
 (folder / "training").unlink()
+if stopped:
+    (folder / "stops").open("a").write(f"{stopped[0]}\n")
 sys.exit(75 if stopped else 0)

@@ -1,6 +1,7 @@
 """Trials under a real Slurm: an array, one cancelled by hand, one driven out and requeued, then over its time limit."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,12 +51,16 @@ def test_what_becomes_of_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.
     wait_for(lambda: read_records(trials)[0].state == "failed", "the cancelled one to be told")
     assert read_records(trials)[0].error.startswith("cancelled by hand")
 
-    slurm.submit("--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
+    other = slurm.submit("--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
     wait_for(lambda: len(lines(trials / "0001" / "starts")) == 2, "it to be requeued", 120)
     wait_for(lambda: len(lines(trials / "0001" / "starts")) == 3, "its time to be over", 120)
     wait_for(lambda: read_records(trials)[1].state == "finished", "the end", 120)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert lines(trials / "0001" / "epochs") == list(range(EPOCHS))
+    assert lines(trials / "0001" / "stops") == [signal.SIGTERM, signal.SIGUSR1], "driven out, then warned of its limit"
+    starts = lines(trials / "0001" / "starts")
+    assert 0 < starts[1] < starts[2] < EPOCHS, "from its checkpoint each time"
+    assert slurm.show(other)["JobState"] == "COMPLETED"
     assert read_records(trials)[1].failures == 0
     assert read_records(trials)[1].job == second, "the same job from first to last"
     assert len(lines(trials / "0000" / "starts")) == 1, "what was cancelled stays so"
