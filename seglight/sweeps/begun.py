@@ -18,6 +18,9 @@ FILE, BESIDE = "sweep.yaml", "begun.yaml"
 FREE, SEEDS = ("trials", "running"), "running.seeds"
 """Keys of SWEEP.yaml that may change while a sweep goes on, for they decide no candidate; but seeds decide scores."""
 
+ORDERED = ("objectives", "space")
+"""Pruners look at the first objective, candidates are drawn key by key."""
+
 SHOWN = 8
 """Differences that are told one by one."""
 
@@ -49,13 +52,15 @@ def check_unchanged(out: Path, given: Path, sweep: "Sweep") -> None:
     """
     if not (out / FILE).is_file():
         return
-    before, now = _meaning(_read(out / FILE)), _meaning(_read(given))
+    kept, content = _read(out / FILE), _read(given)
+    before, now = _meaning(kept), _meaning(content)
     configs = _read(out / BESIDE).get("configs")
     if configs is not None:
         before, now = before | flat(configs), now | flat(_configs(sweep))
     changed = [f"{k}: {before.get(k, '-')} -> {now.get(k, '-')}" for k in {**before, **now} if _differ(before, now, k)]
-    if not changed and list(before) != list(now):
-        changed = ["the order of keys, by which candidates are drawn"]
+    reordered = [name for name in ORDERED if list(kept.get(name) or ()) != list(content.get(name) or ())]
+    if reordered and not changed:
+        changed = [f"the order in {reordered[0]}:"]
     if changed:
         more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
         differences = "; ".join([*changed[:SHOWN], *more])

@@ -61,6 +61,12 @@ def test_what_decides_trials_or_scores_may_not(out: Path, changes: dict[str, Any
     assert yaml.safe_load((out / "sweep.yaml").read_text()) == CONTENT
 
 
+def test_the_order_of_other_keys_means_nothing(out: Path) -> None:
+    path = out.parent / "sweep.yaml"
+    path.write_text(yaml.safe_dump(dict(reversed(CONTENT.items())), sort_keys=False))
+    check_unchanged(out, path, read_sweep(path))
+
+
 @pytest.mark.parametrize(("file", "key"), [("base.yaml", "trainer.max_epochs"), ("b.yaml", "model")])
 def test_nor_may_the_config_files(out: Path, file: str, key: str) -> None:
     was = (out.parent / file).read_text()
