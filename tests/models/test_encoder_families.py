@@ -123,16 +123,16 @@ def test_export(family: str) -> None:
 
 
 OTHERS = (
-    "halonet_h1", "eca_resnext26ts", "coat_lite_mini", "convnext_atto_rms", "cpubone_nano", "csatv2", "cspnext_tiny",
-    "cs3darknet_focus_s", "davit_tiny", "densenet121", "dla34", "dpn68", "edgenext_xx_small", "efficientformer_l1",
-    "efficientvim_m1", "efficientvit_b0", "efficientvit_m0", "fasternet_t0", "fastvit_t8", "focalnet_tiny_srf",
-    "gcvit_xxtiny", "ghostnet_050", "hardcorenas_a", "hgnet_tiny", "hiera_tiny_224", "sam2_hiera_tiny",
-    "hrnet_w18_small", "iformer_s", "inception_next_atto", "inception_v3", "lcnetv2_small", "levit_384_s8",
-    "lowformer_b0", "coatnet_pico_rw_224", "poolformer_s12", "mobilevit_xxs", "mvitv2_tiny", "nest_tiny", "nextvit_small",
-    "test_nfnet", "rdnet_tiny", "repghostnet_050", "repvit_m0_9", "res2net50d", "resnest14d", "resnetv2_18", "rexnet_100",
-    "selecsls42", "shvit_s1", "skresnet18", "starnet_s050", "swiftformer_xs", "swinv2_tiny_window8_256",
-    "swinv2_cr_tiny_224", "tiny_vit_5m_224", "tresnet_l", "twins_svt_small", "visformer_tiny", "ese_vovnet19b_slim",
-    "xception41",
+    "halonet_h1", "eca_resnext26ts", "coat_lite_mini", "convnext_atto_rms", "cpubone_nano", "csatv2",
+    "cspnext_tiny", "cs3darknet_focus_s", "davit_tiny", "densenet121", "dla34", "dpn68", "edgenext_xx_small",
+    "efficientformer_l1", "efficientvim_m1", "efficientvit_b0", "efficientvit_m0", "fasternet_t0", "fastvit_t8",
+    "focalnet_tiny_srf", "gcvit_xxtiny", "ghostnet_050", "hardcorenas_a", "hgnet_tiny", "hiera_tiny_224",
+    "sam2_hiera_tiny", "hrnet_w18_small", "iformer_s", "inception_next_atto", "inception_v3", "lcnetv2_small",
+    "levit_384_s8", "lowformer_b0", "coatnet_pico_rw_224", "poolformer_s12", "mobilevit_xxs", "mvitv2_tiny",
+    "nest_tiny", "nextvit_small", "test_nfnet", "rdnet_tiny", "repghostnet_050", "repvit_m0_9", "res2net50d",
+    "resnest14d", "resnetv2_18", "rexnet_100", "selecsls42", "shvit_s1", "skresnet18", "starnet_s050",
+    "swiftformer_xs", "swinv2_tiny_window8_256", "swinv2_cr_tiny_224", "tiny_vit_5m_224", "tresnet_l",
+    "twins_svt_small", "visformer_tiny", "ese_vovnet19b_slim", "xception41",
 )  # fmt: skip
 """A small model of every file of timm that has features of several strides and is none of the above."""
 
