@@ -39,8 +39,8 @@ class RunReport(Callback):
         checkpoint: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
-        self.step = checkpoint and checkpoint["global_step"]
-        self.weights = checkpoint and weights_checksum(net_weights(checkpoint))
+        self.step: int | None = None if checkpoint is None else checkpoint["global_step"]
+        self.weights = None if checkpoint is None else weights_checksum(net_weights(checkpoint))
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -108,8 +108,8 @@ class RunReport(Callback):
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"
-        scored = self.step, pl_module.inferer, self.weights
-        write_scores(pl_module.scores, pl_module.class_names, split, path, *scored)
+        how = self.step, pl_module.inferer, self.weights
+        write_scores(pl_module.scores, pl_module.class_names, split, path, *how)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
         self.console.print(f"scores      {path}")
 
