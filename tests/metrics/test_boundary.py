@@ -1,7 +1,6 @@
 """Boundary scores against SciPy's morphology and distances, class by class, and by hand."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor, multiprocessing
+from torch import Tensor
 
 from seglight.metrics import BoundaryF, BoundaryIoU
+from tests.processes import in_processes
 
 SQUARE = np.ones((3, 3))
 
@@ -172,9 +172,8 @@ def count_share(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "GLOO_SOCKET_IFNAME", "lo")
-    multiprocessing.spawn(count_share, (str(tmp_path),), nprocs=2)
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    in_processes(2, count_share, str(tmp_path))
     preds, masks = blobs(11, (61, 37), images=5)
     iou, f = BoundaryIoU(11, 255), BoundaryF(11, 255)
     for metric in (iou, f):

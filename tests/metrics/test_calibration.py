@@ -1,7 +1,6 @@
 """Calibration errors against torchmetrics and NumPy, temperatures against SciPy's search over all logits."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,11 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
-from torch import Tensor, multiprocessing
+from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
 from seglight.metrics import BestTemperature, CalibrationError
+from tests.processes import in_processes
 
 IGNORE = 255
 
@@ -133,9 +133,8 @@ def count_share(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "GLOO_SOCKET_IFNAME", "lo")
-    multiprocessing.spawn(count_share, (str(tmp_path),), nprocs=2)
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    in_processes(2, count_share, str(tmp_path))
     logits, target = scored_pixels(11, 3.0, images=5)
     error, temperature = CalibrationError(IGNORE), BestTemperature(IGNORE)
     for metric in (error, temperature):

@@ -1,7 +1,6 @@
 """The score against torchmetrics, scikit-learn and a case worked by hand, on one process and on two."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import jaccard_score, precision_recall_fscore_support
-from torch import Tensor, multiprocessing
+from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from seglight.metrics import ConfusionMatrix, JaccardIndex, MeanIoU, Scores
+from tests.processes import in_processes
 
 IGNORE = 255
 
@@ -240,9 +240,8 @@ def count_share(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_count_each_image_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "GLOO_SOCKET_IFNAME", "lo")
-    multiprocessing.spawn(count_share, (str(tmp_path),), nprocs=2)
+def test_two_processes_count_each_image_once(tmp_path: Path) -> None:
+    in_processes(2, count_share, str(tmp_path))
     for images, shares in ((3, (2, 1)), (1, (1, 0))):
         alone = results(*counted(images))
         for rank, share in enumerate(shares):

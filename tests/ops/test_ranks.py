@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor, multiprocessing
+from torch import Tensor
 
 from seglight.ops.ranks import sum_over_ranks, world_size
+from tests.processes import in_processes
 
 
 def shares(rank: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -22,9 +22,8 @@ def add_up(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    multiprocessing.spawn(add_up, (str(tmp_path),), nprocs=3)
+def test_three_processes(tmp_path: Path) -> None:
+    in_processes(3, add_up, str(tmp_path))
     for rank in range(3):
         size, total, count, matrix, large = torch.load(tmp_path / f"{rank}.pt")
         assert size == 3
