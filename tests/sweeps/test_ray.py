@@ -98,5 +98,11 @@ def test_a_node_dies(cluster: list[Any], tmp_path: Path) -> None:
     starts = sorted(lines(trials / f"{number:04d}" / "starts") for number in range(2))
     assert len(starts[0]) + len(starts[1]) == 3, "one of them was started twice"
     again = max(starts, key=len)
-    assert again[1] >= 2, "from its checkpoint"
+    assert 2 <= again[1] < EPOCHS, "in mid-trial, and from its checkpoint"
+    for number in range(2):
+        trained = lines(trials / f"{number:04d}" / "epochs")
+        assert sorted(set(trained)) == list(range(EPOCHS))
+        # one more where the node died between an epoch and its checkpoint
+        assert len(trained) - EPOCHS in ((0, 1) if len(lines(trials / f"{number:04d}" / "starts")) == 2 else (0,))
+    assert count_nodes() == 1, "there is no other place that it could have gone to"
     assert [record.failures for record in records] == [0, 0]
