@@ -18,6 +18,7 @@ from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, keep
 if TYPE_CHECKING:
     from seglight.sweeps.executors.executor import Executor
     from seglight.sweeps.options import Sweep
+    from seglight.sweeps.record import Record
 
 EXECUTORS = {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
 """Packages that each wants."""
@@ -104,26 +105,31 @@ def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -
     from seglight.sweeps.table import LiveTable, status
     from seglight.sweeps.trial import commands, costs_command
 
+    def changed(record: "Record") -> None:
+        table.changed(record)
+
+    trials = out / "trials"
     coordinator = Coordinator(
-        out / "trials",
+        trials,
         sweep,
         executor,
         recipe=lambda record: recipe_of(sweep, record.params),
         commands=lambda folder: commands(sweep, folder),
-        changed=lambda record: table.changed(record),
+        changed=changed,
         stop=STOP,
     )
+    records = coordinator.records
     STOP.install()
     try:
-        with LiveTable(sweep, coordinator.records, console) as table:
+        with LiveTable(sweep, records, console) as table:
             code = coordinator.run()
-        code = code or measure_alone(out / "trials", sweep, coordinator.records, executor, costs_command, STOP)
+            code = code or measure_alone(trials, sweep, records, executor, costs_command, changed, STOP)
     finally:
         STOP.restore()
         executor.close()
     if not console.is_terminal:  # where the table has said it
-        console.print(status(sweep, coordinator.records))
-    write_report(sweep, coordinator.records, out)
+        console.print(status(sweep, records))
+    write_report(sweep, records, out)
     said = [f"report      {out / 'report.html'}", f"compare     tensorboard --logdir {out / 'hparams'}"]
     if (out / BEST).exists():
         said.append(f"the best    python -m seglight fit --config {out / BEST} --run_dir DIR")

@@ -27,6 +27,7 @@ def measure_alone(
     records: Sequence[Record],
     executor: Executor,
     command: Callable[[Path], Command],
+    changed: Callable[[Record], None],
     stop: StopSignals,
     every: float = 0.5,
 ) -> int:
@@ -38,6 +39,7 @@ def measure_alone(
         records: All settled; changed and saved. One that was measured alone already is not measured again.
         executor: Where: the place that they were trained in.
         command: Gives what finds the costs of the net of a trial's folder.
+        changed: Called with a record after its change.
         stop: Signals that end this process.
         every: Seconds between two looks.
 
@@ -63,6 +65,7 @@ def measure_alone(
         values = dict(zip(sweep.objectives, record.values or [], strict=True)) | {LATENCY: seconds}
         record.values = list(values.values())
         record.save(trials)
+        changed(record)
     return 0
 
 

@@ -224,7 +224,7 @@ def test_latency_is_measured_again_when_nothing_trains(tmp_path: Path) -> None:
     scores = [record.values[0] for record in run.records if record.values]
 
     def measure() -> int:
-        options = run.executor, lambda folder: trial.costs_command(folder, FAKE), run.stop, 0.05
+        options = run.executor, lambda folder: trial.costs_command(folder, FAKE), run.changed, run.stop, 0.05
         return measure_alone(tmp_path / "trials", sweep, run.records, *options)
 
     assert measure() == 0
