@@ -16,14 +16,16 @@ from tests.doctor import planting as plant
 CLI = Callable[..., Ran]
 
 
-def test_exit_codes_in_a_process_of_its_own(camvid: Path, tmp_path: Path) -> None:
+def test_exit_codes(seglight_cli: CLI, camvid: Path, tmp_path: Path) -> None:
     config = plant.recipe(tmp_path / "recipe.yaml", "seglight.data.CamVidDataModule", camvid)
-    command = [sys.executable, "-m", "seglight", "doctor", "--config", str(config)]
-    clean = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (clean.returncode, clean.stderr) == (0, "")
-    assert "nothing wrong was found" in clean.stdout
+    clean = seglight_cli("doctor", "--config", config)
+    assert (clean.rc, clean.err) == (0, "")
+    assert "nothing wrong was found" in clean.out
     (camvid / "trainannot" / "0001TP_000030.png").unlink()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    command = [sys.executable, "-m", "seglight", "doctor", "--config", str(config)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert "0001TP_000030" in found.stdout
 
 
 def test_later_configs_win_and_the_command_line_over_all(seglight_cli: CLI, camvid: Path, tmp_path: Path) -> None:
