@@ -1,15 +1,26 @@
-"""When a run is saved, by steps and by a clock that the test turns."""
+"""When a run is saved, by steps and by a clock that the test turns; the loss scale of float16 goes on."""
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
 from seglight.callbacks import ExactCheckpoint
+from tests.callbacks.test_nonfinite import Overflow, float16, marked
 from tests.training import Noise, new_module, new_trainer, samples
+
+
+class Data(Noise):
+    """With what a checkpoint asks of data."""
+
+    eval_batch_size = 1
+    splits: ClassVar[dict[str, Any]] = {}
+
+    def start_at(self, epoch: int, samples: int, eval_batches: int) -> None:
+        pass
 
 
 class Saved(Callback):
@@ -45,10 +56,20 @@ class Minutes(Callback):
 def test_a_run_of_eight_steps(
     steps: int | None, minutes: float | None, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, saved, data = Minutes(), Saved(), Noise(samples(16))
-    data.eval_batch_size, data.splits = 1, {}
+    clock, saved = Minutes(), Saved()
     monkeypatch.setattr("seglight.callbacks.exact_checkpoint.time", SimpleNamespace(monotonic=lambda: clock.seconds))
     exact = ExactCheckpoint(every_n_steps=steps, every_n_minutes=minutes)
-    new_trainer(exact, clock, saved, default_root_dir=tmp_path).fit(new_module(), datamodule=data)
+    new_trainer(exact, clock, saved, default_root_dir=tmp_path).fit(new_module(), datamodule=Data(samples(16)))
     assert saved.steps == expected
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 8
+
+
+def test_the_loss_scale_of_float16_goes_on(tmp_path: Path) -> None:
+    """It is halved in the first epoch's last step; a scale of 2 ** 10 is what the second begins with by itself."""
+    for epochs, data in ((1, marked(7)), (2, marked())):
+        scaler, precision = float16()
+        before = tmp_path / "checkpoints" / "last.ckpt" if epochs == 2 else None
+        trainer = new_trainer(ExactCheckpoint(), plugins=precision, max_epochs=epochs, default_root_dir=tmp_path)
+        trainer.fit(new_module(loss=Overflow), datamodule=Data(data), ckpt_path=before, weights_only=True)
+        assert trainer.global_step == 4 * epochs
+        assert scaler.get_scale() == 2.0**9
