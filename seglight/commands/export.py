@@ -23,7 +23,7 @@ from seglight.export.onnx import write_onnx
 from seglight.export.openvino import openvino_model, write_openvino
 from seglight.export.quantize import quantize_onnx, quantize_openvino
 from seglight.export.runtimes import PROGRAM, load_exported
-from seglight.export.torch_program import write_torch_program
+from seglight.export.torch_program import write_compiled_program, write_torch_program
 from seglight.files import whole
 from seglight.loading import members
 from seglight.recipe import size_of
@@ -43,6 +43,7 @@ def export(
     calibrate: Path | None = None,
     check: Path | None = None,
     probabilities: bool = False,
+    aot: bool = False,
 ) -> bool:
     """Write a net to a file, whose ending says in which format.
 
@@ -53,6 +54,7 @@ def export(
         calibrate: Folder of images that int8 is calibrated on; None: float32.
         check: Folder of images on which the file is compared with the net; see `images_of`.
         probabilities: The graph gives those, too.
+        aot: Compile it by AOTInductor; for a .pt2 alone.
 
     Returns:
         Whether the file stands its check; there is no file where it does not.
@@ -74,7 +76,7 @@ def export(
     console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         with written(out) as part:
-            write(program, metadata, images, part)
+            write(program, metadata, images, part, aot)
             if check is not None:
                 verify(predictor, part, check, console)
     except TooFarError as error:
@@ -105,12 +107,14 @@ def verify(predictor: TorchPredictor, path: Path, folder: Path, console: Console
         raise TooFarError(fault)
 
 
-def write(program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray[np.uint8]], path: Path) -> None:
+def write(
+    program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray[np.uint8]], path: Path, aot: bool
+) -> None:
     """Write a traced graph in the format of the path's ending; as int8 where there are images to calibrate it."""
     with TemporaryDirectory() as folder:
         scratch = Path(folder) / "float.onnx"
         if path.suffix == FORMATS["torch"]:
-            write_torch_program(program, metadata, path)
+            (write_compiled_program if aot else write_torch_program)(program, metadata, path)
         elif path.suffix == FORMATS["openvino"]:
             model = openvino_model(program, metadata, scratch)
             write_openvino(quantize_openvino(model, images) if images else model, metadata, path)
@@ -123,12 +127,14 @@ def write(program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray
 
 @contextmanager
 def written(out: Path) -> Iterator[Path]:
-    """As `whole`; OpenVINO's weights come before the graph that needs them."""
+    """As `whole`; OpenVINO's weights come before the graph that needs them, and after the end of an older one."""
     with ExitStack() as stack:
         part = stack.enter_context(whole(out))
         if out.suffix == FORMATS["openvino"]:
             stack.enter_context(whole(out.with_suffix(".bin")))
         yield part
+        if out.suffix == FORMATS["openvino"]:
+            out.unlink(missing_ok=True)
 
 
 def calibration_images(folder: Path, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
@@ -171,19 +177,20 @@ def main(args: list[str]) -> int:
         "as CamVid's folders or as images/val and masks/val beside a classes.yaml",
     )
     parser.add_argument("--probabilities", action="store_true", help="give those of the classes, too")
+    parser.add_argument("--aot", action="store_true", help="with torch: compiled; needs a C++ compiler")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     try:
         options = parser.parse_args(args[1:])
     except ArgumentError as error:
         raise UserError(f"{error}: see `seglight export --help`") from error
-    check_options(options.format, options.out, options.quantize, options.calibrate)
+    check_options(options.format, options.out, options.quantize, options.calibrate, options.aot)
     predictor = load_torch(members(options.model), "cpu", trust=options.trust)
     size = None if options.size == "dynamic" else size_of(options.size)
-    stands = export(predictor, options.out, size, options.calibrate, options.check, options.probabilities)
-    return 0 if stands else 1
+    graph = options.probabilities, options.aot
+    return 0 if export(predictor, options.out, size, options.calibrate, options.check, *graph) else 1
 
 
-def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None) -> None:
+def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool) -> None:
     """Refuse what does not go together, before anything takes time.
 
     Raises:
@@ -199,3 +206,5 @@ def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | 
         raise UserError("--quantize int8 and --calibrate FOLDER go together: int8 needs images to find its ranges")
     if quantize and form == "torch":
         raise UserError("--quantize int8 goes with --format onnx or openvino")
+    if aot and form != "torch":
+        raise UserError("--aot goes with --format torch")

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.export.seal import seal
 
-QUANTIZED = ("Conv", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool")
-"""Operators of ONNX that become int8; normalisation, interpolation and argmax at both ends of the graph do not."""
+QUANTIZED = (
+    "Conv", "Relu", "Clip", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",
+)  # fmt: skip
+"""Operators of ONNX that become int8; normalisation, interpolation and argmax at both ends of the graph do not.
+
+Without ReLU and Clip among them, 8 bits would hold a convolution's range before what they cut off.
+"""
 
 Pixels = NDArray[np.uint8]
 
@@ -26,7 +31,7 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
         path: Of the int8 file.
 
     Raises:
-        UserError: onnxruntime is missing.
+        UserError: onnxruntime is missing, or the net has no convolution.
     """
     try:
         from onnxruntime import quantization
@@ -45,6 +50,7 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
         per_channel=True,
         reduce_range=True,  # 7 bits: processors without VNNI add two products of 8 in 16 bits, which overflows
         weight_type=quantization.QuantType.QInt8,
+        extra_options={"CalibMovingAverage": True},  # ranges: the mean of the images', not what one outlier gives
         activation_type=quantization.QuantType.QUInt8,
     )
     seal(path)
@@ -94,5 +100,7 @@ def _ends(path: Path) -> list[str]:
 
     nodes = onnx.load(path).graph.node
     convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
+    if not convolutions:
+        raise UserError("--quantize int8: the net has no convolution, which int8 is for: export it without --quantize")
     before = [node.name for node in nodes[: convolutions[0]]]
     return [*before, nodes[convolutions[-1]].name]

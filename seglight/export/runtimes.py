@@ -1,8 +1,9 @@
 """Exported files as predictors, each run by its own runtime. ONNX and OpenVINO need no torch: none is imported."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class OpenVinoPredictor(ExportedPredictor):
 
 
 class TorchProgramPredictor(ExportedPredictor):
-    """A program of torch.export (.pt2), run by torch on the CPU.
+    """A program of torch.export (.pt2), compiled by AOTInductor or not, run by torch on the CPU.
 
     Args:
         path: A file of `seglight export --format torch`.
@@ -107,33 +108,47 @@ class TorchProgramPredictor(ExportedPredictor):
     """
 
     def __init__(self, path: str | Path) -> None:
-        import torch
-
-        from seglight.weights_file import is_whole
+        from seglight.weights_file import is_whole  # it imports torch
 
         path = existing(path)
         if not is_whole(path):
-            raise unreadable(path, ValueError("an entry has not the content that its checksum is of"))
-        extra = {KEY: ""}
+            raise unreadable(path, ValueError("its entries do not fit their checksums"))
         try:
-            program = torch.export.load(path, extra_files=extra)
+            with ZipFile(path) as archive:
+                compiled = any("/aotinductor/" in name for name in archive.namelist())
+            self.module, self.outputs, said = _compiled(path) if compiled else _traced(path)
         except Exception as error:  # what torch's zip, JSON and tensor readers raise has no common class
             raise unreadable(path, error) from error
-        super().__init__(path, Metadata.from_json(extra[KEY], path))
-        self.module = program.module()
-        self.names = [str(spec.arg.name) for spec in program.graph_signature.output_specs]
+        super().__init__(path, Metadata.from_json(said, path))
 
     def _outputs(self) -> Sequence[str]:
-        return ("labels", "probabilities")[: len(self.names)]
+        return ("labels", "probabilities")[: self.outputs]
 
     def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
         import torch
 
         with torch.no_grad():
             outputs = self.module(torch.from_numpy(image))
-        chosen = outputs[self._outputs().index(name)] if len(self.names) > 1 else outputs
+        chosen = outputs[self._outputs().index(name)] if self.outputs > 1 else outputs
         result: NDArray[Any] = chosen.numpy()
         return result
+
+
+def _traced(path: Path) -> tuple[Callable[..., Any], int, str]:
+    import torch
+
+    extra = {KEY: ""}
+    program = torch.export.load(path, extra_files=extra)
+    return program.module(), len(program.graph_signature.output_specs), extra[KEY]
+
+
+def _compiled(path: Path) -> tuple[Callable[..., Any], int, str]:
+    from torch._inductor import aoti_load_package
+    from torch.utils._pytree import treespec_loads
+
+    program = aoti_load_package(path)
+    outputs = treespec_loads(program.loader.get_call_spec()[1]).num_leaves
+    return program, outputs, program.get_metadata()[KEY]
 
 
 def load_exported(path: str | Path, threads: int | None = None, trust: Sequence[str] = ()) -> ExportedPredictor:

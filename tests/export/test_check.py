@@ -86,13 +86,14 @@ def test_programs_are_read_from_whom_one_trusts_alone(tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together() -> None:
     out = Path("a.onnx")
-    check_options("onnx", out, "int8", Path("images"))
+    check_options("onnx", out, "int8", Path("images"), False)
     for arguments, told in (
-        (("tflite", out, None, None), "one of onnx, openvino, torch"),
-        (("torch", out, None, None), "ends in .pt2"),
-        (("onnx", out, "int4", None), "int8 is what there is"),
-        (("onnx", out, "int8", None), "go together"),
-        (("torch", Path("a.pt2"), "int8", Path("images")), "goes with --format onnx or openvino"),
+        (("tflite", out, None, None, False), "one of onnx, openvino, torch"),
+        (("torch", out, None, None, False), "ends in .pt2"),
+        (("onnx", out, "int4", None, False), "int8 is what there is"),
+        (("onnx", out, "int8", None, False), "go together"),
+        (("torch", Path("a.pt2"), "int8", Path("images"), False), "goes with --format onnx or openvino"),
+        (("onnx", out, None, None, True), "goes with --format torch"),
     ):
         with pytest.raises(UserError, match=told):
             check_options(*arguments)
