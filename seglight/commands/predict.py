@@ -8,6 +8,9 @@ and frames of a video are numbered in a folder of its name. Run again, the comma
 MODEL is a checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`. Several
 checkpoints with commas between them predict the mean of their probabilities: a.ckpt,b.ckpt,c.ckpt
 
+--max_memory 2GB holds for the whole process: images come one at a time, what does not fit is seen by windows, and what
+of --save would not fit is listed as failed.
+
 --save adds, under DIR:
   overlay        overlay/*.jpg, the label map laid over the image
   probabilities  probabilities/*.npz, an array `probabilities`: float16 (classes, height, width)
@@ -18,7 +21,7 @@ checkpoints with commas between them predict the mean of their probabilities: a.
   coco_polygons  coco_polygons.json, the same with polygons
   video          video/*.mp4, videos with label maps laid over them
 
-Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done.
+Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing could be done, 130 Ctrl-C.
 """
 
 import re
@@ -43,6 +46,9 @@ from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
+
+STOPPED = 130
+"""Exit code of a command that Ctrl-C has ended, as of a shell's."""
 
 
 def predict(
@@ -73,6 +79,8 @@ def predict(
     Raises:
         UserError: An input is missing, outputs would collide, or the model cannot be used.
     """
+    if not out or not all(inputs):
+        raise UserError("--out or an input is empty: of a shell's variable that is not set?")
     folder = Path(out)
     sources = find(inputs, folder)
     videos = [source for source in sources if source.is_video] if "video" in save else []
@@ -84,7 +92,7 @@ def predict(
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes, of which an 8-bit PNG holds 256")
     maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
-    room = Room(limit)
+    room = Room(limit if getattr(predictor, "device", "cpu") == "cpu" else None)  # on a GPU the limit is that of torch
     run = Run(predictor, folder, writers(save, predictor), maker, room)
     console = Console(stderr=True)
     try:
@@ -126,7 +134,7 @@ class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
 
 
 def main(args: list[str]) -> int:
-    """Run `predict`; gives 1 where some inputs failed.
+    """Run `predict`; gives 1 where some inputs failed, 130 where Ctrl-C has ended it.
 
     Raises:
         UserError: As `predict`, or the arguments are wrong.
@@ -155,7 +163,13 @@ def main(args: list[str]) -> int:
         config = parser.parse_args(args[1:])
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
-    failures = predict(members(config.model), **{key: value for key, value in vars(config).items() if key != "model"})
+    try:
+        failures = predict(
+            members(config.model), **{key: value for key, value in vars(config).items() if key != "model"}
+        )
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from here")
+        return STOPPED
     for failure in failures:
         say(f"failed: {failure}")
     return 1 if failures else 0

@@ -1,7 +1,7 @@
 """Exported nets within a stated memory: images that do not fit are seen by windows. Imports no torch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class WindowedPredictor:
     def _fits(self, image: NDArray[np.uint8], beside: int = 0) -> bool:
         if self.max_memory is None:
             return True
-        pixels = image.shape[0] * image.shape[1]
+        pixels = image.size // 3
         # beside the pass: the image, as it is and as the graph takes it, and labels
         return MARGIN * bytes_of(self.peaks, pixels) + (7 + beside) * pixels <= self.room
 
@@ -118,7 +118,8 @@ class WindowedPredictor:
                 self.predictor.predict(strip[:, across.seen])[down.kept, across.kept]
                 for across in spans(width, self.window)
             ]
-            yield np.concatenate(parts, axis=1)
+            labels: NDArray[Any] = np.concatenate(parts, axis=1)
+            yield labels
 
 
 class Span(NamedTuple):

@@ -73,7 +73,8 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     Raises:
         UserError: An input is missing, or holds neither image nor video.
     """
-    return [source for given in inputs for source in _found(given, out.resolve())]
+    # once, what is named and lies in a folder as well
+    return list(dict.fromkeys(source for given in inputs for source in _found(given, out.resolve())))
 
 
 def _found(given: str, out: Path) -> list[Source]:

@@ -134,6 +134,7 @@ class Run:
         path = output_path(self.out, LABELS, work.picture.place)
         if LABELS in work.missing:
             if labels is not None:
+                self.room.check(LABELS, labels.size)
                 write_labels(path, labels, self.predictor.palette, self._maker(work.picture))
             self.written += 1
         self.done.append((work.picture.name, path))

@@ -197,6 +197,12 @@ def test_videos_in_a_folder(predict: Predict, tmp_path: Path) -> None:
     assert "drive.avi and" in ran.err or "drive.mkv and" in ran.err
 
 
+def test_what_is_named_twice_is_predicted_once(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:
+    ran = predict(images / "a.png", images, images / "*.png", "--save", "csv")
+    assert (ran.rc, model.batches) == (0, [1, 1, 1])
+    assert len((tmp_path / "out" / "shares.csv").read_text().splitlines()) == 4
+
+
 def test_a_folder_without_images(predict: Predict, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
@@ -340,15 +346,17 @@ def test_bad_usage(predict: Predict, images: Path, tmp_path: Path) -> None:
     for args, says in (
         ((tmp_path / "nowhere" / "*.png",), "nothing fits this glob"),
         ((images, "--save", "nothing"), "save"),
+        ((images, ""), "an input is empty"),
         ((images, "--batch", 0), "batch"),
         ((images, "--max_memory", "much"), "such as 2GB"),
-        ((images / "a.png", images), "predict them into two folders"),
+        ((images / "a.png", images / "town" / ".." / "a.png"), "predict them into two folders"),
     ):
         ran = predict(*args)
         assert ran.rc == 2
         assert says in ran.err
         assert len(ran.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+    assert predict(images, out="").rc == 2, "not into the folder that it runs in"
 
 
 def test_images_are_not_replaced(predict: Predict, images: Path) -> None:
@@ -480,6 +488,21 @@ class Slow(Reds):
 command.load = lambda *args, **options: Slow()
 sys.exit(command.main(["predict", *sys.argv[1:]]))
 """
+
+
+def test_ctrl_c_ends_in_a_line(tmp_path: Path) -> None:
+    for seed in range(200):
+        save(tmp_path / "images" / f"{seed:03}.png", image(seed))
+    (tmp_path / "model.ckpt").write_bytes(b"a model")
+    command = [sys.executable, "-c", SLOW, tmp_path / "model.ckpt", tmp_path / "images", "--out", tmp_path / "out"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list((tmp_path / "out").glob("*.png")):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == "seglight: stopped: the same command goes on from here\n"
+    assert not [name for name in files(tmp_path / "out") if ".part" in name]
 
 
 def test_a_kill_leaves_no_half_file(tmp_path: Path) -> None:

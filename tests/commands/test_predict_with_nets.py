@@ -120,7 +120,9 @@ def test_a_stated_memory_decides_between_whole_images_and_windows(
 ) -> None:
     asked: list[tuple[tuple[int, int], int]] = []
 
-    def plan(net: torch.nn.Module, size: tuple[int, int], max_memory: int) -> WholeImage | SlidingWindow:
+    def plan(
+        net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool
+    ) -> WholeImage | SlidingWindow:
         asked.append((size, max_memory))
         return chosen
 
@@ -143,11 +145,12 @@ def test_units_of_memory(
 ) -> None:
     asked: list[int] = []
 
-    def plan(net: torch.nn.Module, size: tuple[int, int], max_memory: int) -> WholeImage:
+    def plan(net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool) -> WholeImage:
         asked.append(max_memory)
         return WholeImage()
 
     monkeypatch.setattr("seglight.inference.within_memory.plan", plan)
+    monkeypatch.setattr("seglight.prediction.room.held", lambda: -(10**9))
     Image.fromarray(noise(0, (40, 40))).save(tmp_path / "image.png")
     ran = seglight_cli(
         "predict", checkpoints[0], tmp_path / "image.png", "--out", tmp_path / "out", "--max_memory", memory
