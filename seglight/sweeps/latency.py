@@ -50,7 +50,7 @@ def measure_alone(
     places = {record.number: folder_of(trials, record.number) / OWN / ALONE for record in finished}
     due = sum(exit_code(place) != 0 for place in places.values())
     if due:
-        say(f"measuring the latency of {due} nets, one at a time, now that nothing trains")
+        say(f"nothing trains any more: measuring latencies one at a time, {due} to go")
     for record in finished:
         place = places[record.number]
         ended: int | str | None = exit_code(place)
