@@ -85,7 +85,7 @@ def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, 
     except cv2.error as error:
         raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold") from error
     with whole(path) as part:
-        part.write_bytes(data)
+        part.write_bytes(data.tobytes())
 
 
 def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
