@@ -34,7 +34,8 @@ class ConvNormAct(nn.Sequential):
             out: Tensor = self(torch.cat([resized, *finer], 1))
             return out
         conv, norm, act = self
-        coarse, fine = conv.weight.split([channels, conv.in_channels - channels], 1)
+        weight: Tensor = conv.weight  # type: ignore[assignment]
+        coarse, fine = weight[:, :channels], weight[:, channels:]
         y = doubled_conv(x, coarse)
         if finer:
             y = y + F.conv2d(torch.cat([*finer], 1), fine, padding=1)

@@ -88,7 +88,9 @@ class ViTEncoder(NormalizedEncoder):
         """What the blocks give, (B, C, h, w), of pixels (B, 3, H, W)."""
         squares = x if self.fixed is None else cut(x, self.fixed)
         options = {"return_prefix_tokens": True} if self.readout else {}  # which not every model knows
-        maps = self.net.forward_intermediates(squares, indices=self.blocks, intermediates_only=True, **options)
+        maps: list[Any] = self.net.forward_intermediates(
+            squares, indices=self.blocks, intermediates_only=True, **options
+        )
         if self.readout:
             maps = [torch.cat([patches, prefix[:, 0, :, None, None].expand_as(patches)], 1) for patches, prefix in maps]
         if self.fixed is not None:

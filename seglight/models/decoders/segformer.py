@@ -37,9 +37,9 @@ class SegFormer(Decoder):
         """Features in, (B, channels, H / 4, W / 4) out."""
         mix, norm, act = self.mix
         read = [features[level] for level in self.levels]
-        columns = mix.weight[..., 0, 0].split(self.out_channels, 1)
+        columns = mix.weight[..., 0, 0].split(self.out_channels, 1)  # type: ignore[index]  # a Tensor, as below
         maps = [
-            F.conv2d(x, (column @ conv.weight[..., 0, 0])[..., None, None])
+            F.conv2d(x, (column @ conv.weight[..., 0, 0])[..., None, None])  # type: ignore[index]
             for x, column, conv in zip(read, columns, self.linear, strict=True)
         ]
         mixed: Tensor = self.dropout(act(norm(sum(resize_to(x, read[0]) for x in maps))))

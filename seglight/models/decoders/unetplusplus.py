@@ -60,6 +60,6 @@ class UNetPlusPlus(Decoder):
                 here.append(refine(join.beside(coarse, here, self.upsampling)))
             below = here
         x = below[-1]
-        for join, refine in self.further:
+        for join, refine in self.further:  # type: ignore[misc]  # a Sequential
             x = refine(join.beside(x, (), self.upsampling))
         return x
