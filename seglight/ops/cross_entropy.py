@@ -172,10 +172,8 @@ def hard_above(nll: Tensor, ohem: Ohem) -> Tensor:
     above = nll.new_tensor(-math.log(ohem.threshold) if ohem.threshold > 0 else math.inf)
     if _count(nll > above) >= ohem.min_kept:
         return above
-    if _count(nll >= 0) <= ohem.min_kept:
-        return nll.new_tensor(-0.5)
-    last = _in_order(nll, len(nll) - ohem.min_kept)
-    return torch.nextafter(last, torch.full_like(last, -math.inf))
+    last = _in_order(nll, max(0, len(nll) - ohem.min_kept))
+    return torch.nextafter(last, torch.full_like(last, -math.inf)).clamp(min=-0.5)  # all, where labels are too few
 
 
 def _count(flags: Tensor) -> int:
