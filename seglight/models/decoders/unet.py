@@ -1,7 +1,6 @@
 """U-Net's expanding path: upsample, concatenate the encoder's feature, two convolutions (arXiv 1505.04597)."""
 
 from collections.abc import Sequence
-from itertools import zip_longest
 
 from torch import Tensor, nn
 
@@ -44,7 +43,9 @@ class UNet(Decoder):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features in, (B, out_channels, h, w) of the finest out."""
         x = features[-1]
-        skips = [[skip] for skip in reversed(features[:-1])]
-        for (join, refine), skip in zip_longest(self.stages, skips, fillvalue=[]):
+        skips: list[Sequence[Tensor]] = [(skip,) for skip in reversed(features[:-1])]
+        skips += [()] * (len(self.stages) - len(skips))
+        for stage, skip in zip(self.stages, skips, strict=True):
+            join, refine = stage[0], stage[1]  # type: ignore[index]  # a Sequential
             x = refine(join.beside(x, skip, self.upsampling))
         return x
