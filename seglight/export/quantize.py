@@ -48,7 +48,6 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
         op_types_to_quantize=list(QUANTIZED),
         nodes_to_exclude=_ends(prepared),
         per_channel=True,
-        reduce_range=True,  # 7 bits: processors without VNNI add two products of 8 in 16 bits, which overflows
         weight_type=quantization.QuantType.QInt8,
         extra_options={"CalibMovingAverage": True},  # ranges: the mean of the images', not what one outlier gives
         activation_type=quantization.QuantType.QUInt8,
