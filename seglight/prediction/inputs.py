@@ -67,8 +67,8 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     """The files that are meant: those named, images and videos in folders at any depth, and what a glob finds.
 
     What a folder holds keeps its place in it; what a glob finds, its place below the part before the first wildcard; a
-    file that is named keeps its name alone. What lies in the folder of the outputs was written there. Hidden files are
-    meant where they are named.
+    file that is named keeps its name alone. What lies in the folder of the outputs was written there. What macOS
+    keeps beside images under names that begin with "._" is meant where it is named.
 
     Raises:
         UserError: An input is missing, or holds neither image nor video.
@@ -101,7 +101,7 @@ def _is_glob(text: str) -> bool:
 
 def _known(paths: Iterable[Path]) -> list[Path]:
     """The images and videos among them; files alone, for a pipe of an image's name would be read for ever."""
-    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith("._") and p.is_file())
 
 
 def count(source: Source) -> int:
