@@ -526,7 +526,7 @@ def test_images_to_predict(seglight_cli: CLI, checkpoint: Path, tmp_path: Path, 
 
     (tmp_path / "empty").mkdir()
     assert says(tmp_path / "nowhere.png") == f"{tmp_path}/nowhere.png: no such image or folder"
-    assert says(tmp_path / "empty").startswith(f"{tmp_path}/empty: no image in this folder")
+    assert says(tmp_path / "empty").startswith(f"{tmp_path}/empty: neither image nor video in this folder")
     assert says(camvid / "val", camvid / "test").endswith("predict them into two folders")
     assert not (tmp_path / "out").exists()
 
