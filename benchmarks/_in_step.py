@@ -1,4 +1,4 @@
-"""A bare loop of PyTorch in step with `fit`: one of its steps after each of ours, so that both meet the same machine."""
+"""A bare loop of PyTorch in step with `fit`: a step of its own after each of ours: both meet the same machine."""
 
 import statistics
 import time
@@ -23,8 +23,9 @@ class InStep(Callback):
     def __init__(self) -> None:
         self.fit: list[float] = []
         self.bare: list[float] = []
+        self.left = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: SegmentationModule, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         """Before the first step, take what `fit` begins with."""
         if not self.bare:
             self.net = deepcopy(pl_module.net).train()
@@ -33,9 +34,7 @@ class InStep(Callback):
             self.batches = iter(self.data.train_dataloader())
             self.random = torch.get_rng_state()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: SegmentationModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Note how long a whole step of `fit` took, its data and callbacks included, and take one by hand."""
         start = time.perf_counter()
         if self.bare:

@@ -18,6 +18,7 @@ from seglight.data.files import read_image
 from seglight.data.folder import FolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
+from seglight.export.exported import ExportedPredictor
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
 from seglight.predictor import LabelMap, Predictor
@@ -73,7 +74,9 @@ class Comparison:
         return f"mIoU {theirs - ours:.4f} lower, at most {MOST_LOSS}" if theirs - ours > MOST_LOSS else None
 
 
-def compare(checkpoint: Predictor, exported: Predictor, images: Iterable[tuple[Pixels, Pixels | None]]) -> Comparison:
+def compare(
+    checkpoint: Predictor, exported: Predictor | ExportedPredictor, images: Iterable[tuple[Pixels, Pixels | None]]
+) -> Comparison:
     """Predict images with both.
 
     Args:

@@ -117,8 +117,9 @@ def test_bfloat16_is_near(family: str) -> None:
 def test_export(family: str) -> None:
     encoder, image = built(family).eval(), photo(1, 65, 96)
     with torch.no_grad():
+        before = encoder(image)  # what some of timm's nets keep of a first pass must not appear within the export
         program = torch.export.export(encoder, (image,)).module()
-        for ours, exported in zip(encoder(image), program(image), strict=True):
+        for ours, exported in zip(before, program(image), strict=True):
             torch.testing.assert_close(exported, ours, rtol=1e-4, atol=1e-4)
 
 
