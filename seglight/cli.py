@@ -158,7 +158,8 @@ class SegmentationCLI(LightningCLI):
 
     def _callbacks(self) -> list[Callback]:
         config = self.config_init[self.subcommand].trainer
-        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), self.checkpoint)
+        scored = None if self.subcommand == "fit" else self.checkpoint
+        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored)
         callbacks: list[Callback] = [ImageScores(self.run_dir), report]
         if config.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
