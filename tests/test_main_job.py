@@ -252,6 +252,22 @@ def test_a_run_is_not_written_over(scenes: Path, fitted: Path, seglight_cli: Cal
     assert (fitted / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow  # test_evaluation_in_processes.py has processes that others have started
+def test_two_processes_of_lightning_count_each_image_once(scenes: Path, fitted: Path, tmp_path: Path) -> None:
+    """Seven validation images on two processes: a padded sampler would count one twice."""
+    two = ("--trainer.devices", 2, "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu")
+    recipe = ("-c", scenes / "recipe.yaml", "--data.init_args.root", scenes)
+    checkpoint = fitted / "checkpoints" / "last.ckpt"
+    run("validate", *recipe, *two, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "two")
+    run("validate", *recipe, "--ckpt_path", checkpoint, "--run_dir", tmp_path / "one")
+    on_two, on_one = (json.loads((tmp_path / d / "scores.json").read_text()) for d in ("two", "one"))
+    assert on_one["images"] == 7
+    assert on_two == on_one
+    by_image = [dict(np.load(tmp_path / d / "image_scores.npz")) for d in ("two", "one")]
+    for key, value in by_image[1].items():
+        assert np.array_equal(by_image[0][key], value), key
+
+
 @pytest.mark.parametrize(
     "options",
     [
