@@ -2,7 +2,7 @@
 
 Each training is a `seglight fit` of its own; parameters and training images a second (two crops of a batch's size have
 gone before, nothing runs beside) are measured afterwards. The three best are one Ensemble, and one Stacking that is
-trained on the training split; the soup is of three further trainings of the best, each with another seed.
+trained on the training split; the soup is of three further epochs of the best, each with another seed.
 """
 
 import argparse
@@ -98,11 +98,10 @@ class Runs:
 
     def _run(self, command: str, name: str, net: dict[str, Any], *extra: str) -> float:
         root = ["--data.init_args.root", str(self.options.root)]
+        crop = ["--data.init_args.augmentation.crop_size", str(CROP)]
         workers = ["--data.init_args.num_workers", str(self.options.workers), "--trainer.enable_progress_bar", "false"]
-        where = ["--run_dir", str(self.options.run_dir / name)]
-        self._seglight(
-            command, "--config", RECIPE, *root, *workers, "--model.net", json.dumps(net), *extra, *where, log=name
-        )
+        where = ["--run_dir", str(self.options.run_dir / name), "--model.net", json.dumps(net)]
+        self._seglight(command, "--config", RECIPE, *root, *crop, *workers, *extra, *where, log=name)
         return float(json.loads((self.options.run_dir / name / "scores.json").read_text())["miou"])
 
     def _seglight(self, *args: str, log: str) -> None:
@@ -161,15 +160,15 @@ def main(args: list[str]) -> None:
     print(json.dumps(miou), flush=True)
     members = [runs.best(name) for name in best]
     again = [f"again_{seed}" for seed in (1, 2, 3)]
+    short = ["--model.schedule.init_args.warmup_steps", "10"]
     jobs = {
         name: runs.pool.submit(
             runs.fit, name, net_of(best[0]), "--model.weights", str(members[0]), "--seed_everything", name[-1],
-            "--model.optimizer.init_args.lr", "1e-3",
+            "--model.optimizer.init_args.lr", "1e-3", *short, epochs=1,
         )
         for name in again
     }  # fmt: skip
     jobs["ensemble"] = runs.pool.submit(runs.validate, "ensemble", together("Ensemble", members))
-    short = ["--model.schedule.init_args.warmup_steps", "10"]
     jobs["stack"] = runs.pool.submit(runs.fit, "stack", together("Stacking", members), *short, epochs=1)
     miou.update({name: job.result() for name, job in jobs.items()})
     soup = runs.soup("soup", [runs.best(name) for name in again])
@@ -180,6 +179,6 @@ def main(args: list[str]) -> None:
     for name, row in rows.items():
         costs = f"{row['parameters']:6.2f} M {row['images_per_second']:7.1f} images/s" if "parameters" in row else ""
         print(f"{name:20} {row['miou']:.4f} {costs}")
-    print(f"ensemble and stack of {', '.join(best)}; soup of three further trainings of {best[0]}")
+    print(f"ensemble and stack of {', '.join(best)}; soup of three further epochs of {best[0]}")
     if options.json:
         options.json.write_text(json.dumps({"device": DEVICE, "rows": rows}, indent=2) + "\n")
