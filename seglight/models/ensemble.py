@@ -128,7 +128,7 @@ class Stacking(Combination):
 
 def log_probabilities(logits: Sequence[Tensor]) -> Tensor:
     """Float32 log-probabilities (M, B, C, h, w) of M nets' logits, brought to the finest of their sizes."""
-    finest = max(logits, key=lambda member: member.shape[-2:].numel())
+    finest = max(logits, key=lambda member: member.shape[-2] * member.shape[-1])
     with torch.autocast(finest.device.type, enabled=False):
         return torch.stack([resize_to(member.float(), finest).log_softmax(1) for member in logits])
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from seglight.__main__ import main
 from seglight.checkpoint import load_net
 from seglight.errors import UserError
+from seglight.export.graph import Deployed, program_of
+from seglight.inference import WholeImage
 from seglight.interfaces import SegOutput
 from seglight.models import Ensemble, Stacking
 from seglight.optim import ParameterGroups
@@ -222,11 +224,14 @@ def test_encoders_of_members_have_their_own_learning_rate() -> None:
 
 @pytest.mark.parametrize("kind", [Ensemble, Stacking])
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch's own
-def test_exported(kind: type[Ensemble] | type[Stacking]) -> None:
+def test_exported_for_images_of_any_size(kind: type[Ensemble] | type[Stacking]) -> None:
     net = kind(CLASSES, [lambda count: TinyNet(count), lambda count: TinyNet(count)]).eval()
-    image = torch.randint(256, (1, 3, 32, 48), dtype=torch.uint8)
-    program = torch.export.export(net, (image,)).module()
-    torch.testing.assert_close(program(image).logits, net(image).logits)
+    program = program_of(Deployed(net, probabilities=True), None).module()
+    for size in ((45, 61), (70, 40)):
+        image = torch.randint(256, (1, 3, *size), dtype=torch.uint8)
+        labels, probabilities = program(image)
+        torch.testing.assert_close(probabilities, WholeImage().probabilities(net, image))
+        assert torch.equal(labels, probabilities.argmax(1).to(torch.uint8))
 
 
 @pytest.mark.parametrize("kind", ["Ensemble", "Stacking"])
