@@ -1,9 +1,14 @@
 """Files that are there whole or not at all."""
 
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST_NAME = 255
+"""Bytes of a file's name, on Linux and macOS."""
 
 
 @contextmanager
@@ -11,6 +16,9 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a place beside `path` to write to, of the same ending; renamed when all is written. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")  # hidden: no file that somebody has is called so
+    if len(os.fsencode(part.name)) > LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.stem)).hexdigest()
+        part = path.with_name(f".{digest}.part{path.suffix}")
     try:
         yield part
         part.replace(path)

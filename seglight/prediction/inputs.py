@@ -71,7 +71,7 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     keeps beside images under names that begin with "._" is meant where it is named.
 
     Raises:
-        UserError: An input is missing, or holds neither image nor video.
+        UserError: An input is missing, holds neither image nor video, or lies in the folder of the outputs.
     """
     # once, what is named and lies in a folder as well
     return list(dict.fromkeys(source for given in inputs for source in _found(given, out.resolve())))
@@ -88,10 +88,12 @@ def _found(given: str, out: Path) -> list[Source]:
         found = _known(map(Path, glob(given, recursive=True)))
     else:
         raise UserError(f"{given}: no such image or folder")
-    found = [file for file in found if not file.resolve().is_relative_to(out)]
     if not found:
         what = "nothing fits this glob" if _is_glob(given) else "neither image nor video in this folder"
         raise UserError(f"{given}: {what} ({', '.join(SUFFIXES)})")
+    found = [file for file in found if not file.resolve().is_relative_to(out)]
+    if not found:
+        raise UserError(f"{given}: all of it lies in --out, where outputs are no inputs: choose another --out")
     return [Source(file, file.relative_to(below).with_suffix("")) for file in found]
 
 

@@ -37,6 +37,9 @@ OF_PIXELS = (LABELS, "overlay", "probabilities")
 BAND = 1 << 18
 """Pixels that are overlaid at a time."""
 
+LONGEST_SIDE = 65_500
+"""Of a JPEG that libjpeg writes."""
+
 Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
 """Called with the path to write, the image, of the kinds that take it, and its label map."""
 
@@ -75,15 +78,14 @@ def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
 def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
     assert pixels is not None
     height, width = labels.shape
+    if max(height, width) > LONGEST_SIDE:
+        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold")
     picture = np.empty((height, width, 3), np.uint8)
     step = max(1, BAND // width)
     for rows in (slice(top, min(top + step, height)) for top in range(0, height, step)):
         band = pixels.read(rows, slice(0, width)) if isinstance(pixels, TiffWindows) else pixels[rows]
         picture[rows] = overlay(band, labels[rows].astype(np.uint8), palette)[..., ::-1]
-    try:
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    except cv2.error as error:
-        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold") from error
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     with whole(path) as part:
         part.write_bytes(data.tobytes())
 

@@ -86,9 +86,10 @@ class Run:
             missing = paths
         try:
             pixels = self._pixels(picture) if any(kind in missing for kind in OF_PIXELS) else None
+            labels = None if LABELS in missing or not missing else read_labels(paths[LABELS])
         except UserError as error:
             return error
-        return Work(picture, missing, pixels, None if LABELS in missing or not missing else read_labels(paths[LABELS]))
+        return Work(picture, missing, pixels, labels)
 
     def _pixels(self, picture: Picture) -> Pixels:
         try:

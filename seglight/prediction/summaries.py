@@ -56,7 +56,11 @@ def write_tables(
         tables["coco_polygons"] = "coco_polygons.json", CocoObjects(class_names, "polygons")
     failures: list[str] = []
     for name, path in done if tables else ():
-        labels = read_labels(path)
+        try:
+            labels = read_labels(path)
+        except UserError as error:
+            failures.append(one_line(error))
+            continue
         outline = 0 if room.max_memory is None else outline_of(labels)
         for kind, (_, table) in tables.items():
             try:

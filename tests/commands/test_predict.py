@@ -218,6 +218,24 @@ def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> Non
     assert files(tmp_path / "work") == ["a.png", "masks/a.png"]
 
 
+@pytest.mark.parametrize("given", [".", "**/*.png"])
+def test_inputs_in_the_folder_of_the_outputs(predict: Predict, images: Path, tmp_path: Path, given: str) -> None:
+    ran = predict(images / given, out=images)
+    assert ran.rc == 2
+    assert "all of it lies in --out, where outputs are no inputs: choose another --out" in ran.err
+    assert files(images) == ["a.png", "notes.txt", "town/b.v2.png", "town/c.png"]
+
+
+def test_the_longest_of_names(predict: Predict, tmp_path: Path) -> None:
+    """It leaves no room for what the name of a part of a file has beside it."""
+    for seed, letter in enumerate("ab"):
+        save(tmp_path / "images" / f"{letter * 251}.png", image(seed))
+    ran = predict(tmp_path / "images")
+    assert ran.rc == 0, ran.err
+    assert files(tmp_path / "out") == ["a" * 251 + ".png", "b" * 251 + ".png"]
+    assert np.array_equal(read(tmp_path / "out" / f"{'b' * 251}.png"), image(1)[..., 0] // 64)
+
+
 # ------------------------------------------------------------------------------------------------ what is written
 
 
@@ -263,6 +281,16 @@ def test_overlays(predict: Predict, tmp_path: Path) -> None:
     assert predict(save(tmp_path / "scene.png", pixels), "--save", "overlay").rc == 0
     expected = pixels / 2 + np.array(PALETTE)[np.where(columns < 48, 0, 3)] / 2
     assert abs(read(tmp_path / "out" / "overlay" / "scene.jpg") - expected).mean() < 3
+
+
+def test_an_overlay_that_no_jpeg_can_hold(predict: Predict, tmp_path: Path) -> None:
+    save(tmp_path / "images" / "long.png", np.zeros((1, 65_501, 3), np.uint8))
+    save(tmp_path / "images" / "short.png", image(0))
+    ran = predict(tmp_path / "images", "--save", "overlay")
+    assert ran.rc == 1
+    told = f"{tmp_path}/images/long.png: --save overlay: 1 x 65501 pixels are more than a JPEG can hold"
+    assert ran.err == f"seglight: failed: {told}\n"
+    assert files(tmp_path / "out") == ["long.png", "overlay/short.jpg", "short.png"]
 
 
 def test_cityscapes_ids(predict: Predict, model: Reds, tmp_path: Path) -> None:
@@ -450,9 +478,24 @@ def test_a_damaged_label_map_is_told(predict: Predict, images: Path, tmp_path: P
     assert predict(images).rc == 0
     path = tmp_path / "out" / "a.png"
     path.write_bytes(path.read_bytes()[:-60])
-    assert "a.png: damaged" in predict(images, "--save", "csv").err
+    ran = predict(images, "--save", "csv")
+    assert ran.rc == 1
+    assert [line.partition(" (")[0] for line in ran.err.splitlines()] == [f"seglight: failed: {path}: damaged"]
+    names = [line.partition(",")[0] for line in (tmp_path / "out" / "shares.csv").read_text().splitlines()]
+    assert names == ["image", "town/b.v2.png", "town/c.png"]
     path.unlink()
     assert predict(images, "--save", "csv").rc == 0
+
+
+def test_a_damaged_label_map_does_not_stop_the_next_page(predict: Predict, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "scan.tif", np.stack([image(seed) for seed in range(3)]), photometric="rgb")
+    assert predict(tmp_path / "scan.tif").rc == 0
+    path = tmp_path / "out" / "scan" / "0002.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    ran = predict(tmp_path / "scan.tif", "--save", "overlay")
+    assert ran.rc == 1
+    assert "0002.png: damaged" in ran.err
+    assert files(tmp_path / "out" / "overlay") == ["scan/0001.jpg", "scan/0003.jpg"]
 
 
 def test_brackets_in_names(predict: Predict, images: Path, tmp_path: Path) -> None:
