@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from seglight.data.files import read_image
+from seglight.data.files import as_rgb, read_image
 from seglight.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,12 +72,17 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
     """Any image as uint8 (H, W, 3) RGB.
 
     Raises:
-        UserError: It is damaged, or of another type or shape.
+        UserError: It is damaged, of another type or shape, or grey of more than 8 bits.
     """
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, Pillow.Image):
-        return np.asarray(image.convert("RGB"))
+        name = getattr(image, "filename", "") or "the Pillow image"
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{name}: not readable as an image ({error}): it is cut off or damaged") from error
+        image = as_rgb(Path(name), image)
     if not isinstance(image, np.ndarray) and hasattr(image, "permute"):  # a tensor: torch itself need not be asked
         image = np.moveaxis(image.cpu().numpy(), 0, -1)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

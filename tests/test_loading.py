@@ -154,6 +154,27 @@ def test_what_is_no_image(image: Any, told: str, net: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "told"), [("deep.png", "grey of more than 8 bits"), ("cut.png", "not readable as an image")]
+)
+def test_pillow_images_that_are_not_decoded_yet(
+    name: str, told: str, net: Predictor, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Refused as the files are: grey of 16 bits, which Pillow would make white, and what is cut off."""
+    Image.fromarray(pixels[..., 0].astype(np.uint16) << 8).save(tmp_path / "deep.png")
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:2000])
+    with Image.open(tmp_path / name) as image:
+        for given in (tmp_path / name, image):
+            with pytest.raises(UserError, match=f"{name}: {told}"):
+                net.predict(given)
+
+
+def test_a_pillow_image_of_floats(net: Predictor) -> None:
+    with pytest.raises(UserError, match="the Pillow image: grey of more than 8 bits"):
+        net.predict(Image.fromarray(np.zeros((9, 9), np.float32)))
+
+
+@pytest.mark.parametrize(
     ("models", "options", "told"),
     [
         ([], {}, "no model"),
