@@ -31,7 +31,7 @@ class Plain(NamedTuple):
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 (H, W, 3) RGB, as its pixels lie: EXIF does not turn it.
+    """An image file as uint8 (H, W, 3) RGB, as its pixels lie: EXIF does not turn it, only a TIFF's own tag does.
 
     Raises:
         UserError: The file is damaged or no image.

@@ -18,6 +18,9 @@ from seglight.errors import UserError
 LARGE = 1 << 25
 """Pixels beyond which a page is read by windows: as RGB it takes 100 MB, what a net makes of it many times that."""
 
+ORIENTATION = 274
+"""The tag that says how a page is turned; 1: not at all."""
+
 CACHE_BYTES = 1 << 26
 """Most that is kept of decoded strips and tiles."""
 
@@ -53,6 +56,8 @@ class TiffWindows:
             self.colormap, self.jpegtables = self.page.colormap, self.page.jpegtables
             if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
                 raise UserError(f"{path}: samples of {self.page.dtype}, {self.colors}: save it as 8-bit RGB or grey")
+            if self.page.tags.valueof(ORIENTATION) in range(2, 9):
+                raise UserError(f"{path}: a tag turns it, and what is read by windows is not turned: save it upright")
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             in_place = self.page.is_memmappable and not self.separate
             self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None

@@ -83,6 +83,18 @@ def test_windows_of_other_samples_are_refused(samples: type, tmp_path: Path) -> 
         TiffWindows(tmp_path / "deep.tif", 0)
 
 
+def test_a_page_that_a_tag_turns_is_not_read_as_it_lies(tmp_path: Path) -> None:
+    """Pillow, which reads whole pages, turns it."""
+    exif = Image.Exif()
+    for tag in (1, 6):
+        exif[274] = tag
+        Image.fromarray(RGB).save(tmp_path / f"{tag}.tif", exif=exif)
+    assert read_page(tmp_path / "6.tif", 0).shape == (210, 150, 3)
+    assert TiffWindows(tmp_path / "1.tif", 0).shape == (150, 210)
+    with pytest.raises(UserError, match=r"6.tif: a tag turns it, .* save it upright"):
+        TiffWindows(tmp_path / "6.tif", 0)
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "jpeg of YCbCr", "zstd"])
 def test_other_compressions(compression: str, tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
