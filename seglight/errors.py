@@ -9,6 +9,10 @@ class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
 
 
+UNATTAINABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+"""What a system says of a path that can't be written or read: not there for this user, or something else lies there."""
+
+
 def say(line: str) -> None:
     """Tell the user one line that is no error."""
     sys.stderr.write(f"seglight: {line}\n")
@@ -17,8 +21,10 @@ def say(line: str) -> None:
 def user_error_behind(error: BaseException | None) -> UserError | None:
     """The user error that another was raised from or while handling: parsers wrap what constructors raise.
 
-    A full disk is one too. Errors that threads raise again can go round in a ring.
+    A full disk is one too, and a path that can't be had. Errors that threads raise again can go round in a ring.
     """
+    if isinstance(error, OSError) and error.errno in UNATTAINABLE and error.filename:
+        return UserError(f"{error.filename2 or error.filename}: {error.strerror}: see to it, or name another path")
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, UserError):

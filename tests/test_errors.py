@@ -2,6 +2,7 @@
 
 from argparse import ArgumentError
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,22 @@ def test_a_full_disk_is_the_users_mistake_whoever_raises_it() -> None:
         wrapped.__cause__ = error
     mistake = user_error_behind(wrapped)
     assert str(mistake).startswith("No space left on device: make room, then give the command again")
+
+
+def test_a_path_that_cannot_be_had_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for mistake, told in (
+        (lambda: (tmp_path / "file" / "below").mkdir(), f"{tmp_path}/file/below: Not a directory"),
+        (lambda: (tmp_path / "file").mkdir(), f"{tmp_path}/file: File exists"),
+        (lambda: (tmp_path / "file").replace(tmp_path / "folder"), f"{tmp_path}/folder: Is a directory"),
+    ):
+        with pytest.raises(OSError, match=told.partition(": ")[2]) as caught:
+            mistake()
+        assert str(user_error_behind(caught.value)) == f"{told}: see to it, or name another path"
+    with pytest.raises(FileNotFoundError) as caught:
+        (tmp_path / "gone").read_text()
+    assert user_error_behind(caught.value) is None, "what is not there may be our own fault"
 
 
 def test_errors_in_a_ring_have_an_end() -> None:

@@ -78,7 +78,7 @@ def export(
         with written(out) as part:
             write(program, metadata, images, part, aot)
             if check is not None:
-                verify(predictor, part, check, console)
+                verify(predictor, part, out, check, console)
     except TooFarError as error:
         console.print(f"{out}: not written, too far from the checkpoint: {error}")
         return False
@@ -91,14 +91,22 @@ class TooFarError(Exception):
     """Ends the writing of a file: it goes away."""
 
 
-def verify(predictor: TorchPredictor, path: Path, folder: Path, console: Console) -> None:
+def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, console: Console) -> None:
     """Compare a file with the net that it was made of, and print what comes out.
+
+    Args:
+        predictor: The net.
+        path: The file.
+        name: What it will be called, for complaints.
+        folder: Of images.
+        console: Prints.
 
     Raises:
         TooFarError: Beyond the tolerance.
         UserError: As `images_of` and `Comparison.fault`.
     """
     exported = load_exported(path, trust=(PROGRAM,))
+    exported.path = name
     comparison = compare(predictor, exported, images_of(folder, predictor.class_names))
     for line in comparison.lines():
         console.print(line)

@@ -70,6 +70,14 @@ def test_one_that_does_not_is_not_written(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_images_of_another_size_do_not_check_a_file_of_one(export: Export, images: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 50)).save(images / "0.png")
+    ran = export("torch", "net.pt2", "--check", images)
+    assert ran.rc == 2
+    assert f"{tmp_path}/out/net.pt2: takes images of 64x96 alone (height x width), not of 50x40" in ran.err
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_int8(export: Export, images: Path, tmp_path: Path) -> None:
     quantized = ("--quantize", "int8", "--calibrate", images)
     ran = export("onnx", "net.onnx", *quantized, "--check", images)

@@ -198,3 +198,6 @@ def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli
     assert "released already" in complaint(seglight_cli("release", released, "--out", tmp_path / "net"))
     assert "no such checkpoint" in complaint(seglight_cli("release", tmp_path / "gone", "--out", tmp_path / "net"))
     assert not (tmp_path / "net").exists()
+    told = complaint(seglight_cli("release", checkpoint, "--out", checkpoint / "net"))
+    assert "best.ckpt" in told
+    assert "Not a directory" in told
