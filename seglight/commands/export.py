@@ -16,7 +16,7 @@ from seglight import __version__
 from seglight.checkpoint import weights_checksum
 from seglight.data.files import read_image
 from seglight.errors import UserError
-from seglight.export.check import compare, image_paths, images_of
+from seglight.export.check import check_folder, compare, image_paths, images_of
 from seglight.export.graph import Deployed, program_of
 from seglight.export.metadata import Metadata
 from seglight.export.onnx import write_onnx
@@ -71,6 +71,8 @@ def export(
         precision="float32" if calibrate is None else "int8",
         size=size,
     )
+    if check is not None:
+        check_folder(check, metadata.class_names, size, metadata.precision)
     images = [] if calibrate is None else calibration_images(calibrate, size)
     program = program_of(Deployed(predictor.net, probabilities), size)
     console = Console(highlight=False, soft_wrap=True, markup=False)

@@ -29,6 +29,8 @@ LEAST_AGREEMENT = 0.999
 MOST_LOSS = 0.005
 """Of mIoU, by an int8 file."""
 
+UNLABELLED = "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
+
 Pixels = NDArray[np.uint8]
 
 
@@ -68,9 +70,7 @@ class Comparison:
             return f"{100 * self.agreement:.3f} % of the pixels, at least {100 * LEAST_AGREEMENT} %" if few else None
         theirs, ours = self.miou
         if math.isnan(theirs):
-            raise UserError(
-                "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
-            )
+            raise UserError(UNLABELLED)
         return f"mIoU {theirs - ours:.4f} lower, at most {MOST_LOSS}" if theirs - ours > MOST_LOSS else None
 
 
@@ -105,6 +105,27 @@ def compare(
     return Comparison(
         count, alike / pixels, (theirs, ours), (statistics.median(seconds[0]), statistics.median(seconds[1]))
     )
+
+
+def check_folder(
+    folder: Path, class_names: tuple[str, ...], size: tuple[int, int] | None = None, precision: str = "float32"
+) -> None:
+    """Hold, before an export takes its time, that a folder's first image can be used to compare a file.
+
+    Args:
+        folder: As of `images_of`.
+        class_names: Of the checkpoint.
+        size: (H, W) that the file takes; None: any.
+        precision: Of the file.
+
+    Raises:
+        UserError: As `images_of`; or the image is of another size, or has no labels, which int8 needs.
+    """
+    image, mask = next(images_of(folder, class_names))
+    if size not in (None, image.shape[:2]):
+        raise UserError(f"--check {folder}: an image is {image.shape[0]}x{image.shape[1]}: check with images of --size")
+    if mask is None and precision != "float32":
+        raise UserError(UNLABELLED)
 
 
 def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:

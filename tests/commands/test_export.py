@@ -15,6 +15,7 @@ import seglight
 from seglight.export.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
+from tests import fabricate
 from tests.test_checkpoint import NAMES, net_config, write
 
 Export = Callable[..., Any]
@@ -70,8 +71,38 @@ def test_one_that_does_not_is_not_written(
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--check", "empty"), "empty: no image in this folder"),
+        (("--check", "small"), "small: an image is 50x40: check with images of --size"),
+        (("--check", "labelled"), "labelled: its labels are of other classes than the checkpoint's"),
+        (("--quantize", "int8", "--calibrate", "images", "--check", "images"), "--check of int8 compares scores"),
+        (("--quantize", "int8", "--calibrate", "empty"), "empty: no image in this folder"),
+        (("--quantize", "int8", "--calibrate", "small"), "0.png: 50x40: calibrate with images of --size"),
+    ],
+)
+def test_folders_are_looked_at_before_anything_takes_time(
+    args: tuple[str, ...],
+    told: str,
+    export: Export,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("seglight.commands.export.program_of", lambda *_: pytest.fail("traced"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "small").mkdir()
+    Image.new("RGB", (40, 50)).save(tmp_path / "small" / "0.png")
+    fabricate.folder(tmp_path / "labelled")
+    ran = export("onnx", "net.onnx", *(arg if arg.startswith("-") or arg == "int8" else tmp_path / arg for arg in args))
+    assert ran.rc == 2
+    assert told in ran.err
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_images_of_another_size_do_not_check_a_file_of_one(export: Export, images: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 50)).save(images / "0.png")
+    Image.new("RGB", (40, 50)).save(images / "1.png")
     ran = export("torch", "net.pt2", "--check", images)
     assert ran.rc == 2
     assert f"{tmp_path}/out/net.pt2: takes images of 64x96 alone (height x width), not of 50x40" in ran.err
@@ -79,12 +110,7 @@ def test_images_of_another_size_do_not_check_a_file_of_one(export: Export, image
 
 
 def test_int8(export: Export, images: Path, tmp_path: Path) -> None:
-    quantized = ("--quantize", "int8", "--calibrate", images)
-    ran = export("onnx", "net.onnx", *quantized, "--check", images)
-    assert ran.rc == 2
-    assert "--check of int8 compares scores: give a folder with labels" in ran.err
-    assert not list((tmp_path / "out").iterdir())
-    assert export("onnx", "net.onnx", *quantized).rc == 0
+    assert export("onnx", "net.onnx", "--quantize", "int8", "--calibrate", images).rc == 0
     exported = load_exported(tmp_path / "out" / "net.onnx")
     assert (exported.metadata.precision, exported.metadata.size) == ("int8", (64, 96))
     assert exported.predict(images / "0.png").shape == (64, 96)
