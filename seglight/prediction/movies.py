@@ -54,6 +54,8 @@ def frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
     """Write frames uint8 (H, W, 3) RGB of one size to an MPEG-4 file, as many a second as another video has.
 
+    Of an odd height or width the last row or column is left out: two pixels share a colour there.
+
     Raises:
         UserError: The other is no video, or the frames cannot be encoded, or not all be written.
     """

@@ -1,17 +1,20 @@
 """The export command: a file that is what it was made of, or none."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from PIL import Image
 
 import seglight
+from seglight.checkpoint import weights_checksum
 from seglight.export.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
@@ -59,6 +62,17 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
     (labels,) = session.run(["labels"], {"image": image.transpose(2, 0, 1)[None]})
     assert labels.dtype == np.uint8
     assert np.array_equal(labels[0], seglight.load(checkpoint).predict(image))
+    assert [(given.domain, given.version) for given in onnx.load(path).opset_import] == [("", 20)]
+    content = torch.load(checkpoint, weights_only=True)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["seglight"]) == {
+        "class_names": NAMES,
+        "palette": [list(color) for color in content["seglight"]["palette"]],
+        "ignore_index": 255,
+        "version": seglight.__version__,
+        "checksum": weights_checksum({key[4:]: value for key, value in content["state_dict"].items()}),
+        "precision": "float32",
+        "size": [64, 96],
+    }
 
 
 def test_one_that_does_not_is_not_written(
@@ -114,3 +128,23 @@ def test_int8(export: Export, images: Path, tmp_path: Path) -> None:
     exported = load_exported(tmp_path / "out" / "net.onnx")
     assert (exported.metadata.precision, exported.metadata.size) == ("int8", (64, 96))
     assert exported.predict(images / "0.png").shape == (64, 96)
+
+
+@pytest.mark.slow
+def test_int8_of_openvino(export: Export, checkpoint: Path, images: Path, tmp_path: Path) -> None:
+    """By OpenVINO's own reading: weights of 8 bits, and labels near those of the net."""
+    import openvino
+
+    assert export("openvino", "net.xml", "--quantize", "int8", "--calibrate", images).rc == 0
+    path = tmp_path / "out" / "net.xml"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["net.bin", "net.xml"]
+    operations = openvino.Core().read_model(path).get_ops()
+    kinds = [operation.get_type_name() for operation in operations]
+    types = [operation.get_element_type() for operation in operations if operation.get_type_name() == "Constant"]
+    assert types.count(openvino.Type.i8) >= kinds.count("Convolution") > 20
+    exported, net = load_exported(path), seglight.load(checkpoint, device="cpu")
+    assert (exported.metadata.precision, exported.metadata.size) == ("int8", (64, 96))
+    for image in images.iterdir():
+        labels = net.predict(image)
+        assert np.bincount(labels.ravel()).max() < 0.7 * labels.size, "a guess would be as good"
+        assert np.mean(exported.predict(image) == labels) > 0.85, "of an untrained net, on noise"

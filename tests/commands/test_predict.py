@@ -180,6 +180,39 @@ def test_a_video(predict: Predict, model: Reds, tmp_path: Path) -> None:
     assert abs(first - expected).mean() < abs(first - frames[0][..., ::-1]).mean()
 
 
+def frames_of(path: Path) -> list[NDArray[np.uint8]]:
+    """The frames of a video in RGB, by OpenCV."""
+    video, frames = cv2.VideoCapture(str(path)), []
+    while (read := video.read())[0]:
+        frames.append(np.asarray(read[1][..., ::-1], np.uint8))
+    video.release()
+    return frames
+
+
+def test_a_video_of_odd_sides(predict: Predict, tmp_path: Path) -> None:
+    """Label maps are of its size; MPEG-4 has colours for pairs of pixels, and leaves out the last row and column."""
+    path, fourcc = tmp_path / "odd.avi", cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, fourcc, 10, (47, 33))
+    for _ in range(3):
+        writer.write(np.full((33, 47, 3), (10, 20, 200), np.uint8))
+    writer.release()
+    ran = predict(path, "--save", "video")
+    assert ran.rc == 0, ran.err
+    for number, frame in enumerate(frames_of(path), 1):
+        assert frame.shape == (33, 47, 3)
+        assert np.array_equal(read(tmp_path / "out" / "odd" / f"{number:06}.png"), frame[..., 0] // 64)
+    assert [frame.shape for frame in frames_of(tmp_path / "out" / "video" / "odd.mp4")] == [(32, 46, 3)] * 3
+
+
+def test_a_bar_tells_how_far_it_is(predict: Predict, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not predict(images).err, "none where nobody looks"
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which Rich takes it for a terminal
+    ran = predict(images)
+    assert ran.rc == 0
+    assert "predict" in ran.err
+    assert "100%" in ran.err
+
+
 def test_videos_in_a_folder(predict: Predict, tmp_path: Path) -> None:
     folder = tmp_path / "trip"
     save(folder / "drive.png", image(0))
