@@ -60,7 +60,7 @@ def model_card(description: dict[str, Any], name: str) -> str:
         title=_title(description["net"]),
         classes=description["num_classes"],
         parameters=description["parameters"],
-        steps="an unknown number of" if description["step"] is None else f"{description['step']:,}",
+        steps=f"{description['step']:,}" if description["step"] else "an unknown number of",  # 0: of a soup
         version=description["version"],
         name=name,
         scores=UNSCORED if scores is None else _summary(scores),

@@ -16,6 +16,7 @@ from seglight.__main__ import main
 from seglight.checkpoint import read_checkpoint
 from seglight.commands.release import run_scores
 from seglight.errors import UserError
+from seglight.model_card import model_card
 from seglight.release import read_release
 from tests import fabricate
 from tests.test_bad_input import CLI, complaint, recipe
@@ -97,6 +98,13 @@ def test_model_card(released: Path) -> None:
     assert [row[1] for row in rows[2:]] == list(scores["iou"])
     assert [row[3] for row in rows[2:]] == ["-" if iou is None else f"{iou:.4f}" for iou in scores["iou"].values()]
     assert scores["protocol"] in card
+
+
+def test_a_soup_has_no_steps_of_its_own(released: Path) -> None:
+    """`seglight soup` writes the step 0."""
+    description = json.loads((released / "release.json").read_text())
+    assert "trained for 1 optimizer steps" in model_card(description, "net")
+    assert "trained for an unknown number of optimizer steps" in model_card({**description, "step": 0}, "net")
 
 
 def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:
