@@ -48,7 +48,8 @@ def _read(path: Path) -> tuple[int, bytes, bytes]:
     try:
         first, *further = (file.read_bytes() for file in files)
     except OSError as error:
-        raise UserError(f"{error.filename}: not readable: {error.strerror}") from error
+        beside = f", and {path} has its weights there" if len(files) > 1 else ""
+        raise UserError(f"{error.filename}: not readable: {error.strerror}{beside}: copy it anew") from error
     mark = first.find(MARK)
     if mark < 0:
         raise UserError(f"{path}: not readable, it is cut off or not a file of `seglight export`")

@@ -73,7 +73,8 @@ def test_weights_of_another_export(exported: Path, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[::-1])
     assert "its .bin is that of another export" in complaint(path)
     weights.unlink()
-    assert complaint(path) == f"{weights}: not readable: No such file or directory"
+    told = f"{weights}: not readable: No such file or directory, and {path} has its weights there: copy it anew"
+    assert complaint(path) == told
 
 
 def test_one_file_may_be_moved_alone(exported: Path, tmp_path: Path) -> None:
