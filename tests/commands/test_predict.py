@@ -101,13 +101,14 @@ def test_a_file_whose_name_looks_like_a_glob(predict: Predict, tmp_path: Path) -
 
 
 def test_pages_of_a_tiff(predict: Predict, tmp_path: Path) -> None:
+    sizes = ((20, 30), (45, 7), (20, 30))
     with tifffile.TiffWriter(tmp_path / "scan.tif") as file:
-        for seed in range(3):
-            file.write(image(seed), photometric="rgb")
-    assert predict(tmp_path / "scan.tif").rc == 0
+        for seed, size in enumerate(sizes):
+            file.write(image(seed, size), photometric="rgb")
+    assert predict(tmp_path / "scan.tif", "--batch", 3).rc == 0
     assert files(tmp_path / "out") == ["scan/0001.png", "scan/0002.png", "scan/0003.png"]
-    for seed in range(3):
-        assert np.array_equal(read(tmp_path / "out" / "scan" / f"{seed + 1:04}.png"), image(seed)[..., 0] // 64)
+    for seed, size in enumerate(sizes):
+        assert np.array_equal(read(tmp_path / "out" / "scan" / f"{seed + 1:04}.png"), image(seed, size)[..., 0] // 64)
 
 
 def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
