@@ -76,7 +76,7 @@ def content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _damaged(path, error) from error
+        raise UserError(f"{path}: not readable as an image ({error.strerror}): is the path right?") from error
 
 
 def plain_header(data: bytes) -> Plain | None:

@@ -123,7 +123,8 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"^{tmp_path}/none.png: not readable as an image \(.*No such file"):
+    told = r"none.png: not readable as an image \(No such file or directory\): is the path right"
+    with pytest.raises(UserError, match=rf"^{tmp_path}/{told}"):
         read_image(tmp_path / "none.png")
 
 
