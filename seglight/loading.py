@@ -50,6 +50,8 @@ def load(
     Raises:
         UserError: It is missing, damaged, names classes that are not trusted, or does not take what was asked for.
     """
+    if inferer is not None and max_memory is not None:
+        raise UserError("an inferer and max_memory: give one of them, for max_memory chooses an inferer")
     models = [model] if isinstance(model, str | Path) else list(model)
     if not models:
         raise UserError("no model: give a checkpoint, a released folder or an exported file")

@@ -16,6 +16,7 @@ from torch import Tensor
 import seglight
 from seglight.checkpoint import load_net
 from seglight.errors import UserError
+from seglight.inference import WholeImage
 from seglight.interfaces import seg_output
 from seglight.loading import members
 from seglight.models import EncoderDecoder, TimmEncoder
@@ -180,6 +181,7 @@ def test_a_pillow_image_of_floats(net: Predictor) -> None:
         ([], {}, "no model"),
         ("gone.ckpt", {}, "gone.ckpt: no such checkpoint"),
         (["gone.onnx", "other.onnx"], {}, "gone.onnx: exported, several checkpoints alone are one model"),
+        ("gone.ckpt", {"inferer": WholeImage(), "max_memory": 10**9}, "an inferer and max_memory: give one of them"),
         ("gone.onnx", {"device": "cuda"}, "run on the CPU, without --device cuda: give the checkpoint"),
     ],
 )
