@@ -16,7 +16,7 @@ from seglight import __version__
 from seglight.checkpoint import weights_checksum
 from seglight.data.files import read_image
 from seglight.errors import UserError
-from seglight.export.check import check_folder, compare, image_paths, images_of
+from seglight.export.check import check_folder, compare, holds_labels, image_paths, images_of
 from seglight.export.graph import Deployed, program_of
 from seglight.export.metadata import Metadata
 from seglight.export.onnx import write_onnx
@@ -151,8 +151,10 @@ def calibration_images(folder: Path, size: tuple[int, int] | None) -> list[NDArr
     """At most `CALIBRATION` images of a folder, evenly spaced.
 
     Raises:
-        UserError: There is none, or one is not of the size.
+        UserError: There is none, one is not of the size, or there are label maps among them.
     """
+    if holds_labels(folder):
+        raise UserError(f"--calibrate {folder}: there are label maps in it, too: give its folder of training images")
     paths = image_paths(folder)
     chosen = [paths[len(paths) * k // CALIBRATION] for k in range(CALIBRATION)] if len(paths) > CALIBRATION else paths
     images = [read_image(path) for path in chosen]

@@ -128,21 +128,23 @@ def check_folder(
         raise UserError(UNLABELLED)
 
 
+def holds_labels(folder: Path) -> bool:
+    """Whether a folder is laid out as CamVid or with a classes.yaml: not all that lies in it are images."""
+    return (folder / "valannot").is_dir() or (folder / "classes.yaml").is_file()
+
+
 def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:
     """The validation split of a folder laid out as CamVid or with a classes.yaml, else all its images without labels.
 
     Raises:
         UserError: There is no image, or the labels are of other classes.
     """
-    data: FileDataModule | None = None
-    if (folder / "valannot").is_dir():
-        data = CamVidDataModule(str(folder))
-    elif (folder / "classes.yaml").is_file():
-        data = FolderDataModule(str(folder))
-    if data is None:
+    if not holds_labels(folder):
         for path in image_paths(folder):
             yield read_image(path), None
         return
+    data: FileDataModule
+    data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
         raise UserError(f"--check {folder}: its labels are of other classes than the checkpoint's")
     split = data.split("val")

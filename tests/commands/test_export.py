@@ -93,6 +93,10 @@ def test_one_that_does_not_is_not_written(
         (("--check", "labelled"), "labelled: its labels are of other classes than the checkpoint's"),
         (("--quantize", "int8", "--calibrate", "images", "--check", "images"), "--check of int8 compares scores"),
         (("--quantize", "int8", "--calibrate", "empty"), "empty: no image in this folder"),
+        (
+            ("--quantize", "int8", "--calibrate", "labelled"),
+            "labelled: there are label maps in it, too",
+        ),
         (("--quantize", "int8", "--calibrate", "small"), "0.png: 50x40: calibrate with images of --size"),
     ],
 )
