@@ -1,4 +1,4 @@
-"""Every decoder on CamVid: the recipe with another decoder, four epochs each; then three of them together.
+"""Every decoder on CamVid: the recipe with another decoder on crops of 352, four epochs; then three of them together.
 
 Each training is a `seglight fit` of its own; parameters and training images a second (two crops of a batch's size have
 gone before, nothing runs beside) are measured afterwards. The three best are one Ensemble, and one Stacking that is

@@ -1,10 +1,10 @@
 """Training images a second of the CamVid recipe against a peer's script, evaluation of the validation split included.
 
-Both train the same encoder for so many epochs of 45 batches of 8 crops: the recipe an FPN on crops of 352x352, the peer
+Both train the same encoder for so many epochs of 45 batches of 8 crops: the recipe an FPN on crops of 320x320, the peer
 what it is by itself. Then they score the 101 validation images. Each is a process of its own, in turn. What is timed
 begins with the first batch's loading and ends with the scores: imports and the building of nets are left out. The peer
-is a script as `python -m benchmarks camvid` takes
-it, which also takes `--epochs` and prints a line of JSON after each epoch and after its scores.
+is a script as `python -m benchmarks camvid` takes it, which also takes `--epochs` and prints a line of JSON after each
+epoch and after its scores.
 """
 
 import argparse
