@@ -553,7 +553,7 @@ def test_what_another_model_made_is_made_anew(predict: Predict, model: Reds, ima
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 import seglight.commands.predict as command
 from tests.prediction.stand_in import Reds
 
@@ -563,6 +563,7 @@ class Slow(Reds):
         return super().predict_batch(images)
 
 command.load = lambda *args, **options: Slow()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 sys.exit(command.main(["predict", *sys.argv[1:]]))
 """
 
