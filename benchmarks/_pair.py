@@ -58,18 +58,21 @@ def compare(
         args: What both are made from; drawn from a seed inside, so that both see the same.
         check: Asserts equality.
         threads: Threads of torch in each process.
-        rounds: Timed runs of each side, in turn.
+        rounds: Timed runs of each side, in turn. 0, where one takes many minutes: each side runs once for all of it.
     """
     pair = _pair()
     for side, make in zip(pair, (ours, peer), strict=True):
         side.ask("make", make, tuple(args), threads)
-    check(*(side.ask("result") for side in pair))
-    peaks = [side.ask("peak") for side in pair]
-    times: list[list[float]] = [[], []]
-    for _ in range(rounds):
-        for side, taken in zip(pair, times, strict=True):
-            taken.append(side.ask("time"))
-    mine, theirs = (statistics.median(taken) for taken in times)
+    if rounds:
+        check(*(side.ask("result") for side in pair))
+        peaks = [side.ask("peak") for side in pair]
+        turns = [[side.ask("time") for side in pair] for _ in range(rounds)]
+    else:
+        once = [side.ask("once") for side in pair]
+        check(*(result for result, _, _ in once))
+        peaks = [peak for _, peak, _ in once]
+        turns = [[seconds for _, _, seconds in once]]
+    mine, theirs = (statistics.median(taken) for taken in zip(*turns, strict=True))
     return Figures(mine, theirs, theirs / mine, peaks[0], peaks[1], peaks[1] / max(1, peaks[0]))
 
 
@@ -111,7 +114,7 @@ def _pair() -> tuple[_Side, _Side]:
 def _work(connection: Connection) -> None:
     multiprocessing.set_start_method("fork", force=True)  # of loaders' workers, as everywhere on Linux
     step: Any = None
-    answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds}
+    answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds, "once": _once}
     while True:
         try:
             what, args = connection.recv()
@@ -166,6 +169,14 @@ def _peak(step: Callable[[], Any]) -> int:
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     step()
     return max(0, _status("VmHWM") - before)
+
+
+def _once(step: Callable[[], Any]) -> tuple[Any, int, float]:
+    """What a single run gives, its peak in bytes, and its seconds."""
+    results: list[Any] = []
+    start = time.perf_counter()
+    peak = _peak(lambda: results.append(step()))
+    return _plain(results[0]), peak, time.perf_counter() - start
 
 
 def _status(key: str) -> int:

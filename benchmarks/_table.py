@@ -25,7 +25,9 @@ class Row(NamedTuple):
 def parser_of(name: str, doc: str | None, rounds: int = 7) -> argparse.ArgumentParser:
     """The options of every benchmark of pairs; it adds its own."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=doc)
-    parser.add_argument("--rounds", type=int, default=rounds, help="timed runs of each side, in turn")
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help="timed runs of each side, in turn; 0: those compared"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     return parser

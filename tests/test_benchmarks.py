@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,33 @@ def test_both_sides_are_held_equal_before_they_are_timed(name: str, tmp_path: Pa
         assert row["speedup"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
 
 
-def test_a_difference_stops_the_comparison() -> None:
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_a_difference_stops_the_comparison(rounds: int) -> None:
     def other(mine: Any, theirs: Any) -> None:
         check(mine, (theirs[0] + 1, theirs[1]))
 
     with pytest.raises(AssertionError):
-        compare(ours, peer, (((1, 3, 8, 8), (32, 32)), "cpu"), other)
+        compare(ours, peer, (((1, 3, 8, 8), (32, 32)), "cpu"), other, rounds=rounds)
+
+
+def test_without_rounds_the_compared_runs_are_the_timed_ones() -> None:
+    runs: list[tuple[str, str]] = []
+    figures = compare(_Slept, _Slept, (0.2,), lambda mine, theirs: runs.append((mine, theirs)), rounds=0)
+    assert runs == [("run 1", "run 1")]
+    assert 0.2 <= figures.ours_seconds < 2
+    assert 0.2 <= figures.peer_seconds < 2
+
+
+class _Slept:
+    """A step of so many seconds that counts its runs."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.runs = seconds, 0
+
+    def __call__(self) -> str:
+        time.sleep(self.seconds)
+        self.runs += 1
+        return f"run {self.runs}"
 
 
 @pytest.mark.slow
