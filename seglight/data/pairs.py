@@ -1,6 +1,7 @@
 """A split made of image files and label files."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,21 @@ def image_files(folder: Path, holds: str) -> list[Path]:
 
 def images_below(folder: Path) -> list[Path]:
     """All images of a folder at any depth, by path; files alone: a pipe of an image's name would be read for ever."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    return sorted(p for p in files_below(folder) if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files at any depth; links to folders elsewhere are followed, each of these once."""
+    root, entered = folder.resolve(), set[Path]()
+    for place, names, files in os.walk(folder, followlinks=True):
+        below = {name: Path(place, name) for name in names}
+        names[:] = [
+            name
+            for name, path in below.items()
+            if path.resolve() not in entered and not (path.is_symlink() and path.resolve().is_relative_to(root))
+        ]
+        entered |= {below[name].resolve() for name in names}
+        yield from (path for name in files if (path := Path(place, name)).is_file())
 
 
 def surplus_masks(folder: Path, masks: Sequence[Path], pattern: str = "*.png") -> list[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from seglight.files import write_whole
+from seglight.files import whole
 from seglight.prediction.outlines import outlines
 from seglight.predictor import LabelMap
 
@@ -53,8 +53,13 @@ class CocoObjects:
     def write(self, path: Path) -> None:
         """Write images, categories and annotations, whole or not at all."""
         categories = [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)]
-        content = {"images": self.images, "categories": categories, "annotations": self.annotations}
-        write_whole(path, json.dumps(content))
+        with whole(path) as part, part.open("w") as file:
+            file.write(
+                f'{{"images": {json.dumps(self.images)}, "categories": {json.dumps(categories)}, "annotations": ['
+            )
+            for index, annotation in enumerate(self.annotations):  # one by one: a text of all takes as much as they do
+                file.write(f"{', ' if index else ''}{json.dumps(annotation)}")
+            file.write("]}")
 
 
 def components(labels: LabelMap) -> tuple[NDArray[np.int32], list[tuple[int, list[int], int]]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.files import pixel_count, read_image
-from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below
 from seglight.errors import UserError
 from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
 from seglight.prediction.movies import frame_count, frames
@@ -82,7 +82,7 @@ def _found(given: str, out: Path) -> list[Source]:
     if path.is_file():
         return [Source(path, Path(path.stem))]
     if path.is_dir():
-        below, found = path, _known(path.rglob("*"))
+        below, found = path, _known(files_below(path))
     elif _is_glob(given):
         below = Path(*takewhile(lambda part: not _is_glob(part), path.parts))
         found = _known(map(Path, glob(given, recursive=True)))

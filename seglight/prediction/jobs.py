@@ -29,7 +29,7 @@ def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> 
             # frames lie in a folder of the video's name, beside which an image of that name may stand
             frames = source.is_video and kind != "video"
             path = out / FILES[kind][0] / source.place if frames else output_path(out, kind, source.place)
-            other = taken.get(path, around)
+            other = next((taken[place] for place in (path, *path.parents) if place in taken), around)
             if other is not None:
                 raise UserError(
                     f"{source.path} and {other.path} would both become {path}: predict them into two folders"
@@ -38,20 +38,25 @@ def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> 
             if path.resolve() in images:
                 raise UserError(f"{path}: the label map would replace the image: choose another --out")
             # pages and frames lie in a folder of the file's name
-            within = out / source.place if kind == LABELS and (source.is_video or source.is_tiff) else path.parent
+            numbered = source.is_tiff or frames
+            within = out / FILES[kind][0] / source.place if numbered else path.parent
             if not within.resolve().is_relative_to(out.resolve()):
                 raise UserError(f"{source.path}: {path} is outside of --out, where that path or a link in it leads")
 
 
 def checksum(model: Path) -> str:
-    """SHA-256 of a model: of its file and, of a model in several files, of all of them in order.
+    """SHA-256 of a model: of its file, of both of OpenVINO's, of a release's description, which has its weights'.
 
     Raises:
         UserError: It is not there.
     """
     # OpenVINO keeps the weights of an .xml in a .bin beside it
     beside = [model.with_suffix(".bin")] if model.suffix == ".xml" else []
-    files = sorted(path for path in model.rglob("*") if path.is_file()) if model.is_dir() else [model, *beside]
+    files = [model, *beside]
+    if model.is_dir():
+        from seglight.release import DESCRIPTION  # which imports torch, as its net will
+
+        files = [model / DESCRIPTION]
     total = hashlib.sha256()
     for path in files:
         try:

@@ -65,7 +65,7 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
 
     def write(frame: NDArray[np.uint8]) -> None:
         nonlocal written
-        if not writer.isOpened() and not writer.open(str(part), CODEC, rate, frame.shape[1::-1]):
+        if not writer.isOpened() and not writer.open(_name(part), CODEC, rate, frame.shape[1::-1]):
             raise UserError(f"{path}: a video of {frame.shape[1]} x {frame.shape[0]} pixels cannot be encoded here")
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
@@ -79,10 +79,19 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
             raise UserError(f"{path}: not all of its {written} frames could be written: make room")
 
 
+def _name(path: Path) -> str:
+    # whole paths: FFmpeg takes what stands before a colon for a protocol
+    name = str(path.resolve())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:  # which crashes OpenCV
+        raise UserError(f"{path}: a video's path must be UTF-8: rename it") from error
+    return name
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    # whole paths: FFmpeg takes what stands before a colon for a protocol
-    video = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    video = cv2.VideoCapture(_name(path), cv2.CAP_FFMPEG)
     try:
         if not video.isOpened():
             raise UserError(f"{path}: not readable as a video: it is damaged, or of a kind that is not known here")

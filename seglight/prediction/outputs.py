@@ -1,6 +1,8 @@
 """What is written of an image, and where below the folder of the outputs."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from seglight.data.classes import Color
 from seglight.errors import UserError
 from seglight.files import whole
-from seglight.prediction.inputs import Pixels
+from seglight.prediction.inputs import Pixels, Source
+from seglight.prediction.label_maps import maker_of
 from seglight.prediction.submissions import ade_ids, cityscapes_ids, write_ids
 from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor
@@ -56,6 +59,31 @@ def is_no_older(path: Path, origin: Path) -> bool:
         return path.stat().st_mtime_ns >= origin.stat().st_mtime_ns
     except OSError:
         return False
+
+
+def file_key(source: Source) -> str:
+    """Which file a label map is of: the start of what it says of its making."""
+    return hashlib.sha256(os.fsencode(source.path.resolve())).hexdigest()[:16]
+
+
+def remove_former(out: Path, source: Source, places: Set[Path]) -> None:
+    """Remove what was made of pages or frames that a file has no more, by the label maps that say they are of it.
+
+    Args:
+        out: Folder of all outputs.
+        source: The file.
+        places: Of the pictures that it has.
+    """
+    if not source.is_video and not source.is_tiff:
+        return
+    numbered = (source.place / path.stem for path in (out / source.place).glob("*.png") if path.stem.isdigit())
+    for place in {source.place, *numbered} - places:
+        if (maker_of(output_path(out, LABELS, place)) or "").startswith(file_key(source)):
+            # the label map is the last to go: a run that was stopped here goes on with the others
+            for kind in sorted(FILES.keys() - {"video"}, key=LABELS.__eq__):
+                path = output_path(out, kind, place)
+                if path.parent.resolve().is_relative_to(out.resolve()):
+                    path.unlink(missing_ok=True)
 
 
 def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:

@@ -1,5 +1,7 @@
 """From sources to files: decoded in the background, predicted together, written whole, and not done twice."""
 
+import errno
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,18 +15,33 @@ from numpy.typing import NDArray
 from seglight.errors import UserError, one_line
 from seglight.prediction.inputs import Picture, Pixels, Source, pictures
 from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
-from seglight.prediction.outputs import LABELS, OF_PIXELS, Writer, is_no_older, output_path
+from seglight.prediction.outputs import (
+    LABELS,
+    OF_PIXELS,
+    Writer,
+    file_key,
+    is_no_older,
+    output_path,
+    remove_former,
+)
 from seglight.prediction.room import UNLIMITED, Room
 from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor
 
 T = TypeVar("T")
 
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+"""What would befall the next file too."""
+
 
 class Work(NamedTuple):
-    """A picture and its files that are missing: `pixels` where they take the image, `labels` where these are there."""
+    """A picture and its files that are missing: `pixels` where they take the image, `labels` where these are there.
+
+    `maker` says how its label map is made: of which file, as it was before it was read, by which model.
+    """
 
     picture: Picture
+    maker: str
     missing: Mapping[str, Path]
     pixels: Pixels | None
     labels: LabelMap | None
@@ -73,14 +90,22 @@ class Run:
     def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
         for source in sources:
             try:
+                maker, places = self._maker(source), set[Path]()
                 for picture in pictures(source):
-                    yield self._work(picture)
+                    places.add(picture.place)
+                    yield self._work(picture, maker)
+                remove_former(self.out, source, places)
             except UserError as error:
                 yield error
 
-    def _work(self, picture: Picture) -> Work | UserError:
+    def _work(self, picture: Picture, maker: str) -> Work | UserError:
         paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
-        if maker_of(paths[LABELS]) == self._maker(picture):
+        former = maker_of(paths[LABELS])
+        if former is None and os.path.lexists(paths[LABELS]):
+            return UserError(
+                f"{paths[LABELS]}: is there and not of `seglight predict`: move it, or choose another --out"
+            )
+        if former == maker:
             missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
         else:
             missing = paths
@@ -89,7 +114,7 @@ class Run:
             labels = None if LABELS in missing or not missing else read_labels(paths[LABELS])
         except UserError as error:
             return error
-        return Work(picture, missing, pixels, labels)
+        return Work(picture, maker, missing, pixels, labels)
 
     def _pixels(self, picture: Picture) -> Pixels:
         try:
@@ -109,12 +134,16 @@ class Run:
                 if isinstance(work, UserError):
                     raise work
                 if isinstance(work.pixels, TiffWindows) and LABELS in work.missing:
-                    self._write_rows(work.picture, work.pixels, advance)
+                    self._write_rows(work, work.pixels, advance)
                 else:
                     advance(1)
                 self._write(work, label_maps.get(work.picture.place, work.labels))
             except UserError as error:
                 self._note(error, None if isinstance(work, UserError) else work.picture)
+            except OSError as error:
+                if error.errno in OF_THE_DISK:
+                    raise
+                self._note(UserError(str(error)), None if isinstance(work, UserError) else work.picture)
 
     def _note(self, error: UserError, picture: Picture | None) -> None:
         message, path = one_line(error), "" if picture is None else str(picture.source.path)
@@ -136,7 +165,7 @@ class Run:
         if LABELS in work.missing:
             if labels is not None:
                 self.room.check(LABELS, labels.size)
-                write_labels(path, labels, self.predictor.palette, self._maker(work.picture))
+                write_labels(path, labels, self.predictor.palette, work.maker)
             self.written += 1
         self.done.append((work.picture.name, path))
         for kind, place in work.missing.items():
@@ -148,18 +177,17 @@ class Run:
                 except UserError as error:
                     self._note(error, work.picture)
 
-    def _write_rows(self, picture: Picture, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
-        path, height = output_path(self.out, LABELS, picture.place), pixels.shape[0]
+    def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
+        path, height = output_path(self.out, LABELS, work.picture.place), pixels.shape[0]
         rows = _told(self.predictor.rows(pixels), height, advance)
-        write_label_rows(path, pixels.shape, rows, self.predictor.palette, self._maker(picture))
+        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.maker)
 
-    def _maker(self, picture: Picture) -> str:
-        """How a picture's label map is made: of which file by which model."""
+    def _maker(self, source: Source) -> str:
         try:
-            stat = picture.source.path.stat()
+            stat = source.path.stat()
         except OSError as error:
-            raise UserError(f"{picture.source.path}: {error.strerror}") from error
-        return f"{stat.st_size} {stat.st_mtime_ns} {self.maker}"
+            raise UserError(f"{source.path}: {error.strerror}") from error
+        return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns} {self.maker}"
 
 
 def _told(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from cityscapesscripts.helpers.labels import trainId2label
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.predict import predict as run_predict
+from seglight.predictor import LabelMap
 from tests.prediction.stand_in import PALETTE, Reds
 
 Predict = Callable[..., Any]
@@ -235,6 +237,26 @@ def test_what_is_named_twice_is_predicted_once(predict: Predict, model: Reds, im
     ran = predict(images / "a.png", images, images / "*.png", "--save", "csv")
     assert (ran.rc, model.batches) == (0, [1, 1, 1])
     assert len((tmp_path / "out" / "shares.csv").read_text().splitlines()) == 4
+
+
+def test_links_to_folders(predict: Predict, images: Path, tmp_path: Path) -> None:
+    save(tmp_path / "days" / "monday" / "m.png", image(0))
+    (tmp_path / "days" / "town").symlink_to(images / "town")
+    (tmp_path / "days" / "again").symlink_to(tmp_path / "days" / "monday")  # a place of its own has it already
+    (images / "town" / "round").symlink_to(tmp_path / "days")
+    assert predict(tmp_path / "days").rc == 0
+    assert files(tmp_path / "out") == ["monday/m.png", "town/b.v2.png", "town/c.png"]
+
+
+def test_a_video_whose_name_is_not_utf8(model: Reds, tmp_path: Path) -> None:
+    movie(tmp_path / "drive.avi")
+    (tmp_path / "drive.avi").rename(tmp_path / os.fsdecode(b"caf\xe9.avi"))
+    save(tmp_path / os.fsdecode(b"caf\xe9 2.png"), image(0))
+    (tmp_path / "model.ckpt").write_bytes(b"a model")
+    failures = run_predict([str(tmp_path / "model.ckpt")], [str(tmp_path)], str(tmp_path / "out"))
+    assert len(failures) == 1
+    assert failures[0].endswith("caf\udce9.avi: a video's path must be UTF-8: rename it")
+    assert len(files(tmp_path / "out")) == 1
 
 
 def test_a_folder_without_images(predict: Predict, tmp_path: Path) -> None:
@@ -462,6 +484,46 @@ def test_pages_are_not_written_through_a_link(predict: Predict, tmp_path: Path) 
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_frames_of_every_kind_stay_within(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "overlay").mkdir(parents=True)
+    (tmp_path / "out" / "overlay" / "drive").symlink_to(tmp_path / "elsewhere")
+    movie(tmp_path / "drive.avi")
+    ran = predict(tmp_path / "drive.avi", "--save", "overlay")
+    assert ran.rc == 2
+    assert "outside of --out" in ran.err
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_files_of_others_stay(predict: Predict, images: Path, tmp_path: Path) -> None:
+    truth = save(tmp_path / "out" / "a.png", image(3)[..., 0])
+    (tmp_path / "out" / "town" / "c.png").mkdir(parents=True)
+    ran = predict(images)
+    assert ran.rc == 1
+    assert ran.out == f"1 label map in {tmp_path}/out\n"
+    says = "is there and not of `seglight predict`: move it, or choose another --out"
+    places = (truth, tmp_path / "out" / "town" / "c.png")
+    assert ran.err.splitlines() == [f"seglight: failed: {path}: {says}" for path in places]
+    assert np.array_equal(read(truth), image(3)[..., 0])
+
+
+def test_a_folder_that_cannot_be_made(predict: Predict, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "town").write_text("a file")
+    ran = predict(images)
+    assert ran.rc == 1
+    assert len(ran.err.splitlines()) == 2
+    assert files(tmp_path / "out") == ["a.png", "town"]
+
+
+def test_an_image_within_a_folder_named_as_anothers_label_map(predict: Predict, tmp_path: Path) -> None:
+    save(tmp_path / "images" / "x.jpg", image(0))
+    save(tmp_path / "images" / "x.png" / "y.jpg", image(1))
+    ran = predict(tmp_path / "images")
+    assert ran.rc == 2
+    assert "predict them into two folders" in ran.err
+
+
 # ------------------------------------------------------------------------------------------------ run again
 
 
@@ -508,6 +570,53 @@ def test_names_that_look_like_parts_of_others(predict: Predict, tmp_path: Path) 
         assert np.array_equal(read(tmp_path / "out" / name), image(seed)[..., 0] // 64)
 
 
+def test_another_image_of_the_name_size_and_time_is_predicted(predict: Predict, tmp_path: Path) -> None:
+    for day, seed in (("monday", 0), ("tuesday", 1)):
+        path = save(tmp_path / day / "a.bmp", image(seed))  # as large as the other
+        os.utime(path, (1, 1))
+        assert predict(path.parent).rc == 0
+        assert np.array_equal(read(tmp_path / "out" / "a.png"), image(seed)[..., 0] // 64)
+
+
+def test_an_image_that_changes_meanwhile_is_predicted_again(
+    predict: Predict, model: Reds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = save(tmp_path / "images" / "a.png", image(0)), model.predict_batch
+
+    def change(images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+        save(path, image(1))
+        os.utime(path, (9, 9))
+        return real(images)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "predict_batch", change)
+        assert predict(path).rc == 0
+    assert predict(path).rc == 0
+    assert np.array_equal(read(tmp_path / "out" / "a.png"), image(1)[..., 0] // 64)
+
+
+def test_pages_that_are_no_more(predict: Predict, tmp_path: Path) -> None:
+    out, scan = tmp_path / "out", tmp_path / "scan.tif"
+    for count, made in ((3, ["scan/0001", "scan/0002", "scan/0003"]), (2, ["scan/0001", "scan/0002"]), (1, ["scan"])):
+        tifffile.imwrite(scan, np.stack([image(seed) for seed in range(count)]), photometric="rgb")
+        for name in ("of mine.png", "0009.png"):
+            save(out / "scan" / name, image(0)[..., 0])
+        assert predict(scan, "--save", "overlay").rc == 0
+        overlays = [f"overlay/{name}.jpg" for name in made]
+        assert files(out) == sorted([*overlays, *(f"{name}.png" for name in made), "scan/0009.png", "scan/of mine.png"])
+    tifffile.imwrite(scan, np.stack([image(0), image(1)]), photometric="rgb")
+    assert predict(scan).rc == 0
+    assert not (out / "scan.png").exists()
+    assert (out / "scan" / "0002.png").exists()
+
+
+def test_frames_that_are_no_more(predict: Predict, tmp_path: Path) -> None:
+    for count in (4, 2):
+        movie(tmp_path / "drive.avi", count)
+        assert predict(tmp_path / "drive.avi").rc == 0
+        assert files(tmp_path / "out") == [f"drive/{number:06}.png" for number in range(1, count + 1)]
+
+
 def test_a_damaged_label_map_is_told(predict: Predict, images: Path, tmp_path: Path) -> None:
     assert predict(images).rc == 0
     path = tmp_path / "out" / "a.png"
@@ -540,14 +649,10 @@ def test_what_another_model_made_is_made_anew(predict: Predict, model: Reds, ima
     assert predict(images, "--save", "overlay").rc == 0
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in files(tmp_path / "out")}
     (tmp_path / "model.ckpt").write_bytes(b"another")
-    strange = save(tmp_path / "out" / "a.png", image(3)[..., 0])  # of no model at all
-    later = time.time() + 5
-    os.utime(strange, (later, later))
     model.batches.clear()
     ran = predict(images, "--save", "overlay")
     assert ran.out == f"3 label maps in {tmp_path}/out\n"
     assert model.batches == [1, 1, 1]
-    assert np.array_equal(read(strange), image(0)[..., 0] // 64)
     assert files(tmp_path / "out") == sorted(before)
     assert all((tmp_path / "out" / name).stat().st_mtime_ns != before[name] for name in before)
 

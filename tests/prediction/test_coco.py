@@ -1,6 +1,7 @@
 """Objects in COCO's JSON: pycocotools reads the same pixels."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,16 @@ def test_polygons_have_corners_alone(tmp_path: Path) -> None:
     ring = next(entry for entry in written if entry["category_id"] == 2)
     # 4 corners outside and 4 of the hole, each ring closed, and the way back to the first
     assert len(ring["segmentation"][0]) == 2 * (5 + 5 + 1)
+
+
+def test_no_text_of_all_objects_is_held(tmp_path: Path) -> None:
+    objects = CocoObjects(NAMES, "runs")
+    for seed in range(3):
+        objects.add(f"{seed}.png", np.random.default_rng(seed).integers(0, 4, (150, 150), dtype=np.uint8))
+    tracemalloc.start()
+    objects.write(tmp_path / "coco.json")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = (tmp_path / "coco.json").stat().st_size
+    assert size > 1_000_000
+    assert peak < size / 4

@@ -1,0 +1,18 @@
+"""By which model outputs are."""
+
+from pathlib import Path
+
+from seglight.prediction.jobs import checksum
+from seglight.release import CARD, DESCRIPTION, WEIGHTS
+
+
+def test_a_release_is_its_description(tmp_path: Path) -> None:
+    for name in (DESCRIPTION, WEIGHTS, CARD):
+        (tmp_path / name).write_text(name)
+    before = checksum(tmp_path)
+    (tmp_path / CARD).write_text("licence: MIT")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.png").write_text("a mask")
+    assert checksum(tmp_path) == before
+    (tmp_path / DESCRIPTION).write_text("other weights")
+    assert checksum(tmp_path) != before
