@@ -33,10 +33,10 @@ from seglight.inference import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import data_options, read_recipe
+from seglight.running import resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import default_run_dir, flat
 from seglight.running.processes import check_processes, launcher, shared_run_dir
-from seglight.running.resume import is_finished, refuse_ckpt_path, run_to_go_on_with, with_recipe, without_finders
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
 
@@ -90,6 +90,7 @@ class SegmentationCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning that `args` is meant for Python."""
+        resume.describe_ckpt_path(self._parser("fit"))
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -106,8 +107,8 @@ class SegmentationCLI(LightningCLI):
         recipe.run_dir = recipe.ckpt_path = recipe.resume = None
         self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)
         if self.subcommand == "fit":
-            refuse_ckpt_path(config.ckpt_path)
-            self.checkpoint = run_to_go_on_with(self.run_dir, self.recipe, config.resume)
+            resume.refuse_ckpt_path(config.ckpt_path)
+            self.checkpoint = resume.run_to_go_on_with(self.run_dir, self.recipe, config.resume)
             config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / "checkpoints" / LAST)
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
@@ -131,7 +132,7 @@ class SegmentationCLI(LightningCLI):
         kwargs["default_root_dir"] = str(self.run_dir)
         given = config.callbacks or []
         if self.subcommand == "fit" and self.checkpoint is not None:
-            given = without_finders(given, self.datamodule, self.checkpoint)
+            given = resume.without_finders(given, self.datamodule, self.checkpoint)
         exact = [callback for callback in given if isinstance(callback, ExactCheckpoint)]
         environment = launcher()
         kwargs["plugins"] = [*_listed(config.plugins), *([environment] if environment else [])]
@@ -193,7 +194,7 @@ class SegmentationCLI(LightningCLI):
         return {**kwargs, "ckpt_path": None, "verbose": False}
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if self.checkpoint is not None and subcommand == "fit" and is_finished(self.checkpoint, self.config.fit.resume):
+        if subcommand == "fit" and self.checkpoint and resume.is_finished(self.checkpoint, self.config.fit.resume):
             say(f"{self.run_dir}: the run is finished, there is nothing to go on with")
             return
         if subcommand == "fit" and self.trainer.is_global_zero:
@@ -238,7 +239,7 @@ def main(args: list[str]) -> None:
     warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
     try:
         if args[0] == "fit":
-            args = with_recipe(args)
+            args = resume.with_recipe(args)
             STOP.install(SCHEDULERS)  # Ctrl-C may end at once what has nothing to save yet
         check_yaml(args)
         SegmentationCLI(args)

@@ -157,7 +157,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `cache`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight cache", description=cache.__doc__, exit_on_error=False)
+    parser = ArgumentParser(prog="seglight cache", description=__doc__, exit_on_error=False)
     parser.add_argument("--out", type=str, required=True, help="folder of the cache")
     datamodule, options = datamodule_from(parser, args[1:])
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())

@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateFinder
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -49,6 +50,11 @@ def with_recipe(args: list[str]) -> list[str]:
     if not recipe.is_file():
         raise UserError(f"{run_dir}: no run to go on with, and no recipe to start one: add --config RECIPE")
     return [args[0], "--config", str(recipe), *args[1:]]
+
+
+def describe_ckpt_path(fit: ArgumentParser) -> None:
+    """Let the help of `fit` say so: Lightning's says what it would do."""
+    next(action for action in fit._actions if action.dest == "ckpt_path").help = "refused: --resume, or --model.weights"
 
 
 def refuse_ckpt_path(path: str | None) -> None:
