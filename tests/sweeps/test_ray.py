@@ -58,7 +58,9 @@ def count_nodes() -> int:
     """Raylets that have joined."""
     code = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
     done = subprocess.run([sys.executable, "-c", code, ADDRESS], capture_output=True, text=True, check=False)
-    return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+    # Ray prints messages of its own there
+    counts = [line for line in done.stdout.splitlines() if line.isdigit()] if done.returncode == 0 else []
+    return int(counts[-1]) if counts else 0
 
 
 def end(node: subprocess.Popen[bytes]) -> None:
