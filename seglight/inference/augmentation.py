@@ -1,7 +1,9 @@
 """Test-time augmentation: the mean of the probabilities of several views of an image."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,7 @@ class TestTimeAugmentation(Inferer):
         flip: Views mirrored from left to right as well.
 
     Raises:
-        UserError: There is no scale, or one that isn't above 0.
+        UserError: There is no scale, or one that isn't above 0 and finite.
     """
 
     __test__ = False  # pytest takes it for a test by its name
@@ -36,8 +38,9 @@ class TestTimeAugmentation(Inferer):
     flip: bool = True
 
     def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise UserError(f"inferer.scales is {list(self.scales)}: give factors above 0, such as [0.75, 1.0, 1.25]")
+        there = isinstance(self.scales, Sequence) and len(self.scales) > 0
+        if not there or not all(isinstance(scale, Real) and 0 < scale < math.inf for scale in self.scales):
+            raise UserError(f"inferer.scales is {self.scales}: give factors above 0, such as [0.75, 1.0, 1.25]")
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""

@@ -41,13 +41,17 @@ class SlidingWindow(Inferer):
     sigma: float = 0.125
 
     def __post_init__(self) -> None:
-        for pixels in self._size():
-            if pixels < DIVISOR or pixels % DIVISOR:
-                raise UserError(f"inferer.window is {self.window}: it has to be a multiple of {DIVISOR}")
+        size = (self.window, self.window) if isinstance(self.window, int) else self.window
+        if not isinstance(size, tuple | list) or len(size) != 2 or not all(map(_fits, size)):
+            raise UserError(
+                f"inferer.window is {self.window!r}: it has to be a multiple of {DIVISOR}, or two of them, as integers"
+            )
         if not 0 <= self.overlap < 1:
             raise UserError(f"inferer.overlap is {self.overlap:g}: it has to be at least 0 and below 1")
-        if self.batch_size < 1:
-            raise UserError(f"inferer.batch_size is {self.batch_size}: it has to be at least 1")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise UserError(f"inferer.batch_size is {self.batch_size!r}: it has to be a whole number of at least 1")
+        if self.blending not in ("gaussian", "uniform"):
+            raise UserError(f'inferer.blending is {self.blending!r}: it has to be "gaussian" or "uniform"')
         if not self.sigma > 0:
             raise UserError(f"inferer.sigma is {self.sigma:g}: it has to be above 0")
 
@@ -126,6 +130,10 @@ class SlidingWindow(Inferer):
             held[first : first + len(starts)] = logits
         assert held is not None
         return held
+
+
+def _fits(pixels: object) -> bool:
+    return isinstance(pixels, int) and pixels >= DIVISOR and pixels % DIVISOR == 0
 
 
 def _device(net: nn.Module, image: Tensor | Windows) -> torch.device:

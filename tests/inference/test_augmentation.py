@@ -1,5 +1,8 @@
 """Test-time augmentation against the mean of softmaxes, view by view, in torch."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -78,7 +81,11 @@ def test_a_symmetric_image_has_symmetric_labels() -> None:
     assert (plain - plain.flip(-1)).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("scales", [(), (1.0, 0.0)], ids=str)
-def test_scales_out_of_range(scales: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "scales",
+    [(), (1.0, 0.0), (-1.0,), (math.nan,), (1.0, math.nan), (1.0, math.inf), 1.0, None, "12", np.ones(2)],
+    ids=str,
+)
+def test_scales_out_of_range(scales: Any) -> None:
     with pytest.raises(UserError, match=r"inferer\.scales"):
         TestTimeAugmentation(scales=scales)

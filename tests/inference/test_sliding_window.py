@@ -199,8 +199,17 @@ def test_autocast_does_not_coarsen_the_mean() -> None:
     [
         ({"window": 500}, "inferer.window is 500"),
         ({"window": (512, 0)}, "multiple of 32"),
+        ({"window": (64,)}, r"inferer.window is \(64,\): .*or two of them"),
+        ({"window": (64, 64, 64)}, "inferer.window is .64, 64, 64.: .*or two of them"),
+        ({"window": 64.0}, "inferer.window is 64.0: .*as integers"),
+        ({"window": (64, 64.0)}, "inferer.window is .64, 64.0.: .*as integers"),
+        ({"window": "64"}, "inferer.window is '64'"),
+        ({"window": None}, "inferer.window is None"),
+        ({"blending": "Gaussian"}, 'inferer.blending is \'Gaussian\': .*"gaussian" or "uniform"'),
+        ({"blending": None}, "inferer.blending"),
         ({"overlap": 1.0}, "inferer.overlap is 1"),
         ({"batch_size": 0}, "inferer.batch_size"),
+        ({"batch_size": 1.5}, "inferer.batch_size"),
         ({"sigma": 0.0}, "inferer.sigma"),
     ],
 )
