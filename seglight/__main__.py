@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from seglight import __version__
 from seglight.errors import UserError, one_line, user_error_behind
@@ -85,6 +86,8 @@ def run_command(args: list[str]) -> int:
 
 def run() -> None:
     """Entry point of the console script."""
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files that are not UTF-8 are said by their own bytes
+        sys.stdout.reconfigure(errors="surrogateescape")
     sys.exit(main())
 
 

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
         sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
         sealed["sha256"] = seal(sealed)
         (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")
-        (part / CARD).write_text(card)
+        (part / CARD).write_text(card, encoding="utf-8", errors="replace")  # the folder's name can be any bytes
 
 
 def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -74,9 +75,17 @@ def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]
     if _sha256(weights) != description.get("sha256_of_weights"):
         raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
     try:
-        return description, dict(safetensors.torch.load_file(weights))
+        return description, _tensors(weights)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{weights}: not readable as safetensors: take the release anew") from error
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:  # safetensors maps no file of such a name: its content is held twice, for a moment
+        return dict(safetensors.torch.load(path.read_bytes()))
+    return dict(safetensors.torch.load_file(path))
 
 
 def seal(description: dict[str, Any]) -> str:

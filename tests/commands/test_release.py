@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +131,27 @@ def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Pa
     weights = [key for key in saved if key.startswith("net.") and key.endswith("weight")]
     assert weights
     assert all(torch.equal(began[key], saved[key]) for key in weights)
+
+
+def test_a_folder_whose_name_is_not_utf_8(run: Path, released: Path, tmp_path: Path) -> None:
+    """Latin-1's `relé`: Linux takes any bytes for a name. In a process, as Python's own streams refuse such names."""
+    checkpoint, out = run / "checkpoints" / "best.ckpt", tmp_path / os.fsdecode(b"rel\xe9")
+    command = [sys.executable, "-m", "seglight", "release", checkpoint, "--out", out]
+    env = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most locales
+    done = subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert f"{out}: " in done.stdout
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert card == (released / "README.md").read_text().replace('"net"', '"rel?"').replace(
+        "predict net", "predict rel?"
+    )
+    _, found = read_release(out)
+    _, expected = read_release(released)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    ours, theirs = (seglight.load(folder, device="cpu").predict(image) for folder in (out, released))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def copy(released: Path, folder: Path) -> Path:
