@@ -83,13 +83,21 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
         except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"{name}: not readable as an image ({error}): it is cut off or damaged") from error
         image = as_rgb(Path(name), image)
-    if not isinstance(image, np.ndarray) and hasattr(image, "permute"):  # a tensor: torch itself need not be asked
-        image = np.moveaxis(image.cpu().numpy(), 0, -1)
+    got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
+        got = _described(image)
+        if got.startswith("a uint8 tensor") and image.ndim == 3:
+            image = np.moveaxis(image.cpu().numpy(), 0, -1)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise UserError(
             f"an image is a path, a Pillow image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), not {got}"
         )
     if not image.size:
         raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels: there is nothing to predict")
     return image
+
+
+def _described(tensor: "Tensor") -> str:
+    kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return f"a {dtype} tensor {tuple(tensor.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"

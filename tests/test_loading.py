@@ -141,7 +141,7 @@ def test_members_of_other_classes_are_refused(trained: Path, tmp_path: Path) -> 
         (np.zeros((4, 4, 3), np.float32), r"not float32 \(4, 4, 3\)"),
         (np.zeros((4, 4), np.uint8), r"not uint8 \(4, 4\)"),
         (np.zeros((4, 4, 4), np.uint8), r"not uint8 \(4, 4, 4\)"),
-        (torch.zeros(4, 4, 3, dtype=torch.uint8), r"not uint8 \(4, 3, 4\)"),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), r"not a uint8 tensor \(4, 4, 3\)"),
         (np.zeros((0, 4, 3), np.uint8), "0 x 4 pixels"),
         (7, "not int"),
         (None, "not NoneType"),

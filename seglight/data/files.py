@@ -47,11 +47,15 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
     """What Pillow has opened as uint8 (H, W, 3) RGB.
 
     Raises:
-        UserError: Grey of more than 8 bits, which Pillow would cut off at 255: all white.
+        UserError: Grey of more than 8 bits, which Pillow would cut off at 255: all white; or a mode that it can't turn
+            into RGB.
     """
     if image.mode.startswith(("I", "F")):
         raise UserError(f"{path}: grey of more than 8 bits ({image.mode}): save it as 8-bit RGB or grey")
-    return np.asarray(image.convert("RGB"))
+    try:
+        return np.asarray(image.convert("RGB"))
+    except ValueError as error:
+        raise UserError(f"{path}: of mode {image.mode}, which Pillow has no RGB for: give it as 8-bit RGB") from error
 
 
 def read_grey(path: Path) -> NDArray[np.uint8] | None:

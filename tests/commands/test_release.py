@@ -136,7 +136,7 @@ def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Pa
 def test_a_folder_whose_name_is_not_utf_8(run: Path, released: Path, tmp_path: Path) -> None:
     """Latin-1's `relé`: Linux takes any bytes for a name. In a process, as Python's own streams refuse such names."""
     checkpoint, out = run / "checkpoints" / "best.ckpt", tmp_path / os.fsdecode(b"rel\xe9")
-    command = [sys.executable, "-m", "seglight", "release", checkpoint, "--out", out]
+    command = [sys.executable, "-m", "seglight", "release", str(checkpoint), "--out", str(out)]
     env = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as in most locales
     done = subprocess.run(command, env=env, capture_output=True, text=True, errors="surrogateescape", check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
