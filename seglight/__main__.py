@@ -5,7 +5,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from seglight import __version__
-from seglight.errors import UserError, one_line, user_error_behind
+from seglight.errors import UserError, one_line, say, user_error_behind
 
 COMMANDS = {
     "fit": ("seglight.cli", "train a net by a YAML recipe"),
@@ -24,6 +24,9 @@ COMMANDS = {
     "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
+
+STOPPED = 130
+"""Exit code of what Ctrl-C has ended, as of a shell's."""
 
 HELP = """usage: seglight COMMAND [options]     (or: python -m seglight COMMAND [options])
 
@@ -50,7 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 done, 1 `doctor` found mistakes in the data, 2 the user's mistake, told in one line.
+        The exit code: 0 done; 1 `doctor` found mistakes in the data, `predict` left inputs out, or the file of `export`
+        failed its check; 2 the user's mistake, told in one line; 75 `fit` or `sweep` was told to stop, saved and left;
+        130 Ctrl-C. That of `fit --seeds` is the first of its runs' that isn't 0.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args
@@ -63,6 +68,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         return run_command(args)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        say("stopped")
+        return STOPPED
     except Exception as error:
         mistake = user_error_behind(error)
         if debug or mistake is None:
