@@ -101,7 +101,7 @@ def _row(index: int, description: dict[str, Any]) -> str:
         cells = [_number(scores[key][name]) for key in ("iou", "f1", "recall", "precision")]
         cells.append(f"{100 * pixels[index] / max(sum(pixels), 1):.2f}")
     red, green, blue = description["palette"][index]
-    safe = name.replace("|", "\\|")
+    safe = " ".join(name.splitlines()).replace("|", "\\|")
     return f"| {index} | {safe} | #{red:02x}{green:02x}{blue:02x} | {' | '.join(cells)} |"
 
 

@@ -103,6 +103,21 @@ def test_model_card(released: Path) -> None:
     assert scores["protocol"] in card
 
 
+def test_a_class_name_is_one_cell(released: Path) -> None:
+    """Whatever stands in it: a line's end would end the table, and a bar the cell."""
+    description = json.loads((released / "release.json").read_text())
+    names = ["a\nb", "a\r\nb", "a|b", "a\u2028b", *description["class_names"][4:]]
+    card = model_card({**description, "class_names": names, "scores": None}, "net")
+    rows = card.split("| ---: | --- |")[1].split("\n")[1:12]
+    assert [row.split(" #")[0] for row in rows[:5]] == [
+        "| 0 | a b |",
+        "| 1 | a b |",
+        "| 2 | a\\|b |",
+        "| 3 | a b |",
+        f"| 4 | {names[4]} |",
+    ]
+
+
 def test_a_soup_has_no_steps_of_its_own(released: Path) -> None:
     """`seglight soup` writes the step 0."""
     description = json.loads((released / "release.json").read_text())
