@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seglight.errors import UserError
 from seglight.interfaces import DecoderFactory, Encoder, SegOutput
 from seglight.models.encoder_decoder import EncoderDecoder
 from seglight.models.layers import doubled, init_decoder
@@ -31,6 +32,9 @@ class PointRend(EncoderDecoder):
         steps: Subdivisions in evaluation.
         points: Points of an image while training.
         eval_points: Points of a subdivision.
+
+    Raises:
+        UserError: There is one class alone, or as of EncoderDecoder.
     """
 
     def __init__(
@@ -45,6 +49,11 @@ class PointRend(EncoderDecoder):
         points: int = 2048,
         eval_points: int = 8096,
     ) -> None:
+        if num_classes < 2:
+            raise UserError(
+                f"PointRend of {num_classes} class: without a second no point is uncertain: give at least 2 classes, "
+                "or take EncoderDecoder"
+            )
         super().__init__(num_classes, encoder, decoder, aux_index)
         self.fine_index, self.steps, self.points, self.eval_points = fine_index, steps, points, eval_points
         self.point_head = PointHead(encoder.out_channels[fine_index], num_classes, channels)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seglight.errors import UserError
 from seglight.losses import CrossEntropy
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
 from seglight.models.decoders import FPN
@@ -143,3 +144,8 @@ def test_export() -> None:
     with torch.no_grad():
         program = torch.export.export(net, (image,)).module()
         torch.testing.assert_close(program(image).logits, net(image).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_one_class_has_no_uncertain_points() -> None:
+    with pytest.raises(UserError, match=r"PointRend of 1 class: .* at least 2 classes, or take EncoderDecoder$"):
+        PointRend(1, TimmEncoder("test_resnet", None), partial(FPN, pyramid_channels=16, channels=16))
