@@ -3,6 +3,7 @@
 `release.json` holds what a checkpoint's card does, the scores, and SHA-256 checksums of the weights and of itself.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -40,16 +41,23 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
     Raises:
         UserError: The folder is there.
     """
+    there = UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
     if folder.exists():
-        raise UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
-    with whole_folder(folder) as part:
-        # clones: safetensors refuses tensors that share memory, as those of tied layers do
-        tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
-        (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
-        sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
-        sealed["sha256"] = seal(sealed)
-        (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")
-        (part / CARD).write_text(card, encoding="utf-8", errors="replace")  # the folder's name can be any bytes
+        raise there
+    try:
+        with whole_folder(folder) as part:
+            # clones: safetensors refuses tensors that share memory, as those of tied layers do
+            tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
+            (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
+            sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
+            sealed["sha256"] = seal(sealed)
+            (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")
+            # the folder's name can be any bytes
+            (part / CARD).write_text(card, encoding="utf-8", errors="replace")
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:  # another process was faster
+            raise there from error
+        raise
 
 
 def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -20,7 +20,7 @@ from seglight.checkpoint import read_checkpoint
 from seglight.commands.release import run_scores
 from seglight.errors import UserError
 from seglight.model_card import model_card
-from seglight.release import read_release
+from seglight.release import read_release, write_release
 from tests import fabricate
 from tests.test_bad_input import CLI, complaint, recipe
 
@@ -248,3 +248,16 @@ def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli
     told = complaint(seglight_cli("release", checkpoint, "--out", checkpoint / "net"))
     assert "best.ckpt" in told
     assert "Not a directory" in told
+
+
+def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(path: Path) -> str:
+        (tmp_path / "net").mkdir()
+        (tmp_path / "net" / "release.json").write_text("the other's")
+        return "0" * 64
+
+    monkeypatch.setattr("seglight.release._sha256", slow)
+    with pytest.raises(UserError, match=r"net: it is there already: name a folder that is not"):
+        write_release(tmp_path / "net", {}, {}, "")
+    assert (tmp_path / "net" / "release.json").read_text() == "the other's"
+    assert os.listdir(tmp_path) == ["net"]
