@@ -4,7 +4,8 @@ Windows of 512x512 pixels that overlap by a quarter, weighted alike, stand at th
 has a net that only hands out logits at stride 4; "whole" has a small one; "streamed" is that net too, of whose labels
 only the number of each class is kept: what is held then. Label maps are held equal first, all but near-ties, which the
 order of a float32 sum decides: one pixel in 100,000 at most. Sizes are height x width. mmsegmentation's way pads every
-window's logits to the whole image: by default it is not asked for more than 4096x4096 pixels.
+window's logits to the whole image: by default it is not asked for more than 4096x4096 pixels (4096x16384 takes it an
+hour and 11 GB: `--sizes 4096x16384 --peers mmsegmentation --rounds 0`).
 """
 
 import itertools
