@@ -73,8 +73,8 @@ def torchs(windows: list[list[Any]], weight: Tensor | None = None, clip: float |
     return list(net.parameters())
 
 
-def assert_same(found: list[Tensor], expected: list[Tensor], share: float = 1e-6) -> None:
-    """Differences stay below this share of the largest step of a tensor."""
+def assert_same(found: list[Tensor], expected: list[Tensor], share: float = 5e-6) -> None:
+    """Differences stay below this share of the largest step of a tensor: sums of float32, in another order."""
     for a, b, start in zip(found, expected, new_module(CrossEntropy).net.parameters(), strict=True):
         step = float((b - start).detach().abs().max())
         assert step > 0
