@@ -89,12 +89,13 @@ print(inferer.window, int(peak) << 10)
 
 @pytest.mark.slow
 def test_a_process_holds_no_more_than_the_stated_memory() -> None:
-    """Images that would be 3.6 GB of logits; their height makes no difference."""
+    """Images that would be 3.6 GB of logits, and 15; their height makes no difference."""
     peaks = {}
-    for max_memory, height in ((700_000_000, 6000), (1_000_000_000, 6000), (1_000_000_000, 12000)):
+    for max_memory, height in ((700_000_000, 6000), (1_000_000_000, 6000), (1_000_000_000, 24000)):
         command = [sys.executable, "-c", PROOF, str(max_memory), str(height), "8000"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         window, peak = map(int, done.stdout.split())
         assert peak <= max_memory, f"windows of {window}"
         peaks[max_memory, height] = peak
-    assert peaks[1_000_000_000, 12000] == pytest.approx(peaks[1_000_000_000, 6000], rel=0.1)
+    # four times the image, and no more than the allocator's moods: 0.77 to 0.87 GB at any height
+    assert peaks[1_000_000_000, 24000] == pytest.approx(peaks[1_000_000_000, 6000], rel=0.2)
