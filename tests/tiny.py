@@ -14,5 +14,5 @@ class TinyNet(nn.Module):
         self.head = nn.Conv2d(8, num_classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.head(F.relu(self.norm(self.body(image.float() / 255))))
+        logits: Tensor = self.head(F.relu(self.norm(self.body(image.to(self.head.weight.dtype) / 255))))
         return logits
