@@ -5,7 +5,7 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from seglight import __version__
-from seglight.errors import UserError, one_line, say, user_error_behind
+from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
 
 COMMANDS = {
     "fit": ("seglight.cli", "train a net by a YAML recipe"),
@@ -24,9 +24,6 @@ COMMANDS = {
     "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
-
-STOPPED = 130
-"""Exit code of what Ctrl-C has ended, as of a shell's."""
 
 HELP = """usage: seglight COMMAND [options]     (or: python -m seglight COMMAND [options])
 

@@ -9,6 +9,9 @@ class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
 
 
+STOPPED = 130
+"""Exit code of a command that Ctrl-C has ended, as of a shell's."""
+
 UNATTAINABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 """What a system says of a path that can't be written or read: not there for this user, or something else lies there."""
 

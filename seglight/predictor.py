@@ -85,8 +85,9 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
         image = as_rgb(Path(name), image)
     got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
-        got = _described(image)
-        if got.startswith("a uint8 tensor") and image.ndim == 3:
+        kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")
+        got = f"a {dtype} tensor {tuple(image.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
+        if (kind, dtype, image.ndim) == ("strided", "uint8", 3):
             image = np.moveaxis(image.cpu().numpy(), 0, -1)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise UserError(
@@ -97,7 +98,6 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
     return image
 
 
-def _described(tensor: "Tensor") -> str:
-    kind = "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return f"a {dtype} tensor {tuple(tensor.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
+def _kind(tensor: "Tensor") -> str:
+    """How a tensor holds its values: "strided" is the usual way."""
+    return "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")

@@ -36,7 +36,7 @@ from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import Progress
 
-from seglight.errors import UserError, one_line, parser_complaint, say
+from seglight.errors import STOPPED, UserError, one_line, parser_complaint, say
 from seglight.loading import load, members
 from seglight.prediction.inputs import Source, count, find
 from seglight.prediction.jobs import check_places, checksum
@@ -46,9 +46,6 @@ from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
-
-STOPPED = 130
-"""Exit code of a command that Ctrl-C has ended, as of a shell's."""
 
 
 def predict(
