@@ -129,8 +129,8 @@ def test_packages_only_re_export(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_at_most_250_lines(name: str) -> None:
-    assert len(FILES[name].read_text().splitlines()) <= 250
+def test_at_most_350_lines(name: str) -> None:
+    assert len(FILES[name].read_text().splitlines()) <= 350
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
