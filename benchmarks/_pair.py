@@ -8,9 +8,10 @@ memory and threads are not the other's, and while one works the other waits.
 import atexit
 import ctypes
 import multiprocessing
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing.connection import Connection
@@ -76,15 +77,25 @@ def compare(
     return Figures(mine, theirs, theirs / mine, peaks[0], peaks[1], peaks[1] / max(1, peaks[0]))
 
 
-class _Side:
-    """A process that makes steps and runs them when asked."""
+class Side:
+    """A process that makes steps and runs them when asked.
 
-    def __init__(self) -> None:
+    Args:
+        environment: Variables that the process has beside those of this one.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         # no daemon: it may have loaders' workers of its own
         self.process = context.Process(target=_work, args=(theirs,))
-        self.process.start()
+        before = dict(os.environ)
+        os.environ.update(environment or {})
+        try:
+            self.process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         theirs.close()
 
     def ask(self, what: str, *args: Any) -> Any:
@@ -103,9 +114,9 @@ class _Side:
 
 
 @cache
-def _pair() -> tuple[_Side, _Side]:
+def _pair() -> tuple[Side, Side]:
     """The two processes: the same ones for all comparisons, since it takes seconds to import what is compared."""
-    pair = _Side(), _Side()
+    pair = Side(), Side()
     for side in pair:
         atexit.register(side.end)
     return pair

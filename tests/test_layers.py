@@ -15,7 +15,7 @@ LAYERS = (
     (
         "seglight", "errors", "files", "png", "running.signals", "running.random_states", "running.position",
         "running.evaluation_state", "running.surroundings", "running.times", "ops.bands", "ops.ranks",
-        "ops.fused_cross_entropy",
+        "ops.fused_cross_entropy", "threads",
     ),
     (
         "interfaces", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
