@@ -59,6 +59,21 @@ def test_both_sides_are_held_equal_before_they_are_timed(name: str, tmp_path: Pa
         assert row["speedup"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
 
 
+@pytest.mark.slow
+def test_contention_times_each_side_alone_and_beside_a_busy_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # as seglight's own commands and test runs set them
+        monkeypatch.delenv(name, raising=False)
+    out = tmp_path / "figures.json"
+    import_module("benchmarks.contention").main(["--scale", "10", "--rounds", "1", "--json", str(out)])
+    figures = json.loads(out.read_text())
+    assert [name.split(",")[0] for name in figures][:2] == ["step of the CamVid recipe", "loss C=19 128x256->512x1024"]
+    for row in figures.values():
+        assert row.keys() == {"idle", "busy"}
+        assert row["idle"].keys() == row["busy"].keys() == {"ours", "ours, OpenMP's defaults", "peer"}
+
+
 @pytest.mark.parametrize("rounds", [0, 1])
 def test_a_difference_stops_the_comparison(rounds: int) -> None:
     def other(mine: Any, theirs: Any) -> None:

@@ -1,0 +1,30 @@
+"""Threads of OpenMP sleep at barriers in every command; GNU OpenMP itself says what it was told."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from seglight.threads import SPINS, sleep_at_barriers
+
+
+@pytest.mark.parametrize("given", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
+def test_what_the_environment_says_stays(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    sleep_at_barriers()
+    assert dict(os.environ) == before
+
+
+def test_a_command_sets_it_before_the_library_is_loaded() -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-m", "seglight", "models", "resnet"]
+    done = subprocess.run(
+        command, env=environment | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True, check=True
+    )
+    assert "GOMP_SPINCOUNT = " in done.stderr, "no GNU OpenMP was loaded"
+    assert f"GOMP_SPINCOUNT = '{SPINS}'" in done.stderr
