@@ -36,6 +36,8 @@ commands:
   seglight COMMAND --help    the options of a command
   seglight --version         the version
   --debug                    after any command: show the traceback of an error
+  --safe_recipe              after any command that reads a recipe: take classes of a few packages alone, and import
+                             nothing else (docs/security.md)
 """
 
 
@@ -57,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args
-    args = [arg for arg in args if arg != "--debug"]
+    safe = "--safe_recipe" in args
+    args = [arg for arg in args if arg not in ("--debug", "--safe_recipe")]
     if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(help_text())
         return 0
@@ -65,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"seglight {__version__}\n")
         return 0
     try:
-        return run_command(args)
+        return run_safely(args) if safe else run_command(args)
     except KeyboardInterrupt:
         if debug:
             raise
@@ -77,6 +80,14 @@ def main(argv: list[str] | None = None) -> int:
             raise
         sys.stderr.write(f"seglight: error: {one_line(mistake)}\n")
         return 2
+
+
+def run_safely(args: list[str]) -> int:
+    """Run a command whose recipe may be a stranger's."""
+    from seglight.class_paths import safe_recipes  # which imports the parser
+
+    with safe_recipes(True):
+        return run_command(args)
 
 
 def run_command(args: list[str]) -> int:

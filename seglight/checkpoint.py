@@ -1,7 +1,6 @@
 """Read checkpoints without running anything that stands in them, and build the net that one describes."""
 
 import hashlib
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from seglight import __version__
 from seglight.allocation import AtMost
+from seglight.class_paths import check_parsed, class_rules, imported
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
@@ -109,13 +109,15 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     """
     checkpoint = read_checkpoint(path)
     card: Card = checkpoint[KEY]
-    check_classes(str(path), card["net"], trusted)
+    packages = check_classes(str(path), card["net"], trusted)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=NetFactory)
     weights = net_weights(checkpoint).values()
     try:
-        config = parser.parse_object({"net": without_encoder_weights(card["net"])})
-        with AtMost(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE):
+        with class_rules(packages):
+            config = parser.parse_object({"net": without_encoder_weights(card["net"])})
+            check_parsed(config)
+        with AtMost(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE), class_rules(packages):
             net: nn.Module = parser.instantiate(config).net(card["num_classes"])
     except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error
@@ -188,11 +190,5 @@ def without_encoder_weights(config: Any) -> Any:
 
 
 def _is_encoder(class_path: Any) -> bool:
-    if not isinstance(class_path, str):
-        return False
-    module, _, name = class_path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError):
-        return False
+    found = imported(class_path)
     return isinstance(found, type) and issubclass(found, Encoder)

@@ -3,7 +3,6 @@
 import logging
 import warnings
 from argparse import ArgumentError
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from seglight.callbacks import (
     Throughput,
 )
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
+from seglight.class_paths import check_parsed, class_rules
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say
@@ -32,7 +32,7 @@ from seglight.files import write_whole
 from seglight.inference import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
-from seglight.recipe import data_options, read_recipe
+from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import default_run_dir, flat
@@ -50,19 +50,20 @@ class SegmentationCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         self.see = " ".join(["seglight doctor", *data_options(args)])
         strict = {"exit_on_error": False}  # errors come up as exceptions, to be told in one line
-        super().__init__(
-            SegmentationModule,
-            SegmentationDataModule,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            seed_everything_default=0,
-            # order and shares are the data module's: Lightning's own sampler would count images twice
-            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
-            parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
-            args=args,
-        )
+        with class_rules():
+            super().__init__(
+                SegmentationModule,
+                SegmentationDataModule,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                seed_everything_default=0,
+                # order and shares are the data module's: Lightning's own sampler would count images twice
+                trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+                parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
+                args=args,
+            )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -92,6 +93,7 @@ class SegmentationCLI(LightningCLI):
         """Parse without Lightning's warning that `args` is meant for Python."""
         resume.describe_ckpt_path(self._parser("fit"))
         self.config = parser.parse_args(args)
+        check_parsed(self.config[self.config.subcommand])
 
     def _parse_ckpt_path(self) -> None:
         # Lightning would put the checkpoint's hyper-parameters over the YAML and the command line, silently
@@ -221,9 +223,8 @@ def check_yaml(args: list[str]) -> None:
     Raises:
         UserError: A config file is missing or not YAML.
     """
-    for option, path in pairwise(args):
-        if option in ("-c", "--config"):
-            read_recipe(path)
+    for path in config_paths(args):
+        read_recipe(path)
 
 
 def main(args: list[str]) -> None:

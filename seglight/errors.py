@@ -49,6 +49,11 @@ def one_line(error: BaseException) -> str:
 def parser_complaint(text: str) -> str:
     """Jsonargparse's complaint about a key as the dotted key and the innermost cause, without its type names."""
     text = " ".join(text.split())
+    denied = re.search(r"Importing '([^']+)' is not allowed, denied by the '([^']+)' entry", text)
+    if denied:
+        key = ".".join(re.findall(r'[Pp]arser key "([^"]+)":', text[: denied.start()]))
+        few = "classes of a few packages alone are taken here" if denied[2] == "*" else "it is no class for a recipe"
+        return f"{key}: {denied[1]} is refused: {few}, see docs/security.md".removeprefix(": ")
     keys = re.findall(r'[Pp]arser key "([^"]+)":', text)
     cause = re.split(r'[Pp]arser key "[^"]+":', text)[-1]
     cause = cause.split("expects a function or a callable class:")[-1]

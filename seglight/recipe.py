@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from seglight.class_paths import PLACES, class_rules, is_safe_recipe, parse
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, parser_complaint
 
@@ -32,7 +33,7 @@ def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = 
     parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
     parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
     try:
-        options = parser.parse_args(list(_these_alone(args, ("data", *more))))
+        options = parse(parser, list(_these_alone(args, ("data", *more))))
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
     if options.data is None:
@@ -51,9 +52,29 @@ def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[Segmentati
     """
     options = parse_recipe(parser, args)
     try:
-        return parser.instantiate(options).data, options
+        return instantiate(parser, options).data, options
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
+
+
+def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
+    """Build what `parse_recipe` has parsed.
+
+    Raises:
+        ArgumentError: As of the parser.
+    """
+    with class_rules():
+        built: Namespace = parser.instantiate(options)
+        return built
+
+
+def config_paths(args: Sequence[str]) -> Iterator[str]:
+    """The config files that arguments name."""
+    rest = iter(args)
+    for arg in rest:
+        option, equals, path = arg.partition("=")
+        if option in CONFIG_OPTIONS:
+            yield path if equals else next(rest, "")
 
 
 def _these_alone(args: list[str], keys: Sequence[str]) -> Iterator[str]:
@@ -93,13 +114,18 @@ def read_recipe(path: str) -> dict[str, Any]:
         UserError: It is missing, not YAML or no recipe.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not YAML: {error}") from error
     if not isinstance(content, dict | None):
         raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
+    placed = [key for key in PLACES if (content or {}).get(key) is not None]
+    if placed and is_safe_recipe():
+        raise UserError(
+            f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead"
+        )
     return content or {}
 
 

@@ -14,7 +14,7 @@ TRUSTED = ("seglight", "timm", "torch", "torchvision")
 """Packages whose classes a checkpoint may name."""
 
 
-def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> None:
+def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> list[str]:
     """Refuse a net's configuration that names a class of a strange package, before it is imported.
 
     Args:
@@ -22,11 +22,15 @@ def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> None
         config: Of class_path and init_args, nested.
         trusted: Packages beside `TRUSTED`.
 
+    Returns:
+        The packages whose classes may be built: those that are trusted, and those that they have their classes from.
+
     Raises:
         UserError: A class is not trusted, not there or no part of a net.
     """
-    for class_path in _class_paths(config):
-        _check_class(source, class_path, (*TRUSTED, *trusted))
+    packages = [*TRUSTED, *trusted]
+    found = [_check_class(source, class_path, packages) for class_path in _class_paths(config)]
+    return [*packages, *dict.fromkeys(kind.__module__.split(".")[0] for kind in found)]
 
 
 def _class_paths(config: Any) -> Iterator[str]:
@@ -42,7 +46,7 @@ def _class_paths(config: Any) -> Iterator[str]:
             yield from _class_paths(value)
     elif isinstance(config, str):
         within = _yaml(config)
-        if isinstance(within, dict | list):
+        if isinstance(within, dict | list) or (isinstance(within, str) and within != config):
             yield from _class_paths(within)
         elif _is_import_path(config):
             yield config
@@ -60,7 +64,7 @@ def _is_import_path(text: str) -> bool:
     return len(names) > 1 and all(map(str.isidentifier, names)) and importlib.util.find_spec(names[0]) is not None
 
 
-def _check_class(source: str, class_path: str, trusted: Sequence[str]) -> None:
+def _check_class(source: str, class_path: str, trusted: Sequence[str]) -> type:
     module, _, name = class_path.rpartition(".")
     package = class_path.split(".")[0]
     if package not in trusted:
@@ -73,3 +77,4 @@ def _check_class(source: str, class_path: str, trusted: Sequence[str]) -> None:
         raise UserError(f"{source}: it names the class {class_path}, which is not installed here") from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise UserError(f"{source}: refused, it names {class_path}, which is no part of a net")
+    return found

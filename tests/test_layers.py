@@ -18,7 +18,7 @@ LAYERS = (
         "ops.fused_cross_entropy", "threads",
     ),
     (
-        "interfaces", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
+        "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
         "ops.upsample", "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite",
         "weights_file",
         "sweeps.space", "sweeps.record", "sweeps.job",

@@ -12,10 +12,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from safetensors.torch import save_file
 
+from seglight.class_paths import check_parsed, class_rules
 from seglight.classification import ClassificationModule
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint
 from seglight.files import whole
+from seglight.recipe import config_paths, read_recipe
 from seglight.running.folder import default_run_dir
 
 WEIGHTS = "encoder.safetensors"
@@ -26,19 +28,20 @@ class ClassificationCLI(LightningCLI):
     """Parses and builds; `pretrain` runs it."""
 
     def __init__(self, args: list[str]) -> None:
-        super().__init__(
-            ClassificationModule,
-            LabelledImagesDataModule,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            seed_everything_default=0,
-            trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
-            parser_kwargs={"exit_on_error": False, "prog": "seglight pretrain", "description": __doc__},
-            run=False,
-            args=args,
-        )
+        with class_rules():
+            super().__init__(
+                ClassificationModule,
+                LabelledImagesDataModule,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                seed_everything_default=0,
+                trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
+                parser_kwargs={"exit_on_error": False, "prog": "seglight pretrain", "description": __doc__},
+                run=False,
+                args=args,
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add --run_dir and --ckpt_path; the classes and the seed are told once."""
@@ -50,6 +53,7 @@ class ClassificationCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
         """Parse without Lightning's warning that `args` is meant for Python."""
         self.config = parser.parse_args(args)
+        check_parsed(self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Everything of the run goes into its folder."""
@@ -74,6 +78,8 @@ def main(args: list[str]) -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
+        for config in config_paths(args):
+            read_recipe(config)
         cli = ClassificationCLI(args[1:])
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error

@@ -18,7 +18,7 @@ from seglight.costs import SIGHT, Costs, costs
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory
 from seglight.models.ensemble import in_full
-from seglight.recipe import parse_recipe, size_of
+from seglight.recipe import instantiate, parse_recipe, size_of
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
 Sight: rows of the image that the middle of the part's last output depends on, in theory; {SIGHT[0]}+: that or more."""
@@ -87,7 +87,7 @@ def main(args: list[str]) -> None:
         raise UserError("which net? Give --config FILE, a recipe with a model: part (see `seglight summary --help`)")
     options.model.net = without_encoder_weights(in_full(options.model.net.as_dict()))
     try:
-        built = parser.instantiate(options)
+        built = instantiate(parser, options)
         net = built.model.net(built.data.num_classes)
     except ArgumentError as error:
         raise UserError(parser_complaint(str(error))) from error

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seglight.checkpoint import KEY, load_net, read_checkpoint
+from seglight.class_paths import imported
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, SegOutput, seg_output
@@ -151,11 +151,7 @@ def in_full(config: Any) -> Any:
 
 
 def _is_combination(class_path: str) -> bool:
-    module, _, name = class_path.rpartition(".")
-    try:
-        found = getattr(import_module(module), name, None)
-    except (ImportError, ValueError):  # a factory that is no class of a module, or nothing at all
-        return False
+    found = imported(class_path)
     return isinstance(found, type) and issubclass(found, Combination)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seglight.class_paths import safe_option
 from seglight.errors import UserError
 from seglight.files import write_whole
 from seglight.running.signals import EXIT_CODE, SIGNALS
@@ -53,7 +54,7 @@ def main(args: list[str]) -> int:
         raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or go on with --resume")
     resume = ["--resume"] if options.resume in (None, "exact") else ["--resume", options.resume]
     commands = [
-        [*FIT, *options.rest, "--seed_everything", str(seed), "--run_dir", str(folder), *resume]
+        [*FIT, *safe_option(), *options.rest, "--seed_everything", str(seed), "--run_dir", str(folder), *resume]
         for seed, folder in folders.items()
     ]
     code = run_all(commands, device_groups(options.devices))

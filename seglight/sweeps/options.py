@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 
+from seglight.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
 from seglight.errors import UserError, parser_complaint
 from seglight.sweeps.space import CHOICES, Parameter, parse_space
 
@@ -101,8 +102,10 @@ def read_sweep(path: Path) -> Sweep:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(Sweep, "sweep")
         # the parser would make of a choice of classes what it makes of its own
-        options = parser.parse_object({"sweep": _with_grid(_given(content)) | {"space": {}}})
-        sweep: Sweep = parser.instantiate(options).sweep
+        with class_rules():
+            options = parser.parse_object({"sweep": _with_grid(_given(content)) | {"space": {}}})
+            check_parsed(options)
+            sweep: Sweep = parser.instantiate(options).sweep
         sweep.space = content["space"]
         _check(sweep)
     except ArgumentError as error:
@@ -143,7 +146,20 @@ def _with_grid(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"sampler": {**sampler, "init_args": {**(sampler.get("init_args") or {}), "search_space": grid}}}
 
 
+def _check_safe(sweep: Sweep) -> None:
+    """With --safe_recipe, refuse what places take as commands, and what would move the trials."""
+    if not is_safe_recipe():
+        return
+    for name in ("slurm", "ray"):
+        if getattr(sweep.running, name):
+            raise UserError(f"running.{name}: refused by --safe_recipe, for it can hold commands: leave it out")
+    for parameter in sweep.parameters:
+        if parameter.key in PLACES:
+            raise UserError(f"space: {parameter.key}: refused by --safe_recipe: leave it out")
+
+
 def _check(sweep: Sweep) -> None:
+    _check_safe(sweep)
     parameters = sweep.parameters
     if not sweep.configs or not parameters or not sweep.objectives:
         raise UserError("configs:, objectives: and space: each want an entry at least")

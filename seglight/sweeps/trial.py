@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seglight.class_paths import safe_option
 from seglight.sweeps.job import LOG, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN
@@ -30,7 +31,7 @@ def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT) -> 
         folder: The trial's; its `config.yaml` is the recipe.
         seglight: The words before the command.
     """
-    fit = [*seglight, "fit", "--run_dir", str(folder), "--resume"]
+    fit = [*seglight, "fit", "--run_dir", str(folder), "--resume", *safe_option()]
     if sweep.running.seeds:
         fit += ["--config", str(folder / "config.yaml"), "--seeds", ",".join(map(str, sweep.running.seeds))]
     return [(fit, LOG), *([costs_command(folder, seglight)] if COSTS.keys() & sweep.objectives.keys() else [])]
@@ -38,7 +39,7 @@ def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT) -> 
 
 def costs_command(folder: Path, seglight: Sequence[str] = SEGLIGHT) -> Command:
     """What finds the costs of the net of a trial."""
-    return [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json"], COSTS_FILE
+    return [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json", *safe_option()], COSTS_FILE
 
 
 def run_folders(sweep: Sweep, folder: Path) -> list[Path]:

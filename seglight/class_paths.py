@@ -1,0 +1,188 @@
+"""What a recipe may name: classes alone, of a type that fits their place, checked before anything is called.
+
+Everything that parses class paths does so under `class_rules` and hands the result to `check_parsed`.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+# the public function only adds to the policy of a process, which other users of jsonargparse there share with us
+from jsonargparse._common import parsing_settings
+
+from seglight.errors import UserError, parser_complaint
+
+SAFE = (
+    "seglight", "torch.nn", "torch.optim", "torchvision", "timm", "lightning", "torchmetrics", "albumentations",
+    "optuna",
+)  # fmt: skip
+"""Packages that a recipe may name with --safe_recipe."""
+
+NOT_SAFE = tuple(f"lightning.pytorch.loggers.{name}" for name in ("comet", "litlogger", "mlflow", "neptune", "wandb"))
+"""Of those packages, what --safe_recipe refuses all the same: loggers that send what they are given elsewhere."""
+
+PLACES = ("run_dir", "ckpt_path", "resume")
+"""Keys of a recipe that say what a run writes to or resumes: with --safe_recipe, they are the user's own to give."""
+
+_SAFE_RECIPE: ContextVar[bool] = ContextVar("safe_recipe", default=False)
+
+
+@contextmanager
+def safe_recipes(on: bool) -> Iterator[None]:
+    """Let `class_rules` hold recipes to `SAFE` within the block, if `on`."""
+    token = _SAFE_RECIPE.set(on)
+    try:
+        yield
+    finally:
+        _SAFE_RECIPE.reset(token)
+
+
+def is_safe_recipe() -> bool:
+    """Whether --safe_recipe was given."""
+    return _SAFE_RECIPE.get()
+
+
+def safe_option() -> list[str]:
+    """The arguments by which a command that this process starts has the same rules."""
+    return ["--safe_recipe"] if is_safe_recipe() else []
+
+
+@contextmanager
+def class_rules(packages: Sequence[str] | None = None) -> Iterator[None]:
+    """Set the rules of jsonargparse for import paths within the block.
+
+    Modules that jsonargparse denies of itself (os, subprocess, builtins.eval, ...) are refused, a class that is given
+    where a parameter has no type is not built, and with `packages` nothing else is imported.
+
+    Args:
+        packages: Packages that may be named, and no others; None: those of --safe_recipe if it was given, else any.
+    """
+    if packages is None and is_safe_recipe():
+        packages = SAFE
+    before = dict(parsing_settings)
+    try:
+        set_parsing_settings(
+            import_path_denylist=[] if packages is None else ["*", *NOT_SAFE],
+            import_path_allowlist=[] if packages is None else list(packages),
+            instantiate_subclass_spec_in_any=False,
+        )
+        yield
+    except ImportError as error:  # some types of the parser let it through
+        if "denied by" in str(error):
+            raise UserError(parser_complaint(str(error))) from error
+        raise
+    finally:
+        parsing_settings.clear()
+        parsing_settings.update(before)
+
+
+def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
+    """Parse arguments by the rules.
+
+    Raises:
+        UserError: A value names a function, or a module that is refused.
+        ArgumentError: As of the parser, which is made with `exit_on_error=False`.
+    """
+    with class_rules():
+        config = parser.parse_args(args)
+        check_parsed(config)
+        return config
+
+
+def check_parsed(config: Any) -> None:
+    """Refuse what the parser accepts by its type, or because there is none, and is no class.
+
+    Args:
+        config: What a parser has made of recipe and command line, before anything of it is built.
+
+    Raises:
+        UserError: One line with the key.
+    """
+    _check(config, "")
+    if is_safe_recipe():
+        check_paths(config.get("trainer"), "trainer")
+
+
+def _check(value: Any, key: str, default: Any = None) -> None:
+    if isinstance(value, Namespace) and isinstance(value.get("class_path"), str):
+        _check_class(value, key)
+    elif isinstance(value, Namespace | dict):
+        for name, part in vars(value).items() if isinstance(value, Namespace) else value.items():
+            _check(part, f"{key}.{name}".strip("."))
+    elif isinstance(value, list | tuple | set):
+        for index, part in enumerate(value):
+            _check(part, f"{key}.{index}")
+    elif inspect.isroutine(value) and value is not default:  # a function that the class itself has as default stays
+        raise UserError(f"{key}: {_path(value)} is a function, and only a class can be named here")
+
+
+def _check_class(spec: Namespace, key: str) -> None:
+    found = imported(spec["class_path"])
+    if not isinstance(found, type):
+        raise UserError(f"{key}: {spec['class_path']} is no class, and only a class can be named here")
+    parameters = _parameters(found)
+    init_args = spec.get("init_args") or {}
+    for name, part in vars(init_args).items() if isinstance(init_args, Namespace) else init_args.items():
+        own = f"{key}.init_args.{name}"
+        parameter = parameters.get(name)
+        if parameter is not None and _is_untyped(parameter) and _names_class(part):
+            raise UserError(
+                f"{own}: a class can't be given there, for {spec['class_path']} does not say of which type it takes "
+                f"one: annotate its parameter {name}"
+            )
+        _check(part, own, None if parameter is None else parameter.default)
+    _check(spec.get("dict_kwargs"), f"{key}.dict_kwargs")
+
+
+def imported(class_path: Any) -> Any:
+    """What an import path names, by the modules that are there: nothing is imported. None: they are not, or nothing."""
+    module, _, name = str(class_path).rpartition(".")
+    outer = sys.modules[module] if module in sys.modules else imported(module) if module else None
+    return getattr(outer, name, None)
+
+
+def _parameters(found: type) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(found).parameters)
+    except (TypeError, ValueError):  # some builtins have none
+        return {}
+
+
+def _is_untyped(parameter: inspect.Parameter) -> bool:
+    return parameter.annotation in (inspect.Parameter.empty, Any, object, "Any", "typing.Any", "object")
+
+
+def _names_class(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_names_class, value))
+    return isinstance(value, Namespace | dict) and "class_path" in value
+
+
+def _path(function: Any) -> str:
+    return f"{getattr(function, '__module__', None) or 'builtins'}.{function.__qualname__}"
+
+
+def check_paths(value: Any, key: str) -> None:
+    """With --safe_recipe, refuse what would let a run write outside of its folder and of the working directory.
+
+    Raises:
+        UserError: A string is an absolute path, goes up, or is the address of something elsewhere.
+    """
+    if isinstance(value, Namespace | dict):
+        for name, part in vars(value).items() if isinstance(value, Namespace) else value.items():
+            check_paths(part, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            check_paths(part, f"{key}.{index}")
+    elif isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if os.path.isabs(text) or text.startswith("~") or ".." in text.split(os.sep) or "://" in text:
+            raise UserError(
+                f"{key}: {text}: refused by --safe_recipe, for it lies outside of the working directory: leave it out"
+            )
