@@ -1,8 +1,77 @@
-"""The checksums of a PNG. Pillow reads many a damaged one without a word; a label that changed is worse than none."""
+"""The checksums of a PNG, and what it says before its pixels.
+
+Pillow reads many a damaged one without a word; a label that changed is worse than none.
+"""
 
 import zlib
+from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+TAIL = 1 << 16
+"""Bytes at the end of a file in which EXIF data that stand behind the pixels are looked for."""
+
+
+class PngHeader(NamedTuple):
+    """What the chunks before the pixels say.
+
+    Args:
+        height: In pixels, as stored.
+        width: Likewise.
+        bits: Bits of a sample, or of an index.
+        channels: Samples of a pixel; 1 with a palette.
+        palette: Whether the samples are indices of a palette.
+        transparent: Whether a colour, or an entry of the palette, is transparent.
+        pictures: Pictures in the file: more than 1 in an animation.
+        exif: EXIF data; empty if there is none.
+    """
+
+    height: int
+    width: int
+    bits: int
+    channels: int
+    palette: bool
+    transparent: bool
+    pictures: int
+    exif: bytes
+
+
+def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
+    """The header of a PNG; None where it is damaged, or `head` ends before the pixels.
+
+    Args:
+        head: The file, or its beginning.
+        tail: The end of the file, where EXIF data may stand, too.
+    """
+    chunks: dict[bytes, bytes] = {}
+    frame_before = False
+    place = len(SIGNATURE)
+    while (kind := head[place + 4 : place + 8]) != b"IDAT":
+        end = place + 8 + int.from_bytes(head[place : place + 4])
+        if end + 4 > len(head) or kind == b"IEND":
+            return None
+        if kind in (b"IHDR", b"tRNS", b"acTL", b"eXIf"):
+            if zlib.crc32(head[place + 4 : end]) != int.from_bytes(head[end : end + 4]):
+                return None
+            chunks.setdefault(kind, head[place + 8 : end])
+        frame_before |= kind == b"fcTL"
+        place = end + 4
+    header, animation = chunks.get(b"IHDR", b""), chunks.get(b"acTL", b"")
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(header[9], 0) if len(header) == 13 else 0
+    if not channels:
+        return None
+    # the pixels of IDAT are the first frame if it is described before them, else a picture beside the frames
+    pictures = int.from_bytes(animation[:4]) + (not frame_before) if animation else 1
+    width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
+    exif = chunks.get(b"eXIf") or _late_exif(tail)
+    return PngHeader(height, width, header[8], channels, header[9] == 3, b"tRNS" in chunks, pictures, exif)
+
+
+def _late_exif(tail: bytes) -> bytes:
+    place = tail.rfind(b"eXIf")
+    end = place + 4 + int.from_bytes(tail[max(0, place - 4) : max(0, place)])
+    sound = place >= 4 and zlib.crc32(tail[place:end]) == int.from_bytes(tail[end : end + 4] or b"\xff")
+    return tail[place + 4 : end] if sound else b""
 
 
 def png_fault(data: bytes) -> str:

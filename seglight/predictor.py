@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
-"""A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB."""
+"""A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB.
+
+Files and Pillow images are turned as their EXIF orientation says.
+"""
 
 LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
 """(H, W) class indices; int16 where there are more than 256 classes."""
@@ -69,20 +72,15 @@ class Predictor(Protocol):
 
 
 def pixels_of(image: Image) -> NDArray[np.uint8]:
-    """Any image as uint8 (H, W, 3) RGB.
+    """Any image as uint8 (H, W, 3) RGB; files and Pillow images turned as their EXIF orientation says.
 
     Raises:
-        UserError: It is damaged, of another type or shape, or grey of more than 8 bits.
+        UserError: It is damaged, of another type or shape, or holds more than 8-bit RGB can.
     """
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, Pillow.Image):
-        name = getattr(image, "filename", "") or "the Pillow image"
-        try:
-            image.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"{name}: not readable as an image ({error}): it is cut off or damaged") from error
-        image = as_rgb(Path(name), image)
+        image = as_rgb(Path(getattr(image, "filename", "") or "the Pillow image"), image)
     got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
         kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")

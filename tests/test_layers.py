@@ -13,10 +13,12 @@ ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
     (
-        "seglight", "errors", "files", "png", "running.signals", "running.random_states", "running.position",
+        "seglight", "errors", "files", "png", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
+        "data.unread", "running.signals", "running.random_states", "running.position",
         "running.evaluation_state", "running.surroundings", "running.times", "ops.bands", "ops.ranks",
         "ops.fused_cross_entropy", "threads",
     ),
+    ("data.image_header",),
     (
         "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows", "ops.walk",
         "ops.upsample", "ops.by_class", "doctor.finding", "running.checkpoint_files", "models.weights.rewrite",

@@ -155,7 +155,11 @@ def test_what_is_no_image(image: Any, told: str, net: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("deep.png", "grey of more than 8 bits"), ("cut.png", "not readable as an image")]
+    ("name", "told"),
+    [
+        ("deep.png", "1 channel of 16 bits; seglight reads unsigned integers of 8 bits"),
+        ("cut.png", "not readable as an image"),
+    ],
 )
 def test_pillow_images_that_are_not_decoded_yet(
     name: str, told: str, net: Predictor, pixels: NDArray[np.uint8], tmp_path: Path
@@ -171,7 +175,7 @@ def test_pillow_images_that_are_not_decoded_yet(
 
 
 def test_a_pillow_image_of_floats(net: Predictor) -> None:
-    with pytest.raises(UserError, match="the Pillow image: grey of more than 8 bits"):
+    with pytest.raises(UserError, match="the Pillow image: 1 channel of 32 bits; seglight reads"):
         net.predict(Image.fromarray(np.zeros((9, 9), np.float32)))
 
 

@@ -49,5 +49,5 @@ def test_tensors_that_are_no_image(image: Any, told: str) -> None:
 
 def test_a_pillow_image_that_cannot_become_rgb() -> None:
     """Grey with its transparency multiplied in."""
-    with pytest.raises(UserError, match=r"^the Pillow image: of mode La, .*: give it as 8-bit RGB$"):
+    with pytest.raises(UserError, match=r"^the Pillow image: pixels of mode La; .*: convert it to PNG, JPEG or TIFF$"):
         pixels_of(Image.new("La", (5, 5)))

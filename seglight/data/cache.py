@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 
-VERSION = 1
+VERSION = 2  # 1 had images as they are stored, before EXIF turns them
 """Of the files' layout and of what decoding means: another version is built anew."""
 
 SHARD_LENGTH = 16

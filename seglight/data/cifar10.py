@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import content
+from seglight.data.image_header import content
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError
 

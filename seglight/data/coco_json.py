@@ -5,6 +5,9 @@
 Class 0 is the background, then come the categories by their id, in VOC's colours since they have none. Larger objects
 are painted before smaller ones, which stay on top. Regions marked `iscrowd` are ignored, but for the objects in them.
 Which pixels an outline covers is pycocotools' answer, COCO's own.
+
+Outlines lie on the image as its EXIF orientation turns it, as CVAT, Label Studio and Roboflow export them; where the
+sizes in the JSON are those of the image as it is stored, it is refused.
 """
 
 import json
@@ -19,9 +22,9 @@ from pycocotools import mask as rle
 
 from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
 from seglight.data.datamodule import FileDataModule
-from seglight.data.files import read_image
+from seglight.data.files import check_upright, read_image
 from seglight.data.pairs import existing_folder
-from seglight.errors import UserError
+from seglight.errors import UserError, one_line
 
 Size = tuple[int, int]
 """Height and width."""
@@ -52,6 +55,7 @@ class COCOPolygonsDataModule(FileDataModule):
         # val's is the smallest of COCO's files by far, and all splits must agree
         first = next((path for path in files if path.is_file()), files[0])
         self.categories = _categories(_read_json(first), first)
+        self.parsed: dict[str, tuple[tuple[int, int], OutlinedImages]] = {}
         names = ("background", *self.categories.values())
         self.classes = Classes(names, tuple(voc_color(index) for index in range(len(names))))
         super().__init__(root, **kwargs)
@@ -63,21 +67,28 @@ class COCOPolygonsDataModule(FileDataModule):
             UserError: The split or an image is not there, its categories are others, or an outline is none.
         """
         path, folder = (self.root / self.patterns[kind].replace("{split}", name) for kind in ("annotations", "images"))
-        table = _read_json(path)
-        if _categories(table, path) != self.categories:
-            raise UserError(f"{path}: other categories than the other splits have: export all splits from one project")
-        existing_folder(folder, f"the {name} images")
-        try:
-            found = _outlined_images(table, path, folder, self.categories)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
-            ) from error
+        stamp = _stamp(path)
+        if name not in self.parsed or self.parsed[name][0] != stamp:
+            self.parsed[name] = (stamp, self._parse(name, path, folder))
+        found = self.parsed[name][1]
         missing = [image for image in found.images if not image.is_file()]
         if missing or not found.images:
             what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it names no image"
             raise UserError(f"{path}: {what}: add images or set data.init_args.images to their place")
         return found
+
+    def _parse(self, name: str, path: Path, folder: Path) -> "OutlinedImages":
+        """The check before a training and the training itself read a file once: COCO's has half a gigabyte."""
+        table = _read_json(path)
+        if _categories(table, path) != self.categories:
+            raise UserError(f"{path}: other categories than the other splits have: export all splits from one project")
+        existing_folder(folder, f"the {name} images")
+        try:
+            return _outlined_images(table, path, folder, self.categories)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -114,10 +125,20 @@ class OutlinedImages:
         """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
 
         Raises:
-            UserError: The image is damaged.
+            UserError: The image is damaged or not read, an outline can't be painted, or the outlines fit the image only
+                as it is stored, not as its EXIF orientation turns it.
         """
-        mask = paint(json.loads(self.outlines[index]), self.sizes[index])
-        return read_image(self.images[index]), mask, str(self.images[index])
+        path = self.images[index]
+        try:
+            mask = paint(json.loads(self.outlines[index]), self.sizes[index])
+        except (AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self.path}: an outline of {path.name} can't be painted ({type(error).__name__} {one_line(error)}): "
+                "correct it, or export it again"
+            ) from error
+        image = read_image(path)
+        check_upright(path, image, self.path, mask)
+        return image, mask, str(path)
 
 
 def paint(outlines: Sequence[tuple[int, Any]], size: Size) -> NDArray[np.uint8]:
@@ -179,6 +200,15 @@ def _is_outline(outline: Any, size: Size) -> bool:
     return bool(polygons) and all(
         isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0 for points in polygons
     )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells whether a file is still the same; zeros where it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _read_json(path: Path) -> Any:

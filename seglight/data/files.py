@@ -2,143 +2,226 @@
 
 OpenCV is the faster of the two and notices a PNG whose bytes have changed, which Pillow often does not; but it turns
 palettes into colours and says nothing of a file's mode, so that it is only asked where the header leaves no doubt.
+
+Every file is turned as its EXIF orientation says, and nothing that it holds is dropped: see `image_header`.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import COMPRESSION_INFO
 
+from seglight.data.exif import ORIENTATION, SIDEWAYS, turned
+from seglight.data.image_header import (
+    DAMAGE,
+    ImageHeader,
+    blamed,
+    content,
+    damaged,
+    depth_held,
+    frames_held,
+    image_header,
+    opened_by_pillow,
+    pillow_bits,
+    pillow_header,
+    plain_header,
+    refuse,
+    single_page,
+    unread,
+)
+from seglight.data.tiff_pages import BEGINNINGS as TIFF
+from seglight.data.tiff_pages import Page, tiff_pages
 from seglight.errors import UserError
-from seglight.png import SIGNATURE, png_fault
-
-JPEG = b"\xff\xd8\xff"
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What Pillow may decode: for PostScript, which any file can turn out to be, it would start Ghostscript."""
-
-MOST_PIXELS = 178_956_970
-"""Beyond this Pillow takes a file for a decompression bomb, too."""
-
-
-class Plain(NamedTuple):
-    """What the header of an 8-bit PNG or JPEG tells."""
-
-    channels: int
-    pixels: int
+from seglight.png import TAIL, png_fault
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 (H, W, 3) RGB, as its pixels lie: EXIF does not turn it, only a TIFF's own tag does.
+    """An image file as uint8 (H, W, 3) RGB, turned as its EXIF orientation says.
 
     Raises:
         UserError: The file is damaged or no image.
+        UnreadImageError: It holds more than 8-bit RGB can: depth, bands, pages, frames, transparency; or is of a kind
+            that is not read.
     """
     data = content(path)
-    if plain_header(data):
-        return decoded(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    with opened(path) as image:
-        return as_rgb(path, image)
+    if data.startswith(TIFF):
+        return _page_as_rgb(path, single_page(path))
+    header = plain_header(data, data[-TAIL:])
+    if header is None or not header.plain:
+        image, header = _decoded_by_pillow(path, data, header)
+        return turned(_rgb(path, image), header.orientation)
+    refuse(path, header.held)
+    if header.channels < 4:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        return turned(_decoded(path, data, flags), header.orientation)
+    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)
+    _refuse_transparency(path, pixels[..., 3])
+    return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
 
 
-def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
-    """What Pillow has opened as uint8 (H, W, 3) RGB.
+def read_page(path: Path, index: int) -> NDArray[np.uint8]:
+    """A page of a TIFF as uint8 (H, W, 3) RGB, turned as its orientation says.
+
+    Args:
+        path: The file.
+        index: One of those that `tiff_pages` gives.
 
     Raises:
-        UserError: Grey of more than 8 bits, which Pillow would cut off at 255: all white; or a mode that it can't turn
-            into RGB.
+        UserError: It is damaged.
+        UnreadImageError: As `read_image`.
     """
-    if image.mode.startswith(("I", "F")):
-        raise UserError(f"{path}: grey of more than 8 bits ({image.mode}): save it as 8-bit RGB or grey")
-    try:
-        return np.asarray(image.convert("RGB"))
-    except ValueError as error:
-        raise UserError(f"{path}: of mode {image.mode}, which Pillow has no RGB for: give it as 8-bit RGB") from error
+    with blamed(path):
+        page = next(page for page in tiff_pages(path).pages if page.number == index)
+    return _page_as_rgb(path, page)
 
 
 def read_grey(path: Path) -> NDArray[np.uint8] | None:
-    """An 8-bit greyscale PNG as uint8 (H, W); None where the file is something else.
+    """An 8-bit greyscale PNG as uint8 (H, W), turned as its EXIF orientation says; None for any other file.
 
     Raises:
-        UserError: The file is damaged.
+        UserError: The file is damaged, or an animation.
     """
     data = content(path)
-    header = plain_header(data)
-    if header is None or header.channels != 1 or not data.startswith(SIGNATURE):
+    header = plain_header(data, data[-TAIL:])
+    if header is None or not header.plain or header.channels != 1 or header.format != "PNG":
         return None
-    return decoded(path, data, cv2.IMREAD_GRAYSCALE)
-
-
-def content(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        UserError: It can't be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: not readable as an image ({error.strerror}): is the path right?") from error
-
-
-def plain_header(data: bytes) -> Plain | None:
-    """Channels and pixels of an 8-bit PNG without palette or a JPEG in grey or YCbCr; None for anything else."""
-    if data.startswith(SIGNATURE) and data[24:25] == b"\x08":
-        channels = {0: 1, 2: 3, 6: 4}.get(data[25])
-        pixels = int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])
-        return Plain(channels, pixels) if channels and pixels <= MOST_PIXELS else None
-    if not data.startswith(JPEG):
-        return None
-    place = 2
-    while data[place : place + 1] == b"\xff" and place + 10 < len(data):
-        marker = data[place + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
-            pixels = int.from_bytes(data[place + 5 : place + 7]) * int.from_bytes(data[place + 7 : place + 9])
-            channels = data[place + 9]
-            return Plain(channels, pixels) if channels in (1, 3) and pixels <= MOST_PIXELS else None
-        place += 2 + int.from_bytes(data[place + 2 : place + 4])
-    return None
-
-
-def decoded(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
-    """What OpenCV makes of the bytes of a file.
-
-    Raises:
-        UserError: Nothing.
-    """
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
-        raise _damaged(path, "cut off, or its checksums do not fit")
-    return np.asarray(pixels, np.uint8)
+    refuse(path, header.held)
+    return turned(_decoded(path, data, cv2.IMREAD_GRAYSCALE), header.orientation)
 
 
 def opened(path: Path) -> Image.Image:
-    """A file decoded by Pillow.
+    """A label file decoded by Pillow, in its own mode, turned as its EXIF orientation says.
 
     Raises:
         UserError: The file is damaged, no image, or so large that it can only be an attack.
+        UnreadImageError: It has several pages or frames, or colours of more than 8 bits, or is of a kind that is not
+            read.
+    """
+    data = content(path)
+    if data.startswith(TIFF):
+        page = single_page(path)
+        refuse(path, page.unread, any_depth=page.channels == 1)
+        return _tiff_page(path, page)
+    image, header = _decoded_by_pillow(path, data, plain_header(data, data[-TAIL:]), for_labels=True)
+    return image if header.orientation == 1 else ImageOps.exif_transpose(image)
+
+
+def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+    """An image that was opened by Pillow as uint8 (H, W, 3) RGB, turned as its EXIF orientation says.
+
+    Args:
+        path: The file that it is of, or what it is called in complaints.
+        image: Opened; where it has several frames and stands at the first, nobody chose that one.
+
+    Raises:
+        UserError: It is damaged.
+        UnreadImageError: As `read_image`, as far as Pillow tells.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            image.load()
-        fault = png_fault(content(path)) if image.format == "PNG" else ""
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _damaged(path, error) from error
-    if fault:
-        raise _damaged(path, fault)
-    return image
+        chosen = image.tell() > 0
+        frames = 1 if chosen else getattr(image, "n_frames", 1)
+        bits = pillow_bits(image)
+        image.load()
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except (*DAMAGE, KeyError, TypeError) as error:
+        raise damaged(path, error) from error
+    if getattr(image, "filename", "") and path.is_file():  # what Pillow has dropped of it, the file tells
+        held = image_header(path).held
+        refuse(path, None if chosen and held is not None and held[0] == "pages" else held)
+    refuse(path, frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits))
+    return turned(_rgb(path, image), orientation if orientation in range(1, 9) else 1)
 
 
 def pixel_count(path: Path) -> int:
     """What an image's header says; 0 where it can't be read."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.width * image.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        height, width = image_header(path).size
+    except UserError:
         return 0
+    return height * width
 
 
-def _damaged(path: Path, why: object) -> UserError:
-    return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
+def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDArray[np.uint8]) -> None:
+    """Nothing, if the labels were not made for the picture as it is stored, before it is turned.
+
+    Args:
+        path: The image file.
+        image: (H, W, 3), as it was read.
+        labels: The label file.
+        mask: (H, W), as it was read.
+
+    Raises:
+        UserError: The sizes say that they were.
+    """
+    if image.shape[:2] == mask.shape or image.shape[1::-1] != mask.shape:
+        return
+    orientation = image_header(path).orientation
+    if orientation in SIDEWAYS:
+        raise UserError(
+            f"{path}: its EXIF orientation {orientation} turns it to {image.shape[0]}x{image.shape[1]} (height x "
+            f"width), as viewers and labelling tools show it, but {labels} fits the picture as it is stored, "
+            f"{mask.shape[0]}x{mask.shape[1]}: label the turned picture, or take the tag out of the image, as "
+            "`seglight doctor --fix` does"
+        )
+
+
+def _refuse_transparency(path: Path, alpha: NDArray[np.uint8]) -> None:
+    if alpha.min(initial=255) < 255:
+        number = np.count_nonzero(alpha < 255)
+        raise unread(path, "transparent", f"{number} pixels whose alpha is below 255: transparent, or another band")
+
+
+def _page_as_rgb(path: Path, page: Page) -> NDArray[np.uint8]:
+    refuse(path, page.unread)
+    return _rgb(path, _tiff_page(path, page))
+
+
+def _tiff_page(path: Path, page: Page) -> Image.Image:
+    """A page decoded by Pillow, which turns it."""
+    if page.compression not in COMPRESSION_INFO:
+        raise unread(path, "format", f"a TIFF of compression {page.compression}")
+    try:
+        with Image.open(path, formats=("TIFF",)) as image:
+            image.seek(page.number)
+            image.load()
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+    return image
+
+
+def _decoded_by_pillow(
+    path: Path, data: bytes, header: ImageHeader | None, for_labels: bool = False
+) -> tuple[Image.Image, ImageHeader]:
+    """The pixels as they are stored, and the header; of labels single samples of any depth are read."""
+    if header is not None:
+        refuse(path, header.held, for_labels and header.channels == 1)
+    with opened_by_pillow(path, data) as image:
+        if header is None:
+            header = pillow_header(image, data)
+            refuse(path, header.held, for_labels and header.channels == 1)
+        image.load()
+    fault = png_fault(data) if image.format == "PNG" else ""
+    if fault:
+        raise damaged(path, fault)
+    return image, header
+
+
+def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+    """What was decoded, as it lies."""
+    try:
+        if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+            _refuse_transparency(path, np.asarray(image.convert("RGBA").getchannel("A")))
+        return np.asarray(image.convert("RGB"))
+    except ValueError as error:
+        raise unread(path, "format", f"pixels of mode {image.mode}") from error
+
+
+def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
+    """What OpenCV makes of the bytes of a file."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise damaged(path, "cut off, or its checksums do not fit")
+    return np.asarray(pixels, np.uint8)

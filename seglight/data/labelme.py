@@ -5,6 +5,9 @@
 `classes.yaml` names the classes and their colours (`seglight/data/class_files.py`); the first of them lies where no
 shape does. Shapes are painted in the order of the file, a later one over an earlier one, edges included, as LabelMe's
 own export does. Polygons, rectangles and circles are read; a shape named `__ignore__` counts for nothing.
+
+LabelMe shows an image as its EXIF orientation turns it, and so is it read; where the sizes in a file are those of the
+image as it is stored, it is refused.
 """
 
 import json
@@ -74,7 +77,7 @@ class ShapeCodec:
             canvas = Image.new("L", (int(table["imageWidth"]), int(table["imageHeight"])))
             for shape in table["shapes"]:
                 self._paint(ImageDraw.Draw(canvas), shape, path)
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, MemoryError, OSError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a file of LabelMe's ({type(error).__name__} {error}): save it there again"
             ) from error

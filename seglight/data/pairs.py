@@ -1,18 +1,28 @@
 """A split made of image files and label files."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import read_image
+from seglight.data.files import check_upright, read_image
 from seglight.data.labels import Codec
-from seglight.errors import UserError
+from seglight.data.unread import unread_ending
+from seglight.errors import UserError, say
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".avif", ".jp2", ".j2k",
+)  # fmt: skip
+"""Of the images that are looked for in folders."""
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Environment variables that number the processes of a training."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,13 @@ class FilePairs:
         """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
 
         Raises:
-            UserError: One of the files is damaged, or a label value is outside the table.
+            UserError: One of the files is damaged or not read, a label value is outside the table, or the labels fit
+                the image only as it is stored, not as its EXIF orientation turns it.
         """
-        return read_image(self.images[index]), self.codec.read(self.masks[index]), str(self.images[index])
+        path, labels = self.images[index], self.masks[index]
+        image, mask = read_image(path), self.codec.read(labels)
+        check_upright(path, image, labels, mask)
+        return image, mask, str(path)
 
     def checked(self) -> "FilePairs":
         """The same pairs, if all of them are there and nothing else.
@@ -90,20 +104,54 @@ def existing_folder(path: Path, holds: str) -> Path:
 
 
 def image_files(folder: Path, holds: str) -> list[Path]:
-    """All images of a folder by name.
+    """All images of a folder by name; a line says which kinds of images in it are not read.
 
     Raises:
-        UserError: There is no folder, or no image in it.
+        UserError: There is no folder, or no image in it that is read.
     """
-    found = sorted(p for p in existing_folder(folder, holds).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(existing_folder(folder, holds).iterdir())
+    found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not found:
-        raise UserError(f"{folder}: no image there, where {holds} should be ({', '.join(IMAGE_SUFFIXES)})")
+        other = unread_files(files)
+        raise UserError(
+            f"{folder}: no image there, where {holds} should be ({', '.join(IMAGE_SUFFIXES)})"
+            + (f", but {other}: convert them to PNG or JPEG" if other else "")
+        )
+    say_unread(folder, files)
     return found
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All images of a folder at any depth, by path; files alone: a pipe of an image's name would be read for ever."""
-    return sorted(p for p in files_below(folder) if p.suffix.lower() in IMAGE_SUFFIXES)
+    """All images of a folder at any depth, by path; files alone: a pipe of an image's name would be read for ever.
+
+    A line says which kinds of images in it are not read.
+    """
+    files = sorted(files_below(folder))
+    say_unread(folder, files)
+    return [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def unread_files(files: Iterable[Path]) -> str:
+    """How many files of each kind of image that is not read are among these, in words; "" if there is none."""
+    kinds = Counter(kind for path in files if (kind := unread_ending(path)) and not path.name.startswith("._"))
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+
+
+def say_unread(folder: Path | str, files: Iterable[Path]) -> None:
+    """Name the kinds of images in a folder that are not read in one line: once in a process, by the first of several.
+
+    Args:
+        folder: Where they lie.
+        files: All files there.
+    """
+    found = unread_files(files)
+    if found and all(os.environ.get(name, "0") == "0" for name in RANKS):
+        _say_once(f"{folder}: not read: {found}: convert them to PNG or JPEG, or take them away")
+
+
+@cache
+def _say_once(line: str) -> None:
+    say(line)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

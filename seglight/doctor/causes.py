@@ -26,24 +26,27 @@ def file_trouble(header: Header) -> Trouble | None:
     return (header.problem, header.error) if header.problem in FILES else None
 
 
-def size_trouble(image: Header, mask: Header) -> Trouble | None:
-    """Why image and mask do not lie on each other."""
+def size_trouble(image: Header, mask: Header, drawn: bool = False) -> Trouble | None:
+    """Why image and mask do not lie on each other.
+
+    Args:
+        image: Of the image.
+        mask: Of the labels.
+        drawn: Whether the labels are shapes: tools draw them on the picture as it is turned.
+    """
     if image.problem or mask.problem:
         return None
-    if mask.size == image.size:
-        if image.orientation == 1:
-            return None
-        slug = "exif-tagged"
-    else:
-        slug = "exif-rotated" if mask.size == image.turned else "size-mismatch"
     note = f"the image is {_size(image.size)} and its mask {_size(mask.size)} (height x width)"
-    if slug != "size-mismatch":
-        return slug, f"orientation {image.orientation}: {note}"
+    if mask.size == image.size:
+        told = drawn or image.orientation == 1 or image.stored != image.size
+        return None if told else ("exif-tagged", f"orientation {image.orientation}: {note}")
+    if mask.size == image.stored:
+        return "exif-rotated", f"orientation {image.orientation}: turned, {note}"
     if mask.size == image.size[::-1]:
         note += ", transposed"
     elif abs(mask.size[0] * image.size[1] - mask.size[1] * image.size[0]) < 2 * max(image.size):
         note += ", scaled"
-    return slug, note
+    return "size-mismatch", note
 
 
 def image_troubles(facts: PairFacts) -> Iterator[Trouble]:
@@ -51,12 +54,10 @@ def image_troubles(facts: PairFacts) -> Iterator[Trouble]:
     header = facts.image.header
     if header.problem:
         return
-    if header.mode in ("CMYK", "YCCK"):
+    if header.mode == "CMYK":
         yield "cmyk-image", header.format
     if header.alpha:
-        yield ("transparent-image" if facts.image.transparent else "alpha-image"), f"mode {header.mode}"
-    if header.bits > 8:
-        yield ("deep-image" if header.mode[0] in "IF" else "wide-image"), f"mode {header.mode}, {header.bits} bits"
+        yield "alpha-image", f"mode {header.mode}"
 
 
 def mask_trouble(mask: MaskFacts, table: LabelTable) -> Trouble | None:
@@ -84,7 +85,7 @@ def _layout(mask: MaskFacts, table: LabelTable) -> Trouble | None:
         return "rgb-index-mask", mode
     if mask.content == "index" and table.colour:
         return "grey-mask", mode
-    if mask.content == "index" and mask.header.bits < 8:
+    if mask.content == "index" and mask.header.mode == "L" and mask.header.bits < 8:
         return "packed-mask", f"{mask.header.bits} bits"
     return None
 

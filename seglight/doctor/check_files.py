@@ -29,7 +29,8 @@ def _of_pair(one: PairFacts, table: LabelTable) -> Iterator[tuple[str, Case]]:
     for header in (image, mask):
         if trouble := file_trouble(header):
             yield trouble[0], Case(header.path, trouble[1])
-    if trouble := size_trouble(image, mask):
+    drawn = one.mask.content == "read" and mask.format != ""
+    if trouble := size_trouble(image, mask, drawn):
         yield trouble[0], Case(image.path, trouble[1])
     for slug, note in image_troubles(one):
         yield slug, Case(image.path, note)

@@ -3,17 +3,22 @@
 Runs in worker processes, which start in a fraction of a second because nothing here imports torch.
 """
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.data.files import read_image
+from seglight.data.image_header import UnreadImageError
 from seglight.doctor.edges import Edges, edges
-from seglight.doctor.headers import Header, decode, open_header
+from seglight.doctor.headers import UNREAD, Header, decode, header_of, open_header
 from seglight.doctor.likeness import Likeness, likeness
+from seglight.errors import UserError, one_line
 
 IGNORED, UNKNOWN = 255, 254
 """Mask values of ignored pixels, and of those that are in no table: seglight.data.labels has the same."""
@@ -60,11 +65,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image: its header, its likeness if it could be decoded, and whether it is transparent somewhere."""
+    """An image: its header, and its likeness if it could be read."""
 
     header: Header
     likeness: Likeness | None = None
-    transparent: bool = False
 
 
 def _none() -> NDArray[np.int64]:
@@ -115,34 +119,29 @@ def look(pair: Pair, table: LabelTable) -> PairFacts:
 
 
 def look_at_image(path: str) -> ImageFacts:
-    """Read an image."""
-    header, image = open_header(path)
-    if image is None:
+    """Read an image as training does."""
+    header = header_of(path)
+    if header.problem:
         return ImageFacts(header)
-    with image:
-        header = decode(header, image)
-        if header.problem:
-            return ImageFacts(header)
-        transparent = header.alpha and np.asarray(image.convert("RGBA").getchannel("A")).min(initial=255) < 255
-        return ImageFacts(header, likeness(np.asarray(eight_bits(image))), bool(transparent))
-
-
-def eight_bits(image: Image.Image) -> Image.Image:
-    """An image as 8-bit RGB; of a deeper one the upper 8 bits."""
-    if image.mode[0] not in "IF":
-        return image.convert("RGB")
-    values = np.asarray(image).astype(np.float64)
-    top = 2**16 if values.max(initial=0) > 255 else 2**8
-    return Image.fromarray(np.clip(values * 256 / top, 0, 255).astype(np.uint8)).convert("RGB")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about damaged tags
+            pixels = read_image(Path(path))
+    except UnreadImageError as error:
+        return ImageFacts(replace(header, problem=UNREAD[error.kind], error=error.holds))
+    except UserError as error:
+        said = one_line(error).removeprefix(f"{path}: ")
+        return ImageFacts(replace(header, problem="truncated", error=said))
+    return ImageFacts(header, likeness(pixels))
 
 
 def look_at_mask(path: str, table: LabelTable) -> MaskFacts:
     """Read a label file."""
-    header, image = open_header(path)
+    header, image = open_header(path, labels=True)
     if image is None:
         return MaskFacts(header)
     with image:
-        header = decode(header, image)
+        header, image = decode(header, image)
         if header.problem:
             return MaskFacts(header)
         content, raw = content_of(image, table.colour)

@@ -1,20 +1,25 @@
 """What the header of an image file says, before a pixel is decoded."""
 
 import stat
-import struct
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+from seglight.data.exif import turned_size
+from seglight.data.image_header import DAMAGE, FORMATS, ImageHeader, UnreadImageError, image_header
+from seglight.errors import UserError, one_line
 from seglight.png import png_fault
 
-ORIENTATION = 274
-"""The EXIF tag that turns a picture: 1 as it stands, 3 upside down, 6 and 8 on its side, the others mirrored."""
-
-DAMAGE = (OSError, SyntaxError, ValueError, struct.error)
-"""What Pillow raises on damaged files."""
+UNREAD = {
+    "deep": "deep-image",
+    "bands": "many-bands",
+    "pages": "many-pages",
+    "transparent": "transparent-image",
+    "format": "unread-format",
+}
+"""Slug by the kind of what is not read of a sound image."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,15 @@ class Header:
 
     Args:
         path: The file.
-        problem: Why there is no picture: "missing", "zero-byte", "unreadable", "truncated", "bomb"; "" where there is.
+        problem: Why there is no picture: "missing", "zero-byte", "unreadable", "truncated", "bomb", a value of
+            `UNREAD`; "" where there is.
         error: What the reader said of it.
         format: PNG, JPEG, ...
         mode: Pillow's name for the layout of the pixels: L, P, RGB, I;16, ...
-        size: Height and width in pixels.
+        size: Height and width in pixels, turned as EXIF says.
         bits: Bits of a channel in the file.
-        orientation: EXIF's, where reading does not obey it; 1 if there is none.
+        channels: Channels in the file.
+        orientation: EXIF's, 1 to 8.
         alpha: Whether there is a channel or a colour for transparency.
     """
 
@@ -40,80 +47,87 @@ class Header:
     mode: str = ""
     size: tuple[int, int] = (0, 0)
     bits: int = 8
+    channels: int = 1
     orientation: int = 1
     alpha: bool = False
 
     @property
-    def turned(self) -> tuple[int, int]:
-        """The size after EXIF's rotation."""
-        height, width = self.size
-        return (width, height) if self.orientation in (5, 6, 7, 8) else (height, width)
+    def stored(self) -> tuple[int, int]:
+        """The size before it is turned."""
+        return turned_size(self.size, self.orientation)
 
 
-def open_header(path: str) -> tuple[Header, Image.Image | None]:
-    """The header of a file, and the file opened but not decoded, where it is an image."""
+def header_of(path: str, labels: bool = False) -> Header:
+    """The header alone.
+
+    Args:
+        path: The file.
+        labels: Whether it holds labels, of which single channels of any depth are read.
+    """
+    header, image = open_header(path, labels)
+    if image is not None:
+        image.close()
+    return header
+
+
+def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | None]:
+    """The header of a file, and the file opened but not decoded, where it is an image that is read.
+
+    Args:
+        path: The file.
+        labels: As of `header_of`.
+    """
     try:
         status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            return Header(path, "unreadable", "not a regular file"), None
-        if not status.st_size:
-            return Header(path, "zero-byte", "0 bytes"), None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about damaged tags and images that are merely large
-            image = Image.open(path)
-            return _header(path, image), image
     except FileNotFoundError:
         return Header(path, "missing"), None
-    except Image.DecompressionBombError as error:
-        return Header(path, "bomb", str(error)), None
-    except DAMAGE as error:
+    except OSError as error:
         return Header(path, "unreadable", str(error)), None
+    if not stat.S_ISREG(status.st_mode):
+        return Header(path, "unreadable", "not a regular file"), None
+    if not status.st_size:
+        return Header(path, "zero-byte", "0 bytes"), None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about damaged tags and images that are merely large
+        try:
+            told = image_header(Path(path))
+            if told.held is not None and not (labels and told.held[0] == "deep" and told.channels == 1):
+                return Header(path, UNREAD[told.held[0]], told.held[1]), None
+            image = Image.open(path, formats=FORMATS)
+        except UnreadImageError as error:
+            return Header(path, UNREAD[error.kind], error.holds), None
+        except Image.DecompressionBombError as error:
+            return Header(path, "bomb", str(error)), None
+        except (UserError, *DAMAGE) as error:
+            bomb = isinstance(error.__cause__, Image.DecompressionBombError)
+            return Header(path, "bomb" if bomb else "unreadable", one_line(error).removeprefix(f"{path}: ")), None
+    return _header(path, told, image), image
 
 
-def decode(header: Header, image: Image.Image) -> Header:
-    """Decode the pixels in place; the header with its problem, if that fails."""
+def decode(header: Header, image: Image.Image) -> tuple[Header, Image.Image]:
+    """Decode the pixels and turn them; the header with its problem, if that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
         fault = png_fault(Path(header.path).read_bytes()) if header.format == "PNG" else ""
     except DAMAGE as error:
-        return replace(header, problem="truncated", error=str(error))
-    return replace(header, problem="truncated", error=fault) if fault else header
+        return replace(header, problem="truncated", error=str(error)), image
+    if fault:
+        return replace(header, problem="truncated", error=fault), image
+    is_turned = header.orientation == 1 or header.format == "TIFF"  # Pillow turns these itself
+    return header, image if is_turned else ImageOps.exif_transpose(image)
 
 
-def header_of(path: str) -> Header:
-    """The header alone."""
-    header, image = open_header(path)
-    if image is not None:
-        image.close()
-    return header
-
-
-def _header(path: str, image: Image.Image) -> Header:
-    tiles = getattr(image, "tile", [])
-    raw = str(tiles[0][3]) if tiles else ""
-    bits = next((bits for mark, bits in ((";16", 16), ("L;2", 2), ("L;4", 4)) if mark in raw), 8)
-    if image.mode[0] in "IF":
-        bits = 16 if image.mode.startswith("I;16") else 32
+def _header(path: str, told: ImageHeader, image: Image.Image) -> Header:
+    """What both say: Pillow knows modes, and packed grey by its decoder's arguments alone."""
     return Header(
         path,
-        format=image.format or "",
+        format=told.format,
         mode=image.mode,
-        size=(image.height, image.width),
-        bits=bits,
-        orientation=_orientation(image),
+        size=told.size,
+        bits=told.bits,
+        channels=told.channels,
+        orientation=told.orientation,
         alpha=image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info,
     )
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format == "TIFF":  # Pillow turns these itself
-        return 1
-    try:
-        exif = Image.Exif()  # `getexif` would decode a whole PNG to look for the tag behind the pixels
-        exif.load(image.info.get("exif", b""))
-        value = exif.get(ORIENTATION, 1)
-    except (*DAMAGE, KeyError, TypeError):
-        return 1
-    return value if value in range(1, 9) else 1

@@ -25,24 +25,40 @@ FILES = _kinds(
     ("size-mismatch", "image and mask differ in size", "export the mask at the size of the image"),
     (
         "exif-rotated",
-        "an EXIF tag turns the image, and only turned does the mask fit: training reads it unturned",
-        "turn the pixels and drop the tag; --fix does",
+        "an EXIF tag turns the image, as viewers show it, and only as it is stored do the labels fit",
+        "label the turned picture, or drop the tag; --fix drops it and leaves the pixels",
     ),
-    ("cmyk-image", "the image is CMYK, made for print, and its colours change on reading", "write RGB; --fix does"),
-    ("transparent-image", "what is transparent in the image is read all the same", "write RGB; --fix does, on black"),
-    ("deep-image", "the image has more than 8 bits, and reading cuts all above 255", "write 8 bits; --fix does"),
+    (
+        "transparent-image",
+        "some of the image is transparent, or has a fourth band below 255, where RGB is read",
+        "write RGB; --fix does, on black",
+    ),
+    (
+        "deep-image",
+        "the image has more than 8 bits, or no unsigned integers",
+        "write 8 bits, in a range that you choose",
+    ),
+    ("many-bands", "the image has more bands than colours", "write the bands that count as RGB"),
+    ("many-pages", "the file holds several pages, frames or pictures", "write each to a file of its own"),
+    ("unread-format", "the file is of a kind that is not read", "convert it to PNG, JPEG or TIFF"),
+    ("unreadable-label", "the label file can't be read, or says what can't be", "correct it, or export it again"),
 )
 
 FILE_HINTS = _kinds(
     "hint",
     (
         "exif-tagged",
-        "an EXIF tag asks to turn the image: training reads it unturned, other programs turn it",
-        "look whether the mask fits, then drop the tag",
+        "an EXIF tag turns the image, and so it is read; whether the mask was made for it so or as it is stored, the "
+        "size does not tell",
+        "look at the mask over the image in a viewer: where it does not fit, drop the tag",
+    ),
+    (
+        "cmyk-image",
+        "the image is CMYK, made for print: it is read as RGB, without its colour profile",
+        "write RGB; --fix does",
     ),
     ("grey-image", "the image is grey where others are in colour", "nothing, if it is meant so; --fix writes RGB"),
     ("alpha-image", "the image has an alpha channel, opaque everywhere, that is not read", "drop it; --fix does"),
-    ("wide-image", "the image has 16 bits a channel, of which the upper 8 are read", "nothing; --fix writes 8 bits"),
 )
 
 MASKS = _kinds(

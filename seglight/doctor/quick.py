@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.pairs import FilePairs
 from seglight.doctor.causes import file_trouble, mask_trouble, size_trouble
 from seglight.doctor.facts import LabelTable, look_at_mask
 from seglight.doctor.headers import header_of
 from seglight.doctor.kinds import FILES, KINDS
-from seglight.doctor.scan import has_listing
+from seglight.doctor.samples import look_at_sample
 from seglight.doctor.tables import label_table
 from seglight.errors import UserError, one_line
+from seglight.interfaces import Labelled
 
-HEADERS, MASKS = 2000, 16
-"""Pairs whose headers are read, and masks that are decoded, of each split."""
+HEADERS, LABELS = 2000, 16
+"""Pairs whose headers are read, and labels that are decoded or painted, of each split."""
+
+Found = tuple[int, str, str, str]
+"""Index, file, slug and note of what is wrong."""
 
 
 def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
-    """Read the headers of pairs spread evenly over the splits of a training, and decode some masks.
+    """Read the headers of pairs spread evenly over the splits of a training, and decode some labels.
 
     Args:
         datamodule: Not necessarily set up.
@@ -26,36 +30,55 @@ def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
     Raises:
         UserError: A split or a file is missing, or something is certainly wrong with one of the files read.
     """
-    if not has_listing(datamodule):  # to ask others for a split may take as long as reading it
+    if not isinstance(datamodule, FileDataModule):  # to ask others for a split may take as long as reading it
         return
     for name in ("train", "val"):
         split = datamodule.split(name)
-        if not isinstance(split, FilePairs):
-            return
-        for index, path, slug, note in _troubles(split, label_table(split.codec, datamodule.classes)):
+        if isinstance(split, FilePairs):
+            table = label_table(split.codec, datamodule.classes)
+            found = _of_samples(split, datamodule) if table is None else _of_masks(split, table)
+        else:
+            found = _of_samples(split, datamodule)
+        for index, path, slug, note in found:
             if KINDS[slug].level == "mistake":
                 raise UserError(f"{_told(split, index, path, slug, note)} (`{see}` reads every file)")
 
 
-def _troubles(split: FilePairs, table: LabelTable | None) -> Iterator[tuple[int, str, str, str]]:
-    """Index, file, slug and note of what is wrong; of labels that only their codec can read, the images alone."""
+def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
+    """What is wrong with images and label files that are images."""
     for index in _evenly(len(split), HEADERS):
-        image = header_of(str(split.images[index]))
-        troubles = [(image.path, file_trouble(image))]
-        if table is not None:
-            mask = header_of(str(split.masks[index]))
-            troubles += [(mask.path, file_trouble(mask)), (image.path, size_trouble(image, mask))]
+        image, mask = header_of(str(split.images[index])), header_of(str(split.masks[index]), labels=True)
+        troubles = [
+            (image.path, file_trouble(image)),
+            (mask.path, file_trouble(mask)),
+            (image.path, size_trouble(image, mask)),
+        ]
         yield from ((index, path, *trouble) for path, trouble in troubles if trouble is not None)
-    if table is None:
-        return
-    for index in _evenly(len(split), MASKS):
+    for index in _evenly(len(split), LABELS):
         facts = look_at_mask(str(split.masks[index]), table)
         trouble = file_trouble(facts.header) or mask_trouble(facts, table)
         if trouble is not None:
             yield index, facts.header.path, *trouble
 
 
-def _told(split: FilePairs, index: int, path: str, slug: str, note: str) -> str:
+def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
+    """What is wrong with images whose labels only their data set can read: drawn, or all in one file."""
+    for index in _evenly(len(split), HEADERS):
+        image = header_of(str(split.sources(index)[0]))
+        if trouble := file_trouble(image):
+            yield index, image.path, *trouble
+    for index in _evenly(len(split), LABELS):
+        facts = look_at_sample(split, len(datamodule.classes), index)
+        image, labels = facts.image.header, facts.mask.header
+        troubles = [
+            (image.path, file_trouble(image)),
+            (labels.path, file_trouble(labels)),
+            (image.path, size_trouble(image, labels, drawn=True)),
+        ]
+        yield from ((index, path, *trouble) for path, trouble in troubles if trouble is not None)
+
+
+def _told(split: Labelled, index: int, path: str, slug: str, note: str) -> str:
     """What training would say of the pair, and the cause; the cause alone where it would train on it."""
     kind = KINDS[slug]
     try:

@@ -1,31 +1,42 @@
 """Masks and images set right where that is unambiguous: pixels in, pixels out."""
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from seglight.data.exif import turned
+from seglight.data.image_header import FORMATS, image_header
 from seglight.doctor.causes import VOID_LUMAS, VOIDS, colour_classes, luma_classes, stretch_step
-from seglight.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFacts, codes, content_of, distinct, eight_bits
+from seglight.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFacts, codes, content_of, distinct
+from seglight.doctor.headers import decode, open_header
 
 WIDE = 16
 """Label values must lie so far apart that the noise of a codec can be told from a class."""
 
-IMAGE_SLUGS = {
-    "exif-rotated", "cmyk-image", "transparent-image", "deep-image", "grey-image", "alpha-image", "wide-image",
-}  # fmt: skip
+IMAGE_SLUGS = {"exif-rotated", "cmyk-image", "transparent-image", "grey-image", "alpha-image"}
 
 
 def repaired_image(path: str, slugs: Collection[str]) -> Image.Image:
-    """The image as 8-bit RGB, turned where EXIF asks and the mask fits, transparency on black, without any tag."""
-    with Image.open(path) as image:
+    """The image as 8-bit RGB, transparency on black, without any tag.
+
+    It is turned as EXIF says, but where the labels fit it only as it is stored.
+    """
+    with Image.open(path, formats=FORMATS) as image:
         image.load()
-        turned = ImageOps.exif_transpose(image) if "exif-rotated" in slugs else image
         if "transparent-image" in slugs:
-            top = turned.convert("RGBA")
-            turned = Image.alpha_composite(Image.new("RGBA", top.size, (0, 0, 0, 255)), top)
-        return Image.fromarray(np.asarray(eight_bits(turned)))
+            top = image.convert("RGBA")
+            pixels = Image.alpha_composite(Image.new("RGBA", top.size, (0, 0, 0, 255)), top).convert("RGB")
+        else:
+            pixels = image.convert("RGB")
+        orientation = image_header(Path(path)).orientation
+        if image.format == "TIFF":  # which Pillow has turned
+            orientation = {6: 8, 8: 6}.get(orientation, orientation) if "exif-rotated" in slugs else 1
+        elif "exif-rotated" in slugs:
+            orientation = 1
+        return Image.fromarray(turned(np.asarray(pixels), orientation))
 
 
 def repaired_mask(mask: MaskFacts, slug: str, table: LabelTable) -> NDArray[np.integer] | None:
@@ -33,9 +44,11 @@ def repaired_mask(mask: MaskFacts, slug: str, table: LabelTable) -> NDArray[np.i
     repair = MASK_REPAIRS.get(slug)
     if repair is None:
         return None
-    with Image.open(mask.header.path) as image:
-        image.load()
-        values = repair(image, mask, table)
+    header, image = open_header(mask.header.path, labels=True)
+    if image is None:
+        return None
+    with image:
+        values = repair(decode(header, image)[1], mask, table)
     if values is None or (table.classes_of(distinct(values)[0]) == UNKNOWN).any():
         return None
     return values

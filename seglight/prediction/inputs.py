@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import pixel_count, read_image
-from seglight.data.pairs import IMAGE_SUFFIXES, files_below
+from seglight.data.files import pixel_count, read_image, read_page
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files
 from seglight.errors import UserError
 from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
 from seglight.prediction.movies import frame_count, frames
-from seglight.prediction.tiff import LARGE, TiffWindows, pages, read_page
+from seglight.prediction.tiff import LARGE, TiffWindows, pages
 
 Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
 """An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
@@ -82,15 +82,21 @@ def _found(given: str, out: Path) -> list[Source]:
     if path.is_file():
         return [Source(path, Path(path.stem))]
     if path.is_dir():
-        below, found = path, _known(files_below(path))
+        below, files = path, [*files_below(path)]
     elif _is_glob(given):
         below = Path(*takewhile(lambda part: not _is_glob(part), path.parts))
-        found = _known(map(Path, glob(given, recursive=True)))
+        files = [*map(Path, glob(given, recursive=True))]
     else:
         raise UserError(f"{given}: no such image or folder")
+    found = _known(files)
     if not found:
         what = "nothing fits this glob" if _is_glob(given) else "neither image nor video in this folder"
-        raise UserError(f"{given}: {what} ({', '.join(SUFFIXES)})")
+        other = unread_files(files)
+        raise UserError(
+            f"{given}: {what} ({', '.join(SUFFIXES)})"
+            + (f", but {other}: convert them to PNG or JPEG" if other else "")
+        )
+    say_unread(given, files)
     found = [file for file in found if not file.resolve().is_relative_to(out)]
     if not found:
         raise UserError(f"{given}: all of it lies in --out, where outputs are no inputs: choose another --out")

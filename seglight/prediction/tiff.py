@@ -1,8 +1,5 @@
 """TIFF: the pages of a file, and windows out of a page that is too large to be decoded whole."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -10,25 +7,20 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
-from seglight.data.files import as_rgb, read_image
+from seglight.data.image_header import blamed, refuse, unread
+from seglight.data.tiff_pages import page_of, tiff_pages
 from seglight.errors import UserError
 
 LARGE = 1 << 25
 """Pixels beyond which a page is read by windows: as RGB it takes 100 MB, what a net makes of it many times that."""
 
-ORIENTATION = 274
-"""The tag that says how a page is turned; 1: not at all."""
-
 CACHE_BYTES = 1 << 26
 """Most that is kept of decoded strips and tiles."""
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it complains of is told once, as an error
-
 
 class TiffWindows:
-    """A page that is decoded where it is asked for: 8-bit samples in grey, RGB or palette colours.
+    """A page that is decoded where it is asked for: 8-bit samples in grey, RGB or palette colours, none transparent.
 
     Args:
         path: The file.
@@ -39,12 +31,15 @@ class TiffWindows:
 
     Raises:
         UserError: It is damaged, or of another kind.
+        UnreadImageError: It holds more than 8-bit RGB can.
     """
 
     def __init__(self, path: Path, page: int) -> None:
         self.path = path
-        with _blamed(path), tifffile.TiffFile(path) as file:
+        with blamed(path), tifffile.TiffFile(path) as file:
             self.page = file.pages[page].aspage()
+            told = page_of(self.page)
+            refuse(path, told.unread)
             self.shape = (self.page.imagelength, self.page.imagewidth)
             rows = min(self.page.rowsperstrip, self.shape[0])
             self.part = (self.page.tilelength, self.page.tilewidth) if self.page.is_tiled else (rows, self.shape[1])
@@ -55,9 +50,12 @@ class TiffWindows:
                 self.colors = "RGB" if self.colors == "YCBCR" else self.colors  # as they are decoded
             self.colormap, self.jpegtables = self.page.colormap, self.page.jpegtables
             if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
-                raise UserError(f"{path}: samples of {self.page.dtype}, {self.colors}: save it as 8-bit RGB or grey")
-            if self.page.tags.valueof(ORIENTATION) in range(2, 9):
+                raise UserError(
+                    f"{path}: samples of {self.colors}, which are not read by windows: save it as 8-bit RGB or grey"
+                )
+            if told.orientation != 1:
                 raise UserError(f"{path}: a tag turns it, and what is read by windows is not turned: save it upright")
+            self.alpha = told.alpha
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             in_place = self.page.is_memmappable and not self.separate
             self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None
@@ -77,7 +75,7 @@ class TiffWindows:
         for y, x in product(down, across[columns.start // width :]):
             top, left = max(y, rows.start), max(x, columns.start)
             bottom, right = min(y + height, rows.stop), min(x + width, columns.stop)
-            with _blamed(self.path):
+            with blamed(self.path):
                 part = self.decoded(y // height, x // width)[top - y : bottom - y, left - x : right - x]
                 window[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
         return window
@@ -87,7 +85,8 @@ class TiffWindows:
         down, across = (-(-whole // part) for whole, part in zip(self.shape, self.part, strict=True))
         planes = range(self.page.samplesperpixel if self.separate else 1)
         samples = [self._segment((plane * down + row) * across + column) for plane in planes]
-        return self._rgb(np.concatenate(samples, axis=2))
+        height, width = self.shape[0] - row * self.part[0], self.shape[1] - column * self.part[1]
+        return self._rgb(np.concatenate(samples, axis=2)[:height, :width])  # without what fills up a last tile
 
     def _segment(self, index: int) -> NDArray[np.uint8]:
         offset, length = self.places[index]
@@ -98,6 +97,8 @@ class TiffWindows:
         return np.zeros(shape[1:], np.uint8) if samples is None else np.asarray(samples[0], np.uint8)
 
     def _rgb(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.alpha and samples[..., -1].min(initial=255) < 255:
+            raise unread(self.path, "transparent", "pixels whose alpha is below 255: transparent, or another band")
         if self.colors == "RGB":
             return samples[..., :3]
         if self.colormap is not None:
@@ -110,38 +111,10 @@ def pages(path: Path) -> dict[int, int]:
 
     Raises:
         UserError: The file is damaged.
+        UnreadImageError: Its pages are the channels of one image.
     """
-    with _blamed(path), tifffile.TiffFile(path) as file:
-        # by number: told to iterate, tifffile goes round in circles where a page is its own successor
-        read = [file.pages[number].aspage() for number in range(len(file.pages))]
-        found = {page.index: page.imagelength * page.imagewidth for page in read if not page.subfiletype & 5}
-        if not found:
-            raise ValueError("no page")
-        return found
-
-
-def read_page(path: Path, page: int) -> NDArray[np.uint8]:
-    """A page as uint8 (H, W, 3) RGB.
-
-    Raises:
-        UserError: It is damaged.
-    """
-    if page == 0:
-        return read_image(path)
-    with _blamed(path), Image.open(path, formats=("TIFF",)) as image:
-        image.seek(page)
-        return as_rgb(path, image)
-
-
-@contextmanager
-def _blamed(path: Path) -> Iterator[None]:
-    """Whatever a parser runs into is the file's fault."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if "'imagecodecs' package" in str(error):
-            kind = str(error).partition(" requires")[0]
-            raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
-        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or of a rare kind") from error
+    with blamed(path):
+        found = tiff_pages(path)
+    if found.parts:
+        raise unread(path, "pages", found.parts)
+    return {page.number: page.size[0] * page.size[1] for page in found.pages}

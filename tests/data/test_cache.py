@@ -134,7 +134,7 @@ FAULTS: dict[Callable[[Path, Path], None], str] = {
     lose_a_shard: r"val-00000.bin is missing or damaged",
     spoil_the_json: r"val-00000.json is missing or damaged",
     lose_the_index: r"no finished cache there",
-    another_version: r"written by version 0 of the cache, this is 1",
+    another_version: r"written by version 0 of the cache, this is 2",
     another_image: r"holds 3 images of the val split, which has 2 now",
     another_order: r"was image 0 of the split, now another is",
 }

@@ -149,14 +149,14 @@ DEFECTS = [
     Defect("CamVid", CAM_MASK, "size-mismatch", lambda path: plant.remap(path, lambda mask: mask[:-3]), CAM),
     Defect("CamVid", CAM_MASK, "size-mismatch", lambda path: plant.remap(path, lambda mask: mask.T), CAM),
     Defect("Cityscapes", CITY_MASK, "size-mismatch", lambda path: plant.remap(path, lambda m: m[::2, ::2]), CITY),
-    Defect("VOC", JPG, "exif-rotated", lambda path: plant.with_exif(path, 6, turn=True)),
-    Defect("VOC", JPG, "exif-tagged", lambda path: plant.with_exif(path, 6, turn=False), level="hint"),
-    Defect("VOC", JPG, "cmyk-image", lambda path: plant.as_mode(path, "CMYK")),
+    Defect("VOC", JPG, "exif-rotated", lambda path: plant.with_exif(path, 6, turn=False)),
+    Defect("VOC", JPG, "exif-tagged", lambda path: plant.with_exif(path, 3, turn=False), level="hint"),
+    Defect("VOC", JPG, "cmyk-image", lambda path: plant.as_mode(path, "CMYK"), level="hint"),
     Defect("VOC", JPG, "grey-image", lambda path: plant.as_mode(path, "L"), level="hint"),
     Defect("CamVid", CAM, "transparent-image", plant.transparent),
     Defect("CamVid", CAM, "alpha-image", lambda path: plant.as_mode(path, "RGBA"), level="hint"),
     Defect("CamVid", CAM, "deep-image", plant.deep),
-    Defect("Cityscapes", CITY, "wide-image", plant.wide, level="hint"),
+    Defect("Cityscapes", CITY, "deep-image", plant.wide),
     # masks
     Defect("VOC", VOC_MASK, "colour-mask", lambda path: plant.as_mode(path, "RGB")),
     Defect("Cityscapes", CITY_MASK, "colour-mask", lambda p: plant.remap(p, lambda m: plant.coloured(m, COLORS))),
@@ -299,7 +299,7 @@ def test_clean_copies_of_all_data_sets_raise_nothing(module: str, tmp_path: Path
         ("LabelMeDataModule", fabricate.labelme, "train/*.jpg"),
     ],
 )
-@pytest.mark.parametrize(("slug", "share"), [("zero-byte", 0), ("unreadable", 0.7)])
+@pytest.mark.parametrize(("slug", "share"), [("zero-byte", 0), ("truncated", 0.7)])
 def test_images_of_labels_that_only_their_data_set_reads(
     module: str,
     make: Callable[[Path], Path],

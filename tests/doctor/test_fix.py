@@ -56,7 +56,7 @@ def test_voc(fix: Fix, voc: Path) -> None:
     palette = [*VOC.palette, *[(224, 224, 192)] * 235]
     plant.remap(pngs[0], lambda mask: np.array(palette, np.uint8)[mask])
     plant.adaptive(pngs[1], VOC.palette)
-    plant.with_exif(jpgs[2], 6, turn=True)
+    plant.with_exif(jpgs[2], 6, turn=False)
     plant.as_mode(jpgs[3], "CMYK", quality=95)
     plant.as_mode(jpgs[4], "L")
     plant.rename(jpgs[5], f"{jpgs[5].stem}.JPEG")
@@ -68,8 +68,8 @@ def test_voc(fix: Fix, voc: Path) -> None:
     assert told["fix"]["left"] == []
     for path, mask in zip(pngs, masks, strict=True):
         same_mask(target / path.relative_to(voc), mask)
-    turned = fabricate.raw(target / jpgs[2].relative_to(voc)).astype(int)
-    assert np.abs(turned - pictures[2]).mean() < 25, "noise through JPEG twice, but upright"
+    kept = fabricate.raw(target / jpgs[2].relative_to(voc)).astype(int)
+    assert np.abs(kept - pictures[2]).mean() < 25, "noise through JPEG twice, but as it was stored"
     assert fabricate.raw(target / jpgs[5].relative_to(voc)).shape == pictures[5].shape
 
 
@@ -79,15 +79,20 @@ def test_camvid(fix: Fix, camvid: Path) -> None:
     picture = fabricate.raw(images[0])
     plant.transparent(images[0])
     plant.deep(images[1])
+    deep = images[1].read_bytes()
     plant.rename(masks[2], f"{masks[2].stem}_L.png")
     plant.as_mode(masks[3], "RGB")
     plant.cut(camvid / "val" / "0001TP_000000.png")
     plant.remap(camvid / "valannot" / "0001TP_000030.png", lambda mask: mask[1:])
     target, told, after = fix("CamVidDataModule", camvid)
     assert {"transparent-image", "deep-image", "misnamed-file", "rgb-index-mask"} < set(slugs(told))
-    assert sorted(slugs(after)) == ["size-mismatch", "truncated"]
+    assert sorted(slugs(after)) == ["deep-image", "size-mismatch", "truncated"]
+    assert (target / "train" / images[1].name).read_bytes() == deep, "which of its values count is not guessed"
     left = {(Path(one["file"]).relative_to(camvid).as_posix(), one["slug"]) for one in told["fix"]["left"]}
-    assert left == {("val/0001TP_000000.png", "truncated"), ("val/0001TP_000030.png", "size-mismatch")}
+    assert left == {
+        ("val/0001TP_000000.png", "truncated"), ("val/0001TP_000030.png", "size-mismatch"),
+        (f"train/{images[1].name}", "deep-image"),
+    }  # fmt: skip
     for path, mask in zip(masks, truth, strict=True):
         same_mask(target / path.relative_to(camvid), mask)
     assert not (target / "trainannot" / f"{masks[2].stem}_L.png").exists()
@@ -183,7 +188,7 @@ def test_where_the_copy_may_go(seglight_cli: CLI, camvid: Path, tmp_path: Path) 
 def test_interrupted_copies_leave_nothing(
     seglight_cli: CLI, camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant.deep(camvid / "train" / "0001TP_000030.png")
+    plant.transparent(camvid / "train" / "0001TP_000030.png")
 
     def fail(*_: object) -> Image.Image:
         raise OSError("disk full")

@@ -67,7 +67,8 @@ def test_hints_and_test_split_do_not_stop(camvid: Path, voc: Path) -> None:
     plant.as_mode(camvid / "train" / "0001TP_000000.png", "RGBA")
     plant.cut(camvid / "testannot" / "0001TP_000000.png")
     quick_check(CamVidDataModule(str(camvid)), SEE)
-    plant.with_exif(voc / "JPEGImages" / "2007_000001.jpg", 6, turn=False)
+    plant.with_exif(voc / "JPEGImages" / "2007_000000.jpg", 6, turn=True)
+    plant.with_exif(voc / "JPEGImages" / "2007_000001.jpg", 3, turn=False)
     quick_check(VOCDataModule(str(voc)), SEE)
 
 

@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from seglight.data.files import read_page
 from seglight.errors import UserError
-from seglight.prediction.tiff import TiffWindows, pages, read_page
+from seglight.prediction.tiff import TiffWindows, pages
 
 RGB = np.random.default_rng(0).integers(0, 256, (150, 210, 3), dtype=np.uint8)
 WINDOWS = (

@@ -1,0 +1,308 @@
+"""What an image file says before its pixels are decoded, and what of it is not read.
+
+What cannot be given as 8-bit RGB without loss is refused by what it is: more than 8 bits, further bands, several pages
+or frames, transparency, and formats that are not read. docs/images.md says it for users.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageFile, UnidentifiedImageError, features
+
+from seglight.data.exif import orientation_of, turned_size
+from seglight.data.iso_media import avif_bits, brand, jpeg2000_samples
+from seglight.data.jpeg import JPEG, jpeg_header
+from seglight.data.tiff_pages import BEGINNINGS as TIFF
+from seglight.data.tiff_pages import Page, tiff_pages
+from seglight.data.unread import unread_content, unread_ending
+from seglight.errors import UserError
+from seglight.png import SIGNATURE, TAIL, png_header
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What Pillow may decode: for PostScript, which any file can turn out to be, it would start Ghostscript."""
+
+MOST_PIXELS = 178_956_970
+"""Beyond this Pillow takes a file for a decompression bomb, too."""
+
+HEAD = 1 << 18
+"""Bytes at the beginning of a file in which a header is looked for first."""
+
+DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises on damaged files, and on files so large that they can only be an attack."""
+
+REMEDIES = {
+    "deep": "seglight reads unsigned integers of 8 bits: save it as 8-bit RGB or grey",
+    "bands": "seglight reads grey, palettes, RGB and CMYK: save the bands that count as 8-bit RGB",
+    "pages": "seglight reads one image a file: save each as a file of its own",
+    "transparent": "seglight reads RGB alone: save it as RGB, on a background where it is transparent",
+    "format": "seglight does not read this kind of file: convert it to PNG, JPEG or TIFF",
+}
+"""What to do about what is not read, by kind."""
+
+Held = tuple[str, str] | None
+"""Kind and words of what a file holds that is not read; None where it is read."""
+
+
+class UnreadImageError(UserError):
+    """A sound image that holds what is not read.
+
+    Attributes:
+        kind: A key of `REMEDIES`.
+        holds: What it holds, in words.
+    """
+
+    kind = ""
+    holds = ""
+
+
+class ImageHeader(NamedTuple):
+    """What an image file says before its pixels are decoded.
+
+    Args:
+        format: PNG, JPEG, ...
+        size: Height and width in pixels, turned as the orientation says.
+        bits: Bits of a sample.
+        channels: Samples of a pixel.
+        orientation: EXIF's, 1 to 8.
+        plain: Whether OpenCV gives its pixels.
+        held: What it holds that is not read.
+    """
+
+    format: str
+    size: tuple[int, int]
+    bits: int
+    channels: int
+    orientation: int
+    plain: bool = False
+    held: Held = None
+
+
+def image_header(path: Path) -> ImageHeader:
+    """The header of a file, of which little more is read.
+
+    Raises:
+        UserError: The file is damaged, no image, or so large that it can only be an attack.
+        UnreadImageError: It is of a kind that is not read at all.
+    """
+    head, tail, whole = _ends(path)
+    header = plain_header(head, tail)
+    if header is not None:
+        return header
+    if head.startswith(TIFF):
+        return tiff_header(single_page(path))
+    data = head if whole else content(path)
+    header = None if whole else plain_header(data, tail)
+    if header is not None:
+        return header
+    with opened_by_pillow(path, data) as image:
+        return pillow_header(image, data)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UserError: It can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def plain_header(head: bytes, tail: bytes) -> ImageHeader | None:
+    """The header of a PNG or JPEG; None for another file, one that is damaged, and where `head` does not suffice.
+
+    Args:
+        head: The file, or its beginning.
+        tail: Its end.
+    """
+    if head.startswith(SIGNATURE):
+        png = png_header(head, tail)
+        if png is None:
+            return None
+        form, exif, pictures, size = "PNG", png.exif, png.pictures, (png.height, png.width)
+        bits, channels = png.bits, png.channels
+        plain = channels != 2 and not png.palette and not png.transparent
+    elif head.startswith(JPEG):
+        jpeg = jpeg_header(head)
+        if jpeg is None:
+            return None
+        form, exif, pictures, size = "JPEG", jpeg.exif, jpeg.pictures, (jpeg.height, jpeg.width)
+        bits, channels = jpeg.bits, jpeg.channels
+        plain = channels in (1, 3)
+    else:
+        return None
+    orientation = orientation_of(exif)
+    plain = plain and bits == 8 and size[0] * size[1] <= MOST_PIXELS
+    held = frames_held(pictures, form) or depth_held(channels, bits)
+    return ImageHeader(form, turned_size(size, orientation), bits, channels, orientation, plain, held)
+
+
+def pillow_header(image: ImageFile.ImageFile, data: bytes) -> ImageHeader:
+    """The header of a file that Pillow has opened and not decoded.
+
+    Args:
+        image: Opened.
+        data: The file.
+    """
+    form, channels, frames = image.format or "", len(image.getbands()), getattr(image, "n_frames", 1)
+    orientation = orientation_of(image.info.get("exif", b""))
+    bits = pillow_bits(image)
+    if form == "AVIF":
+        bits = avif_bits(data)
+    elif form == "JPEG2000":
+        channels, bits = jpeg2000_samples(data)
+    elif form == "PPM":
+        bits, frames = _of_netpbm(image, data)
+    size = turned_size((image.height, image.width), orientation)
+    held = frames_held(frames, form) or depth_held(channels, bits)
+    return ImageHeader(form, size, bits, channels, orientation, held=held)
+
+
+def pillow_bits(image: Image.Image) -> int:
+    """Bits of a sample in the file, by Pillow's mode and, where it still has to decode, by its decoder's arguments."""
+    if image.mode in ("I", "F"):
+        return 32
+    raw = "".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+    return 16 if image.mode.startswith("I;16") or ";16" in raw else 8
+
+
+def _of_netpbm(image: ImageFile.ImageFile, data: bytes) -> tuple[int, int]:
+    """Bits of a sample, and whether a further picture follows: 1 or 2."""
+    decoder, _, start, args = image.tile[0]
+    most = args[1] if isinstance(args, tuple) and isinstance(args[1], int) else 0
+    bits = 32 if image.mode == "F" else 16 if most > 255 or image.mode == "I" else 8
+    row = (image.width + 7) // 8 if image.mode == "1" else image.width * len(image.getbands()) * bits // 8
+    follows = data[start + row * image.height :].lstrip()[:2] in (b"P4", b"P5", b"P6")
+    return bits, 1 + (follows and decoder != "ppm_plain")
+
+
+def tiff_header(page: Page) -> ImageHeader:
+    """The header of a TIFF's page."""
+    size = turned_size(page.size, page.orientation)
+    return ImageHeader("TIFF", size, page.bits, page.channels, page.orientation, held=page.unread)
+
+
+def single_page(path: Path) -> Page:
+    """The page of a TIFF that holds one image; where it holds more, the first page says that it is not read.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    with blamed(path):
+        found = tiff_pages(path)
+    name, first = unread_ending(path), found.pages[0]
+    if name.startswith("camera raw"):  # its first page is a thumbnail
+        return first._replace(unread=("format", name))
+    if found.parts:
+        return first._replace(unread=("pages", found.parts))
+    if len(found.pages) > 1:
+        return first._replace(unread=("pages", f"{len(found.pages)} pages (TIFF)"))
+    return first
+
+
+@contextmanager
+def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
+    """The bytes of a file opened by Pillow and not decoded; what Pillow runs into is the file's fault.
+
+    Raises:
+        UserError: The file is damaged or no image.
+        UnreadImageError: It is of a kind that is not read.
+    """
+    name = unread_content(data[:1024]) or brand(data)
+    if name and name != "AVIF":
+        raise unread(path, "format", name)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        if name == "AVIF" and not features.check("avif"):
+            raise unread(path, "format", "AVIF, for which this build of Pillow has no decoder") from error
+        raise damaged(path, "of no known format") from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Whatever tifffile runs into is the file's fault.
+
+    Raises:
+        UserError: In the place of any other error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if "'imagecodecs' package" in str(error):
+            kind = str(error).partition(" requires")[0]
+            raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
+        if isinstance(error, OSError) and error.strerror:
+            raise _unreadable(path, error) from error
+        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or of a rare kind") from error
+
+
+def frames_held(number: int, form: str) -> Held:
+    """What is not read of a file of so many pictures."""
+    return ("pages", f"{number} frames or pictures in one file ({form})") if number > 1 else None
+
+
+def depth_held(channels: int, bits: int) -> Held:
+    """What is not read of samples of so many bits, in a format of grey, RGB and CMYK, each with alpha or without."""
+    shown = f"{channels} channel{'' if channels == 1 else 's'} of {bits} bits"
+    return ("deep", shown) if bits > 8 else ("bands", shown) if channels > 4 else None
+
+
+def unread(path: Path, kind: str, holds: str) -> UnreadImageError:
+    """The error about a sound image that is not read.
+
+    Args:
+        path: The file.
+        kind: A key of `REMEDIES`.
+        holds: What it holds.
+    """
+    error = UnreadImageError(f"{path}: {holds}; {REMEDIES[kind]}")
+    error.kind, error.holds = kind, holds
+    return error
+
+
+def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
+    """Nothing, if there is nothing that is not read.
+
+    Args:
+        path: The file.
+        held: What it holds.
+        any_depth: Whether samples of more than 8 bits are read after all.
+
+    Raises:
+        UnreadImageError: There is.
+    """
+    if held is not None and not (any_depth and held[0] == "deep"):
+        raise unread(path, *held)
+
+
+def damaged(path: Path, why: object) -> UserError:
+    """The error about a file that can't be decoded."""
+    return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: not readable as an image ({error.strerror}): is the path right?")
+
+
+def _ends(path: Path) -> tuple[bytes, bytes, bool]:
+    """The beginning and the end of a file, and whether the beginning is all of it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            return head, file.read(TAIL), size <= HEAD
+    except OSError as error:
+        raise _unreadable(path, error) from error
