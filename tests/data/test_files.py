@@ -54,7 +54,7 @@ def test_grey_of_16_bits_is_refused(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(np.full((4, 5), 1000, np.uint16)).save(path)
     with pytest.raises(
         UserError,
-        match=f"scan{suffix}: 1 channel of 16 bits; seglight reads unsigned integers of 8 bits: save it as 8-bit",
+        match=f"scan{suffix}: 1 channel of 16 bits; .*: save it as 8-bit RGB or grey",
     ):
         read_image(path)
 
