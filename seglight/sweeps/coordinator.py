@@ -13,6 +13,7 @@ from seglight.files import write_whole
 from seglight.running.signals import EXIT_CODE, SCHEDULERS, StopSignals
 from seglight.sweeps.course import Course
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Executor, Job
+from seglight.sweeps.failures import REFUSED, are_one, cause_of, is_final, log_of, size_of_log
 from seglight.sweeps.job import EXIT, STOP, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN, Record, folder_of, own_file, read_records
@@ -24,6 +25,9 @@ PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for 
 
 VANISHED = 10
 """How often in a row a trial's job may vanish without a validation between: it may be the trial that takes it down."""
+
+ALIKE = 3
+"""Trials that fail for one reason, and nothing else, after which no more are started."""
 
 REPEAT = 10.0
 """Seconds after which a job that was told to stop is told again: it may have been too young to hear."""
@@ -62,12 +66,22 @@ class Coordinator:
         """When a trial that failed or vanished may go on."""
         self.told: dict[int, float] = {}
         """When a trial was last told to stop."""
+        self.logs: dict[int, int] = {}
+        """Bytes in the log of a trial before this process has started it for the last time."""
+        self.said = ""
+        """The cause of a failure that was told last."""
+        self.failed = False
+        """Whether this process has seen a trial fail: of those before it, the reason may be gone."""
         self.courses = [self._course(record) for record in self.records]
         hours = sweep.running.hours
         self.end = float("inf") if hours is None else time.monotonic() + 3600 * hours
 
     def run(self) -> int:
-        """Until all trials are settled; gives 0, or 75 where it was told to stop before."""
+        """Run until all trials are settled.
+
+        Returns:
+            0; 75 where it was told to stop before; 2 where all trials fail for one reason.
+        """
         told = False
         while True:
             if self.stop.received is not None and not told:
@@ -75,14 +89,24 @@ class Coordinator:
                 told = True
             for record in self.open():
                 self._attend(record)
-            if self.stop.received is None:
+            if self.stop.received is None and not self.hopeless:
                 self._start()
             if not any(record.state in ("running", "stopping") for record in self.records):
                 if self.stop.received is not None:
                     return EXIT_CODE
+                if self.hopeless:
+                    return REFUSED
                 if not self.open():
                     return 0
             time.sleep(self.every)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether trials fail for one reason, one now, and none has come as far as a validation."""
+        failed = [record.cause for record in self.records if record.state == "failed"]
+        fruitful = any(record.reports or record.state in ("finished", "pruned") for record in self.records)
+        enough = self.failed and len(failed) >= min(ALIKE, self.sweep.trials)
+        return enough and not fruitful and are_one(failed)
 
     def open(self) -> list[Record]:
         """Trials that are not settled."""
@@ -106,6 +130,7 @@ class Coordinator:
         for record in due:
             for file in (EXIT, STOP):
                 own_file(self.trials, record.number, file).unlink(missing_ok=True)
+            self.logs[record.number] = size_of_log(self.trials, record)
             self._to(record, "running")
         names = self.executor.submit([self._job(record) for record in due])
         for record, name in zip(due, names, strict=True):
@@ -170,7 +195,7 @@ class Coordinator:
     def _finish(self, record: Record) -> None:
         found = objectives(self.sweep, folder_of(self.trials, record.number))
         if isinstance(found, str):
-            self._fail(record, found)
+            self._fail(record, found, found)
         else:
             record.values = found
             self._to(record, "finished")
@@ -180,22 +205,38 @@ class Coordinator:
         if record.vanished > VANISHED:
             self._fail(record, f"its job vanished {record.vanished} times without a validation between")
         else:
-            self._rest(record)
+            self._rest(record, "its job vanished", "")
 
     def _fail_for_now(self, record: Record, ended: int | str) -> None:
         record.failures += 1
-        if record.failures > self.sweep.running.retries:
-            self._fail(record, f"exit code {ended}, {record.failures} times")
+        cause, times = (
+            cause_of(self.trials, record, self.logs.get(record.number, 0)),
+            f", {record.failures} times" if record.failures > 1 else "",
+        )
+        why = f"exit code {ended}{times}: {cause or 'its log does not say why'}"
+        if is_final(ended, cause) or record.failures > self.sweep.running.retries:
+            self._fail(record, why, cause)
         else:
-            self._rest(record)
+            self._rest(record, why, cause)
 
-    def _rest(self, record: Record) -> None:
-        self.resting[record.number] = time.monotonic() + self.sweep.running.pause
+    def _rest(self, record: Record, why: str, cause: str) -> None:
+        pause = self.sweep.running.pause
+        log = log_of(self.trials, record)
+        self._say_why(record, f"{why} ({log}): starting it again in {pause:g} s", cause or why)
+        self.resting[record.number] = time.monotonic() + pause
         self._to(record, "waiting")
 
-    def _fail(self, record: Record, why: str) -> None:
+    def _fail(self, record: Record, why: str, cause: str = "") -> None:
+        self._say_why(record, f"failed, {why} ({log_of(self.trials, record)})", cause or why)
+        record.cause, self.failed = cause, True
         record.error = f"{why}\n{last_lines(folder_of(self.trials, record.number))}".strip()
         self._to(record, "failed")
+
+    def _say_why(self, record: Record, line: str, cause: str) -> None:
+        """Say why a trial failed, unless that was said last."""
+        if not are_one([cause, self.said]):
+            say(f"trial {record.number:04d}: {line}")
+            self.said = cause
 
     def _to(self, record: Record, state: str) -> None:
         record.state = state  # type: ignore[assignment]

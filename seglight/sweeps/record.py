@@ -34,7 +34,8 @@ class Record:
         failures: How often it has ended by an error.
         vanished: How often its job has vanished since its last validation, with a machine, say.
         job: By what the executor finds it.
-        error: Why it failed, with the last lines of its log.
+        error: Why it failed, in a line, and the last lines of its log.
+        cause: What its log says of why its last start failed; empty if it was not by its own doing.
     """
 
     number: int
@@ -48,6 +49,7 @@ class Record:
     vanished: int = 0
     job: str = ""
     error: str = ""
+    cause: str = ""
 
     @property
     def settled(self) -> bool:

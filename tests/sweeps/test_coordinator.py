@@ -40,9 +40,9 @@ def test_a_failure_is_retried_and_then_counted_with_the_end_of_its_log(tmp_path:
     assert lucky.run() == 0
     assert (lucky.records[0].state, lucky.records[0].failures) == ("finished", 2)
     unlucky = coordinator(tmp_path / "unlucky", small_sweep(trials=1, running={"retries": 1}), fails=2)
-    assert unlucky.run() == 0
+    assert unlucky.run() == 2
     assert unlucky.records[0].state == "failed"
-    assert unlucky.records[0].error.startswith("exit code 1, 2 times")
+    assert unlucky.records[0].error.splitlines()[0] == "exit code 1, 2 times: boom"
     assert unlucky.records[0].error.endswith("boom")
 
 
