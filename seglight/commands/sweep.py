@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.text import Text
 
 from seglight.errors import UserError, parser_complaint, say
 from seglight.running.signals import STOP
-from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, keep
+from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, free_overrides, keep, keeps_all, overrides_of
+from seglight.sweeps.overrides import as_arguments, split
+
+DESCRIPTION = f"""{__doc__} Any key of the recipe may follow, as in `fit`: --data.init_args.root DIR,
+--trainer.max_epochs 2. It holds for every trial and is kept for --resume, where only keys that change no result, such
+as the data root, may be given another value; relative paths start at the folder in which the sweep was begun. When a
+trial is done, the checkpoints that nobody resumes are removed: of the best trial (with several objectives: of the
+Pareto front) the weights stay, of every trial its recipe, scores, logged values and log. `running: {{keep: all}}` in
+SWEEP.yaml keeps all checkpoints."""
 
 if TYPE_CHECKING:
     from seglight.sweeps.executors.executor import Executor
+    from seglight.sweeps.job import Command
     from seglight.sweeps.options import Sweep
     from seglight.sweeps.record import Record
 
@@ -28,10 +38,10 @@ def main(args: list[str]) -> int:
     """Run `sweep`.
 
     Returns:
-        0, or 75 where it was told to stop: `--resume` goes on.
+        0, or 75 where it was told to stop: `--resume` resumes it.
 
     Raises:
-        UserError: An argument, the sweep or a corner of its space is wrong.
+        UserError: An argument, the sweep or a corner of its space is wrong, or all trials fail for one reason.
     """
     options = parse(args)
     extra = "ray" if options.executor == "ray" else "sweep"
@@ -44,20 +54,22 @@ def main(args: list[str]) -> int:
 
 
 def parse(args: list[str]) -> Namespace:
-    """The options of the command.
+    """The options of the command; keys of the recipe are left in `overrides`.
 
     Raises:
         UserError: One of them is wrong.
     """
-    parser = ArgumentParser(prog="seglight sweep", description=__doc__, exit_on_error=False)
+    own, overrides = split(args[1:])
+    parser = ArgumentParser(prog="seglight sweep", description=DESCRIPTION, exit_on_error=False)
     parser.add_argument("-c", "--config", type=str | None, help="SWEEP.yaml; with --resume, that of the folder")
     parser.add_argument("--out", type=str, required=True, help="folder of the sweep")
     parser.add_argument("--executor", type=Literal["local", "slurm", "ray"], default="local", help="where trials run")
     parser.add_argument("--resume", action="store_true", help="go on with the sweep in --out, or start it")
     try:
-        options = parser.parse_args(args[1:])
+        options = parser.parse_args(own)
     except ArgumentError as error:
         raise UserError(f"{parser_complaint(str(error))} (see `seglight sweep --help`)") from error
+    options.overrides = overrides
     kept = Path(options.out) / FILE
     if options.config is None and not (options.resume and kept.is_file()):
         raise UserError("which sweep? Give --config SWEEP.yaml, or --resume with the --out of one")
@@ -84,56 +96,82 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _run(options: Namespace, out: Path) -> int:
     from seglight.sweeps.options import read_sweep
-    from seglight.sweeps.rehearsal import rehearse
+    from seglight.sweeps.rehearsal import check_overrides, rehearse
 
     given = Path(options.config or out / FILE).absolute()
     with chdir(folder_of_start(out)):  # what the recipes' relative paths are meant from
         sweep = read_sweep(given)
         check_unchanged(out, given, sweep)
+        sweep.overrides = overrides_of(out, options.overrides)
         console = Console(highlight=False)
+        if options.overrides:
+            check_overrides(sweep)
         if not (out / "trials").exists():
             console.print(f"{rehearse(sweep)} corners of the space can be built")
         keep(out, given.read_text(), sweep)
+        if keeps_all(out, sweep) and sweep.running.keep is None:
+            say(
+                f"{out} was begun when all checkpoints were kept, and they still are: running.keep: best frees the rest"
+            )
         return _search(sweep, out, executor_for(options.executor, sweep, out), console)
 
 
 def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -> int:
     from seglight.sweeps.coordinator import Coordinator
+    from seglight.sweeps.failures import REFUSED, closing_lines
     from seglight.sweeps.latency import measure_alone
     from seglight.sweeps.rehearsal import recipe_of
     from seglight.sweeps.report import BEST, write_report
     from seglight.sweeps.table import LiveTable, status
-    from seglight.sweeps.trial import commands, costs_command
+    from seglight.sweeps.tidying import Tidying
+    from seglight.sweeps.trial import SEGLIGHT, commands, costs_command
 
     def changed(record: "Record") -> None:
         table.changed(record)
+        if record.settled and not keep_all:
+            tidying.tidy()
 
-    trials = out / "trials"
+    def costs(folder: Path) -> "Command":
+        return costs_command(folder, SEGLIGHT, free)
+
+    trials, keep_all = out / "trials", keeps_all(out, sweep)
+    free = as_arguments(free_overrides(sweep.overrides))
     coordinator = Coordinator(
         trials,
         sweep,
         executor,
         recipe=lambda record: recipe_of(sweep, record.params),
-        commands=lambda folder: commands(sweep, folder),
+        commands=lambda folder: commands(sweep, folder, SEGLIGHT, free),
         changed=changed,
         stop=STOP,
     )
     records = coordinator.records
+    tidying = Tidying(trials, sweep, records)
     STOP.install()
     try:
         with LiveTable(sweep, records, console) as table:
             code = coordinator.run()
-            code = code or measure_alone(trials, sweep, records, executor, costs_command, changed, STOP)
+            code = code or measure_alone(trials, sweep, records, executor, costs, changed, STOP)
     finally:
         STOP.restore()
         executor.close()
+    if not keep_all:
+        tidying.tidy(ended=code == 0)
     if not console.is_terminal:  # where the table has said it
         console.print(status(sweep, records))
     write_report(sweep, records, out)
     said = [f"report      {out / 'report.html'}", f"compare     tensorboard --logdir {out / 'hparams'}"]
     if (out / BEST).exists():
         said.append(f"the best    python -m seglight fit --config {out / BEST} --run_dir DIR")
-    console.print("\n".join(said), soft_wrap=True)
+    if tidying.freed:
+        said.append(f"freed       {tidying.freed / 1e6:.1f} MB of checkpoints (running.keep: all keeps them)")
+    said += closing_lines(trials, records)
+    console.print(Text("\n".join(said)), soft_wrap=True)
+    if code == REFUSED:
+        raise UserError(
+            f"all {sum(record.state == 'failed' for record in records)} trials failed for one reason: "
+            f"{coordinator.said}: fix it, then choose another --out, or try other candidates with --resume"
+        )
     if code:
         say(f"stopped: go on with sweep --out {out} --resume")
     return code

@@ -8,6 +8,8 @@ import yaml
 from seglight.errors import UserError
 from seglight.files import write_whole
 from seglight.running.folder import flat
+from seglight.running.resume import FREE as FREE_OF_RUNS
+from seglight.sweeps.overrides import Overrides, inside, plain, shown
 
 if TYPE_CHECKING:  # needs Optuna
     from seglight.sweeps.options import Sweep
@@ -25,12 +27,48 @@ SHOWN = 8
 """Differences that are told one by one."""
 
 
+KEEP = "best"
+"""What `running.keep` is where it is not given; sweeps that were begun before there was such a thing keep all."""
+
+
 def keep(out: Path, text: str, sweep: "Sweep") -> None:
-    """Write down what is begun, or with what is gone on, by the text of its SWEEP.yaml."""
-    write_whole(out / FILE, text)
-    if not (out / BESIDE).exists():
-        content = {"folder": str(Path.cwd()), "configs": _configs(sweep)}
+    """Write down what is begun, or what is resumed, by the text of its SWEEP.yaml and its overrides."""
+    begun = _read(out / BESIDE) if (out / FILE).exists() else {"keep": KEEP}
+    content = {"folder": str(Path.cwd()), "configs": _configs(sweep)} | begun | {"overrides": sweep.overrides}
+    if content != begun:
         write_whole(out / BESIDE, yaml.safe_dump(content, sort_keys=False))
+    write_whole(out / FILE, text)  # the last: from here on there is a sweep in the folder
+
+
+def keeps_all(out: Path, sweep: "Sweep") -> bool:
+    """Whether the checkpoints of all trials stay; as `running.keep` says, or as it was when the sweep was begun."""
+    return (sweep.running.keep or _read(out / BESIDE).get("keep")) != KEEP
+
+
+def overrides_of(out: Path, given: Overrides) -> Overrides:
+    """The overrides that a sweep has: those that it was begun with, with those that are given now over them.
+
+    Raises:
+        UserError: One that is given changes what the sweep was begun with, and does not only say where or how to run.
+    """
+    if not (out / FILE).is_file():
+        return given
+    kept: Overrides = _read(out / BESIDE).get("overrides") or {}
+    before, now = shown(kept), shown(given)
+    changed = [key for key in given if _differ(before, now, key) and not _is_free(key, now[key])]
+    if changed:
+        differences = "; ".join(f"{key}: {before.get(key, '-')} -> {now[key]}" for key in changed)
+        raise UserError(f"{out} was begun with other overrides: {differences}: leave them out, or choose another --out")
+    return kept | given
+
+
+def free_overrides(overrides: Overrides) -> Overrides:
+    """Those that may change while a sweep goes on, as they may when `fit` resumes a run."""
+    return {key: texts for key, texts in overrides.items() if _is_free(key, texts[-1])}
+
+
+def _is_free(key: str, value: object) -> bool:
+    return any(inside(plain(key), plain(free)) for free in FREE_OF_RUNS) and not str(value).endswith("FSDP")
 
 
 def folder_of_start(out: Path) -> Path:

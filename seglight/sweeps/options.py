@@ -42,6 +42,7 @@ class Running:
         hours: After so long no new trial is begun.
         retries: How often a trial that ended by an error is gone on with.
         pause: Seconds before it is.
+        keep: Whose checkpoints stay when a trial is done: those of the best trials, or all; none: see `sweeps.tidying`.
         slurm: Parameters of `submitit.SlurmExecutor`, such as partition, account, time in minutes, gpus_per_node.
         ray: Arguments of `ray.init`, such as address, and `resources`, those of a trial: num_cpus, num_gpus.
     """
@@ -52,6 +53,7 @@ class Running:
     hours: float | None = None
     retries: int = 2
     pause: float = 30.0
+    keep: Literal["best", "all"] | None = None
     slurm: dict[str, Any] = field(default_factory=dict)
     ray: dict[str, Any] = field(default_factory=dict)
 
@@ -69,6 +71,7 @@ class Sweep:
         pruner: A class of `optuna.pruners`; its steps are validations, from 1.
         seed: Of the sampler.
         running: How trials are run.
+        overrides: Keys of the recipe given on the command line, and their texts; see `sweeps.overrides`.
     """
 
     configs: list[str]
@@ -79,6 +82,7 @@ class Sweep:
     pruner: PrunerFactory = NopPruner
     seed: int = 0
     running: Running = field(default_factory=Running)
+    overrides: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     @property
     def parameters(self) -> list[Parameter]:

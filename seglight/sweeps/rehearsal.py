@@ -3,12 +3,15 @@
 import logging
 import warnings
 from argparse import ArgumentError
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from seglight.cli import SegmentationCLI, check_yaml
 from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
 from seglight.sweeps.options import Sweep
+from seglight.sweeps.overrides import as_arguments, check_names, check_space, known_keys, plain, unknown
 from seglight.sweeps.space import arguments, corners
 from seglight.sweeps.study import new_record
 from seglight.sweeps.trial import COSTS
@@ -44,8 +47,50 @@ def recipe_of(sweep: Sweep, candidate: Mapping[str, Any]) -> str:
     Raises:
         UserError: A key or a value is wrong.
     """
-    recipe: str = _made(_Reading, sweep, candidate).recipe
+    recipe: str = _made(_Reading, sweep, candidate, as_arguments(sweep.overrides)).recipe
     return recipe
+
+
+def check_overrides(sweep: Sweep) -> None:
+    """See that the keys given on the command line are ones of the recipe that the space leaves alone.
+
+    Raises:
+        UserError: One is not, or its value is wrong.
+    """
+    if not sweep.overrides:
+        return
+    check_names(sweep.overrides, bool(sweep.running.seeds))
+    candidate = next(corners(sweep.parameters))
+    recipe, complaint = _read(sweep, candidate, sweep.overrides)
+    if recipe is None:
+        raise UserError(_blamed(sweep, candidate, complaint))
+    check_space(sweep.overrides, sweep.parameters, recipe)
+
+
+def _read(
+    sweep: Sweep, candidate: Mapping[str, Any], overrides: Mapping[str, list[str]]
+) -> tuple[dict[str, Any] | None, str]:
+    """The keys and values of a recipe, or None and what is wrong with it."""
+    try:
+        text = _made(_Reading, sweep, candidate, as_arguments(overrides)).recipe
+    except UserError as error:
+        return None, str(error)
+    recipe: dict[str, Any] = yaml.safe_load(text)
+    return recipe, ""
+
+
+def _blamed(sweep: Sweep, candidate: Mapping[str, Any], complaint: str) -> str:
+    """The complaint about a recipe with the override that causes it: without that one, there is none, or another."""
+    for key, texts in sweep.overrides.items():
+        rest = {other: texts for other, texts in sweep.overrides.items() if other != key}
+        recipe, other = _read(sweep, candidate, rest)
+        if other == complaint:
+            continue
+        recipe = recipe or _read(sweep, candidate, {})[0]
+        if recipe is not None and plain(key) not in known_keys(recipe):
+            return unknown(key, recipe)
+        return f"--{key}={texts[-1]}: {complaint.removeprefix(_about(candidate))}"
+    return complaint
 
 
 def rehearse(sweep: Sweep) -> int:
@@ -60,26 +105,29 @@ def rehearse(sweep: Sweep) -> int:
     new_record(sweep, [])
     candidates = list(corners(sweep.parameters))
     for candidate in candidates:
-        _check_objectives(sweep, _made(_Rehearsal, sweep, candidate))
+        _check_objectives(sweep, _made(_Rehearsal, sweep, candidate, as_arguments(sweep.overrides)))
     return len(candidates)
 
 
-def _made(kind: type[_Rehearsal], sweep: Sweep, candidate: Mapping[str, Any]) -> _Rehearsal:
+def _about(candidate: Mapping[str, Any]) -> str:
+    return f"the candidate {', '.join(f'{key}={value}' for key, value in candidate.items())}: "
+
+
+def _made(kind: type[_Rehearsal], sweep: Sweep, candidate: Mapping[str, Any], overrides: Sequence[str]) -> _Rehearsal:
     args = ["fit", *(part for path in sweep.configs for part in ("--config", path))]
-    args += arguments(sweep.parameters, candidate)
+    args += [*arguments(sweep.parameters, candidate), *overrides]
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    about = ", ".join(f"{key}={value}" for key, value in candidate.items())
     try:
         check_yaml(args)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # every trial says them itself
             return kind(args)
     except ArgumentError as error:
-        raise UserError(f"the candidate {about}: {parser_complaint(str(error))}") from error
+        raise UserError(f"{_about(candidate)}{parser_complaint(str(error))}") from error
     except Exception as error:  # what a constructor refuses, it refuses in its own way
         mistake = user_error_behind(error) or error
-        raise UserError(f"the candidate {about}: {one_line(mistake)}") from error
+        raise UserError(f"{_about(candidate)}{one_line(mistake)}") from error
 
 
 def _check_objectives(sweep: Sweep, built: _Rehearsal) -> None:

@@ -22,6 +22,7 @@ from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
 from seglight.sweeps.options import Sweep
+from seglight.sweeps.overrides import text_of
 from seglight.sweeps.record import Record, folder_of
 from seglight.sweeps.study import best_records, study_of
 from seglight.sweeps.table import number, status
@@ -54,7 +55,9 @@ SECONDS = (
 
 def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     """Write `report.html`, which needs no network; `best.yaml`, if a trial is finished; and `hparams/`."""
-    body = "".join([_best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)])
+    body = "".join(
+        [_overrides(sweep), _best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)]
+    )
     title = html.escape(f"Sweep {out.name}")
     write_whole(out / "report.html", PAGE.format(title=title, status=status(sweep, records), body=body))
     best = best_records(sweep, records)
@@ -152,6 +155,11 @@ def _figures(sweep: Sweep, study: optuna.Study) -> Iterator[tuple[str, Any]]:
 def _value(place: int, trial: FrozenTrial) -> float:
     value: float = trial.values[place]
     return value
+
+
+def _overrides(sweep: Sweep) -> str:
+    given = text_of(sweep.overrides)
+    return f"<p>Given on the command line, for every trial: <code>{html.escape(given)}</code></p>" if given else ""
 
 
 def _failures(records: Sequence[Record]) -> str:

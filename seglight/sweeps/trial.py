@@ -23,23 +23,27 @@ FILE = "metrics.jsonl"
 SCORE = "val/miou"
 
 
-def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT) -> list[Command]:
+def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT, more: Sequence[str] = ()) -> list[Command]:
     """The training of a trial, or where it was, and what its costs are if they count.
 
     Args:
         sweep: Of which the seeds and the objectives.
         folder: The trial's; its `config.yaml` is the recipe.
         seglight: The words before the command.
+        more: Keys of the recipe, as arguments of `fit`, that may have changed since the trial was proposed.
     """
     fit = [*seglight, "fit", "--run_dir", str(folder), "--resume", *safe_option()]
     if sweep.running.seeds:
         fit += ["--config", str(folder / "config.yaml"), "--seeds", ",".join(map(str, sweep.running.seeds))]
-    return [(fit, LOG), *([costs_command(folder, seglight)] if COSTS.keys() & sweep.objectives.keys() else [])]
+    costs = [costs_command(folder, seglight, more)] if COSTS.keys() & sweep.objectives.keys() else []
+    return [([*fit, *more], LOG), *costs]
 
 
-def costs_command(folder: Path, seglight: Sequence[str] = SEGLIGHT) -> Command:
-    """What finds the costs of the net of a trial."""
-    return [*seglight, "summary", "--config", str(folder / "config.yaml"), "--json", *safe_option()], COSTS_FILE
+def costs_command(folder: Path, seglight: Sequence[str] = SEGLIGHT, more: Sequence[str] = ()) -> Command:
+    """What finds the costs of the net of a trial; of `more`, as in `commands`, it takes the keys of the data."""
+    data = [argument for argument in more if argument.startswith("--data")]
+    words = [*seglight, "summary", "--config", str(folder / "config.yaml"), *data, "--json", *safe_option()]
+    return words, COSTS_FILE
 
 
 def run_folders(sweep: Sweep, folder: Path) -> list[Path]:

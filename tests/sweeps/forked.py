@@ -20,8 +20,9 @@ from seglight.sweeps import job, trial
 from seglight.sweeps.coordinator import Coordinator
 from seglight.sweeps.executors import local
 from seglight.sweeps.options import Running, Sweep
-from seglight.sweeps.record import OWN
+from seglight.sweeps.record import OWN, Record
 from seglight.sweeps.rehearsal import recipe_of
+from seglight.sweeps.tidying import Tidying
 from tests import resumable
 
 STARTS, ALONE = "starts", "alone"
@@ -110,15 +111,22 @@ def real_sweep(
     return Sweep([str(recipe)], objectives, space, trials, running=given, **options)
 
 
-def real_coordinator(out: Path, sweep: Sweep) -> Coordinator:
-    """In as many slots as the sweep has."""
-    return Coordinator(
+def real_coordinator(out: Path, sweep: Sweep, tidies: bool = False) -> Coordinator:
+    """In as many slots as the sweep has; it tidies what is settled, as the command does, if it is told to."""
+
+    def changed(record: Record) -> None:
+        if tidies and record.settled:
+            tidying.tidy()
+
+    run = Coordinator(
         out / "trials",
         sweep,
         local.LocalExecutor([""] * sweep.running.parallel),
         lambda record: recipe_of(sweep, record.params),
         lambda run: trial.commands(sweep, run),
-        lambda record: None,
+        changed,
         StopSignals(),
         every=0.05,
     )
+    tidying = Tidying(out / "trials", sweep, run.records)
+    return run

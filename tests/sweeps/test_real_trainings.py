@@ -10,10 +10,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 
 from seglight.sweeps.record import OWN, folder_of, read_records
 from seglight.sweeps.study import best_records
-from tests.resumable import differences, final
+from tests.resumable import differences, final, leaves
 from tests.sweeps.forked import STARTS, _forks, real_coordinator, real_sweep, trains  # noqa: F401
 from tests.sweeps.small import lines, outcome, startups
 
@@ -27,6 +28,20 @@ def assert_same_trainings(one: Path, other: Path, trials: list[int]) -> None:
     for number in trials:
         first, second = (final(folder_of(out / "trials", number)) for out in (one, other))
         assert differences(first, second) == [], number
+
+
+def assert_tidied(one: Path, other: Path, best: int) -> None:
+    """The best has the weights of a sweep that nobody touched, the others none, and all have what they logged."""
+    for number in range(TRIALS):
+        first, second = (folder_of(out / "trials", number) for out in (one, other))
+        for name in ("metrics.jsonl", "scores.json"):
+            assert (first / name).read_text() == (second / name).read_text(), number
+        assert (first / "checkpoints").exists() == (number == best)
+        if number == best:
+            weights = [torch.load(run / "checkpoints" / "best.ckpt", weights_only=True) for run in (first, second)]
+            assert weights[0].keys() < weights[1].keys()
+            tensors = [dict(leaves(content["state_dict"])) for content in weights]
+            assert differences(*tensors) == []
 
 
 def last_step(run: Path) -> int:
@@ -62,7 +77,8 @@ def kill_a_training(trials: Path, moments: random.Random) -> tuple[int, int] | N
     return (int(own.parent.name), last_step(own.parent)) if hit else None
 
 
-def test_killed_at_random_moments_it_is_the_same_sweep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tidies", [False, True], ids=["all checkpoints", "tidied"])
+def test_killed_at_random_moments_it_is_the_same_sweep(tmp_path: Path, tidies: bool) -> None:
     """Two slots; trainings die at three steps at least, coordinators at three stages.
 
     A kill of a training costs one start more, and none of a coordinator does.
@@ -80,7 +96,7 @@ def test_killed_at_random_moments_it_is_the_same_sweep(tmp_path: Path) -> None:
     def go_on() -> int:
         child = os.fork()
         if not child:
-            os._exit(real_coordinator(wild, sweep).run())
+            os._exit(real_coordinator(wild, sweep, tidies).run())
         return child
 
     child = go_on()
@@ -112,7 +128,10 @@ def test_killed_at_random_moments_it_is_the_same_sweep(tmp_path: Path) -> None:
     for record in records:
         starts = lines(folder_of(wild / "trials", record.number) / OWN / STARTS)
         assert len(starts) == 1 + [number for number, _ in struck].count(record.number), record.number
-    assert_same_trainings(wild, tmp_path / "calm", list(range(TRIALS)))
+    if tidies:
+        assert_tidied(wild, tmp_path / "calm", best_records(sweep, records)[0].number)
+    else:
+        assert_same_trainings(wild, tmp_path / "calm", list(range(TRIALS)))
 
 
 def test_one_slot_and_a_seed_make_a_sweep_reproducible(tmp_path: Path) -> None:
