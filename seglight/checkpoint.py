@@ -15,6 +15,7 @@ from seglight.class_paths import check_parsed, class_rules, imported
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
+from seglight.ops.finite import check_weights, nonfinite
 from seglight.release import is_release, read_release
 from seglight.trust import check_classes
 from seglight.weights_file import read_weights_only
@@ -105,7 +106,8 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
         trusted: Packages beside those of `seglight.trust` whose classes it may name.
 
     Raises:
-        UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it.
+        UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it; or
+            its weights are not finite.
     """
     checkpoint = read_checkpoint(path)
     card: Card = checkpoint[KEY]
@@ -131,7 +133,7 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -
     """Load the weights of a checkpoint, all of them, into a net.
 
     Raises:
-        UserError: They are those of another net.
+        UserError: They are those of another net, or not finite.
     """
     theirs, ours = net_weights(checkpoint), net.state_dict()
     strange = [key for key in {**theirs, **ours} if key not in theirs or key not in ours]
@@ -140,6 +142,7 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -
         raise UserError(
             f"{path}: of another net, {len(strange)} tensors do not fit, such as {strange[0]}: use its own recipe"
         )
+    check_weights(theirs, str(path), nonfinite(ours))
     net.load_state_dict(theirs)
 
 
@@ -147,7 +150,7 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> None:
     """Start from the weights of a checkpoint; heads of another class count stay as they are.
 
     Raises:
-        UserError: As `read_checkpoint`; or they are those of another net.
+        UserError: As `read_checkpoint`; or they are those of another net, or not finite.
     """
     theirs, ours = net_weights(read_checkpoint(path)), net.state_dict()
     fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
@@ -156,6 +159,7 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> None:
         raise UserError(
             f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}"
         )
+    check_weights(fitting, f"model.weights {path}", nonfinite(ours))
     net.load_state_dict(fitting, strict=False)
 
 

@@ -77,7 +77,10 @@ class GuidedDecoder(Decoder):
 
 
 class Inferer:
-    """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads."""
+    """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads.
+
+    All of seglight's own refuse, by a UserError, logits that are not finite.
+    """
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""

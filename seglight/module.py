@@ -24,6 +24,7 @@ from seglight.losses.banded import mass, with_labels
 from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.models.published import import_weights
+from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
 from seglight.optim import ParameterGroups, WarmupPoly
@@ -173,7 +174,10 @@ class SegmentationModule(LightningModule):
             logits = self(pad_image(image, DIVISOR)).logits
             loss, labels = with_labels(self.loss, logits, mask)
             pred[k, :height, :width] = labels[0, :height, :width]
-            self.losses.append(torch.stack((loss, mass(self.loss, mask, self.ignore_index))))
+            entry = torch.stack((loss, mass(self.loss, mask, self.ignore_index)))
+            # what it is a mean over is NaN where the logits are not finite: nobody waits for a GPU before the end
+            entry[1].masked_fill_(~all_finite(logits), torch.nan)
+            self.losses.append(entry)
         self.confusion.update(pred, batch["mask"])
         return pred
 
@@ -195,17 +199,24 @@ class SegmentationModule(LightningModule):
         self.scores = None if self.trainer.sanity_checking else scores
         values = {f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
         if self.inferer is None:
-            values[f"{split}/loss"] = self._mean_loss()
+            values[f"{split}/loss"] = self._mean_loss(split)
         for name, value in zip(self.class_names, scores.iou.tolist(), strict=True):
             values[f"{split}/iou/{name}"] = value
         # every process has the same values and logs them: rank_zero_only keeps Lightning from reducing each
         self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True, rank_zero_only=True)
 
-    def _mean_loss(self) -> float:
-        """The mean of the images' losses, each weighted by its labelled pixels: as in training a mean over pixels."""
+    def _mean_loss(self, split: str) -> float:
+        """The mean of the images' losses, each weighted by its labelled pixels: as in training a mean over pixels.
+
+        Raises:
+            UserError: The logits of an image were not finite.
+        """
         loss, weight = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
         self.losses = []
-        total, weight = sum_over_ranks((loss * weight).sum(), weight.sum())
+        total, weight, broken = sum_over_ranks((loss * weight).sum(), weight.sum(), weight.isnan().sum())
+        if broken:
+            step = f"step {self.trainer.global_step}, " if self.trainer.state.fn == "fit" else ""
+            raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -9,7 +9,9 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seglight.checkpoint import net_weights
 from seglight.errors import UserError
+from seglight.ops.finite import check_weights, nonfinite
 from seglight.ops.ranks import sum_over_ranks, world_size
 
 
@@ -32,6 +34,10 @@ class NonFinite(Callback):
     so that all decide alike by the norms of their gradients. What overflows by the scale of float16 is left to the
     gradient scaler, as long as the loss is finite.
 
+    Weights can be lost in a step whose loss and gradients are finite: averages, statistics of batch norms, a learning
+    rate that is infinite. Before a checkpoint is saved its tensors are checked; the module checks the logits of each
+    evaluation.
+
     Args:
         on_nonfinite: "stop": the run ends by an error that names the step, its images and the largest gradients. It
             is raised a step later, but before anything is saved or evaluated, so that no step waits for the device.
@@ -46,6 +52,11 @@ class NonFinite(Callback):
         self.losses: list[Tensor] = []
         self.buffers: list[Tensor] = []
         self.last: Look | None = None
+        self.constants: list[str] = []
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Note which tensors of the net are not finite as it is built, as masks of -inf are."""
+        self.constants = nonfinite(pl_module.net.state_dict())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Note the images of the step, and what the net's buffers were before it."""
@@ -83,8 +94,13 @@ class NonFinite(Callback):
         self._stop_if_bad(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Judge the last step before it is saved."""
+        """Judge the last step before it is saved, and the net.
+
+        Raises:
+            UserError: The step's gradients, or the net's weights or buffers are not finite.
+        """
         self._stop_if_bad(trainer, pl_module)
+        check_weights(net_weights(checkpoint), f"step {trainer.global_step}, no checkpoint is saved", self.constants)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge the last step."""

@@ -60,7 +60,8 @@ def export(
         Whether the file stands its check; there is no file where it does not.
 
     Raises:
-        UserError: The net or the format can't, a package is missing, or there are no images.
+        UserError: The net or the format can't, a package is missing, or there are no images; or the net's logits on one
+            that calibrates are not finite.
     """
     metadata = Metadata(
         class_names=predictor.class_names,
@@ -74,6 +75,8 @@ def export(
     if check is not None:
         check_folder(check, metadata.class_names, size, metadata.precision)
     images = [] if calibrate is None else calibration_images(calibrate, size)
+    for image in images:  # ranges of activations that overflow would be none
+        predictor.predict(image)
     program = program_of(Deployed(predictor.net, probabilities), size)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     try:

@@ -19,6 +19,7 @@ from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.files import whole
 from seglight.module import SegmentationModule
+from seglight.ops.finite import check_weights, nonfinite
 from seglight.recipe import datamodule_from
 
 NORM_BATCHES = 100
@@ -35,7 +36,8 @@ class Kitchen:
         data: Training images for batch norms, validation images for scores.
 
     Raises:
-        UserError: A checkpoint can't be read, or is of another net, or of other classes than the data.
+        UserError: A checkpoint can't be read, or is of another net, or of other classes than the data, or its weights
+            are not finite.
     """
 
     def __init__(self, checkpoints: Sequence[str], data: SegmentationDataModule) -> None:
@@ -57,6 +59,7 @@ class Kitchen:
         state: State = net_weights(checkpoint)
         if card["net"] != self.card["net"] or state.keys() != self.net.state_dict().keys():
             raise UserError(f"{path}: of another net than the first: only weights of one net have a mean")
+        check_weights(state, path, nonfinite(self.net.state_dict()))
         return state
 
     def score(self, state: State) -> float:

@@ -13,6 +13,8 @@ from seglight.predictor import Image, LabelMap, pixels_of
 
 Output = Literal["labels", "probabilities"]
 
+REMEDY = "export another checkpoint, and without int8 if it was quantised"
+
 
 class ExportedPredictor:
     """What the predictors of exported files share.
@@ -32,7 +34,8 @@ class ExportedPredictor:
         """Label map (H, W) at the image's size.
 
         Raises:
-            UserError: The image is damaged, of another type, or not of the one size that the file takes.
+            UserError: The image is damaged, of another type, or not of the one size that the file takes; or the net's
+                logits are not finite.
         """
         labels: LabelMap = self._output("labels", image)
         return labels
@@ -65,11 +68,21 @@ class ExportedPredictor:
             found = self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
         except Exception as error:  # onnxruntime's have no common class
             raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
+        self._check_finite(name, found)
         if found.shape[-2:] != (height, width):
             raise UserError(
                 f"{self.path}: gives {name} of {found.shape} for an image of {height}x{width}: export it anew"
             )
         return found
+
+    def _check_finite(self, name: Output, found: NDArray[Any]) -> None:
+        """The graph marks labels that come of logits that are not finite; probabilities show it themselves."""
+        if name == "probabilities":
+            broken = not np.isfinite(found.sum())
+        else:
+            broken = bool(found.size) and not 0 <= found.min() <= found.max() < len(self.class_names)
+        if broken:
+            raise UserError(f"{self.path}: its logits are NaN or infinite, which no label map can be made of: {REMEDY}")
 
     def _outputs(self) -> Sequence[str]:
         raise NotImplementedError

@@ -16,6 +16,9 @@ from seglight.ops.padding import DIVISOR
 EXAMPLE = (100, 150)
 """Size of the image that a graph of any size is traced with: none of its sides means anything."""
 
+BROKEN = 255
+"""Label of all pixels of an image whose logits are not finite; -1 for more than 256 classes."""
+
 SIDES = (DIVISOR + 1, 2**14)
 """Shortest and longest side that are promised to torch.export, which takes other branches where a map has one cell."""
 
@@ -26,6 +29,9 @@ class Deployed(nn.Module):
     Args:
         net: Any net of seglight, in evaluation mode; it is copied.
         probabilities: Give those of the classes, too.
+
+    Where the logits of an image are not finite all of its labels are `BROKEN`, which is no class of up to 255; of
+    256 classes none is left to say so.
     """
 
     def __init__(self, net: nn.Module, probabilities: bool = False) -> None:
@@ -34,14 +40,24 @@ class Deployed(nn.Module):
         self.probabilities = probabilities
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """uint8 (B, 3, H, W) RGB to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
+        """uint8 (B, bands, H, W) to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
         height, width = image.shape[-2:]
         padded = image.index_select(2, _repeated(height, image)).index_select(3, _repeated(width, image))
         logits = seg_output(self.net(padded)).logits
         upsampled = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
         upsampled = upsampled[:, :, :height, :width]
-        labels = upsampled.argmax(1).to(torch.uint8 if logits.shape[1] <= 256 else torch.int16)
+        labels = _marked(upsampled.argmax(1), logits)
         return (labels, upsampled.softmax(1)) if self.probabilities else labels
+
+
+def _marked(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels as they are given, or `BROKEN` where the logits of their image are not finite."""
+    classes = logits.shape[1]
+    broken = logits.isfinite().flatten(1).all(1).logical_not()[:, None, None]
+    if classes > 256:  # ONNX Runtime chooses between int64, but not between int16
+        return torch.where(broken, -1, labels).to(torch.int16)
+    labels = labels.to(torch.uint8)
+    return labels if classes == 256 else torch.where(broken, BROKEN, labels)
 
 
 def _repeated(length: int, image: Tensor) -> Tensor:

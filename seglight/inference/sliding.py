@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.blending import Side, band_rows, blended, first_largest, side
+from seglight.ops.finite import check_finite
 from seglight.ops.padding import DIVISOR, pad_image, round_up
 from seglight.predictor import Windows
 
@@ -56,7 +57,11 @@ class SlidingWindow(Inferer):
             raise UserError(f"inferer.sigma is {self.sigma:g}: it has to be above 0")
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
+        """Label maps (B, H, W) of images uint8 (B, 3, H, W).
+
+        Raises:
+            UserError: The net's logits are not finite.
+        """
         return self._whole(net, image, first_largest)
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
@@ -129,6 +134,7 @@ class SlidingWindow(Inferer):
                 held = torch.empty((len(across.starts), *logits.shape[1:]), device=logits.device)
             held[first : first + len(starts)] = logits
         assert held is not None
+        check_finite(held)
         return held
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import Inferer, seg_output
+from seglight.ops.finite import check_finite
 from seglight.ops.padding import DIVISOR, pad_image
 from seglight.ops.upsample import upsampled_argmax, upsampled_softmax
 
@@ -15,12 +16,20 @@ class WholeImage(Inferer):
     """One pass for an image of any size, padded by its last row and column to a multiple of 32."""
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W), without full-resolution logits."""
+        """Label maps (B, H, W) of images uint8 (B, 3, H, W), without full-resolution logits.
+
+        Raises:
+            UserError: The net's logits are not finite.
+        """
         logits, padded = self._logits(net, image)
         return upsampled_argmax(logits, padded)[:, : image.shape[-2], : image.shape[-1]]
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the upsampled logits."""
+        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the upsampled logits.
+
+        Raises:
+            UserError: The net's logits are not finite.
+        """
         logits, padded = self._logits(net, image)
         full = torch.empty((*logits.shape[:2], *padded), device=logits.device)
         for band, probabilities in upsampled_softmax(logits, padded):
@@ -30,4 +39,6 @@ class WholeImage(Inferer):
     @torch.no_grad()
     def _logits(self, net: nn.Module, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         padded = pad_image(image, DIVISOR)
-        return seg_output(net(padded)).logits, (padded.shape[-2], padded.shape[-1])
+        logits = seg_output(net(padded)).logits
+        check_finite(logits)
+        return logits, (padded.shape[-2], padded.shape[-1])

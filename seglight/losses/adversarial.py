@@ -10,7 +10,9 @@ from seglight.errors import UserError
 from seglight.interfaces import LossFactory
 from seglight.losses.banded import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
+from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.ranks import sum_over_ranks, world_size
+from seglight.ops.walk import guarded
 
 LEAST = 0.9
 """What the labels' distribution gives the labelled class at least."""
@@ -74,13 +76,15 @@ class Adversarial(nn.Module):
         """Train the discriminator; the sum of both losses, scalar.
 
         Raises:
-            UserError: `num_classes` is not that of the logits.
+            UserError: `num_classes` is not that of the logits, or as of a `BandedLoss`.
         """
+        check_loss_inputs(logits, mask, self.ignore_index)
         if logits.shape[1] != self.num_classes:
             raise UserError(f"loss.num_classes is {self.num_classes}: the data has {logits.shape[1]}")
         with torch.autocast(logits.device.type, enabled=False):
             prediction = logits.float().softmax(1)
-            self._train_discriminator(prediction.detach(), mask)
+            indexed, _ = guarded(mask, self.num_classes, self.ignore_index)  # the loss of the labels says what is wrong
+            self._train_discriminator(prediction.detach(), indexed)
             opinion = self.discriminator(prediction)
             fooled = F.binary_cross_entropy_with_logits(opinion, torch.ones_like(opinion))
         loss: Tensor = self.hard(logits, mask) + self.weight * fooled

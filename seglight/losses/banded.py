@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.upsample import LabelsOfBands, upsampled_argmax
 from seglight.ops.walk import Pixels, Slope, Term, banded_loss
 
@@ -109,12 +110,18 @@ class BandedLoss(nn.Module):
         """Scalar float32 of logits (B, C, h, w), any float, against a mask (B, H, W), any integer.
 
         While training, sums and means are over the pixels of all processes.
+
+        Raises:
+            UserError: A shape or type does not fit, or a label on a CPU is neither a class nor `ignore_index`. On a
+                GPU, which the host does not wait for, such a label makes the loss NaN.
         """
+        check_loss_inputs(logits, mask, self.ignore_index)
         term = self.checked_term(logits.shape[1])
         return banded_loss(logits, mask, self.ignore_index, [term], [1.0], over_ranks=True)
 
     def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the labels (B, H, W) of `upsampled_argmax` out of the same walk."""
+        """The loss, and the labels (B, H, W) of `upsampled_argmax` out of the same walk; raises as `forward`."""
+        check_loss_inputs(logits, mask, self.ignore_index)
         term = self.checked_term(logits.shape[1])
         return banded_with_labels(logits, mask, self.ignore_index, [term], [1.0])
 

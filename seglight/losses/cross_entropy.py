@@ -6,7 +6,8 @@ from torch import Tensor
 
 from seglight.losses.banded import BandedLoss, within
 from seglight.ops.cross_entropy import CrossEntropyTerm, class_weight
-from seglight.ops.walk import Term
+from seglight.ops.label_values import check_labels
+from seglight.ops.walk import Term, guarded
 
 
 class CrossEntropy(BandedLoss):
@@ -30,5 +31,12 @@ class CrossEntropy(BandedLoss):
         return CrossEntropyTerm(self.ignore_index, self.weight, self.label_smoothing)
 
     def mass(self, mask: Tensor) -> Tensor:
-        """What the mean divides by, scalar: the weights of the pixels of a mask (B, H, W) that are not ignored."""
+        """What the mean divides by, scalar: the weights of the pixels of a mask (B, H, W) that are not ignored.
+
+        Raises:
+            UserError: With class weights, on a CPU: a label is neither a class nor `ignore_index`.
+        """
+        if self.weight is not None:
+            check_labels(mask, len(self.weight), self.ignore_index)
+            mask, _ = guarded(mask, len(self.weight), self.ignore_index)
         return class_weight(mask, self.ignore_index, self.weight)

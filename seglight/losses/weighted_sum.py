@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
 from seglight.losses.banded import BandedLoss, banded_with_labels
+from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.upsample import upsampled_argmax
 from seglight.ops.walk import Term, banded_loss
 
@@ -39,7 +40,11 @@ class WeightedSum(nn.Module):
                 raise UserError(f"loss.losses: {name} looks at images: make it the loss, and this sum its own `loss`")
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Scalar float32 of logits (B, C, h, w) against a mask (B, H, W)."""
+        """Scalar float32 of logits (B, C, h, w) against a mask (B, H, W).
+
+        Raises:
+            UserError: As of a `BandedLoss`.
+        """
         terms, weights, others = self._parts(logits, mask)
         if not terms:
             return others
@@ -55,6 +60,7 @@ class WeightedSum(nn.Module):
 
     def _parts(self, logits: Tensor, mask: Tensor) -> tuple[list[Term], list[float], Tensor]:
         """Terms of seglight's own losses, a weight for each, and the weighted sum of all others."""
+        check_loss_inputs(logits, mask, self.ignore_index)
         terms, weights, others = [], [], torch.zeros((), device=logits.device)
         for weight, loss in zip(self.weights, self.losses, strict=True):
             if isinstance(loss, BandedLoss):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from seglight.ops.contour import near_other_class, near_same_class
+from seglight.ops.label_values import check_labels, check_logits, check_predictions, check_shape
 from seglight.ops.upsample import upsampled_argmax
 
 
@@ -46,8 +47,11 @@ class BoundaryIoU(Metric):
         Args:
             preds: Integer labels (B, H, W), or logits (B, C, h, w), upsampled to the size of `target`.
             target: Integer class index or ignore_index (B, H, W).
+
+        Raises:
+            UserError: A shape or type does not fit, or a label is no class.
         """
-        pred, true = label_maps(preds, target, self.ignored)
+        pred, true = label_maps(preds, target, self.num_classes, self.ignored)
         height, width = target.shape[-2:]
         radius = max(1, round(self.dilation_ratio * math.hypot(height, width)))
         edge = torch.ones_like(target, dtype=torch.bool)
@@ -109,10 +113,13 @@ class BoundaryF(Metric):
         Args:
             preds: Integer labels (B, H, W), or logits (B, C, h, w), upsampled to the size of `target`.
             target: Integer class index or ignore_index (B, H, W).
+
+        Raises:
+            UserError: A shape or type does not fit, or a label is no class.
         """
         pred, true = (
             labels.masked_fill(~near_other_class(labels, self.num_classes, 1), -1)
-            for labels in label_maps(preds, target, self.ignored)
+            for labels in label_maps(preds, target, self.num_classes, self.ignored)
         )
         for own, other, pixels, matched in (
             (pred, true, self.predicted, self.right),
@@ -133,8 +140,19 @@ class BoundaryF(Metric):
         return BoundaryScores(precision, recall, f.masked_fill(self.predicted + self.true == 0, math.nan))
 
 
-def label_maps(preds: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Prediction and truth as int16 (B, H, W), both -1 where the target is ignored."""
+def label_maps(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Prediction and truth as int16 (B, H, W), both -1 where the target is ignored.
+
+    Raises:
+        UserError: A shape or type does not fit, or a label is no class.
+    """
+    check_shape(target, preds)
+    # these metrics wait for a GPU anyway
+    check_labels(target, num_classes, ignore_index, wait=True)
+    if preds.is_floating_point():
+        check_logits(preds, num_classes)
+    else:
+        check_predictions(preds, target, num_classes, ignore_index, wait=True)
     if preds.is_floating_point():
         preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
     ignored = target == ignore_index

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from seglight.ops.bands import bands
+from seglight.ops.label_values import check_labels, check_logits, check_shape
 
 FIXED_POINT = 2**30
 """Confidences are summed as integers in units of this: the same sum in any order, for up to 2**33 pixels a bin."""
@@ -62,6 +63,9 @@ class CalibrationError(Metric):
         Args:
             logits: (B, C, h, w), upsampled to the size of `target` in bands.
             target: Integer class index or ignore_index (B, H, W).
+
+        Raises:
+            UserError: A shape or type does not fit, or a label is no class.
         """
         edges = torch.linspace(0, 1, self.bins + 1, device=logits.device)[1:-1]
         for values, labels in _labelled_bands(logits, target, self.ignored):
@@ -113,6 +117,9 @@ class BestTemperature(Metric):
         Args:
             logits: (B, C, h, w), upsampled to the size of `target` in bands.
             target: Integer class index or ignore_index (B, H, W).
+
+        Raises:
+            UserError: A shape or type does not fit, or a label is no class.
         """
         for values, labels in _labelled_bands(logits, target, self.ignored):
             values = values - values.gather(1, labels[:, None])  # relative to the logit of the true class
@@ -136,6 +143,9 @@ class BestTemperature(Metric):
 
 def _labelled_bands(logits: Tensor, target: Tensor, ignore_index: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Upsampled logits (n, C) and class index (n,) of the pixels that are not ignored, band by band."""
+    check_logits(logits)
+    check_shape(target, logits)
+    check_labels(target, logits.shape[1], ignore_index, wait=True)  # the host waits for a GPU here anyway
     with torch.autocast(logits.device.type, enabled=False):
         for band in bands(logits, (target.shape[-2], target.shape[-1])):
             labels = band.of(target)

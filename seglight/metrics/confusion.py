@@ -12,6 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 from seglight.image_counts import ImageCounts
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
+from seglight.ops.label_values import check_labels, check_logits, check_predictions, check_shape
 from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
 
@@ -50,9 +51,19 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
             preds: Integer labels (B, H, W), or ignore_index where the target is ignored; or logits (B, C, h, w),
                 upsampled to the size of `target`.
             target: Integer class index or ignore_index (B, H, W).
+
+        Raises:
+            UserError: A shape or type does not fit, or on a CPU, a label is no class. On a GPU, which the host does not
+                wait for, labels of `target` that are no class count nowhere, and predictions are taken to be classes.
         """
+        check_shape(target, preds)
+        if preds.is_floating_point():
+            check_logits(preds, self.num_classes)
+        check_labels(target, self.num_classes, self.ignored)
         if preds.is_floating_point():
             preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
+        else:
+            check_predictions(preds, target, self.num_classes, self.ignored)
         if self.per_image:
             for pred, mask in zip(preds, target, strict=True):
                 self._add_image(confusion_matrix(pred, mask, self.num_classes, self.ignored))

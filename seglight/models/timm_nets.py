@@ -12,6 +12,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor
 
 from seglight.errors import UserError, say
+from seglight.ops.finite import check_weights, nonfinite
 
 OFFLINE_MODEL = "tf_efficientnet_lite0"
 """The model whose ImageNet weights the `pretrained` extra brings."""
@@ -88,16 +89,19 @@ def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any
         kwargs: What it was built with.
 
     Raises:
-        UserError: The weights are not to be had or do not fit.
+        UserError: The weights are not to be had, do not fit or are not finite.
     """
     if weights in (None, "random"):
         return net
+    constants = nonfinite(net.state_dict())
     if weights == "offline":
         net.load_state_dict(_offline_weights(name, net, kwargs["in_chans"]))
         return net
     if weights == "hub":
-        return _from_hub(name, kwargs)
-    return _from_file(name, Path(weights), kwargs)
+        net = _from_hub(name, kwargs)
+        check_weights(net.state_dict(), f"encoder weights of '{name}' from the hub", constants)
+        return net
+    return _from_file(name, Path(weights), kwargs, constants)
 
 
 def is_channels_last(net: Any) -> bool:
@@ -142,7 +146,7 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
         ) from error
 
 
-def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
+def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[str]) -> Any:
     if not path.is_file():
         raise UserError(f"encoder weights '{path}': no such file; 'hub', 'offline' and 'random' are the other choices")
     try:
@@ -151,6 +155,7 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any]) -> Any:
     except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
+    check_weights(net.state_dict(), f"encoder weights '{path}'", constants)
     ours = _fingerprints(net.state_dict())
     if len(ours & theirs) < len(ours) / 2:  # timm leaves out what does not fit, without a word
         raise UserError(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from seglight.ops.bands import add_band_gradient
+from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.ranks import mean_scale
-from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, pixels_of, refuse_second_derivative
+from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, guarded, pixels_of, refuse_second_derivative
 
 FUSED = 1024
 """Classes up to which a thread block of a GPU holds all of a few pixels."""
@@ -60,13 +61,16 @@ def upsampled_cross_entropy(
 
     Raises:
         ValueError: `ohem` together with `label_smoothing` or with "none".
+        UserError: As `check_loss_inputs`. On a GPU a label that is neither a class nor ignore_index makes it NaN.
     """
+    check_loss_inputs(logits, mask, ignore_index)
     if ohem is not None and (label_smoothing or reduction == "none"):
         raise ValueError("ohem goes neither with label_smoothing nor with reduction='none': give one of them")
     if reduction == "none":
         term = CrossEntropyTerm(ignore_index, weight, label_smoothing, mean=False)
+        mask, guard = guarded(mask, logits.shape[1], ignore_index)
         losses: Tensor = _LossMap.apply(logits, mask, term)
-        return losses
+        return losses if guard is None else losses * guard
     if ohem is None:
         term = CrossEntropyTerm(ignore_index, weight, label_smoothing, mean=reduction == "mean")
     else:
@@ -101,9 +105,13 @@ class CrossEntropyTerm(Term):
             weight = self.value.new_ones(logits.shape[1]) if self.weight is None else self.weight
             self.spread = weight * (self.label_smoothing / logits.shape[1])
 
+    def guards(self, logits: Tensor) -> bool:
+        """The GPU's own kernels do."""
+        return not self.looks and logits.is_cuda and logits.shape[1] <= FUSED and find_spec("triton") is not None
+
     def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
         """On a GPU, where Triton is: it comes with torch there."""
-        if self.looks or not logits.is_cuda or logits.shape[1] > FUSED or find_spec("triton") is None:
+        if not self.guards(logits):
             return False
         from seglight.ops.fused_cross_entropy import fused_cross_entropy
 

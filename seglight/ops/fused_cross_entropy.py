@@ -30,8 +30,9 @@ def fused_cross_entropy(
         label_smoothing: Share of the target that is spread over all classes.
 
     Returns:
-        Two scalars, float32, and a function: of a scale, scalar float32, it gives the slope times the scale,
-        (B, C, h, w) float32 in the layout of the logits.
+        Two scalars, float32, the first of them NaN where a label is neither a class nor ignore_index, and a function:
+        of a scale, scalar float32, it gives the slope times the scale, (B, C, h, w) float32 in the layout of the
+        logits.
     """
     batch, channels, source_height, source_width = logits.shape
     height, width = mask.shape[-2:]
@@ -141,7 +142,9 @@ def _losses(
     total = largest + tl.log(tl.sum(tl.exp(values - largest[None, :]), 0))
     pixel = (image * height + y) * width + x
     label = tl.load(mask + pixel, mask=here, other=ignore_index).to(tl.int32)
-    counts = here & (label != ignore_index) & (label >= 0) & (label < channels)
+    labelled = here & (label != ignore_index)
+    counts = labelled & (label >= 0) & (label < channels)
+    outside = labelled & ((label < 0) | (label >= channels))
     label = tl.where(counts, label, 0)
     at_label = tl.sum(tl.where(channel[:, None] == label[None, :], values, 0.0), 0)
     weight = _by_label(class_weight, label, WEIGHTED)
@@ -151,7 +154,7 @@ def _losses(
     tl.store(log_sum + pixel, total, mask=here)
     blocks = tl.num_programs(0) * tl.num_programs(1)
     parts += image * blocks + y * tl.num_programs(0) + tl.program_id(0)
-    tl.store(parts, tl.sum(tl.where(counts, loss, 0.0)))
+    tl.store(parts, tl.sum(tl.where(outside, float("nan"), tl.where(counts, loss, 0.0))))
     tl.store(parts + blocks * tl.num_programs(2), tl.sum(tl.where(counts, weight, 0.0)))
 
 

@@ -76,6 +76,10 @@ class Term:
     value: Tensor
     gradient: Tensor | None = None
 
+    def guards(self, logits: Tensor) -> bool:
+        """Whether, on a GPU, a label that is neither a class nor ignored makes `value` NaN without `guarded`."""
+        return False
+
     def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
         """Make `value` and `gradient` without a walk; False where there is no such way, and all else is called."""
         return False
@@ -111,10 +115,33 @@ def banded_loss(
         over_ranks: While training, means are over the pixels of all processes, whose gradients are averaged after.
 
     Returns:
-        Scalar, float32.
+        Scalar, float32; on a GPU it is NaN where a label is neither a class nor ignore_index.
     """
+    guard: Tensor | None = None
+    if not all(term.guards(logits) for term in terms):
+        mask, guard = guarded(mask, logits.shape[1], ignore_index)
     loss: Tensor = _BandedLoss.apply(logits, mask, ignore_index, terms, weights, over_ranks and logits.requires_grad)
-    return loss
+    return loss if guard is None else loss * guard
+
+
+def guarded(mask: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor | None]:
+    """A mask by which kernels of a GPU can index, and what makes a loss NaN if a label had to be replaced for that.
+
+    To raise an error there the host would have to wait for the device. On a CPU labels are checked beforehand.
+
+    Args:
+        mask: (B, H, W).
+        num_classes: C.
+        ignore_index: Mask value that counts for nothing.
+
+    Returns:
+        The mask, 0 where its label is neither a class nor ignore_index; and a scalar float32, 1 or NaN, or None on a
+        CPU, where the mask is as it was.
+    """
+    if not mask.is_cuda:
+        return mask, None
+    outside = ((mask < 0) | (mask >= num_classes)) & (mask != ignore_index)
+    return mask.masked_fill(outside, 0), torch.ones((), device=mask.device).masked_fill(outside.any(), torch.nan)
 
 
 def pixels_of(logits: Tensor, mask: Tensor, ignore_index: int, keeps_values: bool = False) -> Iterator[Pixels]:

@@ -44,6 +44,13 @@ check((2, 3, 4, 4), (4, 4))  # nothing to interpolate
 check((1, 4, 7, 7), (4, 5))  # a mask smaller than the logits
 check((1, 2, 1, 1), (4, 4))  # all edge
 check((1, 150, 2, 3), (8, 12), torch.float16)
+
+
+logits, mask = torch.zeros(1, 3, 2, 2), torch.zeros(1, 4, 4, dtype=torch.int64)
+for label in (3, -1):
+    mask[0, 3, 3] = label
+    assert fused_cross_entropy(logits, mask, 255, None, 0.0)[0].isnan()
+assert fused_cross_entropy(logits, mask, -1, None, 0.0)[0].isfinite()  # ignored
 """
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError, say
 from seglight.models.weights.rewrite import Family, State
+from seglight.ops.finite import check_weights, nonfinite
 from seglight.weights_file import read_weights_only
 
 HEADS = ("head.", "aux_head.")
@@ -67,7 +68,7 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
         source: File and family, for the complaint.
 
     Raises:
-        UserError: Tensors are missing or left over.
+        UserError: Tensors are missing or left over, or not finite.
     """
     ours, new = net.state_dict(), _for_channels_of(net, new)
     fitting = {name: value for name, value in new.items() if name in ours and ours[name].shape == value.shape}
@@ -84,6 +85,7 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
             f"{source}: {len(fitting)} of the net's {len(ours)} tensors fit, {complaint}: "
             "build the net as that one is built"
         )
+    check_weights(fitting, source, nonfinite(ours))
     net.load_state_dict(fitting, strict=False)
     return Imported(source, len(fitting), [name for name in ours if name not in fitting and name.startswith(HEADS)])
 
