@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import Encoder
@@ -11,6 +11,9 @@ from seglight.interfaces import Encoder
 
 class NormalizedEncoder(Encoder):
     """Buffers `mean` and `std`, (1, in_channels, 1, 1) in pixel units, and what they are for.
+
+    An image has values from 0 to 255: usually uint8, which costs no look at them. Of any other type the values are
+    looked at, since an image in [0, 1], or one that is normalised already, would give other features without a word.
 
     Args:
         mean: Of R, G, B in [0, 1], or of each channel.
@@ -32,7 +35,12 @@ class NormalizedEncoder(Encoder):
         self.register_buffer("std", 255 * per_channel("std", std, in_channels))
 
     def normalized(self, image: Tensor) -> Tensor:
-        """uint8 (B, in_channels, H, W) to floating point of mean 0 and deviation 1, in the same memory format."""
+        """uint8 (B, in_channels, H, W) to floating point of mean 0 and deviation 1, in the same memory format.
+
+        Raises:
+            UserError: The image has another number of channels, or is not uint8 and has values of another range.
+        """
+        check_pixels(image, self.mean.shape[1])
         if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
             return image.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
         # a row of pixels at a time: four times as fast as three channels at a time
@@ -40,6 +48,42 @@ class NormalizedEncoder(Encoder):
         mean, std = (value.flatten().repeat(width) for value in (self.mean, self.std))
         rows = image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype, copy=True).sub_(mean).div_(std)
         return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
+
+
+def check_pixels(image: Tensor, channels: int) -> None:
+    """Check that an image is what an encoder reads; uint8 for nothing, other types by a look at their values.
+
+    NaN passes: it shows in what comes out. So do compilers and exporters, which know no values.
+
+    Args:
+        image: (B, channels, H, W) of values from 0 to 255.
+        channels: That the encoder reads.
+
+    Raises:
+        UserError: The image has another number of channels, or values of another range: all of them in [0, 1] but not
+            all 0, or one below 0 or above 255.
+    """
+    if image.ndim != 4 or image.shape[1] != channels:
+        bands = f"{channels} channel{'' if channels == 1 else 's'}"
+        raise UserError(
+            f"the image is {tuple(image.shape)}, and the encoder reads {bands}, (B, {channels}, H, W): give an image "
+            "of these, or build the encoder with another in_channels"
+        )
+    if image.dtype == torch.uint8 or image.is_meta or not image.numel() or torch.compiler.is_compiling():
+        return
+    low, high = (float(value) for value in image.detach().float().aminmax())
+    # beyond 255 by what interpolation rounds to
+    if low < 0 or high > 255.01 or 0 < high <= 1:
+        raise UserError(
+            f"the image is {str(image.dtype).removeprefix('torch.')} with values from {low:g} to {high:g}, and the net "
+            "normalises values from 0 to 255 by itself: give it uint8 as it was read, or floats of that range"
+        )
+
+
+def bands_of(net: nn.Module) -> int:
+    """Channels of the images that a net reads: those of its first encoder; 3 where none of seglight's is in it."""
+    encoder = next((module for module in net.modules() if isinstance(module, NormalizedEncoder)), None)
+    return 3 if encoder is None else encoder.mean.shape[1]
 
 
 def cut_to(features: Sequence[Tensor], strides: Sequence[int], image: Tensor) -> list[Tensor]:
