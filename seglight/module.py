@@ -214,7 +214,7 @@ class SegmentationModule(LightningModule):
         loss, weight = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
         self.losses = []
         total, weight, broken = sum_over_ranks((loss * weight).sum(), weight.sum(), weight.isnan().sum())
-        if broken:
+        if broken and not self.trainer.sanity_checking:  # of a first step that is no better more is known
             step = f"step {self.trainer.global_step}, " if self.trainer.state.fn == "fit" else ""
             raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)

@@ -20,8 +20,8 @@ LAYERS = (
     ),
     ("data.image_header",),
     (
-        "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files", "data.windows",
-        "ops.walk", "ops.label_values", "ops.finite", "ops.upsample", "ops.by_class", "doctor.finding",
+        "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files",
+        "data.windows", "ops.walk", "ops.label_values", "ops.finite", "ops.upsample", "ops.by_class", "doctor.finding",
         "running.checkpoint_files", "models.weights.rewrite", "weights_file",
         "sweeps.space", "sweeps.record", "sweeps.job",
     ),
