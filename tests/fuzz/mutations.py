@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.random import Generator
+from safetensors.torch import load_file, save_file
 
 from seglight.release import DESCRIPTION, WEIGHTS, seal
 
@@ -76,6 +78,13 @@ def hostile_images() -> dict[str, bytes]:
         "postscript.png": f"%!PS-Adobe-3.0 EPSF\n%%BoundingBox: 0 0 9 9\n({CANARY}) (w) file\n".encode(),
         "movie.gif": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b";",
         "pickle.npy": pickle.dumps(Touch()),
+        "frames.png": png(8, 8, chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)), chunk(b"IDAT", zeros)),
+        "movie.avif": struct.pack(">I", 20) + b"ftypavif" + bytes(4) + b"avif" + struct.pack(">I", 2**31) + b"meta",
+        "codestream.jp2": b"\xff\x4f\xff\x51" + struct.pack(">HHIIII", 41, 0, 2**31, 2**31, 0, 0) + bytes(99),
+        "large.ppm": b"P6 99999 99999 255\n" + bytes(99),
+        "values.ppm": b"P6 8 8 65535\n" + bytes(384),
+        "text.pgm": b"P2 " + b"9" * 10**6,
+        "turned.jpg": b"\xff\xd8\xff\xe1\xff\xffExif\0\0MM\0*\xff\xff\xff\xff" + bytes(2**16) + b"\xff\xd9",
         "line\nbreak.png": b"no image",
         "-out.png": b"no image",
     }
@@ -126,16 +135,16 @@ WRONG = (None, -1, 2**40, 1.5, "", "os.system", [], {}, [None], {"class_path": "
 """What stands where something else should."""
 
 
-def _changed(value: Any, rng: Generator) -> Any:
-    """A copy of nested values with one of them exchanged for something wrong, lost, or doubled."""
+def changed(value: Any, rng: Generator, wrong: tuple[Any, ...] = WRONG) -> Any:
+    """A copy of nested values with one of them exchanged for something wrong, or lost."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     if not keys or rng.random() < 0.15:
-        return WRONG[int(rng.integers(len(WRONG)))]
+        return wrong[int(rng.integers(len(wrong)))]
     key, copy = keys[int(rng.integers(len(keys)))], value.copy()
     if rng.random() < 0.15:
         del copy[key]
     else:
-        copy[key] = _changed(value[key], rng)
+        copy[key] = changed(value[key], rng, wrong)
     return copy
 
 
@@ -179,9 +188,33 @@ def hostile_checkpoint(data: bytes, rng: Generator) -> bytes:
             tensors = {key: value.to(torch.complex64) for key, value in content["state_dict"].items()}
             return _saved({**content, "state_dict": tensors})
         case 8:
-            return _saved({**content, "state_dict": _changed(content["state_dict"], rng)})
+            return _saved({**content, "state_dict": changed(content["state_dict"], rng)})
         case _:
-            return _saved({**content, "seglight": _changed(content["seglight"], rng)})
+            return _saved({**content, "seglight": changed(content["seglight"], rng)})
+
+
+def not_finite(model: Path, path: Path, rng: Generator) -> None:
+    """Copy a checkpoint or a released net with a weight that is not a number, under checksums that fit."""
+    if model.is_dir():
+        weights = load_file(model / WEIGHTS)
+        shutil.copytree(model, path)
+        _spoil(weights, rng)
+        save_file(weights, path / WEIGHTS)
+        description = json.loads((path / DESCRIPTION).read_text())
+        description.pop("sha256")
+        description["sha256_of_weights"] = hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
+        description["sha256"] = seal(description)
+        (path / DESCRIPTION).write_text(json.dumps(description))
+        return
+    content = torch.load(model, weights_only=True)
+    _spoil(content["state_dict"], rng)
+    torch.save(content, path)
+
+
+def _spoil(weights: dict[str, torch.Tensor], rng: Generator) -> None:
+    names = sorted(name for name, tensor in weights.items() if tensor.is_floating_point())
+    tensor = weights[str(rng.choice(names))]
+    tensor.view(-1)[int(rng.integers(tensor.numel()))] = torch.nan
 
 
 def hostile_release(folder: Path, rng: Generator) -> None:
@@ -202,7 +235,7 @@ def hostile_release(folder: Path, rng: Generator) -> None:
             header = json.dumps({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}).encode()
             (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
         case _:
-            description = _changed(description, rng)
+            description = changed(description, rng)
     if isinstance(description, dict):
         if not (folder / WEIGHTS).is_symlink():
             description["sha256_of_weights"] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
@@ -215,7 +248,7 @@ def hostile_onnx(data: bytes, rng: Generator) -> bytes:
     model = onnx.load_from_string(data)
     match int(rng.integers(6)):
         case 0:
-            model.metadata_props[0].value = json.dumps(_changed(json.loads(model.metadata_props[0].value), rng))
+            model.metadata_props[0].value = json.dumps(changed(json.loads(model.metadata_props[0].value), rng))
         case 1:
             del model.metadata_props[:]
         case 2:  # weights in a file elsewhere

@@ -1,10 +1,13 @@
 """Run commands on damaged and hostile files, each in a process that is watched.
 
-    python -m tests.fuzz.sandbox SEED COUNT [FIRST]
+    python -m tests.fuzz.sandbox SEED COUNT [FIRST] [--processes N]
 
-A line of JSON for each case that ended in anything but a one-line error or a right answer; exit code 1 if there is one.
+A line of JSON for each case that ended in anything but a one-line error or a right answer, one for each hundred that
+are done, and at the end how many ended how; exit code 1 if one ended badly. A case is made of the seed and its number
+alone: a campaign that was stopped goes on with FIRST, and a case is repeated by COUNT 1.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -14,15 +17,21 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import seglight.commands.predict  # noqa: F401  # here once, not in each process
+import seglight.cli
+import seglight.commands.doctor
+import seglight.commands.predict
+import seglight.commands.summary
+import seglight.sweeps.rehearsal  # noqa: F401  # here once, not in each process
 from seglight.__main__ import main
-from tests.fuzz.cases import Case, Cases, wrong
+from tests.fuzz.cases import Case, Cases
 
-SECONDS = 30
-"""That a case may take; on a quiet machine it takes a tenth of one."""
+SECONDS, WAIT = 30, 300
+"""Of a processor that a case may take, a tenth of which it takes, and by the clock."""
 
 MEMORY = 3 * 2**30
 """Bytes that a case may take beside what the process has at its start."""
@@ -31,13 +40,17 @@ WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.li
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn")
 TALKS = ("socket.connect", "socket.bind", "socket.getaddrinfo")
 
+ANSWER, MESSAGE, BAD = "answered", "refused in a line", "ended badly"
+"""How cases end."""
+
 
 def watch(out: Path, seen: list[str]) -> None:
     """Note, from now on, whatever is run, asked of the network, or written outside `out`."""
 
     def hook(event: str, args: Any) -> None:
         if event in RUNS or event in TALKS:
-            seen.append(f"{event} {args}")
+            if not (event == "subprocess.Popen" and args[1][:1] == ["git"]):  # a run notes the commit that it is of
+                seen.append(f"{event} {args}")
         elif event in WRITES or (event == "open" and _writes(args[1], args[2])):
             place = Path(os.fsdecode(args[0])) if isinstance(args[0], str | bytes | os.PathLike) else Path(os.devnull)
             if place != Path(os.devnull) and not place.resolve().is_relative_to(out):
@@ -55,15 +68,15 @@ def files_below(folder: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_mtime_ns for path in folder.rglob("*") if not path.is_dir()}
 
 
-def run(case: Case, folder: Path) -> list[str]:
-    """Run the command; gives what is wrong with how it ended."""
+def run(case: Case, folder: Path) -> tuple[str, list[str]]:
+    """Run the command; gives how it ended, and what is wrong with it."""
     out, seen = folder / "out", list[str]()
     before = files_below(folder)
     os.chdir(folder)
     watch(out, seen)
     code: object
     try:
-        code = main(["predict", str(case.model), str(case.image), "--out", str(out), "--device", "cpu"])
+        code = main(case.words(out))
     except SystemExit as error:
         code = error.code
     except BaseException:  # as an uncaught one ends the process
@@ -81,18 +94,16 @@ def run(case: Case, folder: Path) -> list[str]:
     if "Traceback" in told:
         found.append(told.strip().splitlines()[-1])
     elif code == 0:
-        found += wrong(case, out)
-        if not list(out.rglob("*.png")):
-            found.append("no error, and no label map")
+        found += case.wrong(out)
     elif code not in (1, 2) or not ours or "Warning: " in told:  # libpng, libtiff and OpenCV write lines of their own
         found.append(f"exit code {code}, {len(ours)} lines of ours")
     if [path for path in out.rglob("*") if ".part" in path.name]:
         found.append("a part of a file is left")
-    return found
+    return ANSWER if code == 0 else MESSAGE, found
 
 
-def in_child(case: Case, folder: Path) -> list[str]:
-    """Run a case in a process of its own, with a limit of time and of memory."""
+def in_child(case: Case, folder: Path) -> tuple[str, list[str]]:
+    """Run a case in a process of its own, with a limit of time and of memory; gives the same."""
     verdict, told = folder.with_suffix(".verdict"), folder.with_suffix(".told")
     start = time.monotonic()
     child = os.fork()
@@ -103,46 +114,89 @@ def in_child(case: Case, folder: Path) -> list[str]:
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest has a handler of its own
-        signal.alarm(SECONDS)
+        for number in (signal.SIGALRM, signal.SIGPROF):  # pytest has handlers of its own
+            signal.signal(number, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.alarm(WAIT)
         answer = os.open(verdict, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            found = run(case, folder)
+            ended = run(case, folder)
         except BaseException as error:
-            found = [f"the test itself: {error!r}"]
-        os.write(answer, json.dumps(found).encode())
+            ended = (BAD, [f"the test itself: {error!r}"])
+        os.write(answer, json.dumps(ended).encode())
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         what = signal.Signals(os.WTERMSIG(status)).name
-        found = [f"hangs: more than {SECONDS} s" if what == "SIGALRM" else f"crashes: {what}"]
+        hangs = {"SIGPROF": f"hangs: more than {SECONDS} s", "SIGALRM": f"waits: more than {WAIT} s"}
+        outcome, found = BAD, [hangs.get(what, f"crashes: {what}")]
     else:
-        found = json.loads(verdict.read_text())
+        outcome, found = json.loads(verdict.read_text())
     if found:
+        outcome = BAD
         found += [f"{time.monotonic() - start:.1f} s", told.read_text(errors="replace")[-600:]]
-    return found
+    return outcome, found
 
 
-def campaign(seed: int, count: int, first: int = 0) -> int:
-    """Run cases; gives how many ended badly."""
-    bad = 0
+def campaign(cases: Cases, root: Path, seed: int, numbers: Iterator[int]) -> Counter[str]:
+    """Run cases, and print those that ended badly; gives how many ended how."""
+    outcomes: Counter[str] = Counter()
+    root.mkdir()
+    for number in numbers:
+        folder = root / "case"
+        folder.mkdir()
+        case = cases.case(seed, number, folder)
+        outcome, found = in_child(case, folder)
+        outcomes[outcome] += 1
+        if found:
+            _print({"number": number, "case": case.name, "found": found})
+        if number % 100 == 99:
+            _print({"done": number, "by this process": dict(outcomes)})
+        shutil.rmtree(folder)
+    return outcomes
+
+
+def _print(content: dict[str, Any]) -> None:
+    os.write(1, (json.dumps(content) + "\n").encode())  # whole lines, of several processes too
+
+
+def in_processes(seed: int, count: int, first: int, processes: int) -> Counter[str]:
+    """Share cases out among processes; gives how many ended how."""
+    outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
         root = Path(place).resolve()
         cases = Cases(root)
-        for number in range(first, first + count):
-            folder = root / "case"
-            folder.mkdir()
-            case = cases.case(seed, number, folder)
-            found = in_child(case, folder)
-            if found:
-                bad += 1
-                sys.stdout.write(json.dumps({"number": number, "case": case.name, "found": found}) + "\n")
-                sys.stdout.flush()
-            shutil.rmtree(folder)
-    return bad
+        children = []
+        for worker in range(processes):
+            child = os.fork()
+            if child == 0:
+                try:
+                    own = campaign(
+                        cases, root / str(worker), seed, iter(range(first + worker, first + count, processes))
+                    )
+                    (root / f"{worker}.json").write_text(json.dumps(own))
+                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc()
+                os._exit(1)
+            children.append(child)
+        statuses = [os.waitpid(child, 0)[1] for child in children]
+        if any(statuses):
+            sys.exit("a process ended before its cases did")
+        for worker in range(processes):
+            outcomes.update(json.loads((root / f"{worker}.json").read_text()))
+    return outcomes
 
 
 if __name__ == "__main__":
-    bad = campaign(*map(int, sys.argv[1:]))
-    sys.stdout.write(f"{bad} of {sys.argv[2]} ended badly\n")
-    sys.exit(bool(bad))
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.sandbox", description=__doc__)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("--processes", type=int, default=1)
+    options = parser.parse_args()
+    sys.dont_write_bytecode = True
+    ended = in_processes(options.seed, options.count, options.first, options.processes)
+    shares = ", ".join(f"{ended[outcome]} {outcome}" for outcome in (ANSWER, MESSAGE, BAD))
+    sys.stdout.write(f"{ended.total()} cases from {options.first} of seed {options.seed}: {shares}\n")
+    sys.exit(bool(ended[BAD]))

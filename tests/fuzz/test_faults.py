@@ -10,20 +10,22 @@ import pytest
 from PIL import Image
 
 from tests.exported import red
-from tests.fuzz.cases import Case
+from tests.fuzz.cases import Prediction
 from tests.fuzz.originals import images, pixels
-from tests.fuzz.sandbox import in_child
+from tests.fuzz.sandbox import ANSWER, BAD, in_child
 
 
 @pytest.mark.parametrize(
     ("seed", "count"), [pytest.param(1, 60, id="some"), pytest.param(0, 500, id="many", marks=pytest.mark.slow)]
 )
 def test_files_that_were_damaged(seed: int, count: int) -> None:
-    """Images, TIFFs, checkpoints, released nets and ONNX files in turn."""
+    """Images, TIFFs, checkpoints, released nets, ONNX files, recipes and sweeps in turn."""
     command = [sys.executable, "-m", "tests.fuzz.sandbox", str(seed), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout == f"0 of {count} ended badly\n"
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"{count} cases from 0 of seed {seed}: ")
+    assert last.endswith(", 0 ended badly")
 
 
 @pytest.fixture
@@ -51,8 +53,8 @@ def test_what_lies_in_a_folder_of_images(kind: str, folder: Path, tmp_path: Path
             (tmp_path / "c.png").write_bytes(images()["rgb.png"])
             path.symlink_to(tmp_path / "c.png")
     (folder / "images" / "a.png").write_bytes(images()["rgb.png"])
-    case = Case(kind, red(folder / "red.onnx"), folder / "images", None, 2)
-    assert in_child(case, folder) == []
+    case = Prediction(kind, red(folder / "red.onnx"), folder / "images", None, 2)
+    assert in_child(case, folder) == (ANSWER, [])
     labels = np.asarray(Image.open(folder / "out" / "a.png"))
     np.testing.assert_array_equal(labels, pixels()[..., 0] > 127)
     assert (folder / "out" / "b.png").exists() == (kind == "elsewhere")
@@ -62,7 +64,5 @@ def test_the_watch_notices(folder: Path) -> None:
     path = folder / "images" / "a.png"
     path.write_bytes(images()["rgb.png"])
     expected = np.full(pixels().shape[:2], 7, np.uint8)
-    assert (
-        in_child(Case("other", red(folder / "red.onnx"), path, expected, 2), folder)[0]
-        == "a.png: other labels, silently"
-    )
+    outcome, found = in_child(Prediction("other", red(folder / "red.onnx"), path, expected, 2), folder)
+    assert (outcome, found[0]) == (BAD, "a.png: other labels, silently")
