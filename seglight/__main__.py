@@ -2,10 +2,10 @@
 
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 
 from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
+from seglight.escaping import write_anything
 from seglight.threads import sleep_at_barriers
 
 COMMANDS = {
@@ -106,8 +106,7 @@ def run_command(args: list[str]) -> int:
 def run() -> None:
     """Entry point of the console script."""
     sleep_at_barriers()
-    if isinstance(sys.stdout, TextIOWrapper):  # names of files that are not UTF-8 are said by their own bytes
-        sys.stdout.reconfigure(errors="surrogateescape")
+    write_anything()
     sys.exit(main())
 
 

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import IO, Any
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
-
-# the public function only adds to the policy of a process, which other users of jsonargparse there share with us
+# the public function only adds to the policy of a process, which other users of jsonargparse there share with us; and
+# config files are UTF-8, whatever the locale
+from jsonargparse import ArgumentParser, Namespace, _paths, set_parsing_settings
 from jsonargparse._common import parsing_settings
 
 from seglight.errors import UserError, parser_complaint
@@ -65,8 +65,9 @@ def class_rules(packages: Sequence[str] | None = None) -> Iterator[None]:
     """
     if packages is None and is_safe_recipe():
         packages = SAFE
-    before = dict(parsing_settings)
+    before, opened = dict(parsing_settings), vars(_paths).get("open", open)
     try:
+        vars(_paths)["open"] = _open
         set_parsing_settings(
             import_path_denylist=[] if packages is None else ["*", *NOT_SAFE],
             import_path_allowlist=[] if packages is None else list(packages),
@@ -80,6 +81,11 @@ def class_rules(packages: Sequence[str] | None = None) -> Iterator[None]:
     finally:
         parsing_settings.clear()
         parsing_settings.update(before)
+        vars(_paths)["open"] = opened
+
+
+def _open(path: str, mode: str = "r") -> IO[Any]:
+    return open(path, mode, encoding=None if "b" in mode else "utf-8")
 
 
 def parse(parser: ArgumentParser, args: list[str]) -> Namespace:

@@ -4,6 +4,8 @@ import errno
 import re
 import sys
 
+from seglight.escaping import terminal
+
 
 class UserError(Exception):
     """Shown as one line without a traceback; the process ends with exit code 2."""
@@ -18,7 +20,7 @@ UNATTAINABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIS
 
 def say(line: str) -> None:
     """Tell the user one line that is no error."""
-    sys.stderr.write(f"seglight: {line}\n")
+    sys.stderr.write(f"seglight: {terminal(line)}\n")
 
 
 def user_error_behind(error: BaseException | None) -> UserError | None:
@@ -43,7 +45,7 @@ def user_error_behind(error: BaseException | None) -> UserError | None:
 def one_line(error: BaseException) -> str:
     """The message alone: a DataLoader worker hands errors over with its whole traceback wrapped around them."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
-    return " ".join(text.split())
+    return terminal(" ".join(text.split()))
 
 
 def parser_complaint(text: str) -> str:

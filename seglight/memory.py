@@ -41,7 +41,7 @@ def peak_of(work: Callable[[], object]) -> int:
         UserError: The system does not tell.
     """
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark starts anew
     except OSError as error:
         raise UserError("--max_memory: it is measured by /proc/self/clear_refs, which can't be written here") from error
     work()
@@ -83,7 +83,7 @@ def too_little(max_memory: int, before: int) -> UserError:
 def _status(key: str) -> int:
     """A line of Linux's account of this process, in bytes."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UserError(
             "--max_memory: memory is measured by Linux's /proc, which is not there: leave it out"

@@ -1,6 +1,10 @@
 """The model card of a released net: Markdown for people, with the front matter that hubs read."""
 
+import json
+import shlex
 from typing import Any
+
+from seglight.escaping import markdown, terminal
 
 CARD = """---
 library_name: seglight
@@ -14,12 +18,17 @@ Semantic segmentation: RGB images of any size to label maps of {classes} classes
 ```python
 import seglight
 
-net = seglight.load("{name}")
+net = seglight.load({quoted})
 labels = net.predict("image.jpg")  # uint8 (H, W)
 ```
 
-or `python -m seglight predict {name} IMAGES --out masks`. Nothing in this folder is run when it is loaded, and its
-checksums are verified.
+or
+
+```
+python -m seglight predict {word} IMAGES --out masks
+```
+
+Nothing in this folder is run when it is loaded, and its checksums are verified.
 
 ## Scores
 
@@ -62,7 +71,8 @@ def model_card(description: dict[str, Any], name: str) -> str:
         parameters=description["parameters"],
         steps=f"{description['step']:,}" if description["step"] else "an unknown number of",  # 0: of a soup
         version=description["version"],
-        name=name,
+        quoted=terminal(json.dumps(name, ensure_ascii=False)),
+        word=shlex.quote(terminal(name)),
         scores=UNSCORED if scores is None else _summary(scores),
         table="\n".join(_row(index, description) for index in range(description["num_classes"])),
         data="Not known." if data is None else _data(data),
@@ -76,8 +86,8 @@ def _title(net: dict[str, Any]) -> str:
     for part in net.get("init_args", {}).values():
         if isinstance(part, dict) and "class_path" in part:
             name = part.get("init_args", {}).get("name")
-            parts.append(" ".join(filter(None, (_short(part["class_path"]), name))))
-    return _short(net["class_path"]) + (f" ({', '.join(parts)})" if parts else "")
+            parts.append(" ".join(markdown(str(word)) for word in (_short(part["class_path"]), name) if word))
+    return markdown(_short(net["class_path"])) + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _short(class_path: str) -> str:
@@ -87,9 +97,10 @@ def _short(class_path: str) -> str:
 def _summary(scores: dict[str, Any]) -> str:
     low, high = scores["miou_interval"] or (None, None)
     interval = "" if low is None else f" (95 % interval over images: {low:.4f} to {high:.4f})"
+    split, protocol = markdown(str(scores["split"])), markdown(str(scores["protocol"]))
     return (
-        f"On the {scores['split']} split, {scores['images']} images: **miou {_number(scores['miou'])}**{interval}, "
-        f"accuracy {_number(scores['accuracy'])}.\n\nProtocol: {scores['protocol']}."
+        f"On the {split} split, {scores['images']} images: **miou {_number(scores['miou'])}**{interval}, "
+        f"accuracy {_number(scores['accuracy'])}.\n\nProtocol: {protocol}."
     )
 
 
@@ -101,8 +112,7 @@ def _row(index: int, description: dict[str, Any]) -> str:
         cells = [_number(scores[key][name]) for key in ("iou", "f1", "recall", "precision")]
         cells.append(f"{100 * pixels[index] / max(sum(pixels), 1):.2f}")
     red, green, blue = description["palette"][index]
-    safe = " ".join(name.splitlines()).replace("|", "\\|")
-    return f"| {index} | {safe} | #{red:02x}{green:02x}{blue:02x} | {' | '.join(cells)} |"
+    return f"| {index} | {markdown(name)} | #{red:02x}{green:02x}{blue:02x} | {' | '.join(cells)} |"
 
 
 def _number(value: float | None) -> str:
@@ -110,8 +120,9 @@ def _number(value: float | None) -> str:
 
 
 def _data(data: dict[str, Any]) -> str:
+    split = markdown(str(data["split"]))
     return (
-        f"Fingerprint of the {data['split']} split that was scored: SHA-256 `{data['sha256']}`, over a line for each "
+        f"Fingerprint of the {split} split that was scored: SHA-256 `{data['sha256']}`, over a line for each "
         f"of its {data['images']} images: file name, and labelled pixels of each class, separated by tabs."
     )
 

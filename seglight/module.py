@@ -16,6 +16,7 @@ from seglight.checkpoint import KEY, load_fitting_weights, make_card
 from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
+from seglight.escaping import tag
 from seglight.image_counts import ImageCounts
 from seglight.inference import Inferer
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
@@ -201,7 +202,7 @@ class SegmentationModule(LightningModule):
         if self.inferer is None:
             values[f"{split}/loss"] = self._mean_loss(split)
         for name, value in zip(self.class_names, scores.iou.tolist(), strict=True):
-            values[f"{split}/iou/{name}"] = value
+            values[f"{split}/iou/{tag(name)}"] = value
         # every process has the same values and logs them: rank_zero_only keeps Lightning from reducing each
         self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True, rank_zero_only=True)
 

@@ -123,9 +123,7 @@ def read_recipe(path: str) -> dict[str, Any]:
         raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
     placed = [key for key in PLACES if (content or {}).get(key) is not None]
     if placed and is_safe_recipe():
-        raise UserError(
-            f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead"
-        )
+        raise UserError(f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead")
     return content or {}
 
 

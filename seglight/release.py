@@ -51,7 +51,7 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
             (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
             sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
             sealed["sha256"] = seal(sealed)
-            (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n")
+            (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
             # the folder's name can be any bytes
             (part / CARD).write_text(card, encoding="utf-8", errors="replace")
     except OSError as error:
@@ -70,7 +70,7 @@ def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path}: too long for the description of a net: take another")
-        description = json.loads(path.read_text())
+        description = json.loads(path.read_text(encoding="utf-8"))
         found = seal(description) if isinstance(description, dict) else None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}: a released net is a folder with this file in it") from error

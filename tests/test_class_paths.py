@@ -180,9 +180,7 @@ COMMANDS = ("fit", "validate", "test", "summary", "doctor", "cache", "soup", "pr
 
 
 @pytest.mark.parametrize(("place", "safe"), [("model.net", False), ("data", False), ("model.net", True)])
-@pytest.mark.parametrize(
-    "command", COMMANDS
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_in_every_command(
     command: str, place: str, safe: bool, strange: Path, seglight_cli: Callable[..., Any]
 ) -> None:

@@ -12,11 +12,12 @@ import seglight
 ROOT = Path(seglight.__file__).parent
 
 LAYERS = (
+    ("escaping",),
     (
         "seglight", "errors", "files", "png", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
         "data.unread", "running.signals", "running.random_states", "running.position",
         "running.evaluation_state", "running.surroundings", "running.times", "ops.bands", "ops.ranks",
-        "ops.fused_cross_entropy", "threads",
+        "ops.fused_cross_entropy", "terminal", "threads",
     ),
     ("data.image_header",),
     (

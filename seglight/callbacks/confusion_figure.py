@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import last_step, tensorboard
+from seglight.escaping import figure as in_figure
 
 
 class ConfusionFigure(Callback):
@@ -28,8 +29,9 @@ def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
-    axes.set_xticks(range(len(class_names)), class_names, rotation=90)
-    axes.set_yticks(range(len(class_names)), class_names)
+    names = [in_figure(name) for name in class_names]
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true")
     if len(class_names) <= 25:  # beyond, the numbers would overlap
         for row, values in enumerate(share):

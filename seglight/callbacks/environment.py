@@ -37,7 +37,7 @@ class Environment(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append the entry of this start."""
         if trainer.is_global_zero:
-            before = json.loads(self.path.read_text()) if self.path.exists() else []
+            before = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
             self.starts = [*before, {"step": trainer.global_step, "world_size": trainer.world_size, **environment()}]
             self._write()
 
@@ -85,7 +85,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 def cpu_name() -> str:
     """The model's name, as the system tells it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 

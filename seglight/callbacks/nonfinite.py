@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from seglight.checkpoint import net_weights
 from seglight.errors import UserError
+from seglight.escaping import terminal
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.ops.ranks import sum_over_ranks, world_size
 
@@ -126,7 +127,7 @@ class NonFinite(Callback):
         for buffer, before in zip(pl_module.net.buffers(), self.buffers, strict=True):
             buffer.copy_(before)
         self.skipped += 1
-        pl_module.print(f"{complaint(look, pl_module)}: left out, the {self.skipped}. such step")
+        pl_module.print(terminal(f"{complaint(look, pl_module)}: left out, the {self.skipped}. such step"))
 
 
 def _bad(look: Look, trainer: Trainer) -> bool:

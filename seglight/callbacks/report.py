@@ -9,16 +9,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.profilers import Profiler
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard
 from seglight.checkpoint import net_weights, weights_checksum
+from seglight.escaping import tag
 from seglight.files import write_whole
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
 from seglight.running.times import RunTimes
+from seglight.terminal import Name, plain_console
 
 
 class RunReport(Callback):
@@ -41,7 +42,7 @@ class RunReport(Callback):
         self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
         self.step: int | None = None if checkpoint is None else checkpoint["global_step"]
         self.weights = None if checkpoint is None else weights_checksum(net_weights(checkpoint))
-        self.console = Console(soft_wrap=True, highlight=False, markup=False)
+        self.console = plain_console()
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Say what is trained on what; show the recipe in TensorBoard."""
@@ -56,7 +57,7 @@ class RunReport(Callback):
         writer = tensorboard(trainer)
         if writer:
             indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
-            writer.add_text("config", indented)
+            writer.add_text("config", tag(indented, keep="\n"))
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Say what a step takes, now that finders are done and a run that goes on has its optimizer."""
@@ -88,7 +89,8 @@ class RunReport(Callback):
         """Say where things are and what to type next."""
         writer = tensorboard(trainer)
         if writer and trainer.logger is not None and pl_module.scores is not None:
-            trainer.logger.log_hyperparams(self.hyperparameters, {"final/val_miou": pl_module.scores.miou})
+            texts = {tag(key): tag(v) if isinstance(v, str) else v for key, v in self.hyperparameters.items()}
+            trainer.logger.log_hyperparams(texts, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
             self._where(trainer.profiler)  # type: ignore[attr-defined]
 
@@ -183,7 +185,7 @@ def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Tabl
     for index, name in enumerate(class_names):
         values = [by_class[index] for by_class in (scores.iou, scores.f1, scores.recall, scores.precision)]
         cells = ["-" if math.isnan(value) else f"{value:.4f}" for value in map(float, values)]
-        table.add_row(name, *cells, f"{float(share[index]):.2f}")
+        table.add_row(Name(name), *cells, f"{float(share[index]):.2f}")
     return table
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
@@ -24,6 +23,7 @@ from seglight.data.transforms import check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.recipe import datamodule_from
+from seglight.terminal import plain_console
 
 
 def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
@@ -47,7 +47,7 @@ def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
     shards = Shards(folder, splits)
     # loader workers, unlike a process pool's, end when their parent is killed
     workers = DataLoader(shards, batch_size=None, num_workers=min(os.cpu_count() or 1, len(shards)))
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("cache", total=sum(map(len, splits.values())))
         for written in workers:
@@ -147,7 +147,7 @@ def is_current(path: Path, number: int, split: Labelled) -> bool:
 def write_json(path: Path, content: Any) -> None:
     """Write beside and rename."""
     part = path.with_suffix(f".json.{os.getpid()}.part")
-    part.write_text(json.dumps(content))
+    part.write_text(json.dumps(content), encoding="utf-8")
     part.replace(path)
 
 
@@ -163,4 +163,4 @@ def main(args: list[str]) -> None:
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())
     size = sum(path.stat().st_size for path in Path(options.out).glob("*.bin")) / 1e9
     said = f"{lengths} images, {size:.2f} GB in {options.out}\ntrain from it: --data.init_args.cache {options.out}"
-    Console().print(said, soft_wrap=True, highlight=False, markup=False)
+    plain_console().print(said)

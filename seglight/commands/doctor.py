@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from seglight.data.datamodule import SegmentationDataModule
 from seglight.doctor.check_classes import check_classes
@@ -16,6 +15,7 @@ from seglight.doctor.scan import Survey, survey
 from seglight.doctor.statistics import Statistics, statistics
 from seglight.errors import UserError
 from seglight.recipe import datamodule_from
+from seglight.terminal import plain_console
 
 
 def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: str | None = None) -> int:
@@ -36,7 +36,7 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     told = survey(datamodule)
     numbers = {name: statistics(facts, told.tables[name]) for name, facts in told.splits.items()}
     findings = examine(told, numbers)
-    console = Console()
+    console = plain_console()
     show(console, told.names, numbers, findings)
     fixed = None
     if fix_to is not None and root is not None:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
-from rich.console import Console
 from torch.export import ExportedProgram
 
 from seglight import __version__
@@ -27,6 +26,7 @@ from seglight.export.torch_program import write_compiled_program, write_torch_pr
 from seglight.files import whole
 from seglight.loading import members
 from seglight.recipe import size_of
+from seglight.terminal import PlainConsole, plain_console
 from seglight.torch_predictor import TorchPredictor, load_torch
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -78,7 +78,7 @@ def export(
     for image in images:  # ranges of activations that overflow would be none
         predictor.predict(image)
     program = program_of(Deployed(predictor.net, probabilities), size)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = plain_console()
     try:
         with written(out) as part:
             write(program, metadata, images, part, aot)
@@ -96,7 +96,7 @@ class TooFarError(Exception):
     """Ends the writing of a file: it goes away."""
 
 
-def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, console: Console) -> None:
+def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, console: PlainConsole) -> None:
     """Compare a file with the net that it was made of, and print what comes out.
 
     Args:

@@ -9,12 +9,12 @@ from typing import Any
 import timm
 import torch
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
+from seglight.terminal import plain_console
 
 DECODERS = import_module("seglight.models.decoders")
 RESNET50 = ([64, 256, 512, 1024, 2048], [2, 4, 8, 16, 32])
@@ -54,7 +54,7 @@ def _parameters(net: torch.nn.Module) -> int:
 
 
 def _rows(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     for name in track(names, "count", console=console, disable=not console.is_terminal, transient=True):
         found = encoder(name)
         if found is not None:
@@ -67,7 +67,7 @@ def models(family: str | None = None) -> None:
     Raises:
         UserError: No such family.
     """
-    known, console = families(), Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    known, console = families(), plain_console(width=None if sys.stdout.isatty() else 120, soft_wrap=False)
     if family is not None and family not in known:
         raise UserError(f"no family '{family}' of encoders: `seglight models` lists them, such as {', '.join(known)}")
     if family is not None:

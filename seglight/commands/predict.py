@@ -33,7 +33,6 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
-from rich.console import Console
 from rich.progress import Progress
 
 from seglight.errors import STOPPED, UserError, one_line, parser_complaint, say
@@ -44,6 +43,7 @@ from seglight.prediction.outputs import writers
 from seglight.prediction.room import Room
 from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
+from seglight.terminal import plain_console
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
 
@@ -91,7 +91,7 @@ def predict(
     maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
     room = Room(limit if getattr(predictor, "device", "cpu") == "cpu" else None)  # on a GPU the limit is that of torch
     run = Run(predictor, folder, writers(save, predictor), maker, room)
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     try:
         with Progress(console=console, disable=not console.is_terminal) as progress:
             bar = progress.add_task("predict", total=sum(map(count, sources)))
@@ -100,7 +100,7 @@ def predict(
         failures = [*run.failures, *left_out, *_write_videos(videos, run)]
     except OSError as error:
         raise UserError(f"--out {out}: {error}: make room, or choose another") from error
-    Console().print(_told(run, out), soft_wrap=True, highlight=False, markup=False)
+    plain_console().print(_told(run, out))
     return failures
 
 

@@ -8,10 +8,10 @@ from argparse import ArgumentError
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from seglight.errors import UserError
 from seglight.prepare import ade20k, camvid, cityscapes, pet, prepared, sbd, voc
+from seglight.terminal import plain_console
 
 DATA_SETS = {
     "camvid": camvid.DATA_SET,
@@ -39,7 +39,7 @@ def prepare(name: str, root: str, mirror: str | None = None) -> None:
         folder /= data.nested
     new = prepared(data, folder, mirror)
     images = ", ".join(f"{count} {split}" for split, count in data.images.items())
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = plain_console()
     console.print(f"{data.title} {'is' if new else 'was already'} in {folder}, {images} images. To train on it:")
     console.print(f"python -m seglight fit {data.fit} --data.init_args.root {shlex.quote(str(folder))}")
 

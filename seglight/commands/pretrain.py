@@ -9,7 +9,6 @@ from typing import Any
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.console import Console
 from safetensors.torch import save_file
 
 from seglight.class_paths import check_parsed, class_rules
@@ -19,6 +18,7 @@ from seglight.errors import UserError, parser_complaint
 from seglight.files import whole
 from seglight.recipe import config_paths, read_recipe
 from seglight.running.folder import default_run_dir
+from seglight.terminal import plain_console
 
 WEIGHTS = "encoder.safetensors"
 """What a run leaves."""
@@ -89,7 +89,7 @@ def main(args: list[str]) -> None:
         with whole(path) as part:
             save_file(cli.model.encoder_weights(), part)
         accuracy = float(cli.trainer.callback_metrics["val/acc"])
-        Console(soft_wrap=True, highlight=False, markup=False).print(
+        plain_console().print(
             f"val/acc {accuracy:.4f}\nweights     {path}\n"
             "next        encoder: {class_path: seglight.models.TimmEncoder, "
             f"init_args: {{name: {cli.config.model.name}, weights: {path}}}}}"

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from torch import Tensor, nn
 
 from seglight import __version__
@@ -19,6 +18,7 @@ from seglight.image_counts import FILE, ScoredImages
 from seglight.model_card import model_card
 from seglight.models.normalized import NormalizedEncoder
 from seglight.release import is_release, write_release
+from seglight.terminal import plain_console
 
 
 def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
@@ -50,7 +50,7 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
     }
     write_release(Path(out), description, weights, model_card(description, Path(out).name))
     miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
-    Console(soft_wrap=True, highlight=False, markup=False).print(
+    plain_console().print(
         f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
     )
 
@@ -78,7 +78,7 @@ def run_scores(
     """
     path = checkpoint.absolute().parent.parent / "scores.json"
     try:
-        scores = json.loads(path.read_text())
+        scores = json.loads(path.read_text(encoding="utf-8"))
         same = scores["weights"] == weights if scores.get("weights") else scores["step"] == step
         ours = same and list(scores["iou"]) == list(class_names)
     except (OSError, ValueError, KeyError, TypeError):

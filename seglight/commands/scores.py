@@ -5,12 +5,12 @@ from argparse import ArgumentError
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.table import Table
 
 from seglight.conventions import SATURATION, Convention, conventions, saturated
 from seglight.errors import UserError
 from seglight.image_counts import FILE, ScoredImages
+from seglight.terminal import plain_console
 
 
 def audit(run: str) -> list[Convention]:
@@ -27,7 +27,7 @@ def audit(run: str) -> list[Convention]:
     """
     scored = ScoredImages.load(Path(run) / FILE)
     rows = conventions(scored)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     console.print(audit_table(rows, scored))
     console.print(
         f"{absent(scored)} of {scored.counts.num_classes} classes are in neither labels nor predictions. "

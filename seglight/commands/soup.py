@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
-from rich.console import Console
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
@@ -21,6 +20,7 @@ from seglight.files import whole
 from seglight.module import SegmentationModule
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.recipe import datamodule_from
+from seglight.terminal import plain_console
 
 NORM_BATCHES = 100
 """Training batches, at most, that the statistics of batch norms are made of."""
@@ -108,7 +108,7 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
     Raises:
         UserError: The checkpoints do not go together, or not with the data.
     """
-    kitchen, console = Kitchen(checkpoints, data), Console(soft_wrap=True, highlight=False, markup=False)
+    kitchen, console = Kitchen(checkpoints, data), plain_console()
     scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
     for score, _, path in scored:
         console.print(f"{score:.4f}  {path}")

@@ -9,7 +9,6 @@ from typing import Literal
 
 import torch
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -19,6 +18,7 @@ from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory
 from seglight.models.ensemble import in_full
 from seglight.recipe import instantiate, parse_recipe, size_of
+from seglight.terminal import Name, plain_console
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
 Sight: rows of the image that the middle of the part's last output depends on, in theory; {SIGHT[0]}+: that or more."""
@@ -32,7 +32,7 @@ def summary_table(rows: Sequence[Costs], title: str) -> Table:
     for row in rows:
         sight = "-" if not row.strides else f"{SIGHT[0]}+" if row.receptive_field is None else str(row.receptive_field)
         table.add_row(
-            row.part or "net",
+            Name(row.part or "net"),
             f"{row.parameters / 1e6:.2f} M",
             f"{row.multiply_adds / 1e9:.2f} G" if row.strides else "-",
             f"{row.activation_bytes / 2**20:.1f} MiB",
@@ -60,11 +60,11 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--size {size[0]}x{size[1]}: the net takes no such image ({reason}): give another") from error
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = plain_console(width=None if sys.stdout.isatty() else 120)
     if as_json:
-        console.print_json(json.dumps([asdict(row) for row in rows]))
+        console.print_json(json.dumps([asdict(row) for row in rows]), ensure_ascii=True)
         return rows
-    console.print(summary_table(rows, f"{type(net).__name__}, {size[0]}x{size[1]} (height x width)"))
+    console.print(summary_table(rows, f"{type(net).__name__}, {size[0]}x{size[1]} (height x width)"), soft_wrap=False)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     console.print(f"{rows[-1].seconds:.3f} s an image on {device.type} ({name})\n{NOTE}")
     return rows

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
 from rich.text import Text
 
 from seglight.errors import UserError, parser_complaint, say
@@ -23,6 +22,7 @@ as the data root, may be given another value; relative paths start at the folder
 trial is done, the checkpoints that nobody resumes are removed: of the best trial (with several objectives: of the
 Pareto front) the weights stay, of every trial its recipe, scores, logged values and log. `running: {{keep: all}}` in
 SWEEP.yaml keeps all checkpoints."""
+from seglight.terminal import PlainConsole, plain_console
 
 if TYPE_CHECKING:
     from seglight.sweeps.executors.executor import Executor
@@ -83,7 +83,7 @@ def _alone(out: Path) -> Iterator[None]:
     """Keep other coordinators out while this one lives."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / "lock").open("a")
+        lock = (out / "lock").open("a", encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}: choose another") from error
     with lock:
@@ -103,12 +103,12 @@ def _run(options: Namespace, out: Path) -> int:
         sweep = read_sweep(given)
         check_unchanged(out, given, sweep)
         sweep.overrides = overrides_of(out, options.overrides)
-        console = Console(highlight=False)
+        console = plain_console(soft_wrap=False)
         if options.overrides:
             check_overrides(sweep)
         if not (out / "trials").exists():
             console.print(f"{rehearse(sweep)} corners of the space can be built")
-        keep(out, given.read_text(), sweep)
+        keep(out, given.read_text(encoding="utf-8"), sweep)
         if keeps_all(out, sweep) and sweep.running.keep is None:
             say(
                 f"{out} was begun when all checkpoints were kept, and they still are: running.keep: best frees the rest"
@@ -116,7 +116,7 @@ def _run(options: Namespace, out: Path) -> int:
         return _search(sweep, out, executor_for(options.executor, sweep, out), console)
 
 
-def _search(sweep: "Sweep", out: Path, executor: "Executor", console: Console) -> int:
+def _search(sweep: "Sweep", out: Path, executor: "Executor", console: PlainConsole) -> int:
     from seglight.sweeps.coordinator import Coordinator
     from seglight.sweeps.failures import REFUSED, closing_lines
     from seglight.sweeps.latency import measure_alone

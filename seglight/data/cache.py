@@ -78,7 +78,7 @@ class Shard:
         Raises:
             OSError, ValueError, KeyError, TypeError: It is missing or not what `seglight cache` wrote.
         """
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
         records = tuple(
             Record(**{**record, "sources": tuple(Stamp(**stamp) for stamp in record["sources"])})
             for record in raw["records"]
@@ -142,7 +142,7 @@ def check_index(folder: Path, name: str, split: Labelled) -> int:
         UserError: The cache is unfinished, or of another version or number of images.
     """
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise _refusal(folder, "no finished cache there") from None
     if index["version"] != VERSION:

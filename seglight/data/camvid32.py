@@ -63,7 +63,7 @@ class CamVid32DataModule(FileDataModule):
 
     def _listed(self, stills: Path, name: str) -> list[Path]:
         listing = self.root / f"{name}.txt"
-        lines = listing.read_text().splitlines() if listing.is_file() else []
+        lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
         names = [Path(line.split()[0]).name for line in lines if line.strip()]
         if not names:
             raise UserError(

@@ -34,7 +34,7 @@ class OxfordIIITPetDataModule(FileDataModule):
         if not listing.is_file():
             raise UserError(f"{listing}: the list of the {name} split is missing: unpack annotations.tar.gz again")
         # a line is the image's name, its breed, cat or dog, and the breed among these
-        stems = [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+        stems = [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
         if name != "test":
             stems = [stem for k, stem in enumerate(stems, start=1) if (k % HELD_OUT == 0) == (name == "val")]
         if not stems:

@@ -36,7 +36,7 @@ class VOCDataModule(FileDataModule):
         listing = lists / ("trainaug.txt" if augmented else f"{name}.txt")
         if not listing.is_file():
             raise UserError(f"{listing}: VOC's list of the {name} split is missing: unpack the data set again")
-        names = listing.read_text().split()
+        names = listing.read_text(encoding="utf-8").split()
         if not names:
             raise UserError(f"{listing}: the list of the {name} split is empty: unpack the data set again")
         masks = root / "SegmentationClass"

@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
 from seglight.errors import UserError
+from seglight.terminal import plain_console
 
 FEW = 64
 """Items that are done in the time that processes take to start."""
@@ -42,7 +42,7 @@ def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[A
 
 
 def _shown(results: Iterable[Any], number: int) -> Iterable[Any]:
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     return track(results, "reading", number, console=console, disable=not console.is_terminal)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from seglight import __version__
 from seglight.doctor.finding import Finding, Fixed
 from seglight.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
 from seglight.errors import UserError
+from seglight.escaping import terminal
+from seglight.terminal import Name
 
 SHOWN = 4
 """Files that are named on the terminal; JSON names all."""
@@ -47,7 +50,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1) + "\n")
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise UserError(f"--json {path}: can't be written: {error.strerror}") from error
@@ -57,16 +60,16 @@ def show(
     console: Console, names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding]
 ) -> None:
     """Tables of splits and classes, the findings, and what to paste into a recipe."""
-    console.print(_splits(numbers), _classes(names, numbers))
+    console.print(_splits(numbers), _classes(names, numbers), soft_wrap=False)
     for finding in findings:
         _show_finding(console, finding)
     train = numbers.get("train")
     if train is not None and train.counted:
         console.print("\nready to paste:")
         crop = crop_size(train.sizes)
-        console.print(f"  crop_size: {list(crop) if isinstance(crop, tuple) else crop}", highlight=False)
-        console.print(f"  class_weights: {class_weights(train.pixels)}", soft_wrap=True, highlight=False)
-        console.print(f"  rare_class_crops: {shares(train.pixels)}", soft_wrap=True, highlight=False)
+        console.print(f"  crop_size: {list(crop) if isinstance(crop, tuple) else crop}")
+        console.print(f"  class_weights: {class_weights(train.pixels)}")
+        console.print(f"  rare_class_crops: {shares(train.pixels)}")
     mistakes = sum(finding.kind.level == "mistake" for finding in findings)
     hints = len(findings) - mistakes
     console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")
@@ -74,9 +77,9 @@ def show(
 
 def show_fix(console: Console, fixed: Fixed, target: Path) -> None:
     """What a repaired copy holds, and what it does not repair."""
-    console.print(f"{target}: a copy with {len(fixed.repaired)} repairs", soft_wrap=True, highlight=False)
+    console.print(f"{target}: a copy with {len(fixed.repaired)} repairs")
     for file, slug in fixed.left:
-        console.print(f"  not repaired: {file} ({slug})", soft_wrap=True, highlight=False)
+        console.print(f"  not repaired: {terminal(file)} ({slug})")
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
@@ -84,15 +87,16 @@ def _show_finding(console: Console, finding: Finding) -> None:
     color = "red" if kind.level == "mistake" else "yellow"
     files = f", {number} file{'' if number == 1 else 's'}" if number else ""
     where = f" in {finding.split}" if finding.split else ""
-    console.print(f"\n[{color}]{kind.level}[/] [bold]{kind.slug}[/]{where}{files}: {kind.what}", soft_wrap=True)
+    rest = terminal(f"{where}{files}: {kind.what}")
+    console.print(Text.assemble("\n", (kind.level, color), " ", (kind.slug, "bold"), rest))
     if finding.note:
-        console.print(f"  {finding.note}", soft_wrap=True, markup=False)
+        console.print(f"  {finding.note}")
     for case in finding.cases[:SHOWN]:
         note = f" ({case.note})" if case.note else ""
-        console.print(f"  {case.file}{note}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"  {terminal(case.file)}{note}")
     if number > SHOWN:
         console.print(f"  and {number - SHOWN} more")
-    console.print(f"  -> {kind.mend}", soft_wrap=True, markup=False)
+    console.print(f"  -> {kind.mend}")
 
 
 def _splits(numbers: Mapping[str, Statistics]) -> Table:
@@ -101,7 +105,7 @@ def _splits(numbers: Mapping[str, Statistics]) -> Table:
         labelled = int(one.pixels.sum())
         ignored = f"{one.ignored / max(1, one.ignored + labelled):.2%}"
         spans = [_span(*span) for span in spread_of(one.sizes).values()] if one.sizes else ["-"] * 3
-        table.add_row(name, str(one.images), ignored, *spans)
+        table.add_row(Name(name), str(one.images), ignored, *spans)
     return table
 
 
@@ -116,11 +120,11 @@ def _classes(names: Sequence[str], numbers: Mapping[str, Statistics]) -> Table:
     """Share of the labelled pixels, and the number of images, of each class in each split."""
     table = Table("class", title="share of labelled pixels, and images with the class", title_justify="left")
     for name in numbers:
-        table.add_column(name, justify="right")
+        table.add_column(Name(name), justify="right")
     for index, name in enumerate(names):
         cells = [
             f"{one.pixels[index] / max(1, one.pixels.sum()):.3%}  {one.images_with[index]:5d}"
             for one in numbers.values()
         ]
-        table.add_row(name, *cells)
+        table.add_row(Name(name), *cells)
     return table

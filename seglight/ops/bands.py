@@ -118,7 +118,7 @@ def budget(device: torch.device) -> int:
     if device.type == "cuda":
         return GPU_BYTES
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
-    last = max((int(path.read_text().strip().removesuffix("K")) << 10 for path in sizes), default=2**25)
+    last = max((int(path.read_text(encoding="utf-8").strip().removesuffix("K")) << 10 for path in sizes), default=2**25)
     return min(max(last // 7, 2**20), 2**23)
 
 

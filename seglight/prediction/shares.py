@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seglight.escaping import csv as cell
 from seglight.files import whole
 from seglight.predictor import LabelMap
 
@@ -26,9 +27,9 @@ class Shares:
         # by bands: bincount makes int64 of what it counts
         bands = np.array_split(labels, max(1, labels.size >> 20))
         counts = np.sum([np.bincount(band.ravel(), minlength=len(self.class_names)) for band in bands], axis=0)
-        self.rows.append([name, *(f"{share:.6f}" for share in counts / labels.size)])
+        self.rows.append([cell(name), *(f"{share:.6f}" for share in counts / labels.size)])
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all."""
         with whole(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([["image", *self.class_names], *self.rows])
+            csv.writer(file, lineterminator="\n").writerows([["image", *map(cell, self.class_names)], *self.rows])

@@ -13,4 +13,4 @@ def names_in(listing: Path) -> list[str]:
     """
     if not listing.is_file():
         raise UserError(f"{listing}: the list is missing")
-    return [line.split()[0] for line in listing.read_text().splitlines() if line.strip()]
+    return [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from seglight.errors import UserError
@@ -22,6 +21,7 @@ from seglight.prepare.extract import ArchiveError
 from seglight.prepare.layout import names_in
 from seglight.prepare.steps import DataSet
 from seglight.prepare.transfer import on_disk
+from seglight.terminal import plain_console
 
 MASKS = "SegmentationClassAug"
 LISTS = Path("ImageSets", "Segmentation")
@@ -67,11 +67,13 @@ def convert(unpacked: Path, root: Path) -> None:
         lists.mkdir(parents=True)
         for name in ours:
             shutil.copyfile(root / "SegmentationClass" / f"{name}.png", masks / f"{name}.png")
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         further = sorted({*theirs} - {*ours} - val)
         for name in track(further, "masks to PNG", console=console, disable=not console.is_terminal):
             save_png(unpacked / "cls" / f"{name}.mat", masks / f"{name}.png")
-        (lists / "trainaug.txt").write_text("".join(f"{name}\n" for name in sorted({*ours, *further})))
+        (lists / "trainaug.txt").write_text(
+            "".join(f"{name}\n" for name in sorted({*ours, *further})), encoding="utf-8"
+        )
 
 
 def save_png(mat: Path, png: Path) -> None:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -20,6 +19,7 @@ from seglight.errors import UserError
 from seglight.prepare.download import Archive, complaint, download
 from seglight.prepare.extract import ArchiveError, extract
 from seglight.prepare.transfer import Part, Report, on_disk
+from seglight.terminal import plain_console
 
 MAX_MEMBERS = 100_000
 """Of an archive: twice what the largest has."""
@@ -192,7 +192,7 @@ def _move(data: DataSet, whole: Path, root: Path) -> None:
 @contextmanager
 def _bar(what: str, total: int | None) -> Iterator[Report]:
     """A progress bar on stderr, if that is a terminal."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     says = (TextColumn("{task.description}"), TextColumn("{task.fields[note]}", markup=False))
     with Progress(says[0], *columns, says[1], console=console, disable=not console.is_terminal) as progress:

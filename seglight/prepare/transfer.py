@@ -59,7 +59,7 @@ class Part:
     def origin(self) -> tuple[str, str]:
         """The URL that it was begun from and the validator of that answer; empty where there is none."""
         try:
-            url, validator = json.loads(self.note.read_text())
+            url, validator = json.loads(self.note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return "", ""
         return str(url), str(validator)
@@ -68,7 +68,7 @@ class Part:
         """Begin again from nothing."""
         self.clear()
         with on_disk(self.note):
-            self.note.write_text(json.dumps([url, validator]))
+            self.note.write_text(json.dumps([url, validator]), encoding="utf-8")
 
     def add(self, chunk: bytes) -> None:
         """Append bytes. The file is closed after each chunk, so that a kill loses none that came before it."""

@@ -163,7 +163,7 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     path = run_dir / "config.yaml"
     if not path.is_file():
         return
-    earlier, now = (dict(_leaves(yaml.safe_load(text))) for text in (path.read_text(), recipe))
+    earlier, now = (dict(_leaves(yaml.safe_load(text))) for text in (path.read_text(encoding="utf-8"), recipe))
     changed = [key for key in {**earlier, **now} if earlier.get(key, "-") != now.get(key, "-")]
     if not set(changed).isdisjoint(PROCESSES):
         changed = [key for key in changed if key != SHARE]

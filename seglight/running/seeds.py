@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from seglight.class_paths import safe_option
 from seglight.errors import UserError
+from seglight.escaping import terminal
 from seglight.files import write_whole
 from seglight.running.signals import EXIT_CODE, SIGNALS
 
@@ -160,11 +161,11 @@ def report(run_dir: Path, folders: dict[int, Path]) -> None:
     mious = {}
     for seed, folder in folders.items():
         path = folder / "scores.json"
-        miou = json.loads(path.read_text())["miou"] if path.is_file() else None
+        miou = json.loads(path.read_text(encoding="utf-8"))["miou"] if path.is_file() else None
         if miou is None:
             raise UserError(f"{folder}: the run is finished, but has no score: was it too short for a validation?")
         mious[seed] = miou
-        sys.stdout.write(f"seed {seed:<6} val/miou {miou:.4f}  {folder}\n")
+        sys.stdout.write(terminal(f"seed {seed:<6} val/miou {miou:.4f}  {folder}") + "\n")
     mean = statistics.fmean(mious.values())
     deviation = statistics.stdev(mious.values()) if len(mious) > 1 else None
     spread = "" if deviation is None else f" ± {deviation:.4f}"

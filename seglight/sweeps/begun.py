@@ -124,7 +124,7 @@ def _configs(sweep: "Sweep") -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """Keys and values of a file, none where there is no file."""
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         return {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:

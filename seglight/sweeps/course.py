@@ -57,7 +57,7 @@ class Course:
 
     def goes_on_after(self, report: Report) -> bool:
         """Whether the training has more ahead of it: the last report is not pruned at."""
-        trainer = yaml.safe_load(self.recipe.read_text()).get("trainer") or {}
+        trainer = yaml.safe_load(self.recipe.read_text(encoding="utf-8")).get("trainer") or {}
         epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
         ends = (epochs is not None and 0 <= epochs <= report.epoch + 1, steps is not None and 0 <= steps <= report.step)
         return not any(ends)

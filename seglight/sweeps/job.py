@@ -45,7 +45,7 @@ def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
         once.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
+    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         if not _take(lock) or exit_code(folder) == 0:
             return 0
         for name in (EXIT, STOP):  # of the same job, before it was requeued
@@ -118,7 +118,7 @@ def _wait(process: subprocess.Popen[bytes], told: list[int], stop: Path | None) 
 def exit_code(folder: Path) -> int | None:
     """Of a trial that has ended; None where it has not, or was killed with all that belonged to it."""
     try:
-        code: int = json.loads((folder / EXIT).read_text())
+        code: int = json.loads((folder / EXIT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return code
@@ -127,7 +127,7 @@ def exit_code(folder: Path) -> int | None:
 def is_running(folder: Path) -> bool:
     """Whether a process of a trial is alive, on this machine or, where the file system has locks, on another."""
     try:
-        with (folder / LOCK).open("a") as lock:
+        with (folder / LOCK).open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -97,7 +97,7 @@ def read_sweep(path: Path) -> Sweep:
         UserError: It is missing, or something in it is wrong.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: {getattr(error, 'strerror', None) or f'not YAML: {error}'}") from error
     if not isinstance(content, dict) or not isinstance(content.get("space"), dict):

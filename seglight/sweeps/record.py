@@ -85,7 +85,7 @@ def read_records(trials: Path) -> list[Record]:
     for number in numbers:
         path = own_file(trials, number, FILE)
         try:
-            records.append(Record(**json.loads(path.read_text())))
+            records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}: damaged ({error}): put it back, or take away this trial and all later") from error
     return records

@@ -10,6 +10,7 @@ import yaml
 
 from seglight.cli import SegmentationCLI, check_yaml
 from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
+from seglight.escaping import tag
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.overrides import as_arguments, check_names, check_space, known_keys, plain, unknown
 from seglight.sweeps.space import arguments, corners
@@ -135,7 +136,7 @@ def _check_objectives(sweep: Sweep, built: _Rehearsal) -> None:
     if any(type(one).__module__.split(".")[0] not in OWN for one in options.trainer.callbacks or []):
         return  # it may log what it likes
     scores = ["miou", "acc", *(["loss"] if options.inferer is None else [])]
-    logged = [*(f"val/{name}" for name in scores), *(f"val/iou/{name}" for name in built.model.class_names)]
+    logged = [*(f"val/{name}" for name in scores), *(f"val/iou/{tag(name)}" for name in built.model.class_names)]
     known = [*logged, "train/loss", *COSTS]
     unknown = [name for name in sweep.objectives if name not in known]
     if unknown:

@@ -1,6 +1,5 @@
 """What a sweep leaves: `report.html`, the winner's recipe, and the trials in TensorBoard."""
 
-import html
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import optuna
-import plotly.io
 from numpy.typing import NDArray
 from optuna import visualization
 from optuna.trial import FrozenTrial
+from plotly.io import to_html
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seglight.errors import UserError
+from seglight.escaping import html, plotly, tag
 from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
@@ -58,12 +58,12 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     body = "".join(
         [_overrides(sweep), _best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)]
     )
-    title = html.escape(f"Sweep {out.name}")
-    write_whole(out / "report.html", PAGE.format(title=title, status=status(sweep, records), body=body))
+    title = html(f"Sweep {out.name}")
+    write_whole(out / "report.html", PAGE.format(title=title, status=html(status(sweep, records)), body=body))
     best = best_records(sweep, records)
     if best:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
-        recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text()
+        recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text(encoding="utf-8")
         write_whole(out / BEST, f"# Trial {best[0].number:04d}: {said}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 
@@ -114,7 +114,7 @@ def _best(sweep: Sweep, records: Sequence[Record], trials: Path) -> str:
 
 
 def _table(rows: list[list[str]]) -> str:
-    cells = [[f"<td>{html.escape(cell)}</td>" for cell in row] for row in rows]
+    cells = [[f"<td>{html(cell)}</td>" for cell in row] for row in rows]
     cells[0] = [cell.replace("td>", "th>") for cell in cells[0]]
     return "<table>" + "".join(f"<tr>{''.join(row)}</tr>" for row in cells) + "</table>"
 
@@ -126,8 +126,19 @@ def _plots(sweep: Sweep, records: Sequence[Record]) -> Iterator[str]:
         return
     script: Any = True
     for title, figure in _figures(sweep, study_of(sweep, records)):
-        yield f"<h2>{html.escape(title)}</h2>" + plotly.io.to_html(figure, full_html=False, include_plotlyjs=script)
+        yield f"<h2>{html(title)}</h2>" + to_html(
+            _escaped(figure.to_plotly_json()), full_html=False, include_plotlyjs=script
+        )
         script = False
+
+
+def _escaped(figure: Any) -> Any:
+    """A copy of a figure's nested values, its texts no markup."""
+    if isinstance(figure, dict):
+        return {key: _escaped(value) for key, value in figure.items()}
+    if isinstance(figure, list | tuple):
+        return [_escaped(value) for value in figure]
+    return plotly(figure) if isinstance(figure, str) else figure
 
 
 def _figures(sweep: Sweep, study: optuna.Study) -> Iterator[tuple[str, Any]]:
@@ -159,12 +170,12 @@ def _value(place: int, trial: FrozenTrial) -> float:
 
 def _overrides(sweep: Sweep) -> str:
     given = text_of(sweep.overrides)
-    return f"<p>Given on the command line, for every trial: <code>{html.escape(given)}</code></p>" if given else ""
+    return f"<p>Given on the command line, for every trial: <code>{html(given)}</code></p>" if given else ""
 
 
 def _failures(records: Sequence[Record]) -> str:
     failed = [record for record in records if record.state == "failed"]
-    texts = [f"<h3>Trial {record.number:04d}</h3><pre>{html.escape(record.error)}</pre>" for record in failed]
+    texts = [f"<h3>Trial {record.number:04d}</h3><pre>{html(record.error)}</pre>" for record in failed]
     return "<h2>Failed</h2>" + "".join(texts) if failed else ""
 
 
@@ -174,11 +185,11 @@ def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None
     params = [_shown_params(sweep, record) for record in records]
     every = {key: value for one in params for key, value in one.items()}
     # TensorBoard reads the columns from the first run that it finds, which may lack keys that hang on a choice
-    names = {f"objective/{name}": 0.0 for name in sweep.objectives}
+    names = {f"objective/{tag(name)}": 0.0 for name in sweep.objectives}
     columns = hparams(every, names)[0]  # type: ignore[no-untyped-call]
     for record, own in zip(records, params, strict=True):
         values = record.values or (record.reports[-1:] if record.state == "pruned" else [])
-        scores = {f"objective/{n}": value for n, value in zip(sweep.objectives, values, strict=False)}
+        scores = {f"objective/{tag(n)}": value for n, value in zip(sweep.objectives, values, strict=False)}
         if not scores:
             continue
         with SummaryWriter(str(folder / f"{record.number:04d}")) as writer:
@@ -192,4 +203,4 @@ def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None
 def _shown_params(sweep: Sweep, record: Record) -> dict[str, float | str]:
     """Each key with one type in all trials, as a column wants it."""
     numbers = {p.key for p in sweep.parameters if all(type(value) in (int, float) for value in p.values)}
-    return {key: value if key in numbers else str(value) for key, value in record.params.items()}
+    return {tag(key): value if key in numbers else tag(str(value)) for key, value in record.params.items()}

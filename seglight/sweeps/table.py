@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import Record
 from seglight.sweeps.study import best_records
+from seglight.terminal import Name
 
 BEST = 5
 """Finished trials that are shown."""
@@ -50,7 +50,7 @@ class LiveTable:
             self.live.update(Group(status(self.sweep, self.records), table), refresh=True)
         elif self.said.get(record.number) != record.state:
             self.said[record.number] = record.state
-            self.console.print(Text(line(self.sweep, record)), soft_wrap=True)
+            self.console.print(line(self.sweep, record), soft_wrap=True)
 
 
 def line(sweep: Sweep, record: Record) -> str:
@@ -73,13 +73,13 @@ def trials_table(sweep: Sweep, records: Sequence[Record]) -> Table:
     """Trials that are under way, those that failed, and the best of the finished ones."""
     table = Table()
     for heading in ("trial", "state", "validations", *sweep.objectives, "candidate"):
-        table.add_column(heading, justify="left" if heading in ("state", "candidate") else "right")
+        table.add_column(Name(heading), justify="left" if heading in ("state", "candidate") else "right")
     shown = [record for record in records if record.state in ("waiting", "running", "stopping", "failed")]
     for record in [*shown, *best_records(sweep, records)[:BEST]]:
         values = [number(value) for value in record.values or record.reports[-1:]]
         values += [""] * (len(sweep.objectives) - len(values))
         candidate = "  ".join(f"{key}={number(value)}" for key, value in short(record.params).items())
-        table.add_row(str(record.number), record.state, str(len(record.reports)), *values, candidate)
+        table.add_row(str(record.number), record.state, str(len(record.reports)), *values, Name(candidate))
     return table
 
 

@@ -68,7 +68,7 @@ def objectives(sweep: Sweep, folder: Path) -> list[float] | str:
 def last_lines(folder: Path, count: int = 20) -> str:
     """The end of a trial's log."""
     try:
-        text = (folder / OWN / LOG).read_text(errors="replace")
+        text = (folder / OWN / LOG).read_text(errors="replace", encoding="utf-8")
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-count:])
@@ -76,7 +76,7 @@ def last_lines(folder: Path, count: int = 20) -> str:
 
 def _lines(run: Path) -> list[dict[str, Any]]:
     try:
-        text = (run / FILE).read_text()
+        text = (run / FILE).read_text(encoding="utf-8")
     except OSError:
         return []
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -91,14 +91,14 @@ def _score(run: Path, name: str) -> float:
 def cost(folder: Path, name: str) -> float:
     """One of COSTS by what `summary` left in a folder; NaN where it did not."""
     try:
-        return float(json.loads((folder / COSTS_FILE).read_text())[-1][COSTS[name]])
+        return float(json.loads((folder / COSTS_FILE).read_text(encoding="utf-8"))[-1][COSTS[name]])
     except (OSError, ValueError, KeyError, IndexError):
         return math.nan
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content

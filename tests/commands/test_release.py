@@ -110,10 +110,10 @@ def test_a_class_name_is_one_cell(released: Path) -> None:
     card = model_card({**description, "class_names": names, "scores": None}, "net")
     rows = card.split("| ---: | --- |")[1].split("\n")[1:12]
     assert [row.split(" #")[0] for row in rows[:5]] == [
-        "| 0 | a b |",
-        "| 1 | a b |",
+        "| 0 | a\\\\nb |",
+        "| 1 | a\\\\r\\\\nb |",
         "| 2 | a\\|b |",
-        "| 3 | a b |",
+        "| 3 | a\\\\u2028b |",
         f"| 4 | {names[4]} |",
     ]
 
@@ -158,7 +158,7 @@ def test_a_folder_whose_name_is_not_utf_8(run: Path, released: Path, tmp_path: P
     assert f"{out}: " in done.stdout
     card = (out / "README.md").read_text(encoding="utf-8")
     assert card == (released / "README.md").read_text().replace('"net"', '"rel?"').replace(
-        "predict net", "predict rel?"
+        "predict net", "predict 'rel?'"
     )
     _, found = read_release(out)
     _, expected = read_release(released)

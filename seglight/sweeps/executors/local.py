@@ -85,7 +85,7 @@ class LocalExecutor:
         """Take the slots that a job of an earlier process holds out of those that are free."""
         if not (job.folder / SLOT).exists():  # another executor's
             return []
-        own = (job.folder / SLOT).read_text()
+        own = (job.folder / SLOT).read_text(encoding="utf-8")
         devices = set(own.split(","))
         held = [own] if own in self.free else [slot for slot in self.free if devices & set(slot.split(","))]
         for slot in held:
