@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.text import Text
 
 from seglight.errors import UserError, parser_complaint, say
 from seglight.running.signals import STOP
 from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, free_overrides, keep, keeps_all, overrides_of
 from seglight.sweeps.overrides import as_arguments, split
+from seglight.terminal import PlainConsole, plain_console
 
 DESCRIPTION = f"""{__doc__} Any key of the recipe may follow, as in `fit`: --data.init_args.root DIR,
 --trainer.max_epochs 2. It holds for every trial and is kept for --resume, where only keys that change no result, such
@@ -22,7 +22,6 @@ as the data root, may be given another value; relative paths start at the folder
 trial is done, the checkpoints that nobody resumes are removed: of the best trial (with several objectives: of the
 Pareto front) the weights stay, of every trial its recipe, scores, logged values and log. `running: {{keep: all}}` in
 SWEEP.yaml keeps all checkpoints."""
-from seglight.terminal import PlainConsole, plain_console
 
 if TYPE_CHECKING:
     from seglight.sweeps.executors.executor import Executor
@@ -166,7 +165,7 @@ def _search(sweep: "Sweep", out: Path, executor: "Executor", console: PlainConso
     if tidying.freed:
         said.append(f"freed       {tidying.freed / 1e6:.1f} MB of checkpoints (running.keep: all keeps them)")
     said += closing_lines(trials, records)
-    console.print(Text("\n".join(said)), soft_wrap=True)
+    console.print("\n".join(said), soft_wrap=True)
     if code == REFUSED:
         raise UserError(
             f"all {sum(record.state == 'failed' for record in records)} trials failed for one reason: "
