@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-TAIL = 1 << 16
+TAIL = 1 << 15
 """Bytes at the end of a file in which EXIF data that stand behind the pixels are looked for."""
 
 

@@ -195,7 +195,9 @@ def _outlined_images(table: Any, path: Path, folder: Path, categories: Mapping[i
 def _is_outline(outline: Any, size: Size) -> bool:
     """Runs at the image's size, or polygons; of these pycocotools would take a list of four numbers for a box."""
     if isinstance(outline, dict):
-        return "counts" in outline and tuple(outline.get("size", ())) == size
+        counts = outline.get("counts")
+        whole = sum(counts) == size[0] * size[1] if isinstance(counts, list) else counts is not None
+        return whole and tuple(outline.get("size", ())) == size
     polygons = outline if isinstance(outline, list) else []
     return bool(polygons) and all(
         isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0 for points in polygons

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from seglight.data.exif import ORIENTATION, SIDEWAYS, turned
@@ -24,6 +24,7 @@ from seglight.data.image_header import (
     depth_held,
     frames_held,
     image_header,
+    opened_by_name,
     opened_by_pillow,
     pillow_bits,
     pillow_header,
@@ -33,7 +34,7 @@ from seglight.data.image_header import (
     unread,
 )
 from seglight.data.tiff_pages import BEGINNINGS as TIFF
-from seglight.data.tiff_pages import Page, tiff_pages
+from seglight.data.tiff_pages import Page, compression_name, tiff_pages
 from seglight.errors import UserError
 from seglight.png import TAIL, png_fault
 
@@ -57,7 +58,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if header.channels < 4:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         return turned(_decoded(path, data, flags), header.orientation)
-    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)
+    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)  # which turns nothing
     _refuse_transparency(path, pixels[..., 3])
     return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
 
@@ -89,7 +90,8 @@ def read_grey(path: Path) -> NDArray[np.uint8] | None:
     if header is None or not header.plain or header.channels != 1 or header.format != "PNG":
         return None
     refuse(path, header.held)
-    return turned(_decoded(path, data, cv2.IMREAD_GRAYSCALE), header.orientation)
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    return turned(_decoded(path, data, flags), header.orientation)
 
 
 def opened(path: Path) -> Image.Image:
@@ -120,18 +122,25 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         UserError: It is damaged.
         UnreadImageError: As `read_image`, as far as Pillow tells.
     """
+    name = getattr(image, "filename", "")
     try:
         chosen = image.tell() > 0
         frames = 1 if chosen else getattr(image, "n_frames", 1)
         bits = pillow_bits(image)
+        if isinstance(image, ImageFile.ImageFile):
+            image.filename = ""  # see `opened_by_name`
         image.load()
         orientation = image.getexif().get(ORIENTATION, 1)
     except (*DAMAGE, KeyError, TypeError) as error:
         raise damaged(path, error) from error
-    if getattr(image, "filename", "") and path.is_file():  # what Pillow has dropped of it, the file tells
+    finally:
+        if isinstance(image, ImageFile.ImageFile):
+            image.filename = name
+    held = frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits)
+    if name and path.is_file():  # what Pillow has dropped of it, the file tells
         held = image_header(path).held
-        refuse(path, None if chosen and held is not None and held[0] == "pages" else held)
-    refuse(path, frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits))
+        held = None if chosen and held is not None and held[0] == "pages" else held
+    refuse(path, held)
     return turned(_rgb(path, image), orientation if orientation in range(1, 9) else 1)
 
 
@@ -171,7 +180,8 @@ def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDAr
 def _refuse_transparency(path: Path, alpha: NDArray[np.uint8]) -> None:
     if alpha.min(initial=255) < 255:
         number = np.count_nonzero(alpha < 255)
-        raise unread(path, "transparent", f"{number} pixels whose alpha is below 255: transparent, or another band")
+        shown = f"{number} pixel{'' if number == 1 else 's'}"
+        raise unread(path, "transparent", f"{shown} whose alpha is below 255: transparent, or another band")
 
 
 def _page_as_rgb(path: Path, page: Page) -> NDArray[np.uint8]:
@@ -182,9 +192,9 @@ def _page_as_rgb(path: Path, page: Page) -> NDArray[np.uint8]:
 def _tiff_page(path: Path, page: Page) -> Image.Image:
     """A page decoded by Pillow, which turns it."""
     if page.compression not in COMPRESSION_INFO:
-        raise unread(path, "format", f"a TIFF of compression {page.compression}")
+        raise unread(path, "format", f"a TIFF compressed as {compression_name(page.compression)}")
     try:
-        with Image.open(path, formats=("TIFF",)) as image:
+        with opened_by_name(path, ("TIFF",)) as image:
             image.seek(page.number)
             image.load()
     except DAMAGE as error:
@@ -213,7 +223,8 @@ def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
     """What was decoded, as it lies."""
     try:
         if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-            _refuse_transparency(path, np.asarray(image.convert("RGBA").getchannel("A")))
+            image = image.convert("RGBA")
+            _refuse_transparency(path, np.asarray(image.getchannel("A")))
         return np.asarray(image.convert("RGB"))
     except ValueError as error:
         raise unread(path, "format", f"pixels of mode {image.mode}") from error

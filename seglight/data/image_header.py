@@ -28,8 +28,8 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 MOST_PIXELS = 178_956_970
 """Beyond this Pillow takes a file for a decompression bomb, too."""
 
-HEAD = 1 << 18
-"""Bytes at the beginning of a file in which a header is looked for first."""
+HEADS = (1 << 16, 1 << 20, -1)
+"""Bytes at the beginning of a file in which a header is looked for: more where EXIF data or a profile are larger."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 """What Pillow raises on damaged files, and on files so large that they can only be an attack."""
@@ -88,16 +88,14 @@ def image_header(path: Path) -> ImageHeader:
         UserError: The file is damaged, no image, or so large that it can only be an attack.
         UnreadImageError: It is of a kind that is not read at all.
     """
-    head, tail, whole = _ends(path)
-    header = plain_header(head, tail)
-    if header is not None:
-        return header
-    if head.startswith(TIFF):
-        return tiff_header(single_page(path))
-    data = head if whole else content(path)
-    header = None if whole else plain_header(data, tail)
-    if header is not None:
-        return header
+    data = b""
+    for length in HEADS:
+        data, tail = _ends(path, length)
+        header = plain_header(data, tail)
+        if header is not None:
+            return header
+        if data.startswith(TIFF):
+            return tiff_header(single_page(path))
     with opened_by_pillow(path, data) as image:
         return pillow_header(image, data)
 
@@ -228,6 +226,20 @@ def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
         raise damaged(path, error) from error
 
 
+def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile:
+    """A file opened by Pillow and not decoded.
+
+    By its name, Pillow would map a TIFF that is not compressed into memory, and mix up the pixels of one that is turned
+    on its side.
+
+    Raises:
+        OSError, SyntaxError, ValueError: It is damaged, or of another format.
+    """
+    image = Image.open(path, formats=formats)
+    image.filename = ""
+    return image
+
+
 @contextmanager
 def blamed(path: Path) -> Iterator[None]:
     """Whatever tifffile runs into is the file's fault.
@@ -296,13 +308,14 @@ def _unreadable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path}: not readable as an image ({error.strerror}): is the path right?")
 
 
-def _ends(path: Path) -> tuple[bytes, bytes, bool]:
-    """The beginning and the end of a file, and whether the beginning is all of it."""
+def _ends(path: Path, length: int) -> tuple[bytes, bytes]:
+    """The beginning of a file, and the end of a PNG."""
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
-            size = file.seek(0, io.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            return head, file.read(TAIL), size <= HEAD
+            head = file.read(length)
+            if not head.startswith(SIGNATURE):
+                return head, b""
+            file.seek(max(0, file.seek(0, io.SEEK_END) - TAIL))
+            return head, file.read(TAIL)
     except OSError as error:
         raise _unreadable(path, error) from error

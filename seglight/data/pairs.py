@@ -134,7 +134,7 @@ def images_below(folder: Path) -> list[Path]:
 def unread_files(files: Iterable[Path]) -> str:
     """How many files of each kind of image that is not read are among these, in words; "" if there is none."""
     kinds = Counter(kind for path in files if (kind := unread_ending(path)) and not path.name.startswith("._"))
-    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
 def say_unread(folder: Path | str, files: Iterable[Path]) -> None:

@@ -96,6 +96,13 @@ def page_of(page: "tifffile.TiffPage") -> Page:
     )
 
 
+def compression_name(number: int) -> str:
+    """What a compression is called."""
+    import tifffile
+
+    return tifffile.COMPRESSION(number).name if number in {*tifffile.COMPRESSION} else str(number)
+
+
 def _bits(page: "tifffile.TiffPage") -> int:
     bits = page.bitspersample
     return max(bits) if isinstance(bits, tuple) else int(bits)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from seglight.data.image_header import FORMATS
+from seglight.data.image_header import opened_by_name
 from seglight.doctor.facts import LabelTable, PairFacts
 from seglight.doctor.finding import Finding, Fixed
 from seglight.doctor.repair import IMAGE_SLUGS, repaired_image, repaired_mask
@@ -105,7 +105,7 @@ def _put(image: Image.Image | None, found: str, wanted: str, root: Path, part: P
         here.rename(there)
         return
     if image is None:
-        with Image.open(here, formats=FORMATS) as opened:  # saving drops the tag that turns it
+        with opened_by_name(here) as opened:  # saving drops the tag that turns it
             image = ImageOps.exif_transpose(opened)
     if there.suffix.lower() in (".jpg", ".jpeg"):
         image.save(there, quality=95, subsampling=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from seglight.data.exif import turned_size
-from seglight.data.image_header import DAMAGE, FORMATS, ImageHeader, UnreadImageError, image_header
+from seglight.data.image_header import DAMAGE, ImageHeader, UnreadImageError, image_header, opened_by_name
 from seglight.errors import UserError, one_line
 from seglight.png import png_fault
 
@@ -93,7 +93,7 @@ def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | 
             told = image_header(Path(path))
             if told.held is not None and not (labels and told.held[0] == "deep" and told.channels == 1):
                 return Header(path, UNREAD[told.held[0]], told.held[1]), None
-            image = Image.open(path, formats=FORMATS)
+            image = opened_by_name(Path(path))
         except UnreadImageError as error:
             return Header(path, UNREAD[error.kind], error.holds), None
         except Image.DecompressionBombError as error:

@@ -1,11 +1,11 @@
 """What can be looked at in a second: before every `fit`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.pairs import FilePairs
 from seglight.doctor.causes import file_trouble, mask_trouble, size_trouble
-from seglight.doctor.facts import LabelTable, look_at_mask
+from seglight.doctor.facts import LabelTable, look_at_image, look_at_mask
 from seglight.doctor.headers import header_of
 from seglight.doctor.kinds import FILES, KINDS
 from seglight.doctor.samples import look_at_sample
@@ -46,8 +46,10 @@ def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
 
 def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
     """What is wrong with images and label files that are images."""
+    with_alpha = []
     for index in _evenly(len(split), HEADERS):
         image, mask = header_of(str(split.images[index])), header_of(str(split.masks[index]), labels=True)
+        with_alpha += [index] if image.alpha else []
         troubles = [
             (image.path, file_trouble(image)),
             (mask.path, file_trouble(mask)),
@@ -59,14 +61,18 @@ def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
         trouble = file_trouble(facts.header) or mask_trouble(facts, table)
         if trouble is not None:
             yield index, facts.header.path, *trouble
+    yield from _transparent(split, with_alpha)
 
 
 def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
     """What is wrong with images whose labels only their data set can read: drawn, or all in one file."""
+    with_alpha = []
     for index in _evenly(len(split), HEADERS):
         image = header_of(str(split.sources(index)[0]))
+        with_alpha += [index] if image.alpha else []
         if trouble := file_trouble(image):
             yield index, image.path, *trouble
+    yield from _transparent(split, with_alpha)
     for index in _evenly(len(split), LABELS):
         facts = look_at_sample(split, len(datamodule.classes), index)
         image, labels = facts.image.header, facts.mask.header
@@ -76,6 +82,14 @@ def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
             (image.path, size_trouble(image, labels, drawn=True)),
         ]
         yield from ((index, path, *trouble) for path, trouble in troubles if trouble is not None)
+
+
+def _transparent(split: Labelled, indices: Sequence[int]) -> Iterator[Found]:
+    """Of images that may be transparent, a few that are."""
+    for place in _evenly(len(indices), LABELS):
+        image = look_at_image(str(split.sources(indices[place])[0])).header
+        if trouble := file_trouble(image):
+            yield indices[place], image.path, *trouble
 
 
 def _told(split: Labelled, index: int, path: str, slug: str, note: str) -> str:

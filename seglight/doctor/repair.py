@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.data.exif import turned
-from seglight.data.image_header import FORMATS, image_header
+from seglight.data.image_header import image_header, opened_by_name
 from seglight.doctor.causes import VOID_LUMAS, VOIDS, colour_classes, luma_classes, stretch_step
 from seglight.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFacts, codes, content_of, distinct
 from seglight.doctor.headers import decode, open_header
@@ -24,7 +24,7 @@ def repaired_image(path: str, slugs: Collection[str]) -> Image.Image:
 
     It is turned as EXIF says, but where the labels fit it only as it is stored.
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with opened_by_name(Path(path)) as image:
         image.load()
         if "transparent-image" in slugs:
             top = image.convert("RGBA")

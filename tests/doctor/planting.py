@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
@@ -168,6 +169,20 @@ def deep(path: Path) -> Path:
 def wide(path: Path) -> Path:
     """RGB of 16 bits a channel."""
     cv2.imwrite(str(path), fabricate.raw(path).astype(np.uint16) * 257)
+    return path
+
+
+def moving(path: Path) -> Path:
+    """Of two frames."""
+    image = Image.fromarray(fabricate.raw(path))
+    image.save(path, save_all=True, append_images=[image.transpose(Image.Transpose.ROTATE_180)])
+    return path
+
+
+def four_bands(path: Path) -> Path:
+    """A TIFF of RGB and another band, under whatever name."""
+    pixels = fabricate.raw(path)
+    tifffile.imwrite(path, np.dstack([pixels, pixels[..., :1]]), photometric="rgb", extrasamples=["unspecified"])
     return path
 
 

@@ -157,6 +157,10 @@ DEFECTS = [
     Defect("CamVid", CAM, "alpha-image", lambda path: plant.as_mode(path, "RGBA"), level="hint"),
     Defect("CamVid", CAM, "deep-image", plant.deep),
     Defect("Cityscapes", CITY, "deep-image", plant.wide),
+    Defect("CamVid", CAM, "many-bands", plant.four_bands),
+    Defect("CamVid", CAM, "many-pages", plant.moving),
+    Defect("CamVid", CAM_MASK, "many-pages", plant.moving),
+    Defect("CamVid", CAM, "unread-format", lambda path: plant.write(path, b"8BPS" + bytes(99))),
     # masks
     Defect("VOC", VOC_MASK, "colour-mask", lambda path: plant.as_mode(path, "RGB")),
     Defect("Cityscapes", CITY_MASK, "colour-mask", lambda p: plant.remap(p, lambda m: plant.coloured(m, COLORS))),
@@ -313,6 +317,27 @@ def test_images_of_labels_that_only_their_data_set_reads(
     path = plant.cut(sorted(root.glob(pattern))[0], share)
     findings = doctor(f"seglight.data.{module}", root)["findings"]
     assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [(slug, [str(path)])]
+
+
+def test_damaged_labels_are_blamed_and_not_their_image(doctor: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    root = fabricate.labelme(tmp_path / "labelme")
+    path = root / "train" / "002.json"
+    path.write_text("{")
+    findings = doctor("seglight.data.LabelMeDataModule", root)["findings"]
+    assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [
+        ("unreadable-label", [str(path)])
+    ]
+    assert "not a file of LabelMe's" in findings[0]["files"][0]["note"]
+    root = fabricate.coco_json(tmp_path / "coco")
+    path = root / "annotations" / "instances_val2017.json"
+    table = json.loads(path.read_text())
+    table["annotations"][3]["segmentation"]["counts"] = "not runs"
+    path.write_text(json.dumps(table))
+    findings = doctor("seglight.data.COCOPolygonsDataModule", root)["findings"]
+    assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [
+        ("unreadable-label", [str(path)])
+    ]
+    assert "an outline of 000000002000.jpg can't be painted" in findings[0]["files"][0]["note"]
 
 
 def test_labelme_without_a_file(doctor: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
