@@ -1,7 +1,32 @@
 """The gradient of a window of accumulated batches: that of the one mean over all of their labelled pixels."""
 
+import math
+
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor
+
+
+def accumulated_batches(trainer: Trainer, epoch: int) -> int:
+    """The number of batches that one optimizer step of an epoch, counted from 0, is made of."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, GradientAccumulationScheduler):
+            return callback.get_accumulate_grad_batches(epoch)
+    return trainer.accumulate_grad_batches
+
+
+def optimizer_steps(trainer: Trainer) -> float:
+    """The number of optimizer steps of a whole run; infinite where nothing but time limits it.
+
+    Lightning's own estimate takes the accumulation of the first epoch for that of all.
+    """
+    estimate, epochs = trainer.estimated_stepping_batches, trainer.max_epochs
+    if epochs is None or epochs < 1 or math.isinf(trainer.num_training_batches):
+        return estimate
+    batches = (accumulated_batches(trainer, epoch) for epoch in range(epochs))
+    steps = sum(math.ceil(trainer.num_training_batches / count) for count in batches)
+    return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 
 class GradientWindow:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -21,8 +22,10 @@ from seglight.callbacks import (
     NonFinite,
     ProgressBar,
     RunReport,
+    ShortRuns,
     Throughput,
 )
+from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
 from seglight.class_paths import check_parsed, class_rules
 from seglight.data import SegmentationDataModule
@@ -33,7 +36,7 @@ from seglight.inference import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
-from seglight.running import resume
+from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import default_run_dir, flat
 from seglight.running.processes import check_processes, launcher, shared_run_dir
@@ -102,6 +105,7 @@ class SegmentationCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
         config = self.config[self.subcommand]
+        before_run.check_entries(config, self.subcommand == "fit")
         proposal = default_run_dir([str(path) for path in config.config or []])
         self.run_dir = Path(config.run_dir) if config.run_dir else shared_run_dir(proposal)
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
@@ -118,6 +122,21 @@ class SegmentationCLI(LightningCLI):
             config.model.weights = None  # which the checkpoint has, and more
         if self.checkpoint is not None or config.model.weights is not None:
             config.model.net = self.net_config
+        before_run.settle(config.trainer, self.run_dir, self.subcommand == "fit" and self.checkpoint is not None)
+
+    def instantiate_classes(self) -> None:
+        """Tell in one line what a callback or a logger refuses.
+
+        Raises:
+            UserError: It does.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            complaint = before_run.construction_complaint(error)
+            if complaint is None:
+                raise
+            raise UserError(f"trainer: {complaint}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Add what every run has, in its own folder."""
@@ -132,7 +151,10 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit" and config.profiler is None:
             kwargs["profiler"] = RunTimes()
         kwargs["default_root_dir"] = str(self.run_dir)
-        given = config.callbacks or []
+        given = _listed(config.callbacks)
+        before_run.check_callbacks(given, config)
+        if self.subcommand == "fit":
+            before_run.check_monitors(given, self.model, config)
         if self.subcommand == "fit" and self.checkpoint is not None:
             given = resume.without_finders(given, self.datamodule, self.checkpoint)
         exact = [callback for callback in given if isinstance(callback, ExactCheckpoint)]
@@ -143,9 +165,13 @@ class SegmentationCLI(LightningCLI):
             kwargs["plugins"].append(CheckpointFiles())
         else:
             STOP.restore()  # nobody would save, and leave
-        others = [callback for callback in given if callback not in exact]
+        others = [callback for callback in given if not isinstance(callback, ExactCheckpoint)]
+        if self.subcommand == "fit" and config.enable_checkpointing is False:
+            exact = []
         kwargs["callbacks"] = [*exact, *others, *self._callbacks()]
         trainer = super().instantiate_trainer(**kwargs)
+        if self.subcommand == "fit":
+            trainer.callbacks.append(ShortRuns())  # type: ignore[attr-defined]  # behind the timer that Lightning adds
         check_processes(trainer, environment)
         return trainer
 
@@ -164,7 +190,8 @@ class SegmentationCLI(LightningCLI):
         scored = None if self.subcommand == "fit" else self.checkpoint
         report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored)
         callbacks: list[Callback] = [ImageScores(self.run_dir), report]
-        if config.enable_progress_bar is not False:
+        bars = [callback for callback in _listed(config.callbacks) if isinstance(callback, AnyProgressBar)]
+        if config.enable_progress_bar is not False and not bars:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":
             callbacks += [
@@ -176,16 +203,7 @@ class SegmentationCLI(LightningCLI):
                 ConfusionFigure(),
             ]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            best = ModelCheckpoint(
-                self.run_dir / "checkpoints",
-                "best",
-                monitor="val/miou",
-                mode="max",
-                auto_insert_metric_name=False,
-                enable_version_counter=False,
-                save_on_train_epoch_end=False,
-            )
-            callbacks.append(best)
+            callbacks.append(BestCheckpoint(self.run_dir / "checkpoints"))
         return callbacks
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -235,7 +253,10 @@ def main(args: list[str]) -> None:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
+    before_run.let_callbacks_speak()
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated", module="lightning")  # theirs to mend
+    # the state of best.ckpt had this key in earlier versions, and finds its place all the same
+    warnings.filterwarnings("ignore", ".* add the following callbacks: ..ModelCheckpoint.'monitor': 'val/miou'[^{]*$")
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
     try:
@@ -245,6 +266,9 @@ def main(args: list[str]) -> None:
         check_yaml(args)
         SegmentationCLI(args)
     except ArgumentError as error:
+        refused = before_run.refused_class(str(error))
+        if refused is not None:
+            raise UserError(refused) from error
         raise UserError(f"{parser_complaint(str(error))} (see `seglight {args[0]} --help`)") from error
     finally:
         STOP.restore()

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
-from seglight.accumulation import GradientWindow
+from seglight.accumulation import GradientWindow, optimizer_steps
 from seglight.checkpoint import KEY, load_fitting_weights, make_card
 from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
@@ -28,7 +28,7 @@ from seglight.models.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
-from seglight.optim import ParameterGroups, WarmupPoly
+from seglight.optim import ParameterGroups, WarmupPoly, learning_rates
 from seglight.release import is_release
 
 ONE_GROUP = ParameterGroups()
@@ -126,7 +126,7 @@ class SegmentationModule(LightningModule):
         self.train_loss = loss.detach()
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + 1) % every == 0:
-            rates = {f"lr/{group['name']}": group["lr"] for group in self.trainer.optimizers[0].param_groups}
+            rates = learning_rates(self.trainer.optimizers[0].param_groups)
             self.log_dict({"train/loss": self.train_loss, **rates}, batch_size=len(batch["name"]))
         # 1 where the loss is finite, else NaN: then every gradient is, and after their reduction that of every process
         loss = loss * (1 + 0 * self.train_loss)
@@ -225,7 +225,7 @@ class SegmentationModule(LightningModule):
         optimizer = self.optimizer(self.groups(self.net))
         for group in optimizer.param_groups:
             group["lr"] *= group["lr_scale"]
-        self.steps = int(self.trainer.estimated_stepping_batches)
+        self.steps = int(optimizer_steps(self.trainer))
         self.begun = self.schedule(optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
 
@@ -240,7 +240,7 @@ class SegmentationModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
-        steps, config = int(self.trainer.estimated_stepping_batches), self.trainer.lr_scheduler_configs[0]
+        steps, config = int(optimizer_steps(self.trainer)), self.trainer.lr_scheduler_configs[0]
         at_start = self.trainer.global_step == 0 and config.scheduler is self.begun  # not a finder's own
         if at_start and (self.lr is not None or steps != self.steps):
             optimizer, self.steps = self.trainer.optimizers[0], steps
@@ -255,7 +255,16 @@ class SegmentationModule(LightningModule):
         checkpoint[KEY] = make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on in the memory format that was chosen: the last digits depend on it."""
+        """Keep the memory format that was chosen, on which the last digits depend, and name all parameter groups."""
         if self.undecided:
             self.undecided = False
             self._set_format(checkpoint[KEY]["channels_last"])
+        for state in checkpoint.get("optimizer_states", []):
+            for saved, group in zip(state["param_groups"], self.groups(self.net), strict=False):
+                saved["name"] = group["name"]  # earlier versions gave two groups one name
+
+    def log_keys(self) -> dict[str, list[str]]:
+        """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""
+        scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
+        rates = learning_rates([{**group, "lr": 0.0} for group in self.groups(self.net)])
+        return {"train": ["train/loss", *rates], "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)]}

@@ -14,14 +14,17 @@ from seglight.errors import UserError
 ENCODER = re.compile(r"(members\.\d+\.)*encoder\.")
 """Names of an encoder's parameters, also within an ensemble."""
 
+NO_DECAY = "/no_decay"
+"""End of the name of a group that has no weight decay."""
+
 
 @dataclass(frozen=True)
 class ParameterGroups:
     """Parameters by part (`encoder`, `decoder`: all the rest), by depth, and by whether they decay.
 
     Norms, biases and everything else of one dimension get no weight decay (arXiv 1812.01187, section 3.1). Each group
-    has a `name`, and an `lr_scale` that its learning rate is multiplied by. What is frozen stands in them too: it has
-    no gradient, so that no optimizer moves it, and can be thawed.
+    has a `name` of its own, and an `lr_scale` that its learning rate is multiplied by. What is frozen stands in them
+    too: it has no gradient, so that no optimizer moves it, and can be thawed.
 
     Args:
         encoder_lr_scale: Learning rate of the encoder as a share of that of the rest.
@@ -48,7 +51,9 @@ class ParameterGroups:
                     depth = depths[name.removeprefix("encoder.")]
                     part, scale = f"encoder/{depth}", scale * self.layer_decay**depth
             decays = parameter.ndim > 1
-            group = {"params": [], "name": part, "lr_scale": scale} | ({} if decays else {"weight_decay": 0.0})
+            group = {"params": [], "name": part, "lr_scale": scale}
+            if not decays:
+                group |= {"name": part + NO_DECAY, "weight_decay": 0.0}
             groups.setdefault((part, decays), group)["params"].append(parameter)
         return list(groups.values())
 
@@ -63,6 +68,15 @@ class ParameterGroups:
                 "encoder, or 1"
             ) from error
         return depths
+
+
+def learning_rates(groups: list[dict[str, Any]]) -> dict[str, float]:
+    """The learning rate of each part of a net by its log key, `lr/<part>`: with and without decay it is the same.
+
+    Args:
+        groups: Parameter groups, as `ParameterGroups` names them.
+    """
+    return {f"lr/{group['name'].removesuffix(NO_DECAY)}": group["lr"] for group in groups if "name" in group}
 
 
 class WarmupPoly(LambdaLR):

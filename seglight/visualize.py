@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Palette = Sequence[tuple[int, int, int]]
+Color = tuple[int, int, int]
+Palette = Sequence[Color]
 
 RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)
 """Colours of an error map."""

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seglight.__main__ import main
+from seglight.module import SegmentationModule
 
 RECIPE = """
 seed_everything: 5
@@ -56,6 +57,26 @@ class Net(nn.Module):
         time.sleep(self.seconds if self.training else self.eval_seconds)
         logits: Tensor = self.head(self.drop(self.norm(self.body(image.float() / 255)).relu()))
         return logits
+
+
+class BrokenOff(BaseException):
+    """As if the process had been killed."""
+
+
+def break_off_at(step: int, patch: Any, hook: str = "on_before_optimizer_step") -> None:
+    """End trainings of this process before their optimizer step of this number, counted from 0.
+
+    Args:
+        step: Optimizer steps before it.
+        patch: What pytest gives as `monkeypatch`.
+        hook: Another hook of the module to end them in, that is called with what this one is not.
+    """
+
+    def stop(module: SegmentationModule, *args: Any) -> None:
+        if module.trainer.global_step == step and len(module.trainer.callbacks) > 2:  # a finder has one, or none
+            raise BrokenOff
+
+    patch.setattr(SegmentationModule, hook, stop)
 
 
 def write_recipe(folder: Path) -> Path:

@@ -46,6 +46,7 @@ LAYERS = (
     ),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",
+        "callbacks.best_checkpoint", "panel_sheet",
         "prepare.steps", "doctor.causes", "doctor.tables", "doctor.pairs", "doctor.samples", "models.ensemble",
         "losses.distillation", "losses.adversarial", "classification", "data.labelled_images", "inference.augmentation",
         "sweeps.course", "sweeps.latency", "sweeps.table", "sweeps.tidying",
@@ -59,7 +60,7 @@ LAYERS = (
         "sweeps.coordinator", "sweeps.report", "sweeps.begun",
         "doctor.check_files", "doctor.repair", "export.openvino",
     ),
-    ("prepare.*", "doctor.*", "export.*", "loading", "prediction.*"),
+    ("prepare.*", "doctor.*", "export.*", "loading", "prediction.*", "running.before_run"),
     ("cli", "running.seeds", "commands.*"),
     ("sweeps.rehearsal",),
     ("commands.sweep",),

@@ -12,7 +12,7 @@ from torch import nn
 from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.optim import ParameterGroups, WarmupCosine, WarmupPoly
+from seglight.optim import ParameterGroups, WarmupCosine, WarmupPoly, learning_rates
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,8 @@ def test_one_dimension_does_not_decay(net: EncoderDecoder) -> None:
 
 
 def test_encoder_and_rest_are_apart(net: EncoderDecoder) -> None:
-    of = {id(p): (g["name"], g["lr_scale"]) for g in ParameterGroups(encoder_lr_scale=0.1)(net) for p in g["params"]}
+    groups = ParameterGroups(encoder_lr_scale=0.1)(net)
+    of = {id(p): (g["name"].removesuffix("/no_decay"), g["lr_scale"]) for g in groups for p in g["params"]}
     for module, part in (
         (net.encoder, ("encoder", 0.1)),
         (net.decoder, ("decoder", 1.0)),
@@ -44,6 +45,20 @@ def test_encoder_and_rest_are_apart(net: EncoderDecoder) -> None:
     ):
         assert {of[id(p)] for p in module.parameters()} == {part}
     assert {of[id(p)] for p in net.aux_head.parameters()} == {("decoder", 1.0)}
+
+
+@pytest.mark.parametrize("groups", [ParameterGroups(), ParameterGroups(0.1, 0.9)])
+def test_each_group_has_a_name_of_its_own_and_each_part_one_log_key(
+    net: EncoderDecoder, groups: ParameterGroups
+) -> None:
+    made = torch.optim.SGD(groups(net), lr=0.5).param_groups
+    names = [group["name"] for group in made]
+    assert len(set(names)) == len(names)
+    rates = learning_rates(made)
+    assert rates["lr/decoder"] == 0.5
+    assert not [key for key in rates if "no_decay" in key]
+    if groups == ParameterGroups():
+        assert rates == {"lr/encoder": 0.5, "lr/decoder": 0.5}
 
 
 def test_a_net_without_an_encoder() -> None:

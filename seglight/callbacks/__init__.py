@@ -14,6 +14,7 @@ from seglight.callbacks.panels import ImagePanels
 from seglight.callbacks.precise_bn import PreciseBN
 from seglight.callbacks.progress import ProgressBar
 from seglight.callbacks.report import RunReport
+from seglight.callbacks.short_runs import ShortRuns
 from seglight.callbacks.swa import SWA
 from seglight.callbacks.throughput import Throughput
 
@@ -33,5 +34,6 @@ __all__ = [
     "PreciseBN",
     "ProgressBar",
     "RunReport",
+    "ShortRuns",
     "Throughput",
 ]

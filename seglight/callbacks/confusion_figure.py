@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from seglight.callbacks.tensorboard import last_step, tensorboard
+from seglight.callbacks.tensorboard import last_step, writers
 from seglight.escaping import figure as in_figure
 
 
@@ -16,8 +16,7 @@ class ConfusionFigure(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Draw it."""
-        writer = tensorboard(trainer)
-        if writer and pl_module.scores is not None:
+        for writer in writers(trainer) if pl_module.scores is not None else []:  # each closes the figure
             figure = confusion_figure(pl_module.scores.confusion, pl_module.class_names)
             writer.add_figure("val/confusion", figure, last_step(trainer))
 

@@ -33,6 +33,7 @@ class Environment(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.starts: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append the entry of this start."""
@@ -44,7 +45,7 @@ class Environment(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the seconds of each part."""
         profiler: Any = trainer.profiler  # type: ignore[attr-defined]
-        if trainer.is_global_zero and isinstance(profiler, RunTimes):
+        if self.starts and isinstance(profiler, RunTimes):  # nothing started where there was no batch
             self.starts[-1]["seconds"] = {part: round(s, 6) for part, s in profiler.seconds.items()}
             self._write()
 

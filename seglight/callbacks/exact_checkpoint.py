@@ -9,8 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, WeightAveraging
 
+from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.errors import UserError, say
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.evaluation_state import evaluation_state, set_evaluation_state
@@ -22,6 +23,9 @@ from seglight.running.surroundings import moved_to, surroundings
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""
+
+UNSAVED = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation", "current_score")
+"""What a ModelCheckpoint does not restore: without the first three, it would save a step again, or miss a save."""
 
 SAVE, LEAVE = 1, 2
 """What the processes agree on; otherwise 0."""
@@ -50,6 +54,7 @@ class ExactCheckpoint(Callback):
         self.ballot: tuple[torch.Tensor, Any] | None = None
         self.group: Any = None
         self.common_batches = 0
+        self.steps_lifted = False
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Take the signals: Lightning's own handlers save and communicate from within a handler."""
@@ -67,6 +72,8 @@ class ExactCheckpoint(Callback):
             self.group = dist.new_group(backend="gloo")
             # asks the same question at every step, and waits for the GPU to hear the answer
             trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        if self.loaded is not None and self.loaded["position"]["evaluated"] is not None:
+            self._lift_steps(trainer, self.loaded["step"])
         self.saved_at = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
@@ -92,6 +99,18 @@ class ExactCheckpoint(Callback):
         evaluated = trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.completed
         if evaluated < self.common_batches and not trainer.fit_loop.epoch_loop._should_accumulate():
             self._attend(trainer, pl_module, evaluated)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Let a run end that was only continued for this evaluation."""
+        if self.steps_lifted:
+            self.steps_lifted = False
+            trainer.fit_loop.epoch_loop.max_steps -= 1
+
+    def _lift_steps(self, trainer: Trainer, step: int) -> None:
+        # Lightning's loop ends before an evaluation that was interrupted after the last of `max_steps`
+        if trainer.max_steps != -1 and step >= trainer.max_steps:
+            self.steps_lifted = True
+            trainer.fit_loop.epoch_loop.max_steps = step + 1
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Save the finished run; here at last, what can't be written is an error."""
@@ -174,6 +193,13 @@ class ExactCheckpoint(Callback):
         own: dict[str, Any] = {
             "random": random_states(pl_module.device),
             "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks_of(trainer)},
+            "model_checkpoints": {
+                callback.state_key: {name: getattr(callback, name) for name in UNSAVED}
+                for callback in callbacks_of(trainer)
+                if isinstance(callback, ModelCheckpoint)
+            },
+            # what monitors look at at the end of an epoch may have been logged before this
+            "metrics": {key: torch.as_tensor(value).detach().cpu() for key, value in trainer.callback_metrics.items()},
         }
         if self.position["evaluated"] is not None:
             own["evaluation"] = evaluation_state(pl_module)
@@ -194,12 +220,8 @@ class ExactCheckpoint(Callback):
         """Put the loops and the data where the run was saved."""
         if KEY not in checkpoint:
             return
-        folder = str(self.path.parent.resolve())
-        for states in (checkpoint["callbacks"], *(own["callbacks"] for own in checkpoint[KEY]["processes"])):
-            for state in states.values():
-                if "dirpath" in state:  # of a ModelCheckpoint, which would forget its best where a run was moved
-                    state |= relocated(dict(state), state["dirpath"], folder)
-        self.loaded = deepcopy(checkpoint[KEY])
+        self._relocate(trainer, checkpoint)
+        self.loaded = deepcopy(checkpoint[KEY]) | {"step": checkpoint["global_step"]}
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         change = moved_to(self.loaded["surroundings"], surroundings(data, trainer.strategy.root_device))
         if change and trainer.is_global_zero:
@@ -225,6 +247,23 @@ class ExactCheckpoint(Callback):
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")  # exactly
         trainer.fit_loop._combined_loader = None  # FSDP restores after the loader was first asked for
 
+    def _relocate(self, trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+        """Let each ModelCheckpoint find its state where the run was moved, and where it is of an earlier version."""
+        best = next((callback for callback in callbacks_of(trainer) if isinstance(callback, BestCheckpoint)), None)
+        if best is None:
+            return
+        processes, folder = checkpoint[KEY]["processes"], str(self.path.parent.resolve())
+        parts = [own[part] for own in processes for part in ("callbacks", "model_checkpoints") if part in own]
+        parts = list({id(states): states for states in (checkpoint["callbacks"], *parts)}.values())
+        for states in parts:
+            if best.state_key not in states and best.former_state_key in states:
+                states[best.state_key] = states.pop(best.former_state_key)
+        before = checkpoint["callbacks"].get(best.state_key, {}).get("dirpath", folder)
+        for states in parts:
+            for callback in callbacks_of(trainer):
+                if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
+                    states[callback.state_key] = relocated(states[callback.state_key], before, folder)
+
     def _go_on(self, trainer: Trainer, pl_module: Any) -> None:
         """Once, at the place where the checkpoint was saved: undo what the start of the loops has changed."""
         if self.loaded is None:
@@ -236,7 +275,12 @@ class ExactCheckpoint(Callback):
             return
         own = loaded["processes"][trainer.global_rank]
         set_random_states(own["random"], pl_module.device)
+        trainer.callback_metrics.update(own.get("metrics", {}))
         for callback in callbacks_of(trainer):
+            if isinstance(callback, GradientAccumulationScheduler):  # it is asked when an epoch starts
+                trainer.accumulate_grad_batches = callback.get_accumulate_grad_batches(trainer.current_epoch)
+            for name, value in own.get("model_checkpoints", {}).get(callback.state_key, {}).items():
+                setattr(callback, name, value)
             if own.get("callbacks", {}).get(callback.state_key):
                 callback.load_state_dict(own["callbacks"][callback.state_key])
         if "evaluation" in own:

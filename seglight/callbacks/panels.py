@@ -9,8 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.callbacks.tensorboard import last_step, tensorboard
+from seglight.callbacks.tensorboard import last_step, writers
 from seglight.files import whole
+from seglight.panel_sheet import panel_sheet
 from seglight.visualize import panel
 
 
@@ -50,18 +51,17 @@ class ImagePanels(Callback):
             mask, pred = (labels[0, :height, :width].cpu().numpy() for labels in (batch["mask"], outputs))
             self.panels.append(panel(image, mask, pred, pl_module.palette, pl_module.ignore_index))
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write them."""
         if not self.panels:
             return
-        writer = tensorboard(trainer)
-        if writer:
+        classes = pl_module.class_names, pl_module.palette
+        for writer in writers(trainer):
             for position, picture in enumerate(self.panels):
-                writer.add_image(f"panels/{position}", picture, last_step(trainer), dataformats="HWC")
-        width = max(picture.shape[1] for picture in self.panels)
-        rows = [np.pad(p, ((0, 4), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in self.panels]
+                sheet = panel_sheet([picture], *classes)
+                writer.add_image(f"panels/{position}", sheet, last_step(trainer), dataformats="HWC")
         with whole(self.folder / "panels.png") as part:
-            Image.fromarray(np.concatenate(rows)[:-4]).save(part)
+            Image.fromarray(panel_sheet(self.panels, *classes)).save(part)
         self.panels = []
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ SECONDS = 0.25
 
 
 class ProgressBar(RichProgressBar):
-    """Rich's bar with loss, learning rate and images a second, a few times a second.
+    """Rich's bar with loss, learning rate and images a second, a few times a second; epochs count from 1.
 
     Lightning's brings it up to date at every step, and asks the device for the loss each time.
     """
@@ -27,6 +27,11 @@ class ProgressBar(RichProgressBar):
         if now - self.shown >= SECONDS or batch_idx + 1 == self.total_train_batches:
             self.shown = now
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        # Lightning has no public hook for it, and counts from 0 where the printed lines count from 1
+        last = "" if self.trainer.max_epochs in (None, -1) else f"/{self.trainer.max_epochs}"
+        return f"Epoch {current_epoch + 1}{last}".ljust(len(self.validation_description))
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, int | str | float | dict[str, float]]:
         """What stands to the right of the bar."""

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, Timer
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import Profiler
 from rich.table import Table
 from torch import Tensor
 
-from seglight.callbacks.tensorboard import tensorboard
+from seglight.accumulation import accumulated_batches
+from seglight.callbacks.tensorboard import tensorboard_loggers, writers
 from seglight.checkpoint import net_weights, weights_checksum
 from seglight.escaping import tag
 from seglight.files import write_whole
@@ -54,9 +57,8 @@ class RunReport(Callback):
                 f"{parameters / 1e6:.1f} M parameters, {counts[0]} training and {counts[1]} validation images, "
                 f"{trainer.world_size} x {trainer.strategy.root_device.type}, run {self.folder}"
             )
-        writer = tensorboard(trainer)
-        if writer:
-            indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
+        indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
+        for writer in writers(trainer):
             writer.add_text("config", tag(indented, keep="\n"))
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -87,26 +89,32 @@ class RunReport(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Say where things are and what to type next."""
-        writer = tensorboard(trainer)
-        if writer and trainer.logger is not None and pl_module.scores is not None:
-            texts = {tag(key): tag(v) if isinstance(v, str) else v for key, v in self.hyperparameters.items()}
-            trainer.logger.log_hyperparams(texts, {"final/val_miou": pl_module.scores.miou})
+        texts = {tag(key): tag(v) if isinstance(v, str) else v for key, v in self.hyperparameters.items()}
+        for logger in tensorboard_loggers(trainer) if pl_module.scores is not None else []:
+            logger.log_hyperparams(texts, {"final/val_miou": pl_module.scores.miou})
         if trainer.is_global_zero:
-            self._where(trainer.profiler)  # type: ignore[attr-defined]
+            self._where(trainer)
 
-    def _where(self, profiler: Profiler) -> None:
-        self.console.print(f"\nrun         {self.folder}")
+    def _where(self, trainer: Trainer) -> None:
+        profiler: Profiler = trainer.profiler  # type: ignore[attr-defined]
+        lines = [("run", str(self.folder))]
+        lines += [("stopped", reason) for reason in reasons_to_stop(trainer)]
         if isinstance(profiler, RunTimes):
-            self.console.print(f"time        {profiler.line()}")
-        for name in ("scores.json", "panels.png"):  # not there where the run was too short for a validation
-            if (self.folder / name).exists():
-                self.console.print(f"{name.split('.')[0]:<12}{self.folder / name}")
+            lines.append(("time", profiler.line()))
+        files = [self.folder / name for name in ("scores.json", "panels.png")]
+        lines += [(path.stem, str(path)) for path in files if path.exists()]
+        if not files[0].exists():
+            lines.append(("scores", f"none: {'nothing was validated' if trainer.enable_validation else NO_VALIDATION}"))
+        lines += [("curves", place) for place in curves(trainer, self.folder)]
         checkpoints = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
-        checkpoint = next((path for path in checkpoints if path.exists()), checkpoints[-1])
-        self.console.print(
-            f"curves      tensorboard --logdir {self.folder}\n"
-            f"next        python -m seglight predict {checkpoint} IMAGES --out masks"
+        checkpoint = next((path for path in checkpoints if path.exists()), None)
+        lines.append(
+            (
+                "next",
+                NO_CHECKPOINT if checkpoint is None else f"python -m seglight predict {checkpoint} IMAGES --out masks",
+            )
         )
+        self.console.print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines))
 
     def _final(self, pl_module: Any, split: str) -> None:
         path = self.folder / "scores.json"
@@ -116,6 +124,29 @@ class RunReport(Callback):
         self.console.print(f"scores      {path}")
 
 
+NO_VALIDATION = "trainer.limit_val_batches is 0"
+NO_CHECKPOINT = "no checkpoint was saved: trainer.enable_checkpointing is false"
+
+
+def curves(trainer: Trainer, folder: Path) -> list[str]:
+    """Where the curves of a run are: commands that show events of TensorBoard, or files of numbers."""
+    events = [f"tensorboard --logdir {logger.log_dir}" for logger in tensorboard_loggers(trainer)]
+    tables = [f"{logger.log_dir}/metrics.csv" for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+    return [*events, *tables] or [str(folder / "metrics.jsonl")]
+
+
+def reasons_to_stop(trainer: Trainer) -> list[str]:
+    """What the callbacks say that ended a run before its last step."""
+    reasons = []
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
+            reasons.append(callback.stopping_reason_message.removesuffix(" Signaling Trainer to stop."))
+        left = callback.time_remaining() if isinstance(callback, Timer) else None
+        if left is not None and left <= 0:
+            reasons.append(f"after {callback.time_elapsed():.0f} s of training, by {type(callback).__name__}")
+    return reasons
+
+
 def global_batch(trainer: Trainer, found: float | None = None) -> str:
     """What an optimizer step takes, over all devices, and the highest learning rate that the schedule starts from.
 
@@ -123,7 +154,8 @@ def global_batch(trainer: Trainer, found: float | None = None) -> str:
         trainer: With its optimizers.
         found: The learning rate that a finder puts in their place.
     """
-    images, batches = trainer.datamodule.batch_size, trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+    images: int = trainer.datamodule.batch_size  # type: ignore[attr-defined]
+    batches = accumulated_batches(trainer, trainer.current_epoch)
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
     rate = found or max(group.get("initial_lr", group["lr"]) for group in groups)
     return (

@@ -5,6 +5,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
+from seglight.accumulation import optimizer_steps
+
 
 class SWA(WeightAveraging):
     """The equal average of weights late in training (arXiv 1803.05407); it is what is validated and saved.
@@ -29,7 +31,7 @@ class SWA(WeightAveraging):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the first step to average."""
-        self.first_step = int(self.start * trainer.estimated_stepping_batches)
+        self.first_step = int(self.start * optimizer_steps(trainer))
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Whether the net after this step, counted from 0, goes into the average."""

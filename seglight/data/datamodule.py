@@ -93,6 +93,8 @@ class SegmentationDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
+        # Lightning's BatchSizeFinder doubles it beyond the images that there are
+        self.batch_size = min(self.batch_size, len(dataset) // self._rank()[1])
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
         sampler.start_at(*self.start[:2])
         # the samplers' keys are (epoch, index), not bare indices

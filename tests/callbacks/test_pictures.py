@@ -31,8 +31,8 @@ def test_confusion_figure_of_many_classes_has_no_numbers() -> None:
 
 
 def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
-    trainer = SimpleNamespace(num_val_batches=[5], is_global_zero=True, sanity_checking=False, logger=None)
-    module = SimpleNamespace(palette=[(0, 0, 0), (255, 0, 0)], ignore_index=255)
+    trainer = SimpleNamespace(num_val_batches=[5], is_global_zero=True, sanity_checking=False, loggers=[])
+    module = SimpleNamespace(palette=[(0, 0, 0), (255, 0, 0)], class_names=["road", "sky"], ignore_index=255)
     panels = ImagePanels(tmp_path, count=3)
     panels.on_validation_epoch_start(trainer, module)
     for index in range(5):
@@ -43,8 +43,11 @@ def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
         )
     panels.on_validation_end(trainer, module)
     picture = np.asarray(Image.open(tmp_path / "panels.png"))
-    assert picture.shape == (3 * 4 + 2 * 4, 4 * 6, 3)  # three panels, a white line of 4 pixels between them
-    assert [picture[row, 0].tolist() for row in (0, 8, 16)] == [[0] * 3, [100] * 3, [200] * 3]
-    assert (picture[4:8] == 255).all()
-    assert (picture[0, 18:] == 235).all()  # all right
+    # columns of 6 pixels are enlarged 16 times; a line of headings, three panels with white between them, a legend
+    head, foot, high = 19, 19, 16 * 4
+    assert picture.shape == (head + 3 * (high + 4) + foot, 4 * 6 * 16, 3)
+    rows = [head + k * (high + 4) for k in range(3)]
+    assert [picture[row, 0].tolist() for row in rows] == [[0] * 3, [100] * 3, [200] * 3]
+    assert (picture[rows[0] + high : rows[1]] == 255).all()
+    assert (picture[rows[0], 18 * 16 :] == 235).all()  # all right
     assert [path.name for path in tmp_path.iterdir()] == ["panels.png"]

@@ -34,3 +34,29 @@ def test_the_bar_follows_the_clock(seconds: float, shown: list[int], monkeypatch
     )
     trainer.fit(BoringModel())
     assert sorted(steps) == shown
+
+
+def test_epochs_count_from_one_as_the_printed_lines_do() -> None:
+    told = []
+
+    class Told(ProgressBar):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+            super().on_train_epoch_start(trainer, pl_module)
+            assert self.progress is not None
+            told.append(self.progress.tasks[-1].description.strip())
+
+        def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, int | str | float | dict[str, float]]:
+            return {}
+
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        limit_train_batches=1,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[Told()],
+    )
+    trainer.fit(BoringModel())
+    assert told == ["Epoch 1/2", "Epoch 2/2"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from rich.console import Console
 
 from seglight.callbacks.report import global_batch, scores_table, write_scores
@@ -71,7 +72,14 @@ def test_the_global_batch_is_that_of_an_optimizer_step() -> None:
     optimizer = torch.optim.SGD(weights)
     torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.02)
     trainer: Any = SimpleNamespace(
-        world_size=4, accumulate_grad_batches=2, datamodule=SimpleNamespace(batch_size=4), optimizers=[optimizer]
+        world_size=4,
+        accumulate_grad_batches=2,
+        datamodule=SimpleNamespace(batch_size=4),
+        optimizers=[optimizer],
+        current_epoch=0,
+        callbacks=[],
     )
     assert global_batch(trainer) == "global batch 32 = 4 devices x 4 images x 2 accumulated, lr 0.01"
     assert global_batch(trainer, 0.003).endswith(" accumulated, lr 0.003")
+    trainer.callbacks = [GradientAccumulationScheduler({0: 8, 3: 1})]
+    assert global_batch(trainer) == "global batch 128 = 4 devices x 4 images x 8 accumulated, lr 0.01"

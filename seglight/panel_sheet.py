@@ -1,0 +1,100 @@
+"""Panels one below the other as one picture, with column headings and a legend."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from seglight.escaping import tag
+from seglight.visualize import IGNORED, RIGHT, WRONG, Color, Palette
+
+COLUMNS = ("image", "truth", "prediction", "error")
+"""Headings of the columns of a panel."""
+
+LEAST_WIDTH = 96
+"""Pixels of the narrowest column: narrower panels are enlarged."""
+
+GAP = 4
+"""Pixels between two panels."""
+
+WHITE: Color = (255, 255, 255)
+
+
+def panel_sheet(panels: Sequence[NDArray[np.uint8]], class_names: Sequence[str], palette: Palette) -> NDArray[np.uint8]:
+    """Set panels one below the other, under headings and above a legend.
+
+    Args:
+        panels: Pictures as `seglight.visualize.panel` gives them, uint8 (H, 4 W, 3), of any sizes.
+        class_names: Names of the classes.
+        palette: RGB colours of the classes.
+
+    Returns:
+        uint8 (H', 4 W', 3): the headings, the panels, of which narrow ones are enlarged by a whole factor, and a legend
+        of the error colours and of the classes whose colour is in a truth or a prediction.
+    """
+    parts = [np.split(panel, len(COLUMNS), axis=1) for panel in panels]
+    width = max(row[0].shape[1] for row in parts)
+    factor = -(-LEAST_WIDTH // width)
+    rows = [np.concatenate([_padded(part, width) for part in row], axis=1) for row in parts]
+    rows = [
+        np.pad(row.repeat(factor, 0).repeat(factor, 1), ((0, GAP), (0, 0), (0, 0)), constant_values=255) for row in rows
+    ]
+    width *= factor
+    font = _font(max(12, width // 24))
+    entries = _entries([part for row in parts for part in row[1:3]], class_names, palette)
+    body: NDArray[np.uint8] = np.concatenate(
+        [_headings(width, font), *rows, _legend(entries, len(COLUMNS) * width, font)]
+    )
+    return body
+
+
+def _padded(part: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    return np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Pillow's own font knows no letters beyond Latin ones
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def _headings(width: int, font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
+    picture = Image.new("RGB", (len(COLUMNS) * width, int(font.size * 1.6)), WHITE)
+    for column, heading in enumerate(COLUMNS):
+        ImageDraw.Draw(picture).text((int((column + 0.5) * width), int(font.size * 0.8)), heading, "black", font, "mm")
+    return np.asarray(picture)
+
+
+def _entries(maps: list[NDArray[np.uint8]], class_names: Sequence[str], palette: Palette) -> list[tuple[str, Color]]:
+    """Names and colours of the legend."""
+    packed = [np.unique(part.astype(np.int64) @ (1 << 16, 1 << 8, 1)) for part in maps]
+    shown = {(int(c) >> 16, int(c) >> 8 & 255, int(c) & 255) for c in np.unique(np.concatenate(packed))}
+    colors = [tuple(map(int, color)) for color in palette]
+    classes: list[tuple[str, Color]] = [
+        (tag(name), (red, green, blue))
+        for name, (red, green, blue) in zip(class_names, colors, strict=True)
+        if (red, green, blue) in shown
+    ]
+    unlabelled = [("not labelled", WHITE)] if WHITE in shown and WHITE not in colors else []
+    return [*classes, *unlabelled, ("wrong", WRONG), ("right", RIGHT), ("not scored", IGNORED)]
+
+
+def _legend(entries: list[tuple[str, Color]], width: int, font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
+    """Swatches and names in as many lines as it takes."""
+    side, height = int(font.size), int(font.size * 1.6)
+    places, x, y = [], 0, 0
+    for name, _ in entries:
+        taken = int(1.4 * side + font.getlength(name)) + side
+        if x and x + taken > width:
+            x, y = 0, y + height
+        places.append((x, y))
+        x += taken
+    picture = Image.new("RGB", (width, y + height), WHITE)
+    draw = ImageDraw.Draw(picture)
+    for (name, color), (x, y) in zip(entries, places, strict=True):
+        top = y + (height - side) // 2
+        draw.rectangle((x, top, x + side - 1, top + side - 1), color, "gray")
+        draw.text((x + int(1.4 * side), y + height // 2), name, "black", font, "lm")
+    return np.asarray(picture)

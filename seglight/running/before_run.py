@@ -1,0 +1,263 @@
+"""Callbacks and loggers of a recipe, checked before a run starts: each works, or is refused in one line."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
+    BasePredictionWriter,
+    Callback,
+    Checkpoint,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ModelPruning,
+    OnExceptionCheckpoint,
+    ProgressBar,
+    SpikeDetection,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import CometLogger, CSVLogger, MLFlowLogger, WandbLogger
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from seglight.errors import UserError, say
+from seglight.module import SegmentationModule
+
+REFUSED: dict[type[Callback], str] = {
+    BackboneFinetuning: "freezes an attribute `backbone`, which the module does not have: use "
+    "seglight.callbacks.FreezeEncoder and model.groups.encoder_lr_scale",
+    BaseFinetuning: "is a base class that freezes nothing: use seglight.callbacks.FreezeEncoder",
+    BasePredictionWriter: "writes what Trainer.predict gives, which `fit` does not call: use `seglight predict`",
+    ModelPruning: "saves no masks, so that a resumed run would train what it had pruned: choose a smaller net, or "
+    "`seglight export` to int8",
+    OnExceptionCheckpoint: "makes Lightning start the next run from its file without being asked: seglight saves "
+    "checkpoints/last.ckpt; for a file of an exception's step, use ModelCheckpoint with save_on_exception",
+    ProgressBar: "is a base class that shows nothing: use seglight.callbacks.ProgressBar, Lightning's "
+    "RichProgressBar or TQDMProgressBar, or trainer.enable_progress_bar: false",
+    SpikeDetection: "cannot load its own state in Lightning 2.6, and no loader leaves out the batches that it writes "
+    "down: use --on_nonfinite skip and trainer.gradient_clip_val",
+    StochasticWeightAveraging: "replaces the schedule and adds an epoch, and does not resume exactly: use "
+    "seglight.callbacks.SWA, and PreciseBN after it",
+}
+"""Callbacks that `fit` refuses: what is wrong, and what to use instead."""
+
+BASES = (BaseFinetuning, ProgressBar)
+"""Those of `REFUSED` of which a subclass may be complete."""
+
+PACKAGES: dict[type, tuple[str, str]] = {
+    CometLogger: ("comet-ml", "comet_ml"),
+    MLFlowLogger: ("mlflow", "mlflow"),
+    WandbLogger: ("wandb", "wandb"),
+}
+"""Loggers that need a package which seglight does not install: its name and that of its module."""
+
+NO_LOGGERS = {
+    "Logger": "is a base class that logs nothing: use CSVLogger or TensorBoardLogger",
+    "LitLogger": "is not a lightning.pytorch Logger in Lightning 2.6: no recipe can name it: use TensorBoardLogger",
+    "NeptuneLogger": "is no longer supported by Lightning: use TensorBoardLogger, MLFlowLogger or WandbLogger",
+}
+"""Names in lightning.pytorch.loggers that the parser refuses, and why."""
+
+RESERVED = ("best", "last", "last.previous")
+"""Names without `.ckpt` of the files that seglight itself writes to `checkpoints`."""
+
+OWN = ("seglight", "lightning")
+"""Packages whose callbacks log nothing that is not known here."""
+
+
+class _Wanted(logging.Filter):
+    """Of what Lightning's parts say by one logger, what callbacks say that were asked to be verbose."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or record.filename in ("model_checkpoint.py", "timer.py")
+
+
+WANTED = _Wanted()
+
+
+def let_callbacks_speak() -> None:
+    """Show what ModelSummary and callbacks with `verbose` print through Lightning's loggers, which are kept quiet."""
+    logging.getLogger("lightning.pytorch.callbacks").setLevel(logging.INFO)
+    spoken = logging.getLogger("lightning.fabric.utilities.rank_zero")
+    spoken.setLevel(logging.INFO)
+    spoken.addFilter(WANTED)
+
+
+def refused_class(complaint: str) -> str | None:
+    """The line about a class that the parser refuses by its type, if its complaint names one; otherwise None."""
+    if re.search(r"[.']ReduceLROnPlateau'", complaint):
+        return PLATEAU
+    found = re.search(rf"(?:'class_path': '|Given value: )[\w.]*\b({'|'.join(NO_LOGGERS)})\b", complaint)
+    return f"trainer.logger: {found[1]} {NO_LOGGERS[found[1]]}" if found else None
+
+
+PLATEAU = (
+    "model.schedule: ReduceLROnPlateau follows a score, and schedules are called with the optimizer and the number of "
+    "steps: use seglight.optim.WarmupPoly or WarmupCosine"
+)
+
+
+def check_entries(config: Any, fit: bool) -> None:
+    """Check the parsed options of a command before anything is built.
+
+    Args:
+        config: Options of `fit`, `validate` or `test`; enumerations in those of callbacks become plain values.
+        fit: Whether it is `fit`: the others only build the callbacks of a training.
+
+    Raises:
+        UserError: A callback is refused; a logger or a callback needs a package that is not installed.
+    """
+    for _, kind in entries(config.trainer.logger):
+        package, module = next((PACKAGES[base] for base in kind.__mro__ if base in PACKAGES), (None, ""))
+        if package is not None and find_spec(module) is None:
+            raise UserError(f"trainer.logger: {kind.__name__}: the package {package} is missing: pip install {package}")
+    for entry, kind in entries(config.trainer.callbacks):
+        for key, value in entry.init_args.items():
+            if isinstance(value, Enum):  # a default that no YAML can hold
+                entry.init_args[key] = value.value
+        base = next((base for base in kind.__mro__ if base in REFUSED), None)
+        if fit and base is not None and (base is kind or base not in BASES):
+            raise UserError(f"trainer.callbacks: {kind.__name__} {REFUSED[base]}")
+        if issubclass(kind, DeviceStatsMonitor) and find_spec("psutil") is None and _asks_cpu(entry.init_args):
+            raise UserError("trainer.callbacks: DeviceStatsMonitor: the package psutil is missing: pip install psutil")
+    for _, kind in entries(config.model.schedule):
+        if issubclass(kind, ReduceLROnPlateau):
+            raise UserError(PLATEAU)
+
+
+def _asks_cpu(options: Any) -> bool:
+    wanted = options.get("cpu_stats")
+    return bool(wanted) or (wanted is None and not torch.cuda.is_available())
+
+
+def entries(given: Any) -> Iterator[tuple[Any, type]]:
+    """The parsed options of one class or of several, each with its class."""
+    for entry in given if isinstance(given, list) else [given]:
+        if "class_path" in (entry if hasattr(entry, "init_args") else ()):
+            module, _, name = entry.class_path.rpartition(".")
+            yield entry, getattr(import_module(module), name)
+
+
+def settle(config: Any, run_dir: Path, resumed: bool) -> None:
+    """Let what a recipe's callbacks and loggers write go to the run folder, and outlast a resume.
+
+    A `ModelCheckpoint` without a folder writes to `checkpoints`, whichever loggers there are. A resumed run writes the
+    checkpoints of steps that it repeats over those that are there, and a `CSVLogger` into its next version: Lightning
+    would delete the table of the version before.
+
+    Args:
+        config: Options of `trainer`, which are changed.
+        run_dir: The run folder.
+        resumed: Whether the run resumes.
+
+    Raises:
+        UserError: A checkpoint would take the place of one of seglight's own.
+    """
+    folder = (run_dir / "checkpoints").resolve()
+    for entry, kind in entries(config.callbacks):
+        options = entry.init_args
+        if not issubclass(kind, ModelCheckpoint) or "dirpath" not in options:
+            continue
+        options.dirpath = options.dirpath or str(folder)
+        inside = Path(options.dirpath).expanduser().resolve() == folder
+        if inside and (options.get("save_last") or options.get("filename") in RESERVED):
+            what = "save_last" if options.get("save_last") else f"filename {options.filename}"
+            raise UserError(
+                f"trainer.callbacks: {kind.__name__} with {what}: seglight itself writes {folder}/last.ckpt and "
+                "best.ckpt: leave it out, or give another dirpath"
+            )
+        if resumed and inside and "{step" in (options.get("filename") or "{step"):
+            options.enable_version_counter = False
+    for entry, kind in entries(config.logger):
+        if resumed and issubclass(kind, CSVLogger) and entry.init_args.get("version") is not None:
+            say(f"CSVLogger: version {entry.init_args.version} is of the run so far: the resumed run gets the next one")
+            entry.init_args.version = None
+
+
+def check_callbacks(given: Sequence[Callback], config: Any) -> None:
+    """Check the callbacks of a recipe against each other and against options of the trainer.
+
+    Args:
+        given: The callbacks.
+        config: Options of `trainer`, with loggers built.
+
+    Raises:
+        UserError: Two of them cannot be saved beside each other; a callback lacks a logger, or is switched off.
+    """
+    kept = Counter(c.state_key for c in given if type(c).state_dict is not Callback.state_dict)
+    twice = next((key for key, count in kept.items() if count > 1), None)
+    if twice is not None:
+        raise UserError(
+            f"trainer.callbacks: two times {twice}: their states in a checkpoint would be one: leave one out"
+        )
+    switched: tuple[tuple[Any, bool, str], ...] = (
+        (Checkpoint, config.enable_checkpointing is False, "trainer.enable_checkpointing is false"),
+        (ProgressBar, config.enable_progress_bar is False, "trainer.enable_progress_bar is false"),
+        (
+            LearningRateMonitor | DeviceStatsMonitor,
+            config.logger in (False, []),
+            "it needs a logger: trainer.logger is false",
+        ),
+    )
+    for kind, off, why in switched:
+        found = [callback for callback in given if isinstance(callback, kind)]
+        if off and found:
+            raise UserError(f"trainer.callbacks: {type(found[0]).__name__}: {why}: change one of the two")
+    for sole, why in ((WeightAveraging, "a checkpoint holds one average"), (ProgressBar, "there is one bar")):
+        found = [callback for callback in given if isinstance(callback, sole)]
+        if len(found) > 1:
+            names = " and ".join(type(callback).__name__ for callback in found)
+            raise UserError(f"trainer.callbacks: {names}: {why}: leave one of them out")
+
+
+def check_monitors(given: Sequence[Callback], module: SegmentationModule, config: Any) -> None:
+    """Check that what callbacks monitor will be logged; where others may log too, an unknown key is only said.
+
+    Args:
+        given: The callbacks of a recipe.
+        module: What is trained.
+        config: Options of `trainer`.
+
+    Raises:
+        UserError: A key is unknown; names those that there are.
+    """
+    keys = module.log_keys()
+    known = [
+        *(keys["train"] if config.log_every_n_steps != 0 else []),
+        *(keys["val"] if config.limit_val_batches != 0 else []),
+    ]
+    others = sorted({type(c).__name__ for c in given if type(c).__module__.split(".")[0] not in OWN})
+    rates = any(isinstance(callback, LearningRateMonitor) for callback in given)
+    for callback in given:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor in (None, *known):
+            continue
+        name, key = type(callback).__name__, str(callback.monitor)
+        if (rates and key.startswith("lr-")) or (isinstance(callback, ModelCheckpoint) and key in ("epoch", "step")):
+            continue
+        if others:
+            say(
+                f"trainer.callbacks: {name}: nothing of seglight logs {key}: it is left to {', '.join(others)} to do so"
+            )
+            continue
+        raise UserError(f"trainer.callbacks: {name}: monitor {key} is never logged: use one of {', '.join(known)}")
+
+
+def construction_complaint(error: ValueError) -> str | None:
+    """The line behind what the parser raises when a callback or a logger cannot be built; None for other errors."""
+    text = str(error)
+    if not text.startswith("Does not validate against any of the Union subtypes"):
+        return None
+    cause = text.partition("Errors:")[2].strip().removeprefix("- ").split("\n  - ")[0]
+    names = re.findall(r"class_path='[^']*?([^.']+)'", text)
+    return f"{', '.join(dict.fromkeys(names))}: {' '.join(cause.split())}"
