@@ -130,7 +130,7 @@ NO_CHECKPOINT = "no checkpoint was saved: trainer.enable_checkpointing is false"
 
 def curves(trainer: Trainer, folder: Path) -> list[str]:
     """Where the curves of a run are: commands that show events of TensorBoard, or files of numbers."""
-    events = [f"tensorboard --logdir {logger.log_dir}" for logger in tensorboard_loggers(trainer)]
+    events = [f"tensorboard --logdir {Path(logger.log_dir)}" for logger in tensorboard_loggers(trainer)]
     tables = [f"{logger.log_dir}/metrics.csv" for logger in trainer.loggers if isinstance(logger, CSVLogger)]
     return [*events, *tables] or [str(folder / "metrics.jsonl")]
 

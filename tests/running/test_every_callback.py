@@ -25,12 +25,16 @@ HERE = "tests.running.test_every_callback"
 MONITOR = {"monitor": "val/miou", "mode": "max"}
 
 
-def images_of(batch: dict[str, Any]) -> int:
-    return len(batch["name"])
+class ImagesOf:
+    """Named where Lightning takes a function: a recipe names no functions."""
+
+    def __call__(self, batch: dict[str, Any]) -> int:
+        return len(batch["name"])
 
 
-def ignore(*args: Any) -> None:
-    pass
+class Ignore:
+    def __call__(self, *args: Any) -> None:
+        pass
 
 
 def named(name: str, **options: Any) -> dict[str, Any]:
@@ -43,13 +47,13 @@ WATCHING = [
     named("DeviceStatsMonitor"),
     named("EarlyStopping", **MONITOR, patience=9),
     named("EarlyStopping", monitor="train/loss", patience=9),
-    named("LambdaCallback", on_fit_start=f"{HERE}.ignore"),
+    named("LambdaCallback", on_fit_start={"class_path": f"{HERE}.Ignore"}),
     named("LearningRateMonitor", log_momentum=True, log_weight_decay=True),
     named("ModelCheckpoint", **MONITOR, save_top_k=2, filename="{epoch}-{step}-mine"),
     named("ModelCheckpoint", monitor="val/loss", every_n_train_steps=6, save_top_k=-1, filename="{step}-by-loss"),
     named("ModelSummary", max_depth=2),
     named("RichModelSummary"),
-    named("ThroughputMonitor", batch_size_fn=f"{HERE}.images_of"),
+    named("ThroughputMonitor", batch_size_fn={"class_path": f"{HERE}.ImagesOf"}),
     named("Timer", duration="00:01:00:00"),
     named("TQDMProgressBar"),
 ]
