@@ -267,4 +267,7 @@ class SegmentationModule(LightningModule):
         """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""
         scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
         rates = learning_rates([{**group, "lr": 0.0} for group in self.groups(self.net)])
-        return {"train": ["train/loss", *rates], "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)]}
+        return {
+            "train": ["train/loss", *rates],
+            "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)],
+        }
