@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from seglight.escaping import terminal
 from seglight.sweeps.job import LOG
 from seglight.sweeps.record import Record, own_file
 
@@ -62,7 +63,7 @@ def cause_of(trials: Path, record: Record, start: int) -> str:
 
 def printable(line: str) -> str:
     """A line of a log without control characters, and not longer than is read."""
-    text = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+    text = terminal(line)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
