@@ -3,6 +3,7 @@
 import logging
 import warnings
 from argparse import ArgumentError
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import default_run_dir, flat
-from seglight.running.processes import check_processes, launcher, shared_run_dir
+from seglight.running.processes import check_processes, claimed_run_dir, launcher
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
 
@@ -53,7 +54,7 @@ class SegmentationCLI(LightningCLI):
     def __init__(self, args: list[str]) -> None:
         self.see = " ".join(["seglight doctor", *data_options(args)])
         strict = {"exit_on_error": False}  # errors come up as exceptions, to be told in one line
-        with class_rules():
+        with class_rules(), ExitStack() as self.claims:
             super().__init__(
                 SegmentationModule,
                 SegmentationDataModule,
@@ -106,8 +107,7 @@ class SegmentationCLI(LightningCLI):
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
         config = self.config[self.subcommand]
         before_run.check_entries(config, self.subcommand == "fit")
-        proposal = default_run_dir([str(path) for path in config.config or []])
-        self.run_dir = Path(config.run_dir) if config.run_dir else shared_run_dir(proposal)
+        self.run_dir = self._claimed_run_dir(default_run_dir([str(path) for path in config.config or []]))
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
         recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
         recipe.run_dir = recipe.ckpt_path = recipe.resume = None
@@ -137,6 +137,18 @@ class SegmentationCLI(LightningCLI):
             if complaint is None:
                 raise
             raise UserError(f"trainer: {complaint}") from error
+
+    def _claimed_run_dir(self, proposal: Path) -> Path:
+        """The run folder, which no other process writes to as long as this command runs."""
+        config = self.config[self.subcommand]
+        claim = claimed_run_dir(config.run_dir, proposal, self.data_root, config.resume is not None)
+        return self.claims.enter_context(claim)
+
+    @property
+    def data_root(self) -> str | None:
+        """Folder of the data set, where it lies in one."""
+        root: str | None = self.config[self.subcommand].get("data.init_args.root")
+        return root
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Add what every run has, in its own folder."""

@@ -16,14 +16,14 @@ LAYERS = (
     (
         "seglight", "errors", "files", "png", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
         "data.unread", "running.signals", "running.random_states", "running.position",
-        "running.evaluation_state", "running.surroundings", "running.times", "ops.bands", "ops.ranks",
+        "running.evaluation_state", "running.surroundings", "running.times", "running.holder", "ops.bands", "ops.ranks",
         "ops.fused_cross_entropy", "terminal", "threads",
     ),
     ("data.image_header",),
     (
         "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files",
         "data.windows", "ops.walk", "ops.label_values", "ops.finite", "ops.upsample", "ops.by_class", "doctor.finding",
-        "running.checkpoint_files", "models.weights.rewrite", "weights_file",
+        "running.checkpoint_files", "running.lock", "models.weights.rewrite", "weights_file",
         "sweeps.space", "sweeps.record", "sweeps.job",
     ),
     (
@@ -31,7 +31,7 @@ LAYERS = (
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
         "data.cityscapes_classes", "prediction.movies", "prediction.outlines", "prediction.room", "prediction.tiff",
         "export.metadata", "export.seal", "losses.banded", "costs", "release", "trust", "allocation",
-        "prepare.transfer", "prepare.extract", "prepare.layout",
+        "prepare.transfer", "prepare.extract", "prepare.layout", "running.folder",
         "sweeps.options", "sweeps.overrides", "sweeps.failures", "sweeps.executors.executor",
         "doctor.kinds", "doctor.headers", "doctor.likeness", "doctor.edges", "doctor.pool",
     ),
@@ -42,7 +42,7 @@ LAYERS = (
         "checkpoint", "conventions",
         "prediction.label_maps", "prediction.shares", "prediction.submissions", "prediction.coco",
         "sweeps.study", "sweeps.trial", "sweeps.executors.*",
-        "prepare.download", "doctor.facts", "running.folder", "model_card", "running.processes", "running.sharding",
+        "prepare.download", "doctor.facts", "model_card", "running.processes", "running.sharding",
     ),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",

@@ -19,10 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from seglight.data import SegmentationDataModule
 from seglight.data.cache import SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
+from seglight.data.datamodule import FileDataModule
 from seglight.data.transforms import check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.recipe import datamodule_from
+from seglight.running.folder import check_outside
+from seglight.running.lock import locked
 from seglight.terminal import plain_console
 
 
@@ -37,10 +40,17 @@ def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
         The number of images by split.
 
     Raises:
-        UserError: A file of the data set is damaged, or the disk is too small.
+        UserError: A file of the data set is damaged, the disk is too small, the folder is the data set's, or another
+            process builds a cache there.
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_outside(folder, datamodule.root if isinstance(datamodule, FileDataModule) else None, "--out")
+    with locked(folder, "--out"):
+        return build(datamodule, folder)
+
+
+def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
+    """As `cache`, in a folder that no other process writes to."""
     splits = existing_splits(datamodule)
     check_space(folder, splits)
     (folder / "index.json").unlink(missing_ok=True)  # until all is current there is no cache to read

@@ -2,8 +2,8 @@
 
 import logging
 from argparse import ArgumentError
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -18,6 +18,7 @@ from seglight.errors import UserError, parser_complaint
 from seglight.files import whole
 from seglight.recipe import config_paths, read_recipe
 from seglight.running.folder import default_run_dir
+from seglight.running.processes import claimed_run_dir
 from seglight.terminal import plain_console
 
 WEIGHTS = "encoder.safetensors"
@@ -25,9 +26,15 @@ WEIGHTS = "encoder.safetensors"
 
 
 class ClassificationCLI(LightningCLI):
-    """Parses and builds; `pretrain` runs it."""
+    """Parses and builds; `pretrain` runs it.
 
-    def __init__(self, args: list[str]) -> None:
+    Args:
+        args: What follows the command's name.
+        claims: Releases the run folder.
+    """
+
+    def __init__(self, args: list[str], claims: ExitStack) -> None:
+        self.claims = claims
         with class_rules():
             super().__init__(
                 ClassificationModule,
@@ -57,7 +64,9 @@ class ClassificationCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Everything of the run goes into its folder."""
-        self.run_dir = Path(self.config.run_dir or default_run_dir([str(path) for path in self.config.config or []]))
+        proposal = default_run_dir([str(path) for path in self.config.config or []])
+        root, resumes = self.config.get("data.init_args.root"), self.config.ckpt_path is not None
+        self.run_dir = self.claims.enter_context(claimed_run_dir(self.config.run_dir, proposal, root, resumes))
         if (self.run_dir / WEIGHTS).exists():
             raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir")
         checkpoint = partial(
@@ -77,12 +86,18 @@ def main(args: list[str]) -> None:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        for config in config_paths(args):
-            read_recipe(config)
-        cli = ClassificationCLI(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error
+    with ExitStack() as claims:
+        try:
+            for config in config_paths(args):
+                read_recipe(config)
+            cli = ClassificationCLI(args[1:], claims)
+        except ArgumentError as error:
+            raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error
+        train(cli)
+
+
+def train(cli: ClassificationCLI) -> None:
+    """Train, and write the encoder's weights."""
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     if cli.trainer.is_global_zero:
         path = cli.run_dir / WEIGHTS

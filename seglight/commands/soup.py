@@ -15,11 +15,13 @@ from torch.optim.swa_utils import update_bn
 from seglight.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
+from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.files import whole
 from seglight.module import SegmentationModule
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.recipe import datamodule_from
+from seglight.running.folder import check_outside
 from seglight.terminal import plain_console
 
 NORM_BATCHES = 100
@@ -106,8 +108,9 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
             (algorithm 1); otherwise all go in.
 
     Raises:
-        UserError: The checkpoints do not go together, or not with the data.
+        UserError: The checkpoints do not go together, or not with the data, or the file would lie among the data.
     """
+    check_outside(Path(out), data.root if isinstance(data, FileDataModule) else None, "--out")
     kitchen, console = Kitchen(checkpoints, data), plain_console()
     scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
     for score, _, path in scored:

@@ -1,9 +1,7 @@
 """Search a space of recipes by many trainings: here, under Slurm or on Ray; killed and gone on with, none run twice."""
 
-import fcntl
 from argparse import ArgumentError
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from seglight.errors import UserError, parser_complaint, say
+from seglight.running.lock import PATIENCE, locked
 from seglight.running.signals import STOP
 from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, free_overrides, keep, keeps_all, overrides_of
 from seglight.sweeps.overrides import as_arguments, split
@@ -48,7 +47,7 @@ def main(args: list[str]) -> int:
         if find_spec(package) is None:
             raise UserError(f'sweeps need {package}: pip install "seglight[{extra}]"')
     out = Path(options.out).absolute()  # trials may run in another folder, as Ray's do
-    with _alone(out):
+    with locked(out, "--out", PATIENCE if options.resume else 0.0, stopping=lambda: STOP.received is not None):
         return _run(options, out)
 
 
@@ -77,22 +76,6 @@ def parse(args: list[str]) -> Namespace:
     return options
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other coordinators out while this one lives."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / "lock").open("a", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--out {out}: {error.strerror}: choose another") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{out}: another `seglight sweep` is at work there") from None
-        yield
-
-
 def _run(options: Namespace, out: Path) -> int:
     from seglight.sweeps.options import read_sweep
     from seglight.sweeps.rehearsal import check_overrides, rehearse
@@ -106,7 +89,7 @@ def _run(options: Namespace, out: Path) -> int:
         if options.overrides:
             check_overrides(sweep)
         if not (out / "trials").exists():
-            console.print(f"{rehearse(sweep)} corners of the space can be built")
+            console.print(f"{rehearse(sweep, out)} corners of the space can be built")
         keep(out, given.read_text(encoding="utf-8"), sweep)
         if keeps_all(out, sweep) and sweep.running.keep is None:
             say(

@@ -21,6 +21,45 @@ def default_run_dir(configs: list[str]) -> Path:
     return Path("runs") / recipe / time.strftime("%Y%m%d-%H%M%S")
 
 
+def check_apart(folder: Path, root: str | Path | None, option: str) -> None:
+    """See that a run neither writes among the images and labels of its data set nor has them in its folder.
+
+    Args:
+        folder: What is written to.
+        root: Folder of the data set; None where the data lies in none.
+        option: Option of the command that names `folder`, for the message.
+
+    Raises:
+        UserError: One folder is or contains the other, also by way of links.
+    """
+    check_outside(folder, root, option)
+    if root is not None and _is_below(Path(root), folder):
+        raise UserError(f"{option} {folder}: the data set {root} lies in it: choose a folder of its own")
+
+
+def check_outside(path: Path, root: str | Path | None, option: str) -> None:
+    """See that what is written doesn't come to lie among the images and labels of a data set.
+
+    Args:
+        path: File or folder that is written.
+        root: As in `check_apart`.
+        option: As in `check_apart`.
+
+    Raises:
+        UserError: It lies in the folder of the data set, or is that folder, also by way of links.
+    """
+    if root is not None and _is_below(path, Path(root)):
+        raise UserError(f"{option} {path}: lies in the data set {root}: choose a place outside of it")
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it, by real paths and, for what there is, by inode: of bind mounts too."""
+    real, target = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    if real.is_relative_to(target):
+        return True
+    return target.exists() and any(place.exists() and place.samefile(target) for place in (real, *real.parents))
+
+
 def prepare_folder(run_dir: Path) -> None:
     """Clean what killed runs left half written, and see that the folder can be written to.
 

@@ -1,6 +1,9 @@
 """Who starts the processes of a run: Lightning itself, torchrun, or Slurm's srun."""
 
+import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -11,6 +14,9 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
+from seglight.running.folder import check_apart
+from seglight.running.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
+from seglight.running.signals import STOP
 
 RUN_DIR = "SEGLIGHT_RUN_DIR"
 """Variable in which the first process tells the run folder to those that Lightning starts from it."""
@@ -65,3 +71,69 @@ def shared_run_dir(proposal: Path) -> Path:
     if first:
         os.environ[RUN_DIR] = str(proposal)
     return Path(os.environ[RUN_DIR])
+
+
+def is_first() -> bool:
+    """Whether this is the one process of a run that writes to its folder."""
+    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return False
+    # without torchrun and srun, the first process of each machine is started by hand, and told its number
+    return launcher() is not None or int(os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", 0))) == 0
+
+
+def job_name() -> str:
+    """What the processes that torchrun or srun started together have in common; "" where neither did."""
+    environment, names = launcher(), list[str]()
+    if isinstance(environment, TorchElasticEnvironment):
+        names = ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT"]
+    elif environment is not None:
+        names = ["SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"]
+    return " ".join(os.environ.get(name, "-") for name in names)
+
+
+@contextmanager
+def claimed_run_dir(given: str | None, proposal: Path, root: str | None, resumes: bool) -> Iterator[Path]:
+    """The folder of a run, locked by its first process within the context.
+
+    Args:
+        given: The folder that the user named, if any.
+        proposal: Otherwise this one, or one of its name with a number where that is there already.
+        root: Folder of the data set, which must be apart from it.
+        resumes: Whether to wait for a process that is stopping: the run before this one may still be saving.
+
+    Raises:
+        UserError: Another process uses the folder, it can't be written to, or the data set is in its way.
+    """
+    check_apart(Path(given or proposal), root, "--run_dir")
+    job = job_name()
+    if not is_first():
+        folder = Path(given) if given else shared_run_dir(proposal)
+        if job:  # otherwise the first process has started this one, and has the lock
+            wait_for_first(folder, job)
+        yield folder
+        return
+    if given:
+        lock = FolderLock(Path(given), job=job, stopping=lambda: STOP.received is not None)
+        lock.acquire(PATIENCE if resumes else 0.0)
+    else:
+        lock = _lock_of_new_folder(shared_run_dir(proposal))
+        shared_run_dir(lock.folder)
+    try:
+        yield lock.folder
+    finally:
+        lock.release()
+
+
+def _lock_of_new_folder(proposal: Path) -> FolderLock:
+    """The lock of a folder that was not there: several runs may begin within the second that their name tells."""
+    for number in itertools.count(1):
+        folder = proposal if number == 1 else proposal.with_name(f"{proposal.name}-{number}")
+        lock = FolderLock(folder, stopping=lambda: STOP.received is not None)
+        try:
+            lock.acquire()
+        except FolderInUseError:
+            continue
+        if folder in lock.made:
+            return lock
+        lock.release()
+    raise AssertionError

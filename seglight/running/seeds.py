@@ -17,6 +17,7 @@ from seglight.class_paths import safe_option
 from seglight.errors import UserError
 from seglight.escaping import terminal
 from seglight.files import write_whole
+from seglight.running.lock import PATIENCE, locked
 from seglight.running.signals import EXIT_CODE, SIGNALS
 
 FIT = [sys.executable, "-m", "seglight", "fit"]
@@ -50,6 +51,25 @@ def main(args: list[str]) -> int:
     """
     options = parse(args[1:])
     folders = {seed: options.run_dir / f"seed_{seed}" for seed in options.seeds}
+    told: list[int] = []
+    with locked(options.run_dir, patience=PATIENCE if options.resume else 0.0, stopping=lambda: bool(told)):
+        return train(options, folders, told)
+
+
+def train(options: Options, folders: dict[int, Path], told: list[int]) -> int:
+    """Train for each seed in its folder, and report.
+
+    Args:
+        options: What is asked for.
+        folders: By seed.
+        told: Takes the signals that come.
+
+    Returns:
+        As `main`.
+
+    Raises:
+        UserError: There is a run already, or a finished run has no score.
+    """
     taken = [folder for folder in folders.values() if any((folder / "checkpoints").glob("*.ckpt"))]
     if taken and options.resume is None:
         raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or go on with --resume")
@@ -58,7 +78,7 @@ def main(args: list[str]) -> int:
         [*FIT, *safe_option(), *options.rest, "--seed_everything", str(seed), "--run_dir", str(folder), *resume]
         for seed, folder in folders.items()
     ]
-    code = run_all(commands, device_groups(options.devices))
+    code = run_all(commands, device_groups(options.devices), told)
     if code == 0:
         report(options.run_dir, folders)
     return code
@@ -109,14 +129,15 @@ def device_groups(devices: int | None) -> list[str | None]:
     return groups if len(groups) > 1 else [None]
 
 
-def run_all(commands: list[list[str]], groups: list[str | None]) -> int:
+def run_all(commands: list[list[str]], groups: list[str | None], told: list[int]) -> int:
     """Run the commands, one on each group of devices at a time; gives 0 or the first other exit code.
 
-    After a failure no more are started; those that run are waited for. Signals to stop are passed on to them.
+    After a failure no more are started; those that run are waited for. Signals to stop are passed on to them, and
+    noted in `told`.
     """
     waiting, free, code = list(commands), list(groups), 0
     running: dict[subprocess.Popen[bytes], str | None] = {}
-    with passed_on(running) as told:
+    with passed_on(running, told):
         while running or (waiting and code == 0):
             while waiting and free and code == 0:
                 group = free.pop(0)
@@ -135,9 +156,8 @@ def run_all(commands: list[list[str]], groups: list[str | None]) -> int:
 
 
 @contextmanager
-def passed_on(running: dict[subprocess.Popen[bytes], Any]) -> Iterator[list[int]]:
-    """Send the signals that end a training on to the processes that run; gives a list of those that came."""
-    told: list[int] = []
+def passed_on(running: dict[subprocess.Popen[bytes], Any], told: list[int]) -> Iterator[None]:
+    """Send the signals that end a training on to the processes that run, and note them in `told`."""
 
     def handler(number: int, frame: Any) -> None:
         told.append(number)
@@ -146,7 +166,7 @@ def passed_on(running: dict[subprocess.Popen[bytes], Any]) -> Iterator[list[int]
 
     before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
-        yield told
+        yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)

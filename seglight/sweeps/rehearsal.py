@@ -4,6 +4,7 @@ import logging
 import warnings
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from seglight.cli import SegmentationCLI, check_yaml
 from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
 from seglight.escaping import tag
+from seglight.running.folder import check_apart
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.overrides import as_arguments, check_names, check_space, known_keys, plain, unknown
 from seglight.sweeps.space import arguments, corners
@@ -23,6 +25,10 @@ OWN = ("seglight", "lightning")
 
 class _Rehearsal(SegmentationCLI):
     """`fit` up to its first step: parses, and builds the module, the data module and the callbacks."""
+
+    def _claimed_run_dir(self, proposal: Path) -> Path:
+        """None that is written to."""
+        return proposal
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """None: the devices are those of another machine."""
@@ -94,19 +100,26 @@ def _blamed(sweep: Sweep, candidate: Mapping[str, Any], complaint: str) -> str:
     return complaint
 
 
-def rehearse(sweep: Sweep) -> int:
+def rehearse(sweep: Sweep, out: Path) -> int:
     """Ask for a candidate, build every corner of the space, and see that what counts will be logged.
+
+    Args:
+        sweep: What is searched.
+        out: Folder of the sweep.
 
     Returns:
         The number of corners.
 
     Raises:
-        UserError: One of them is wrong, or an objective is nothing that there will be.
+        UserError: One of them is wrong, its data set lies where trials are written to, or an objective is nothing that
+            there will be.
     """
     new_record(sweep, [])
     candidates = list(corners(sweep.parameters))
     for candidate in candidates:
-        _check_objectives(sweep, _made(_Rehearsal, sweep, candidate, as_arguments(sweep.overrides)))
+        built = _made(_Rehearsal, sweep, candidate, as_arguments(sweep.overrides))
+        check_apart(out, built.data_root, "--out")
+        _check_objectives(sweep, built)
     return len(candidates)
 
 

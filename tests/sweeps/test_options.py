@@ -91,13 +91,13 @@ def test_what_optuna_refuses_is_told_at_once(tmp_path: Path, changes: dict[str, 
 
 def test_corners_are_built(tmp_path: Path) -> None:
     space = {LR: {"log": [1e-4, 1e-2]}, "data.init_args.batch_size": {"choice": [1, 2, 4]}}
-    assert rehearse(read_sweep(written(tmp_path, space=space))) == 3
+    assert rehearse(read_sweep(written(tmp_path, space=space)), tmp_path / "out") == 3
 
 
 def test_a_choice_of_classes_with_their_arguments(tmp_path: Path) -> None:
     choice = [{"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}, {"class_path": "torch.optim.AdamW"}]
     sweep = read_sweep(written(tmp_path, space={"model.optimizer": {"choice": choice}}))
-    assert rehearse(sweep) == 2
+    assert rehearse(sweep, tmp_path / "out") == 2
     optimizers = [yaml.safe_load(recipe_of(sweep, one))["model"]["optimizer"] for one in corners(sweep.parameters)]
     assert [one["class_path"] for one in optimizers] == ["torch.optim.SGD", "torch.optim.AdamW"]
     assert optimizers[0]["init_args"]["lr"] == 0.1
@@ -112,7 +112,7 @@ def test_a_choice_of_classes_with_their_arguments(tmp_path: Path) -> None:
 )
 def test_an_objective_that_there_will_not_be(tmp_path: Path, objectives: dict[str, str], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        rehearse(read_sweep(written(tmp_path, objectives=objectives)))
+        rehearse(read_sweep(written(tmp_path, objectives=objectives)), tmp_path / "out")
 
 
 class Logger(Callback):
@@ -122,11 +122,14 @@ class Logger(Callback):
 def test_what_callbacks_of_others_log_is_not_known_before(tmp_path: Path) -> None:
     path = written(tmp_path, objectives={"my/score": "maximize"})
     with pytest.raises(UserError, match="my/score"):
-        rehearse(read_sweep(path))
+        rehearse(read_sweep(path), tmp_path / "out")
     own = tmp_path / "own.yaml"
     own.write_text("trainer: {callbacks+: [{class_path: tests.sweeps.test_options.Logger}]}\n")
     configs = [str(tmp_path / "recipe.yaml"), str(own)]
-    assert rehearse(read_sweep(written(tmp_path, objectives={"my/score": "maximize"}, configs=configs))) == 2
+    assert (
+        rehearse(read_sweep(written(tmp_path, objectives={"my/score": "maximize"}, configs=configs)), tmp_path / "out")
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_what_callbacks_of_others_log_is_not_known_before(tmp_path: Path) -> Non
 )
 def test_what_no_trial_could_do_is_found_before_the_first(tmp_path: Path, space: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        rehearse(read_sweep(written(tmp_path, space=space)))
+        rehearse(read_sweep(written(tmp_path, space=space)), tmp_path / "out")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
