@@ -23,6 +23,9 @@ from seglight.weights_file import read_weights_only
 KEY = "seglight"
 """Where a checkpoint keeps its Card."""
 
+SCORES = "scores"
+"""Where a checkpoint keeps the scores of the last validation before it was saved, and of what data they are."""
+
 SPARE = 2**28
 """Bytes that building a net may take beside three times those of its weights: for what is drawn, and thrown away."""
 

@@ -1,9 +1,11 @@
 """What each image adds to the confusion matrix, and the file in a run folder that keeps it."""
 
+import hashlib
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +107,14 @@ class ScoredImages:
         if not scored.fits():
             raise UserError(f"{path}: damaged (its parts don't fit each other): {again}")
         return scored
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells the images and labels that were scored from others: the same for whoever has the same files."""
+        _, true, _ = self.counts.by_class()
+        order = np.argsort([Path(name).name for name in self.names], kind="stable")
+        lines = ["\t".join([Path(self.names[k]).name, *map(str, true[k])]) + "\n" for k in order]
+        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+        return {"split": self.split, "images": len(lines), "sha256": digest}
 
     def fits(self) -> bool:
         """Whether the parts can be of one evaluation."""

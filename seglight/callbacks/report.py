@@ -11,14 +11,17 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import Profiler
+from lightning.pytorch.strategies import ModelParallelStrategy
 from rich.table import Table
 from torch import Tensor
 
 from seglight.accumulation import accumulated_batches
 from seglight.callbacks.tensorboard import tensorboard_loggers, writers
-from seglight.checkpoint import net_weights, weights_checksum
+from seglight.checkpoint import SCORES, net_weights, weights_checksum
+from seglight.errors import UserError
 from seglight.escaping import tag
 from seglight.files import write_whole
+from seglight.image_counts import FILE, ScoredImages
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
 from seglight.running.times import RunTimes
@@ -27,6 +30,9 @@ from seglight.terminal import Name, plain_console
 
 class RunReport(Callback):
     """Tells the user; the process of rank 0 alone speaks and writes.
+
+    A checkpoint gets the scores of the last validation, with the checksum of the weights that were scored: `best.ckpt`
+    those with which it became the best, whatever is scored afterwards.
 
     Args:
         folder: The run folder.
@@ -45,6 +51,8 @@ class RunReport(Callback):
         self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
         self.step: int | None = None if checkpoint is None else checkpoint["global_step"]
         self.weights = None if checkpoint is None else weights_checksum(net_weights(checkpoint))
+        self.kept: dict[str, Any] | None = None
+        """Of the last validation."""
         self.console = plain_console()
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -66,6 +74,13 @@ class RunReport(Callback):
         if trainer.is_global_zero:
             self.console.print(global_batch(trainer, pl_module.lr))
 
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Note which weights are scored while they, or their average, are in the net."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        shared_out = isinstance(trainer.strategy, ModelParallelStrategy)  # no process has all of them
+        self.weights = None if shared_out else weights_checksum(pl_module.net.state_dict())
+
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """A line while training; otherwise the table."""
         if trainer.sanity_checking or not trainer.is_global_zero:
@@ -73,14 +88,24 @@ class RunReport(Callback):
         if trainer.state.fn != "fit":
             self._final(pl_module, "val")
             return
-        path = self.folder / "scores.json"
-        write_scores(pl_module.scores, pl_module.class_names, "val", path, trainer.global_step, pl_module.inferer)
+        how = trainer.global_step, pl_module.inferer, self.weights
+        content = write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json", *how)
+        self.kept = {"scores": content, "data": _fingerprint(self.folder)}
         loss = float(pl_module.train_loss)
         self.console.print(
             f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  train/loss {loss:.4f}  "
             f"val/miou {pl_module.scores.miou:.4f}  val/acc {pl_module.scores.accuracy:.4f}  "
             f"{time.monotonic() - self.start:.0f} s"
         )
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep the scores."""
+        if self.kept is not None:
+            checkpoint[SCORES] = self.kept
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Take them up again: the run may be saved before its next validation."""
+        self.kept = checkpoint.get(SCORES)
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         """The table."""
@@ -172,8 +197,8 @@ def write_scores(
     step: int | None = None,
     inferer: Inferer | None = None,
     weights: str | None = None,
-) -> None:
-    """Write `scores.json`, whole or not at all; a class that is nowhere has the value null.
+) -> dict[str, Any]:
+    """Write `scores.json`, whole or not at all, and return its content; a class that is nowhere has the value null.
 
     Args:
         scores: Of an evaluation.
@@ -182,7 +207,7 @@ def write_scores(
         path: The file.
         step: Optimizer steps of the weights that were scored: by them it is known whose scores these are.
         inferer: What labelled the images; None: the whole image in one pass.
-        weights: Checksum of those weights, where they were of a file: averages of weights have no step of their own.
+        weights: Checksum of those weights, where this process has all of them.
     """
     low, high = map(_finite, scores.miou_interval)
     content = {
@@ -202,6 +227,15 @@ def write_scores(
         "protocol": f"{PROTOCOL}; {inferer or 'whole image in one pass'}",
     }
     write_whole(path, json.dumps(content) + "\n")
+    return content
+
+
+def _fingerprint(folder: Path) -> dict[str, Any] | None:
+    """Of the data of the last evaluation in a run folder; None where its images were not kept."""
+    try:
+        return ScoredImages.load(folder / FILE).fingerprint()
+    except UserError:
+        return None
 
 
 def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Table:

@@ -46,7 +46,8 @@ class SWA(WeightAveraging):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Save both."""
-        self._follow(pl_module)
+        if not trainer.validating:  # otherwise it is what was scored, with the statistics of `PreciseBN`
+            self._follow(pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

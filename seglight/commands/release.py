@@ -1,18 +1,16 @@
 """Make of a checkpoint a folder that can be passed on: safetensors, JSON and a model card, nothing that is run."""
 
-import hashlib
 import json
 from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.checkpoint import KEY, Card, load_net, net_weights, read_checkpoint, weights_checksum
+from seglight.checkpoint import KEY, SCORES, Card, load_net, net_weights, read_checkpoint, weights_checksum
 from seglight.errors import UserError, say
 from seglight.image_counts import FILE, ScoredImages
 from seglight.model_card import model_card
@@ -38,7 +36,8 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
     content = read_checkpoint(checkpoint)
     step = content.get("global_step")
     weights = net_weights(content)
-    scores, data = run_scores(Path(checkpoint), step, weights_checksum(weights), card["class_names"])
+    own = step, weights_checksum(weights), card["class_names"]
+    scores, data = run_scores(Path(checkpoint), *own, kept=content.get(SCORES))
     description = {
         **{key: content[KEY][key] for key in Card.__annotations__},
         "version": __version__,
@@ -66,47 +65,51 @@ def _shares(pixels: Tensor) -> list[float]:
 
 
 def run_scores(
-    checkpoint: Path, step: Any, weights: str, class_names: Sequence[str]
+    checkpoint: Path, step: Any, weights: str, class_names: Sequence[str], kept: Any = None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The scores of the run that a checkpoint lies in, and of what data; None, and why, where they are of others.
+    """The scores of a checkpoint's weights, and of what data: None, and a line that says why, where there are none.
 
     Args:
-        checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation.
-        step: Of the checkpoint: tells whether scores of a training are its own.
-        weights: `weights_checksum` of the checkpoint: tells that of the scores of `validate` and `test`.
+        checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation, and goes before.
+        step: Optimizer steps of the checkpoint: tells whose scores they are where no checksum stands beside them.
+        weights: `weights_checksum` of the checkpoint.
         class_names: Of the checkpoint.
+        kept: What the checkpoint holds under `SCORES`: of the last validation before it was saved.
     """
     path = checkpoint.absolute().parent.parent / "scores.json"
     try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
+        last = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = None
+    if _is_of(last, step, weights, class_names):
+        return last, fingerprint(path.with_name(FILE), last)
+    if isinstance(kept, dict) and _is_of(kept.get("scores"), step, weights, class_names):
+        return kept["scores"], kept.get("data")
+    say(
+        f"released without scores: neither {path} nor the checkpoint has those of these weights: score them with "
+        f"`seglight test -c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
+    )
+    return None, None
+
+
+def _is_of(scores: Any, step: Any, weights: str, class_names: Sequence[str]) -> bool:
+    """Whether scores are those of certain weights."""
+    try:
         same = scores["weights"] == weights if scores.get("weights") else scores["step"] == step
-        ours = same and list(scores["iou"]) == list(class_names)
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        say(
-            f"released without scores: {path} is not there or not of these weights: score them with `seglight test "
-            f"-c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
-        )
-        return None, None
-    return scores, fingerprint(path.with_name(FILE), scores)
+        return bool(same and list(scores["iou"]) == list(class_names))
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
-    """What tells the images and labels that were scored from others: the same for whoever has the same files.
-
-    None where the run's file of image scores is not there, or of another evaluation than the scores.
-    """
+    """A run's `ScoredImages.fingerprint`; None where the file is not there, or of another evaluation than the scores."""
     try:
         scored = ScoredImages.load(path)
     except UserError:
         return None
     if scored.counts.confusion().tolist() != scores["confusion"]:
         return None
-    _, true, _ = scored.counts.by_class()
-    order = np.argsort([Path(name).name for name in scored.names], kind="stable")
-    lines = ["\t".join([Path(scored.names[k]).name, *map(str, true[k])]) + "\n" for k in order]
-    return {"split": scored.split, "images": len(lines), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    return scored.fingerprint()
 
 
 def main(args: list[str]) -> None:

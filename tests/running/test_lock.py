@@ -153,10 +153,14 @@ def test_killed_it_is_taken_over_at_once(tmp_path: Path) -> None:
 
 
 def test_an_exception_releases(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), locked(tmp_path / "run"):
-        assert "this process" in refused(tmp_path / "run")
-        (tmp_path / "run" / "something").touch()
-        raise KeyError
+    def failing() -> None:
+        with locked(tmp_path / "run"):
+            assert "this process" in refused(tmp_path / "run")
+            (tmp_path / "run" / "something").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["something"]
     with locked(tmp_path / "run"):
         pass
