@@ -19,6 +19,7 @@ from seglight.callbacks import (
     ExactCheckpoint,
     ImagePanels,
     ImageScores,
+    LabelledPixels,
     MetricsFile,
     NonFinite,
     ProgressBar,
@@ -210,6 +211,7 @@ class SegmentationCLI(LightningCLI):
                 NonFinite(self.config[self.subcommand].on_nonfinite),
                 MetricsFile(self.run_dir / "metrics.jsonl"),
                 Environment(self.run_dir / "environment.json"),
+                LabelledPixels(),
                 Throughput(),
                 ImagePanels(self.run_dir),
                 ConfusionFigure(),
@@ -230,7 +232,9 @@ class SegmentationCLI(LightningCLI):
             say(f"{self.run_dir}: the run is finished, there is nothing to go on with")
             return
         if subcommand == "fit" and self.trainer.is_global_zero:
-            quick_check(self.datamodule, self.see)
+            trainer: Any = self.trainer
+            scored, overfits = trainer.limit_val_batches != 0, trainer.overfit_batches != 0
+            quick_check(self.datamodule, self.see, scored, overfits)
         if self.trainer.is_global_zero:
             path = self.run_dir / "config.yaml"
             if subcommand == "fit" or not path.exists():

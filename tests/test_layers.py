@@ -27,7 +27,8 @@ LAYERS = (
         "sweeps.space", "sweeps.record", "sweeps.job",
     ),
     (
-        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths", "models.phases",
+        "ops.*", "data.labels", "data.disjoint", "data.transforms", "data.sampler", "models.layers", "models.depths",
+        "models.phases",
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
         "data.cityscapes_classes", "prediction.movies", "prediction.outlines", "prediction.room", "prediction.tiff",
         "export.metadata", "export.seal", "losses.banded", "costs", "release", "trust", "allocation",
@@ -56,7 +57,7 @@ LAYERS = (
     (
         "data.*", "callbacks.*", "models.pointrend", "recipe", "torch_predictor", "inference.within_memory",
         "export.windows",
-        "prediction.outputs", "doctor.scan", "doctor.statistics",
+        "prediction.outputs", "doctor.scan", "doctor.labelled", "doctor.statistics",
         "sweeps.coordinator", "sweeps.report", "sweeps.begun",
         "doctor.check_files", "doctor.repair", "export.openvino",
     ),

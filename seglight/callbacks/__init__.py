@@ -8,6 +8,7 @@ from seglight.callbacks.environment import Environment
 from seglight.callbacks.exact_checkpoint import ExactCheckpoint
 from seglight.callbacks.freeze import FreezeEncoder
 from seglight.callbacks.image_scores import ImageScores
+from seglight.callbacks.labelled_pixels import LabelledPixels
 from seglight.callbacks.metrics_file import MetricsFile
 from seglight.callbacks.nonfinite import NonFinite
 from seglight.callbacks.panels import ImagePanels
@@ -29,6 +30,7 @@ __all__ = [
     "FreezeEncoder",
     "ImagePanels",
     "ImageScores",
+    "LabelledPixels",
     "MetricsFile",
     "NonFinite",
     "PreciseBN",

@@ -18,7 +18,7 @@ from torch import Tensor
 from seglight.accumulation import accumulated_batches
 from seglight.callbacks.tensorboard import tensorboard_loggers, writers
 from seglight.checkpoint import SCORES, net_weights, weights_checksum
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 from seglight.escaping import tag
 from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
@@ -88,6 +88,8 @@ class RunReport(Callback):
         if trainer.state.fn != "fit":
             self._final(pl_module, "val")
             return
+        if math.isnan(pl_module.scores.miou):
+            say(f"val/miou is null, {_unlabelled(pl_module.scores, 'val')}: which checkpoint is the best is not known")
         how = trainer.global_step, pl_module.inferer, self.weights
         content = write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json", *how)
         self.kept = {"scores": content, "data": _fingerprint(self.folder)}
@@ -142,6 +144,9 @@ class RunReport(Callback):
         self.console.print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines))
 
     def _final(self, pl_module: Any, split: str) -> None:
+        if math.isnan(pl_module.scores.miou):
+            why = _unlabelled(pl_module.scores, split)
+            raise UserError(f"there is no score, {why}: label them, or check which values the class table ignores")
         path = self.folder / "scores.json"
         how = self.step, pl_module.inferer, self.weights
         write_scores(pl_module.scores, pl_module.class_names, split, path, *how)
@@ -228,6 +233,10 @@ def write_scores(
     }
     write_whole(path, json.dumps(content) + "\n")
     return content
+
+
+def _unlabelled(scores: Scores, split: str) -> str:
+    return f"as not one pixel of the {scores.images} images of the {split} split is labelled"
 
 
 def _fingerprint(folder: Path) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def _is_of(scores: Any, step: Any, weights: str, class_names: Sequence[str]) -> 
 
 
 def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
-    """A run's `ScoredImages.fingerprint`; None where the file is not there, or of another evaluation than the scores."""
+    """A run's `ScoredImages.fingerprint`; None where the file is missing, or of another evaluation than the scores."""
     try:
         scored = ScoredImages.load(path)
     except UserError:

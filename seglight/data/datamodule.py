@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from seglight.data.cache import CachedSplit
 from seglight.data.classes import IGNORE_INDEX, Classes, Color
+from seglight.data.disjoint import check_disjoint
 from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation, check_sizes
@@ -64,7 +65,11 @@ class SegmentationDataModule(LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Look for the splits that a stage needs, before anything else takes time."""
+        """Look for the splits that a stage needs, before anything else takes time.
+
+        Raises:
+            UserError: One is missing, has fewer images than a step takes, or would be trained on and scored.
+        """
         names = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
         self.splits = {name: self._source(name) for name in names}
         world_size = self.trainer.world_size if self.trainer else 1
@@ -75,6 +80,9 @@ class SegmentationDataModule(LightningDataModule):
                     f"the {name} split has {len(split)} images where one step takes {least}: "
                     "lower data.init_args.batch_size or trainer.devices, or add images"
                 )
+        trainer: Any = self.trainer
+        if stage == "fit" and trainer and trainer.limit_val_batches != 0 and trainer.overfit_batches == 0:
+            check_disjoint(self.splits["train"], self.splits["val"])
 
     def _source(self, name: str) -> Labelled:
         split = self.split(name)

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
+from seglight.data.disjoint import check_disjoint
 from seglight.data.pairs import FilePairs
 from seglight.doctor.causes import file_trouble, mask_trouble, size_trouble
 from seglight.doctor.facts import LabelTable, look_at_image, look_at_mask
 from seglight.doctor.headers import header_of
 from seglight.doctor.kinds import FILES, KINDS
+from seglight.doctor.labelled import check_labelled, evenly
 from seglight.doctor.samples import look_at_sample
 from seglight.doctor.tables import label_table
-from seglight.errors import UserError, one_line
+from seglight.errors import UserError, one_line, say
 from seglight.interfaces import Labelled
 
 HEADERS, LABELS = 2000, 16
@@ -20,20 +22,23 @@ Found = tuple[int, str, str, str]
 """Index, file, slug and note of what is wrong."""
 
 
-def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
+def quick_check(datamodule: SegmentationDataModule, see: str, scored: bool = True, overfits: bool = False) -> None:
     """Read the headers of pairs spread evenly over the splits of a training, and decode some labels.
 
     Args:
         datamodule: Not necessarily set up.
         see: The command that reads everything.
+        scored: Whether the training is validated.
+        overfits: Whether it is validated on training images on purpose.
 
     Raises:
-        UserError: A split or a file is missing, or something is certainly wrong with one of the files read.
+        UserError: A split or a file is missing, something is certainly wrong with one of the files read, the splits
+            share images, or no pixel is labelled.
     """
     if not isinstance(datamodule, FileDataModule):  # to ask others for a split may take as long as reading it
         return
-    for name in ("train", "val"):
-        split = datamodule.split(name)
+    splits = {name: datamodule.split(name) for name in ("train", "val")}
+    for split in splits.values():
         if isinstance(split, FilePairs):
             table = label_table(split.codec, datamodule.classes)
             found = _of_samples(split, datamodule) if table is None else _of_masks(split, table)
@@ -42,12 +47,17 @@ def quick_check(datamodule: SegmentationDataModule, see: str) -> None:
         for index, path, slug, note in found:
             if KINDS[slug].level == "mistake":
                 raise UserError(f"{_told(split, index, path, slug, note)} (`{see}` reads every file)")
+    hints = check_labelled(splits["train"], splits["val"] if scored else None, datamodule.classes)
+    if scored and not overfits:
+        hints += check_disjoint(splits["train"], splits["val"])
+    for hint in hints:
+        say(f"{hint} (`{see}` reads every file)")
 
 
 def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
     """What is wrong with images and label files that are images."""
     with_alpha = []
-    for index in _evenly(len(split), HEADERS):
+    for index in evenly(len(split), HEADERS):
         image, mask = header_of(str(split.images[index])), header_of(str(split.masks[index]), labels=True)
         with_alpha += [index] if image.alpha else []
         troubles = [
@@ -56,7 +66,7 @@ def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
             (image.path, size_trouble(image, mask)),
         ]
         yield from ((index, path, *trouble) for path, trouble in troubles if trouble is not None)
-    for index in _evenly(len(split), LABELS):
+    for index in evenly(len(split), LABELS):
         facts = look_at_mask(str(split.masks[index]), table)
         trouble = file_trouble(facts.header) or mask_trouble(facts, table)
         if trouble is not None:
@@ -67,13 +77,13 @@ def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
 def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
     """What is wrong with images whose labels only their data set can read: drawn, or all in one file."""
     with_alpha = []
-    for index in _evenly(len(split), HEADERS):
+    for index in evenly(len(split), HEADERS):
         image = header_of(str(split.sources(index)[0]))
         with_alpha += [index] if image.alpha else []
         if trouble := file_trouble(image):
             yield index, image.path, *trouble
     yield from _transparent(split, with_alpha)
-    for index in _evenly(len(split), LABELS):
+    for index in evenly(len(split), LABELS):
         facts = look_at_sample(split, len(datamodule.classes), index)
         image, labels = facts.image.header, facts.mask.header
         troubles = [
@@ -86,7 +96,7 @@ def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
 
 def _transparent(split: Labelled, indices: Sequence[int]) -> Iterator[Found]:
     """Of images that may be transparent, a few that are."""
-    for place in _evenly(len(indices), LABELS):
+    for place in evenly(len(indices), LABELS):
         image = look_at_image(str(split.sources(indices[place])[0])).header
         if trouble := file_trouble(image):
             yield indices[place], image.path, *trouble
@@ -101,7 +111,3 @@ def _told(split: Labelled, index: int, path: str, slug: str, note: str) -> str:
         plain = slug in FILES or slug == "unknown-values"
         return one_line(error) + ("" if plain else f"; most likely {kind.what}: {kind.mend}")
     return f"{path}: {note}: {kind.what}: {kind.mend}"
-
-
-def _evenly(number: int, most: int) -> list[int]:
-    return [index * number // most for index in range(most)] if number > most else [*range(number)]

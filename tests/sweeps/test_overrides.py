@@ -49,7 +49,7 @@ def test_they_hold_for_every_candidate_and_for_the_rehearsal(tmp_path: Path) -> 
     sweep = with_overrides(written(tmp_path), "--data.init_args.size=-64")
     check_overrides(sweep)
     with pytest.raises(UserError, match="size"):
-        rehearse(sweep)
+        rehearse(sweep, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

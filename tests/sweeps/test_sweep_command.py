@@ -32,7 +32,10 @@ def test_mistakes(tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch:
     assert (ran.rc, ran.err.count("\n")) == (2, 1)
     assert "none.yaml: No such file" in ran.err
     (tmp_path / "file").touch()
-    assert "file: File exists" in seglight_cli("sweep", "--config", "x", "--out", tmp_path / "file").err
+    assert (
+        "file: nothing can be written there (File exists)"
+        in seglight_cli("sweep", "--config", "x", "--out", tmp_path / "file").err
+    )
     out.mkdir(exist_ok=True)
     (out / "sweep.yaml").write_text(written(tmp_path).read_text())
     assert "holds a sweep already" in seglight_cli("sweep", "--config", tmp_path / "sweep.yaml", "--out", out).err

@@ -1,0 +1,111 @@
+"""Images that are in two splits: a score on them counts what was trained on."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from seglight.errors import UserError
+from seglight.interfaces import Labelled
+
+FEW = 0.01
+"""Up to this share of the validation images it is only said: some benchmarks have a few, and moving a score by a
+hundredth at most, they are no reason to score by other rules than everybody."""
+
+SAMPLED = 4000
+"""Files that are opened at most. Those beyond are left out, evenly spread: only their real path and inode count."""
+
+PIECE = 4096
+"""Bytes of the beginning, the middle and the end of a file, by which most that differ are told apart."""
+
+
+def check_disjoint(train: Labelled, val: Labelled) -> list[str]:
+    """See that a training is not validated on its own images.
+
+    Args:
+        train: What is trained on.
+        val: What is validated on.
+
+    Returns:
+        A line about the images that both have, where they are few; nothing where there are none.
+
+    Raises:
+        UserError: They are more than a few.
+    """
+    shared = shared_images(train, val)
+    if not shared:
+        return []
+    (path, other), more = shared[0], f" (and {len(shared) - 1} more are)" if len(shared) > 1 else ""
+    same = "" if path == other else f", as {other}"
+    told = f"{path}: a validation image that is a training image too{same}{more}: "
+    if len(shared) <= FEW * len(val):
+        return [f"{told}{len(shared)} of {len(val)}, for which the score counts what was trained on"]
+    raise UserError(
+        f"{told}the score would count what was trained on: take them out of one split; to train on them without a "
+        "score, add --trainer.limit_val_batches 0, and to overfit on purpose --trainer.overfit_batches 1.0"
+    )
+
+
+def shared_images(first: Labelled, second: Labelled) -> list[tuple[Path, Path]]:
+    """Images of the second split that are in the first one too, each with its file there.
+
+    Links and hard links are recognised by their inode, copies by their content, of files of one size. Pixels are not
+    compared: `seglight doctor` does, and finds images that were saved anew.
+    """
+    ours, theirs = _files(first), _files(second)
+    by_inode = {(status.st_dev, status.st_ino): path for path, status in ours.items()}
+    found = {
+        path: by_inode[status.st_dev, status.st_ino]
+        for path, status in theirs.items()
+        if (status.st_dev, status.st_ino) in by_inode
+    }
+    rest = {path: status for path, status in theirs.items() if path not in found}
+    found |= dict(_copies(ours, rest))
+    return [(path, found[path]) for path in theirs if path in found]
+
+
+def _files(split: Labelled) -> dict[Path, os.stat_result]:
+    """The image files of a split; none where its samples come several out of one file, as out of an archive."""
+    paths = {files[0] for index in range(len(split)) if (files := split.sources(index))}
+    if 2 * len(paths) <= len(split) > 1:
+        return {}
+    return {path: path.stat() for path in sorted(paths) if path.is_file()}
+
+
+def _copies(ours: Mapping[Path, os.stat_result], theirs: Mapping[Path, os.stat_result]) -> Iterator[tuple[Path, Path]]:
+    """Files of the second with equal ones of the first: of equal size, equal pieces, and then equal content."""
+    sizes = {status.st_size for status in ours.values()} & {status.st_size for status in theirs.values()}
+    candidates = [_spread([path for path in files if files[path].st_size in sizes]) for files in (ours, theirs)]
+    for digest in (_of_pieces, _of_content):
+        groups = [_grouped(paths, digest) for paths in candidates]
+        common = groups[0].keys() & groups[1].keys()
+        candidates = [[path for key in group if key in common for path in group[key]] for group in groups]
+    yield from ((path, groups[0][key][0]) for key in groups[1] if key in common for path in groups[1][key])
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    most = SAMPLED // 2
+    return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else list(paths)
+
+
+def _grouped(paths: Iterable[Path], digest: Callable[[Path], bytes]) -> dict[bytes, list[Path]]:
+    groups: dict[bytes, list[Path]] = defaultdict(list)
+    for path in paths:
+        groups[digest(path)].append(path)
+    return groups
+
+
+def _of_pieces(path: Path) -> bytes:
+    size, digest = path.stat().st_size, hashlib.blake2b(digest_size=16)
+    digest.update(str(size).encode())
+    with path.open("rb") as file:
+        for start in (0, size // 2, size - PIECE):
+            file.seek(max(0, start))
+            digest.update(file.read(PIECE))
+    return digest.digest()
+
+
+def _of_content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
