@@ -3,7 +3,10 @@
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
+from itertools import chain
 from typing import Any
 
 import timm
@@ -14,9 +17,14 @@ from rich.table import Table
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
+from seglight.models.normalized import NormalizedEncoder
 from seglight.terminal import plain_console
 
-DECODERS = import_module("seglight.models.decoders")
+DECODERS, MODELS = import_module("seglight.models.decoders"), import_module("seglight.models")
+DECODER_HEADINGS = ("name", "parameters on resnet50")
+MOST_BUILT = 150
+"""Encoders that are built to count their parameters, at most: half a minute's work."""
+
 RESNET50 = ([64, 256, 512, 1024, 2048], [2, 4, 8, 16, 32])
 """Channels and strides of the features that decoders are counted on."""
 
@@ -61,24 +69,72 @@ def _rows(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             yield name, f"{found[0] / 1e6:.1f} M", ", ".join(map(str, found[1]))
 
 
-def models(family: str | None = None) -> None:
-    """Print the decoders and the families of encoders with an example of each, or all encoders of a family.
+def own_encoders() -> dict[str, type[NormalizedEncoder]]:
+    """Seglight's own encoders that are built without a name, by class_path."""
+    classes = {name: getattr(MODELS, name) for name in MODELS.__all__}
+    return {
+        f"{MODELS.__name__}.{name}": kind
+        for name, kind in classes.items()
+        if isinstance(kind, type)
+        and issubclass(kind, NormalizedEncoder)
+        and all(given.default is not given.empty for given in signature(kind).parameters.values())
+    }
+
+
+def models(word: str | None = None) -> None:
+    """Print the decoders and the families of encoders with an example of each, or what has a word in its name.
+
+    Args:
+        word: Part of the name of a decoder, an encoder or a family of encoders, in small or capital letters.
 
     Raises:
-        UserError: No such family.
+        UserError: Nothing has it in its name.
     """
     known, console = families(), plain_console(width=None if sys.stdout.isatty() else 120, soft_wrap=False)
-    if family is not None and family not in known:
-        raise UserError(f"no family '{family}' of encoders: `seglight models` lists them, such as {', '.join(known)}")
-    if family is not None:
-        console.print(_table(f"encoders: {family}", ("name", "parameters", "strides"), _rows(known[family])))
-        return
-    counted = ((name, f"{number / 1e6:.1f} M") for name, number in decoder_parameters().items())
-    console.print(_table("decoders", ("name", "parameters on resnet50"), counted))
+    counted = {name: f"{number / 1e6:.1f} M" for name, number in decoder_parameters().items()}
+    if word is not None:
+        return _print_found(console, word, known, counted)
+    console.print(_table("decoders", DECODER_HEADINGS, iter(counted.items())))
     family_of = {models[0]: name for name, models in known.items()}
     rows = ((family_of[row[0]], str(len(known[family_of[row[0]]])), *row) for row in _rows([*family_of]))
     console.print(_table("encoders", ("family", "models", "for example", "parameters", "strides"), rows))
-    console.print("seglight models FAMILY lists all encoders of a family")
+    console.print("seglight models WORD lists what has the word in its name, or is of a family that has")
+    return None
+
+
+def _print_found(console: Console, word: str, known: dict[str, list[str]], counted: dict[str, str]) -> None:
+    def has(name: str) -> bool:
+        return word.lower() in name.lower()
+
+    decoders = {name: number for name, number in counted.items() if has(name)}
+    own = {name: kind for name, kind in own_encoders().items() if has(name.rpartition(".")[2])}
+    names = sorted({name for family, models in known.items() for name in models if has(name) or has(family)})
+    if not (decoders or own or names):
+        everything = {name.lower(): name for name in [*counted, *known, *chain(*known.values())]}
+        near = [everything[name] for name in get_close_matches(word.lower(), everything, 5)]
+        remedy = f"near it are {', '.join(near)}" if near else "give less of the name"
+        raise UserError(
+            f"no encoder, family of encoders or decoder has '{word}' in its name: {remedy}; "
+            "`seglight models` lists what there is"
+        )
+    if decoders:
+        console.print(_table(f"decoders: {len(decoders)} found", DECODER_HEADINGS, iter(decoders.items())))
+    if len(names) > MOST_BUILT:
+        console.print(f"encoders: {len(names) + len(own)} found; a longer word tells their parameters and strides")
+        console.print(", ".join([*own, *names]))
+    elif own or names:
+        rows = [*_own_rows(own), *_rows(names)]
+        without = len(own) + len(names) - len(rows)
+        console.print(_table(f"encoders: {len(rows)} found", ("name", "parameters", "strides"), iter(rows)))
+        if without:
+            console.print(f"{without} more give no features of several strides, and are none for `TimmEncoder`")
+
+
+def _own_rows(kinds: dict[str, type[NormalizedEncoder]]) -> Iterator[tuple[str, str, str]]:
+    for name, kind in kinds.items():
+        with torch.device("meta"):
+            net = kind()  # type: ignore[call-arg]  # all of its arguments have defaults
+        yield name, f"{_parameters(net) / 1e6:.1f} M", ", ".join(map(str, net.strides))
 
 
 def _table(title: str, headings: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Table:
@@ -97,9 +153,9 @@ def main(args: list[str]) -> None:
         UserError: As `models`, or the arguments are wrong.
     """
     parser = ArgumentParser(prog="seglight models", description=__doc__, exit_on_error=False)
-    parser.add_argument("family", type=str | None, nargs="?", default=None, help="list all encoders of this family")
+    parser.add_argument("word", type=str | None, nargs="?", default=None, help="list what has this in its name")
     try:
         options = parser.parse_args(args[1:])
     except ArgumentError as error:
         raise UserError(f"{error}: see `seglight models --help`") from error
-    models(options.family)
+    models(options.word)

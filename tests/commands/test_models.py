@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 
@@ -40,7 +41,54 @@ def test_overview(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPa
     assert [name in ran.out for name in ("vgg11", "starnet_s", "resnet18")] == [True, True, False]
 
 
-def test_no_such_family(seglight_cli: Callable[..., Any]) -> None:
-    ran = seglight_cli("models", "resnett")
+@pytest.mark.parametrize("word", ["mobilenetv3_s", "MobileNetV3_S"])
+def test_a_word_finds_what_has_it_in_its_name(word: str, seglight_cli: Callable[..., Any]) -> None:
+    ran = seglight_cli("models", word)
+    assert ran.rc == 0, ran.err
+    found = [name for name in timm.list_models() if "mobilenetv3_s" in name]
+    assert f"encoders: {len(found)} found" in ran.out
+    assert all(f"│ {name} " in ran.out for name in found)
+    assert "decoders" not in ran.out
+
+
+def test_mobilenet_is_found_in_other_families_and_among_our_own(
+    seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [name for name, names in families().items() if any("mobilenet" in model for model in names)] != ["mobilenet"]
+    some = {"efficientnet": ["efficientnet_b0", "mobilenetv2_035"], "mobilenetv3": ["lcnet_035"]}
+    monkeypatch.setattr(models, "families", lambda: some)
+    ran = seglight_cli("models", "mobilenet")
+    assert "encoders: 3 found" in ran.out  # by its own name, by that of its family, and one of ours
+    for name in ("mobilenetv2_035", "lcnet_035", "seglight.models.MobileNetV3Encoder"):
+        assert f"│ {name} " in ran.out
+    assert "efficientnet_b0" not in ran.out
+
+
+def test_a_decoder_is_found_whatever_its_capitals(seglight_cli: Callable[..., Any]) -> None:
+    ran = seglight_cli("models", "deeplab")
+    assert ran.rc == 0, ran.err
+    assert "decoders: 2 found" in ran.out
+    assert "│ DeepLabV3Plus " in ran.out
+    assert "encoders" not in ran.out
+
+
+def test_a_short_word_lists_names_alone(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MOST_BUILT", 3)
+    ran = seglight_cli("models", "vgg")
+    number = len([name for name in timm.list_models() if "vgg" in name])
+    assert f"encoders: {number} found; a longer word tells their parameters and strides" in ran.out
+    assert "repvgg_a0, " in ran.out
+    assert "│" not in ran.out
+
+
+def test_what_gives_no_features_is_counted(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "encoder", lambda name: None if name == "vgg11" else (10**6, [2, 4]))
+    ran = seglight_cli("models", "vgg1")
+    assert "1 more give no features of several strides" in ran.out
+
+
+def test_nothing_of_that_name(seglight_cli: Callable[..., Any]) -> None:
+    ran = seglight_cli("models", "resnett18")
     assert ran.rc == 2
-    assert "no family 'resnett' of encoders" in ran.err
+    assert "no encoder, family of encoders or decoder has 'resnett18' in its name: near it are resnet18, " in ran.err
+    assert "give less of the name" in seglight_cli("models", "qqqqqqqq").err
