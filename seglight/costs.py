@@ -39,21 +39,22 @@ class Costs:
     seconds: float | None = None
 
 
-def costs(net: nn.Module, size: tuple[int, int], device: torch.device) -> list[Costs]:
+def costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: int = 3) -> list[Costs]:
     """The parts of a net, and last the whole.
 
     Args:
-        net: Takes uint8 (1, 3, H, W). Is left with other statistics of batch norms.
+        net: Takes uint8 (1, bands, H, W). Is left with other statistics of batch norms.
         size: (H, W).
         device: Where passes are timed; all else is counted on the CPU.
+        bands: Channels of the image.
     """
-    image = torch.randint(256, (1, 3, *size), dtype=torch.uint8)
+    image = torch.randint(256, (1, bands, *size), dtype=torch.uint8)
     parts = dict(parts_of(net))
     strides: dict[str, list[int]] = {}
     adds = _multiply_adds(net, parts, image)
     with torch.no_grad(), _outputs(parts, lambda name, maps: strides.update({name: _strides(size[0], maps)})):
         net.eval()(image)
-    fields = _receptive_fields(net, {name: parts[name] for name, maps in strides.items() if maps})
+    fields = _receptive_fields(net, {name: parts[name] for name, maps in strides.items() if maps}, bands)
     seconds = _seconds(net, image, device)
     kept = _activation_bytes(net.cpu(), parts, image)
     return [
@@ -143,14 +144,14 @@ def _activation_bytes(net: nn.Module, parts: dict[str, nn.Module], image: Tensor
     return sizes
 
 
-def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module]) -> dict[str, int | None]:
+def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module], bands: int) -> dict[str, int | None]:
     """By NaN, which spreads over exactly what depends on it: the rows that must be NaN for a middle entry to be."""
     seen: dict[tuple[int, bool], dict[str, bool]] = {}
 
     def reached(name: str, rows: int, below: bool) -> bool:
         """Whether an entry in the middle of a part's output depends on any of the outermost rows."""
         if (rows, below) not in seen:
-            image = torch.ones(1, 3, *SIGHT)
+            image = torch.ones(1, bands, *SIGHT)
             part = image[:, :, SIGHT[0] - rows :] if below else image[:, :, :rows]
             part.fill_(torch.nan)
             hit = seen[rows, below] = {}

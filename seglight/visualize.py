@@ -13,6 +13,17 @@ RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)
 """Colours of an error map."""
 
 
+def shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image of any bands (H, W, bands) as uint8 (H, W, 3): of others than three, their mean as grey.
+
+    Which of four bands are red, green and blue is not known: none is shown in the place of all.
+    """
+    if image.shape[2] == 3:
+        return image
+    grey: NDArray[np.uint8] = image.mean(2, keepdims=True).round().clip(0, 255).astype(np.uint8)
+    return np.repeat(grey, 3, 2)
+
+
 def colorize(mask: NDArray[np.uint8], palette: Palette) -> NDArray[np.uint8]:
     """Colour a label map (H, W) as uint8 (H, W, 3); values beyond the palette are white."""
     return _table(palette)[mask]

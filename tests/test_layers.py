@@ -21,7 +21,7 @@ LAYERS = (
     ),
     ("data.image_header",),
     (
-        "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.files",
+        "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.extra", "data.files",
         "data.windows", "ops.walk", "ops.label_values", "ops.finite", "ops.upsample", "ops.by_class", "doctor.finding",
         "running.checkpoint_files", "running.lock", "models.weights.rewrite", "weights_file",
         "sweeps.space", "sweeps.record", "sweeps.job",

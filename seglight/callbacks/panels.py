@@ -12,11 +12,13 @@ from PIL import Image
 from seglight.callbacks.tensorboard import last_step, writers
 from seglight.files import whole
 from seglight.panel_sheet import panel_sheet
-from seglight.visualize import panel
+from seglight.visualize import panel, shown
 
 
 class ImagePanels(Callback):
     """Shows the first image of evenly spaced validation batches in TensorBoard, and as `panels.png` in the run folder.
+
+    Images of other bands than three are shown in grey, as the mean of their bands.
 
     Args:
         folder: Where `panels.png` goes.
@@ -49,7 +51,7 @@ class ImagePanels(Callback):
             height, width = batch["size"][0]
             image = batch["image"][0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
             mask, pred = (labels[0, :height, :width].cpu().numpy() for labels in (batch["mask"], outputs))
-            self.panels.append(panel(image, mask, pred, pl_module.palette, pl_module.ignore_index))
+            self.panels.append(panel(shown(image), mask, pred, pl_module.palette, pl_module.ignore_index))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write them."""

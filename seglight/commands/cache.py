@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jsonargparse import ArgumentParser
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
@@ -106,7 +107,7 @@ def check_space(folder: Path, splits: dict[str, Labelled]) -> None:
     need = 0.0
     for split in splits.values():
         few = range(0, len(split), -(-len(split) // 8))
-        need += len(split) * 4 * sum(split.read(index)[1].size for index in few) / len(few)
+        need += len(split) * sum(image.nbytes + mask.nbytes for image, mask, _ in map(split.read, few)) / len(few)
     there = sum(path.stat().st_size for path in folder.glob("*.bin"))
     free = shutil.disk_usage(folder).free
     if need > free + there:
@@ -133,7 +134,9 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
             sources = tuple(map(Stamp.of, split.sources(index)))  # first: a change while reading is seen later
             image, mask, label = split.read(index)
             check_sizes(image, mask, label)
-            records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources))
+            if image.dtype != np.uint8 or mask.dtype != np.uint8:
+                raise UserError(f"{label}: {image.dtype} image and {mask.dtype} mask: a cache holds uint8 alone")
+            records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources, image.shape[2]))
             for pixels in (image.tobytes(), mask.tobytes()):
                 digest.update(pixels)
                 offset += file.write(pixels)

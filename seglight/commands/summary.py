@@ -17,6 +17,7 @@ from seglight.costs import SIGHT, Costs, costs
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory
 from seglight.models.ensemble import in_full
+from seglight.models.normalized import bands_of
 from seglight.recipe import instantiate, parse_recipe, size_of
 from seglight.terminal import Name, plain_console
 
@@ -47,7 +48,7 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     """Measure a net and print the table.
 
     Args:
-        net: Takes uint8 (1, 3, H, W).
+        net: Takes uint8 (1, bands, H, W).
         size: (H, W).
         as_json: Print JSON instead: a list of parts.
 
@@ -56,7 +57,7 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        rows = costs(net, size, device)
+        rows = costs(net, size, device, bands_of(net))
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--size {size[0]}x{size[1]}: the net takes no such image ({reason}): give another") from error

@@ -1,6 +1,6 @@
 """Reading decoded samples: shards that are mapped into memory, so that a crop reads its own rows and nothing else.
 
-folder/<split>-00000.bin    images uint8 (H, W, 3) and masks uint8 (H, W) of 16 samples, one after the other
+folder/<split>-00000.bin    images uint8 (H, W, bands) and masks uint8 (H, W) of 16 samples, one after the other
 folder/<split>-00000.json   where each lies, what it was decoded from, and the shard's own SHA-256
 folder/index.json           written last: the version, and the number of shards and images of each split
 
@@ -53,13 +53,14 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Record:
-    """Where a sample begins in its shard, in bytes, its size in pixels, and its files."""
+    """Where a sample begins in its shard, in bytes, its size in pixels, its files, and the bands of its image."""
 
     name: str
     offset: int
     height: int
     width: int
     sources: tuple[Stamp, ...]
+    bands: int = 3
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,15 @@ class CachedSplit:
         return self.split.sources(index)
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3) and mask uint8 (H, W) as views of the file, and the name."""
+        """Image uint8 (H, W, bands) and mask uint8 (H, W) as views of the file, and the name."""
         number, place = divmod(index, SHARD_LENGTH)
         if number not in self.maps:
             self.maps[number] = np.memmap(shard_path(self.folder, self.name, number), np.uint8, "r")
         record = self.shards[number].records[place]
         pixels = record.height * record.width
-        raw = self.maps[number][record.offset : record.offset + 4 * pixels]
-        image = raw[: 3 * pixels].reshape(record.height, record.width, 3)
-        return image, raw[3 * pixels :].reshape(record.height, record.width), record.name
+        raw = self.maps[number][record.offset : record.offset + (record.bands + 1) * pixels]
+        image = raw[: record.bands * pixels].reshape(record.height, record.width, record.bands)
+        return image, raw[record.bands * pixels :].reshape(record.height, record.width), record.name
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "maps": {}}  # a spawned worker maps the files itself

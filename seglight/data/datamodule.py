@@ -18,6 +18,7 @@ from seglight.data.sampler import EvalSampler, Key, TrainSampler
 from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
+from seglight.ops.label_values import check_labels
 from seglight.running.signals import held
 
 
@@ -100,7 +101,7 @@ class SegmentationDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
-        dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed)
+        dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)
         # Lightning's BatchSizeFinder doubles it beyond the images that there are
         self.batch_size = min(self.batch_size, len(dataset) // self._rank()[1])
         sampler = TrainSampler(len(dataset), self.seed, *self._rank())
@@ -117,7 +118,7 @@ class SegmentationDataModule(LightningDataModule):
         return self._eval_loader("test")
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
-        dataset = SegmentationDataset(self.splits[name])
+        dataset = SegmentationDataset(self.splits[name], num_classes=self.num_classes)
         sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
         if name == "val":
             sampler.start_at(self.start[2])
@@ -191,10 +192,20 @@ class Loader(DataLoader[Sample]):
 
 
 class SegmentationDataset(Dataset[Sample]):
-    """A split as tensors. Asked by (epoch, index), so that workers need no state to know the epoch."""
+    """A split as tensors. Asked by (epoch, index), so that workers need no state to know the epoch.
 
-    def __init__(self, split: Labelled, augmentation: Augmentation | None = None, seed: int = 0) -> None:
-        self.split, self.augmentation, self.seed = split, augmentation, seed
+    Args:
+        split: Labelled images.
+        augmentation: What a sample goes through, or None: as it is.
+        seed: Decides the augmentation.
+        num_classes: Labels are checked against it, here where the image has a name and no GPU has to be waited for;
+            None: they are not.
+    """
+
+    def __init__(
+        self, split: Labelled, augmentation: Augmentation | None = None, seed: int = 0, num_classes: int | None = None
+    ) -> None:
+        self.split, self.augmentation, self.seed, self.num_classes = split, augmentation, seed, num_classes
 
     def __len__(self) -> int:
         return len(self.split)
@@ -208,8 +219,13 @@ class SegmentationDataset(Dataset[Sample]):
         # files and caches are read-only to torch, what was augmented is not: copied only where it must be
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
-        tensor = torch.from_numpy(image).permute(2, 0, 1)
-        return {"image": tensor, "mask": torch.from_numpy(mask), "name": name}
+        tensor, labels = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
+        if self.num_classes is not None:
+            try:
+                check_labels(labels, self.num_classes, IGNORE_INDEX)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from error
+        return {"image": tensor, "mask": labels, "name": name}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

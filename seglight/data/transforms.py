@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.color import color_matrix
+from seglight.data.extra import check_result, checked_extra
 from seglight.data.windows import Window, cut, draw_window, read_ahead
 from seglight.errors import UserError
 
@@ -39,13 +40,15 @@ class Augmentation:
         crop_size: Height and width of the training crop in pixels: one number for a square.
         scale: Smallest and largest factor by which an image is scaled before the crop.
         flip: Probability of a horizontal flip.
-        photometric: Largest relative change of brightness, contrast and saturation; hue turns by an eighth of it.
+        photometric: Largest relative change of brightness, contrast and saturation; hue turns by an eighth of it. It is
+            for RGB: give 0 for images of other bands.
         max_class_ratio: Largest share of a crop's labelled pixels that one class may have; of ten crops without luck
             the most even one is taken.
         rare_class_crops: Share of the training pixels of each class (`seglight doctor` prints it), or None: crops
             lie anywhere. Each crop then holds a pixel of a class that is drawn from those in the image, with a
             probability as one over the square root of its share.
-        extra: Further transforms of albumentations, done to the finished crop.
+        extra: Further transforms of albumentations, done to the finished crop. Each is tried on the first crop: it has
+            to take images of these bands, and leave their type and number as they are.
 
     Raises:
         UserError: A size, range, share or probability makes no sense.
@@ -59,6 +62,7 @@ class Augmentation:
     rare_class_crops: Sequence[float] | None = None
     extra: Sequence[A.BasicTransform] = ()
     compose: A.Compose = field(init=False, repr=False, compare=False)
+    tried: set[int] = field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
         if min(self._crop()) < 1 or not 0 < self.scale[0] <= self.scale[1]:
@@ -83,12 +87,16 @@ class Augmentation:
         """Augment one sample.
 
         Args:
-            image: uint8 (H, W, 3); only the window that the crop shows is read.
+            image: uint8 (H, W, bands); only the window that the crop shows is read.
             mask: uint8 (H, W).
             seed: (seed, epoch, index); the same seed gives the same result, whoever asks and whenever.
 
         Returns:
-            Image (crop height, crop width, 3) and mask (crop height, crop width); padding is ignored in the mask.
+            Image (crop height, crop width, bands) and mask (crop height, crop width); padding is 128 in each band and
+            ignored in the mask.
+
+        Raises:
+            UserError: `photometric` or a transform of `extra` does not take images of these bands.
         """
         rng = np.random.default_rng(seed)
         window = self._window(rng, mask)
@@ -98,16 +106,30 @@ class Augmentation:
         image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
         mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
         if rng.random() < self.flip:
-            image, mask = (cast("NDArray[np.uint8]", cv2.flip(pixels, 1)) for pixels in (image, mask))
+            image, mask = (
+                cast("NDArray[np.uint8]", cv2.flip(pixels, 1).reshape(pixels.shape)) for pixels in (image, mask)
+            )
         if self.photometric:
             image = self._recolored(rng, image)
-        if self.extra:
-            self.compose.set_random_seed(int(rng.integers(2**32)))
-            out = self.compose(image=image, mask=mask)
-            image, mask = out["image"], out["mask"]
-        return image, mask
+        return self._transformed(rng, image, mask) if self.extra else (image, mask)
+
+    def _transformed(
+        self, rng: np.random.Generator, image: NDArray[np.uint8], mask: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if image.shape[2] not in self.tried:
+            checked_extra(self.extra, image, mask)
+            self.tried.add(image.shape[2])
+        self.compose.set_random_seed(int(rng.integers(2**32)))
+        out = self.compose(image=image, mask=mask)
+        check_result("together they give", out, image, mask)
+        return out["image"], out["mask"]
 
     def _recolored(self, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if image.shape[2] != 3:
+            raise UserError(
+                f"augmentation.photometric takes RGB images, and these have {image.shape[2]} bands: "
+                "set data.init_args.augmentation.photometric: 0"
+            )
         brightness, contrast, saturation = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
         hue = rng.uniform(-self.photometric / 8, self.photometric / 8)
         matrix = color_matrix(cv2.mean(image)[:3], brightness, contrast, saturation, hue)
@@ -161,11 +183,15 @@ def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequen
 
 
 def check_sizes(image: NDArray[np.uint8], mask: NDArray[np.uint8], name: str) -> None:
-    """Nothing, if image and mask have the same height and width.
+    """Nothing, if image (H, W, bands) and mask (H, W) are such arrays of the same height and width.
 
     Raises:
-        UserError: They differ.
+        UserError: They differ, or are something else.
     """
+    for what, pixels, axes in (("image", image, ("H", "W", "bands")), ("mask", mask, ("H", "W"))):
+        if not isinstance(pixels, np.ndarray) or pixels.ndim != len(axes):
+            got = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+            raise UserError(f"{name}: the {what} is {got}: a split's `read` gives it as an array ({', '.join(axes)})")
     if image.shape[:2] != mask.shape:
         raise UserError(
             f"{name}: the image is {image.shape[0]}x{image.shape[1]} and its mask {mask.shape[0]}x{mask.shape[1]} "

@@ -55,6 +55,7 @@ def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolati
         scaled = np.array(part)
     else:
         scaled = cv2.resize(part, (right - left, bottom - top), interpolation=interpolation)
+        scaled = scaled.reshape(*scaled.shape[:2], *pixels.shape[2:])  # OpenCV leaves a single channel's axis out
     if scaled.shape[:2] == crop:
         return scaled
     canvas = np.full((*crop, *pixels.shape[2:]), padding, pixels.dtype)

@@ -11,6 +11,7 @@ from torch.export import Dim, ExportedProgram
 
 from seglight.errors import UserError
 from seglight.interfaces import seg_output
+from seglight.models.normalized import bands_of
 from seglight.ops.padding import DIVISOR
 
 EXAMPLE = (100, 150)
@@ -107,7 +108,7 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     if size is None and any(isinstance(layer, nn.RNNBase) for layer in deployed.modules()):
         raise UserError("--size dynamic: the net's recurrent sweeps have a length in a graph: give --size HxW")
     deployed.eval().to(memory_format=torch.contiguous_format)
-    image = torch.zeros((1, 3, *(size or EXAMPLE)), dtype=torch.uint8)
+    image = torch.zeros((1, bands_of(deployed), *(size or EXAMPLE)), dtype=torch.uint8)
     smallest, largest = SIDES
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
     try:

@@ -12,6 +12,7 @@ from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, seg_output
 from seglight.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
+from seglight.models.normalized import bands_of
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.padding import DIVISOR, round_up
 
@@ -53,7 +54,9 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         UserError: Not even the smallest window fits, or memory can't be measured here.
     """
     device = next(net.parameters()).device
-    net(torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=device))  # what is allocated once, and code that is loaded
+    net(
+        torch.zeros(1, bands_of(net), 64, 64, dtype=torch.uint8, device=device)
+    )  # what is allocated once, and code that is loaded
     before = _held(device)
     if before <= max_memory:
         passes = _measured(net, device, max_memory - before)
@@ -98,7 +101,7 @@ def _measured(net: nn.Module, device: torch.device, room: int) -> Passes:
     found: list[Tensor] = []
 
     def cost(side: int) -> int:
-        image = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=device)
+        image = torch.zeros(1, bands_of(net), side, side, dtype=torch.uint8, device=device)
         found[:] = []
         before = _held(device)
         return _peak(lambda: found.append(seg_output(net(image)).logits), device) - before
