@@ -18,12 +18,13 @@ from rich.table import Table
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
 from seglight.models.normalized import NormalizedEncoder
-from seglight.terminal import plain_console
+from seglight.terminal import PlainConsole, plain_console
 
 DECODERS, MODELS = import_module("seglight.models.decoders"), import_module("seglight.models")
 DECODER_HEADINGS = ("name", "parameters on resnet50")
+
 MOST_BUILT = 150
-"""Encoders that are built to count their parameters, at most: half a minute's work."""
+"""Encoders that are built to count their parameters, at most: the others are only named."""
 
 RESNET50 = ([64, 256, 512, 1024, 2048], [2, 4, 8, 16, 32])
 """Channels and strides of the features that decoders are counted on."""
@@ -102,7 +103,7 @@ def models(word: str | None = None) -> None:
     return None
 
 
-def _print_found(console: Console, word: str, known: dict[str, list[str]], counted: dict[str, str]) -> None:
+def _print_found(console: PlainConsole, word: str, known: dict[str, list[str]], counted: dict[str, str]) -> None:
     def has(name: str) -> bool:
         return word.lower() in name.lower()
 
