@@ -178,7 +178,8 @@ def test_a_run_leaves_what_the_readme_says(fitted: Path) -> None:
     final = json.loads((fitted / "scores.json").read_text())["miou"]
     assert events.Scalars("final/val_miou")[-1].value == pytest.approx(final, rel=1e-6)
     height, width = np.asarray(Image.open(fitted / "panels.png")).shape[:2]
-    assert (height, width) == (6 * SIZE + 5 * 4, 4 * SIZE)
+    assert width == 4 * SIZE
+    assert height > 6 * (SIZE + 4) + 2 * 19  # a line of headings, and a legend of one or more
 
 
 def test_the_audit_of_a_run_knows_its_images_and_its_score(
