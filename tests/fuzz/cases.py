@@ -54,6 +54,7 @@ class Prediction:
         expected: The labels of an answer that would be right; None: those of what the file now says.
         classes: How many there are.
         refused: Whether any answer would be wrong.
+        whole: Whether nothing was done to the image: its colours are such that all decoders say the same of it.
     """
 
     name: str
@@ -62,14 +63,15 @@ class Prediction:
     expected: NDArray[np.uint8] | None
     classes: int
     refused: bool = False
+    whole: bool = False
 
     def words(self, out: Path) -> list[str]:
         return ["predict", str(self.model), str(self.image), "--out", str(out), "--device", "cpu"]
 
     @property
-    def is_lossless(self) -> bool:
-        """Whether all decoders give the image the same pixels."""
-        return self.classes == 2 and self.image.suffix in (".png", ".bmp", ".ppm", ".pgm")
+    def is_certain(self) -> bool:
+        """Whether all decoders give the image the same labels."""
+        return self.classes == 2 and (self.whole or self.image.suffix in (".png", ".bmp", ".ppm", ".pgm"))
 
     def wrong(self, out: Path) -> Iterator[str]:
         maps = sorted(out.rglob("*.png"))
@@ -83,7 +85,7 @@ class Prediction:
                 yield f"{path.name}: no label map of {self.classes} classes"
             elif self.expected is not None and not np.array_equal(labels, self.expected):
                 yield f"{path.name}: other labels, silently"
-            elif self.is_lossless and not np.array_equal(labels, _red(self.image)):
+            elif self.is_certain and not np.array_equal(labels, _red(self.image)):
                 yield f"{path.name}: not the image's red"
 
 
@@ -141,13 +143,15 @@ class Cases:
         ours = self.images if kind == "image" else self.tiffs
         malice, whole = rng.random() < HOSTILE / 2, rng.random() < WHOLE
         name = str(rng.choice(sorted(hostile if malice else ours)))
-        refused = whole and not malice and name in originals.REFUSED
+        whole = whole and not malice
+        refused = whole and name in originals.REFUSED
+        certain = whole and name not in originals.SEVERAL
         data = hostile[name] if malice else ours[name] if whole else mutations.damaged(ours[name], rng)
         if not malice and not whole and rng.random() < 0.1:  # under the name of another kind
             name = name.rpartition(".")[0] + str(rng.choice(list(originals.ENDINGS)))
         path = folder / name
         path.write_bytes(data)
-        return Prediction(f"{kind} {name}{' whole' * whole}", self.models["onnx"], path, None, 2, refused)
+        return Prediction(f"{kind} {name}{' whole' * whole}", self.models["onnx"], path, None, 2, refused, certain)
 
     def _of_model(self, kind: str, rng: Generator, folder: Path) -> Case:
         path, malice = folder / self.models[kind].name, rng.random() < HOSTILE

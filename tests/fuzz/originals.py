@@ -28,6 +28,9 @@ REFUSED = (
 )  # fmt: skip
 """Files that hold more than three bands of 8 bits, or are of a kind that is not read: no answer is right."""
 
+SEVERAL = ("pages.tif", "sizes.tif")
+"""Files whose pages are predicted one by one."""
+
 NET = {
     "class_path": "seglight.models.EncoderDecoder",
     "init_args": {

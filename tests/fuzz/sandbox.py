@@ -111,6 +111,8 @@ def in_child(case: Case, folder: Path) -> tuple[str, list[str]]:
         file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        streams = [open(n, "w", buffering=1, errors=sys.stderr.errors, closefd=False) for n in (1, 2)]  # noqa: SIM115
+        sys.stdout, sys.stderr = streams  # under pytest, they are not those of the process
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.exported import red
 from tests.fuzz.cases import Prediction
-from tests.fuzz.originals import images, pixels
-from tests.fuzz.sandbox import ANSWER, BAD, in_child
+from tests.fuzz.originals import REFUSED, SEVERAL, images, pixels, tiffs
+from tests.fuzz.sandbox import ANSWER, BAD, MESSAGE, in_child
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,14 @@ def test_the_watch_notices(folder: Path) -> None:
     expected = np.full(pixels().shape[:2], 7, np.uint8)
     outcome, found = in_child(Prediction("other", red(folder / "red.onnx"), path, expected, 2), folder)
     assert (outcome, found[0]) == (BAD, "a.png: other labels, silently")
+
+
+def test_files_that_nothing_was_done_to(tmp_path: Path) -> None:
+    """Of every kind: the labels of the picture as viewers show it, or a line, where it is no picture of 8-bit RGB."""
+    model = red(tmp_path / "red.onnx")
+    for name, data in (images() | tiffs()).items():
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_bytes(data)
+        case = Prediction(name, model, folder / name, None, 2, name in REFUSED, name not in SEVERAL)
+        assert in_child(case, folder) == (MESSAGE if name in REFUSED else ANSWER, []), name
