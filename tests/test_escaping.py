@@ -1,18 +1,20 @@
 """Names of every kind, shown on every surface: as they are written, without doing anything."""
 
+import ast
 import csv
 import html as html_of
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
@@ -22,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from seglight import escaping
 from seglight.callbacks.confusion_figure import confusion_figure
+from seglight.checkpoint import KEY, make_card
 from seglight.errors import UserError, one_line, say
 from seglight.model_card import model_card
 from seglight.prediction.shares import Shares
@@ -224,6 +227,57 @@ def test_odd_names_in_every_command(
     assert {f"val/iou/{escaping.tag(name)}" for name in NAMES} <= keys
     scores = json.loads((run / "scores.json").read_text())
     assert list(scores["iou"]) == list(NAMES)
+
+
+def test_odd_names_of_files(odd: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    images = odd.parent / "data" / "images" / "train"
+    (images / "[red]\x1b[2J:x:.png").write_bytes((images / "000.png").read_bytes())
+    ran = seglight_cli("doctor", "--config", odd)
+    assert ran.rc == 1
+    assert "[red]\\x1b[2J:x:.png" in ran.out
+    ran = seglight_cli("fit", "--config", odd, "--run_dir", odd.parent / "run")
+    assert ran.rc == 2
+    assert "[red]\\x1b[2J:x:.png" in ran.err
+    assert "\x1b" not in ran.out + ran.err
+
+
+def test_odd_names_of_a_checkpoint_in_an_error(odd: Path, seglight_cli: Callable[..., Any]) -> None:
+    card = make_card({}, ["\x1b[31ma", "[/b]"], [(0, 0, 0)] * 2, 255, False)
+    torch.save({KEY: card, "state_dict": {"net.x": ones(1)}, "global_step": 1}, odd.parent / "a.ckpt")
+    ran = seglight_cli("validate", "--config", odd, "--ckpt_path", odd.parent / "a.ckpt")
+    assert ran.rc == 2
+    assert "(\\x1b[31ma, [/b], ...)" in ran.err
+    assert "\x1b" not in ran.err
+
+
+def text_calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Calls that read or write a text file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            opens = node.func.attr == "open" and "b'" not in (mode := ast.unparse(node)) and "'rb" not in mode
+            owner = ast.unparse(node.func.value)
+            if node.func.attr in ("read_text", "write_text") or (opens and owner not in ("Image", "os", "tarfile")):
+                yield node
+
+
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in Path(escaping.__file__).parent.rglob("*.py")}
+
+
+def test_text_is_utf_8() -> None:
+    without = [
+        f"{path}:{call.lineno}: {ast.unparse(call)}"
+        for path, tree in TREES.items()
+        for call in text_calls(tree)
+        if "encoding" not in {keyword.arg for keyword in call.keywords}
+        and ast.unparse(call.func) not in ("self.open", "writer.open")
+    ]
+    assert not without, "encoding='utf-8' is missing: the locale's own may be ASCII"
+
+
+def test_every_console_is_plain() -> None:
+    calls = [(path, n) for path, tree in TREES.items() for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    assert not [f"{path}:{call.lineno}" for path, call in calls if ast.unparse(call.func) == "Console"]
 
 
 CHILD = """

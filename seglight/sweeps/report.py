@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seglight.errors import UserError
-from seglight.escaping import html, plotly, tag
+from seglight.escaping import html, plotly, tag, terminal
 from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
@@ -64,7 +64,7 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     if best:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
         recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text(encoding="utf-8")
-        write_whole(out / BEST, f"# Trial {best[0].number:04d}: {said}\n{recipe}")
+        write_whole(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 
 

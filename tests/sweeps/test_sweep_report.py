@@ -74,6 +74,31 @@ def test_the_page(reported: Path) -> None:
     assert "&lt;boom&gt;" in body
 
 
+def test_names_are_no_markup(tmp_path: Path) -> None:
+    """Keys of a space, choices and objectives, which hold names of classes: in tables, plots and TensorBoard."""
+    odd = "</script><img src=x onerror=alert(1)>\x1b[31m\nb"
+    choice = json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": [odd, "plain"]}})
+    sweep = small_sweep(trials=4)
+    sweep.objectives = {f"val/iou/{odd}": "maximize"}
+    records = [
+        Record(k, {f"x{odd}": k / 4, "c": [odd, "plain"][k % 2]}, {f"x{odd}": DISTRIBUTION, "c": choice}, {},
+               "finished", [k / 8], [k / 8])
+        for k in range(4)
+    ]  # fmt: skip
+    for k in range(4):
+        folder_of(tmp_path / "trials", k).mkdir(parents=True)
+        (folder_of(tmp_path / "trials", k) / "config.yaml").write_text("x: 1\n")
+    write_report(sweep, records, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "<img src=x" not in page.replace("\\u003c", "<").replace("\\u003e", ">")
+    assert "&lt;img src=x onerror=alert(1)&gt;\\x1b[31m" in page
+    assert yaml.safe_load((tmp_path / "best.yaml").read_text()) == {"x": 1}
+    events = EventAccumulator(str(tmp_path / "hparams" / "0001"))
+    events.Reload()
+    assert any("onerror" in name for name in events.Tags()["scalars"])
+
+
 def test_who_is_told_apart(reported: Path) -> None:
     """A pixel in every image is little and certain; ten that come and go are much and nothing."""
     page = (reported / "report.html").read_text()
