@@ -27,8 +27,8 @@ SAFE = (
 NOT_SAFE = tuple(f"lightning.pytorch.loggers.{name}" for name in ("comet", "litlogger", "mlflow", "neptune", "wandb"))
 """Of those packages, what --safe_recipe refuses all the same: loggers that send what they are given elsewhere."""
 
-PLACES = ("run_dir", "ckpt_path", "resume")
-"""Keys of a recipe that say what a run writes to or resumes: with --safe_recipe, they are the user's own to give."""
+PLACES = ("run_dir", "ckpt_path", "resume", "config")
+"""Keys of a recipe that say what a run writes to, resumes or reads: with --safe_recipe, they are the user's to give."""
 
 _SAFE_RECIPE: ContextVar[bool] = ContextVar("safe_recipe", default=False)
 

@@ -321,6 +321,7 @@ def test_a_class_in_a_dict_is_not_imported_either(
     "more",
     [
         {"run_dir": "elsewhere"},
+        {"config": "another.yaml"},
         {"trainer": {"default_root_dir": "/tmp"}},
         {"trainer": {"callbacks": [
             {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"dirpath": "../up"}}]}},
