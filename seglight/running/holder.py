@@ -100,7 +100,7 @@ def _started(pid: int) -> int | None:
 
 def _kernel() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:  # Linux alone has it
         return platform.node()
 
