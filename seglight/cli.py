@@ -273,6 +273,9 @@ def main(args: list[str]) -> None:
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated", module="lightning")  # theirs to mend
     # the state of best.ckpt had this key in earlier versions, and finds its place all the same
     warnings.filterwarnings("ignore", ".* add the following callbacks: ..ModelCheckpoint.'monitor': 'val/miou'[^{]*$")
+    warnings.filterwarnings(
+        "ignore", "The number of training batches .* smaller than the logging interval"
+    )  # ShortRuns
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
     try:

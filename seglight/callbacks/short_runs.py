@@ -30,7 +30,8 @@ class ShortRuns(Callback):
         every = log_interval(trainer)
         if every != given:
             trainer.log_every_n_steps = every  # type: ignore[attr-defined]
-            pl_module.print(f"logging every {every} steps: trainer.log_every_n_steps {given} is too many for this run")
+            steps = f"{every} steps" if every > 1 else "step"
+            pl_module.print(f"logging every {steps}: trainer.log_every_n_steps {given} is too many for this run")
         if self.forced:
             self._force(trainer)
 
