@@ -131,7 +131,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
             image.filename = ""  # see `opened_by_name`
         image.load()
         orientation = image.getexif().get(ORIENTATION, 1)
-    except (*DAMAGE, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise damaged(path, error) from error
     finally:
         if isinstance(image, ImageFile.ImageFile):

@@ -6,6 +6,7 @@ or frames, transparency, and formats that are not read. docs/images.md says it f
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,10 @@ MOST_PIXELS = 178_956_970
 HEADS = (1 << 16, 1 << 20, -1)
 """Bytes at the beginning of a file in which a header is looked for: more where EXIF data or a profile are larger."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow raises on damaged files, and on files so large that they can only be an attack."""
 
 REMEDIES = {
