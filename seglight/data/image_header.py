@@ -33,8 +33,8 @@ HEADS = (1 << 16, 1 << 20, -1)
 """Bytes at the beginning of a file in which a header is looked for: more where EXIF data or a profile are larger."""
 
 DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error,
-    Image.DecompressionBombError,
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error,
+    zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 """What Pillow raises on damaged files, and on files so large that they can only be an attack."""
 

@@ -19,10 +19,11 @@ from seglight.data.files import read_image
 from seglight.data.image_header import UnreadImageError, image_header
 from seglight.data.labels import ColorCodec, LabelCodec
 from seglight.data.unread import unread_content
+from seglight.errors import UserError
 from seglight.prediction.inputs import Source, pictures
 from seglight.prediction.tiff import TiffWindows, pages
 from seglight.predictor import pixels_of
-from tests.fuzz.mutations import chunk
+from tests.fuzz.mutations import chunk, damaged
 
 Y, X = np.mgrid[:33, :47]
 RGB = np.stack((4 * X, 5 * Y, 120 + X - Y), 2).astype(np.uint8)
@@ -280,3 +281,20 @@ def test_names_of_formats() -> None:
     assert unread_content(b"II*\0\x10\0\0\0CR\2\0") == "camera raw (CR2)"
     assert unread_content(bytes(128) + b"DICM") == "DICOM"
     assert unread_content(RGB.tobytes()[:1024]) == ""
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.avif", "alpha.avif", "rgb.jp2", "moving.webp", "stereo.jpg"])
+def test_damage_is_told_whatever_the_decoder_raises(name: str, tmp_path: Path) -> None:
+    """Pillow raises IndexError, RuntimeError and others; what is read all the same has a right type."""
+    path, rng = tmp_path / name, np.random.default_rng(3)
+    (READ.get(name) or REFUSED[name])[0](path)
+    whole = path.read_bytes()
+    told = 0
+    for _ in range(150):
+        path.write_bytes(damaged(whole, rng))
+        try:
+            assert read_image(path).dtype == np.uint8
+        except UserError as error:
+            assert str(error).startswith(f"{path}: ")
+            told += 1
+    assert told > 20
