@@ -22,8 +22,8 @@ LONGEST, TAIL = 300, 2**16
 REFUSED = 2
 """Exit code of a user's mistake: whoever tries again is told the same."""
 
-FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
-"""What is told with the same exit code, and passes."""
+PASSING = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), ": in use by ")
+"""What is told with the same exit code, and passes: a full disk, and a run folder that another process has not left."""
 
 
 def log_of(trials: Path, record: Record) -> Path:
@@ -68,8 +68,8 @@ def printable(line: str) -> str:
 
 
 def is_final(ended: int | str, cause: str) -> bool:
-    """Whether a trial that ended so would end so again: it was refused, and not for want of room on a disk."""
-    return ended == REFUSED and not any(full in cause for full in FULL)
+    """Whether a trial that ended so would end so again: it was refused for what does not pass by itself."""
+    return ended == REFUSED and not any(passing in cause for passing in PASSING)
 
 
 def are_one(causes: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from seglight.running.lock import in_use
 from seglight.sweeps.failures import are_one, cause_of, closing_lines, log_of
 from seglight.sweeps.record import Record
 from tests.sweeps.small import coordinator, lines, small_sweep
@@ -90,11 +91,18 @@ def test_other_failures_are_tried_again_before_they_end_the_sweep(
     assert "starting it again in 0.1 s" in err
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_waited_for(tmp_path: Path, number: int) -> None:
-    """It comes with the exit code of a user's mistake, and may pass."""
-    says = f"seglight: error: /x: {os.strerror(number)}: make room"
-    run = coordinator(tmp_path, small_sweep(trials=1), fails=2, code=2, says=says)
+@pytest.mark.parametrize(
+    "says",
+    [
+        f"/x: {os.strerror(errno.ENOSPC)}: make room",
+        f"/x: {os.strerror(errno.EDQUOT)}: make room",
+        str(in_use(Path("/x"), "`python -m seglight fit` (pid 7 on a)", "--run_dir")),
+    ],
+    ids=["disk", "quota", "lock"],
+)
+def test_what_may_pass_is_waited_for(tmp_path: Path, says: str) -> None:
+    """A full disk, or a folder in use, comes with the exit code of a user's mistake."""
+    run = coordinator(tmp_path, small_sweep(trials=1), fails=2, code=2, says=f"seglight: error: {says}")
     assert run.run() == 0
     assert (run.records[0].state, run.records[0].failures) == ("finished", 2)
 
