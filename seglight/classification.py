@@ -12,6 +12,7 @@ from torch import Tensor
 from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.normalized import NormalizedEncoder
+from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.ranks import sum_over_ranks
 from seglight.optim import ParameterGroups, WarmupPoly
 
@@ -49,7 +50,7 @@ class ClassificationModule(LightningModule):
         config = self.net.pretrained_cfg
         self.normalization = NormalizedEncoder(config["mean"], config["std"])
         self.optimizer, self.schedule, self.label_smoothing = optimizer, schedule, label_smoothing
-        self.register_buffer("counts", torch.zeros(2, dtype=torch.int64), persistent=False)
+        self.register_buffer("counts", torch.zeros(3, dtype=torch.int64), persistent=False)
 
     counts: Tensor
 
@@ -65,13 +66,22 @@ class ClassificationModule(LightningModule):
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count images and those told right."""
-        right = self(batch["image"]).argmax(1) == batch["label"]
-        self.counts += torch.stack((right.sum(), right.new_tensor(len(right), dtype=torch.int64)))
+        """Count images, those told right, and batches whose logits are not finite."""
+        logits = self(batch["image"])
+        right = logits.argmax(1) == batch["label"]
+        number = right.new_tensor(len(right), dtype=torch.int64)
+        self.counts += torch.stack((right.sum(), number, (~all_finite(logits)).long()))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the share told right, of the whole split at any number of processes."""
-        right, count = sum_over_ranks(*self.counts)
+        """Log the share told right, of the whole split at any number of processes.
+
+        Raises:
+            UserError: Logits were not finite.
+        """
+        right, count, broken = sum_over_ranks(*self.counts)
+        if broken:
+            where = f"step {self.trainer.global_step}, val"
+            raise UserError(f"{where}: the net's logits are NaN or infinite: {REMEDY}, or lower the learning rate")
         self.log("val/acc", right / count, prog_bar=True, rank_zero_only=True, sync_dist=True)
         self.counts.zero_()
 

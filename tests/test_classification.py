@@ -134,15 +134,30 @@ def test_crops_follow_from_seed_epoch_and_index(cifar: tuple[Path, np.ndarray, n
     assert np.array_equal(whole.permute(1, 2, 0), cifar[2][3])
 
 
-def test_the_encoder_of_a_pre_training(folder: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
-    data = {"class_path": "seglight.data.image_folder.ImageFolderDataModule"}
+def recipe(path: Path, folder: Path, lr: float = 0.01) -> Path:
+    data: dict[str, Any] = {"class_path": "seglight.data.image_folder.ImageFolderDataModule"}
     data["init_args"] = {"root": str(folder), "size": 32, "batch_size": 8, "num_workers": 0}
     content = {
         "trainer": {"accelerator": "cpu", "max_epochs": 4, "enable_progress_bar": False, "log_every_n_steps": 1},
-        "model": {"name": "test_resnet", "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}}},
+        "model": {"name": "test_resnet", "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": lr}}},
         "data": data,
     }
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_pre_training_that_diverges_ends_at_its_validation(
+    folder: Path, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    config = recipe(tmp_path / "recipe.yaml", folder, lr=1e30)
+    ran = seglight_cli("pretrain", "-c", config, "--run_dir", tmp_path / "run")
+    assert ran.rc == 2
+    assert "step 3, val: the net's logits are NaN or infinite: a training that diverged" in " ".join(ran.err.split())
+    assert not list(tmp_path.rglob("*.ckpt")) + list(tmp_path.rglob("*.safetensors"))
+
+
+def test_the_encoder_of_a_pre_training(folder: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    recipe(tmp_path / "recipe.yaml", folder)
     ran = seglight_cli("pretrain", "-c", tmp_path / "recipe.yaml", "--run_dir", tmp_path / "run")
     assert ran.rc == 0, ran.err
     path = tmp_path / "run" / "encoder.safetensors"
