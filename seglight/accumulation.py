@@ -1,5 +1,6 @@
 """The gradient of a window of accumulated batches: that of the one mean over all of their labelled pixels."""
 
+import itertools
 import math
 
 import torch
@@ -24,8 +25,12 @@ def optimizer_steps(trainer: Trainer) -> float:
     estimate, epochs = trainer.estimated_stepping_batches, trainer.max_epochs
     if epochs is None or epochs < 1 or math.isinf(trainer.num_training_batches):
         return estimate
-    batches = (accumulated_batches(trainer, epoch) for epoch in range(epochs))
-    steps = sum(math.ceil(trainer.num_training_batches / count) for count in batches)
+    schedules = [one for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    begins = sorted({0, *(epoch for schedule in schedules for epoch in schedule.scheduling if epoch < epochs)})
+    steps = sum(
+        (end - begin) * math.ceil(trainer.num_training_batches / accumulated_batches(trainer, begin))
+        for begin, end in itertools.pairwise([*begins, epochs])
+    )
     return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 

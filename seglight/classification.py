@@ -14,7 +14,7 @@ from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.normalized import NormalizedEncoder
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.ranks import sum_over_ranks
-from seglight.optim import ParameterGroups, WarmupPoly
+from seglight.optim import ParameterGroups, WarmupPoly, made_optimizer, made_schedule, run_length
 
 
 def _created(name: str, num_classes: int) -> Any:
@@ -86,9 +86,13 @@ class ClassificationModule(LightningModule):
         self.counts.zero_()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """No weight decay on norms and biases; the schedule steps by optimizer step."""
-        optimizer = self.optimizer(ParameterGroups()(self.net))
-        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        """No weight decay on norms and biases; the schedule steps by optimizer step.
+
+        Raises:
+            UserError: The optimizer or the schedule refuses its arguments, or the run has no end.
+        """
+        optimizer = made_optimizer(self.optimizer, ParameterGroups()(self.net))
+        schedule = made_schedule(self.schedule, optimizer, run_length(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def encoder_weights(self) -> dict[str, Tensor]:

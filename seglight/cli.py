@@ -5,6 +5,7 @@ import warnings
 from argparse import ArgumentError
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import yaml
@@ -22,6 +23,7 @@ from seglight.callbacks import (
     LabelledPixels,
     MetricsFile,
     NonFinite,
+    Preflight,
     ProgressBar,
     RunReport,
     ShortRuns,
@@ -32,18 +34,24 @@ from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_enco
 from seglight.class_paths import check_parsed, class_rules
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
-from seglight.errors import UserError, parser_complaint, say
-from seglight.files import write_whole
+from seglight.errors import UserError, parser_complaint, say, user_error_behind
 from seglight.inference import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
-from seglight.running.folder import default_run_dir, flat
+from seglight.running.folder import default_run_dir, flat, folder_of_scores
 from seglight.running.processes import check_processes, claimed_run_dir, launcher
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
+from seglight.running.trainer_arguments import (
+    check_arguments,
+    check_machine,
+    check_seed,
+    check_trainer,
+    refusals_in_one_line,
+)
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
@@ -98,7 +106,10 @@ class SegmentationCLI(LightningCLI):
         """Parse without Lightning's warning that `args` is meant for Python."""
         resume.describe_ckpt_path(self._parser("fit"))
         self.config = parser.parse_args(args)
-        check_parsed(self.config[self.config.subcommand])
+        config = self.config[self.config.subcommand]
+        check_parsed(config)
+        check_seed(config.seed_everything)
+        check_arguments(_plain(config.trainer), self.config.subcommand)
 
     def _parse_ckpt_path(self) -> None:
         # Lightning would put the checkpoint's hyper-parameters over the YAML and the command line, silently
@@ -108,7 +119,7 @@ class SegmentationCLI(LightningCLI):
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
         config = self.config[self.subcommand]
         before_run.check_entries(config, self.subcommand == "fit")
-        self.run_dir = self._claimed_run_dir(default_run_dir([str(path) for path in config.config or []]))
+        self.run_dir = self._claimed_run_dir(self._proposal(config))
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
         recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
         recipe.run_dir = recipe.ckpt_path = recipe.resume = None
@@ -135,13 +146,21 @@ class SegmentationCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             complaint = before_run.construction_complaint(error)
-            if complaint is None:
+            if complaint is None or user_error_behind(error):
                 raise
             raise UserError(f"trainer: {complaint}") from error
+
+    def _proposal(self, config: Any) -> Path:
+        """Where a run goes that was told no folder; an evaluation goes beside the run that it scores."""
+        configs = [str(path) for path in config.config or []]
+        scored = None if self.subcommand == "fit" else folder_of_scores(str(self.subcommand), config.ckpt_path, configs)
+        return scored or default_run_dir(configs)
 
     def _claimed_run_dir(self, proposal: Path) -> Path:
         """The run folder, which no other process writes to as long as this command runs."""
         config = self.config[self.subcommand]
+        if config.trainer.fast_dev_run:  # tries everything out, files too, and keeps nothing
+            return Path(self.claims.enter_context(TemporaryDirectory(prefix="seglight-fast_dev_run-")))
         claim = claimed_run_dir(config.run_dir, proposal, self.data_root, config.resume is not None)
         return self.claims.enter_context(claim)
 
@@ -182,10 +201,13 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit" and config.enable_checkpointing is False:
             exact = []
         kwargs["callbacks"] = [*exact, *others, *self._callbacks()]
-        trainer = super().instantiate_trainer(**kwargs)
+        check_machine(config)
+        with refusals_in_one_line():
+            trainer = super().instantiate_trainer(**kwargs)
         if self.subcommand == "fit":
             trainer.callbacks.append(ShortRuns())  # type: ignore[attr-defined]  # behind the timer that Lightning adds
         check_processes(trainer, environment)
+        check_trainer(trainer, config)
         return trainer
 
     def _take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -202,7 +224,8 @@ class SegmentationCLI(LightningCLI):
         config = self.config_init[self.subcommand].trainer
         scored = None if self.subcommand == "fit" else self.checkpoint
         report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored)
-        callbacks: list[Callback] = [ImageScores(self.run_dir), report]
+        first = Preflight(self.run_dir / "config.yaml", self.recipe)
+        callbacks: list[Callback] = [first, ImageScores(self.run_dir), report]
         bars = [callback for callback in _listed(config.callbacks) if isinstance(callback, AnyProgressBar)]
         if config.enable_progress_bar is not False and not bars:
             callbacks.append(ProgressBar())
@@ -235,11 +258,9 @@ class SegmentationCLI(LightningCLI):
             trainer: Any = self.trainer
             scored, overfits = trainer.limit_val_batches != 0, trainer.overfit_batches != 0
             quick_check(self.datamodule, self.see, scored, overfits)
-        if self.trainer.is_global_zero:
-            path = self.run_dir / "config.yaml"
-            if subcommand == "fit" or not path.exists():
-                write_whole(path, self.recipe)
         super()._run_subcommand(subcommand)
+        if self.config[subcommand].trainer.fast_dev_run and self.trainer.is_global_zero:
+            say(f"fast_dev_run: {subcommand} ran to its end; its files are removed")
 
 
 def _listed(plugins: Any) -> list[Any]:

@@ -18,18 +18,21 @@ from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
 from seglight.escaping import tag
 from seglight.image_counts import ImageCounts
-from seglight.inference import Inferer
+from seglight.inference import Inferer, WholeImage
+from seglight.inference.batches import images_of
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
 from seglight.losses.banded import mass, with_labels
 from seglight.memory_format import FORMATS, seconds_a_pass
 from seglight.metrics import ConfusionMatrix, Scores
+from seglight.models.misfit import encoder_channels, has_batch_norm, misfit, tried_out, wrong_channels
 from seglight.models.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.ops.ranks import sum_over_ranks
-from seglight.optim import ParameterGroups, WarmupPoly, learning_rates
+from seglight.optim import ParameterGroups, WarmupPoly, learning_rates, made_optimizer, made_schedule, run_length
 from seglight.release import is_release
+from seglight.running.trainer_values import NOT_FLOAT32, PRECISIONS
 
 ONE_GROUP = ParameterGroups()
 
@@ -70,6 +73,8 @@ class SegmentationModule(LightningModule):
         weights: str | None = None,
     ) -> None:
         super().__init__()
+        if not 0 <= aux_weight < math.inf:
+            raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
         self.net = net(num_classes)
         self.loss = loss(ignore_index)
         self.num_classes, self.ignore_index = num_classes, ignore_index
@@ -100,8 +105,35 @@ class SegmentationModule(LightningModule):
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride."""
-        return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
+        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride.
+
+        Raises:
+            UserError: The net is for images of other channels, or can't be trained on a batch of one.
+        """
+        try:
+            return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
+        except (RuntimeError, ValueError) as error:
+            complaint = misfit(self.net, image, error)
+            if complaint is None:
+                raise
+            raise UserError(complaint) from error
+
+    def check_example(self, image: Tensor, batch_size: int) -> None:
+        """See that the net can be trained on such images.
+
+        Args:
+            image: A training image, uint8 (1, C, H, W).
+            batch_size: Images of a step of this process.
+
+        Raises:
+            UserError: As in `forward`.
+        """
+        channels = encoder_channels(self.net)
+        if channels is not None and channels != image.shape[1]:
+            raise UserError(wrong_channels(channels, image.shape[1]))
+        if batch_size == 1 and has_batch_norm(self.net):
+            with tried_out(self.net), self.trainer.precision_plugin.train_step_context():
+                self(image.to(self.device))
 
     def _set_format(self, channels_last: bool) -> None:
         self.memory_format = FORMATS[channels_last]
@@ -184,6 +216,22 @@ class SegmentationModule(LightningModule):
 
     test_step = validation_step
 
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Tensor]:
+        """Label maps, uint8 (H, W) of class indices on the CPU, each at its image's own size.
+
+        Args:
+            batch: uint8 images (B, 3, H, W) RGB, alone, first in a sequence, or as `image` in a dict, which may hold
+                the `size` (H, W) of each image within its padding.
+            batch_idx: Unused.
+            dataloader_idx: Unused.
+
+        Raises:
+            UserError: The batch holds no such images.
+        """
+        inferer = WholeImage() if self.inferer is None else self.inferer
+        images = images_of(batch)
+        return [inferer.labels(self, image)[0].cpu() for image in images]
+
     def on_validation_epoch_end(self) -> None:
         """Score the split."""
         self._log_scores("val")
@@ -221,26 +269,32 @@ class SegmentationModule(LightningModule):
         return float(total / weight)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step."""
-        optimizer = self.optimizer(self.groups(self.net))
+        """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step.
+
+        Raises:
+            UserError: The optimizer or the schedule refuses its arguments, or the run has no end.
+        """
+        optimizer = made_optimizer(self.optimizer, self.groups(self.net))
         for group in optimizer.param_groups:
             group["lr"] *= group["lr_scale"]
-        self.steps = int(optimizer_steps(self.trainer))
-        self.begun = self.schedule(optimizer, self.steps)
+        self.steps = run_length(optimizer_steps(self.trainer))
+        self.begun = made_schedule(self.schedule, optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
         """Refuse what fails at the first step.
 
         Raises:
-            UserError: Synchronised batch norms without a GPU.
+            UserError: Synchronised batch norms without a GPU, or weights of another precision than 32 bits.
         """
+        if self.trainer.precision not in PRECISIONS:
+            raise UserError(f"trainer.precision {self.trainer.precision}: {NOT_FLOAT32}")
         if self.trainer.strategy.root_device.type == "cpu" and getattr(self.trainer.strategy, "_layer_sync", None):
             raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
 
     def on_train_start(self) -> None:
         """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
-        steps, config = int(optimizer_steps(self.trainer)), self.trainer.lr_scheduler_configs[0]
+        steps, config = run_length(optimizer_steps(self.trainer)), self.trainer.lr_scheduler_configs[0]
         at_start = self.trainer.global_step == 0 and config.scheduler is self.begun  # not a finder's own
         if at_start and (self.lr is not None or steps != self.steps):
             optimizer, self.steps = self.trainer.optimizers[0], steps

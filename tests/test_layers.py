@@ -17,13 +17,15 @@ LAYERS = (
         "seglight", "errors", "files", "png", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
         "data.unread", "running.signals", "running.random_states", "running.position",
         "running.evaluation_state", "running.surroundings", "running.times", "running.holder", "ops.bands", "ops.ranks",
-        "ops.fused_cross_entropy", "terminal", "threads",
+        "ops.fused_cross_entropy", "terminal", "threads", "running.half_precision",
+        "running.trainer_values",
     ),
     ("data.image_header",),
     (
         "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.extra", "data.files",
         "data.windows", "ops.walk", "ops.label_values", "ops.finite", "ops.upsample", "ops.by_class", "doctor.finding",
         "running.checkpoint_files", "running.lock", "models.weights.rewrite", "weights_file",
+        "data.loading_options",
         "sweeps.space", "sweeps.record", "sweeps.job",
     ),
     (
@@ -44,6 +46,7 @@ LAYERS = (
         "prediction.label_maps", "prediction.shares", "prediction.submissions", "prediction.coco",
         "sweeps.study", "sweeps.trial", "sweeps.executors.*",
         "prepare.download", "doctor.facts", "model_card", "running.processes", "running.sharding",
+        "running.trainer_arguments", "models.misfit",
     ),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",

@@ -13,6 +13,7 @@ from seglight.callbacks.metrics_file import MetricsFile
 from seglight.callbacks.nonfinite import NonFinite
 from seglight.callbacks.panels import ImagePanels
 from seglight.callbacks.precise_bn import PreciseBN
+from seglight.callbacks.preflight import Preflight
 from seglight.callbacks.progress import ProgressBar
 from seglight.callbacks.report import RunReport
 from seglight.callbacks.short_runs import ShortRuns
@@ -34,6 +35,7 @@ __all__ = [
     "MetricsFile",
     "NonFinite",
     "PreciseBN",
+    "Preflight",
     "ProgressBar",
     "RunReport",
     "ShortRuns",

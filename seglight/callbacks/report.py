@@ -119,7 +119,7 @@ class RunReport(Callback):
         texts = {tag(key): tag(v) if isinstance(v, str) else v for key, v in self.hyperparameters.items()}
         for logger in tensorboard_loggers(trainer) if pl_module.scores is not None else []:
             logger.log_hyperparams(texts, {"final/val_miou": pl_module.scores.miou})
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._where(trainer)
 
     def _where(self, trainer: Trainer) -> None:

@@ -1,6 +1,7 @@
 """Pre-train an encoder by classification; leaves weights that `TimmEncoder` takes as a file."""
 
 import logging
+import math
 from argparse import ArgumentError
 from contextlib import ExitStack
 from functools import partial
@@ -14,11 +15,18 @@ from safetensors.torch import save_file
 from seglight.class_paths import check_parsed, class_rules
 from seglight.classification import ClassificationModule
 from seglight.data.labelled_images import LabelledImagesDataModule
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError, parser_complaint, say
 from seglight.files import whole
 from seglight.recipe import config_paths, read_recipe
 from seglight.running.folder import default_run_dir
 from seglight.running.processes import claimed_run_dir
+from seglight.running.trainer_arguments import (
+    check_arguments,
+    check_machine,
+    check_seed,
+    check_trainer,
+    refusals_in_one_line,
+)
 from seglight.terminal import plain_console
 
 WEIGHTS = "encoder.safetensors"
@@ -61,6 +69,8 @@ class ClassificationCLI(LightningCLI):
         """Parse without Lightning's warning that `args` is meant for Python."""
         self.config = parser.parse_args(args)
         check_parsed(self.config)
+        check_seed(self.config.seed_everything)
+        check_arguments(self.config.trainer.as_dict(), "fit")
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Everything of the run goes into its folder."""
@@ -75,7 +85,14 @@ class ClassificationCLI(LightningCLI):
         own = [checkpoint("best", monitor="val/acc", mode="max"), checkpoint("last", save_on_train_epoch_end=True)]
         logger = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)
         callbacks = [*(self.config_init.trainer.callbacks or []), *own]
-        return super().instantiate_trainer(logger=logger, callbacks=callbacks, default_root_dir=str(self.run_dir))
+        options = self.config_init.trainer
+        check_machine(options)
+        with refusals_in_one_line():
+            trainer = super().instantiate_trainer(
+                logger=logger, callbacks=callbacks, default_root_dir=str(self.run_dir)
+            )
+        check_trainer(trainer, options)
+        return trainer
 
 
 def main(args: list[str]) -> None:
@@ -99,11 +116,13 @@ def main(args: list[str]) -> None:
 def train(cli: ClassificationCLI) -> None:
     """Train, and write the encoder's weights."""
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
-    if cli.trainer.is_global_zero:
+    if cli.config.trainer.fast_dev_run:
+        say("fast_dev_run: pretrain ran to its end; its weights are not kept")
+    elif cli.trainer.is_global_zero:
         path = cli.run_dir / WEIGHTS
         with whole(path) as part:
             save_file(cli.model.encoder_weights(), part)
-        accuracy = float(cli.trainer.callback_metrics["val/acc"])
+        accuracy = float(cli.trainer.callback_metrics.get("val/acc", math.nan))  # limit_val_batches may be 0
         plain_console().print(
             f"val/acc {accuracy:.4f}\nweights     {path}\n"
             "next        encoder: {class_path: seglight.models.TimmEncoder, "

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from seglight.data.cache import CachedSplit
 from seglight.data.classes import IGNORE_INDEX, Classes, Color
 from seglight.data.disjoint import check_disjoint
+from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs
-from seglight.data.sampler import EvalSampler, Key, TrainSampler
+from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
 from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
@@ -33,6 +34,9 @@ class SegmentationDataModule(LightningDataModule):
         seed: Decides order and augmentation.
         augmentation: What a training sample goes through, or None: as it is.
         cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.
+
+    Raises:
+        UserError: A number is out of range.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class SegmentationDataModule(LightningDataModule):
         cache: str | None = None,
     ) -> None:
         super().__init__()
+        check_loading(num_workers, seed, batch_size=batch_size, eval_batch_size=eval_batch_size)
         self.classes = classes
         self.num_classes = len(classes)
         self.ignore_index = IGNORE_INDEX
@@ -66,13 +71,14 @@ class SegmentationDataModule(LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Look for the splits that a stage needs, before anything else takes time.
+        """Look for the splits that a stage needs, before anything else takes time; "predict" needs that of validation.
 
         Raises:
-            UserError: One is missing, has fewer images than a step takes, or would be trained on and scored.
+            UserError: A split is not there, has fewer images than a step takes, would be trained on and scored, or
+                the trainer wants another number of batches than it has.
         """
-        names = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]
-        self.splits = {name: self._source(name) for name in names}
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("val",)}
+        self.splits = {name: self._source(name) for name in splits[stage]}
         world_size = self.trainer.world_size if self.trainer else 1
         for name, split in self.splits.items():
             least = world_size * self.batch_size if name == "train" else 1
@@ -81,6 +87,10 @@ class SegmentationDataModule(LightningDataModule):
                     f"the {name} split has {len(split)} images where one step takes {least}: "
                     "lower data.init_args.batch_size or trainer.devices, or add images"
                 )
+            if self.trainer is not None and stage != "predict":
+                size = self.batch_size if name == "train" else self.eval_batch_size
+                batches = len(split) // least if name == "train" else -(-len(split) // (world_size * size))
+                check_batches(self.trainer, name, batches)
         trainer: Any = self.trainer
         if stage == "fit" and trainer and trainer.limit_val_batches != 0 and trainer.overfit_batches == 0:
             check_disjoint(self.splits["train"], self.splits["val"])
@@ -99,12 +109,19 @@ class SegmentationDataModule(LightningDataModule):
         """
         self.start = (epoch, samples, eval_batches)
 
+    def example(self) -> Sample:
+        """The first training image as a step sees it, after `setup`."""
+        return SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)[0, 0]
+
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Augmented crops in the order of (seed, epoch); an unfinished last batch is dropped."""
+        """Augmented crops in the order of (seed, epoch), or, where the trainer overfits, the same ones in each epoch.
+
+        An unfinished last batch is dropped.
+        """
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)
         # Lightning's BatchSizeFinder doubles it beyond the images that there are
         self.batch_size = min(self.batch_size, len(dataset) // self._rank()[1])
-        sampler = TrainSampler(len(dataset), self.seed, *self._rank())
+        sampler = sampler_kind(self.trainer)(len(dataset), self.seed, *self._rank())
         sampler.start_at(*self.start[:2])
         # the samplers' keys are (epoch, index), not bare indices
         return Loader(dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers())
@@ -116,6 +133,13 @@ class SegmentationDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Sample]:
         """Each image of the test split once, as it is; beside larger ones in a batch it is padded."""
         return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """The validation split in order, for `Trainer.predict`, which itself shares it out to several processes."""
+        dataset = SegmentationDataset(self.splits["val"])
+        options = {"sampler": SameSamples(len(dataset), self.seed), "collate_fn": collate_padded, **self._workers()}
+        # Lightning builds this loader again, and gives the batch size by its name
+        return Loader(dataset, batch_size=self.eval_batch_size, **options)
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
         dataset = SegmentationDataset(self.splits[name], num_classes=self.num_classes)

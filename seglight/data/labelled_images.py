@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from seglight.data.sampler import EvalSampler, Key, TrainSampler
+from seglight.data.loading_options import check_batches, check_loading
+from seglight.data.sampler import EvalSampler, Key, sampler_kind
 from seglight.errors import UserError
 
 
@@ -41,12 +42,16 @@ class LabelledImagesDataModule(LightningDataModule):
         batch_size: Images a process and step.
         num_workers: Loader processes. The samples are the same for any number.
         seed: Decides order and augmentation.
+
+    Raises:
+        UserError: A number is out of range.
     """
 
     def __init__(
         self, class_names: Sequence[str], size: int, crop_area: float, batch_size: int, num_workers: int, seed: int
     ) -> None:
         super().__init__()
+        check_loading(num_workers, seed, batch_size=batch_size)
         if size < 1 or not 0 < crop_area <= 1:
             raise UserError(f"data.init_args: size {size} must be positive, and crop_area {crop_area} within (0, 1]")
         self.class_names, self.num_classes = list(class_names), len(class_names)
@@ -70,11 +75,14 @@ class LabelledImagesDataModule(LightningDataModule):
                 f"the train split has {len(self.splits['train'])} images where one step takes {least}: "
                 "lower data.init_args.batch_size"
             )
+        if self.trainer is not None:
+            check_batches(self.trainer, "train", len(self.splits["train"]) // least)
+            check_batches(self.trainer, "val", -(-len(self.splits["val"]) // least))
 
     def train_dataloader(self) -> DataLoader[LabelledImage]:
         """Random crops and flips in the order of (seed, epoch)."""
         dataset = LabelledImages(self.splits["train"], self.size, self.crop_area, self.seed)
-        sampler = TrainSampler(len(dataset), self.seed, *self._rank())
+        sampler = sampler_kind(self.trainer)(len(dataset), self.seed, *self._rank())
         return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._workers())
 
     def val_dataloader(self) -> DataLoader[LabelledImage]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+from lightning.pytorch import Trainer
+from numpy.typing import NDArray
+from torch.utils.data import Sampler, SequentialSampler
 
 Key = tuple[int, int]
 """(epoch, index) of a sample."""
@@ -37,13 +39,39 @@ class TrainSampler(Sampler[Key]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Key]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        epoch, order = self._order()
         left = order[self.start[1] if self.start[0] == self.epoch else 0 :]
         own = left[self.rank :: self.world_size][: len(left) // self.world_size]
-        yield from ((self.epoch, int(index)) for index in own)
+        yield from ((epoch, int(index)) for index in own)
 
     def __len__(self) -> int:
         return self.length // self.world_size
+
+    def _order(self) -> tuple[int, NDArray[np.int64]]:
+        """The epoch whose samples these are, and their indices."""
+        return self.epoch, np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+
+
+class SameSamples(TrainSampler, SequentialSampler):  # type: ignore[misc]
+    """The samples of the first epoch, in the order of their index, in every epoch: for a net to learn by heart.
+
+    By being a SequentialSampler it keeps Lightning from putting one in its place, which knows no (epoch, index).
+
+    Args:
+        length: Samples in the split.
+        seed: Unused.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def _order(self) -> tuple[int, NDArray[np.int64]]:
+        return 0, np.arange(self.length)
+
+
+def sampler_kind(trainer: Trainer | None) -> type[TrainSampler]:
+    """What gives the order of training samples: that of a trainer, which may be one that overfits, or of none."""
+    overfits = isinstance(trainer, Trainer) and trainer.overfit_batches > 0  # type: ignore[attr-defined]
+    return SameSamples if overfits else TrainSampler
 
 
 class EvalSampler(Sampler[list[Key]]):

@@ -5,6 +5,7 @@ brought to `crop_size`. That is the distribution of scaling the whole image and 
 window to whole pixels), for the price of the pixels in the window.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ cv2.setNumThreads(0)  # loader workers are the parallelism; a thread pool in eac
 
 PADDING = 128
 """Grey beyond the image, ignored in the mask."""
+
+LARGEST = 32767
+"""Height and width of a crop: OpenCV transforms no larger images."""
 
 TRIES = 10
 """Windows drawn at most to satisfy `max_class_ratio`, as in mmsegmentation's recipes."""
@@ -68,6 +72,10 @@ class Augmentation:
         if min(self._crop()) < 1 or not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(
                 f"augmentation: crop_size {self.crop_size} and scale {self.scale} must be positive, scale [least, most]"
+            )
+        if max(self._crop()) > LARGEST or self.scale[1] == math.inf:
+            raise UserError(
+                f"augmentation: crop_size {self.crop_size} must be at most {LARGEST}, scale {self.scale} finite"
             )
         if not (0 <= self.flip <= 1 and 0 <= self.photometric <= 1):
             raise UserError(f"augmentation: flip {self.flip} and photometric {self.photometric} must lie in [0, 1]")

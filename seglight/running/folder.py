@@ -21,6 +21,23 @@ def default_run_dir(configs: list[str]) -> Path:
     return Path("runs") / recipe / time.strftime("%Y%m%d-%H%M%S")
 
 
+def folder_of_scores(command: str, ckpt_path: str | None, configs: list[str]) -> Path | None:
+    """`RUN/<command>/<time>`, where `validate` and `test` write unless they are given a folder.
+
+    Args:
+        command: "validate" or "test".
+        ckpt_path: The checkpoint that is scored, which lies in RUN/checkpoints; or None.
+        configs: Config files; one of them may be RUN/config.yaml.
+
+    Returns:
+        None where neither the checkpoint nor a config file lies in a run's folder.
+    """
+    places = [] if ckpt_path is None else [Path(ckpt_path).parent.parent]
+    places += [Path(config).parent for config in configs if Path(config).name == "config.yaml"]
+    run = next((place for place in places if (place / "config.yaml").is_file() and holds_run(place)), None)
+    return None if run is None else run / command / time.strftime("%Y%m%d-%H%M%S")
+
+
 def check_apart(folder: Path, root: str | Path | None, option: str) -> None:
     """See that a run neither writes among the images and labels of its data set nor has them in its folder.
 

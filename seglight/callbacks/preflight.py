@@ -1,0 +1,48 @@
+"""What is seen to before the first step: that the net takes the images, and the recipe in the run folder."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
+
+from seglight.errors import say
+from seglight.files import write_whole
+from seglight.running.half_precision import cpu_flags, slow_precision
+
+
+class Preflight(Callback):
+    """Shows the net a training image, says what will be slow, and then writes the recipe.
+
+    Args:
+        path: Where the recipe goes; `validate` and `test` leave one that is there alone.
+        recipe: YAML.
+    """
+
+    def __init__(self, path: Path, recipe: str) -> None:
+        self.path, self.recipe = path, recipe
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Say that a precision is slow on this CPU."""
+        if trainer.is_global_zero and isinstance(trainer.accelerator, CPUAccelerator):
+            slow = slow_precision(str(trainer.precision), cpu_flags())
+            if slow is not None:
+                say(slow)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Refuse images that the net can't be trained on, with nothing written yet."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        pl_module.check_example(data.example()["image"][None], data.batch_size)
+        self._write(trainer, again=True)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Write the recipe of `validate`."""
+        self._write(trainer, again=False)
+
+    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Write the recipe of `test`."""
+        self._write(trainer, again=False)
+
+    def _write(self, trainer: Trainer, again: bool) -> None:
+        if trainer.is_global_zero and (again or not self.path.exists()):
+            write_whole(self.path, self.recipe)
