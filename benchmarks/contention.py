@@ -29,6 +29,7 @@ from torch import Tensor
 from benchmarks import loss, metric
 from benchmarks._pair import Side
 from benchmarks._table import Row, parser_of
+from seglight.interfaces import LossFactory
 from seglight.losses import CrossEntropy, Dice, WeightedSum
 from seglight.models import EncoderDecoder, TimmEncoder, import_weights
 from seglight.models.decoders import FPN
@@ -65,8 +66,8 @@ def our_step(size: int, images: int) -> Callable[[], Tensor]:
     with TemporaryDirectory() as folder:
         torch.save(peers_net().state_dict(), Path(folder) / "theirs.pth")
         import_weights(net, Path(folder) / "theirs.pth")
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    losses = [lambda ignore: CrossEntropy(ignore, class_weights=WEIGHTS), Dice]
+    net.to(memory_format=torch.channels_last)
+    losses: list[LossFactory] = [lambda ignore: CrossEntropy(ignore, class_weights=WEIGHTS), Dice]
     loss_of = WeightedSum(255, losses, (1.0, 1.0))
     image, mask = batch(size, images)
     return _training(net, lambda: net(image).logits, lambda: loss_of(net(image).logits, mask))
@@ -179,7 +180,7 @@ def main(args: list[str]) -> None:
                     idle, beside = found["idle"][side], found["busy"][side]
                     print(f"  {side:24} idle {1e3 * idle:9.2f} ms   busy {1e3 * beside:9.2f} ms   x{beside / idle:.2f}")
     finally:
-        for side in sides.values():
-            side.end()
+        for process in sides.values():
+            process.end()
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
