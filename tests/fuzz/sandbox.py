@@ -38,6 +38,9 @@ MEMORY = 3 * 2**30
 
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate")
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn")
+NOTED = ("git", "uname")
+"""What a run asks of its commit and its machine."""
+
 TALKS = ("socket.connect", "socket.bind", "socket.getaddrinfo")
 
 ANSWER, MESSAGE, BAD = "answered", "refused in a line", "ended badly"
@@ -49,11 +52,12 @@ def watch(out: Path, seen: list[str]) -> None:
 
     def hook(event: str, args: Any) -> None:
         if event in RUNS or event in TALKS:
-            if not (event == "subprocess.Popen" and args[1][:1] == ["git"]):  # a run notes the commit that it is of
+            if not (event == "subprocess.Popen" and args[0] in NOTED):
                 seen.append(f"{event} {args}")
         elif event in WRITES or (event == "open" and _writes(args[1], args[2])):
             place = Path(os.fsdecode(args[0])) if isinstance(args[0], str | bytes | os.PathLike) else Path(os.devnull)
-            if place != Path(os.devnull) and not place.resolve().is_relative_to(out):
+            nameless = event == "open" and place.is_dir()  # a temporary file, which shows that one can be written
+            if not nameless and place != Path(os.devnull) and not place.resolve().is_relative_to(out):
                 seen.append(f"{event} {args}")
 
     sys.addaudithook(hook)
