@@ -297,6 +297,7 @@ def main(args: list[str]) -> None:
     warnings.filterwarnings(
         "ignore", "The number of training batches .* smaller than the logging interval"
     )  # ShortRuns
+    warnings.filterwarnings("ignore", r"\s*Dump of a value that does not round-trip: a tuple")  # albumentations' ranges
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when a run goes on
     warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
     try:

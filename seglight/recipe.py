@@ -92,6 +92,10 @@ def _these_alone(args: list[str], keys: Sequence[str]) -> Iterator[str]:
             found, place = recipe, kept
             for name in outer:
                 found, place = found.get(name) or {}, place.setdefault(name, {})
+                if not isinstance(found, dict):
+                    raise UserError(
+                        f"--config {path}: {name}: {found}: give keys and values there, as in a recipe of `fit`"
+                    )
             if found.get(last) is not None:
                 place[last] = found[last]
         yield from (option, yaml.safe_dump(kept))

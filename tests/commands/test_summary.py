@@ -53,3 +53,12 @@ def test_mistakes(arguments: tuple[object, ...], told: str, seglight_cli: Callab
     assert ran.rc == 2
     assert told in ran.err
     assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", ["model: some.text\n", "model: [1]\n", "model: {net: [1]}\n", "model: true\n"])
+def test_a_part_of_the_recipe_that_is_none(seglight_cli: Callable[..., Any], tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content)
+    ran = seglight_cli("summary", *RECIPE, "-c", path)
+    assert (ran.rc, ran.err.count("\n")) == (2, 1)
+    assert "model" in ran.err

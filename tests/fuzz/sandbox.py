@@ -38,8 +38,8 @@ MEMORY = 3 * 2**30
 
 WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate")
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pty.spawn")
-NOTED = ("git", "uname")
-"""What a run asks of its commit and its machine."""
+HARMLESS = (["git"], ["uname"], [sys.executable, "-c", "import sys, json; print(json.dumps(sys.path))"])
+"""Beginnings of commands by which a run notes its commit and machine, and jsonargparse looks for stubs of types."""
 
 TALKS = ("socket.connect", "socket.bind", "socket.getaddrinfo")
 
@@ -52,7 +52,7 @@ def watch(out: Path, seen: list[str]) -> None:
 
     def hook(event: str, args: Any) -> None:
         if event in RUNS or event in TALKS:
-            if not (event == "subprocess.Popen" and args[0] in NOTED):
+            if not (event == "subprocess.Popen" and any(args[1][: len(one)] == one for one in HARMLESS)):
                 seen.append(f"{event} {args}")
         elif event in WRITES or (event == "open" and _writes(args[1], args[2])):
             place = Path(os.fsdecode(args[0])) if isinstance(args[0], str | bytes | os.PathLike) else Path(os.devnull)
