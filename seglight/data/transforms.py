@@ -128,9 +128,11 @@ class Augmentation:
             checked_extra(self.extra, image, mask)
             self.tried.add(image.shape[2])
         self.compose.set_random_seed(int(rng.integers(2**32)))
-        out = self.compose(image=image, mask=mask)
+        out = self.compose(image=image, mask=mask, masks=np.ones((1, *mask.shape), np.uint8))
         check_result("together they give", out, image, mask)
-        return out["image"], out["mask"]
+        # albumentations fills masks with 0, which is a class, where a rotation and the like look beyond the crop: a
+        # second mask that was 1 everywhere says where
+        return out["image"], np.where(out["masks"][0] == 0, np.uint8(IGNORE_INDEX), out["mask"])
 
     def _recolored(self, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if image.shape[2] != 3:

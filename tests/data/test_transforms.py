@@ -223,6 +223,17 @@ def test_steered_crops_are_functions_of_their_key_too() -> None:
     assert len(set(first)) == 10
 
 
+def test_what_an_extra_transform_fills_is_ignored_and_no_class() -> None:
+    image, mask = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64), 3, np.uint8)
+    turning = A.Rotate(limit=(45, 45), border_mode=cv2.BORDER_CONSTANT, p=1.0)
+    _, turned = Augmentation(64, **STILL, extra=[turning])(image, mask, (0, 0, 0))
+    assert {*np.unique(turned)} == {3, 255}, "albumentations fills with 0, which would be a class"
+    y, x = np.mgrid[:64, :64] - 31.5
+    inside = (np.abs(x + y) / np.sqrt(2) < 31) & (np.abs(x - y) / np.sqrt(2) < 31)  # of the square turned by 45 degrees
+    assert (turned[inside] == 3).all()
+    assert (turned[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
+
+
 def test_extra_transforms_of_albumentations_are_done_to_the_crop_by_the_same_key() -> None:
     image, mask = sample()
     noisy = Augmentation((40, 48), **STILL, extra=[A.GaussNoise(p=0.5), A.VerticalFlip(p=0.5)])
