@@ -128,7 +128,8 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Pat
     assert wait(fit(run_dir, before=in_forward(True, 10, TERM))) == 75
     last = run_dir / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
-    content[len(content) // 2] ^= 1
+    for place in range(len(content) // 2, len(content) // 2 + 256):  # a single bit may lie between two entries
+        content[place] ^= 1
     last.write_bytes(content)
     best = torch.load(last.with_name("best.ckpt"), weights_only=True)["global_step"]
     before = torch.load(last.with_name("last.previous.ckpt"), weights_only=True)
