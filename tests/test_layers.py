@@ -29,7 +29,7 @@ LAYERS = (
         "sweeps.space", "sweeps.record", "sweeps.job",
     ),
     (
-        "ops.*", "data.labels", "data.disjoint", "data.transforms", "data.sampler", "models.layers", "models.depths",
+        "ops.*", "data.labels", "data.transforms", "data.sampler", "models.layers", "models.depths",
         "models.phases",
         "models.recomputing", "models.normalized", "models.timm_nets", "models.weights.*", "visualize", "predictor",
         "data.cityscapes_classes", "prediction.movies", "prediction.outlines", "prediction.room", "prediction.tiff",
@@ -48,6 +48,7 @@ LAYERS = (
         "prepare.download", "doctor.facts", "model_card", "running.processes", "running.sharding",
         "running.trainer_arguments", "models.misfit",
     ),
+    ("data.disjoint",),
     (
         "running.resume", "module", "data.datamodule", "models.encoder_decoder", "callbacks.tensorboard",
         "callbacks.best_checkpoint", "panel_sheet",

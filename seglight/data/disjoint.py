@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 
@@ -66,9 +67,12 @@ def shared_images(first: Labelled, second: Labelled) -> list[tuple[Path, Path]]:
 
 
 def _files(split: Labelled) -> dict[Path, os.stat_result]:
-    """The image files of a split; none where its samples come several out of one file, as out of an archive."""
+    """The image files of a split; none where its samples come several out of one file, as out of an archive.
+
+    A list of files may name each several times.
+    """
     paths = {files[0] for index in range(len(split)) if (files := split.sources(index))}
-    if 2 * len(paths) <= len(split) > 1:
+    if not isinstance(split, FilePairs) and 2 * len(paths) <= len(split) > 1:
         return {}
     return {path: path.stat() for path in sorted(paths) if path.is_file()}
 

@@ -119,6 +119,8 @@ class FolderLock:
                 time.sleep(0.05)
         except OSError as error:
             self._remove_made()
+            if error.errno == errno.ELOOP and self.path.is_symlink():  # what it points at would be written over
+                raise UserError(f"{self.path}: a link, where a lock has to be a file of its own: remove it") from error
             raise UserError(
                 f"{self.folder}: nothing can be written there ({error.strerror}): choose another {self.option}"
             ) from error
@@ -143,7 +145,7 @@ class FolderLock:
                 self._make_folder()
                 if self.real in _held:
                     return Refusal("this process", "runs")
-                number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except FileNotFoundError:  # whoever made the folder has just removed it
                 continue
             try:
@@ -300,7 +302,7 @@ def wait_for_first(folder: Path, job: str, patience: float = 2 * PATIENCE) -> No
 def holder_of(folder: Path) -> Holder | None:
     """Who a folder's lock file names, dead or alive; None where there is no such file. Not for the holder itself."""
     try:
-        number = os.open(folder / FILE, os.O_RDONLY | os.O_CLOEXEC)
+        number = os.open(folder / FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

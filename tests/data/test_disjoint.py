@@ -13,6 +13,8 @@ from PIL import Image
 
 from seglight.data import CamVidDataModule, COCOPolygonsDataModule, FolderDataModule, VOCDataModule, disjoint
 from seglight.data.disjoint import check_disjoint, shared_images
+from seglight.data.labels import LabelCodec
+from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from tests import fabricate
 
@@ -99,6 +101,12 @@ def test_an_archive_of_both_splits_is_no_image(tmp_path: Path) -> None:
     split = Split(*[(archive,)] * 6)
     assert shared_images(split, split) == []
     assert shared_images(Split((), ()), Split((), ())) == [], "drawn"
+
+
+def test_a_list_that_names_each_image_twice_is_no_archive(tmp_path: Path) -> None:
+    images = [path for (path,) in files(tmp_path / "train", b"one", b"two").files]
+    twice = FilePairs(images * 2, images * 2, LabelCodec({0: 0}))
+    assert shared_images(FilePairs(images, images, LabelCodec({0: 0})), twice) == [(path, path) for path in images]
 
 
 def test_few_are_said_and_more_are_refused(tmp_path: Path) -> None:

@@ -256,6 +256,14 @@ def test_processes_of_a_job_wait_for_their_first(tmp_path: Path) -> None:
     kill(child)
 
 
+def test_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / FILE).symlink_to(tmp_path / "other")
+    with pytest.raises(UserError, match=r"\.lock: a link, where a lock has to be a file of its own: remove it"):
+        FolderLock(tmp_path).acquire()
+    assert (tmp_path / "other").read_text() == "kept"
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"nothing can be written there \(Not a directory\): choose another --out"):
