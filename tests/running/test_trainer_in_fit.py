@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import torch
 import yaml
 
 from tests.conftest import Ran
-from tests.resumable import Net, differences, final, fit, wait, write_recipe
+from tests.resumable import Net, differences, final, fit, start, wait, write_recipe
 from tests.seen import Seen
+from tests.trainer_values import LARGE, WORKS
 
 CLI = Callable[..., Ran]
 
@@ -252,3 +254,25 @@ def test_an_evaluation_of_no_run_goes_where_it_went(
     monkeypatch.chdir(tmp_path)
     assert seglight_cli("validate", "-c", recipe).rc == 0
     assert list((tmp_path / "runs" / "small").glob("*/scores.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_imported")
+@pytest.mark.parametrize("name", WORKS)
+def test_every_value_that_is_taken_trains(name: str, recipe: Path, tmp_path: Path) -> None:
+    for value in sorted(WORKS[name]):
+        large = value == LARGE
+        options = [f"--trainer.{name}={value}", f"--trainer.log_every_n_steps={1}"]
+        if name == "log_every_n_steps":
+            options.pop()
+        if name == "max_epochs" and (large or value == "null"):
+            options += ["--trainer.max_steps=7"]
+        if name == "max_steps" and large:
+            options += ["--trainer.max_epochs=2"]
+        if large and name in ("val_check_interval", "min_steps"):
+            options += ["--trainer.check_val_every_n_epoch=null"]
+        if name == "devices" and value == "2":
+            options += ["--data.init_args.batch_size=1"]
+        log, run_dir = tmp_path / "log", tmp_path / re.sub(r"\W", "_", value)
+        code = wait(start(["fit", "-c", recipe, "--run_dir", run_dir, *options], log), 100)
+        assert code == 0, log.read_text()
