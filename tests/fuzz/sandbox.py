@@ -2,9 +2,9 @@
 
     python -m tests.fuzz.sandbox SEED COUNT [FIRST] [--processes N]
 
-A line of JSON for each case that ended in anything but a one-line error or a right answer, one for each hundred that
-are done, and at the end how many ended how; exit code 1 if one ended badly. A case is made of the seed and its number
-alone: a campaign that was stopped goes on with FIRST, and a case is repeated by COUNT 1.
+A line of JSON for each case that ended in anything but a one-line error or a right answer, one for each hundred that a
+process has done, and at the end how many ended how; exit code 1 if one ended badly. A case is made of the seed and its
+number alone: a campaign that was stopped goes on with FIRST, and a case is repeated by COUNT 1.
 """
 
 import argparse
@@ -156,8 +156,8 @@ def campaign(cases: Cases, root: Path, seed: int, numbers: Iterator[int]) -> Cou
         outcomes[outcome] += 1
         if found:
             _print({"number": number, "case": case.name, "found": found})
-        if number % 100 == 99:
-            _print({"done": number, "by this process": dict(outcomes)})
+        if outcomes.total() % 100 == 0:
+            _print({"up to": number, "by this process": dict(outcomes)})
         shutil.rmtree(folder)
     return outcomes
 

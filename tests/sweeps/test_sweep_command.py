@@ -107,7 +107,7 @@ def test_trials_that_all_fail(tmp_path: Path, seglight_cli: Callable[..., Any]) 
 def test_a_real_training_killed_with_its_coordinator(tmp_path: Path) -> None:
     """It goes on where it was, to the scores of one that nobody disturbed."""
     space = {"model.optimizer.init_args.lr": {"log": [1e-3, 1e-1]}}
-    path = written(tmp_path, trials=1, space=space)
+    path = written(tmp_path, trials=1, space=space, running={"keep": "all"})
     (tmp_path / "recipe.yaml").write_text(resumable.RECIPE.replace("resumable.Net}", SLOWLY))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     out, run = tmp_path / "out", tmp_path / "out" / "trials" / "0000"
