@@ -86,7 +86,7 @@ class Adversarial(nn.Module):
             indexed, _ = guarded(mask, self.num_classes, self.ignore_index)  # the loss of the labels says what is wrong
             self._train_discriminator(prediction.detach(), indexed)
             opinion = self.discriminator(prediction)
-            fooled = F.binary_cross_entropy_with_logits(opinion, torch.ones_like(opinion))
+            fooled = _mean_cross_entropy(opinion, torch.ones_like(opinion))
         loss: Tensor = self.hard(logits, mask) + self.weight * fooled
         return loss
 
@@ -99,7 +99,7 @@ class Adversarial(nn.Module):
         true[: len(prediction)] = 1
         self.discriminator.requires_grad_(True)
         opinion = self.discriminator(maps)
-        loss = 2 * F.binary_cross_entropy_with_logits(opinion, true.expand_as(opinion))  # the sum of two means
+        loss = 2 * _mean_cross_entropy(opinion, true.expand_as(opinion))  # the sum of two means
         parameters = [*self.discriminator.parameters()]
         gradients = sum_over_ranks(*torch.autograd.grad(loss, parameters))
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -111,6 +111,11 @@ class Adversarial(nn.Module):
     def mass(self, mask: Tensor) -> Tensor:
         """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are labelled."""
         return mass(self.hard, mask, self.ignore_index)
+
+
+def _mean_cross_entropy(opinion: Tensor, true: Tensor) -> Tensor:
+    """Binary cross-entropy, scalar; 0 of no images, of which the mean would be NaN."""
+    return F.binary_cross_entropy_with_logits(opinion, true) if len(opinion) else opinion.sum()
 
 
 def discriminator(num_classes: int) -> nn.Sequential:

@@ -158,7 +158,7 @@ class OhemTerm(CrossEntropyTerm):
 
     def settle(self) -> None:
         """Find from which loss on a pixel counts."""
-        nll, weight = (torch.cat(parts) for parts in zip(*self.seen, strict=True))
+        nll, weight = (torch.cat(parts) for parts in zip((self.value.new_empty(0),) * 2, *self.seen, strict=True))
         self.seen.clear()
         self.above = hard_above(nll, self.ohem)
         if self.mean:
@@ -178,7 +178,7 @@ def hard_above(nll: Tensor, ohem: Ohem) -> Tensor:
         ohem: Threshold and number of pixels.
     """
     above = nll.new_tensor(-math.log(ohem.threshold) if ohem.threshold > 0 else math.inf)
-    if _count(nll > above) >= ohem.min_kept:
+    if not len(nll) or _count(nll > above) >= ohem.min_kept:
         return above
     last = _in_order(nll, max(0, len(nll) - ohem.min_kept))
     return torch.nextafter(last, torch.full_like(last, -math.inf)).clamp(min=-0.5)  # all, where labels are too few

@@ -45,10 +45,13 @@ class LovaszTerm(Term):
         first = torch.arange(groups * classes, dtype=torch.int32, device=logits.device) * self.bins
         self.first = first.view(groups, classes, 1)
         """Index of each class's first bin, of an image or of the batch."""
+        self.undefined = torch.zeros((), device=logits.device)
+        """NaN where the probabilities of a labelled pixel are, which have a bin like any others; otherwise 0."""
 
     def look(self, pixels: Pixels) -> None:
         """Count errors by bin: all as if off their class, and then mend those of the pixels' own classes."""
         some = self._groups(pixels)
+        self.undefined += 0 * pixels.total.masked_fill(~pixels.valid, 0).sum()
         everywhere, taken, given = self._indices(pixels)
         ignored = (~pixels.valid).sum(1)  # their p is 0
         self.off[some, :, 0] -= ignored.unsqueeze(1) if self.per_image else ignored.sum()
@@ -70,7 +73,7 @@ class LovaszTerm(Term):
             (images,) = sum_over_ranks(images)
         weight = counted / (counted.sum(1, keepdim=True) * images).clamp(min=1)
         value, by_on, by_off = lovasz_of_counts(on, off)
-        self.value = (weight * value).sum().float() * (share if self.per_image else 1)
+        self.value = (weight * value).sum().float() * (share if self.per_image else 1) + self.undefined
         weight = share * weight.unsqueeze(-1)
         self.by_on, self.by_off = (weight * by_on).float(), (weight * by_off).float()
 

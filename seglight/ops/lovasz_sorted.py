@@ -22,6 +22,9 @@ class SortedLovaszTerm(Term):
 
     def at_once(self, logits: Tensor, mask: Tensor, over_ranks: bool, needs_gradient: bool) -> bool:
         """A class after the other."""
+        if not len(mask):
+            self.value, self.gradient = logits.new_zeros((), dtype=torch.float32), torch.zeros_like(logits)
+            return True
         step = 1 if self.per_image else len(mask)
         parts = [(logits[k : k + step], mask[k : k + step]) for k in range(0, len(mask), step)]
         labelled = torch.stack([(labels != self.ignore_index).any() for _, labels in parts]).sum()

@@ -49,6 +49,16 @@ def test_loss_and_gradient_with_the_discriminator_held() -> None:
     assert not any(parameter.requires_grad for parameter in loss.parameters())
 
 
+def test_no_images_are_zero_and_bad_masks_are_told() -> None:
+    logits, mask = torch.randn(2, CLASSES, 8, 8, requires_grad=True), torch.zeros(2, 32, 32, dtype=torch.uint8)
+    loss = Adversarial(IGNORE, CLASSES)
+    assert loss.with_image(logits[:0], mask[:0], mask[:0]) == 0
+    assert all(parameter.isfinite().all() for parameter in loss.parameters())
+    for labels, says in ((mask.to(torch.uint16), "mask is uint16"), (mask[:, :0], "nothing to compare")):
+        with pytest.raises(UserError, match=says):
+            loss.with_image(logits, labels, mask)
+
+
 def test_a_step_of_the_discriminator_is_that_of_adam_on_the_sum_of_two_means() -> None:
     torch.manual_seed(0)
     logits, mask = torch.randn(2, CLASSES, 8, 8), torch.randint(CLASSES, (2, 32, 32), dtype=torch.uint8)

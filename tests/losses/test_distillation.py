@@ -45,6 +45,15 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(2, COUNT, 8, 12, requires_grad=True), mask, image
 
 
+def test_no_images_are_zero_and_bad_masks_are_told(teacher: Path, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+    logits, mask, image = batch
+    loss = Distillation(255, str(teacher))
+    assert loss.with_image(logits[:0], mask[:0], image[:0]) == 0
+    for labels, says in ((mask.to(torch.uint16), "mask is uint16"), (mask[:, :0], "nothing to compare")):
+        with pytest.raises(UserError, match=says):
+            loss.with_image(logits, labels, image)
+
+
 @pytest.mark.parametrize(("weight", "temperature"), [(0.0, 1.0), (0.3, 1.0), (0.5, 4.0), (1.0, 0.5)])
 def test_value_and_gradient(
     weight: float, temperature: float, teacher: Path, batch: tuple[Tensor, Tensor, Tensor]

@@ -125,6 +125,39 @@ def test_any_integer_mask(loss: nn.Module, dtype: torch.dtype, logits: Tensor, m
         assert torch.equal(own, other)
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("labels", [False, True], ids=["loss", "with labels"])
+def test_logits_that_are_not_finite_make_it_nan(
+    loss: nn.Module, bad: float, labels: bool, logits: Tensor, mask: Tensor
+) -> None:
+    """Their softmax is NaN: bins of errors have a place for that too, and would hide it."""
+    few = logits.detach().clone()
+    few[1, 2, 4, 5] = bad
+    for wrong in (few, torch.full_like(few, bad)):
+        assert (with_labels(loss, wrong, mask)[0] if labels else loss(wrong, mask)).isnan()
+
+
+def test_no_images_are_zero(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
+    value = loss(logits[:0], mask[:0])
+    value.backward()
+    assert value == 0
+    assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_a_mask_of_a_type_that_torch_only_stores(
+    loss: nn.Module, dtype: torch.dtype, logits: Tensor, mask: Tensor
+) -> None:
+    with pytest.raises(UserError, match=r"^the mask is uint\d\d .*: class indices have to be uint8, int8, .*mask.long()"):
+        loss(logits, mask.to(dtype))
+
+
+def test_images_without_pixels(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
+    for small, labels in ((logits, mask[:, :0]), (logits, mask[..., :0]), (logits[:, :, :0], mask)):
+        with pytest.raises(UserError, match="there is nothing to compare$"):
+            loss(small, labels)
+
+
 @pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
 def test_without_gradient_the_value_is_the_same(
     loss: nn.Module, without: Callable[[], AbstractContextManager[None]], logits: Tensor, mask: Tensor
