@@ -14,7 +14,7 @@ from torch import Tensor
 from seglight.errors import UserError
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
-"""Integers that torch stores and cannot compute with."""
+"""Integers that torch stores and can do little else with."""
 
 LISTED = 5
 """Values that a complaint lists."""
@@ -29,10 +29,15 @@ def check_loss_inputs(logits: Tensor, mask: Tensor, ignore_index: int) -> None:
         ignore_index: Mask value that counts for nothing.
 
     Raises:
-        UserError: A shape or type is another one, or, on a CPU, a label is neither a class nor ignore_index.
+        UserError: A shape or type is another one, there are no pixels, or, on a CPU, a label is neither a class nor ignore_index.
     """
     check_logits(logits)
     check_shape(mask, logits)
+    if mask.dtype in UNSIGNED:
+        raise UserError(
+            f"the mask is {_kind(mask)}: torch cannot compute losses of this type: class indices have to be uint8, int8, "
+            "int16, int32 or int64, as mask.long() gives"
+        )
     if 0 in (*logits.shape[1:], *mask.shape[1:]):
         raise UserError(f"the logits are {_kind(logits)} and the mask is {_kind(mask)}: there is nothing to compare")
     check_labels(mask, logits.shape[1], ignore_index)
@@ -58,11 +63,6 @@ def check_shape(mask: Tensor, logits: Tensor | None = None) -> None:
     """
     if mask.is_floating_point() or mask.is_complex():
         raise UserError(f"the mask is {_kind(mask)}: class indices have to be integers, as mask.long() gives")
-    if mask.dtype in UNSIGNED:
-        raise UserError(
-            f"the mask is {_kind(mask)}: torch cannot compute with this type: class indices have to be uint8, int8, "
-            "int16, int32 or int64, as mask.long() gives"
-        )
     if mask.ndim != 3:
         remedy = "give one label a pixel"
         if mask.ndim == 2:

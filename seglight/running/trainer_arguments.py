@@ -18,6 +18,9 @@ from seglight.errors import UserError, one_line, user_error_behind
 from seglight.running import trainer_values as values
 from seglight.running.trainer_values import Complaint, Options
 
+LARGEST = 2**63 - 1
+"""Of whole numbers: torch has none above."""
+
 PROCESSES_A_CORE = 4
 """CPU processes for each core, at most: of a mistyped number, so many would start before anything fails."""
 
@@ -143,6 +146,15 @@ def check_arguments(options: Options, command: str) -> None:
         complaint = argument.complaint(options, command)
         if complaint is not None:
             raise UserError(f"trainer.{name} {_shown(options[name])}: {complaint}")
+        if name != "gradient_clip_val" and _too_large(options[name]):  # a bound may be any
+            raise UserError(f"trainer.{name} {_shown(options[name])}: give whole numbers up to {LARGEST}")
+
+
+def _too_large(value: Any) -> bool:
+    """Whether it is, or a list that holds, a whole number that torch has no type for."""
+    if isinstance(value, list):
+        return any(map(_too_large, value))
+    return isinstance(value, int | float) and abs(value) > LARGEST
 
 
 def check_machine(options: Options) -> None:

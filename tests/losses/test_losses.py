@@ -148,7 +148,9 @@ def test_no_images_are_zero(loss: nn.Module, logits: Tensor, mask: Tensor) -> No
 def test_a_mask_of_a_type_that_torch_only_stores(
     loss: nn.Module, dtype: torch.dtype, logits: Tensor, mask: Tensor
 ) -> None:
-    with pytest.raises(UserError, match=r"^the mask is uint\d\d .*: class indices have to be uint8, int8, .*mask.long()"):
+    with pytest.raises(
+        UserError, match=r"^the mask is uint\d\d .*: class indices have to be uint8, int8, .*mask.long()"
+    ):
         loss(logits, mask.to(dtype))
 
 

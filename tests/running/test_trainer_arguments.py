@@ -128,6 +128,18 @@ def test_what_is_refused_says_what_to_do(options: str, said: str, monkeypatch: p
     assert complaint(*(f"--trainer.{option}" for option in options.split())).startswith(said)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_numbers_that_torch_has_no_type_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for each argument that takes a number, also in a list, a duration and a class."""
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    for value in (str(10**23), str(2**63), f"[{10**23}]", f"{10**23}.0"):
+        takes_any = name == "gradient_clip_val" and "[" not in value
+        assert takes_any == (refusal(f"--trainer.{name}={value}") is None), value
+    if "1000000000" in WORKS[name] and name != "gradient_clip_val":
+        assert complaint(f"--trainer.{name}={2**63}").endswith(f"{2**63}: give whole numbers up to {2**63 - 1}")
+
+
 @pytest.mark.parametrize(
     "options",
     [
