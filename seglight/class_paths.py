@@ -143,7 +143,20 @@ def _check_class(spec: Namespace, key: str) -> None:
                 f"one: annotate its parameter {name}"
             )
         _check(part, own, None if parameter is None else parameter.default)
+    _check_names(spec, parameters, key)
     _check(spec.get("dict_kwargs"), f"{key}.dict_kwargs")
+
+
+def _check_names(spec: Namespace, parameters: dict[str, inspect.Parameter], key: str) -> None:
+    """Refuse names in `dict_kwargs`, which the parser hands over unseen, that the class does not take."""
+    if not parameters or any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    unknown = [str(name) for name in dict(spec.get("dict_kwargs") or {}) if name not in parameters]
+    if unknown:
+        raise UserError(
+            f"{key}.dict_kwargs: {spec['class_path']} takes no {', '.join(unknown)}: take it out, or use one of "
+            f"{', '.join(parameters)}"
+        )
 
 
 def imported(class_path: Any) -> Any:

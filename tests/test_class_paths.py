@@ -284,6 +284,40 @@ def test_within_a_dict_a_class_is_data(strange: Path, seglight_cli: Callable[...
     assert not (strange / "called").exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "name", "more"),
+    [
+        (
+            "model.net",
+            "seglight.models.EncoderDecoder",
+            {
+                "encoder": {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet"}},
+                "decoder": "seglight.models.decoders.FPN",
+            },
+        ),
+        ("model.net", "tests.tiny.TinyNet", {}),
+        ("model.loss", "seglight.losses.Dice", {}),
+        ("model.optimizer", "torch.optim.AdamW", {}),
+        ("model.schedule", "seglight.optim.WarmupPoly", {}),
+        ("data", "seglight.data.ShapesDataModule", {}),
+        ("inferer", "seglight.inference.SlidingWindow", {}),
+        ("callbacks", "seglight.callbacks.EMA", {}),
+        ("logger", "lightning.pytorch.loggers.CSVLogger", {"save_dir": "logs"}),
+    ],
+)
+def test_a_name_that_the_class_does_not_take(
+    place: str, name: str, more: dict[str, Any], strange: Path, seglight_cli: Callable[..., Any]
+) -> None:
+    """The parser hands `dict_kwargs` over unseen: Python would say it with a traceback, or at the first call."""
+    spec = {"class_path": name, "init_args": more, "dict_kwargs": {"strange_name": 1}}
+    recipe = written(strange, merged({"model": {"net": "tests.tiny.TinyNet"}}, PLACES[place](spec)))
+    ran = seglight_cli("fit", "--config", recipe, "--run_dir", strange / "run")
+    assert ran.rc == 2
+    assert ran.err.count("\n") == 1, ran.err
+    assert "strange_name" in ran.err
+    assert not (strange / "run").exists()
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_a_safe_recipe_imports_no_other_module(place: str, strange: Path, seglight_cli: Callable[..., Any]) -> None:
     recipe = written(

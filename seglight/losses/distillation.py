@@ -75,7 +75,7 @@ class Distillation(nn.Module):
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
         """The weighted sum of both losses, scalar; `image` is uint8 (B, 3, H, W). It is 0 of no images."""
         if not len(logits):  # the mean of no places is NaN
-            return self(logits, mask)
+            return self.forward(logits, mask)
         with torch.no_grad():
             target = resize_to(seg_output(self.teacher(image)).logits.float(), logits)
         with torch.autocast(logits.device.type, enabled=False):

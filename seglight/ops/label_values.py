@@ -29,14 +29,15 @@ def check_loss_inputs(logits: Tensor, mask: Tensor, ignore_index: int) -> None:
         ignore_index: Mask value that counts for nothing.
 
     Raises:
-        UserError: A shape or type is another one, there are no pixels, or, on a CPU, a label is neither a class nor ignore_index.
+        UserError: A shape or type is another one, or there are no pixels; or, on a CPU, a label is neither a class nor
+            ignore_index.
     """
     check_logits(logits)
     check_shape(mask, logits)
     if mask.dtype in UNSIGNED:
         raise UserError(
-            f"the mask is {_kind(mask)}: torch cannot compute losses of this type: class indices have to be uint8, int8, "
-            "int16, int32 or int64, as mask.long() gives"
+            f"the mask is {_kind(mask)}: torch cannot compute losses of this type: class indices have to be uint8, "
+            "int8, int16, int32 or int64, as mask.long() gives"
         )
     if 0 in (*logits.shape[1:], *mask.shape[1:]):
         raise UserError(f"the logits are {_kind(logits)} and the mask is {_kind(mask)}: there is nothing to compare")
