@@ -6,7 +6,16 @@ Pillow reads many a damaged one without a word; a label that changed is worse th
 import zlib
 from typing import NamedTuple
 
+from seglight.data.exif import RAW_PROFILE, exif_in_text
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+
+KEYWORD = RAW_PROFILE.encode() + b"\0"
+
+MOST_TEXT = 1 << 20
+"""Bytes beyond which a compressed text is not looked at, as in Pillow."""
 
 TAIL = 1 << 15
 """Bytes at the end of a file in which EXIF data that stand behind the pixels are looked for."""
@@ -50,10 +59,11 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
         end = place + 8 + int.from_bytes(head[place : place + 4])
         if end + 4 > len(head) or kind == b"IEND":
             return None
-        if kind in (b"IHDR", b"tRNS", b"acTL", b"eXIf"):
+        is_profile = kind in TEXTS and head.startswith(KEYWORD, place + 8)
+        if is_profile or kind in (b"IHDR", b"tRNS", b"acTL", b"eXIf"):
             if zlib.crc32(head[place + 4 : end]) != int.from_bytes(head[end : end + 4]):
                 return None
-            chunks.setdefault(kind, head[place + 8 : end])
+            chunks.setdefault(KEYWORD if is_profile else kind, head[place + 4 if is_profile else place + 8 : end])
         frame_before |= kind == b"fcTL"
         place = end + 4
     header, animation = chunks.get(b"IHDR", b""), chunks.get(b"acTL", b"")
@@ -63,15 +73,41 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
     # the pixels of IDAT are the first frame if it is described before them, else a picture beside the frames
     pictures = int.from_bytes(animation[:4]) + (not frame_before) if animation else 1
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
-    exif = chunks.get(b"eXIf") or _late_exif(tail)
+    exif = chunks.get(b"eXIf") or _late(tail, b"eXIf")[4:]
+    exif = exif or _of_text(chunks.get(KEYWORD) or _late(tail, KEYWORD, before=4))
     return PngHeader(height, width, header[8], channels, header[9] == 3, b"tRNS" in chunks, pictures, exif)
 
 
-def _late_exif(tail: bytes) -> bytes:
-    place = tail.rfind(b"eXIf")
+def _late(tail: bytes, beginning: bytes, before: int = 0) -> bytes:
+    """Kind and content of the last chunk that begins so; empty where there is none, or its checksum does not fit.
+
+    Args:
+        tail: The end of the file.
+        beginning: Its kind, or what its content begins with.
+        before: Bytes of the kind that stand before the beginning.
+    """
+    place = tail.rfind(beginning) - before
     end = place + 4 + int.from_bytes(tail[max(0, place - 4) : max(0, place)])
     sound = place >= 4 and zlib.crc32(tail[place:end]) == int.from_bytes(tail[end : end + 4] or b"\xff")
-    return tail[place + 4 : end] if sound else b""
+    return tail[place:end] if sound else b""
+
+
+def _of_text(chunk: bytes) -> bytes:
+    """EXIF data in a chunk of text (PNG specification, section 11.3.3), its kind first; empty where it is damaged."""
+    kind, text = chunk[:4], chunk[4 + len(KEYWORD) :]
+    compressed = kind == b"zTXt" or (kind == b"iTXt" and text[:1] == b"\1")
+    if kind == b"zTXt":
+        text = text[1:]
+    elif kind == b"iTXt":
+        text = text[2:].split(b"\0", 2)[-1]
+    elif kind != b"tEXt":
+        return b""
+    if compressed:
+        try:
+            text = zlib.decompressobj().decompress(text, MOST_TEXT)
+        except zlib.error:
+            return b""
+    return exif_in_text(text.decode("latin-1"))
 
 
 def png_fault(data: bytes) -> str:

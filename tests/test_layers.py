@@ -14,12 +14,13 @@ ROOT = Path(seglight.__file__).parent
 LAYERS = (
     ("escaping",),
     (
-        "seglight", "errors", "files", "png", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
+        "seglight", "errors", "files", "data.exif", "data.iso_media", "data.jpeg", "data.tiff_pages",
         "data.unread", "running.signals", "running.random_states", "running.position",
         "running.evaluation_state", "running.surroundings", "running.times", "running.holder", "ops.bands", "ops.ranks",
         "ops.fused_cross_entropy", "terminal", "threads", "running.half_precision",
         "running.trainer_values",
     ),
+    ("png",),
     ("data.image_header",),
     (
         "interfaces", "class_paths", "image_counts", "memory", "data.classes", "data.color", "data.extra", "data.files",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
-from seglight.data.exif import ORIENTATION, SIDEWAYS, turned
+from seglight.data.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
 from seglight.data.image_header import (
     DAMAGE,
     ImageHeader,
@@ -123,6 +123,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         UnreadImageError: As `read_image`, as far as Pillow tells.
     """
     name = getattr(image, "filename", "")
+    xmp = drop_xmp(image)
     try:
         chosen = image.tell() > 0
         frames = 1 if chosen else getattr(image, "n_frames", 1)
@@ -130,18 +131,20 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         if isinstance(image, ImageFile.ImageFile):
             image.filename = ""  # see `opened_by_name`
         image.load()
-        orientation = image.getexif().get(ORIENTATION, 1)
+        xmp |= drop_xmp(image)  # that stood behind the pixels
+        orientation = orientation_carried(image, xmp)
     except DAMAGE as error:
         raise damaged(path, error) from error
     finally:
         if isinstance(image, ImageFile.ImageFile):
             image.filename = name
+        image.info |= xmp
     held = frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits)
     if name and path.is_file():  # what Pillow has dropped of it, the file tells
         held = image_header(path).held
         held = None if chosen and held is not None and held[0] == "pages" else held
     refuse(path, held)
-    return turned(_rgb(path, image), orientation if orientation in range(1, 9) else 1)
+    return turned(_rgb(path, image), orientation)
 
 
 def pixel_count(path: Path) -> int:
@@ -196,6 +199,7 @@ def _tiff_page(path: Path, page: Page) -> Image.Image:
     try:
         with opened_by_name(path, ("TIFF",)) as image:
             image.seek(page.number)
+            drop_xmp(image)  # that of this page
             image.load()
     except DAMAGE as error:
         raise damaged(path, error) from error

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from seglight.data.exif import orientation_of, turned_size
+from seglight.data.exif import drop_xmp, exif_of, orientation_of, turned_size
 from seglight.data.iso_media import avif_bits, brand, jpeg2000_samples
 from seglight.data.jpeg import JPEG, jpeg_header
 from seglight.data.tiff_pages import BEGINNINGS as TIFF
@@ -153,7 +153,7 @@ def pillow_header(image: ImageFile.ImageFile, data: bytes) -> ImageHeader:
         data: The file.
     """
     form, channels, frames = image.format or "", len(image.getbands()), getattr(image, "n_frames", 1)
-    orientation = orientation_of(image.info.get("exif", b""))
+    orientation = orientation_of(exif_of(image.info))
     bits = pillow_bits(image)
     if form == "AVIF":
         bits = avif_bits(data)
@@ -234,13 +234,14 @@ def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.
     """A file opened by Pillow and not decoded.
 
     By its name, Pillow would map a TIFF that is not compressed into memory, and mix up the pixels of one that is turned
-    on its side.
+    on its side; and it would turn any by its XMP, which is taken away.
 
     Raises:
         OSError, SyntaxError, ValueError: It is damaged, or of another format.
     """
     image = Image.open(path, formats=formats)
     image.filename = ""
+    drop_xmp(image)
     return image
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from seglight.data.exif import drop_xmp
 from seglight.data.image_header import opened_by_name
 from seglight.doctor.facts import LabelTable, PairFacts
 from seglight.doctor.finding import Finding, Fixed
@@ -106,6 +107,8 @@ def _put(image: Image.Image | None, found: str, wanted: str, root: Path, part: P
         return
     if image is None:
         with opened_by_name(here) as opened:  # saving drops the tag that turns it
+            opened.load()
+            drop_xmp(opened)  # that stands behind the pixels
             image = ImageOps.exif_transpose(opened)
     if there.suffix.lower() in (".jpg", ".jpeg"):
         image.save(there, quality=95, subsampling=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from seglight.commands.cache import cache
 from seglight.commands.doctor import examine
@@ -151,6 +151,65 @@ def test_exif_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
     damaged = whole[:end] + b"\0\0\0\4eXIfMM\0*" + bytes(4) + whole[end:]
     path.write_bytes(damaged)
     assert image_header(path).orientation == 1, "its checksum does not fit"
+
+
+def raw_profile(orientation: int) -> str:
+    """As ImageMagick writes it: the name, the length, and lines of 72 digits."""
+    block = tagged(orientation).tobytes()
+    digits = block.hex()
+    lines = [digits[start : start + 72] for start in range(0, len(digits), 72)]
+    return "\n".join(["", "exif", f"{len(block):8d}", *lines, ""])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt", "compressed iTXt"])
+def test_exif_in_a_text_of_a_png(kind: str, late: bool, tmp_path: Path) -> None:
+    path, info, text = tmp_path / "text.png", PngImagePlugin.PngInfo(), raw_profile(6)
+    if "iTXt" in kind:
+        info.add_itxt("Raw profile type exif", text, zip="compressed" in kind)
+    else:
+        info.add_text("Raw profile type exif", text, zip=kind == "zTXt")
+    Image.fromarray(picture()).save(path, pnginfo=info)
+    if late:
+        whole = path.read_bytes()
+        start = whole.index(b"Raw profile") - 8
+        end = start + 12 + int.from_bytes(whole[start : start + 4])
+        last = whole.index(b"IEND") - 4
+        path.write_bytes(whole[:start] + whole[end:last] + whole[start:end] + whole[last:])
+    expected = turned(picture(), 6)
+    with Image.open(path) as opened:
+        assert np.array_equal(np.asarray(ImageOps.exif_transpose(opened)), expected)
+    assert np.array_equal(read_image(path), expected)
+    assert image_header(path).orientation == 6
+    with Image.open(path) as opened:
+        assert np.array_equal(pixels_of(opened), expected)
+        assert np.array_equal(pixels_of(opened.copy()), expected)
+
+
+@pytest.mark.parametrize("looked", [False, True])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif"])
+def test_an_orientation_in_xmp_turns_nothing(suffix: str, looked: bool, tmp_path: Path) -> None:
+    path, xmp = tmp_path / f"photo{suffix}", b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    options = {".png": {"pnginfo": info}, ".tif": {"tiffinfo": {700: xmp}}}.get(suffix, {"xmp": xmp})
+    Image.fromarray(picture()).save(path, **options)
+    found = read_image(path)
+    assert found.shape == (24, 40, 3)
+    assert image_header(path).size == (24, 40)
+    with Image.open(path) as opened:
+        if looked and suffix != ".tif":
+            assert opened.getexif()[274] == 6, "Pillow's own rule"
+        assert np.abs(pixels_of(opened).astype(int) - found).max() <= (9 if suffix == ".jpg" else 0)
+        assert "xmp" in opened.info
+
+
+def test_a_tag_that_was_taken_out_in_python_turns_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(picture()).save(path, exif=tagged(6))
+    with Image.open(path) as opened:
+        opened.getexif()[274] = 1
+        assert np.array_equal(pixels_of(opened), picture())
 
 
 def test_damaged_exif_turns_nothing() -> None:
