@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from seglight.data.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
@@ -143,6 +143,11 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
     if name and path.is_file():  # what Pillow has dropped of it, the file tells
         held = image_header(path).held
         held = None if chosen and held is not None and held[0] == "pages" else held
+        if image.format == "TIFF" and not chosen and held is None and (page := single_page(path).number):
+            raise UserError(
+                f"{path}: its first page is a reduced copy or a mask, the image is page {page + 1}, and of the two the "
+                f"Pillow image shows the first: predict the path, or call `image.seek({page})` before"
+            )
     refuse(path, held)
     return turned(_rgb(path, image), orientation)
 
@@ -201,6 +206,9 @@ def _tiff_page(path: Path, page: Page) -> Image.Image:
             image.seek(page.number)
             drop_xmp(image)  # that of this page
             image.load()
+    except UnidentifiedImageError as error:  # though its tags could be read
+        shown = f"{page.channels} channel{'' if page.channels == 1 else 's'} of {page.bits} bits"
+        raise unread(path, "format", f"a TIFF of {shown} that Pillow does not decode") from error
     except DAMAGE as error:
         raise damaged(path, error) from error
     return image

@@ -52,7 +52,8 @@ class Pages(NamedTuple):
     """The pages of a file that are images.
 
     Args:
-        pages: All but reduced copies and masks.
+        pages: All but reduced copies and masks; what calls itself reduced and is not smaller than any other page is
+            a page.
         parts: How pages are parts of one image, where they are; else "".
     """
 
@@ -75,9 +76,20 @@ def tiff_pages(path: Path) -> Pages:
         whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
         if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail, which says that it is one of a raw image
             whole = read[:1]
-        if not whole:
+        if whole:
+            whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
+        else:
             raise ValueError("it holds reduced copies alone" if read else "no page")
         return Pages(tuple(map(page_of, whole)), _parts(file, whole))
+
+
+def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") -> bool:
+    """Whether a page is no mask, and no smaller copy of a whole page either; a side of one pixel cannot be halved."""
+    sides = page.imagelength, page.imagewidth
+    return not page.subfiletype & MASK and not any(
+        all(side < long or side == long == 1 for side, long in zip(sides, whole_sides, strict=True))
+        for whole_sides in ((one.imagelength, one.imagewidth) for one in whole)
+    )
 
 
 def page_of(page: "tifffile.TiffPage") -> Page:
@@ -114,6 +126,8 @@ def _unread(page: "tifffile.TiffPage", alpha: bool) -> tuple[str, str] | None:
     shown = f"{channels} channel{'' if channels == 1 else 's'} of {bits} bits"
     if colour in ("CFA", "LINEAR_RAW") or RAW_VERSION in page.tags:
         return "format", "camera raw (DNG)"
+    if colour == "PALETTE" and bits > 8:
+        return "format", f"a TIFF of palette indices, {shown}"
     if bits > 8 or sample:
         return "deep", f"{shown}, {sample}" if sample else shown
     if page.imagedepth > 1:
@@ -121,7 +135,7 @@ def _unread(page: "tifffile.TiffPage", alpha: bool) -> tuple[str, str] | None:
     if colour not in COLOURS:
         return "format", f"a TIFF of colours {colour}"
     more = channels - COLOURS[colour]
-    if more > int(alpha):
+    if more > int(alpha and colour in ("MINISBLACK", "PALETTE", "RGB")):
         return "bands", f"{shown} ({colour} and {more} more)"
     return None
 

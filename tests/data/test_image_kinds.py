@@ -95,6 +95,14 @@ REFUSED: dict[str, tuple[Make, str]] = {
         r"4 channels of 8 bits \(RGB and 1 more",
     ),
     "lab.tif": (save(IMAGE.convert("LAB")), "a TIFF of colours CIELAB; .*: convert it to PNG"),
+    "cmyk_alpha.tif": (
+        tiff(np.dstack([NIR, OPAQUE]), photometric="separated", extrasamples=["unassalpha"]),
+        r"5 channels of 8 bits \(SEPARATED and 1 more\)",
+    ),
+    "palette.tif": (
+        tiff(TWELVE[..., 0], photometric="palette", colormap=np.zeros((3, 65536), np.uint16)),
+        "a TIFF of palette indices, 1 channel of 16 bits; .*: convert it to PNG",
+    ),
     "jp2k.tif": (tiff(RGB, photometric="rgb", compression="jpeg2000"), "a TIFF compressed as JPEG2000"),
     "alpha.png": (save(alpha(HALF)), "1 pixel whose alpha is below 255: transparent, or another band"),
     "alpha.tif": (save(alpha(HALF)), "1 pixel whose alpha"),
@@ -240,6 +248,30 @@ def test_a_smaller_copy_or_a_mask_is_no_page(tmp_path: Path) -> None:
         file.write(RGB, photometric="rgb")
         file.write(RGB[..., 0] > 9, photometric="minisblack", subfiletype=4)
     assert np.array_equal(read_image(path), RGB)
+    with Image.open(path) as opened, pytest.raises(UserError, match="its first page is a reduced copy or a mask, the"):
+        pixels_of(opened)
+    with Image.open(path) as opened:
+        opened.seek(1)
+        assert np.array_equal(pixels_of(opened), RGB)
+
+
+@pytest.mark.parametrize("other", [RGB[::-1], RGB[:, ::2], np.tile(RGB, (2, 2, 1))])
+def test_what_calls_itself_reduced_and_is_no_smaller_is_a_page(other: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(RGB, photometric="rgb")
+        file.write(other, photometric="rgb", subfiletype=1)
+    assert [*pages(path)] == [0, 1]
+    with pytest.raises(UnreadImageError, match=r"2 pages \(TIFF\)"):
+        read_image(path)
+
+
+def test_a_row_of_pixels_is_reduced_in_its_length_alone(tmp_path: Path) -> None:
+    path = tmp_path / "row.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(RGB[:1], photometric="rgb")
+        file.write(RGB[:1, ::2], photometric="rgb", subfiletype=1)
+    assert np.array_equal(read_image(path), RGB[:1])
 
 
 def test_windows_refuse_as_whole_images(tmp_path: Path) -> None:
@@ -272,6 +304,12 @@ def test_labels_drop_nothing_either(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "pages.tif", np.zeros((2, 4, 4), np.uint8), photometric="minisblack")
     Image.new("L", (4, 4)).save(tmp_path / "moving.png", save_all=True, append_images=[Image.new("L", (4, 4), 1)])
     for name, told in (("pages.tif", "2 pages"), ("moving.png", FRAMES)):
+        with pytest.raises(UnreadImageError, match=told):
+            codec.read(tmp_path / name)
+    tifffile.imwrite(tmp_path / "double.tif", deep.astype(np.float64))
+    for name, told in (("palette.tif", REFUSED["palette.tif"][1]), ("double.tif", "1 channel of 64 bits that Pillow")):
+        if name in REFUSED:
+            REFUSED[name][0](tmp_path / name)
         with pytest.raises(UnreadImageError, match=told):
             codec.read(tmp_path / name)
 
