@@ -123,10 +123,11 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         UnreadImageError: As `read_image`, as far as Pillow tells.
     """
     name = getattr(image, "filename", "")
+    of_file = bool(name) and path.is_file()
     xmp = drop_xmp(image)
     try:
         chosen = image.tell() > 0
-        frames = 1 if chosen else getattr(image, "n_frames", 1)
+        frames = 1 if chosen or of_file else getattr(image, "n_frames", 1)  # Pillow fails on pages of unknown modes
         bits = pillow_bits(image)
         if isinstance(image, ImageFile.ImageFile):
             image.filename = ""  # see `opened_by_name`
@@ -140,7 +141,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
             image.filename = name
         image.info |= xmp
     held = frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits)
-    if name and path.is_file():  # what Pillow has dropped of it, the file tells
+    if of_file:  # what Pillow has dropped of it, the file tells
         held = image_header(path).held
         held = None if chosen and held is not None and held[0] == "pages" else held
         if image.format == "TIFF" and not chosen and held is None and (page := single_page(path).number):
