@@ -71,6 +71,46 @@ class Predictor(Protocol):
         """
 
 
+class CheckedWindows:
+    """An image that is read by windows, each of which is looked at before a net sees it.
+
+    Args:
+        image: As it was given.
+        bands: Those that the net reads; None: the net itself says what it does not take.
+
+    Attributes:
+        shape: (H, W).
+
+    Raises:
+        UserError: It has no `read`, or its shape is none of an image.
+    """
+
+    def __init__(self, image: Windows, bands: int | None = 3) -> None:
+        shape = getattr(image, "shape", None)
+        if not callable(getattr(image, "read", None)) or not isinstance(shape, tuple) or len(shape) < 2:
+            raise UserError(
+                "an image that is read by windows has `shape`, (H, W), and `read(rows, columns)`, which gives uint8 "
+                f"arrays (h, w, {bands or 'bands'}), unlike {type(image).__name__}: `predict` takes images in memory"
+            )
+        self.shape, self._image, self._bands = (int(shape[0]), int(shape[1])), image, bands
+        _check_size(*self.shape)
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Pixels (h, w, 3), RGB, of a window.
+
+        Raises:
+            UserError: What was read is no uint8 array of this size.
+        """
+        found = self._image.read(rows, columns)
+        size = tuple(len(range(*part.indices(side))) for part, side in zip((rows, columns), self.shape, strict=True))
+        if not _is_image(found, self._bands) or found.shape[:2] != size:
+            raise UserError(
+                f"rows {rows.start} to {rows.stop} and columns {columns.start} to {columns.stop} of the image are read "
+                f"as {_described(found)}, not as a uint8 array ({size[0]}, {size[1]}, {self._bands or 'bands'})"
+            )
+        return found
+
+
 def pixels_of(image: Image) -> NDArray[np.uint8]:
     """Any image as uint8 (H, W, 3) RGB; files and Pillow images turned as their EXIF orientation says.
 
@@ -81,19 +121,52 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
         return read_image(Path(image))
     if isinstance(image, Pillow.Image):
         image = as_rgb(Path(getattr(image, "filename", "") or "the Pillow image"), image)
-    got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    got = _described(image)
     if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
         kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")
         got = f"a {dtype} tensor {tuple(image.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
         if (kind, dtype, image.ndim) == ("strided", "uint8", 3):
             image = np.moveaxis(image.cpu().numpy(), 0, -1)
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if not isinstance(image, np.ndarray) or not _is_image(image, 3):
         raise UserError(
             f"an image is a path, a Pillow image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), not {got}"
         )
-    if not image.size:
-        raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels: there is nothing to predict")
+    _check_size(*image.shape[:2])
     return image
+
+
+def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Sequence[NDArray[np.uint8]]:
+    """Images in memory as they were given.
+
+    Args:
+        images: uint8 (H, W, bands), of any sizes.
+        bands: Those that the net reads; None: the net itself says what it does not take.
+
+    Raises:
+        UserError: One is of another type or shape, or has no pixel.
+    """
+    for place, image in enumerate(images):
+        if not _is_image(image, bands):
+            raise UserError(
+                f"image {place} of the batch is {_described(image)}, and the net takes uint8 arrays (H, W, {bands or 'bands'})"
+            )
+        _check_size(*image.shape[:2])
+    return images
+
+
+def _is_image(image: object, bands: int | None) -> bool:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+        return False
+    return bands in (None, image.shape[2])
+
+
+def _check_size(height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise UserError(f"an image of {height} x {width} pixels: there is nothing to predict")
+
+
+def _described(image: object) -> str:
+    return f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
 
 
 def _kind(tensor: "Tensor") -> str:

@@ -18,7 +18,8 @@ from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.memory_format import FORMATS
 from seglight.models.ensemble import Ensemble
-from seglight.predictor import Image, LabelMap, Windows, pixels_of
+from seglight.models.normalized import told_bands
+from seglight.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
 
 WHOLE = WholeImage()
 
@@ -58,14 +59,19 @@ class TorchPredictor:
         Raises:
             UserError: The image is damaged or of another type, or too large for the memory or the net.
         """
-        return self.predict_batch([pixels_of(image)])[0]
+        return self._labels([pixels_of(image)])[0]
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
         """Label maps of images uint8 (H, W, 3) of any sizes; those of one size pass the net together.
 
+        A net of other bands takes uint8 (H, W, bands).
+
         Raises:
             UserError: As `predict`.
         """
+        return self._labels(checked_batch(images, told_bands(self.net)))
+
+    def _labels(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
         labels: dict[int, LabelMap] = {}
         for size in sorted({image.shape for image in images}):
             places = [place for place, image in enumerate(images) if image.shape == size]
@@ -89,8 +95,9 @@ class TorchPredictor:
             UserError: As `predict`.
         """
         rows = getattr(self.inferer, "rows", SlidingWindow().rows)
-        with self._blamed(image.shape[0], image.shape[1]):
-            for _, labels in rows(self.net, image):
+        windows = CheckedWindows(image, told_bands(self.net))
+        with self._blamed(*windows.shape):
+            for _, labels in rows(self.net, windows):
                 yield labels.cpu().numpy()
 
     def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError, one_line
 from seglight.export.metadata import Metadata
-from seglight.predictor import Image, LabelMap, pixels_of
+from seglight.predictor import Image, LabelMap, checked_batch, pixels_of
 
 Output = Literal["labels", "probabilities"]
 
@@ -41,8 +41,12 @@ class ExportedPredictor:
         return labels
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one."""
-        return [self.predict(image) for image in images]
+        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        return [self.predict(image) for image in checked_batch(images, 3)]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes at the image's size.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.export.exported import ExportedPredictor
 from seglight.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
-from seglight.predictor import Image, LabelMap, Windows, pixels_of
+from seglight.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
 
 DIVISOR = 32
 """Windows begin at multiples of it, the coarsest stride of the usual encoders: they see what the whole image does."""
@@ -48,11 +48,15 @@ class WindowedPredictor:
 
     def predict(self, image: Image) -> LabelMap:
         """As `ExportedPredictor.predict`, within the memory."""
-        return self.predict_batch([pixels_of(image)])[0]
+        return self._labels(pixels_of(image))
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one."""
-        return [self._labels(image) for image in images]
+        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        return [self._labels(image) for image in checked_batch(images, 3)]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """As `ExportedPredictor.probabilities`.
@@ -72,7 +76,8 @@ class WindowedPredictor:
             UserError: As `predict`.
         """
         self._check_size()
-        return self._rows(image.read, (image.shape[0], image.shape[1]))
+        windows = CheckedWindows(image)
+        return self._rows(windows.read, windows.shape)
 
     def _check_size(self) -> None:
         size = self.predictor.metadata.size

@@ -82,8 +82,13 @@ def check_pixels(image: Tensor, channels: int) -> None:
 
 def bands_of(net: nn.Module) -> int:
     """Channels of the images that a net reads: those of its first encoder; 3 where none of seglight's is in it."""
+    return told_bands(net) or 3
+
+
+def told_bands(net: nn.Module) -> int | None:
+    """Channels of the images that a net's first encoder reads; None where no encoder of seglight's is in it."""
     encoder = next((module for module in net.modules() if isinstance(module, NormalizedEncoder)), None)
-    return 3 if encoder is None else encoder.mean.shape[1]
+    return None if encoder is None else encoder.mean.shape[1]
 
 
 def cut_to(features: Sequence[Tensor], strides: Sequence[int], image: Tensor) -> list[Tensor]:

@@ -267,7 +267,7 @@ def test_arrays_of_four_bands_are_predicted_in_every_way(trained: Path) -> None:
         np.testing.assert_array_equal(found, expected)
     assert load_torch([path], "cpu", TestTimeAugmentation()).predict_batch(images)[0].shape == (64, 64)
     colours = images[0][..., :3]
-    with pytest.raises(UserError, match=re.escape("and the encoder reads 4 channels")):
+    with pytest.raises(UserError, match=re.escape("is uint8 (64, 64, 3), and the net takes uint8 arrays (H, W, 4)")):
         load_torch([path], "cpu").predict_batch([colours])
 
 
@@ -278,7 +278,7 @@ def test_what_reads_files_refuses_a_net_of_four_bands_in_one_line(
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photo.png")
     ran = seglight_cli("predict", path, tmp_path / "photo.png", "--out", tmp_path / "out")
     assert ran.rc == 1
-    assert "the image is (1, 3, 64, 64), and the encoder reads 4 channels" in ran.err
+    assert "is uint8 (64, 64, 3), and the net takes uint8 arrays (H, W, 4)" in ran.err
     with pytest.raises(UserError, match="an image is"):
         seglight.load(path).predict(np.zeros((64, 64, 4), np.uint8))
 
