@@ -148,7 +148,8 @@ def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Seq
     for place, image in enumerate(images):
         if not _is_image(image, bands):
             raise UserError(
-                f"image {place} of the batch is {_described(image)}, and the net takes uint8 arrays (H, W, {bands or 'bands'})"
+                f"image {place} of the batch is {_described(image)}, and the net takes uint8 arrays "
+                f"(H, W, {bands or 'bands'})"
             )
         _check_size(*image.shape[:2])
     return images
