@@ -1,6 +1,8 @@
 """Callbacks and loggers of a recipe, checked before a run starts: each works, or is refused in one line."""
 
+import inspect
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ from lightning.pytorch.callbacks import (
     Checkpoint,
     DeviceStatsMonitor,
     EarlyStopping,
+    LambdaCallback,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelPruning,
@@ -31,7 +34,8 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CometLogger, CSVLogger, MLFlowLogger, WandbLogger
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from seglight.errors import UserError, say
+from seglight.class_paths import imported
+from seglight.errors import UserError, one_line, say
 from seglight.module import SegmentationModule
 
 REFUSED: dict[type[Callback], str] = {
@@ -129,11 +133,36 @@ def check_entries(config: Any, fit: bool) -> None:
         base = next((base for base in kind.__mro__ if base in REFUSED), None)
         if fit and base is not None and (base is kind or base not in BASES):
             raise UserError(f"trainer.callbacks: {kind.__name__} {REFUSED[base]}")
+        _check_hooks(vars(entry.init_args) if fit and issubclass(kind, LambdaCallback) else {})
         if issubclass(kind, DeviceStatsMonitor) and find_spec("psutil") is None and _asks_cpu(entry.init_args):
             raise UserError("trainer.callbacks: DeviceStatsMonitor: the package psutil is missing: pip install psutil")
     for _, kind in entries(config.model.schedule):
         if issubclass(kind, ReduceLROnPlateau):
             raise UserError(PLATEAU)
+
+
+def _check_hooks(options: dict[str, Any]) -> None:
+    """See that what stands for the hooks of a LambdaCallback can be called as Lightning calls them."""
+    for hook, given in options.items():
+        kind = imported(given["class_path"]) if given is not None and "class_path" in given else None
+        arguments = list(inspect.signature(getattr(Callback, hook)).parameters)[1:]
+        if isinstance(kind, type) and not _takes(kind, arguments):
+            raise UserError(
+                f"trainer.callbacks: LambdaCallback: {hook}: {kind.__name__} cannot be called with "
+                f"({', '.join(arguments)}): name a class whose __call__ takes them, or write a Callback of your own"
+            )
+
+
+def _takes(kind: type, arguments: list[str]) -> bool:
+    """Whether objects of a class can be called with the arguments of a hook, of which `stage` is given by its name."""
+    if issubclass(kind, torch.nn.Module):  # takes anything, and hands it to `forward`
+        return False
+    named = {name: None for name in arguments if name == "stage"}
+    try:
+        inspect.signature(kind.__call__).bind(None, *[None] * (len(arguments) - len(named)), **named)
+    except TypeError:
+        return False
+    return True
 
 
 def _asks_cpu(options: Any) -> bool:
@@ -221,6 +250,15 @@ def check_callbacks(given: Sequence[Callback], config: Any) -> None:
             raise UserError(f"trainer.callbacks: {names}: {why}: leave one of them out")
 
 
+def _check_numbers(callback: EarlyStopping) -> None:
+    name = f"trainer.callbacks: {type(callback).__name__}"
+    if callback.patience < 0:
+        raise UserError(f"{name}: patience {callback.patience}: give a whole number from 0")
+    for key in ("min_delta", "stopping_threshold", "divergence_threshold"):
+        if math.isnan(getattr(callback, key) or 0):
+            raise UserError(f"{name}: {key} nan: nothing compares with it: give a number")
+
+
 def check_monitors(given: Sequence[Callback], module: SegmentationModule, config: Any) -> None:
     """Check that what callbacks monitor will be logged; where others may log too, an unknown key is only said.
 
@@ -230,13 +268,19 @@ def check_monitors(given: Sequence[Callback], module: SegmentationModule, config
         config: Options of `trainer`.
 
     Raises:
-        UserError: A key is unknown; names those that there are.
+        UserError: A key is unknown; names those that there are. Or a number of EarlyStopping compares with nothing, or
+            the name of a checkpoint cannot be formatted.
     """
     keys = module.log_keys()
     known = [
         *(keys["train"] if config.log_every_n_steps != 0 else []),
         *(keys["val"] if config.limit_val_batches != 0 else []),
     ]
+    for callback in given:
+        if isinstance(callback, EarlyStopping):
+            _check_numbers(callback)
+        if isinstance(callback, ModelCheckpoint):
+            _try_filename(callback, known)
     others = sorted({type(c).__name__ for c in given if type(c).__module__.split(".")[0] not in OWN})
     rates = any(isinstance(callback, LearningRateMonitor) for callback in given)
     for callback in given:
@@ -251,6 +295,18 @@ def check_monitors(given: Sequence[Callback], module: SegmentationModule, config
             )
             continue
         raise UserError(f"trainer.callbacks: {name}: monitor {key} is never logged: use one of {', '.join(known)}")
+
+
+def _try_filename(callback: ModelCheckpoint, known: Sequence[str]) -> None:
+    """Format the name of a checkpoint as a training will: scores are floats, epoch and step whole numbers."""
+    counts = {name: torch.tensor(1) for name in ("epoch", "step")}
+    try:
+        callback.format_checkpoint_name({name: torch.tensor(0.5) for name in known} | counts)
+    except Exception as error:
+        raise UserError(
+            f"trainer.callbacks: {type(callback).__name__}: filename {callback.filename}: {one_line(error)}: give a "
+            "template such as {epoch}-{val/miou:.3f}"
+        ) from error
 
 
 def construction_complaint(error: ValueError) -> str | None:

@@ -69,6 +69,19 @@ def check_outside(path: Path, root: str | Path | None, option: str) -> None:
         raise UserError(f"{option} {path}: lies in the data set {root}: choose a place outside of it")
 
 
+def check_utf8(run_dir: Path) -> None:
+    """See that the path of a run folder is text, which logs and recipes hold.
+
+    Raises:
+        UserError: It has bytes that are no UTF-8.
+    """
+    try:
+        str(run_dir).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(run_dir).decode("utf-8", "backslashreplace")
+        raise UserError(f"--run_dir {shown}: the name is not UTF-8: choose another") from error
+
+
 def _is_below(path: Path, folder: Path) -> bool:
     """Whether a path is a folder or lies in it, by real paths and, for what there is, by inode: of bind mounts too."""
     real, target = Path(os.path.realpath(path)), Path(os.path.realpath(folder))

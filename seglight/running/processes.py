@@ -14,7 +14,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
-from seglight.running.folder import check_apart
+from seglight.running.folder import check_apart, check_utf8
 from seglight.running.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
 from seglight.running.signals import STOP
 
@@ -102,8 +102,10 @@ def claimed_run_dir(given: str | None, proposal: Path, root: str | None, resumes
         resumes: Whether to wait for a process that is stopping: the run before this one may still be saving.
 
     Raises:
-        UserError: Another process uses the folder, it can't be written to, or the data set is in its way.
+        UserError: Another process uses the folder, it can't be written to, its name is not UTF-8, or the data set is in
+            its way.
     """
+    check_utf8(Path(given or proposal))
     check_apart(Path(given or proposal), root, "--run_dir")
     job = job_name()
     if not is_first():

@@ -17,7 +17,22 @@ from tests.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 
 CALLBACKS, LOGGERS = "lightning.pytorch.callbacks", "lightning.pytorch.loggers"
 KEYS = "use one of train/loss, lr/decoder, val/miou, val/acc, val/loss, val/iou/ground, "
+HERE = "tests.running.test_before_run"
+MIOU = {"monitor": "val/miou", "mode": "max"}
+NAN = float("nan")
 Fit = Callable[..., Any]
+
+
+class TakesOne:
+    """No hook: it would be called with two."""
+
+    def __call__(self, trainer: Trainer) -> None:
+        pass
+
+
+class TakesTwo:
+    def __call__(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        pass
 
 
 class Adds(Callback):
@@ -104,6 +119,18 @@ def test_a_logger_that_there_is_not(name: str, line: str, fit: Fit, monkeypatch:
         ([named("LearningRateMonitor")], {"logger": False}, "LearningRateMonitor: it needs a logger"),
         ([named("DeviceStatsMonitor")], {"logger": False}, "DeviceStatsMonitor: it needs a logger"),
         ([named("ModelCheckpoint", save_last=True)], {}, "ModelCheckpoint with save_last: seglight itself writes"),
+        ([named("EarlyStopping", **MIOU, patience=-1)], {}, "EarlyStopping: patience -1: give a whole number from 0"),
+        ([named("EarlyStopping", **MIOU, min_delta=NAN)], {}, "EarlyStopping: min_delta nan: nothing compares with it"),
+        ([named("EarlyStopping", **MIOU, stopping_threshold=NAN)], {}, "EarlyStopping: stopping_threshold nan: "),
+        *(
+            ([named("ModelCheckpoint", filename=name)], {}, f"ModelCheckpoint: filename {name}: ")
+            for name in ("{val/miou:d}", "{nope!x", "{epoch", "{step:.2q}", "{}", "{epoch}-}")
+        ),
+        *(
+            ([named("LambdaCallback", on_fit_start=hook)], {}, f"LambdaCallback: on_fit_start: {hook.split('.')[-1]} ")
+            for hook in ("torch.nn.Identity", "torch.nn.MSELoss", f"{HERE}.TakesOne")
+        ),
+        ([named("LambdaCallback", setup=f"{HERE}.TakesTwo")], {}, "setup: TakesTwo cannot be called with (trainer, "),
         ([named("ModelCheckpoint", filename="best")], {}, "ModelCheckpoint with filename best: seglight itself writes"),
     ],
 )

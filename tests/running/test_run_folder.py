@@ -50,6 +50,17 @@ def test_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_apart(root, tmp_path / "none" / "there", "--run_dir")  # what is missing, the data module says
 
 
+def test_a_name_that_is_not_utf8(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    root = fabricate.folder(tmp_path / "data")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(module="FolderDataModule", root=root))
+    for command in ("fit", "validate"):
+        ran = seglight_cli(command, "-c", recipe, "--run_dir", f"{tmp_path}/rx{chr(0xDCFF)}")
+        assert ran.rc == 2
+        assert ran.err == f"seglight: error: --run_dir {tmp_path}/rx\\xff: the name is not UTF-8: choose another\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "recipe.yaml"]
+
+
 @pytest.mark.parametrize("module", ROOTS)
 def test_no_run_in_the_data_set(module: str, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
     root = ROOTS[module](tmp_path / "data")
