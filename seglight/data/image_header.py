@@ -34,9 +34,12 @@ HEADS = (1 << 16, 1 << 20, -1)
 
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error,
-    zlib.error, Image.DecompressionBombError,
+    zlib.error, Image.DecompressionBombError, MemoryError,
 )  # fmt: skip
-"""What Pillow raises on damaged files, and on files so large that they can only be an attack."""
+"""What Pillow raises on damaged files, and on files so large that they can only be an attack.
+
+A strip of a TIFF whose place is far behind the end of the file ends in a MemoryError.
+"""
 
 REMEDIES = {
     "deep": "seglight reads unsigned integers of 8 bits: save it as 8-bit RGB or grey",
@@ -306,6 +309,8 @@ def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
 
 def damaged(path: Path, why: object) -> UserError:
     """The error about a file that can't be decoded."""
+    if isinstance(why, MemoryError):
+        why = "decoding it takes more memory than there is"
     return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
 
 

@@ -104,7 +104,10 @@ def hostile_tiffs() -> dict[str, bytes]:
         entries = ((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
         return tiff(*entries, (273, 4, 1, 8), (278, 4, 1, height), (279, 4, 1, 64), **options)
 
+    strips = ((273, 4, 2, 110), (278, 4, 1, 4), (279, 4, 2, 118))
+    far = tiff(*((tag, 4, 1, value) for tag, value in ((256, 8), (257, 8), (258, 8), (259, 1), (262, 1))), *strips)
     return {
+        "far_strip.tif": far + struct.pack("<IIII", 126, 2**32 - 99, 32, 32) + bytes(64),
         "huge.tif": page(2**31, 2**31),
         "long.tif": page(1, 2**32 - 1),
         "large.tif": page(100_000, 100_000),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.exported import red
 from tests.fuzz.cases import Prediction
+from tests.fuzz.mutations import hostile_tiffs
 from tests.fuzz.originals import REFUSED, SEVERAL, images, pixels, tiffs
 from tests.fuzz.sandbox import ANSWER, BAD, MESSAGE, in_child
 
@@ -58,6 +59,14 @@ def test_what_lies_in_a_folder_of_images(kind: str, folder: Path, tmp_path: Path
     labels = np.asarray(Image.open(folder / "out" / "a.png"))
     np.testing.assert_array_equal(labels, pixels()[..., 0] > 127)
     assert (folder / "out" / "b.png").exists() == (kind == "elsewhere")
+
+
+def test_a_strip_far_behind_the_end_of_the_file(folder: Path) -> None:
+    """Pillow asks for all the memory up to there."""
+    path = folder / "images" / "far.tif"
+    path.write_bytes(hostile_tiffs()["far_strip.tif"])
+    case = Prediction("far", red(folder / "red.onnx"), path, None, 2, refused=True)
+    assert in_child(case, folder) == (MESSAGE, [])
 
 
 def test_the_watch_notices(folder: Path) -> None:
