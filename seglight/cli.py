@@ -41,7 +41,7 @@ from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
-from seglight.running.folder import default_run_dir, flat, folder_of_scores
+from seglight.running.folder import default_run_dir, flat, folder_of_scores, say_unscored
 from seglight.running.processes import check_processes, claimed_run_dir, launcher
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
@@ -62,7 +62,8 @@ class SegmentationCLI(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         self.see = " ".join(["seglight doctor", *data_options(args)])
-        strict = {"exit_on_error": False}  # errors come up as exceptions, to be told in one line
+        # errors come up as exceptions, to be told in one line; a misspelt option is not completed to another one
+        strict = {"exit_on_error": False, "allow_abbrev": False}
         with class_rules(), ExitStack() as self.claims:
             super().__init__(
                 SegmentationModule,
@@ -130,6 +131,8 @@ class SegmentationCLI(LightningCLI):
             config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / "checkpoints" / LAST)
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
+        if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None:
+            say_unscored(str(self.subcommand), [str(path) for path in config.config or []])
         if self.checkpoint is not None:
             config.model.weights = None  # which the checkpoint has, and more
         if self.checkpoint is not None or config.model.weights is not None:

@@ -11,6 +11,7 @@ sizes in the JSON are those of the image as it is stored, it is refused.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,10 +235,15 @@ def _categories(table: Any, path: Path) -> dict[int, str]:
             f"{path}: no `categories` of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
         ) from error
     categories = dict(pairs)
-    names = {"background", *categories.values()}
-    if not 0 < len(pairs) < MOST_CLASSES or len(categories) < len(pairs) or len(names) <= len(pairs):
-        raise UserError(
-            f"{path}: {len(pairs)} categories: there must be 1 to {MOST_CLASSES - 1}, each id and name once, "
-            "and none 'background', which is class 0"
-        )
+    names = Counter(name for _, name in pairs)
+    repeated = [f"{name!r} ({number} times)" for name, number in names.items() if number > 1]
+    wrong = [
+        (not 0 < len(pairs) < MOST_CLASSES, f"{len(pairs)} categories, where 1 to {MOST_CLASSES - 1} are read"),
+        (len(categories) < len(pairs), "two categories have one id: give each its own"),
+        (bool(repeated), f"categories of one name: {', '.join(repeated)}: rename or remove all but one"),
+        ("background" in names, "a category 'background', which is class 0 here: rename or remove it"),
+    ]
+    for is_wrong, what in wrong:
+        if is_wrong:
+            raise UserError(f"{path}: {what}")
     return categories

@@ -284,7 +284,10 @@ def check_monitors(given: Sequence[Callback], module: SegmentationModule, config
     others = sorted({type(c).__name__ for c in given if type(c).__module__.split(".")[0] not in OWN})
     rates = any(isinstance(callback, LearningRateMonitor) for callback in given)
     for callback in given:
-        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor in (None, *known):
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint):
+            continue
+        if callback.monitor in (None, *known):
+            _say_mode(callback)
             continue
         name, key = type(callback).__name__, str(callback.monitor)
         if (rates and key.startswith("lr-")) or (isinstance(callback, ModelCheckpoint) and key in ("epoch", "step")):
@@ -307,6 +310,14 @@ def _try_filename(callback: ModelCheckpoint, known: Sequence[str]) -> None:
             f"trainer.callbacks: {type(callback).__name__}: filename {callback.filename}: {one_line(error)}: give a "
             "template such as {epoch}-{val/miou:.3f}"
         ) from error
+
+
+def _say_mode(callback: EarlyStopping | ModelCheckpoint) -> None:
+    if callback.mode == "min" and str(callback.monitor).startswith(("val/miou", "val/acc", "val/iou/")):
+        say(
+            f"trainer.callbacks: {type(callback).__name__}: mode is min, Lightning's default, and {callback.monitor} "
+            "is better the larger it is: set mode: max"
+        )
 
 
 def construction_complaint(error: ValueError) -> str | None:

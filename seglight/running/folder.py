@@ -4,10 +4,11 @@ import itertools
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 from seglight.running.checkpoint_files import LAST, PREVIOUS
 
 
@@ -109,6 +110,26 @@ def prepare_folder(run_dir: Path) -> None:
         raise UserError(
             f"{run_dir}: nothing can be written there ({error.strerror}): choose another --run_dir"
         ) from error
+
+
+def say_unscored(command: str, configs: Sequence[str]) -> None:
+    """Say that an evaluation without a checkpoint scores the weights that the recipe gives its net.
+
+    Args:
+        command: `validate` or `test`.
+        configs: The recipe's files.
+
+    Raises:
+        UserError: The recipe is that of a run, whose checkpoints are meant.
+    """
+    for config in map(Path, configs):
+        if config.name == "config.yaml" and holds_run(config.parent):
+            best = config.parent / "checkpoints" / "best.ckpt"
+            raise UserError(
+                f"{command}: {config} is the recipe of a run, and without a checkpoint its net is untrained: "
+                f"add --ckpt_path {best if best.exists() else best.with_name(LAST)}"
+            )
+    say(f"{command}: without --ckpt_path and --model.weights: the weights that the recipe gives its net are scored")
 
 
 def holds_run(run_dir: Path) -> bool:

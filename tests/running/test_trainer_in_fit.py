@@ -252,8 +252,24 @@ def test_an_evaluation_of_no_run_goes_where_it_went(
     seglight_cli: CLI, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert seglight_cli("validate", "-c", recipe).rc == 0
+    ran = seglight_cli("validate", "-c", recipe)
+    assert ran.rc == 0
     assert list((tmp_path / "runs" / "small").glob("*/scores.json"))
+    assert "the weights that the recipe gives its net are scored" in " ".join((ran.out + ran.err).split())
+
+
+def test_a_run_is_scored_with_a_checkpoint_of_its(run: CLI, seglight_cli: CLI, tmp_path: Path) -> None:
+    assert run().rc == 0
+    ran = seglight_cli("validate", "-c", tmp_path / "run" / "config.yaml", "--run_dir", tmp_path / "scored")
+    assert ran.rc == 2
+    assert f"add --ckpt_path {tmp_path}/run/checkpoints/best.ckpt" in " ".join(ran.err.split())
+    assert not (tmp_path / "scored").exists()
+
+
+def test_a_misspelt_option_is_not_completed(run: CLI) -> None:
+    ran = run("--trainer.log_every_n_step", 3)
+    assert ran.rc == 2
+    assert "log_every_n_step" in ran.err
 
 
 @pytest.mark.slow
