@@ -31,6 +31,6 @@ def slow_precision(precision: str, flags: frozenset[str]) -> str | None:
 
 def cpu_flags(info: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     """The flags of an x86 processor under Linux; empty elsewhere."""
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
     return frozenset(flags.split())
