@@ -44,7 +44,7 @@ A strip of a TIFF whose place is far behind the end of the file ends in a Memory
 REMEDIES = {
     "deep": "seglight reads unsigned integers of 8 bits: save it as 8-bit RGB or grey",
     "bands": "seglight reads grey, palettes, RGB and CMYK: save the bands that count as 8-bit RGB",
-    "pages": "seglight reads one image a file: save each as a file of its own",
+    "pages": "seglight reads files of one page in grey, RGB or CMYK: save what counts as such files",
     "transparent": "seglight reads RGB alone: save it as RGB, on a background where it is transparent",
     "format": "seglight does not read this kind of file: convert it to PNG, JPEG or TIFF",
 }
