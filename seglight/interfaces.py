@@ -60,10 +60,12 @@ class Encoder(nn.Module):
     Attributes:
         out_channels: Channels of each feature.
         strides: Pixels of the image for a step in each feature.
+        in_channels: Bands of the image.
     """
 
     out_channels: list[int]
     strides: list[int]
+    in_channels: int = 3
 
 
 class Decoder(nn.Module):
@@ -109,6 +111,11 @@ OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
 """Called with the optimizer and the number of optimizer steps of the whole run."""
+
+
+def bands_of(net: nn.Module) -> int:
+    """Bands of the images that a net reads: those of its first encoder; 3 where there is none in it."""
+    return next((module.in_channels for module in net.modules() if isinstance(module, Encoder)), 3)
 
 
 def seg_output(out: "SegOutput | Tensor | Mapping[str, Tensor]") -> SegOutput:

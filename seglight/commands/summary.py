@@ -15,9 +15,8 @@ from torch import nn
 from seglight.checkpoint import without_encoder_weights
 from seglight.costs import SIGHT, Costs, costs
 from seglight.errors import UserError, parser_complaint
-from seglight.interfaces import NetFactory
+from seglight.interfaces import NetFactory, bands_of
 from seglight.models.ensemble import in_full
-from seglight.models.normalized import bands_of
 from seglight.recipe import instantiate, parse_recipe, size_of
 from seglight.terminal import Name, plain_console
 

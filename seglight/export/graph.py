@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from seglight.errors import UserError
-from seglight.interfaces import seg_output
-from seglight.models.normalized import bands_of
+from seglight.interfaces import bands_of, seg_output
 from seglight.ops.padding import DIVISOR
 
 EXAMPLE = (100, 150)

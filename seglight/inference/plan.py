@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
-from seglight.interfaces import Inferer, seg_output
+from seglight.interfaces import Inferer, bands_of, seg_output
 from seglight.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
-from seglight.models.normalized import bands_of
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.padding import DIVISOR, round_up
 
@@ -54,9 +53,8 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         UserError: Not even the smallest window fits, or memory can't be measured here.
     """
     device = next(net.parameters()).device
-    net(
-        torch.zeros(1, bands_of(net), 64, 64, dtype=torch.uint8, device=device)
-    )  # what is allocated once, and code that is loaded
+    image = torch.zeros(1, bands_of(net), 64, 64, dtype=torch.uint8, device=device)
+    net(image)  # what is allocated once, and code that is loaded
     before = _held(device)
     if before <= max_memory:
         passes = _measured(net, device, max_memory - before)

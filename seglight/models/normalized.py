@@ -30,6 +30,7 @@ class NormalizedEncoder(Encoder):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], in_channels: int = 3) -> None:
         super().__init__()
+        self.in_channels = in_channels
         # in pixel units, so that uint8 is read without a division
         self.register_buffer("mean", 255 * per_channel("mean", mean, in_channels))
         self.register_buffer("std", 255 * per_channel("std", std, in_channels))
@@ -78,11 +79,6 @@ def check_pixels(image: Tensor, channels: int) -> None:
             f"the image is {str(image.dtype).removeprefix('torch.')} with values from {low:g} to {high:g}, and the net "
             "normalises values from 0 to 255 by itself: give it uint8 as it was read, or floats of that range"
         )
-
-
-def bands_of(net: nn.Module) -> int:
-    """Channels of the images that a net reads: those of its first encoder; 3 where none of seglight's is in it."""
-    return told_bands(net) or 3
 
 
 def told_bands(net: nn.Module) -> int | None:
