@@ -41,7 +41,7 @@ from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
-from seglight.running.folder import default_run_dir, flat, folder_of_scores, say_unscored
+from seglight.running.folder import check_scored, default_run_dir, flat, folder_of_scores
 from seglight.running.processes import check_processes, claimed_run_dir, launcher
 from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
@@ -132,7 +132,7 @@ class SegmentationCLI(LightningCLI):
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
         if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None:
-            say_unscored(str(self.subcommand), [str(path) for path in config.config or []])
+            check_scored(str(self.subcommand), [str(path) for path in config.config or []])
         if self.checkpoint is not None:
             config.model.weights = None  # which the checkpoint has, and more
         if self.checkpoint is not None or config.model.weights is not None:
@@ -261,9 +261,16 @@ class SegmentationCLI(LightningCLI):
             trainer: Any = self.trainer
             scored, overfits = trainer.limit_val_batches != 0, trainer.overfit_batches != 0
             quick_check(self.datamodule, self.see, scored, overfits)
+        if subcommand != "fit":
+            self._say_scored(subcommand)
         super()._run_subcommand(subcommand)
         if self.config[subcommand].trainer.fast_dev_run and self.trainer.is_global_zero:
             say(f"fast_dev_run: {subcommand} ran to its end; its files are removed")
+
+    def _say_scored(self, subcommand: str) -> None:
+        weights = self.checkpoint is not None or self.config[subcommand].model.weights is not None
+        if not weights and self.trainer.is_global_zero:
+            say(f"{subcommand}: no --ckpt_path or --model.weights: the net is scored with the weights of its recipe")
 
 
 def _listed(plugins: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.errors import UserError, say
+from seglight.errors import UserError
 from seglight.running.checkpoint_files import LAST, PREVIOUS
 
 
@@ -112,15 +112,15 @@ def prepare_folder(run_dir: Path) -> None:
         ) from error
 
 
-def say_unscored(command: str, configs: Sequence[str]) -> None:
-    """Say that an evaluation without a checkpoint scores the weights that the recipe gives its net.
+def check_scored(command: str, configs: Sequence[str]) -> None:
+    """Refuse to score the recipe of a run without one of its checkpoints: the net would be untrained.
 
     Args:
         command: `validate` or `test`.
         configs: The recipe's files.
 
     Raises:
-        UserError: The recipe is that of a run, whose checkpoints are meant.
+        UserError: One of them is the recipe of a run.
     """
     for config in map(Path, configs):
         if config.name == "config.yaml" and holds_run(config.parent):
@@ -129,7 +129,6 @@ def say_unscored(command: str, configs: Sequence[str]) -> None:
                 f"{command}: {config} is the recipe of a run, and without a checkpoint its net is untrained: "
                 f"add --ckpt_path {best if best.exists() else best.with_name(LAST)}"
             )
-    say(f"{command}: without --ckpt_path and --model.weights: the weights that the recipe gives its net are scored")
 
 
 def holds_run(run_dir: Path) -> bool:

@@ -255,7 +255,7 @@ def test_an_evaluation_of_no_run_goes_where_it_went(
     ran = seglight_cli("validate", "-c", recipe)
     assert ran.rc == 0
     assert list((tmp_path / "runs" / "small").glob("*/scores.json"))
-    assert "the weights that the recipe gives its net are scored" in " ".join((ran.out + ran.err).split())
+    assert "the net is scored with the weights of its recipe" in " ".join((ran.out + ran.err).split())
 
 
 def test_a_run_is_scored_with_a_checkpoint_of_its(run: CLI, seglight_cli: CLI, tmp_path: Path) -> None:
