@@ -262,8 +262,9 @@ def test_a_function_that_is_a_class_s_own_default_stays(strange: Path, seglight_
     recipe = written(strange, {"model": {"net": {"class_path": "strange_code.Act"}}})
     assert seglight_cli("fit", "--config", recipe, "--run_dir", strange / "run").rc == 0
     # the run's own recipe spells it out
-    run, last = strange / "run" / "config.yaml", strange / "run" / "checkpoints" / "last.ckpt"
-    again = seglight_cli("validate", "--config", run, "--ckpt_path", last, "--run_dir", strange / "again")
+    copy = strange / "again.yaml"
+    copy.write_text((strange / "run" / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    again = seglight_cli("validate", "--config", copy, "--run_dir", strange / "again")
     assert again.rc == 0, again.err
 
 
