@@ -136,7 +136,9 @@ def test_csv_holds_no_formula(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_figure_of_any_names() -> None:
-    FigureCanvasAgg(confusion_figure(ones(len(NAMES), len(NAMES)).long(), NAMES)).draw()
+    figure = confusion_figure(ones(len(NAMES), len(NAMES)).long(), NAMES)
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes[0].get_yticklabels()) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -89,7 +89,7 @@ def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any
         kwargs: What it was built with.
 
     Raises:
-        UserError: The weights are not to be had, do not fit or are not finite.
+        UserError: The weights are not available, do not fit or are not finite.
     """
     if weights in (None, "random"):
         return net

@@ -4,7 +4,7 @@
 
 A line of JSON for each case that ended in anything but a one-line error or a right answer, one for each hundred that a
 process has done, and at the end how many ended how; exit code 1 if one ended badly. A case is made of the seed and its
-number alone: a campaign that was stopped goes on with FIRST, and a case is repeated by COUNT 1.
+number alone: a campaign that was stopped resumes at FIRST, and a case is repeated by COUNT 1.
 """
 
 import argparse
