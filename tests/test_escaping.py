@@ -282,6 +282,7 @@ def test_every_console_is_plain() -> None:
     assert not [f"{path}:{call.lineno}" for path, call in calls if ast.unparse(call.func) == "Console"]
 
 
+ROOT = Path(__file__).parents[1]
 CHILD = """
 import json, sys
 from seglight.__main__ import main
@@ -298,7 +299,7 @@ for args in json.loads(sys.stdin.read()):
 def test_terminals_that_are_not_utf_8(encoding: str, odd: Path) -> None:
     """Every command in one process of a locale without UTF-8, and each ends with 0."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONIOENCODING", "LANG", "LC_CTYPE")}
-    env |= {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "120", "FORCE_COLOR": "1"}
+    env |= {"LC_ALL": "C", "PYTHONUTF8": "0", "COLUMNS": "120", "FORCE_COLOR": "1", "PYTHONPATH": str(ROOT)}
     if encoding == "latin-1":
         env["PYTHONIOENCODING"] = "latin-1"
     todo = json.dumps([*commands(odd), ["models", "resnest"]]).encode()
