@@ -1,7 +1,7 @@
 """Steps of two threads on idle cores and beside one busy process: ours as `seglight` runs them, and the peers'.
 
 A thread of OpenMP that waits for another one spins by default, and takes the core from the thread that it waits for
-where another process is busy. `seglight` lets its threads sleep sooner (`seglight.threads`). Each row is timed in three
+where another process is busy. `seglight` lets its threads sleep sooner (`seglight.system.threads`). Each row is timed in three
 processes: ours with the environment of `seglight`, ours with OpenMP's defaults, and the peer with OpenMP's defaults, as
 its user runs it. Results are held equal first; then the three run in turn, first with nothing beside them, then beside
 a process that counts. The rows of losses and metrics are those of `loss` and `metric`. The step of the CamVid recipe is
@@ -33,7 +33,7 @@ from seglight.interfaces import LossFactory
 from seglight.losses import CrossEntropy, Dice, WeightedSum
 from seglight.models import EncoderDecoder, TimmEncoder, import_weights
 from seglight.models.decoders import FPN
-from seglight.threads import SPINS
+from seglight.system.threads import SPINS
 
 CLASSES = 11
 WEIGHTS = (0.34, 0.29, 4.0, 0.25, 0.66, 0.45, 1.30, 1.33, 0.58, 1.76, 2.61)

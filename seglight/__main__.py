@@ -5,8 +5,8 @@ from importlib import import_module
 
 from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
-from seglight.escaping import write_anything
-from seglight.threads import sleep_at_barriers
+from seglight.system.escaping import write_anything
+from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
     "fit": ("seglight.cli", "train a net by a YAML recipe"),
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_safely(args: list[str]) -> int:
     """Run a command whose recipe may be a stranger's."""
-    from seglight.class_paths import safe_recipes  # which imports the parser
+    from seglight.system.class_paths import safe_recipes  # which imports the parser
 
     with safe_recipes(True):
         return run_command(args)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from seglight import __version__
 from seglight.allocation import AtMost
-from seglight.class_paths import check_parsed, class_rules, imported
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.release import is_release, read_release
+from seglight.system.class_paths import check_parsed, class_rules, imported
 from seglight.trust import check_classes
 from seglight.weights_file import read_weights_only
 

@@ -13,8 +13,8 @@ from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.normalized import NormalizedEncoder
 from seglight.ops.finite import REMEDY, all_finite
-from seglight.ops.ranks import sum_over_ranks
-from seglight.optim import ParameterGroups, WarmupPoly, made_optimizer, made_schedule, run_length
+from seglight.optim.schedules import ParameterGroups, WarmupPoly, made_optimizer, made_schedule, run_length
+from seglight.system.ranks import sum_over_ranks
 
 
 def _created(name: str, num_classes: int) -> Any:

@@ -31,7 +31,6 @@ from seglight.callbacks import (
 )
 from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
-from seglight.class_paths import check_parsed, class_rules
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say, user_error_behind
@@ -43,7 +42,6 @@ from seglight.running import before_run, resume
 from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import check_scored, default_run_dir, flat, folder_of_scores
 from seglight.running.processes import check_processes, claimed_run_dir, launcher
-from seglight.running.signals import SCHEDULERS, STOP
 from seglight.running.times import RunTimes
 from seglight.running.trainer_arguments import (
     check_arguments,
@@ -52,6 +50,8 @@ from seglight.running.trainer_arguments import (
     check_trainer,
     refusals_in_one_line,
 )
+from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.signals import SCHEDULERS, STOP
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""

@@ -4,7 +4,7 @@ import errno
 import re
 import sys
 
-from seglight.escaping import terminal
+from seglight.system.escaping import terminal
 
 
 class UserError(Exception):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.files import whole
+from seglight.system.atomic import whole
 
 FILE = "image_scores.npz"
 """In the run folder, beside `scores.json`."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seglight.interfaces import seg_output
-from seglight.ops.ranks import sum_over_ranks
+from seglight.system.ranks import sum_over_ranks
 
 FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
 """By whether channels come last."""

@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any
 
-from seglight.escaping import markdown, terminal
+from seglight.system.escaping import markdown, terminal
 
 CARD = """---
 library_name: seglight

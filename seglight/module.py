@@ -11,12 +11,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
-from seglight.accumulation import GradientWindow, optimizer_steps
 from seglight.checkpoint import KEY, load_fitting_weights, make_card
-from seglight.clipping import clip_fused
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
-from seglight.escaping import tag
 from seglight.image_counts import ImageCounts
 from seglight.inference import Inferer, WholeImage
 from seglight.inference.batches import images_of
@@ -29,10 +26,20 @@ from seglight.models.misfit import encoder_channels, has_batch_norm, misfit, tri
 from seglight.models.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
-from seglight.ops.ranks import sum_over_ranks
-from seglight.optim import ParameterGroups, WarmupPoly, learning_rates, made_optimizer, made_schedule, run_length
+from seglight.optim.accumulation import GradientWindow, optimizer_steps
+from seglight.optim.clipping import clip_fused
+from seglight.optim.schedules import (
+    ParameterGroups,
+    WarmupPoly,
+    learning_rates,
+    made_optimizer,
+    made_schedule,
+    run_length,
+)
 from seglight.release import is_release
 from seglight.running.trainer_values import NOT_FLOAT32, PRECISIONS
+from seglight.system.escaping import tag
+from seglight.system.ranks import sum_over_ranks
 
 ONE_GROUP = ParameterGroups()
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from seglight.escaping import tag
-from seglight.visualize import IGNORED, RIGHT, WRONG, Color, Palette
+from seglight.images.draw import IGNORED, RIGHT, WRONG, Color, Palette
+from seglight.system.escaping import tag
 
 COLUMNS = ("image", "truth", "prediction", "error")
 """Headings of the columns of a panel."""
@@ -27,7 +27,7 @@ def panel_sheet(panels: Sequence[NDArray[np.uint8]], class_names: Sequence[str],
     """Set panels one below the other, under headings and above a legend.
 
     Args:
-        panels: Pictures as `seglight.visualize.panel` gives them, uint8 (H, 4 W, 3), of any sizes.
+        panels: Pictures as `seglight.images.draw.panel` gives them, uint8 (H, 4 W, 3), of any sizes.
         class_names: Names of the classes.
         palette: RGB colours of the classes.
 

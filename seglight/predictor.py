@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from seglight.data.files import as_rgb, read_image
 from seglight.errors import UserError
+from seglight.images.decode import as_rgb, read_image
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from seglight.class_paths import PLACES, class_rules, is_safe_recipe, parse
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, parser_complaint
+from seglight.system.class_paths import PLACES, class_rules, is_safe_recipe, parse
 
 CONFIG_OPTIONS = ("-c", "--config")
 

@@ -15,7 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from seglight.errors import UserError
-from seglight.files import whole_folder
+from seglight.system.atomic import whole_folder
 
 DESCRIPTION, WEIGHTS, CARD = "release.json", "model.safetensors", "README.md"
 """The files of the folder; the last is for people."""

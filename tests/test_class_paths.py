@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from seglight.checkpoint import KEY, load_net, make_card
-from seglight.class_paths import class_rules, safe_recipes
 from seglight.errors import UserError
+from seglight.system.class_paths import class_rules, safe_recipes
 
 RECIPE: dict[str, Any] = {
     "trainer": {"accelerator": "cpu", "max_steps": 1, "enable_progress_bar": False},

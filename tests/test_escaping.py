@@ -22,13 +22,13 @@ from rich.table import Table
 from torch import ones
 from torch.utils.tensorboard import SummaryWriter
 
-from seglight import escaping
 from seglight.callbacks.confusion_figure import confusion_figure
 from seglight.checkpoint import KEY, make_card
 from seglight.errors import UserError, one_line, say
 from seglight.model_card import model_card
 from seglight.prediction.shares import Shares
-from seglight.terminal import Name, plain_console
+from seglight.system import escaping
+from seglight.system.terminal import Name, plain_console
 from tests import fabricate
 
 NAMES = (
@@ -286,7 +286,7 @@ ROOT = Path(__file__).parents[1]
 CHILD = """
 import json, sys
 from seglight.__main__ import main
-from seglight.escaping import write_anything
+from seglight.system.escaping import write_anything
 write_anything()
 for args in json.loads(sys.stdin.read()):
     code = main(args)

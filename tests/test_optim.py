@@ -12,7 +12,7 @@ from torch import nn
 from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.optim import ParameterGroups, WarmupCosine, WarmupPoly, learning_rates
+from seglight.optim.schedules import ParameterGroups, WarmupCosine, WarmupPoly, learning_rates
 
 
 @pytest.fixture(scope="module")

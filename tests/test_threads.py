@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from seglight.threads import SPINS, sleep_at_barriers
+from seglight.system.threads import SPINS, sleep_at_barriers
 
 
 @pytest.mark.parametrize("given", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])

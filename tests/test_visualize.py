@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seglight.visualize import colorize, error_map, overlay, palette_image, panel
+from seglight.images.draw import colorize, error_map, overlay, palette_image, panel
 
 PALETTE = [(10, 20, 30), (200, 0, 0)]
 WHITE, GREY = [255, 255, 255], [120, 120, 120]

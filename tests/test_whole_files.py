@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from seglight.files import LONGEST_NAME, whole, whole_folder
+from seglight.system.atomic import LONGEST_NAME, whole, whole_folder
 
 FILE = """
 import sys
 from pathlib import Path
-from seglight.files import whole
+from seglight.system.atomic import whole
 with whole(Path(sys.argv[1])) as part:
     part.write_bytes(b"theirs")
     print("half", flush=True)
@@ -25,7 +25,7 @@ with whole(Path(sys.argv[1])) as part:
 FOLDER = """
 import sys
 from pathlib import Path
-from seglight.files import whole_folder
+from seglight.system.atomic import whole_folder
 with whole_folder(Path(sys.argv[1])) as part:
     (part / "one").write_bytes(b"theirs")
     print("half", flush=True)

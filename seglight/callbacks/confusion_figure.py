@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import last_step, writers
-from seglight.escaping import figure as in_figure
+from seglight.system.escaping import figure as in_figure
 
 
 class ConfusionFigure(Callback):

@@ -18,8 +18,8 @@ from seglight.running.evaluation_state import evaluation_state, set_evaluation_s
 from seglight.running.folder import relocated
 from seglight.running.position import Position, moved, place, position_of
 from seglight.running.random_states import random_states, set_random_states
-from seglight.running.signals import EXIT_CODE, STOP
 from seglight.running.surroundings import moved_to, surroundings
+from seglight.system.signals import EXIT_CODE, STOP
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seglight.image_counts import FILE, ScoredImages
-from seglight.ops.ranks import world_size
+from seglight.system.ranks import world_size
 
 
 class ImageScores(Callback):

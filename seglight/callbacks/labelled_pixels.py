@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from seglight.errors import UserError
-from seglight.ops.ranks import sum_over_ranks
+from seglight.system.ranks import sum_over_ranks
 
 
 class LabelledPixels(Callback):

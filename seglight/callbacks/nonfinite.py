@@ -11,9 +11,9 @@ from torch.optim import Optimizer
 
 from seglight.checkpoint import net_weights
 from seglight.errors import UserError
-from seglight.escaping import terminal
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.ops.ranks import sum_over_ranks, world_size
+from seglight.system.escaping import terminal
+from seglight.system.ranks import sum_over_ranks, world_size
 
 
 class Look(NamedTuple):

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.callbacks.tensorboard import last_step, writers
-from seglight.files import whole
+from seglight.images.draw import panel, shown
 from seglight.panel_sheet import panel_sheet
-from seglight.visualize import panel, shown
+from seglight.system.atomic import whole
 
 
 class ImagePanels(Callback):

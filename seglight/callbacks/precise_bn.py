@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seglight.ops.ranks import sum_over_ranks
+from seglight.system.ranks import sum_over_ranks
 
 
 class PreciseBN(Callback):

@@ -15,17 +15,17 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from rich.table import Table
 from torch import Tensor
 
-from seglight.accumulation import accumulated_batches
 from seglight.callbacks.tensorboard import tensorboard_loggers, writers
 from seglight.checkpoint import SCORES, net_weights, weights_checksum
 from seglight.errors import UserError, say
-from seglight.escaping import tag
-from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
+from seglight.optim.accumulation import accumulated_batches
 from seglight.running.times import RunTimes
-from seglight.terminal import Name, plain_console
+from seglight.system.atomic import write_whole
+from seglight.system.escaping import tag
+from seglight.system.terminal import Name, plain_console
 
 
 class RunReport(Callback):

@@ -6,8 +6,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from seglight.accumulation import accumulated_batches, optimizer_steps
 from seglight.errors import say
+from seglight.optim.accumulation import accumulated_batches, optimizer_steps
 
 POINTS = 10
 """The fewest points of its loss that a run logs, if it has as many steps."""

@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
-from seglight.accumulation import optimizer_steps
+from seglight.optim.accumulation import optimizer_steps
 
 
 class SWA(WeightAveraging):

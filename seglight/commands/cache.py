@@ -27,7 +27,7 @@ from seglight.interfaces import Labelled
 from seglight.recipe import datamodule_from
 from seglight.running.folder import check_outside
 from seglight.running.lock import locked
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 
 def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:

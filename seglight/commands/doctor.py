@@ -15,7 +15,7 @@ from seglight.doctor.scan import Survey, survey
 from seglight.doctor.statistics import Statistics, statistics
 from seglight.errors import UserError
 from seglight.recipe import datamodule_from
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 
 def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: str | None = None) -> int:

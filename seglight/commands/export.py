@@ -13,7 +13,6 @@ from torch.export import ExportedProgram
 
 from seglight import __version__
 from seglight.checkpoint import weights_checksum
-from seglight.data.files import read_image
 from seglight.errors import UserError
 from seglight.export.check import check_folder, compare, holds_labels, image_paths, images_of
 from seglight.export.graph import Deployed, program_of
@@ -23,10 +22,11 @@ from seglight.export.openvino import openvino_model, write_openvino
 from seglight.export.quantize import quantize_onnx, quantize_openvino
 from seglight.export.runtimes import PROGRAM, load_exported
 from seglight.export.torch_program import write_compiled_program, write_torch_program
-from seglight.files import whole
+from seglight.images.decode import read_image
 from seglight.loading import members
 from seglight.recipe import size_of
-from seglight.terminal import PlainConsole, plain_console
+from seglight.system.atomic import whole
+from seglight.system.terminal import PlainConsole, plain_console
 from seglight.torch_predictor import TorchPredictor, load_torch
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}

@@ -43,7 +43,7 @@ from seglight.prediction.outputs import writers
 from seglight.prediction.room import Room
 from seglight.prediction.run import Run
 from seglight.prediction.summaries import write_tables, write_video
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
 

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from seglight.errors import UserError
 from seglight.prepare import ade20k, camvid, cityscapes, pet, prepared, sbd, voc
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 DATA_SETS = {
     "camvid": camvid.DATA_SET,

@@ -16,7 +16,7 @@ from seglight.image_counts import FILE, ScoredImages
 from seglight.model_card import model_card
 from seglight.models.normalized import NormalizedEncoder
 from seglight.release import is_release, write_release
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 
 def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:

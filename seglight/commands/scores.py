@@ -10,7 +10,7 @@ from rich.table import Table
 from seglight.conventions import SATURATION, Convention, conventions, saturated
 from seglight.errors import UserError
 from seglight.image_counts import FILE, ScoredImages
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 
 def audit(run: str) -> list[Convention]:

@@ -18,7 +18,7 @@ from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory, bands_of
 from seglight.models.ensemble import in_full
 from seglight.recipe import instantiate, parse_recipe, size_of
-from seglight.terminal import Name, plain_console
+from seglight.system.terminal import Name, plain_console
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
 Sight: rows of the image that the middle of the part's last output depends on, in theory; {SIGHT[0]}+: that or more."""

@@ -10,10 +10,10 @@ from jsonargparse import ArgumentParser, Namespace
 
 from seglight.errors import UserError, parser_complaint, say
 from seglight.running.lock import PATIENCE, locked
-from seglight.running.signals import STOP
 from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, free_overrides, keep, keeps_all, overrides_of
 from seglight.sweeps.overrides import as_arguments, split
-from seglight.terminal import PlainConsole, plain_console
+from seglight.system.signals import STOP
+from seglight.system.terminal import PlainConsole, plain_console
 
 DESCRIPTION = f"""{__doc__} Any key of the recipe may follow, as in `fit`: --data.init_args.root DIR,
 --trainer.max_epochs 2. It holds for every trial and is kept for --resume, where only keys that change no result, such

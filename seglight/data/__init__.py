@@ -1,4 +1,4 @@
-"""Data sets: a LightningDataModule each, imported when it is asked for: `seglight.data.files` needs none of them."""
+"""Data sets: a LightningDataModule each, imported when it is asked for: `seglight.images.decode` needs none of them."""
 
 import lazy_loader
 

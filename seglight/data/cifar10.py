@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.image_header import content
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError
+from seglight.images.image_header import content
 
 PARTS_OF_ARRAYS = {
     ("numpy.core.multiarray", "_reconstruct"),

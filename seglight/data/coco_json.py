@@ -23,9 +23,9 @@ from pycocotools import mask as rle
 
 from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
 from seglight.data.datamodule import FileDataModule
-from seglight.data.files import check_upright, read_image
 from seglight.data.pairs import existing_folder
 from seglight.errors import UserError, one_line
+from seglight.images.decode import check_upright, read_image
 
 Size = tuple[int, int]
 """Height and width."""

@@ -20,7 +20,7 @@ from seglight.data.transforms import Augmentation, check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Labelled, Sample
 from seglight.ops.label_values import check_labels
-from seglight.running.signals import held
+from seglight.system.signals import held
 
 
 class SegmentationDataModule(LightningDataModule):

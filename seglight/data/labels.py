@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Color
-from seglight.data.files import opened, read_grey
 from seglight.errors import UserError
+from seglight.images.decode import opened, read_grey
 
 Others = Literal["refuse", "ignore"]
 """What becomes of a value that is neither a class nor ignored."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import check_upright, read_image
 from seglight.data.labels import Codec
-from seglight.data.unread import unread_ending
 from seglight.errors import UserError, say
+from seglight.images.decode import check_upright, read_image
+from seglight.images.unread import unread_ending
 
 IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",

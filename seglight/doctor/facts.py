@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.files import read_image
-from seglight.data.image_header import UnreadImageError
 from seglight.doctor.edges import Edges, edges
 from seglight.doctor.headers import UNREAD, Header, decode, header_of, open_header
 from seglight.doctor.likeness import Likeness, likeness
 from seglight.errors import UserError, one_line
+from seglight.images.decode import read_image
+from seglight.images.image_header import UnreadImageError
 
 IGNORED, UNKNOWN = 255, 254
 """Mask values of ignored pixels, and of those that are in no table: seglight.data.labels has the same."""

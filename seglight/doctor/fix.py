@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from seglight.data.exif import drop_xmp
-from seglight.data.image_header import opened_by_name
 from seglight.doctor.facts import LabelTable, PairFacts
 from seglight.doctor.finding import Finding, Fixed
 from seglight.doctor.repair import IMAGE_SLUGS, repaired_image, repaired_mask
 from seglight.doctor.scan import Survey
 from seglight.errors import UserError
+from seglight.images.exif import drop_xmp
+from seglight.images.image_header import opened_by_name
 
 
 def check_target(root: Path, target: Path) -> None:

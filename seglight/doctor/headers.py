@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from seglight.data.exif import turned_size
-from seglight.data.image_header import DAMAGE, ImageHeader, UnreadImageError, image_header, opened_by_name
 from seglight.errors import UserError, one_line
-from seglight.png import png_fault
+from seglight.images.exif import turned_size
+from seglight.images.image_header import DAMAGE, ImageHeader, UnreadImageError, image_header, opened_by_name
+from seglight.images.png import png_fault
 
 UNREAD = {
     "deep": "deep-image",

@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import track
 
 from seglight.errors import UserError
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 FEW = 64
 """Items that are done in the time that processes take to start."""

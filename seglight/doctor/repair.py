@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.exif import turned
-from seglight.data.image_header import image_header, opened_by_name
 from seglight.doctor.causes import VOID_LUMAS, VOIDS, colour_classes, luma_classes, stretch_step
 from seglight.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFacts, codes, content_of, distinct
 from seglight.doctor.headers import decode, open_header
+from seglight.images.exif import turned
+from seglight.images.image_header import image_header, opened_by_name
 
 WIDE = 16
 """Label values must lie so far apart that the noise of a codec can be told from a class."""

@@ -13,8 +13,8 @@ from seglight import __version__
 from seglight.doctor.finding import Finding, Fixed
 from seglight.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
 from seglight.errors import UserError
-from seglight.escaping import terminal
-from seglight.terminal import Name
+from seglight.system.escaping import terminal
+from seglight.system.terminal import Name
 
 SHOWN = 4
 """Files that are named on the terminal; JSON names all."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.data.exif import SIDEWAYS
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.doctor.facts import IGNORED, ImageFacts, MaskFacts, Pair, PairFacts, distinct, look_at_image
 from seglight.doctor.headers import Header, header_of
 from seglight.doctor.likeness import likeness
 from seglight.errors import UserError, one_line
+from seglight.images.exif import SIDEWAYS
 from seglight.interfaces import Labelled
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from seglight.data.camvid import CamVidDataModule
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
-from seglight.data.files import read_image
 from seglight.data.folder import FolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
 from seglight.export.exported import ExportedPredictor
+from seglight.images.decode import read_image
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
 from seglight.predictor import LabelMap, Predictor

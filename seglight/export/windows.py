@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.export.exported import ExportedPredictor
-from seglight.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
 from seglight.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
+from seglight.system.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
 
 DIVISOR = 32
 """Windows begin at multiples of it, the coarsest stride of the usual encoders: they see what the whole image does."""

@@ -11,9 +11,9 @@ from seglight.errors import UserError
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, bands_of, seg_output
-from seglight.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.padding import DIVISOR, round_up
+from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
 
 
 class Passes(NamedTuple):

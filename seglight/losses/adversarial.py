@@ -11,8 +11,8 @@ from seglight.interfaces import LossFactory
 from seglight.losses.banded import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.ops.label_values import check_loss_inputs
-from seglight.ops.ranks import sum_over_ranks, world_size
 from seglight.ops.walk import guarded
+from seglight.system.ranks import sum_over_ranks, world_size
 
 LEAST = 0.9
 """What the labels' distribution gives the labelled class at least."""

@@ -13,8 +13,8 @@ from seglight.image_counts import ImageCounts
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
 from seglight.ops.label_values import check_labels, check_logits, check_predictions, check_shape
-from seglight.ops.ranks import sum_over_ranks
 from seglight.ops.upsample import upsampled_argmax
+from seglight.system.ranks import sum_over_ranks
 
 AT_ONCE = 64
 """Images whose matrices are kept whole until their cells are looked for, as a GPU is waited for then."""

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from seglight.checkpoint import KEY, load_net, read_checkpoint
-from seglight.class_paths import imported
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, SegOutput, seg_output
 from seglight.models.layers import resize_to
+from seglight.system.class_paths import imported
 from seglight.trust import check_classes
 
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seglight.ops.by_class import by_class
-from seglight.ops.ranks import mean_scale
 from seglight.ops.walk import Term
+from seglight.system.ranks import mean_scale
 
 
 class BoundaryTerm(Term):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from seglight.ops.bands import add_band_gradient
 from seglight.ops.label_values import check_loss_inputs
-from seglight.ops.ranks import mean_scale
 from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, guarded, pixels_of, refuse_second_derivative
+from seglight.system.ranks import mean_scale
 
 FUSED = 1024
 """Classes up to which a thread block of a GPU holds all of a few pixels."""

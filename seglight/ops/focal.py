@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from seglight.ops.ranks import mean_scale
 from seglight.ops.walk import Pixels, Slope, Term
+from seglight.system.ranks import mean_scale
 
 
 class FocalTerm(Term):

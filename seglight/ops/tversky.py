@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from seglight.ops.ranks import sum_over_ranks, world_size
 from seglight.ops.walk import Pixels, Slope, Term
+from seglight.system.ranks import sum_over_ranks, world_size
 
 EPS = 1e-7
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from seglight.files import whole
-from seglight.prediction.outlines import outlines
+from seglight.images.outlines import outlines
 from seglight.predictor import LabelMap
+from seglight.system.atomic import whole
 
 
 class CocoObjects:

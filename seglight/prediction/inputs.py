@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.files import pixel_count, read_image, read_page
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files
 from seglight.errors import UserError
-from seglight.prediction.movies import SUFFIXES as VIDEO_SUFFIXES
-from seglight.prediction.movies import frame_count, frames
-from seglight.prediction.tiff import LARGE, TiffWindows, pages
+from seglight.images.decode import pixel_count, read_image, read_page
+from seglight.images.tiff import LARGE, TiffWindows, pages
+from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
+from seglight.images.video import frame_count, frames
 
 Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
 """An image uint8 (H, W, 3) in RGB, or one that is read by windows."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from seglight.data.classes import Color
 from seglight.errors import UserError
-from seglight.files import whole
+from seglight.images.draw import overlay
+from seglight.images.label_png import maker_of
+from seglight.images.tiff import TiffWindows
 from seglight.prediction.inputs import Pixels, Source
-from seglight.prediction.label_maps import maker_of
 from seglight.prediction.submissions import ade_ids, cityscapes_ids, write_ids
-from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor
-from seglight.visualize import overlay
+from seglight.system.atomic import whole
 
 LABELS = "labels"
 """The label map, which is always written: everything else but probabilities is made of it."""

@@ -1,7 +1,7 @@
 """Whether what is made of an image fits into a stated memory."""
 
 from seglight.errors import UserError
-from seglight.memory import held
+from seglight.system.memory import held
 
 TAKES = {
     "image": 23,

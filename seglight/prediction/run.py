@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError, one_line
+from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
+from seglight.images.tiff import TiffWindows
 from seglight.prediction.inputs import Picture, Pixels, Source, pictures
-from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
 from seglight.prediction.outputs import (
     LABELS,
     OF_PIXELS,
@@ -25,7 +26,6 @@ from seglight.prediction.outputs import (
     remove_former,
 )
 from seglight.prediction.room import UNLIMITED, Room
-from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import LabelMap, Predictor
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.escaping import csv as cell
-from seglight.files import whole
 from seglight.predictor import LabelMap
+from seglight.system.atomic import whole
+from seglight.system.escaping import csv as cell
 
 
 class Shares:

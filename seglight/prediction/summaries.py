@@ -6,16 +6,16 @@ from typing import Protocol
 
 from seglight.data.classes import Color
 from seglight.errors import UserError, one_line
+from seglight.images.draw import overlay
+from seglight.images.label_png import read_labels
+from seglight.images.outlines import outline_of
+from seglight.images.video import frames, video_writer
 from seglight.prediction.coco import CocoObjects
 from seglight.prediction.inputs import Source
-from seglight.prediction.label_maps import read_labels
-from seglight.prediction.movies import frames, video_writer
-from seglight.prediction.outlines import outline_of
 from seglight.prediction.outputs import LABELS, is_no_older, output_path
 from seglight.prediction.room import UNLIMITED, Room
 from seglight.prediction.shares import Shares
 from seglight.predictor import LabelMap
-from seglight.visualize import overlay
 
 
 class Table(Protocol):

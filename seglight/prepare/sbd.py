@@ -21,7 +21,7 @@ from seglight.prepare.extract import ArchiveError
 from seglight.prepare.layout import names_in
 from seglight.prepare.steps import DataSet
 from seglight.prepare.transfer import on_disk
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 MASKS = "SegmentationClassAug"
 LISTS = Path("ImageSets", "Segmentation")

@@ -19,7 +19,7 @@ from seglight.errors import UserError
 from seglight.prepare.download import Archive, complaint, download
 from seglight.prepare.extract import ArchiveError, extract
 from seglight.prepare.transfer import Part, Report, on_disk
-from seglight.terminal import plain_console
+from seglight.system.terminal import plain_console
 
 MAX_MEMBERS = 100_000
 """Of an archive: twice what the largest has."""

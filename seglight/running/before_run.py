@@ -34,9 +34,9 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CometLogger, CSVLogger, MLFlowLogger, WandbLogger
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from seglight.class_paths import imported
 from seglight.errors import UserError, one_line, say
 from seglight.module import SegmentationModule
+from seglight.system.class_paths import imported
 
 REFUSED: dict[type[Callback], str] = {
     BackboneFinetuning: "freezes an attribute `backbone`, which the module does not have: use "

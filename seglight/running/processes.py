@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from seglight.errors import UserError
 from seglight.running.folder import check_apart, check_utf8
 from seglight.running.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
-from seglight.running.signals import STOP
+from seglight.system.signals import STOP
 
 RUN_DIR = "SEGLIGHT_RUN_DIR"
 """Variable in which the first process tells the run folder to those that Lightning starts from it."""

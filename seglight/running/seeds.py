@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seglight.class_paths import safe_option
 from seglight.errors import UserError
-from seglight.escaping import terminal
-from seglight.files import write_whole
 from seglight.running.lock import PATIENCE, locked
-from seglight.running.signals import EXIT_CODE, SIGNALS
+from seglight.system.atomic import write_whole
+from seglight.system.class_paths import safe_option
+from seglight.system.escaping import terminal
+from seglight.system.signals import EXIT_CODE, SIGNALS
 
 FIT = [sys.executable, "-m", "seglight", "fit"]
 FILE = "seeds.json"

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seglight.errors import say
-from seglight.files import write_whole
-from seglight.running.signals import EXIT_CODE, SCHEDULERS, StopSignals
 from seglight.sweeps.course import Course
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Executor, Job
 from seglight.sweeps.failures import REFUSED, are_one, cause_of, is_final, log_of, size_of_log
@@ -19,6 +17,8 @@ from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN, Record, folder_of, own_file, read_records
 from seglight.sweeps.study import is_to_be_pruned, new_record
 from seglight.sweeps.trial import last_lines, objectives
+from seglight.system.atomic import write_whole
+from seglight.system.signals import EXIT_CODE, SCHEDULERS, StopSignals
 
 PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
 """Ends after which a trial goes on at once: it was asked to stop, also before it could heed that."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglight.escaping import terminal
 from seglight.sweeps.job import LOG
 from seglight.sweeps.record import Record, own_file
+from seglight.system.escaping import terminal
 
 PREFIX = "seglight: error: "
 """What a user's mistake is told with."""

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from seglight.files import write_whole
-from seglight.running.signals import SCHEDULERS
+from seglight.system.atomic import write_whole
+from seglight.system.signals import SCHEDULERS
 
 LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
 """Beside the trial's state: held while it runs, written when it has ended, what it said, and there when it is to stop.

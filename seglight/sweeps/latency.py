@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from seglight.errors import say
-from seglight.running.signals import EXIT_CODE, StopSignals
 from seglight.sweeps.executors.executor import Executor, Job
 from seglight.sweeps.job import Command, exit_code
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN, Record, folder_of
 from seglight.sweeps.trial import LATENCY, cost
+from seglight.system.signals import EXIT_CODE, StopSignals
 
 ALONE = "alone"
 """Folder of such a measurement, within the sweep's own of a trial."""

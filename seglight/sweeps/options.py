@@ -12,9 +12,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 
-from seglight.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
 from seglight.errors import UserError, parser_complaint
 from seglight.sweeps.space import CHOICES, Parameter, parse_space
+from seglight.system.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
 
 
 class SamplerFactory(Protocol):

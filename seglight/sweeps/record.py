@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seglight.errors import UserError
-from seglight.files import write_whole
+from seglight.system.atomic import write_whole
 
 OWN = "trial"
 """Folder within a trial's run folder for what is the sweep's: `fit` clears away what lies half written in its own."""

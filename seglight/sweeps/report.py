@@ -17,8 +17,6 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seglight.errors import UserError
-from seglight.escaping import html, plotly, tag, terminal
-from seglight.files import write_whole
 from seglight.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
 from seglight.sweeps.options import Sweep
@@ -27,6 +25,8 @@ from seglight.sweeps.record import Record, folder_of
 from seglight.sweeps.study import best_records, study_of
 from seglight.sweeps.table import number, status
 from seglight.sweeps.trial import LATENCY, run_folders
+from seglight.system.atomic import write_whole
+from seglight.system.escaping import html, plotly, tag, terminal
 
 SHOWN = 10
 """Rows of the table of the best."""

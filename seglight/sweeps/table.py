@@ -11,7 +11,7 @@ from rich.table import Table
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import Record
 from seglight.sweeps.study import best_records
-from seglight.terminal import Name
+from seglight.system.terminal import Name
 
 BEST = 5
 """Finished trials that are shown."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.class_paths import safe_option
 from seglight.sweeps.job import LOG, Command
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import OWN
+from seglight.system.class_paths import safe_option
 
 SEGLIGHT = [sys.executable, "-m", "seglight"]
 LATENCY = "latency"

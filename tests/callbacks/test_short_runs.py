@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from seglight.callbacks import ImageScores
-from seglight.running.signals import STOP
+from seglight.system.signals import STOP
 from tests.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 
 Fit = Callable[..., Any]

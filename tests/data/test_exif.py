@@ -15,17 +15,17 @@ from seglight.commands.cache import cache
 from seglight.commands.doctor import examine
 from seglight.data import COCOPolygonsDataModule, FolderDataModule, LabelMeDataModule
 from seglight.data.datamodule import FileDataModule, SegmentationDataset
-from seglight.data.exif import orientation_of, turned
-from seglight.data.files import read_image
 from seglight.data.image_folder import ImageFolderDataModule
-from seglight.data.image_header import image_header
 from seglight.data.labels import LabelCodec
 from seglight.doctor.quick import quick_check
 from seglight.doctor.scan import survey
 from seglight.doctor.statistics import statistics
 from seglight.errors import UserError
+from seglight.images.decode import read_image
+from seglight.images.exif import orientation_of, turned
+from seglight.images.image_header import image_header
+from seglight.images.tiff import TiffWindows
 from seglight.prediction.inputs import Source, pictures
-from seglight.prediction.tiff import TiffWindows
 from seglight.predictor import pixels_of
 from tests import fabricate
 from tests.conftest import Ran

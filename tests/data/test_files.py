@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.files import read_grey, read_image
-from seglight.data.image_header import image_header
 from seglight.data.labels import LabelCodec
 from seglight.errors import UserError
-from seglight.png import png_fault
+from seglight.images.decode import read_grey, read_image
+from seglight.images.image_header import image_header
+from seglight.images.png import png_fault
 from tests import fabricate
 
 

@@ -15,13 +15,13 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from seglight.data.files import read_image
-from seglight.data.image_header import UnreadImageError, image_header
 from seglight.data.labels import ColorCodec, LabelCodec
-from seglight.data.unread import unread_content
 from seglight.errors import UserError
+from seglight.images.decode import read_image
+from seglight.images.image_header import UnreadImageError, image_header
+from seglight.images.tiff import TiffWindows, pages
+from seglight.images.unread import unread_content
 from seglight.prediction.inputs import Source, pictures
-from seglight.prediction.tiff import TiffWindows, pages
 from seglight.predictor import pixels_of
 from tests.fuzz.mutations import chunk, damaged
 

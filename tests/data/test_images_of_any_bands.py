@@ -24,10 +24,10 @@ from seglight.data.classes import Classes
 from seglight.data.datamodule import SegmentationDataset
 from seglight.data.windows import Window, cut
 from seglight.errors import UserError
+from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.inference.within_memory import WithinMemory
 from seglight.torch_predictor import load_torch
-from seglight.visualize import shown
 from tests import fabricate
 
 BANDS = (1, 2, 3, 4, 5, 13)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglight.data.files import read_image
 from seglight.data.labels import ColorCodec, LabelCodec, read_index
 from seglight.errors import UserError
+from seglight.images.decode import read_image
 from tests import fabricate
 
 CODEC = LabelCodec({0: 0, 1: 1, 7: 2}, ignored=(9, 255))

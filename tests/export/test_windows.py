@@ -12,7 +12,7 @@ from seglight.errors import UserError
 from seglight.export.exported import ExportedPredictor
 from seglight.export.metadata import Metadata
 from seglight.export.windows import WindowedPredictor, spans
-from seglight.memory import WINDOWS, held
+from seglight.system.memory import WINDOWS, held
 
 
 class Blurred(ExportedPredictor):

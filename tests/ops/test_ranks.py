@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from seglight.ops.ranks import sum_over_ranks, world_size
+from seglight.system.ranks import sum_over_ranks, world_size
 from tests.processes import in_processes
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from seglight.errors import UserError
-from seglight.prediction.label_maps import maker_of, read_labels, write_label_rows, write_labels
+from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
 from tests.prediction.stand_in import PALETTE
 
 LABELS = np.random.default_rng(0).integers(0, 4, (101, 57), dtype=np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seglight.errors import UserError
-from seglight.prediction.outlines import outline_of
+from seglight.images.outlines import outline_of
 from seglight.prediction.room import FIXED, OUTLINE, TAKES, Room
 
 MEASURED = """
@@ -17,10 +17,10 @@ import ctypes, json, sys
 from pathlib import Path
 import cv2, numpy as np
 from PIL import Image
-from seglight.data.files import read_image
+from seglight.images.decode import read_image
 from seglight.prediction.coco import CocoObjects
-from seglight.prediction.label_maps import write_labels
-from seglight.prediction.outlines import outline_of
+from seglight.images.label_png import write_labels
+from seglight.images.outlines import outline_of
 from seglight.prediction.outputs import writers
 from seglight.prediction.shares import Shares
 from tests.prediction.stand_in import PALETTE, Reds

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from seglight.data.files import read_page
 from seglight.errors import UserError
-from seglight.prediction.tiff import TiffWindows, pages
+from seglight.images.decode import read_page
+from seglight.images.tiff import TiffWindows, pages
 
 RGB = np.random.default_rng(0).integers(0, 256, (150, 210, 3), dtype=np.uint8)
 WINDOWS = (
@@ -114,7 +114,7 @@ WITHOUT = """
 import sys
 sys.modules["imagecodecs"] = None
 from pathlib import Path
-from seglight.prediction.tiff import TiffWindows
+from seglight.images.tiff import TiffWindows
 TiffWindows(Path(sys.argv[1]), 0).read(slice(0, 9), slice(0, 9))
 """
 

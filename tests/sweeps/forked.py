@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from seglight.__main__ import main
-from seglight.running.signals import StopSignals
 from seglight.sweeps import job, trial
 from seglight.sweeps.coordinator import Coordinator
 from seglight.sweeps.executors import local
@@ -23,6 +22,7 @@ from seglight.sweeps.options import Running, Sweep
 from seglight.sweeps.record import OWN, Record
 from seglight.sweeps.rehearsal import recipe_of
 from seglight.sweeps.tidying import Tidying
+from seglight.system.signals import StopSignals
 from tests import resumable
 
 STARTS, ALONE = "starts", "alone"

@@ -8,13 +8,13 @@ from typing import Any
 
 import optuna
 
-from seglight.running.signals import StopSignals
 from seglight.sweeps import trial
 from seglight.sweeps.coordinator import Coordinator
 from seglight.sweeps.executors.executor import Executor
 from seglight.sweeps.executors.local import LocalExecutor
 from seglight.sweeps.options import Running, Sweep
 from seglight.sweeps.record import Record
+from seglight.system.signals import StopSignals
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake.py"))]
 

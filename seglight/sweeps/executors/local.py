@@ -6,9 +6,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from seglight.files import write_whole
 from seglight.sweeps.executors.executor import GONE, Job
 from seglight.sweeps.job import exit_code, is_running, stop
+from seglight.system.atomic import write_whole
 
 SLOT = "slot"
 """File of a job with the devices that it was started on: what was to be kept of it elsewhere, a kill may have lost."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from seglight.errors import UserError
-from seglight.running.signals import EXIT_CODE
 from seglight.sweeps.executors.executor import CANCELLED, GONE, Job
 from seglight.sweeps.job import STOP, Command, exit_code, is_running, run, stop, train_along
+from seglight.system.signals import EXIT_CODE
 
 ENDED = (
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",

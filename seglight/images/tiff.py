@@ -8,9 +8,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from seglight.data.image_header import blamed, refuse, unread
-from seglight.data.tiff_pages import page_of, tiff_pages
 from seglight.errors import UserError
+from seglight.images.image_header import blamed, refuse, unread
+from seglight.images.tiff_pages import page_of, tiff_pages
 
 LARGE = 1 << 25
 """Pixels beyond which a page is read by windows: as RGB it takes 100 MB, what a net makes of it many times that."""

@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-from seglight.escaping import encodable, terminal
+from seglight.system.escaping import encodable, terminal
 
 
 class PlainConsole(Console):

@@ -6,7 +6,7 @@ Pillow reads many a damaged one without a word; a label that changed is worse th
 import zlib
 from typing import NamedTuple
 
-from seglight.data.exif import RAW_PROFILE, exif_in_text
+from seglight.images.exif import RAW_PROFILE, exif_in_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -11,10 +11,10 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from seglight.data.classes import Color
 from seglight.errors import UserError, one_line
-from seglight.files import whole
-from seglight.png import SIGNATURE
+from seglight.images.draw import palette_image
+from seglight.images.png import SIGNATURE
 from seglight.predictor import LabelMap
-from seglight.visualize import palette_image
+from seglight.system.atomic import whole
 
 MAKER = "seglight"
 """Key of the text in a file that says by which model it is."""

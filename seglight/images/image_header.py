@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from seglight.data.exif import drop_xmp, exif_of, orientation_of, turned_size
-from seglight.data.iso_media import avif_bits, brand, jpeg2000_samples
-from seglight.data.jpeg import JPEG, jpeg_header
-from seglight.data.tiff_pages import BEGINNINGS as TIFF
-from seglight.data.tiff_pages import Page, tiff_pages
-from seglight.data.unread import unread_content, unread_ending
 from seglight.errors import UserError
-from seglight.png import SIGNATURE, TAIL, png_header
+from seglight.images.exif import drop_xmp, exif_of, orientation_of, turned_size
+from seglight.images.iso_media import avif_bits, brand, jpeg2000_samples
+from seglight.images.jpeg import JPEG, jpeg_header
+from seglight.images.png import SIGNATURE, TAIL, png_header
+from seglight.images.tiff_pages import BEGINNINGS as TIFF
+from seglight.images.tiff_pages import Page, tiff_pages
+from seglight.images.unread import unread_content, unread_ending
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What Pillow may decode: for PostScript, which any file can turn out to be, it would start Ghostscript."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
-from seglight.data.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
-from seglight.data.image_header import (
+from seglight.errors import UserError
+from seglight.images.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
+from seglight.images.image_header import (
     DAMAGE,
     ImageHeader,
     blamed,
@@ -33,10 +34,9 @@ from seglight.data.image_header import (
     single_page,
     unread,
 )
-from seglight.data.tiff_pages import BEGINNINGS as TIFF
-from seglight.data.tiff_pages import Page, compression_name, tiff_pages
-from seglight.errors import UserError
-from seglight.png import TAIL, png_fault
+from seglight.images.png import TAIL, png_fault
+from seglight.images.tiff_pages import BEGINNINGS as TIFF
+from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -1,0 +1,5 @@
+"""Parameter groups, schedules, gradient accumulation and clipping."""
+
+from seglight.optim.schedules import ParameterGroups, WarmupCosine, WarmupPoly
+
+__all__ = ["ParameterGroups", "WarmupCosine", "WarmupPoly"]

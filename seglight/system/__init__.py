@@ -1,0 +1,1 @@
+"""The process that a command runs in: files, checksums, signals, memory, sums over processes."""
