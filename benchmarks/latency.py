@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from benchmarks._street import scene
-from seglight.checkpoint import make_card
+from seglight.checkpoints.checkpoint import make_card
 from seglight.commands.export import export
 from seglight.data.classes import voc_color
 from seglight.export.runtimes import load_exported

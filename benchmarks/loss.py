@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks._table import DEVICE, Row, measure, parser_of
-from seglight.ops.cross_entropy import upsampled_cross_entropy
+from seglight.losses.band_cross_entropy import upsampled_cross_entropy
 
 IGNORE = 255
 CASES = {

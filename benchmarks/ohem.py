@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks._table import DEVICE, Row, measure, parser_of
 from seglight.losses import OHEMCrossEntropy
-from seglight.ops.cross_entropy import Ohem, hard_above
+from seglight.losses.band_cross_entropy import Ohem, hard_above
 
 CLASSES, IGNORE, THRESHOLD = 19, 255, 0.7
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
-from seglight.models.normalized import NormalizedEncoder
+from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.optim.schedules import ParameterGroups, WarmupPoly, made_optimizer, made_schedule, run_length
 from seglight.system.ranks import sum_over_ranks

@@ -30,7 +30,8 @@ from seglight.callbacks import (
     Throughput,
 )
 from seglight.callbacks.best_checkpoint import BestCheckpoint
-from seglight.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoints.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoints.writer import LAST, CheckpointFiles
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say, user_error_behind
@@ -39,7 +40,6 @@ from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
 from seglight.running import before_run, resume
-from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.folder import check_scored, default_run_dir, flat, folder_of_scores
 from seglight.running.processes import check_processes, claimed_run_dir, launcher
 from seglight.running.times import RunTimes

@@ -11,19 +11,20 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
-from seglight.checkpoint import KEY, load_fitting_weights, make_card
+from seglight.checkpoints.checkpoint import KEY, load_fitting_weights, make_card
+from seglight.checkpoints.release import is_release
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
-from seglight.image_counts import ImageCounts
 from seglight.inference import Inferer, WholeImage
 from seglight.inference.batches import images_of
 from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
 from seglight.losses import CrossEntropy
-from seglight.losses.banded import mass, with_labels
-from seglight.memory_format import FORMATS, seconds_a_pass
+from seglight.losses.banded_loss import mass, with_labels
 from seglight.metrics import ConfusionMatrix, Scores
+from seglight.metrics.image_counts import ImageCounts
+from seglight.models.memory_format import FORMATS, seconds_a_pass
 from seglight.models.misfit import encoder_channels, has_batch_norm, misfit, tried_out, wrong_channels
-from seglight.models.published import import_weights
+from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import DIVISOR, pad_image, pad_mask
 from seglight.optim.accumulation import GradientWindow, optimizer_steps
@@ -36,7 +37,6 @@ from seglight.optim.schedules import (
     made_schedule,
     run_length,
 )
-from seglight.release import is_release
 from seglight.running.trainer_values import NOT_FLOAT32, PRECISIONS
 from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks

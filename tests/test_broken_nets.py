@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 import seglight
 from seglight.callbacks import NonFinite
-from seglight.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.checkpoints.release import write_release
 from seglight.commands.export import export
 from seglight.errors import UserError
 from seglight.inference import Inferer, SlidingWindow, TestTimeAugmentation, WholeImage
@@ -25,7 +26,6 @@ from seglight.models.decoders import FPN
 from seglight.models.ensemble import Ensemble
 from seglight.models.weights.state import fill
 from seglight.ops.finite import nonfinite
-from seglight.release import write_release
 from seglight.torch_predictor import TorchPredictor
 from tests import fabricate
 from tests.tiny import TinyNet

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seglight.checkpoint import load_net, read_checkpoint
+from seglight.checkpoints.checkpoint import load_net, read_checkpoint
 from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN

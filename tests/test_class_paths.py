@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from seglight.checkpoint import KEY, load_net, make_card
+from seglight.checkpoints.checkpoint import KEY, load_net, make_card
 from seglight.errors import UserError
 from seglight.system.class_paths import class_rules, safe_recipes
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.segmentation import MeanIoU
 
-from seglight.conventions import conventions, saturated
-from seglight.image_counts import ImageCounts, ScoredImages
 from seglight.metrics import ConfusionMatrix
+from seglight.metrics.conventions import conventions, saturated
+from seglight.metrics.image_counts import ImageCounts, ScoredImages
 
 IGNORE = 255
 IMAGES, BATCH = 7, 3

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from seglight.costs import Costs, costs
+from seglight.models.costs import Costs, costs
 
 CPU = torch.device("cpu")
 

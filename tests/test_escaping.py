@@ -23,7 +23,7 @@ from torch import ones
 from torch.utils.tensorboard import SummaryWriter
 
 from seglight.callbacks.confusion_figure import confusion_figure
-from seglight.checkpoint import KEY, make_card
+from seglight.checkpoints.checkpoint import KEY, make_card
 from seglight.errors import UserError, one_line, say
 from seglight.model_card import model_card
 from seglight.prediction.shares import Shares

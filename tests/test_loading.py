@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 import seglight
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.inference import WholeImage
 from seglight.interfaces import seg_output

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.interfaces import SegOutput
 from seglight.losses import CrossEntropy
-from seglight.memory_format import seconds_a_pass
 from seglight.models import EncoderDecoder, TimmEncoder, decoders
+from seglight.models.memory_format import seconds_a_pass
 from seglight.optim import ParameterGroups, WarmupPoly
 from tests.callbacks.test_freeze import Two
 from tests.tiny import TinyNet

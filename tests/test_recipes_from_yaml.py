@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.module import SegmentationModule
 from tests.tiny import TinyNet
 

@@ -12,8 +12,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, WeightAveraging
 
 from seglight.callbacks.best_checkpoint import BestCheckpoint
+from seglight.checkpoints.writer import LAST, CheckpointFiles
 from seglight.errors import UserError, say
-from seglight.running.checkpoint_files import LAST, CheckpointFiles
 from seglight.running.evaluation_state import evaluation_state, set_evaluation_state
 from seglight.running.folder import relocated
 from seglight.running.position import Position, moved, place, position_of

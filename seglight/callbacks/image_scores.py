@@ -7,7 +7,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seglight.image_counts import FILE, ScoredImages
+from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.system.ranks import world_size
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seglight.checkpoint import net_weights
+from seglight.checkpoints.checkpoint import net_weights
 from seglight.errors import UserError
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.escaping import terminal

@@ -16,11 +16,11 @@ from rich.table import Table
 from torch import Tensor
 
 from seglight.callbacks.tensorboard import tensorboard_loggers, writers
-from seglight.checkpoint import SCORES, net_weights, weights_checksum
+from seglight.checkpoints.checkpoint import SCORES, net_weights, weights_checksum
 from seglight.errors import UserError, say
-from seglight.image_counts import FILE, ScoredImages
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
+from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
 from seglight.running.times import RunTimes
 from seglight.system.atomic import write_whole

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
 from seglight import __version__
-from seglight.checkpoint import weights_checksum
+from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.errors import UserError
 from seglight.export.check import check_folder, compare, holds_labels, image_paths, images_of
 from seglight.export.graph import Deployed, program_of

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
-from seglight.models.normalized import NormalizedEncoder
+from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.system.terminal import PlainConsole, plain_console
 
 DECODERS, MODELS = import_module("seglight.models.decoders"), import_module("seglight.models")

@@ -10,12 +10,12 @@ from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.checkpoint import KEY, SCORES, Card, load_net, net_weights, read_checkpoint, weights_checksum
+from seglight.checkpoints.checkpoint import KEY, SCORES, Card, load_net, net_weights, read_checkpoint, weights_checksum
+from seglight.checkpoints.release import is_release, write_release
 from seglight.errors import UserError, say
-from seglight.image_counts import FILE, ScoredImages
+from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.model_card import model_card
-from seglight.models.normalized import NormalizedEncoder
-from seglight.release import is_release, write_release
+from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.system.terminal import plain_console
 
 

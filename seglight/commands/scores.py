@@ -7,9 +7,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 from rich.table import Table
 
-from seglight.conventions import SATURATION, Convention, conventions, saturated
 from seglight.errors import UserError
-from seglight.image_counts import FILE, ScoredImages
+from seglight.metrics.conventions import SATURATION, Convention, conventions, saturated
+from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.system.terminal import plain_console
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
-from seglight.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule

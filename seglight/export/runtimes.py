@@ -108,7 +108,7 @@ class TorchProgramPredictor(ExportedPredictor):
     """
 
     def __init__(self, path: str | Path) -> None:
-        from seglight.weights_file import is_whole  # it imports torch
+        from seglight.checkpoints.torch_file import is_whole  # it imports torch
 
         path = existing(path)
         if not is_whole(path):

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
-from seglight.losses.banded import mass, with_labels
+from seglight.losses.band_pass import guarded
+from seglight.losses.banded_loss import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.ops.label_values import check_loss_inputs
-from seglight.ops.walk import guarded
 from seglight.system.ranks import sum_over_ranks, world_size
 
 LEAST = 0.9

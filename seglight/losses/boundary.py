@@ -1,8 +1,8 @@
 """Boundary loss."""
 
-from seglight.losses.banded import BandedLoss
-from seglight.ops.boundary import BoundaryTerm
-from seglight.ops.walk import Term
+from seglight.losses.band_boundary import BoundaryTerm
+from seglight.losses.band_pass import Term
+from seglight.losses.banded_loss import BandedLoss
 
 
 class BoundaryLoss(BandedLoss):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from seglight.losses.banded import BandedLoss, within
-from seglight.ops.cross_entropy import CrossEntropyTerm, class_weight
+from seglight.losses.band_cross_entropy import CrossEntropyTerm, class_weight
+from seglight.losses.band_pass import Term, guarded
+from seglight.losses.banded_loss import BandedLoss, within
 from seglight.ops.label_values import check_labels
-from seglight.ops.walk import Term, guarded
 
 
 class CrossEntropy(BandedLoss):

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory, seg_output
-from seglight.losses.banded import mass, with_labels
+from seglight.losses.banded_loss import mass, with_labels
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.models.layers import resize_to
 

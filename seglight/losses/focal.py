@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from seglight.losses.banded import BandedLoss, within
-from seglight.ops.focal import FocalTerm
-from seglight.ops.walk import Term
+from seglight.losses.band_focal import FocalTerm
+from seglight.losses.band_pass import Term
+from seglight.losses.banded_loss import BandedLoss, within
 
 
 class Focal(BandedLoss):

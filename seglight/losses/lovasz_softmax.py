@@ -2,17 +2,17 @@
 
 from typing import Literal
 
-from seglight.losses.banded import BandedLoss, within
-from seglight.ops.lovasz import LovaszTerm
-from seglight.ops.lovasz_sorted import SortedLovaszTerm
-from seglight.ops.walk import Term
+from seglight.losses.band_lovasz import LovaszTerm
+from seglight.losses.band_pass import Term
+from seglight.losses.banded_loss import BandedLoss, within
+from seglight.losses.lovasz_sorted import SortedLovaszTerm
 
 
 class LovaszSoftmax(BandedLoss):
     """A surrogate of 1 - IoU of each class, the mean over classes: Berman et al. 2018, "The Lovász-Softmax loss".
 
     With `bins`, errors are counted by bin in place of being sorted: the value is within 1 / (2 bins) of the exact one,
-    and the gradient is one of the exact loss up to 1 / bins (proof in `seglight.ops.lovasz`). While training the batch
+    and the gradient is one of the exact loss up to 1 / bins (proof in `seglight.losses.band_lovasz`). While training the batch
     is that of all processes: their gradient is that of one process with all images.
 
     Without, a class's errors are sorted, one class after the other; the batch is then a process's own. With float16

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from seglight.losses.banded import BandedLoss, within
-from seglight.ops.cross_entropy import Ohem, OhemTerm
-from seglight.ops.walk import Term
+from seglight.losses.band_cross_entropy import Ohem, OhemTerm
+from seglight.losses.band_pass import Term
+from seglight.losses.banded_loss import BandedLoss, within
 
 
 class OHEMCrossEntropy(BandedLoss):

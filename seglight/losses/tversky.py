@@ -1,8 +1,8 @@
 """Tversky loss, and the focal Tversky loss."""
 
-from seglight.losses.banded import BandedLoss, within
-from seglight.ops.tversky import TverskyTerm
-from seglight.ops.walk import Term
+from seglight.losses.band_pass import Term
+from seglight.losses.band_tversky import TverskyTerm
+from seglight.losses.banded_loss import BandedLoss, within
 
 
 class Tversky(BandedLoss):

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory
-from seglight.losses.banded import BandedLoss, banded_with_labels
+from seglight.losses.band_pass import Term, banded_loss
+from seglight.losses.banded_loss import BandedLoss, banded_with_labels
 from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.upsample import upsampled_argmax
-from seglight.ops.walk import Term, banded_loss
 
 
 class WeightedSum(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 from torchmetrics.utilities import dim_zero_cat
 
-from seglight.image_counts import ImageCounts
+from seglight.metrics.image_counts import ImageCounts
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
 from seglight.ops.label_values import check_labels, check_logits, check_predictions, check_shape

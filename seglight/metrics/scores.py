@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglight.image_counts import ImageCounts
+from seglight.metrics.image_counts import ImageCounts
 from seglight.ops.iou import bootstrap_interval, class_iou, mean_iou, share
 
 PROTOCOL = (

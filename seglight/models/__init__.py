@@ -1,13 +1,13 @@
 """Nets and their encoders."""
 
 from seglight.models.encoder_decoder import EncoderDecoder
-from seglight.models.encoders import TimmEncoder
+from seglight.models.encoders.mix_transformer import MixTransformer
+from seglight.models.encoders.mobilenetv3 import MobileNetV3Encoder
+from seglight.models.encoders.timm_encoder import TimmEncoder
+from seglight.models.encoders.vit import ViTEncoder
 from seglight.models.ensemble import Ensemble, Stacking
-from seglight.models.mix_transformer import MixTransformer
-from seglight.models.mobilenetv3 import MobileNetV3Encoder
 from seglight.models.pointrend import PointRend
-from seglight.models.published import import_weights
-from seglight.models.vit import ViTEncoder
+from seglight.models.weights.published import import_weights
 
 __all__ = [
     "EncoderDecoder",

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seglight.checkpoint import KEY, load_net, read_checkpoint
+from seglight.checkpoints.checkpoint import KEY, load_net, read_checkpoint
+from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, SegOutput, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
-from seglight.trust import check_classes
 
 
 class Combination(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seglight.models.normalized import NormalizedEncoder
+from seglight.models.encoders.normalized import NormalizedEncoder
 
 
 def encoder_channels(net: nn.Module) -> int | None:

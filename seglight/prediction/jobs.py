@@ -54,7 +54,7 @@ def checksum(model: Path) -> str:
     beside = [model.with_suffix(".bin")] if model.suffix == ".xml" else []
     files = [model, *beside]
     if model.is_dir():
-        from seglight.release import DESCRIPTION  # which imports torch, as its net will
+        from seglight.checkpoints.release import DESCRIPTION  # which imports torch, as its net will
 
         files = [model / DESCRIPTION]
     total = hashlib.sha256()

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError
-from seglight.running.checkpoint_files import LAST, PREVIOUS
 
 
 def default_run_dir(configs: list[str]) -> Path:

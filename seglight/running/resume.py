@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateF
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight import __version__
-from seglight.checkpoint import KEY, read_checkpoint
+from seglight.checkpoints.checkpoint import KEY, read_checkpoint
+from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError, say
-from seglight.running.checkpoint_files import LAST, PREVIOUS
 from seglight.running.folder import holds_run, prepare_folder
 
 FREE = (

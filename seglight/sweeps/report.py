@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from seglight.errors import UserError
-from seglight.image_counts import FILE, ScoredImages
+from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.overrides import text_of

@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
+from seglight.checkpoints.torch_file import read_weights_only
+from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError, say
-from seglight.running.checkpoint_files import LAST, PREVIOUS
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.record import Record, folder_of
 from seglight.sweeps.study import best_records
 from seglight.sweeps.trial import LATENCY, run_folders
 from seglight.system.atomic import whole
-from seglight.weights_file import read_weights_only
 
 FOLDER, BEST = "checkpoints", "best.ckpt"
 """In a run folder; and its checkpoint with the highest `val/miou`."""

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import seglight
-from seglight.checkpoint import weights_checksum
+from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.export.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import seglight
-from seglight.checkpoint import make_card, weights_checksum
+from seglight.checkpoints.checkpoint import make_card, weights_checksum
 from seglight.commands import export as command
 from seglight.commands.release import release
 from seglight.export.graph import Deployed, program_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from seglight.checkpoint import KEY, load_net, make_card
+from seglight.checkpoints.checkpoint import KEY, load_net, make_card
 from seglight.data.classes import voc_color
 from seglight.inference import SlidingWindow, WholeImage
 from seglight.inference.within_memory import WithinMemory

@@ -16,11 +16,11 @@ from PIL import Image
 
 import seglight
 from seglight.__main__ import main
-from seglight.checkpoint import read_checkpoint
+from seglight.checkpoints.checkpoint import read_checkpoint
+from seglight.checkpoints.release import read_release, write_release
 from seglight.commands.release import run_scores
 from seglight.errors import UserError
 from seglight.model_card import model_card
-from seglight.release import read_release, write_release
 from tests import fabricate
 from tests.test_bad_input import CLI, complaint, recipe
 
@@ -256,7 +256,7 @@ def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "net" / "release.json").write_text("the other's")
         return "0" * 64
 
-    monkeypatch.setattr("seglight.release._sha256", slow)
+    monkeypatch.setattr("seglight.checkpoints.release._sha256", slow)
     with pytest.raises(UserError, match=r"net: it is there already: name a folder that is not"):
         write_release(tmp_path / "net", {}, {}, "")
     assert (tmp_path / "net" / "release.json").read_text() == "the other's"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seglight.image_counts import FILE, ImageCounts, ScoredImages
+from seglight.metrics.image_counts import FILE, ImageCounts, ScoredImages
 
 HELP = """
 import sys

@@ -11,7 +11,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from seglight.checkpoint import load_net, make_card
+from seglight.checkpoints.checkpoint import load_net, make_card
 from seglight.commands.soup import Kitchen, soup
 from seglight.data.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory

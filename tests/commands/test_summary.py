@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from seglight.commands.summary import summary_table
-from seglight.costs import Costs
 from seglight.models import TimmEncoder
+from seglight.models.costs import Costs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPE = ("-c", CONFIGS / "quickstart.yaml", "--model.net.init_args.encoder.init_args.name", "test_resnet")

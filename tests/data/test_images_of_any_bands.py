@@ -18,7 +18,7 @@ from PIL import Image
 
 import seglight
 from seglight.__main__ import main
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.data import Augmentation, SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.data.datamodule import SegmentationDataset

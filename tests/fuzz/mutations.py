@@ -19,7 +19,7 @@ import torch
 from numpy.random import Generator
 from safetensors.torch import load_file, save_file
 
-from seglight.release import DESCRIPTION, WEIGHTS, seal
+from seglight.checkpoints.release import DESCRIPTION, WEIGHTS, seal
 
 CANARY = "canary"
 """What hostile files try to make, in the folder that the command runs in."""

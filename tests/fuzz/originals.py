@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.release import write_release
+from seglight.checkpoints.release import write_release
 from tests.exported import red
 from tests.test_checkpoint import write
 
@@ -137,7 +137,7 @@ def tiffs() -> dict[str, bytes]:
 
 def models(folder: Path) -> dict[str, Path]:
     """A checkpoint, a released net and an exported file, by kind."""
-    from seglight.checkpoint import load_net, net_weights, read_checkpoint
+    from seglight.checkpoints.checkpoint import load_net, net_weights, read_checkpoint
     from seglight.models import EncoderDecoder, TimmEncoder
     from seglight.models.decoders import FPN
 

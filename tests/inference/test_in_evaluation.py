@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.interfaces import Inferer
 from tests import fabricate

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
-from seglight.checkpoint import load_net, make_card
+from seglight.checkpoints.checkpoint import load_net, make_card
 from seglight.data.shapes import CLASSES
 from seglight.errors import UserError
 from seglight.losses import CrossEntropy, Distillation

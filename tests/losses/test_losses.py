@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.losses import BoundaryLoss, CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
 from seglight.losses import WeightedSum as Sum
-from seglight.losses.banded import with_labels
+from seglight.losses.banded_loss import with_labels
 from tests.losses.cases import drawn, value_and_gradient
 
 WEIGHTS = [1, 2, 3, 4, 5]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seglight.losses import LovaszSoftmax
-from seglight.ops.lovasz import lovasz_of_counts
+from seglight.losses.band_lovasz import lovasz_of_counts
 from tests.losses.cases import IGNORE, SHAPES, assert_equal, drawn, upsampled, value_and_gradient
 
 BINS = [4, 64, 1000, 1024]

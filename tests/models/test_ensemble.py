@@ -15,7 +15,7 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from seglight.__main__ import main
-from seglight.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.export.graph import Deployed, program_of
 from seglight.inference import WholeImage

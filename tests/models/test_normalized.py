@@ -13,8 +13,8 @@ from seglight.errors import UserError
 from seglight.interfaces import bands_of
 from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
 from seglight.models.decoders import FPN
+from seglight.models.encoders.normalized import NormalizedEncoder, check_pixels
 from seglight.models.ensemble import Ensemble
-from seglight.models.normalized import NormalizedEncoder, check_pixels
 from seglight.module import SegmentationModule
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {

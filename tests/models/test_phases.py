@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from seglight.models.phases import PhasedConv2d, phased
+from seglight.models.encoders.phases import PhasedConv2d, phased
 
 
 @pytest.mark.parametrize("size", [(18, 18), (7, 10), (1, 5)])

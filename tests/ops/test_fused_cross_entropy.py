@@ -14,7 +14,7 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from seglight.ops.fused_cross_entropy import fused_cross_entropy
+from seglight.losses.fused_cross_entropy import fused_cross_entropy
 
 warnings.simplefilter("ignore")  # the interpreter computes what a mask leaves out, too
 

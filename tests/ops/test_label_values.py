@@ -21,7 +21,9 @@ from seglight.losses import (
     Tversky,
     WeightedSum,
 )
-from seglight.losses.banded import with_labels
+from seglight.losses.band_cross_entropy import upsampled_cross_entropy
+from seglight.losses.band_pass import guarded
+from seglight.losses.banded_loss import with_labels
 from seglight.metrics import (
     BestTemperature,
     BoundaryF,
@@ -31,9 +33,7 @@ from seglight.metrics import (
     JaccardIndex,
     MeanIoU,
 )
-from seglight.ops.cross_entropy import upsampled_cross_entropy
 from seglight.ops.label_values import check_labels
-from seglight.ops.walk import guarded
 
 CLASSES, IGNORE = 5, 255
 WEIGHTS = [1.0, 2.0, 3.0, 4.0, 5.0]

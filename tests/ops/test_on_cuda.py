@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seglight.losses.band_cross_entropy import upsampled_cross_entropy
 from seglight.ops.confusion import confusion_matrix
-from seglight.ops.cross_entropy import upsampled_cross_entropy
 from seglight.ops.upsample import upsampled_argmax
 
 pytestmark = [

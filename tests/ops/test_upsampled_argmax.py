@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.losses.banded import with_labels
+from seglight.losses import band_pass as walk
+from seglight.losses.banded_loss import with_labels
 from seglight.losses.cross_entropy import CrossEntropy
-from seglight.ops import upsample, walk
+from seglight.ops import upsample
 from seglight.ops.bands import Band, bands
 from seglight.ops.upsample import upsampled_argmax
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from seglight.checkpoints.release import CARD, DESCRIPTION, WEIGHTS
 from seglight.prediction.jobs import checksum
-from seglight.release import CARD, DESCRIPTION, WEIGHTS
 
 
 def test_a_release_is_its_description(tmp_path: Path) -> None:

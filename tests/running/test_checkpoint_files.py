@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from seglight.running.checkpoint_files import CheckpointFiles
-from seglight.weights_file import is_whole
+from seglight.checkpoints.torch_file import is_whole
+from seglight.checkpoints.writer import CheckpointFiles
 from tests.resumable import differences, leaves
 
 

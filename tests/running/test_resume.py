@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from seglight.running import checkpoint_files
+from seglight.checkpoints import writer as checkpoint_files
 from tests.resumable import Net, differences, final, fit, wait, write_recipe
 
 pytestmark = pytest.mark.usefixtures("_imported")  # a process that is forked off finds everything imported

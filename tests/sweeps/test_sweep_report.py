@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.metadata import (
     parse_session_start_info_plugin_data,
 )
 
-from seglight.image_counts import FILE, ImageCounts, ScoredImages
+from seglight.metrics.image_counts import FILE, ImageCounts, ScoredImages
 from seglight.sweeps import table
 from seglight.sweeps.course import Course
 from seglight.sweeps.record import Record, folder_of

@@ -9,10 +9,10 @@ import safetensors.torch
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
+from seglight.checkpoints.torch_file import read_weights_only
 from seglight.errors import UserError, say
 from seglight.models.weights.rewrite import Family, State
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.weights_file import read_weights_only
 
 HEADS = ("head.", "aux_head.")
 """What may stay untrained: a head for other classes, and one that only trains."""

@@ -17,7 +17,7 @@ first, and last. In a bin where all pixels are of one kind this is the mean of t
 import torch
 from torch import Tensor
 
-from seglight.ops.walk import Pixels, Slope, Term
+from seglight.losses.band_pass import Pixels, Slope, Term
 from seglight.system.ranks import sum_over_ranks, world_size
 
 

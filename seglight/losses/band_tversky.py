@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from seglight.ops.walk import Pixels, Slope, Term
+from seglight.losses.band_pass import Pixels, Slope, Term
 from seglight.system.ranks import sum_over_ranks, world_size
 
 EPS = 1e-7

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.image_counts import ScoredImages
+from seglight.metrics.image_counts import ScoredImages
 from seglight.ops.iou import Counts, class_iou, mean_iou, share
 
 SATURATION = 2**24

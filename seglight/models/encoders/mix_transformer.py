@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
-from seglight.models.normalized import NormalizedEncoder
+from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.models.weights.rewrite import IMAGENET_MEAN, IMAGENET_STD
 from seglight.models.weights.segformer import SEGFORMER
 from seglight.models.weights.state import fill_encoder

@@ -8,9 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seglight.losses.band_pass import (
+    Pixels,
+    Slope,
+    Term,
+    band_slope,
+    banded_loss,
+    guarded,
+    pixels_of,
+    refuse_second_derivative,
+)
 from seglight.ops.bands import add_band_gradient
 from seglight.ops.label_values import check_loss_inputs
-from seglight.ops.walk import Pixels, Slope, Term, band_slope, banded_loss, guarded, pixels_of, refuse_second_derivative
 from seglight.system.ranks import mean_scale
 
 FUSED = 1024
@@ -113,7 +122,7 @@ class CrossEntropyTerm(Term):
         """On a GPU, where Triton is: it comes with torch there."""
         if not self.guards(logits):
             return False
-        from seglight.ops.fused_cross_entropy import fused_cross_entropy
+        from seglight.losses.fused_cross_entropy import fused_cross_entropy
 
         loss, mass, slope = fused_cross_entropy(logits, mask, self.ignore_index, self.weight, self.label_smoothing)
         scale = mean_scale(mass, over_ranks) if self.mean else torch.ones_like(mass)

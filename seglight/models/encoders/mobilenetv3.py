@@ -4,7 +4,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large
 
-from seglight.models.normalized import NormalizedEncoder
+from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.models.weights.rewrite import IMAGENET_MEAN, IMAGENET_STD, Family
 from seglight.models.weights.state import fill_encoder
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.models.depths import layer_depths
+from seglight.models.encoders.depths import layer_depths
+from seglight.models.encoders.normalized import NormalizedEncoder, cut_to
+from seglight.models.encoders.timm_nets import check_name, with_weights
 from seglight.models.layers import LayerNorm2d
-from seglight.models.normalized import NormalizedEncoder, cut_to
-from seglight.models.timm_nets import check_name, with_weights
 from seglight.ops.padding import pad_image
 from seglight.ops.tiles import cut, joined
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from seglight.errors import UserError
-from seglight.models.normalized import per_channel
+from seglight.models.encoders.normalized import per_channel
 from seglight.models.weights.dpt import DPT
 from seglight.models.weights.segformer import SEGFORMER
 from seglight.models.weights.smp import SMP

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from seglight.ops.walk import Pixels, Slope, Term
+from seglight.losses.band_pass import Pixels, Slope, Term
 from seglight.system.ranks import mean_scale
 
 

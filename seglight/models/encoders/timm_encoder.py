@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from seglight.models.depths import layer_depths
-from seglight.models.normalized import NormalizedEncoder, cut_to
-from seglight.models.phases import phased
-from seglight.models.recomputing import recompute_activations
-from seglight.models.timm_nets import check_name, feature_net, is_channels_last
+from seglight.models.encoders.depths import layer_depths
+from seglight.models.encoders.normalized import NormalizedEncoder, cut_to
+from seglight.models.encoders.phases import phased
+from seglight.models.encoders.recomputing import recompute_activations
+from seglight.models.encoders.timm_nets import check_name, feature_net, is_channels_last
 from seglight.ops.padding import pad_image
 from seglight.ops.tiles import cut, joined
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.losses.band_pass import Pixels, Slope, Term, banded_loss
 from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.upsample import LabelsOfBands, upsampled_argmax
-from seglight.ops.walk import Pixels, Slope, Term, banded_loss
 
 
 def within(name: str, value: float, low: float, high: float = math.inf) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seglight.ops.by_class import by_class
-from seglight.ops.walk import Term
+from seglight.losses.band_pass import Term
+from seglight.losses.by_class import by_class
 
 
 class SortedLovaszTerm(Term):

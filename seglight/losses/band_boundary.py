@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seglight.ops.by_class import by_class
-from seglight.ops.walk import Term
+from seglight.losses.band_pass import Term
+from seglight.losses.by_class import by_class
 from seglight.system.ranks import mean_scale
 
 

@@ -10,15 +10,15 @@ from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.allocation import AtMost
+from seglight.checkpoints.allocation import AtMost
+from seglight.checkpoints.release import is_release, read_release
+from seglight.checkpoints.torch_file import read_weights_only
+from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import Encoder, NetFactory
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.release import is_release, read_release
 from seglight.system.class_paths import check_parsed, class_rules, imported
-from seglight.trust import check_classes
-from seglight.weights_file import read_weights_only
 
 KEY = "seglight"
 """Where a checkpoint keeps its Card."""
@@ -106,7 +106,7 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
 
     Args:
         path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
-        trusted: Packages beside those of `seglight.trust` whose classes it may name.
+        trusted: Packages beside those of `seglight.checkpoints.trust` whose classes it may name.
 
     Raises:
         UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it; or
