@@ -26,11 +26,11 @@ from benchmarks._street import scene
 from seglight.checkpoints.checkpoint import make_card
 from seglight.commands.export import export
 from seglight.data.classes import voc_color
-from seglight.export.runtimes import load_exported
 from seglight.images.draw import palette_image
+from seglight.inference.exported.runtimes import load_exported
+from seglight.inference.torch_predictor import TorchPredictor
 from seglight.models import EncoderDecoder, TimmEncoder, import_weights
 from seglight.models.decoders import UNet
-from seglight.torch_predictor import TorchPredictor
 
 CLASSES = 11
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_vnni", "amx_int8")

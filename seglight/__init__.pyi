@@ -1,4 +1,4 @@
-from .loading import load
+from .inference.load import load
 
 __version__: str
 

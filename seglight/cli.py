@@ -35,7 +35,7 @@ from seglight.checkpoints.writer import LAST, CheckpointFiles
 from seglight.data import SegmentationDataModule
 from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say, user_error_behind
-from seglight.inference import Inferer
+from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe

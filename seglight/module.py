@@ -15,9 +15,18 @@ from seglight.checkpoints.checkpoint import KEY, load_fitting_weights, make_card
 from seglight.checkpoints.release import is_release
 from seglight.data.classes import Classes, Color, check_trained
 from seglight.errors import UserError, say
-from seglight.inference import Inferer, WholeImage
+from seglight.inference import WholeImage
 from seglight.inference.batches import images_of
-from seglight.interfaces import Batch, LossFactory, NetFactory, OptimizerFactory, ScheduleFactory, SegOutput, seg_output
+from seglight.interfaces import (
+    Batch,
+    Inferer,
+    LossFactory,
+    NetFactory,
+    OptimizerFactory,
+    ScheduleFactory,
+    SegOutput,
+    seg_output,
+)
 from seglight.losses import CrossEntropy
 from seglight.losses.banded_loss import mass, with_labels
 from seglight.metrics import ConfusionMatrix, Scores

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from seglight.export import seal
+from seglight.inference.exported import seal
 
 
 def red(path: Path) -> Path:

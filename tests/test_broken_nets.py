@@ -20,13 +20,14 @@ from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weight
 from seglight.checkpoints.release import write_release
 from seglight.commands.export import export
 from seglight.errors import UserError
-from seglight.inference import Inferer, SlidingWindow, TestTimeAugmentation, WholeImage
+from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
+from seglight.inference.torch_predictor import TorchPredictor
+from seglight.interfaces import Inferer
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.models.ensemble import Ensemble
 from seglight.models.weights.state import fill
 from seglight.ops.finite import nonfinite
-from seglight.torch_predictor import TorchPredictor
 from tests import fabricate
 from tests.tiny import TinyNet
 from tests.training import fit, new_module, samples

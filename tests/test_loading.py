@@ -17,11 +17,11 @@ import seglight
 from seglight.checkpoints.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.inference import WholeImage
+from seglight.inference.load import members
+from seglight.inference.predictor import Predictor
 from seglight.interfaces import seg_output
-from seglight.loading import members
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.predictor import Predictor
 from tests.exported import red
 from tests.test_checkpoint import NAMES, net_config, write
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from seglight.errors import UserError
-from seglight.export.windows import WindowedPredictor
 from seglight.inference import SlidingWindow
-from seglight.loading import load
-from seglight.predictor import pixels_of
+from seglight.inference.exported.windows import WindowedPredictor
+from seglight.inference.load import load
+from seglight.inference.predictor import pixels_of
 from tests.export.test_windows import Blurred
 from tests.test_loading import checkpoint
 

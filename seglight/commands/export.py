@@ -16,18 +16,18 @@ from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.errors import UserError
 from seglight.export.check import check_folder, compare, holds_labels, image_paths, images_of
 from seglight.export.graph import Deployed, program_of
-from seglight.export.metadata import Metadata
 from seglight.export.onnx import write_onnx
 from seglight.export.openvino import openvino_model, write_openvino
 from seglight.export.quantize import quantize_onnx, quantize_openvino
-from seglight.export.runtimes import PROGRAM, load_exported
 from seglight.export.torch_program import write_compiled_program, write_torch_program
 from seglight.images.decode import read_image
-from seglight.loading import members
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
+from seglight.inference.load import members
+from seglight.inference.torch_predictor import TorchPredictor, load_torch
 from seglight.recipe import size_of
 from seglight.system.atomic import whole
 from seglight.system.terminal import PlainConsole, plain_console
-from seglight.torch_predictor import TorchPredictor, load_torch
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 """Formats, and how their files' names end."""

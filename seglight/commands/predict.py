@@ -36,7 +36,7 @@ from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
 from seglight.errors import STOPPED, UserError, one_line, parser_complaint, say
-from seglight.loading import load, members
+from seglight.inference.load import load, members
 from seglight.prediction.inputs import Source, count, find
 from seglight.prediction.jobs import check_places, checksum
 from seglight.prediction.outputs import writers

@@ -17,11 +17,11 @@ from seglight.data.datamodule import FileDataModule
 from seglight.data.folder import FolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
-from seglight.export.exported import ExportedPredictor
 from seglight.images.decode import read_image
+from seglight.inference.exported.predictor import ExportedPredictor
+from seglight.inference.predictor import LabelMap, Predictor
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
-from seglight.predictor import LabelMap, Predictor
 
 LEAST_AGREEMENT = 0.999
 """Share of the pixels on which a float file must give the checkpoint's label."""

@@ -7,8 +7,8 @@ import torch
 from torch.export import ExportedProgram
 
 from seglight.errors import UserError
-from seglight.export import seal
-from seglight.export.metadata import KEY, Metadata
+from seglight.inference.exported import seal
+from seglight.inference.exported.metadata import KEY, Metadata
 
 OPSET = 20
 """The first whose GridSample, which PointRend needs, is that of torch; ONNX Runtime reads it since 1.17."""

@@ -6,9 +6,9 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from seglight.errors import UserError
-from seglight.export import seal
-from seglight.export.metadata import KEY, Metadata
 from seglight.export.onnx import write_onnx
+from seglight.inference.exported import seal
+from seglight.inference.exported.metadata import KEY, Metadata
 
 
 def openvino_model(program: ExportedProgram, metadata: Metadata, scratch: Path) -> Any:

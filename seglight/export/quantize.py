@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.export.seal import seal
+from seglight.inference.exported.seal import seal
 
 QUANTIZED = (
     "Conv", "Relu", "Clip", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",

@@ -6,7 +6,7 @@ import torch
 from torch.export import ExportedProgram
 
 from seglight.errors import UserError
-from seglight.export.metadata import KEY, Metadata
+from seglight.inference.exported.metadata import KEY, Metadata
 
 
 def write_torch_program(program: ExportedProgram, metadata: Metadata, path: Path) -> None:

@@ -13,7 +13,7 @@ from seglight.data.classes import Color
 from seglight.errors import UserError, one_line
 from seglight.images.draw import palette_image
 from seglight.images.png import SIGNATURE
-from seglight.predictor import LabelMap
+from seglight.inference.predictor import LabelMap
 from seglight.system.atomic import whole
 
 MAKER = "seglight"

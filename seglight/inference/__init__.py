@@ -1,8 +1,5 @@
-"""From images to label maps."""
+"""A model file to label maps: whole image, sliding window, test-time augmentation. Lazy: an ONNX file needs no torch."""
 
-from seglight.inference.augmentation import TestTimeAugmentation
-from seglight.inference.sliding import SlidingWindow
-from seglight.inference.whole import WholeImage
-from seglight.interfaces import Inferer
+import lazy_loader
 
-__all__ = ["Inferer", "SlidingWindow", "TestTimeAugmentation", "WholeImage"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

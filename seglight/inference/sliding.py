@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.inference.predictor import Windows
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.blending import Side, band_rows, blended, first_largest, side
 from seglight.ops.finite import check_finite
 from seglight.ops.padding import DIVISOR, pad_image, round_up
-from seglight.predictor import Windows
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from seglight.inference.plan import plan
+from seglight.inference.predictor import Windows
 from seglight.inference.sliding import SlidingWindow
 from seglight.interfaces import Inferer
 from seglight.ops.padding import round_up
-from seglight.predictor import Windows
 
 STEP = 256
 """Images are planned for by this many pixels: of many sizes not each is measured anew."""

@@ -16,9 +16,9 @@ from seglight.errors import UserError
 from seglight.images.draw import overlay
 from seglight.images.label_png import maker_of
 from seglight.images.tiff import TiffWindows
+from seglight.inference.predictor import LabelMap, Predictor
 from seglight.prediction.inputs import Pixels, Source
 from seglight.prediction.submissions import ade_ids, cityscapes_ids, write_ids
-from seglight.predictor import LabelMap, Predictor
 from seglight.system.atomic import whole
 
 LABELS = "labels"

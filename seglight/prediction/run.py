@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from seglight.errors import UserError, one_line
 from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
 from seglight.images.tiff import TiffWindows
+from seglight.inference.predictor import LabelMap, Predictor
 from seglight.prediction.inputs import Picture, Pixels, Source, pictures
 from seglight.prediction.outputs import (
     LABELS,
@@ -26,7 +27,6 @@ from seglight.prediction.outputs import (
     remove_former,
 )
 from seglight.prediction.room import UNLIMITED, Room
-from seglight.predictor import LabelMap, Predictor
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from seglight.images.draw import overlay
 from seglight.images.label_png import read_labels
 from seglight.images.outlines import outline_of
 from seglight.images.video import frames, video_writer
+from seglight.inference.predictor import LabelMap
 from seglight.prediction.coco import CocoObjects
 from seglight.prediction.inputs import Source
 from seglight.prediction.outputs import LABELS, is_no_older, output_path
 from seglight.prediction.room import UNLIMITED, Room
 from seglight.prediction.shares import Shares
-from seglight.predictor import LabelMap
 
 
 class Table(Protocol):

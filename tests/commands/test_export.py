@@ -15,7 +15,7 @@ from PIL import Image
 
 import seglight
 from seglight.checkpoints.checkpoint import weights_checksum
-from seglight.export.runtimes import load_exported
+from seglight.inference.exported.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from tests import fabricate

@@ -16,10 +16,10 @@ from seglight.checkpoints.checkpoint import make_card, weights_checksum
 from seglight.commands import export as command
 from seglight.commands.release import release
 from seglight.export.graph import Deployed, program_of
-from seglight.export.runtimes import PROGRAM, load_exported
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
+from seglight.inference.torch_predictor import TorchPredictor
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.torch_predictor import TorchPredictor
 from tests.test_checkpoint import NAMES, net_config, write
 from tests.tiny import TinyNet
 

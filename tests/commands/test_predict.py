@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.predict import predict as run_predict
-from seglight.predictor import LabelMap
+from seglight.inference.predictor import LabelMap
 from tests.prediction.stand_in import PALETTE, Reds
 
 Predict = Callable[..., Any]

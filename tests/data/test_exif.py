@@ -25,8 +25,8 @@ from seglight.images.decode import read_image
 from seglight.images.exif import orientation_of, turned
 from seglight.images.image_header import image_header
 from seglight.images.tiff import TiffWindows
+from seglight.inference.predictor import pixels_of
 from seglight.prediction.inputs import Source, pictures
-from seglight.predictor import pixels_of
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

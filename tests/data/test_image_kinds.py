@@ -21,8 +21,8 @@ from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError, image_header
 from seglight.images.tiff import TiffWindows, pages
 from seglight.images.unread import unread_content
+from seglight.inference.predictor import pixels_of
 from seglight.prediction.inputs import Source, pictures
-from seglight.predictor import pixels_of
 from tests.fuzz.mutations import chunk, damaged
 
 Y, X = np.mgrid[:33, :47]

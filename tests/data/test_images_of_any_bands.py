@@ -26,8 +26,8 @@ from seglight.data.windows import Window, cut
 from seglight.errors import UserError
 from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
+from seglight.inference.torch_predictor import load_torch
 from seglight.inference.within_memory import WithinMemory
-from seglight.torch_predictor import load_torch
 from tests import fabricate
 
 BANDS = (1, 2, 3, 4, 5, 13)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.export.graph import Deployed, program_of
-from seglight.export.metadata import Metadata
 from seglight.export.onnx import write_onnx
 from seglight.export.openvino import openvino_model, write_openvino
-from seglight.export.runtimes import PROGRAM, load_exported
 from seglight.export.torch_program import write_torch_program
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.interfaces import seg_output
 from seglight.metrics.scores import Scores
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seglight.errors import UserError
-from seglight.export import seal
 from seglight.export.quantize import quantize_onnx
+from seglight.inference.exported import seal
 from tests.exported import red
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.export.graph import Deployed, program_of
-from seglight.export.metadata import Metadata
-from seglight.export.runtimes import PROGRAM, load_exported
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from tests.export.test_parity import WRITERS
 from tests.tiny import TinyNet
 

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.export.exported import ExportedPredictor
-from seglight.export.metadata import Metadata
-from seglight.export.windows import WindowedPredictor, spans
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.predictor import ExportedPredictor
+from seglight.inference.exported.windows import WindowedPredictor, spans
 from seglight.system.memory import WINDOWS, held
 
 

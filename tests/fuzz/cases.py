@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from seglight.errors import UserError
-from seglight.export.seal import seal
+from seglight.inference.exported.seal import seal
 from tests.fuzz import mutations, originals, recipes
 
 KINDS = (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.predictor import Image, LabelMap, Windows, pixels_of
+from seglight.inference.predictor import Image, LabelMap, Windows, pixels_of
 
 PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200))
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.export.exported import ExportedPredictor, Output, existing, missing, unreadable
-from seglight.export.metadata import KEY, Metadata
-from seglight.export.seal import check_seal
+from seglight.inference.exported.metadata import KEY, Metadata
+from seglight.inference.exported.predictor import ExportedPredictor, Output, existing, missing, unreadable
+from seglight.inference.exported.seal import check_seal
 
 SUFFIXES = (".onnx", ".xml", ".pt2")
 """Of the files that `load_exported` reads."""

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from seglight.checkpoints.checkpoint import Card, load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError, one_line
+from seglight.inference.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.models.encoders.normalized import told_bands
 from seglight.models.ensemble import Ensemble
 from seglight.models.memory_format import FORMATS
-from seglight.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
 
 WHOLE = WholeImage()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seglight.errors import UserError
-from seglight.export.runtimes import SUFFIXES, load_exported
-from seglight.export.windows import WindowedPredictor
+from seglight.inference.exported.runtimes import SUFFIXES, load_exported
+from seglight.inference.exported.windows import WindowedPredictor
 
 if TYPE_CHECKING:
+    from seglight.inference.predictor import Predictor
     from seglight.interfaces import Inferer
-    from seglight.predictor import Predictor
 
 
 def members(text: str) -> list[str]:
@@ -57,7 +57,7 @@ def load(
         raise UserError("no model: give a checkpoint, a released folder or an exported file")
     exported = [path for path in models if Path(path).suffix in SUFFIXES]
     if not exported:
-        from seglight.torch_predictor import load_torch  # torch takes seconds to import
+        from seglight.inference.torch_predictor import load_torch  # torch takes seconds to import
 
         return load_torch(models, device, inferer if max_memory is None else _within(max_memory), trust)
     if len(models) > 1:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError, one_line
-from seglight.export.metadata import Metadata
-from seglight.predictor import Image, LabelMap, checked_batch, pixels_of
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.predictor import Image, LabelMap, checked_batch, pixels_of
 
 Output = Literal["labels", "probabilities"]
 

@@ -1,0 +1,1 @@
+"""Exported files as predictors, each run by its own runtime."""
