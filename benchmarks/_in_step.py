@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 
 from seglight.cli import SegmentationCLI
 from seglight.interfaces import Batch, seg_output
-from seglight.module import SegmentationModule
+from seglight.training.module import SegmentationModule
 
 
 class InStep(Callback):

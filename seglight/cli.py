@@ -37,21 +37,22 @@ from seglight.doctor.quick import quick_check
 from seglight.errors import UserError, parser_complaint, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
-from seglight.module import SegmentationModule
 from seglight.recipe import config_paths, data_options, read_recipe
-from seglight.running import before_run, resume
-from seglight.running.folder import check_scored, default_run_dir, flat, folder_of_scores
-from seglight.running.processes import check_processes, claimed_run_dir, launcher
-from seglight.running.times import RunTimes
-from seglight.running.trainer_arguments import (
+from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.signals import SCHEDULERS, STOP
+from seglight.training import before_run
+from seglight.training.launch import check_processes, claimed_run_dir, launcher
+from seglight.training.module import SegmentationModule
+from seglight.training.profiler import RunTimes
+from seglight.training.resume import resume
+from seglight.training.resume.folder import check_scored, default_run_dir, flat, folder_of_scores
+from seglight.training.trainer_arguments import (
     check_arguments,
     check_machine,
     check_seed,
     check_trainer,
     refusals_in_one_line,
 )
-from seglight.system.class_paths import check_parsed, class_rules
-from seglight.system.signals import SCHEDULERS, STOP
 
 LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from seglight.losses import CrossEntropy
-from seglight.module import SegmentationModule
+from seglight.training.module import SegmentationModule
 from tests.tiny import TinyNet
 
 CLASSES, IGNORE, LR = 3, 255, 20.0

@@ -14,12 +14,12 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from seglight.classification import ClassificationModule
 from seglight.data.cifar10 import CIFAR10DataModule
 from seglight.data.image_folder import ImageFolderDataModule
 from seglight.data.labelled_images import LabelledImages
 from seglight.errors import UserError
 from seglight.models import TimmEncoder
+from seglight.training.classification import ClassificationModule
 
 
 @pytest.fixture

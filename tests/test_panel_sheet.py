@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seglight.callbacks.panel_sheet import COLUMNS, panel_sheet
 from seglight.images.draw import IGNORED, RIGHT, WRONG, panel
-from seglight.panel_sheet import COLUMNS, panel_sheet
 
 NAMES, PALETTE = ["road", "небо", "bus\n", "car"], [(128, 64, 128), (70, 130, 180), (0, 60, 100), (0, 0, 142)]
 

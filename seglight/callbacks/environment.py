@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seglight.running.times import RunTimes
 from seglight.system.atomic import write_whole
+from seglight.training.profiler import RunTimes
 
 PACKAGES = (
     "seglight", "torch", "torchvision", "lightning", "torchmetrics", "timm", "numpy", "albumentations",

@@ -14,12 +14,12 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelChec
 from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.checkpoints.writer import LAST, CheckpointFiles
 from seglight.errors import UserError, say
-from seglight.running.evaluation_state import evaluation_state, set_evaluation_state
-from seglight.running.folder import relocated
-from seglight.running.position import Position, moved, place, position_of
-from seglight.running.random_states import random_states, set_random_states
-from seglight.running.surroundings import moved_to, surroundings
 from seglight.system.signals import EXIT_CODE, STOP
+from seglight.training.resume.environment_fingerprint import moved_to, surroundings
+from seglight.training.resume.evaluation_state import evaluation_state, set_evaluation_state
+from seglight.training.resume.folder import relocated
+from seglight.training.resume.position import Position, moved, place, position_of
+from seglight.training.resume.random_states import random_states, set_random_states
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""

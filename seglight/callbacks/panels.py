@@ -9,9 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.callbacks.panel_sheet import panel_sheet
 from seglight.callbacks.tensorboard import last_step, writers
 from seglight.images.draw import panel, shown
-from seglight.panel_sheet import panel_sheet
 from seglight.system.atomic import whole
 
 

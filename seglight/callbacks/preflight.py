@@ -7,8 +7,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 
 from seglight.errors import say
-from seglight.running.half_precision import cpu_flags, slow_precision
 from seglight.system.atomic import write_whole
+from seglight.training.half_precision import cpu_flags, slow_precision
 
 
 class Preflight(Callback):

@@ -22,10 +22,10 @@ from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
-from seglight.running.times import RunTimes
 from seglight.system.atomic import write_whole
 from seglight.system.escaping import tag
 from seglight.system.terminal import Name, plain_console
+from seglight.training.profiler import RunTimes
 
 
 class RunReport(Callback):

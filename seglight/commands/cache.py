@@ -25,9 +25,9 @@ from seglight.data.transforms import check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.recipe import datamodule_from
-from seglight.running.folder import check_outside
-from seglight.running.lock import locked
 from seglight.system.terminal import plain_console
+from seglight.training.resume.folder import check_outside
+from seglight.training.resume.lock import locked
 
 
 def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:

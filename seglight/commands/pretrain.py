@@ -12,22 +12,22 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save_file
 
-from seglight.classification import ClassificationModule
 from seglight.data.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint, say
 from seglight.recipe import config_paths, read_recipe
-from seglight.running.folder import default_run_dir
-from seglight.running.processes import claimed_run_dir
-from seglight.running.trainer_arguments import (
+from seglight.system.atomic import whole
+from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.terminal import plain_console
+from seglight.training.classification import ClassificationModule
+from seglight.training.launch import claimed_run_dir
+from seglight.training.resume.folder import default_run_dir
+from seglight.training.trainer_arguments import (
     check_arguments,
     check_machine,
     check_seed,
     check_trainer,
     refusals_in_one_line,
 )
-from seglight.system.atomic import whole
-from seglight.system.class_paths import check_parsed, class_rules
-from seglight.system.terminal import plain_console
 
 WEIGHTS = "encoder.safetensors"
 """What a run leaves."""

@@ -17,12 +17,12 @@ from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
-from seglight.module import SegmentationModule
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.recipe import datamodule_from
-from seglight.running.folder import check_outside
 from seglight.system.atomic import whole
 from seglight.system.terminal import plain_console
+from seglight.training.module import SegmentationModule
+from seglight.training.resume.folder import check_outside
 
 NORM_BATCHES = 100
 """Training batches, at most, that the statistics of batch norms are made of."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from seglight.errors import UserError, parser_complaint, say
-from seglight.running.lock import PATIENCE, locked
 from seglight.sweeps.begun import FILE, check_unchanged, folder_of_start, free_overrides, keep, keeps_all, overrides_of
 from seglight.sweeps.overrides import as_arguments, split
 from seglight.system.signals import STOP
 from seglight.system.terminal import PlainConsole, plain_console
+from seglight.training.resume.lock import PATIENCE, locked
 
 DESCRIPTION = f"""{__doc__} Any key of the recipe may follow, as in `fit`: --data.init_args.root DIR,
 --trainer.max_epochs 2. It holds for every trial and is kept for --resume, where only keys that change no result, such

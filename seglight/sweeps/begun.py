@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from seglight.errors import UserError
-from seglight.running.folder import flat
-from seglight.running.resume import FREE as FREE_OF_RUNS
 from seglight.sweeps.overrides import Overrides, inside, plain, shown
 from seglight.system.atomic import write_whole
+from seglight.training.resume.folder import flat
+from seglight.training.resume.resume import FREE as FREE_OF_RUNS
 
 if TYPE_CHECKING:  # needs Optuna
     from seglight.sweeps.options import Sweep

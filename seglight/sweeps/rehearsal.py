@@ -11,13 +11,13 @@ import yaml
 
 from seglight.cli import SegmentationCLI, check_yaml
 from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
-from seglight.running.folder import check_apart
 from seglight.sweeps.options import Sweep
 from seglight.sweeps.overrides import as_arguments, check_names, check_space, known_keys, plain, unknown
 from seglight.sweeps.space import arguments, corners
 from seglight.sweeps.study import new_record
 from seglight.sweeps.trial import COSTS
 from seglight.system.escaping import tag
+from seglight.training.resume.folder import check_apart
 
 OWN = ("seglight", "lightning")
 """Packages whose callbacks log no values of their own."""

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from torch.optim.swa_utils import AveragedModel
 
 from seglight.callbacks import EMA, SWA, PreciseBN
-from seglight.module import SegmentationModule
+from seglight.training.module import SegmentationModule
 from tests.tiny import TinyNet
 from tests.training import assert_same, collate, fit, plain_loop, samples
 

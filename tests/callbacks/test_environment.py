@@ -17,7 +17,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 
 from seglight.callbacks import Environment
 from seglight.callbacks.environment import environment, git_state
-from seglight.running.times import RunTimes
+from seglight.training.profiler import RunTimes
 
 
 def git(folder: Path, *args: str) -> str:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seglight.classification import ClassificationModule
 from seglight.errors import UserError
 from seglight.interfaces import bands_of
 from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
 from seglight.models.decoders import FPN
 from seglight.models.encoders.normalized import NormalizedEncoder, check_pixels
 from seglight.models.ensemble import Ensemble
-from seglight.module import SegmentationModule
+from seglight.training.classification import ClassificationModule
+from seglight.training.module import SegmentationModule
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "timm": lambda: TimmEncoder("test_resnet", weights="random"),

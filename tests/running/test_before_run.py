@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from seglight.callbacks.best_checkpoint import BestCheckpoint
-from seglight.running.before_run import NO_LOGGERS, PACKAGES, REFUSED
+from seglight.training.before_run import NO_LOGGERS, PACKAGES, REFUSED
 from tests.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 
 CALLBACKS, LOGGERS = "lightning.pytorch.callbacks", "lightning.pytorch.loggers"
@@ -85,7 +85,7 @@ def test_a_callback_that_does_harm(kind: type, fit: Fit, tmp_path: Path) -> None
     ],
 )
 def test_a_logger_that_there_is_not(name: str, line: str, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglight.running.before_run.find_spec", lambda module: None)
+    monkeypatch.setattr("seglight.training.before_run.find_spec", lambda module: None)
     for logger in ({"class_path": f"{LOGGERS}.{name}"}, [{"class_path": f"{LOGGERS}.{name}"}]):
         ran = fit([], logger=logger)
         assert (ran.rc, ran.err) == (2, f"seglight: error: trainer.logger: {line}\n")
@@ -153,7 +153,7 @@ def test_a_schedule_that_follows_a_score(schedule: str, fit: Fit) -> None:
 
 
 def test_psutil_is_named_where_it_is_missing(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglight.running.before_run.find_spec", lambda module: None)
+    monkeypatch.setattr("seglight.training.before_run.find_spec", lambda module: None)
     ran = fit([named("DeviceStatsMonitor", cpu_stats=True)])
     assert ran.err.endswith("DeviceStatsMonitor: the package psutil is missing: pip install psutil\n")
 

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from seglight.running.before_run import NO_LOGGERS, PACKAGES, REFUSED
+from seglight.training.before_run import NO_LOGGERS, PACKAGES, REFUSED
 from tests.resumable import RECIPE, BrokenOff, break_off_at, differences, leaves
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lightning.md"

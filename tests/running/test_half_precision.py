@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from seglight.callbacks import preflight
-from seglight.running.half_precision import cpu_flags, slow_precision
+from seglight.training.half_precision import cpu_flags, slow_precision
 from tests import fabricate
 from tests.conftest import Ran
 from tests.test_bad_input import recipe

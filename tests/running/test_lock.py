@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from seglight.errors import UserError
-from seglight.running import lock
-from seglight.running.holder import Holder
-from seglight.running.lock import FILE, FolderInUseError, FolderLock, locked, wait_for_first
+from seglight.training.resume import lock
+from seglight.training.resume.holder import Holder
+from seglight.training.resume.lock import FILE, FolderInUseError, FolderLock, locked, wait_for_first
 from tests import resumable
 from tests.fabricate import folder as fabricated
 from tests.resumable import differences, final, write_recipe

@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
-from seglight.running.processes import check_processes, launcher, shared_run_dir
+from seglight.training.launch import check_processes, launcher, shared_run_dir
 from tests import resumable
 
 TASK = {

@@ -161,10 +161,10 @@ def test_another_recipe_is_refused(folder: Path, seglight_cli: Callable[..., Any
     assert ran.rc == 2
     assert "model.optimizer.init_args.lr: 0.01 -> 0.5 (--resume force goes on all the same)" in ran.err
     assert len(ran.err.splitlines()) == 1
-    sharded = '{"class_path": "seglight.running.sharding.FSDP"}'  # its optimizer's state is in another order
+    sharded = '{"class_path": "seglight.training.fsdp.FSDP"}'  # its optimizer's state is in another order
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--trainer.strategy", sharded)
     assert ran.rc == 2
-    assert "-> seglight.running.sharding.FSDP" in ran.err
+    assert "-> seglight.training.fsdp.FSDP" in ran.err
 
 
 def test_options_that_make_no_sense(folder: Path, seglight_cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from seglight.data import FolderDataModule
 from seglight.errors import UserError
-from seglight.running.folder import check_apart, check_outside
+from seglight.training.resume.folder import check_apart, check_outside
 from tests import fabricate
 from tests.sweeps.test_options import written
 

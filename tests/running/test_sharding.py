@@ -9,8 +9,8 @@ from lightning.pytorch import Trainer
 
 from seglight.data import ShapesDataModule
 from seglight.data.transforms import Augmentation
-from seglight.module import SegmentationModule
-from seglight.running.sharding import FSDP
+from seglight.training.fsdp import FSDP
+from seglight.training.module import SegmentationModule
 from tests import resumable
 from tests.processes import in_processes
 from tests.tiny import TinyNet
@@ -64,7 +64,7 @@ def test_as_with_whole_weights(tmp_path: Path) -> None:
 def test_averages_are_refused(tmp_path: Path) -> None:
     resumable.write_recipe(tmp_path)
     children = resumable.fit_in_two(
-        tmp_path / "run", "--trainer.strategy", '{"class_path": "seglight.running.sharding.FSDP"}'
+        tmp_path / "run", "--trainer.strategy", '{"class_path": "seglight.training.fsdp.FSDP"}'
     )
     assert [resumable.wait(child) for child in children] == [2, 2]
     assert "averages of weights (EMA, SWA) need them whole" in (tmp_path / "run.log").read_text()

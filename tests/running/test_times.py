@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from seglight.running import times as module
-from seglight.running.times import RunTimes
+from seglight.training import profiler as module
+from seglight.training.profiler import RunTimes
 
 
 def test_a_part_within_another_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 
 from seglight.errors import UserError
-from seglight.running.trainer_arguments import (
+from seglight.training.trainer_arguments import (
     ARGUMENTS,
     check_arguments,
     check_machine,

@@ -132,7 +132,7 @@ def test_a_sweep_keeps_those_that_it_was_begun_with(tmp_path: Path) -> None:
         ("--trainer.max_epochs=3", "trainer.max_epochs: 2 -> 3"),
         ("--model.loss=x", "model.loss: - -> x"),
         ("--trainer.callbacks+=p", r"trainer.callbacks\+: \['p', 'q'\] -> \['p'\]"),
-        ("--trainer.strategy=seglight.running.sharding.FSDP", "trainer.strategy: - -> "),
+        ("--trainer.strategy=seglight.training.fsdp.FSDP", "trainer.strategy: - -> "),
     ):
         with pytest.raises(UserError, match=f"begun with other overrides: {says}.*choose another --out"):
             overrides_of(out, split([word])[1])

@@ -14,9 +14,9 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight.errors import UserError
-from seglight.running.folder import check_apart, check_utf8
-from seglight.running.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
 from seglight.system.signals import STOP
+from seglight.training.resume.folder import check_apart, check_utf8
+from seglight.training.resume.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
 
 RUN_DIR = "SEGLIGHT_RUN_DIR"
 """Variable in which the first process tells the run folder to those that Lightning starts from it."""

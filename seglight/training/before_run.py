@@ -35,8 +35,8 @@ from lightning.pytorch.loggers import CometLogger, CSVLogger, MLFlowLogger, Wand
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seglight.errors import UserError, one_line, say
-from seglight.module import SegmentationModule
 from seglight.system.class_paths import imported
+from seglight.training.module import SegmentationModule
 
 REFUSED: dict[type[Callback], str] = {
     BackboneFinetuning: "freezes an attribute `backbone`, which the module does not have: use "

@@ -46,9 +46,9 @@ from seglight.optim.schedules import (
     made_schedule,
     run_length,
 )
-from seglight.running.trainer_values import NOT_FLOAT32, PRECISIONS
 from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks
+from seglight.training.trainer_values import NOT_FLOAT32, PRECISIONS
 
 ONE_GROUP = ParameterGroups()
 

@@ -16,7 +16,7 @@ from seglight import __version__
 from seglight.checkpoints.checkpoint import KEY, read_checkpoint
 from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError, say
-from seglight.running.folder import holds_run, prepare_folder
+from seglight.training.resume.folder import holds_run, prepare_folder
 
 FREE = (
     "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger", "trainer.enable_progress_bar",

@@ -15,8 +15,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 
 from seglight.errors import UserError, one_line, user_error_behind
-from seglight.running import trainer_values as values
-from seglight.running.trainer_values import Complaint, Options
+from seglight.training import trainer_values as values
+from seglight.training.trainer_values import Complaint, Options
 
 LARGEST = 2**63 - 1
 """Of whole numbers: torch has none above."""

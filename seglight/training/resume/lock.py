@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from seglight.errors import UserError, say
-from seglight.running.holder import Holder, is_alive, read_holder, write_holder
+from seglight.training.resume.holder import Holder, is_alive, read_holder, write_holder
 
 FILE = ".lock"
 """In the folder; it is removed when the holder ends by itself."""

@@ -1,1 +1,0 @@
-"""A run: its folder and files, its processes and signals, and how it goes on."""
