@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from seglight.cli import SegmentationCLI
+from seglight.commands.fit.cli import SegmentationCLI
 from seglight.interfaces import Batch, seg_output
 from seglight.training.module import SegmentationModule
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks._street import scene
 from seglight.checkpoints.checkpoint import make_card
-from seglight.commands.export import export
+from seglight.commands.export.command import export
 from seglight.data.classes import voc_color
 from seglight.images.draw import palette_image
 from seglight.inference.exported.runtimes import load_exported

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from benchmarks._in_step import seconds_in_step
 from benchmarks.camvid import RECIPE
-from seglight.cli import SegmentationCLI
+from seglight.commands.fit.cli import SegmentationCLI
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.interfaces import Batch, SegOutput, seg_output

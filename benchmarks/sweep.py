@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from seglight.sweeps.record import Record, folder_of, read_records
+from seglight.commands.sweep.record import Record, folder_of, read_records
 
 EPOCHS, IMAGES, BATCH = 8, 128, 8
 STEPS = IMAGES // BATCH

@@ -9,20 +9,20 @@ from seglight.system.escaping import write_anything
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
-    "fit": ("seglight.cli", "train a net by a YAML recipe"),
-    "validate": ("seglight.cli", "score a checkpoint on the validation split"),
-    "test": ("seglight.cli", "score a checkpoint on the test split"),
+    "fit": ("seglight.commands.fit.cli", "train a net by a YAML recipe"),
+    "validate": ("seglight.commands.fit.cli", "score a checkpoint on the validation split"),
+    "test": ("seglight.commands.fit.cli", "score a checkpoint on the test split"),
     "pretrain": ("seglight.commands.pretrain", "train an encoder to tell the classes of images"),
-    "predict": ("seglight.commands.predict", "write label maps for images or folders of images"),
-    "sweep": ("seglight.commands.sweep", "search a space of recipes by many trainings"),
-    "release": ("seglight.commands.release", "make of a checkpoint a folder that can be passed on"),
-    "export": ("seglight.commands.export", "write a net as ONNX, OpenVINO or torch.export"),
+    "predict": ("seglight.commands.predict.command", "write label maps for images or folders of images"),
+    "sweep": ("seglight.commands.sweep.command", "search a space of recipes by many trainings"),
+    "release": ("seglight.commands.release.command", "make of a checkpoint a folder that can be passed on"),
+    "export": ("seglight.commands.export.command", "write a net as ONNX, OpenVINO or torch.export"),
     "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
     "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),
     "summary": ("seglight.commands.summary", "what the net of a recipe costs, part by part"),
     "models": ("seglight.commands.models", "decoders and encoders to choose from, with their parameters"),
-    "doctor": ("seglight.commands.doctor", "read a whole data set and say what is wrong with it"),
-    "prepare": ("seglight.commands.prepare", "get a data set, or say how to get it by hand"),
+    "doctor": ("seglight.commands.doctor.command", "read a whole data set and say what is wrong with it"),
+    "prepare": ("seglight.commands.prepare.command", "get a data set, or say how to get it by hand"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
 

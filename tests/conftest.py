@@ -34,8 +34,8 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="session")
 def _imported() -> None:
     """Loggers keep the stderr that they find at import, and that of a single test is closed after it."""
-    import_module("seglight.cli")
-    import_module("seglight.commands.predict")
+    import_module("seglight.commands.fit.cli")
+    import_module("seglight.commands.predict.command")
 
 
 @pytest.fixture

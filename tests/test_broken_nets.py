@@ -18,7 +18,7 @@ import seglight
 from seglight.callbacks import NonFinite
 from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
 from seglight.checkpoints.release import write_release
-from seglight.commands.export import export
+from seglight.commands.export.command import export
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.inference.torch_predictor import TorchPredictor

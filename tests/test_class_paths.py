@@ -334,7 +334,12 @@ def test_a_safe_recipe_imports_no_other_module(place: str, strange: Path, seglig
 
 @pytest.mark.parametrize(
     "name",
-    ["seglight.cli.warnings.sys.exit", "torch.hub.load", "lightning.pytorch.loggers.WandbLogger", "tests.tiny.TinyNet"],
+    [
+        "seglight.commands.fit.cli.warnings.sys.exit",
+        "torch.hub.load",
+        "lightning.pytorch.loggers.WandbLogger",
+        "tests.tiny.TinyNet",
+    ],
 )
 def test_a_safe_recipe_refuses(name: str, strange: Path, seglight_cli: Callable[..., Any]) -> None:
     for place in ("model.net", "logger"):

@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from seglight.__main__ import main
-from seglight.recipe import datamodule_from
+from seglight.commands.recipe import datamodule_from
 from tests import fabricate
 
 CONFIGS = Path(__file__).parents[1] / "configs"

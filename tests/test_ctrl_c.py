@@ -22,7 +22,7 @@ sys.exit(main(sys.argv[1:]))
 
 AT_WORK = """
 import signal, sys, time
-import seglight.commands.release as command
+import seglight.commands.release.command as command
 from seglight.__main__ import main
 
 def work(*args):

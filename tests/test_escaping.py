@@ -24,9 +24,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from seglight.callbacks.confusion_figure import confusion_figure
 from seglight.checkpoints.checkpoint import KEY, make_card
+from seglight.commands.predict.class_fractions import Shares
+from seglight.commands.release.model_card import model_card
 from seglight.errors import UserError, one_line, say
-from seglight.model_card import model_card
-from seglight.prediction.shares import Shares
 from seglight.system import escaping
 from seglight.system.terminal import Name, plain_console
 from tests import fabricate

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.recipe import datamodule_from
 from seglight.system.atomic import whole
 from seglight.system.terminal import plain_console
 from seglight.training.module import SegmentationModule

@@ -13,11 +13,11 @@ from rich.table import Table
 from torch import nn
 
 from seglight.checkpoints.checkpoint import without_encoder_weights
+from seglight.commands.recipe import instantiate, parse_recipe, size_of
 from seglight.errors import UserError, parser_complaint
 from seglight.interfaces import NetFactory, bands_of
 from seglight.models.costs import SIGHT, Costs, costs
 from seglight.models.ensemble import in_full
-from seglight.recipe import instantiate, parse_recipe, size_of
 from seglight.system.terminal import Name, plain_console
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.

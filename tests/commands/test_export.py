@@ -78,7 +78,7 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
 def test_one_that_does_not_is_not_written(
     export: Export, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seglight.export.check.LEAST_AGREEMENT", 2)
+    monkeypatch.setattr("seglight.commands.export.check.LEAST_AGREEMENT", 2)
     ran = export("openvino", "net.xml", "--check", images)
     assert ran.rc == 1
     assert "not written, too far from the checkpoint" in ran.out
@@ -108,7 +108,7 @@ def test_folders_are_looked_at_before_anything_takes_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("seglight.commands.export.program_of", lambda *_: pytest.fail("traced"))
+    monkeypatch.setattr("seglight.commands.export.command.program_of", lambda *_: pytest.fail("traced"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "small").mkdir()
     Image.new("RGB", (40, 50)).save(tmp_path / "small" / "0.png")

@@ -13,9 +13,9 @@ import pytest
 
 import seglight
 from seglight.checkpoints.checkpoint import make_card, weights_checksum
-from seglight.commands import export as command
-from seglight.commands.release import release
-from seglight.export.graph import Deployed, program_of
+from seglight.commands.export import command
+from seglight.commands.export.graph import Deployed, program_of
+from seglight.commands.release.command import release
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor
 from seglight.models import EncoderDecoder, TimmEncoder

@@ -19,7 +19,7 @@ from cityscapesscripts.helpers.labels import trainId2label
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.commands.predict import predict as run_predict
+from seglight.commands.predict.command import predict as run_predict
 from seglight.inference.predictor import LabelMap
 from tests.prediction.stand_in import PALETTE, Reds
 
@@ -49,7 +49,7 @@ def files(folder: Path) -> list[str]:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Reds:
     model = Reds()
-    monkeypatch.setattr("seglight.commands.predict.load", lambda *args, **options: model)
+    monkeypatch.setattr("seglight.commands.predict.command.load", lambda *args, **options: model)
     return model
 
 
@@ -114,8 +114,8 @@ def test_pages_of_a_tiff(predict: Predict, tmp_path: Path) -> None:
 
 
 def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglight.prediction.inputs.LARGE", 1000)
-    monkeypatch.setattr("seglight.prediction.inputs.read_page", None)
+    monkeypatch.setattr("seglight.commands.predict.inputs.LARGE", 1000)
+    monkeypatch.setattr("seglight.commands.predict.inputs.read_page", None)
     pixels = image(5, (61, 43))
     tifffile.imwrite(tmp_path / "large.tif", pixels, photometric="rgb", tile=(16, 16))
     assert predict(tmp_path / "large.tif", "--save", "csv", "ade").rc == 2, "a model of four classes"
@@ -134,7 +134,7 @@ def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monke
 
 def test_outputs_within_a_stated_memory(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held stands at 1 GB: the rest is room for images, overlays and tables."""
-    monkeypatch.setattr("seglight.prediction.room.held", lambda: 10**9)
+    monkeypatch.setattr("seglight.commands.predict.memory_budget.held", lambda: 10**9)
     save(tmp_path / "images" / "a.png", image(0))
     save(tmp_path / "images" / "b.png", image(1, (1000, 1000)))
     kinds = ("overlay", "csv", "coco")
@@ -659,7 +659,7 @@ def test_what_another_model_made_is_made_anew(predict: Predict, model: Reds, ima
 
 SLOW = """
 import signal, sys, time
-import seglight.commands.predict as command
+import seglight.commands.predict.command as command
 from tests.prediction.stand_in import Reds
 
 class Slow(Reds):

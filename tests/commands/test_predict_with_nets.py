@@ -104,7 +104,7 @@ def test_several_checkpoints_predict_the_mean_of_their_probabilities(
 def test_a_tiff_by_windows_is_the_whole_one_by_windows(
     checkpoints: list[Path], tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seglight.prediction.inputs.LARGE", 1000)
+    monkeypatch.setattr("seglight.commands.predict.inputs.LARGE", 1000)
     pixels = noise(3, (700, 600))
     tifffile.imwrite(tmp_path / "large.tif", pixels, photometric="rgb", tile=(64, 64), compression="zlib")
     ran = seglight_cli("predict", checkpoints[0], tmp_path / "large.tif", "--out", tmp_path / "out")
@@ -150,7 +150,7 @@ def test_units_of_memory(
         return WholeImage()
 
     monkeypatch.setattr("seglight.inference.within_memory.plan", plan)
-    monkeypatch.setattr("seglight.prediction.room.held", lambda: -(10**9))
+    monkeypatch.setattr("seglight.commands.predict.memory_budget.held", lambda: -(10**9))
     Image.fromarray(noise(0, (40, 40))).save(tmp_path / "image.png")
     ran = seglight_cli(
         "predict", checkpoints[0], tmp_path / "image.png", "--out", tmp_path / "out", "--max_memory", memory

@@ -18,9 +18,9 @@ import seglight
 from seglight.__main__ import main
 from seglight.checkpoints.checkpoint import read_checkpoint
 from seglight.checkpoints.release import read_release, write_release
-from seglight.commands.release import run_scores
+from seglight.commands.release.command import run_scores
+from seglight.commands.release.model_card import model_card
 from seglight.errors import UserError
-from seglight.model_card import model_card
 from tests import fabricate
 from tests.test_bad_input import CLI, complaint, recipe
 

@@ -12,10 +12,10 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from seglight.checkpoints.checkpoint import load_net, make_card
+from seglight.commands.recipe import datamodule_from
 from seglight.commands.soup import Kitchen, soup
 from seglight.data.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory
-from seglight.recipe import datamodule_from
 from tests import fabricate
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}

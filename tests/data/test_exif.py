@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
 from seglight.commands.cache import cache
-from seglight.commands.doctor import examine
+from seglight.commands.doctor.command import examine
+from seglight.commands.doctor.quick import quick_check
+from seglight.commands.doctor.scan import survey
+from seglight.commands.doctor.statistics import statistics
+from seglight.commands.predict.inputs import Source, pictures
 from seglight.data import COCOPolygonsDataModule, FolderDataModule, LabelMeDataModule
 from seglight.data.datamodule import FileDataModule, SegmentationDataset
 from seglight.data.image_folder import ImageFolderDataModule
 from seglight.data.labels import LabelCodec
-from seglight.doctor.quick import quick_check
-from seglight.doctor.scan import survey
-from seglight.doctor.statistics import statistics
 from seglight.errors import UserError
 from seglight.images.decode import read_image
 from seglight.images.exif import orientation_of, turned
 from seglight.images.image_header import image_header
 from seglight.images.tiff import TiffWindows
 from seglight.inference.predictor import pixels_of
-from seglight.prediction.inputs import Source, pictures
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

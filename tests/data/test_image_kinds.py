@@ -15,6 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from seglight.commands.predict.inputs import Source, pictures
 from seglight.data.labels import ColorCodec, LabelCodec
 from seglight.errors import UserError
 from seglight.images.decode import read_image
@@ -22,7 +23,6 @@ from seglight.images.image_header import UnreadImageError, image_header
 from seglight.images.tiff import TiffWindows, pages
 from seglight.images.unread import unread_content
 from seglight.inference.predictor import pixels_of
-from seglight.prediction.inputs import Source, pictures
 from tests.fuzz.mutations import chunk, damaged
 
 Y, X = np.mgrid[:33, :47]

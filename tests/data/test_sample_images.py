@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.predict.inputs import Source, pictures
 from seglight.errors import UserError
 from seglight.images.decode import read_image
 from seglight.images.image_header import image_header
 from seglight.images.tiff import TiffWindows
-from seglight.prediction.inputs import Source, pictures
 from tests.samples import readings, samples
 
 HEIC, DEEP = "HEIC or HEIF; seglight does not read", "seglight reads unsigned integers of 8 bits"

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from benchmarks._loader_peers import Case
 from benchmarks.loader import check_distribution
+from seglight.commands.recipe import datamodule_from
 from seglight.data import Augmentation
 from seglight.data.windows import draw_window
 from seglight.errors import UserError
-from seglight.recipe import datamodule_from
 from tests import fabricate
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglight.commands.export.check import image_paths
+from seglight.commands.predict.inputs import find
 from seglight.data import FolderDataModule
 from seglight.data.image_folder import ImageFolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, image_files, images_below
 from seglight.errors import UserError
-from seglight.export.check import image_paths
-from seglight.prediction.inputs import find
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

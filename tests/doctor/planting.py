@@ -14,11 +14,11 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.doctor.facts import brightness
 from seglight.data import FileDataModule
 from seglight.data.classes import Classes
 from seglight.data.labels import ColorCodec, LabelCodec
 from seglight.data.pairs import FilePairs, image_files, surplus_masks
-from seglight.doctor.facts import brightness
 from tests import fabricate
 
 CLASSES = {name: f"seglight.data.{name}DataModule" for name in ("VOC", "Cityscapes", "CamVid", "Folder")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from seglight.doctor.kinds import KINDS
+from seglight.commands.doctor.rules import KINDS
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from seglight.commands.doctor import examine
+from seglight.commands.doctor.command import examine
+from seglight.commands.doctor.scan import survey
+from seglight.commands.doctor.statistics import statistics
 from seglight.data.cityscapes import CLASSES as CITYSCAPES
 from seglight.data.voc import CLASSES as VOC
-from seglight.doctor.scan import survey
-from seglight.doctor.statistics import statistics
 from tests import fabricate
 from tests.conftest import Ran
 from tests.data.test_contract import MODULES

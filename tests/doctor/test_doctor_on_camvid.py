@@ -12,11 +12,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from seglight.commands.doctor.diagnose import mask_trouble
+from seglight.commands.doctor.facts import look_at_image, look_at_mask
+from seglight.commands.doctor.image_hash import distance
+from seglight.commands.doctor.tables import label_table
 from seglight.data.camvid import CLASSES, CODEC
-from seglight.doctor.causes import mask_trouble
-from seglight.doctor.facts import look_at_image, look_at_mask
-from seglight.doctor.likeness import distance
-from seglight.doctor.tables import label_table
 from tests import fabricate
 from tests.conftest import Ran
 

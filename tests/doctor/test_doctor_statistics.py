@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from seglight.commands.doctor.edges import edges
+from seglight.commands.doctor.statistics import class_weights, crop_size, shares
 from seglight.data.cityscapes import CODEC
-from seglight.doctor.edges import edges
-from seglight.doctor.statistics import class_weights, crop_size, shares
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

@@ -193,7 +193,7 @@ def test_interrupted_copies_leave_nothing(
     def fail(*_: object) -> Image.Image:
         raise OSError("disk full")
 
-    monkeypatch.setattr("seglight.doctor.fix.repaired_image", fail)
+    monkeypatch.setattr("seglight.commands.doctor.fix.repaired_image", fail)
     config = plant.recipe(tmp_path / "recipe.yaml", "CamVidDataModule", camvid)
     ran = seglight_cli("doctor", "--config", config, "--fix", tmp_path / "fixed")
     assert ran.rc == 2

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seglight.commands.doctor.diagnose import mask_trouble
+from seglight.commands.doctor.facts import IGNORED, UNKNOWN, look_at_image, look_at_mask
+from seglight.commands.doctor.headers import UNREAD, Header, header_of
+from seglight.commands.doctor.tables import label_table
 from seglight.data import labels
 from seglight.data.camvid import CLASSES, CODEC
-from seglight.doctor.causes import mask_trouble
-from seglight.doctor.facts import IGNORED, UNKNOWN, look_at_image, look_at_mask
-from seglight.doctor.headers import UNREAD, Header, header_of
-from seglight.doctor.tables import label_table
 from tests.doctor import planting as plant
 
 RNG = np.random.default_rng(0)

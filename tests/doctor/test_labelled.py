@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
+from seglight.commands.doctor import labelled
+from seglight.commands.doctor.labelled import check_labelled
 from seglight.data import FolderDataModule
-from seglight.doctor import labelled
-from seglight.doctor.labelled import check_labelled
 from seglight.errors import UserError
 from tests import fabricate
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.doctor.likeness import HASH_BITS, Likeness, distance, likeness, nearest, phash
+from seglight.commands.doctor.image_hash import HASH_BITS, Likeness, distance, likeness, nearest, phash
 
 
 def scene(seed: int, size: tuple[int, int] = (120, 160)) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ def test_digest_is_of_the_pixels_alone() -> None:
 
 
 def test_nearest_is_what_a_double_loop_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglight.doctor.likeness.CHUNK", 7)
+    monkeypatch.setattr("seglight.commands.doctor.image_hash.CHUNK", 7)
     first = [likeness(scene(seed)) for seed in range(20)]
     second = [likeness(jpeg(scene(seed))) for seed in (3, 17, 40, 11)]
     pairs = [(a, b) for b, y in enumerate(second) for a, x in enumerate(first) if (x.phash ^ y.phash).bit_count() <= 4]

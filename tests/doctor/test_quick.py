@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seglight.commands.doctor.quick import quick_check
 from seglight.data import (
     CamVidDataModule,
     CityscapesDataModule,
@@ -19,7 +20,6 @@ from seglight.data import (
     VOCDataModule,
 )
 from seglight.data.camvid import CLASSES as CAMVID
-from seglight.doctor.quick import quick_check
 from seglight.errors import UserError
 from tests import fabricate
 from tests.doctor import planting as plant

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seglight.commands.export import check_options
+from seglight.commands.export.check import Comparison, compare
+from seglight.commands.export.command import check_options
 from seglight.errors import UserError
-from seglight.export.check import Comparison, compare
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.predictor import Image, LabelMap

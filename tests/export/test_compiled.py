@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch._inductor.config
 
+from seglight.commands.export.graph import Deployed, program_of
+from seglight.commands.export.torch_program import write_compiled_program
 from seglight.errors import UserError
-from seglight.export.graph import Deployed, program_of
-from seglight.export.torch_program import write_compiled_program
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from tests.export.test_parity import expected
 from tests.export.test_seal import METADATA

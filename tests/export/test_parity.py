@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from seglight.commands.export.graph import Deployed, program_of
+from seglight.commands.export.onnx import write_onnx
+from seglight.commands.export.openvino import openvino_model, write_openvino
+from seglight.commands.export.torch_program import write_torch_program
 from seglight.errors import UserError
-from seglight.export.graph import Deployed, program_of
-from seglight.export.onnx import write_onnx
-from seglight.export.openvino import openvino_model, write_openvino
-from seglight.export.torch_program import write_torch_program
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.interfaces import seg_output

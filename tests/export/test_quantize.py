@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seglight.commands.export.quantize import quantize_onnx
 from seglight.errors import UserError
-from seglight.export.quantize import quantize_onnx
 from seglight.inference.exported import seal
 from tests.exported import red
 

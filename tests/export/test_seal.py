@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seglight.commands.export.graph import Deployed, program_of
 from seglight.errors import UserError
-from seglight.export.graph import Deployed, program_of
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from tests.export.test_parity import WRITERS

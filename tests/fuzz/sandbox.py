@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import seglight.cli
-import seglight.commands.doctor
-import seglight.commands.predict
+import seglight.commands.doctor.command
+import seglight.commands.fit.cli
+import seglight.commands.predict.command
 import seglight.commands.summary
-import seglight.sweeps.rehearsal  # noqa: F401  # here once, not in each process
+import seglight.commands.sweep.dry_run  # noqa: F401  # here once, not in each process
 from seglight.__main__ import main
 from tests.fuzz.cases import Case, Cases
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from seglight.__main__ import main
 from seglight.checkpoints.checkpoint import load_net
+from seglight.commands.export.graph import Deployed, program_of
 from seglight.errors import UserError
-from seglight.export.graph import Deployed, program_of
 from seglight.inference import WholeImage
 from seglight.interfaces import SegOutput
 from seglight.models import Ensemble, Stacking

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from seglight.prediction.coco import CocoObjects
+from seglight.commands.predict.coco import CocoObjects
 
 NAMES = ("sky", "road", "tree", "car")
 RING = np.array([[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 2, 1], [1, 1, 1, 1]], np.uint8)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from seglight.checkpoints.release import CARD, DESCRIPTION, WEIGHTS
-from seglight.prediction.jobs import checksum
+from seglight.commands.predict.jobs import checksum
 
 
 def test_a_release_is_its_description(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seglight.commands.predict.memory_budget import FIXED, OUTLINE, TAKES, Room
 from seglight.errors import UserError
 from seglight.images.outlines import outline_of
-from seglight.prediction.room import FIXED, OUTLINE, TAKES, Room
 
 MEASURED = """
 import ctypes, json, sys
@@ -18,11 +18,11 @@ from pathlib import Path
 import cv2, numpy as np
 from PIL import Image
 from seglight.images.decode import read_image
-from seglight.prediction.coco import CocoObjects
+from seglight.commands.predict.coco import CocoObjects
 from seglight.images.label_png import write_labels
 from seglight.images.outlines import outline_of
-from seglight.prediction.outputs import writers
-from seglight.prediction.shares import Shares
+from seglight.commands.predict.outputs import writers
+from seglight.commands.predict.class_fractions import Shares
 from tests.prediction.stand_in import PALETTE, Reds
 
 def held(key="VmRSS"):

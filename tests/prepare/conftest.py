@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seglight.prepare import transfer
+from seglight.commands.prepare import transfer
 from tests.prepare.server import Behaviour, serve
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from seglight.commands.prepare import DATA_SETS
-from seglight.prepare import DataSet, camvid
+from seglight.commands.prepare import DataSet, camvid
+from seglight.commands.prepare.command import DATA_SETS
 from tests import fabricate
 
 SBD_TRAIN = ("2008_000000", "2008_000001", "2007_000000", "2009_000000")

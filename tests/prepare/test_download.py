@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from seglight.commands.prepare.download import Archive, addresses, download
+from seglight.commands.prepare.transfer import TRIES
 from seglight.errors import UserError
-from seglight.prepare.download import Archive, addresses, download
-from seglight.prepare.transfer import TRIES
 from tests.prepare.server import DATE, Behaviour
 
 BODY = random.Random(0).randbytes(300_000)

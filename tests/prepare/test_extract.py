@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from seglight.commands.prepare.extract import ArchiveError, extract
 from seglight.errors import UserError
-from seglight.prepare.extract import ArchiveError, extract
 
 GOOD = {"set/a.txt": b"a", "set/deep/er/b.bin": bytes(3_000_000), "set/empty": b""}
 

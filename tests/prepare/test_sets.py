@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import yaml
 
-from seglight.commands.prepare import DATA_SETS
+from seglight.commands.prepare import camvid
+from seglight.commands.prepare.command import DATA_SETS
 from seglight.data import VOCDataModule
-from seglight.prepare import camvid
 from tests import fabricate
 from tests.prepare import fabricated
 from tests.prepare.server import Behaviour
@@ -35,7 +35,7 @@ LAUNCH = """
 import json, signal, sys
 from dataclasses import replace
 from seglight.__main__ import main
-from seglight.commands.prepare import DATA_SETS
+from seglight.commands.prepare.command import DATA_SETS
 
 known, args = json.loads(sys.argv[1]), sys.argv[2:]
 real = DATA_SETS["pet"]

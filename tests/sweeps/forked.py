@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from seglight.__main__ import main
-from seglight.sweeps import job, trial
-from seglight.sweeps.coordinator import Coordinator
-from seglight.sweeps.executors import local
-from seglight.sweeps.options import Running, Sweep
-from seglight.sweeps.record import OWN, Record
-from seglight.sweeps.rehearsal import recipe_of
-from seglight.sweeps.tidying import Tidying
+from seglight.commands.sweep import job, trial
+from seglight.commands.sweep.coordinator import Coordinator
+from seglight.commands.sweep.dry_run import recipe_of
+from seglight.commands.sweep.executors import local
+from seglight.commands.sweep.options import Running, Sweep
+from seglight.commands.sweep.record import OWN, Record
+from seglight.commands.sweep.tidying import Tidying
 from seglight.system.signals import StopSignals
 from tests import resumable
 

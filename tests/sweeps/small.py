@@ -8,12 +8,12 @@ from typing import Any
 
 import optuna
 
-from seglight.sweeps import trial
-from seglight.sweeps.coordinator import Coordinator
-from seglight.sweeps.executors.executor import Executor
-from seglight.sweeps.executors.local import LocalExecutor
-from seglight.sweeps.options import Running, Sweep
-from seglight.sweeps.record import Record
+from seglight.commands.sweep import trial
+from seglight.commands.sweep.coordinator import Coordinator
+from seglight.commands.sweep.executors.executor import Executor
+from seglight.commands.sweep.executors.local import LocalExecutor
+from seglight.commands.sweep.options import Running, Sweep
+from seglight.commands.sweep.record import Record
 from seglight.system.signals import StopSignals
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake.py"))]

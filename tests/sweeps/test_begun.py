@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from seglight.commands.sweep.options import read_sweep
+from seglight.commands.sweep.sweep_state import check_unchanged, folder_of_start, keep
 from seglight.errors import UserError
-from seglight.sweeps.begun import check_unchanged, folder_of_start, keep
-from seglight.sweeps.options import read_sweep
 
 CONTENT: dict[str, Any] = {
     "configs": ["base.yaml"],

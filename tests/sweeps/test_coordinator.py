@@ -12,12 +12,12 @@ from pathlib import Path
 import optuna
 import pytest
 
-from seglight.sweeps import trial
-from seglight.sweeps.executors.executor import Job
-from seglight.sweeps.job import exit_code, is_running
-from seglight.sweeps.latency import measure_alone
-from seglight.sweeps.record import OWN, Record, read_records
-from seglight.sweeps.study import best_records
+from seglight.commands.sweep import trial
+from seglight.commands.sweep.executors.executor import Job
+from seglight.commands.sweep.job import exit_code, is_running
+from seglight.commands.sweep.latency import measure_alone
+from seglight.commands.sweep.record import OWN, Record, read_records
+from seglight.commands.sweep.study import best_records
 from tests.sweeps.small import FAKE, coordinator, lines, outcome, small_sweep, startups
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seglight.sweeps.course import Course, Report
+from seglight.commands.sweep.learning_curve import Course, Report
 from tests.sweeps.small import small_sweep
 
 

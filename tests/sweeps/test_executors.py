@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from seglight.commands.sweep.executors.executor import Job
+from seglight.commands.sweep.executors.local import LocalExecutor
+from seglight.commands.sweep.executors.ray import RayExecutor
+from seglight.commands.sweep.job import exit_code, run
 from seglight.errors import UserError
-from seglight.sweeps.executors.executor import Job
-from seglight.sweeps.executors.local import LocalExecutor
-from seglight.sweeps.executors.ray import RayExecutor
-from seglight.sweeps.job import exit_code, run
 
 SLEEPER = """
 import pathlib, signal, sys, time
@@ -26,7 +26,7 @@ time.sleep(60)
 """
 """Saves and leaves as `fit` does; a file says that it listens."""
 
-TASK = "import sys; from pathlib import Path; from seglight.sweeps.executors.slurm import on_node; "
+TASK = "import sys; from pathlib import Path; from seglight.commands.sweep.executors.slurm import on_node; "
 TASK += "sys.exit(on_node(Path(sys.argv[1]), [([sys.executable, '-c', sys.argv[2], sys.argv[3]], 'log.txt')], Path()))"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from seglight.sweeps.failures import are_one, cause_of, closing_lines, log_of
-from seglight.sweeps.record import Record
+from seglight.commands.sweep.failures import are_one, cause_of, closing_lines, log_of
+from seglight.commands.sweep.record import Record
 from seglight.training.resume.lock import in_use
 from tests.sweeps.small import coordinator, lines, small_sweep
 

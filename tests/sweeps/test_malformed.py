@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seglight.sweeps.options import read_sweep
+from seglight.commands.sweep.options import read_sweep
 
 GOOD = {
     "configs": "[base.yaml]",

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from lightning.pytorch import Callback
 
+from seglight.commands.sweep.dry_run import recipe_of, rehearse
+from seglight.commands.sweep.options import read_sweep
+from seglight.commands.sweep.space import corners
 from seglight.errors import UserError
-from seglight.sweeps.options import read_sweep
-from seglight.sweeps.rehearsal import recipe_of, rehearse
-from seglight.sweeps.space import corners
 from tests import resumable
 
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from seglight.commands.sweep.dry_run import check_overrides, recipe_of, rehearse
+from seglight.commands.sweep.options import read_sweep
+from seglight.commands.sweep.overrides import as_arguments, split, text_of
+from seglight.commands.sweep.space import corners
+from seglight.commands.sweep.sweep_state import free_overrides, keep, overrides_of
+from seglight.commands.sweep.trial import commands
 from seglight.errors import UserError
-from seglight.sweeps.begun import free_overrides, keep, overrides_of
-from seglight.sweeps.options import read_sweep
-from seglight.sweeps.overrides import as_arguments, split, text_of
-from seglight.sweeps.rehearsal import check_overrides, recipe_of, rehearse
-from seglight.sweeps.space import corners
-from seglight.sweeps.trial import commands
 from tests.sweeps.small import small_sweep
 from tests.sweeps.test_options import LR, written
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from seglight.sweeps.record import read_records
+from seglight.commands.sweep.record import read_records
 from tests.slurm.cluster import free_ports, wait_for
 from tests.sweeps.small import lines
 
@@ -25,7 +25,7 @@ ADDRESS = f"127.0.0.1:{PORT}"
 SWEEP = """
 import sys
 from pathlib import Path
-from seglight.sweeps.executors.ray import RayExecutor
+from seglight.commands.sweep.executors.ray import RayExecutor
 from tests.sweeps.small import coordinator, small_sweep
 folder = Path(sys.argv[1])
 executor = RayExecutor({"address": sys.argv[2]})

@@ -12,8 +12,8 @@ import optuna
 import pytest
 import torch
 
-from seglight.sweeps.record import OWN, folder_of, read_records
-from seglight.sweeps.study import best_records
+from seglight.commands.sweep.record import OWN, folder_of, read_records
+from seglight.commands.sweep.study import best_records
 from tests.resumable import differences, final, leaves
 from tests.sweeps.forked import STARTS, _forks, real_coordinator, real_sweep, trains  # noqa: F401
 from tests.sweeps.small import lines, outcome, startups

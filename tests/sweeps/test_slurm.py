@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seglight.sweeps.executors.slurm import SlurmExecutor
-from seglight.sweeps.record import read_records
+from seglight.commands.sweep.executors.slurm import SlurmExecutor
+from seglight.commands.sweep.record import read_records
 from tests.slurm.cluster import Slurm, cluster, missing, wait_for
 from tests.sweeps.small import coordinator, lines, small_sweep
 

@@ -7,8 +7,8 @@ from typing import Any
 import optuna
 import pytest
 
+from seglight.commands.sweep.space import arguments, corners, parse_space, propose
 from seglight.errors import UserError
-from seglight.sweeps.space import arguments, corners, parse_space, propose
 
 SPACE: dict[str, dict[str, Any]] = {
     "net": {"configs": ["a.yaml", "b.yaml"]},

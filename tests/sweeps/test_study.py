@@ -5,9 +5,9 @@ from typing import Any
 import optuna
 import pytest
 
-from seglight.sweeps.options import Sweep
-from seglight.sweeps.record import Record
-from seglight.sweeps.study import is_to_be_pruned, new_record
+from seglight.commands.sweep.options import Sweep
+from seglight.commands.sweep.record import Record
+from seglight.commands.sweep.study import is_to_be_pruned, new_record
 from tests.sweeps.small import small_sweep
 
 GRID = {"x": [0.0, 0.3, 0.9, 0.5, 0.1, 0.8, 0.2, 0.6, 0.4, 1.0, 0.7, 0.35, 0.25]}

@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from seglight.commands import sweep
-from seglight.sweeps.record import OWN, read_records
-from seglight.sweeps.tidying import RESUMING
+from seglight.commands.sweep import command as sweep
+from seglight.commands.sweep.record import OWN, read_records
+from seglight.commands.sweep.tidying import RESUMING
 from tests import resumable
 from tests.slurm.cluster import wait_for
 from tests.sweeps.forked import _forks  # noqa: F401

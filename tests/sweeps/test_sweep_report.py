@@ -16,13 +16,13 @@ from tensorboard.plugins.hparams.metadata import (
     parse_session_start_info_plugin_data,
 )
 
+from seglight.commands.sweep import table
+from seglight.commands.sweep.learning_curve import Course
+from seglight.commands.sweep.record import Record, folder_of
+from seglight.commands.sweep.report import write_hparams, write_report
+from seglight.commands.sweep.space import label
+from seglight.commands.sweep.trial import commands, objectives
 from seglight.metrics.image_counts import FILE, ImageCounts, ScoredImages
-from seglight.sweeps import table
-from seglight.sweeps.course import Course
-from seglight.sweeps.record import Record, folder_of
-from seglight.sweeps.report import write_hparams, write_report
-from seglight.sweeps.space import label
-from seglight.sweeps.trial import commands, objectives
 from tests.sweeps.small import small_sweep
 
 DISTRIBUTION = '{"name": "FloatDistribution", "attributes": {"step": null, "low": 0.0, "high": 1.0, "log": false}}'

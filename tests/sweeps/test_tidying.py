@@ -12,10 +12,10 @@ import torch
 import yaml
 
 import seglight
-from seglight.sweeps.begun import keep, keeps_all
-from seglight.sweeps.options import Sweep, read_sweep
-from seglight.sweeps.record import Record, folder_of
-from seglight.sweeps.tidying import RESUMING, Tidying
+from seglight.commands.sweep.options import Sweep, read_sweep
+from seglight.commands.sweep.record import Record, folder_of
+from seglight.commands.sweep.sweep_state import keep, keeps_all
+from seglight.commands.sweep.tidying import RESUMING, Tidying
 from tests.fuzz.originals import NET, pixels
 from tests.sweeps.small import small_sweep
 from tests.sweeps.test_options import written

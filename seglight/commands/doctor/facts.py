@@ -1,0 +1,222 @@
+"""What one pair of files tells: each is opened and decoded once, and all that is kept is small.
+
+Runs in worker processes, which start in a fraction of a second because nothing here imports torch.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.commands.doctor.edges import Edges, edges
+from seglight.commands.doctor.headers import UNREAD, Header, decode, header_of, open_header
+from seglight.commands.doctor.image_hash import Likeness, likeness
+from seglight.errors import UserError, one_line
+from seglight.images.decode import read_image
+from seglight.images.image_header import UnreadImageError
+
+IGNORED, UNKNOWN = 255, 254
+"""Mask values of ignored pixels, and of those that are in no table: seglight.data.labels has the same."""
+
+MOST_VALUES = 4096
+"""A mask's distinct values are kept up to here, the most frequent first: noise in colour has a hundred thousand."""
+
+Content = Literal["index", "grey-rgb", "colour", "deep", "read"]
+"""What a label file holds: indices; indices in several channels; colours; what is too deep; what its codec knows."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What a codec knows, without the codec: to unpickle one takes all of torch.
+
+    Args:
+        names: Of the classes.
+        palette: Colours of the classes.
+        values: Class index, or 255, of each value; a colour counts as red << 16 | green << 8 | blue.
+        others: What any other value becomes: 254 unknown or 255 ignored.
+        colour: Whether colours stand in the files.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    values: Mapping[int, int]
+    others: int = UNKNOWN
+    colour: bool = False
+
+    def classes_of(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Class index, 254 or 255 of each value."""
+        return np.array([self.values.get(value, self.others) for value in values.tolist()], np.uint8)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its label file as they were found, and the names that the layout asks for."""
+
+    image: str
+    mask: str
+    wanted_image: str
+    wanted_mask: str
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """An image: its header, and its likeness if it could be read."""
+
+    header: Header
+    likeness: Likeness | None = None
+
+
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """A label file.
+
+    Args:
+        header: Its header.
+        content: What it holds.
+        values: Distinct values or colours in the file, ascending.
+        counts: Pixels of each value.
+        palette: The colour of each value, where the file has a palette; else empty.
+        classes: Pixels of each class, (C,).
+        ignored: Ignored pixels.
+        unknown: Pixels of a value that is in no table.
+        edges: How the values pass into each other.
+        thick: Of a mask that is only 0 and 255, the share of 255 that lies in areas thicker than a border.
+    """
+
+    header: Header
+    content: Content = "index"
+    values: NDArray[np.int64] = field(default_factory=_none)
+    counts: NDArray[np.int64] = field(default_factory=_none)
+    palette: tuple[int, ...] = ()
+    classes: NDArray[np.int64] = field(default_factory=_none)
+    ignored: int = 0
+    unknown: int = 0
+    edges: Edges = field(default_factory=Edges)
+    thick: float = 0.0
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """A pair with what its files tell."""
+
+    pair: Pair
+    image: ImageFacts
+    mask: MaskFacts
+
+
+def look(pair: Pair, table: LabelTable) -> PairFacts:
+    """Read both files of a pair."""
+    return PairFacts(pair, look_at_image(pair.image), look_at_mask(pair.mask, table))
+
+
+def look_at_image(path: str) -> ImageFacts:
+    """Read an image as training does."""
+    header = header_of(path)
+    if header.problem:
+        return ImageFacts(header)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about damaged tags
+            pixels = read_image(Path(path))
+    except UnreadImageError as error:
+        return ImageFacts(replace(header, problem=UNREAD[error.kind], error=error.holds))
+    except UserError as error:
+        said = one_line(error).removeprefix(f"{path}: ")
+        return ImageFacts(replace(header, problem="truncated", error=said))
+    return ImageFacts(header, likeness(pixels))
+
+
+def look_at_mask(path: str, table: LabelTable) -> MaskFacts:
+    """Read a label file."""
+    header, image = open_header(path, labels=True)
+    if image is None:
+        return MaskFacts(header)
+    with image:
+        header, image = decode(header, image)
+        if header.problem:
+            return MaskFacts(header)
+        content, raw = content_of(image, table.colour)
+        colors = (image.getpalette("RGB") or []) if image.mode == "P" and content == "index" else []
+    if content == "deep":
+        return MaskFacts(header, content)
+    values, counts = distinct(raw)
+    palette = tuple(codes(np.array(colors, np.uint8).reshape(-1, 3)).tolist())
+    of_value = tuple(palette[value] if value < len(palette) else -1 for value in values.tolist()) if palette else ()
+    told = tell(values, counts, table, content)
+    grey = brightness(raw) if content == "colour" else raw
+    thick = _thick(raw == 255) if values.tolist() == [0, 255] else 0.0
+    kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
+    return MaskFacts(header, content, values[kept], counts[kept], of_value[:MOST_VALUES], *told, edges(grey), thick)
+
+
+def content_of(image: Image.Image, colour: bool) -> tuple[Content, NDArray[np.integer]]:
+    """What a label image holds, and its values or colours: (H, W)."""
+    if image.mode == "P" and colour:
+        image = image.convert("RGB")
+    if image.mode in ("1", "L", "P"):
+        return "index", np.asarray(image).astype(np.uint8)
+    if image.mode in ("LA", "PA", "La"):
+        return "grey-rgb", np.asarray(image.getchannel(0))
+    if image.mode[0] in "IF":
+        values = np.asarray(image)
+        if image.mode[0] == "F" or values.min(initial=0) < 0 or values.max(initial=0) >= 2**16:
+            return "deep", np.zeros((1, 1), np.uint8)
+        return "index", values.astype(np.uint16)
+    rgb = np.asarray(image.convert("RGB"))
+    if not colour and (rgb[..., :1] == rgb[..., 1:]).all():
+        return "grey-rgb", rgb[..., 0]
+    return "colour", codes(rgb)
+
+
+def codes(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Colours (..., 3) as one number each."""
+    wide = rgb.astype(np.uint32)
+    code: NDArray[np.uint32] = wide[..., 0] << np.uint32(16) | wide[..., 1] << np.uint32(8) | wide[..., 2]
+    return code
+
+
+def brightness(code: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Brightness of colours as Pillow and OpenCV reckon it."""
+    red, green, blue = code >> 16, code >> 8 & 255, code & 255
+    grey: NDArray[np.uint8] = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+    return grey
+
+
+def distinct(raw: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct values of a map, ascending, with their pixels."""
+    if raw.dtype.itemsize > 2:
+        values, counts = np.unique(raw, return_counts=True)
+        return values.astype(np.int64), counts.astype(np.int64)
+    histogram = np.bincount(raw.ravel())
+    values = np.flatnonzero(histogram)
+    return values, histogram[values]
+
+
+def tell(
+    values: NDArray[np.int64], counts: NDArray[np.int64], table: LabelTable, content: Content
+) -> tuple[NDArray[np.int64], int, int]:
+    """Pixels of each class (C,), ignored and unknown pixels."""
+    number = len(table.names)
+    if (content == "index") == table.colour:  # colours where indices are due, or the other way round
+        return np.zeros(number, np.int64), 0, int(counts.sum())
+    found = np.bincount(table.classes_of(values), weights=counts, minlength=256).astype(np.int64)
+    return found[:number], int(found[IGNORED]), int(found[UNKNOWN])
+
+
+def _thick(inside: NDArray[np.bool_]) -> float:
+    core = inside
+    for axis in (0, 1):
+        core = np.moveaxis(core, axis, 0)
+        if len(core) < 9:
+            return 0.0
+        core = np.moveaxis(np.logical_and.reduce([core[k : len(core) - 8 + k] for k in range(9)]), 0, axis)
+    return float(core.sum() / max(1, inside.sum()))

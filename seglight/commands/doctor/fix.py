@@ -1,0 +1,118 @@
+"""A repaired copy of a data set; the source is only read."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from seglight.commands.doctor.facts import LabelTable, PairFacts
+from seglight.commands.doctor.finding import Finding, Fixed
+from seglight.commands.doctor.repair import IMAGE_SLUGS, repaired_image, repaired_mask
+from seglight.commands.doctor.scan import Survey
+from seglight.errors import UserError
+from seglight.images.exif import drop_xmp
+from seglight.images.image_header import opened_by_name
+
+
+def check_target(root: Path, target: Path) -> None:
+    """Look whether a copy of root may be written to target, before anything else takes time.
+
+    Raises:
+        UserError: Target holds something, or lies in root, or root in it.
+    """
+    ours, theirs = root.resolve(), target.resolve()
+    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        raise UserError(f"--fix {target}: it overlaps the data set {root}, which is never written to: choose another")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"--fix {target}: there is something already: choose a new folder")
+    if _part(target).exists():
+        raise UserError(f"--fix {target}: {_part(target)} is there, left by an interrupted run: remove it")
+
+
+def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -> Fixed:
+    """Copy a data set and set right what can be: beside the target, then renamed.
+
+    Args:
+        survey: What its files tell.
+        findings: What is wrong with them.
+        root: The data set.
+        target: Where the copy goes.
+
+    Raises:
+        UserError: As `check_target`.
+    """
+    check_target(root, target)
+    part, fixed = _part(target), Fixed()
+    slugs: dict[str, set[str]] = defaultdict(set)
+    for finding in findings:
+        for case in finding.cases:
+            slugs[case.file].add(finding.kind.slug)
+    try:
+        shutil.copytree(root, part, ignore_dangling_symlinks=True)
+        for name, facts in survey.splits.items():
+            for one in facts:
+                _fix_pair(one, survey.tables[name], slugs, root, part, fixed)
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError):  # no space, no permission, what can't be copied
+            raise UserError(f"--fix {target}: the copy can't be written: {error}") from error
+        raise
+    done = {*fixed.repaired}
+    mistakes = (finding for finding in findings if finding.kind.level == "mistake")
+    wrong = {(case.file, finding.kind.slug): None for finding in mistakes for case in finding.cases}
+    fixed.left = [case for case in wrong if case not in done]
+    return fixed
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
+def _fix_pair(
+    one: PairFacts, table: LabelTable, slugs: dict[str, set[str]], root: Path, part: Path, fixed: Fixed
+) -> None:
+    pair = one.pair
+    if not all(Path(path).is_relative_to(root) for path in (pair.image, pair.mask)):
+        return
+    image_slugs = slugs[pair.image] & IMAGE_SLUGS
+    image = repaired_image(pair.image, image_slugs) if image_slugs else None
+    _put(image, pair.image, pair.wanted_image, root, part)
+    mask, mask_slug = None, ""
+    for slug in slugs[pair.mask]:
+        values = repaired_mask(one.mask, slug, table)
+        if values is not None:
+            deep = values.max() > 255
+            mask, mask_slug = Image.fromarray(values.astype(np.uint16 if deep else np.uint8)), slug
+    _put(mask, pair.mask, pair.wanted_mask, root, part)
+    fixed.repaired += [(pair.image, slug) for slug in sorted(image_slugs)]
+    fixed.repaired += [(pair.mask, mask_slug)] if mask else []
+    for found, wanted in ((pair.image, pair.wanted_image), (pair.mask, pair.wanted_mask)):
+        if found != wanted:
+            fixed.repaired.append((found, "misnamed-file"))
+
+
+def _put(image: Image.Image | None, found: str, wanted: str, root: Path, part: Path) -> None:
+    """Write a picture, or what stands in the file found, under the name that is wanted."""
+    here, there = (part / Path(path).relative_to(root) for path in (found, wanted))
+    if not here.exists() or (image is None and here == there):
+        return
+    if image is None and here.suffix.lower() == there.suffix.lower():
+        here.rename(there)
+        return
+    if image is None:
+        with opened_by_name(here) as opened:  # saving drops the tag that turns it
+            opened.load()
+            drop_xmp(opened)  # that stands behind the pixels
+            image = ImageOps.exif_transpose(opened)
+    if there.suffix.lower() in (".jpg", ".jpeg"):
+        image.save(there, quality=95, subsampling=0)
+    else:
+        image.save(there)
+    if here != there:
+        here.unlink()

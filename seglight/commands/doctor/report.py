@@ -1,0 +1,130 @@
+"""What the doctor found, on a terminal and as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seglight import __version__
+from seglight.commands.doctor.finding import Finding, Fixed
+from seglight.commands.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
+from seglight.errors import UserError
+from seglight.system.escaping import terminal
+from seglight.system.terminal import Name
+
+SHOWN = 4
+"""Files that are named on the terminal; JSON names all."""
+
+
+def as_dict(
+    names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding], fixed: Fixed | None
+) -> dict[str, Any]:
+    """All of it, for JSON."""
+    train = numbers.get("train")
+    return {
+        "seglight": __version__,
+        "mistakes": sum(finding.kind.level == "mistake" for finding in findings),
+        "hints": sum(finding.kind.level == "hint" for finding in findings),
+        "findings": [finding.as_dict() for finding in findings],
+        "splits": {name: one.as_dict(names) for name, one in numbers.items()},
+        "crop_size": crop_size(train.sizes) if train else None,
+        "class_weights": class_weights(train.pixels) if train else None,
+        "rare_class_crops": shares(train.pixels) if train else None,
+        "fix": fixed and {
+            part: [{"file": file, "slug": slug} for file, slug in cases]
+            for part, cases in (("repaired", fixed.repaired), ("left", fixed.left))
+        },
+    }  # fmt: skip
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write beside and rename.
+
+    Raises:
+        UserError: It can't be written there.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"--json {path}: can't be written: {error.strerror}") from error
+
+
+def show(
+    console: Console, names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding]
+) -> None:
+    """Tables of splits and classes, the findings, and what to paste into a recipe."""
+    console.print(_splits(numbers), _classes(names, numbers), soft_wrap=False)
+    for finding in findings:
+        _show_finding(console, finding)
+    train = numbers.get("train")
+    if train is not None and train.counted:
+        console.print("\nready to paste:")
+        crop = crop_size(train.sizes)
+        console.print(f"  crop_size: {list(crop) if isinstance(crop, tuple) else crop}")
+        console.print(f"  class_weights: {class_weights(train.pixels)}")
+        console.print(f"  rare_class_crops: {shares(train.pixels)}")
+    mistakes = sum(finding.kind.level == "mistake" for finding in findings)
+    hints = len(findings) - mistakes
+    console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")
+
+
+def show_fix(console: Console, fixed: Fixed, target: Path) -> None:
+    """What a repaired copy holds, and what it does not repair."""
+    console.print(f"{target}: a copy with {len(fixed.repaired)} repairs")
+    for file, slug in fixed.left:
+        console.print(f"  not repaired: {terminal(file)} ({slug})")
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    kind, number = finding.kind, len(finding.cases)
+    color = "red" if kind.level == "mistake" else "yellow"
+    files = f", {number} file{'' if number == 1 else 's'}" if number else ""
+    where = f" in {finding.split}" if finding.split else ""
+    rest = terminal(f"{where}{files}: {kind.what}")
+    console.print(Text.assemble("\n", (kind.level, color), " ", (kind.slug, "bold"), rest))
+    if finding.note:
+        console.print(f"  {finding.note}")
+    for case in finding.cases[:SHOWN]:
+        note = f" ({case.note})" if case.note else ""
+        console.print(f"  {terminal(case.file)}{note}")
+    if number > SHOWN:
+        console.print(f"  and {number - SHOWN} more")
+    console.print(f"  -> {kind.mend}")
+
+
+def _splits(numbers: Mapping[str, Statistics]) -> Table:
+    table = Table("split", "images", "ignored", "height", "width", "aspect", title="splits", title_justify="left")
+    for name, one in numbers.items():
+        labelled = int(one.pixels.sum())
+        ignored = f"{one.ignored / max(1, one.ignored + labelled):.2%}"
+        spans = [_span(*span) for span in spread_of(one.sizes).values()] if one.sizes else ["-"] * 3
+        table.add_row(Name(name), str(one.images), ignored, *spans)
+    return table
+
+
+def _span(least: float, median: float, most: float) -> str:
+    if least == most:
+        return f"{least:g}" if least == int(least) else f"{least:.2f}"
+    digits = 0 if most > 50 else 2
+    return f"{least:.{digits}f} .. {median:.{digits}f} .. {most:.{digits}f}"
+
+
+def _classes(names: Sequence[str], numbers: Mapping[str, Statistics]) -> Table:
+    """Share of the labelled pixels, and the number of images, of each class in each split."""
+    table = Table("class", title="share of labelled pixels, and images with the class", title_justify="left")
+    for name in numbers:
+        table.add_column(Name(name), justify="right")
+    for index, name in enumerate(names):
+        cells = [
+            f"{one.pixels[index] / max(1, one.pixels.sum()):.3%}  {one.images_with[index]:5d}"
+            for one in numbers.values()
+        ]
+        table.add_row(Name(name), *cells)
+    return table

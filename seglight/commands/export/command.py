@@ -1,0 +1,225 @@
+"""Write a net as a file that runs without its code: ONNX, OpenVINO or torch.export. Takes uint8 RGB, gives labels."""
+
+from argparse import ArgumentError
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
+from torch.export import ExportedProgram
+
+from seglight import __version__
+from seglight.checkpoints.checkpoint import weights_checksum
+from seglight.commands.export.check import check_folder, compare, holds_labels, image_paths, images_of
+from seglight.commands.export.graph import Deployed, program_of
+from seglight.commands.export.onnx import write_onnx
+from seglight.commands.export.openvino import openvino_model, write_openvino
+from seglight.commands.export.quantize import quantize_onnx, quantize_openvino
+from seglight.commands.export.torch_program import write_compiled_program, write_torch_program
+from seglight.commands.recipe import size_of
+from seglight.errors import UserError
+from seglight.images.decode import read_image
+from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
+from seglight.inference.load import members
+from seglight.inference.torch_predictor import TorchPredictor, load_torch
+from seglight.system.atomic import whole
+from seglight.system.terminal import PlainConsole, plain_console
+
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+"""Formats, and how their files' names end."""
+
+CALIBRATION = 32
+"""Images that calibrate int8, at most: more hardly move the ranges of activations."""
+
+
+def export(
+    predictor: TorchPredictor,
+    out: Path,
+    size: tuple[int, int] | None = None,
+    calibrate: Path | None = None,
+    check: Path | None = None,
+    probabilities: bool = False,
+    aot: bool = False,
+) -> bool:
+    """Write a net to a file, whose ending says in which format.
+
+    Args:
+        predictor: The net.
+        out: The file; OpenVINO's weights lie beside it.
+        size: (H, W) of the images; None: any.
+        calibrate: Folder of images that int8 is calibrated on; None: float32.
+        check: Folder of images on which the file is compared with the net; see `images_of`.
+        probabilities: The graph gives those, too.
+        aot: Compile it by AOTInductor; for a .pt2 alone.
+
+    Returns:
+        Whether the file stands its check; there is no file where it does not.
+
+    Raises:
+        UserError: The net or the format can't, a package is missing, or there are no images; or the net's logits on one
+            that calibrates are not finite.
+    """
+    metadata = Metadata(
+        class_names=predictor.class_names,
+        palette=predictor.palette,
+        ignore_index=predictor.card["ignore_index"],
+        version=__version__,
+        checksum=weights_checksum(predictor.net.state_dict()),
+        precision="float32" if calibrate is None else "int8",
+        size=size,
+    )
+    if check is not None:
+        check_folder(check, metadata.class_names, size, metadata.precision)
+    images = [] if calibrate is None else calibration_images(calibrate, size)
+    for image in images:  # ranges of activations that overflow would be none
+        predictor.predict(image)
+    program = program_of(Deployed(predictor.net, probabilities), size)
+    console = plain_console()
+    try:
+        with written(out) as part:
+            write(program, metadata, images, part, aot)
+            if check is not None:
+                verify(predictor, part, out, check, console)
+    except TooFarError as error:
+        console.print(f"{out}: not written, too far from the checkpoint: {error}")
+        return False
+    sides = "any size" if size is None else "{}x{}".format(*size)
+    console.print(f"{out}: {metadata.precision}, images of {sides}, {len(metadata.class_names)} classes")
+    return True
+
+
+class TooFarError(Exception):
+    """Ends the writing of a file: it goes away."""
+
+
+def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, console: PlainConsole) -> None:
+    """Compare a file with the net that it was made of, and print what comes out.
+
+    Args:
+        predictor: The net.
+        path: The file.
+        name: What it will be called, for complaints.
+        folder: Of images.
+        console: Prints.
+
+    Raises:
+        TooFarError: Beyond the tolerance.
+        UserError: As `images_of` and `Comparison.fault`.
+    """
+    exported = load_exported(path, trust=(PROGRAM,))
+    exported.path = name
+    comparison = compare(predictor, exported, images_of(folder, predictor.class_names))
+    for line in comparison.lines():
+        console.print(line)
+    fault = comparison.fault(exported.metadata.precision)
+    if fault:
+        raise TooFarError(fault)
+
+
+def write(
+    program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray[np.uint8]], path: Path, aot: bool
+) -> None:
+    """Write a traced graph in the format of the path's ending; as int8 where there are images to calibrate it."""
+    with TemporaryDirectory() as folder:
+        scratch = Path(folder) / "float.onnx"
+        if path.suffix == FORMATS["torch"]:
+            (write_compiled_program if aot else write_torch_program)(program, metadata, path)
+        elif path.suffix == FORMATS["openvino"]:
+            model = openvino_model(program, metadata, scratch)
+            write_openvino(quantize_openvino(model, images) if images else model, metadata, path)
+        elif images:
+            write_onnx(program, metadata, scratch)
+            quantize_onnx(scratch, images, path)
+        else:
+            write_onnx(program, metadata, path)
+
+
+@contextmanager
+def written(out: Path) -> Iterator[Path]:
+    """As `whole`; OpenVINO's weights come before the graph that needs them, and after the end of an older one."""
+    with ExitStack() as stack:
+        part = stack.enter_context(whole(out))
+        if out.suffix == FORMATS["openvino"]:
+            stack.enter_context(whole(out.with_suffix(".bin")))
+        yield part
+        if out.suffix == FORMATS["openvino"]:
+            out.unlink(missing_ok=True)
+
+
+def calibration_images(folder: Path, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
+    """At most `CALIBRATION` images of a folder, evenly spaced.
+
+    Raises:
+        UserError: There is none, one is not of the size, or there are label maps among them.
+    """
+    if holds_labels(folder):
+        raise UserError(f"--calibrate {folder}: there are label maps in it, too: give its folder of training images")
+    paths = image_paths(folder)
+    chosen = [paths[len(paths) * k // CALIBRATION] for k in range(CALIBRATION)] if len(paths) > CALIBRATION else paths
+    images = [read_image(path) for path in chosen]
+    for path, image in zip(chosen, images, strict=True):
+        if size not in (None, image.shape[:2]):
+            raise UserError(f"{path}: {image.shape[0]}x{image.shape[1]}: calibrate with images of --size")
+    return images
+
+
+def main(args: list[str]) -> int:
+    """Run `export`.
+
+    Returns:
+        0, or 1 where the file did not stand its check.
+
+    Raises:
+        UserError: As `export`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight export", description=__doc__, exit_on_error=False)
+    parser.add_argument(
+        "model", type=str, help="a checkpoint or released folder; several with commas between them: their ensemble"
+    )
+    parser.add_argument("--format", type=str, required=True, help=", ".join(FORMATS))
+    parser.add_argument("--out", type=Path, required=True, help=f"the file: {', '.join(FORMATS.values())}")
+    parser.add_argument("--size", type=str, default="dynamic", help="height x width of the images; dynamic: any")
+    parser.add_argument("--quantize", type=str, help="int8, calibrated on real images")
+    parser.add_argument("--calibrate", type=Path, help="folder of images for --quantize")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        help="folder of images to compare with the checkpoint on, with labels "
+        "as CamVid's folders or as images/val and masks/val beside a classes.yaml",
+    )
+    parser.add_argument("--probabilities", action="store_true", help="give those of the classes, too")
+    parser.add_argument("--aot", action="store_true", help="with torch: compiled; needs a C++ compiler")
+    parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
+    try:
+        options = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{error}: see `seglight export --help`") from error
+    check_options(options.format, options.out, options.quantize, options.calibrate, options.aot)
+    predictor = load_torch(members(options.model), "cpu", trust=options.trust)
+    size = None if options.size == "dynamic" else size_of(options.size)
+    graph = options.probabilities, options.aot
+    return 0 if export(predictor, options.out, size, options.calibrate, options.check, *graph) else 1
+
+
+def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool) -> None:
+    """Refuse what does not go together, before anything takes time.
+
+    Raises:
+        UserError: It does not.
+    """
+    if form not in FORMATS:
+        raise UserError(f"--format {form}: give one of {', '.join(FORMATS)}")
+    if out.suffix != FORMATS[form]:
+        raise UserError(f"--out {out}: a file of --format {form} ends in {FORMATS[form]}")
+    if quantize not in (None, "int8"):
+        raise UserError(f"--quantize {quantize}: int8 is what there is")
+    if (quantize is None) != (calibrate is None):
+        raise UserError("--quantize int8 and --calibrate FOLDER go together: int8 needs images to find its ranges")
+    if quantize and form == "torch":
+        raise UserError("--quantize int8 goes with --format onnx or openvino")
+    if aot and form != "torch":
+        raise UserError("--aot goes with --format torch")

@@ -1,0 +1,206 @@
+"""From sources to files: decoded in the background, predicted together, written whole, and not done twice."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures
+from seglight.commands.predict.memory_budget import UNLIMITED, Room
+from seglight.commands.predict.outputs import (
+    LABELS,
+    OF_PIXELS,
+    Writer,
+    file_key,
+    is_no_older,
+    output_path,
+    remove_former,
+)
+from seglight.errors import UserError, one_line
+from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
+from seglight.images.tiff import TiffWindows
+from seglight.inference.predictor import LabelMap, Predictor
+
+T = TypeVar("T")
+
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+"""What would befall the next file too."""
+
+
+class Work(NamedTuple):
+    """A picture and its files that are missing: `pixels` where they take the image, `labels` where these are there.
+
+    `maker` says how its label map is made: of which file, as it was before it was read, by which model.
+    """
+
+    picture: Picture
+    maker: str
+    missing: Mapping[str, Path]
+    pixels: Pixels | None
+    labels: LabelMap | None
+
+
+class Run:
+    """Predicts sources into a folder.
+
+    Args:
+        predictor: The model.
+        out: Folder of the outputs.
+        writers: Of what each image gets beside its label map, by kind.
+        maker: Says how label maps are made: one that is there stays if it was made so, of a file of this size and time.
+        room: What may be held; where that is limited, images come one at a time, and none is decoded ahead.
+
+    Attributes:
+        done: Name and label map of each image, in order.
+        written: How many label maps this run has made.
+        failures: What went wrong, a line each.
+    """
+
+    def __init__(
+        self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str, room: Room = UNLIMITED
+    ) -> None:
+        self.predictor, self.out, self.writers, self.maker, self.room = predictor, out, writers, maker, room
+        self.done: list[tuple[str, Path]] = []
+        self.written = 0
+        self.failures: list[str] = []
+
+    def predict(self, sources: Sequence[Source], batch: int, advance: Callable[[float], None]) -> None:
+        """Predict everything; what fails is noted and does not stop the rest.
+
+        Args:
+            sources: In the order of `done`.
+            batch: Images that are handed to the model together.
+            advance: Told of every image that is finished, or of the share of one.
+        """
+        works = self._works(sources)
+        if self.room.max_memory is None:
+            works = ahead(works, batch + 1)
+        else:
+            batch = 1
+        while group := list(islice(works, batch)):
+            self._finish(group, advance)
+
+    def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
+        for source in sources:
+            try:
+                maker, places = self._maker(source), set[Path]()
+                for picture in pictures(source):
+                    places.add(picture.place)
+                    yield self._work(picture, maker)
+                remove_former(self.out, source, places)
+            except UserError as error:
+                yield error
+
+    def _work(self, picture: Picture, maker: str) -> Work | UserError:
+        paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
+        former = maker_of(paths[LABELS])
+        if former is None and os.path.lexists(paths[LABELS]):
+            return UserError(
+                f"{paths[LABELS]}: is there and not of `seglight predict`: move it, or choose another --out"
+            )
+        if former == maker:
+            missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
+        else:
+            missing = paths
+        try:
+            pixels = self._pixels(picture) if any(kind in missing for kind in OF_PIXELS) else None
+            labels = None if LABELS in missing or not missing else read_labels(paths[LABELS])
+        except UserError as error:
+            return error
+        return Work(picture, maker, missing, pixels, labels)
+
+    def _pixels(self, picture: Picture) -> Pixels:
+        try:
+            if self.room.max_memory is not None:
+                self.room.check("image", picture.decoded())
+            return picture.read()
+        except UserError as error:
+            path = str(picture.source.path)
+            raise error if path in str(error) else UserError(f"{path}: {error}") from error
+
+    def _finish(self, group: Sequence[Work | UserError], advance: Callable[[float], None]) -> None:
+        wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
+        whole = {work.picture.place: work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)}
+        label_maps = dict(zip(whole, self._predicted(list(whole.values())), strict=True))
+        for work in group:
+            try:
+                if isinstance(work, UserError):
+                    raise work
+                if isinstance(work.pixels, TiffWindows) and LABELS in work.missing:
+                    self._write_rows(work, work.pixels, advance)
+                else:
+                    advance(1)
+                self._write(work, label_maps.get(work.picture.place, work.labels))
+            except UserError as error:
+                self._note(error, None if isinstance(work, UserError) else work.picture)
+            except OSError as error:
+                if error.errno in OF_THE_DISK:
+                    raise
+                self._note(UserError(str(error)), None if isinstance(work, UserError) else work.picture)
+
+    def _note(self, error: UserError, picture: Picture | None) -> None:
+        message, path = one_line(error), "" if picture is None else str(picture.source.path)
+        self.failures.append(message if path in message else f"{path}: {message}")
+
+    def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
+        """Label maps, or what goes wrong with an image also by itself."""
+        try:
+            return list(self.predictor.predict_batch(images)) if images else []
+        except UserError as error:
+            if len(images) == 1:
+                return [error]
+        return [found for image in images for found in self._predicted([image])]
+
+    def _write(self, work: Work, labels: LabelMap | UserError | None) -> None:
+        if isinstance(labels, UserError):
+            raise labels
+        path = output_path(self.out, LABELS, work.picture.place)
+        if LABELS in work.missing:
+            if labels is not None:
+                self.room.check(LABELS, labels.size)
+                write_labels(path, labels, self.predictor.palette, work.maker)
+            self.written += 1
+        self.done.append((work.picture.name, path))
+        for kind, place in work.missing.items():
+            if kind != LABELS:
+                labels = read_labels(path) if labels is None else labels
+                try:
+                    self.room.check(kind, labels.size)
+                    self.writers[kind](place, work.pixels, labels)
+                except UserError as error:
+                    self._note(error, work.picture)
+
+    def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
+        path, height = output_path(self.out, LABELS, work.picture.place), pixels.shape[0]
+        rows = _told(self.predictor.rows(pixels), height, advance)
+        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.maker)
+
+    def _maker(self, source: Source) -> str:
+        try:
+            stat = source.path.stat()
+        except OSError as error:
+            raise UserError(f"{source.path}: {error.strerror}") from error
+        return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns} {self.maker}"
+
+
+def _told(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:
+    for band in bands:
+        yield band
+        advance(len(band) / height)
+
+
+def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """The same items, the next few of them made in a thread while one is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, items, end) for _ in range(count))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]  # not the end

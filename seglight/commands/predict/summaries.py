@@ -1,0 +1,90 @@
+"""What is made of the label maps when all are there: tables of images and objects, and videos."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from seglight.commands.predict.class_fractions import Shares
+from seglight.commands.predict.coco import CocoObjects
+from seglight.commands.predict.inputs import Source
+from seglight.commands.predict.memory_budget import UNLIMITED, Room
+from seglight.commands.predict.outputs import LABELS, is_no_older, output_path
+from seglight.data.classes import Color
+from seglight.errors import UserError, one_line
+from seglight.images.draw import overlay
+from seglight.images.label_png import read_labels
+from seglight.images.outlines import outline_of
+from seglight.images.video import frames, video_writer
+from seglight.inference.predictor import LabelMap
+
+
+class Table(Protocol):
+    """A file about all images."""
+
+    def add(self, name: str, labels: LabelMap) -> None:
+        """Take in an image by its label map (H, W)."""
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+
+
+def write_tables(
+    kinds: Sequence[str],
+    class_names: Sequence[str],
+    done: Iterable[tuple[str, Path]],
+    out: Path,
+    room: Room = UNLIMITED,
+) -> list[str]:
+    """Write those of the kinds that are one file about all images.
+
+    Args:
+        kinds: Of all outputs.
+        class_names: By class index.
+        done: Name and label map of each image.
+        out: Folder of the outputs.
+        room: What may be held; an image that takes more in a table is left out of it.
+
+    Returns:
+        What was left out, a line each.
+    """
+    tables: dict[str, tuple[str, Table]] = {}
+    if "csv" in kinds:
+        tables["csv"] = "shares.csv", Shares(class_names)
+    if "coco" in kinds:
+        tables["coco"] = "coco.json", CocoObjects(class_names, "runs")
+    if "coco_polygons" in kinds:
+        tables["coco_polygons"] = "coco_polygons.json", CocoObjects(class_names, "polygons")
+    failures: list[str] = []
+    for name, path in done if tables else ():
+        try:
+            labels = read_labels(path)
+        except UserError as error:
+            failures.append(one_line(error))
+            continue
+        outline = 0 if room.max_memory is None else outline_of(labels)
+        for kind, (_, table) in tables.items():
+            try:
+                room.check(kind, labels.size, outline)
+                table.add(name, labels)
+            except UserError as error:
+                failures.append(f"{path}: {one_line(error)}")
+    for file, table in tables.values():
+        table.write(out / file)
+    return failures
+
+
+def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:
+    """Write a video with the label maps of its frames laid over them, unless it is there and no older than these.
+
+    Raises:
+        UserError: It is cut off, or a frame's label map is not there.
+    """
+    path = output_path(out, "video", source.place)
+    if path.exists() and all(is_no_older(path, frame) for frame in (out / source.place).glob("*.png")):
+        return
+    with video_writer(path, source.path) as write:
+        for number, frame in enumerate(frames(source.path), 1):
+            labels = output_path(out, LABELS, source.place / f"{number:06}")
+            if not labels.exists():
+                raise UserError(f"{path}: not written, {labels} is missing")
+            write(overlay(frame, read_labels(labels), palette))

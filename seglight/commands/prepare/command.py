@@ -1,0 +1,64 @@
+"""Get a data set: fetched, checked, unpacked and looked through, or told how to fetch it by hand.
+
+Its terms of use are those of its authors. An archive that is downloaded is deleted once the data set is verified.
+"""
+
+import shlex
+from argparse import ArgumentError
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from seglight.commands.prepare import ade20k, camvid, cityscapes, pet, prepared, sbd, voc
+from seglight.errors import UserError
+from seglight.system.terminal import plain_console
+
+DATA_SETS = {
+    "camvid": camvid.DATA_SET,
+    "voc": voc.DATA_SET,
+    "sbd": sbd.DATA_SET,
+    "pet": pet.DATA_SET,
+    "cityscapes": cityscapes.DATA_SET,
+    "ade20k": ade20k.DATA_SET,
+}
+
+
+def prepare(name: str, root: str, mirror: str | None = None) -> None:
+    """Bring a data set into a folder that `fit` takes as its root. A run that was cut off goes on where it was.
+
+    Args:
+        name: One of DATA_SETS.
+        root: Folder of the data set; `sbd` takes that of VOC 2012.
+        mirror: A URL to try before the known ones: of the archive, or of the folder that it is in.
+
+    Raises:
+        UserError: It can't be fetched, is not what it should be, has no room, or lies there in part from elsewhere.
+    """
+    data, folder = DATA_SETS[name], Path(root)
+    if data.nested and (folder / data.nested).is_dir():
+        folder /= data.nested
+    new = prepared(data, folder, mirror)
+    images = ", ".join(f"{count} {split}" for split, count in data.images.items())
+    console = plain_console()
+    console.print(f"{data.title} {'is' if new else 'was already'} in {folder}, {images} images. To train on it:")
+    console.print(f"python -m seglight fit {data.fit} --data.init_args.root {shlex.quote(str(folder))}")
+
+
+def main(args: list[str]) -> None:
+    """Run `prepare`.
+
+    Raises:
+        UserError: As `prepare`, or the arguments are wrong, or it is interrupted.
+    """
+    parser = ArgumentParser(prog="seglight prepare", description=__doc__, exit_on_error=False)
+    parser.add_argument("name", choices=list(DATA_SETS), help=f"the data set: {', '.join(DATA_SETS)}")
+    parser.add_argument("--root", type=str, required=True, help="folder of the data set; sbd takes that of VOC 2012")
+    parser.add_argument("--mirror", type=str, help="a URL to try first: of the archive, or of the folder it is in")
+    try:
+        config = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{error}: see `seglight prepare --help`") from error
+    try:
+        prepare(config.name, config.root, config.mirror)
+    except KeyboardInterrupt as error:
+        raise UserError("interrupted: what came so far is kept, run it again") from error

@@ -1,0 +1,1 @@
+"""A net as a folder that can be passed on."""

@@ -1,0 +1,129 @@
+"""Make of a checkpoint a folder that can be passed on: safetensors, JSON and a model card, nothing that is run."""
+
+import json
+from argparse import ArgumentError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from torch import Tensor, nn
+
+from seglight import __version__
+from seglight.checkpoints.checkpoint import KEY, SCORES, Card, load_net, net_weights, read_checkpoint, weights_checksum
+from seglight.checkpoints.release import is_release, write_release
+from seglight.commands.release.model_card import model_card
+from seglight.errors import UserError, say
+from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.models.encoders.normalized import NormalizedEncoder
+from seglight.system.terminal import plain_console
+
+
+def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
+    """Write the folder of a checkpoint, with the scores of its run where they are those of these weights.
+
+    Args:
+        checkpoint: A checkpoint of `seglight fit`.
+        out: The folder, not there yet.
+        trust: Further packages whose classes the checkpoint may name.
+
+    Raises:
+        UserError: The checkpoint can't be used, or the folder is there.
+    """
+    if is_release(checkpoint):
+        raise UserError(f"{checkpoint}: released already: copy the folder")
+    net, card = load_net(checkpoint, trust)
+    content = read_checkpoint(checkpoint)
+    step = content.get("global_step")
+    weights = net_weights(content)
+    own = step, weights_checksum(weights), card["class_names"]
+    scores, data = run_scores(Path(checkpoint), *own, kept=content.get(SCORES))
+    description = {
+        **{key: content[KEY][key] for key in Card.__annotations__},
+        "version": __version__,
+        "step": step,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+        "normalisation": normalisation(net),
+        "scores": scores,
+        "data": data,
+    }
+    write_release(Path(out), description, weights, model_card(description, Path(out).name))
+    miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
+    plain_console().print(
+        f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
+    )
+
+
+def normalisation(net: nn.Module) -> list[dict[str, list[float]]]:
+    """Mean and deviation of R, G, B in [0, 1] that each encoder of a net normalises images with."""
+    encoders = [module for module in net.modules() if isinstance(module, NormalizedEncoder)]
+    return [{"mean": _shares(encoder.mean), "std": _shares(encoder.std)} for encoder in encoders]
+
+
+def _shares(pixels: Tensor) -> list[float]:
+    return [round(value / 255, 6) for value in pixels.flatten().tolist()]
+
+
+def run_scores(
+    checkpoint: Path, step: Any, weights: str, class_names: Sequence[str], kept: Any = None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The scores of a checkpoint's weights, and of what data: None, and a line that says why, where there are none.
+
+    Args:
+        checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation, and goes before.
+        step: Optimizer steps of the checkpoint: tells whose scores they are where no checksum stands beside them.
+        weights: `weights_checksum` of the checkpoint.
+        class_names: Of the checkpoint.
+        kept: What the checkpoint holds under `SCORES`: of the last validation before it was saved.
+    """
+    path = checkpoint.absolute().parent.parent / "scores.json"
+    try:
+        last = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = None
+    if _is_of(last, step, weights, class_names):
+        return last, fingerprint(path.with_name(FILE), last)
+    if isinstance(kept, dict) and _is_of(kept.get("scores"), step, weights, class_names):
+        return kept["scores"], kept.get("data")
+    say(
+        f"released without scores: neither {path} nor the checkpoint has those of these weights: score them with "
+        f"`seglight test -c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
+    )
+    return None, None
+
+
+def _is_of(scores: Any, step: Any, weights: str, class_names: Sequence[str]) -> bool:
+    """Whether scores are those of certain weights."""
+    try:
+        same = scores["weights"] == weights if scores.get("weights") else scores["step"] == step
+        return bool(same and list(scores["iou"]) == list(class_names))
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
+    """A run's `ScoredImages.fingerprint`; None where the file is missing, or of another evaluation than the scores."""
+    try:
+        scored = ScoredImages.load(path)
+    except UserError:
+        return None
+    if scored.counts.confusion().tolist() != scores["confusion"]:
+        return None
+    return scored.fingerprint()
+
+
+def main(args: list[str]) -> None:
+    """Run `release`.
+
+    Raises:
+        UserError: As `release`, or the arguments are wrong.
+    """
+    parser = ArgumentParser(prog="seglight release", description=__doc__, exit_on_error=False)
+    parser.add_argument("checkpoint", type=str, help="a checkpoint of `seglight fit`")
+    parser.add_argument("--out", type=str, required=True, help="the folder to write")
+    parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
+    try:
+        config = parser.parse_args(args[1:])
+    except ArgumentError as error:
+        raise UserError(f"{error}: see `seglight release --help`") from error
+    release(config.checkpoint, config.out, config.trust)

@@ -1,0 +1,206 @@
+"""What a sweep leaves: `report.html`, the winner's recipe, and the trials in TensorBoard."""
+
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna import visualization
+from optuna.trial import FrozenTrial
+from plotly.io import to_html
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from seglight.commands.sweep.options import Sweep
+from seglight.commands.sweep.overrides import text_of
+from seglight.commands.sweep.record import Record, folder_of
+from seglight.commands.sweep.study import best_records, study_of
+from seglight.commands.sweep.table import number, status
+from seglight.commands.sweep.trial import LATENCY, run_folders
+from seglight.errors import UserError
+from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.ops.iou import bootstrap_scores
+from seglight.system.atomic import write_whole
+from seglight.system.escaping import html, plotly, tag, terminal
+
+SHOWN = 10
+"""Rows of the table of the best."""
+
+BEST = "best.yaml"
+"""In the sweep's folder: the recipe of the winner."""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{font-family: sans-serif; margin: 2em}} td, th {{padding: .2em .8em; text-align: left}}
+pre {{background: #eee; padding: .5em}}</style></head>
+<body><h1>{title}</h1><p>{status}</p>{body}</body></html>
+"""
+
+NOTE = (
+    "Intervals: 95 % bootstrap of the mIoU over the validation images. Told apart: the 95 % interval of the difference "
+    "from the first, both on the same drawn images, leaves out 0; what another training would do to the scores is not "
+    "in it."
+)
+
+SECONDS = (
+    "Latency: seconds that a 512x512 image takes, the median of five passes, measured when no training of the sweep ran"
+    " any more, one net at a time; of a sweep that is not at its end, when each training ended, beside the others."
+)
+
+
+def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
+    """Write `report.html`, which needs no network; `best.yaml`, if a trial is finished; and `hparams/`."""
+    body = "".join(
+        [_overrides(sweep), _best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)]
+    )
+    title = html(f"Sweep {out.name}")
+    write_whole(out / "report.html", PAGE.format(title=title, status=html(status(sweep, records)), body=body))
+    best = best_records(sweep, records)
+    if best:
+        said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
+        recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text(encoding="utf-8")
+        write_whole(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
+    write_hparams(sweep, records, out / "hparams")
+
+
+def drawn_scores(sweep: Sweep, folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
+    """The names of a trial's images, and its mIoU on each draw of them, the mean over its seeds; None without counts.
+
+    Returns:
+        Names and (resamples,).
+    """
+    try:
+        scored = [ScoredImages.load(run / FILE) for run in run_folders(sweep, folder)]
+    except UserError:
+        return None
+    return scored[0].names, np.mean([bootstrap_scores(*one.counts.by_class()) for one in scored], axis=0)
+
+
+def percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of the middle 95 %."""
+    low, high = np.nanpercentile(scores, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def told_apart(one: tuple[list[str], NDArray[np.float64]], other: tuple[list[str], NDArray[np.float64]]) -> bool | None:
+    """Whether the scores of two trials differ by more than their images' draw; None where those are not the same."""
+    if one[0] != other[0]:
+        return None
+    low, high = percentiles(one[1] - other[1])
+    return not low <= 0 <= high
+
+
+def _best(sweep: Sweep, records: Sequence[Record], trials: Path) -> str:
+    best = best_records(sweep, records)[:SHOWN]
+    if not best:
+        return "<p>No trial is finished.</p>"
+    drawn = [drawn_scores(sweep, folder_of(trials, record.number)) for record in best]
+    rows = [["trial", *sweep.objectives, "mIoU, 95 %", "told apart from the first", "candidate"]]
+    for record, own in zip(best, drawn, strict=True):
+        low, high = (float("nan"),) * 2 if own is None else percentiles(own[1])
+        apart = None if own is None or drawn[0] is None or own is drawn[0] else told_apart(own, drawn[0])
+        candidate = ", ".join(f"{key}={number(value)}" for key, value in record.params.items())
+        words = {None: "-", True: "yes", False: "no"}[apart]
+        between = "-" if own is None else f"[{low:.4f}, {high:.4f}]"
+        rows.append([f"{record.number:04d}", *map(number, record.values or []), between, words, candidate])
+    name = "The best" if len(sweep.objectives) == 1 else "The Pareto front"
+    notes = [NOTE, *([SECONDS] if LATENCY in sweep.objectives else [])]
+    return f"<h2>{name}</h2>{_table(rows)}" + "".join(f"<p>{note}</p>" for note in notes)
+
+
+def _table(rows: list[list[str]]) -> str:
+    cells = [[f"<td>{html(cell)}</td>" for cell in row] for row in rows]
+    cells[0] = [cell.replace("td>", "th>") for cell in cells[0]]
+    return "<table>" + "".join(f"<tr>{''.join(row)}</tr>" for row in cells) + "</table>"
+
+
+def _plots(sweep: Sweep, records: Sequence[Record]) -> Iterator[str]:
+    """Optuna's own; the first brings plotly's script along."""
+    if sum(record.state == "finished" for record in records) < 2:
+        yield "<p>There is something to plot when two trials are finished.</p>"
+        return
+    script: Any = True
+    for title, figure in _figures(sweep, study_of(sweep, records)):
+        yield f"<h2>{html(title)}</h2>" + to_html(
+            _escaped(figure.to_plotly_json()), full_html=False, include_plotlyjs=script
+        )
+        script = False
+
+
+def _escaped(figure: Any) -> Any:
+    """A copy of a figure's nested values, its texts no markup."""
+    if isinstance(figure, dict):
+        return {key: _escaped(value) for key, value in figure.items()}
+    if isinstance(figure, list | tuple):
+        return [_escaped(value) for value in figure]
+    return plotly(figure) if isinstance(figure, str) else figure
+
+
+def _figures(sweep: Sweep, study: optuna.Study) -> Iterator[tuple[str, Any]]:
+    several = len(sweep.objectives) > 1
+    if 1 < len(sweep.objectives) < 4:
+        yield "Pareto front", visualization.plot_pareto_front(study, target_names=list(sweep.objectives))
+    plots: dict[str, Callable[..., Any]] = {
+        "history": visualization.plot_optimization_history,
+        "importance": visualization.plot_param_importances,
+        "parallel coordinates": visualization.plot_parallel_coordinate,
+        "slices": visualization.plot_slice,
+    }
+    for place, objective in enumerate(sweep.objectives):
+        target = partial(_value, place) if several else None
+        for name, plot in plots.items():
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    figure = plot(study, target=target, target_name=objective)
+            except (ValueError, RuntimeError):
+                continue  # importance needs scores that differ
+            yield f"{objective}: {name}", figure
+
+
+def _value(place: int, trial: FrozenTrial) -> float:
+    value: float = trial.values[place]
+    return value
+
+
+def _overrides(sweep: Sweep) -> str:
+    given = text_of(sweep.overrides)
+    return f"<p>Given on the command line, for every trial: <code>{html(given)}</code></p>" if given else ""
+
+
+def _failures(records: Sequence[Record]) -> str:
+    failed = [record for record in records if record.state == "failed"]
+    texts = [f"<h3>Trial {record.number:04d}</h3><pre>{html(record.error)}</pre>" for record in failed]
+    return "<h2>Failed</h2>" + "".join(texts) if failed else ""
+
+
+def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None:
+    """A run for each trial with what was searched alone: `trials/` has each with its whole recipe and its curves."""
+    shutil.rmtree(folder, ignore_errors=True)
+    params = [_shown_params(sweep, record) for record in records]
+    every = {key: value for one in params for key, value in one.items()}
+    # TensorBoard reads the columns from the first run that it finds, which may lack keys that hang on a choice
+    names = {f"objective/{tag(name)}": 0.0 for name in sweep.objectives}
+    columns = hparams(every, names)[0]  # type: ignore[no-untyped-call]
+    for record, own in zip(records, params, strict=True):
+        values = record.values or (record.reports[-1:] if record.state == "pruned" else [])
+        scores = {f"objective/{tag(n)}": value for n, value in zip(sweep.objectives, values, strict=False)}
+        if not scores:
+            continue
+        with SummaryWriter(str(folder / f"{record.number:04d}")) as writer:
+            start, end = hparams(own, scores)[1:]  # type: ignore[no-untyped-call]
+            for summary in (columns, start, end):
+                writer.file_writer.add_summary(summary)
+            for name, value in scores.items():
+                writer.add_scalar(name, value)
+
+
+def _shown_params(sweep: Sweep, record: Record) -> dict[str, float | str]:
+    """Each key with one type in all trials, as a column wants it."""
+    numbers = {p.key for p in sweep.parameters if all(type(value) in (int, float) for value in p.values)}
+    return {tag(key): value if key in numbers else tag(str(value)) for key, value in record.params.items()}
