@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
 
-from seglight.data.cityscapes_classes import TRAIN_IDS
+from seglight.data.datasets.cityscapes_classes import TRAIN_IDS
 
 SCALE = (0.5, 2.0)
 JITTER = (0.4, 0.4, 0.4, 0.05)

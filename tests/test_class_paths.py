@@ -189,7 +189,10 @@ def test_in_every_command(
         if place == "model.net":
             place, more = "model.optimizer", PLACES["model.optimizer"](touch(strange))
         own = {"trainer": RECIPE["trainer"], "model": {"name": "test_resnet"}}
-        own["data"] = {"class_path": "seglight.data.image_folder.ImageFolderDataModule", "init_args": {"root": "x"}}
+        own["data"] = {
+            "class_path": "seglight.data.datasets.image_folder.ImageFolderDataModule",
+            "init_args": {"root": "x"},
+        }
         recipe = strange / "recipe.yaml"
         recipe.write_text(yaml.safe_dump(merged(own, more)))
     else:

@@ -14,9 +14,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from seglight.data.cifar10 import CIFAR10DataModule
-from seglight.data.image_folder import ImageFolderDataModule
-from seglight.data.labelled_images import LabelledImages
+from seglight.data.datasets.cifar10 import CIFAR10DataModule
+from seglight.data.datasets.image_folder import ImageFolderDataModule
+from seglight.data.datasets.labelled_images import LabelledImages
 from seglight.errors import UserError
 from seglight.models import TimmEncoder
 from seglight.training.classification import ClassificationModule
@@ -135,7 +135,7 @@ def test_crops_follow_from_seed_epoch_and_index(cifar: tuple[Path, np.ndarray, n
 
 
 def recipe(path: Path, folder: Path, lr: float = 0.01) -> Path:
-    data: dict[str, Any] = {"class_path": "seglight.data.image_folder.ImageFolderDataModule"}
+    data: dict[str, Any] = {"class_path": "seglight.data.datasets.image_folder.ImageFolderDataModule"}
     data["init_args"] = {"root": str(folder), "size": 32, "batch_size": 8, "num_workers": 0}
     content = {
         "trainer": {"accelerator": "cpu", "max_epochs": 4, "enable_progress_bar": False, "log_every_n_steps": 1},
@@ -194,7 +194,7 @@ def test_the_encoder_of_a_pre_training(folder: Path, tmp_path: Path, seglight_cl
 
 def test_no_such_model(folder: Path, seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli(
-        "pretrain", "--data", "seglight.data.image_folder.ImageFolderDataModule", "--data.init_args.root", folder,
+        "pretrain", "--data", "seglight.data.datasets.image_folder.ImageFolderDataModule", "--data.init_args.root", folder,
         "--model.name", "resnet5000", "--trainer.accelerator", "cpu",
     )  # fmt: skip
     assert ran.rc == 2

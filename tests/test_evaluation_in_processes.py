@@ -14,7 +14,7 @@ from PIL import Image
 
 from seglight.__main__ import main
 from seglight.data import FolderDataModule
-from seglight.data.shapes import CLASSES, draw_scene
+from seglight.data.datasets.shapes import CLASSES, draw_scene
 from seglight.training.module import SegmentationModule
 from tests.processes import in_processes
 from tests.tiny import TinyNet

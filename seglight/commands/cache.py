@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
+from seglight.data.augmentation.transforms import check_sizes
 from seglight.data.cache import SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
 from seglight.data.datamodule import FileDataModule
-from seglight.data.transforms import check_sizes
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.system.terminal import plain_console

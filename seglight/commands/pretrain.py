@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save_file
 
 from seglight.commands.recipe import config_paths, read_recipe
-from seglight.data.labelled_images import LabelledImagesDataModule
+from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint, say
 from seglight.system.atomic import whole
 from seglight.system.class_paths import check_parsed, class_rules

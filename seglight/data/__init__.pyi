@@ -1,16 +1,16 @@
-from .ade20k import ADE20KDataModule
-from .camvid import CamVidDataModule
-from .camvid32 import CamVid32DataModule
-from .cityscapes import CityscapesDataModule
-from .coco_json import COCOPolygonsDataModule
-from .cocostuff import COCOStuffDataModule
+from .augmentation.transforms import Augmentation
 from .datamodule import FileDataModule, SegmentationDataModule
-from .folder import FolderDataModule
-from .labelme import LabelMeDataModule
-from .pet import OxfordIIITPetDataModule
-from .shapes import ShapesDataModule
-from .transforms import Augmentation
-from .voc import VOCDataModule
+from .datasets.ade20k import ADE20KDataModule
+from .datasets.camvid import CamVidDataModule
+from .datasets.camvid32 import CamVid32DataModule
+from .datasets.cityscapes import CityscapesDataModule
+from .datasets.coco_json import COCOPolygonsDataModule
+from .datasets.cocostuff import COCOStuffDataModule
+from .datasets.folder import FolderDataModule
+from .datasets.labelme import LabelMeDataModule
+from .datasets.pet import OxfordIIITPetDataModule
+from .datasets.shapes import ShapesDataModule
+from .datasets.voc import VOCDataModule
 
 __all__ = [
     "ADE20KDataModule",

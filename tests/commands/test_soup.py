@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from seglight.checkpoints.checkpoint import load_net, make_card
 from seglight.commands.recipe import datamodule_from
 from seglight.commands.soup import Kitchen, soup
-from seglight.data.camvid import CamVidDataModule
+from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory
 from tests import fabricate
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from seglight.data import CamVid32DataModule
-from seglight.data.camvid32 import published_split
+from seglight.data.datasets.camvid32 import published_split
 from seglight.errors import UserError
 from tests import fabricate
 

@@ -6,7 +6,7 @@ from cityscapesscripts.helpers.labels import labels as official_labels
 from torchvision.datasets import Cityscapes
 
 from seglight.data import CityscapesDataModule
-from seglight.data.cityscapes import CODEC
+from seglight.data.datasets.cityscapes import CODEC
 from seglight.data.labels import UNKNOWN
 from seglight.errors import UserError
 from tests import fabricate

@@ -9,7 +9,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from seglight.data import COCOPolygonsDataModule
-from seglight.data.coco_json import paint
+from seglight.data.datasets.coco_json import paint
 from seglight.errors import UserError
 from tests import fabricate
 from tests.fabricate import box

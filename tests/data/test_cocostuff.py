@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seglight.data import COCOStuffDataModule
-from seglight.data.cocostuff import LABEL_IDS
+from seglight.data.datasets.cocostuff import LABEL_IDS
 from seglight.errors import UserError
 from tests import fabricate
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from seglight.data.color import color_matrix
+from seglight.data.augmentation.color import color_matrix
 
 STILL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 

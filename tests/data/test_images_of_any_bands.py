@@ -20,9 +20,9 @@ import seglight
 from seglight.__main__ import main
 from seglight.checkpoints.checkpoint import load_net
 from seglight.data import Augmentation, SegmentationDataModule
+from seglight.data.augmentation.windows import Window, cut
 from seglight.data.classes import Classes
 from seglight.data.datamodule import SegmentationDataset
-from seglight.data.windows import Window, cut
 from seglight.errors import UserError
 from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage

@@ -7,7 +7,7 @@ import pytest
 
 from seglight.data import LabelMeDataModule
 from seglight.data.datamodule import SegmentationDataset
-from seglight.data.labelme import ShapeCodec
+from seglight.data.datasets.labelme import ShapeCodec
 from seglight.errors import UserError
 from tests import fabricate
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seglight.data import ShapesDataModule
-from seglight.data.shapes import CLASSES, RARE, draw_scene
+from seglight.data.datasets.shapes import CLASSES, RARE, draw_scene
 from seglight.errors import UserError
 
 SCENES = 150

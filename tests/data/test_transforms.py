@@ -13,7 +13,7 @@ from benchmarks._loader_peers import Case
 from benchmarks.loader import check_distribution
 from seglight.commands.recipe import datamodule_from
 from seglight.data import Augmentation
-from seglight.data.windows import draw_window
+from seglight.data.augmentation.windows import draw_window
 from seglight.errors import UserError
 from tests import fabricate
 

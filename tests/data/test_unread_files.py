@@ -11,7 +11,7 @@ from PIL import Image
 from seglight.commands.export.check import image_paths
 from seglight.commands.predict.inputs import find
 from seglight.data import FolderDataModule
-from seglight.data.image_folder import ImageFolderDataModule
+from seglight.data.datasets.image_folder import ImageFolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, image_files, images_below
 from seglight.errors import UserError
 from tests import fabricate

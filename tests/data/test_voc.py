@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
 from seglight.data import VOCDataModule
-from seglight.data.voc import voc_color
+from seglight.data.datasets.voc import voc_color
 from seglight.errors import UserError
 from tests import fabricate
 

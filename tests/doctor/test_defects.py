@@ -13,8 +13,8 @@ from PIL import Image
 from seglight.commands.doctor.command import examine
 from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.statistics import statistics
-from seglight.data.cityscapes import CLASSES as CITYSCAPES
-from seglight.data.voc import CLASSES as VOC
+from seglight.data.datasets.cityscapes import CLASSES as CITYSCAPES
+from seglight.data.datasets.voc import CLASSES as VOC
 from tests import fabricate
 from tests.conftest import Ran
 from tests.data.test_contract import MODULES

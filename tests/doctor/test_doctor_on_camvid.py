@@ -16,7 +16,7 @@ from seglight.commands.doctor.diagnose import mask_trouble
 from seglight.commands.doctor.facts import look_at_image, look_at_mask
 from seglight.commands.doctor.image_hash import distance
 from seglight.commands.doctor.tables import label_table
-from seglight.data.camvid import CLASSES, CODEC
+from seglight.data.datasets.camvid import CLASSES, CODEC
 from tests import fabricate
 from tests.conftest import Ran
 

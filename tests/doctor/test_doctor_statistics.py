@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from seglight.commands.doctor.edges import edges
 from seglight.commands.doctor.statistics import class_weights, crop_size, shares
-from seglight.data.cityscapes import CODEC
+from seglight.data.datasets.cityscapes import CODEC
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

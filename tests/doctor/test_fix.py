@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglight.data.voc import CLASSES as VOC
+from seglight.data.datasets.voc import CLASSES as VOC
 from tests import fabricate
 from tests.conftest import Ran
 from tests.doctor import planting as plant

@@ -12,7 +12,7 @@ from seglight.commands.doctor.facts import IGNORED, UNKNOWN, look_at_image, look
 from seglight.commands.doctor.headers import UNREAD, Header, header_of
 from seglight.commands.doctor.tables import label_table
 from seglight.data import labels
-from seglight.data.camvid import CLASSES, CODEC
+from seglight.data.datasets.camvid import CLASSES, CODEC
 from tests.doctor import planting as plant
 
 RNG = np.random.default_rng(0)

@@ -100,7 +100,7 @@ def test_other_outputs(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None
     pretrain = tmp_path / "pretrain.yaml"
     pretrain.write_text(
         "trainer: {accelerator: cpu, max_steps: 1}\nmodel: {name: test_resnet}\n"
-        f"data: {{class_path: seglight.data.image_folder.ImageFolderDataModule, init_args: {{root: {images}}}}}\n"
+        f"data: {{class_path: seglight.data.datasets.image_folder.ImageFolderDataModule, init_args: {{root: {images}}}}}\n"
     )
     before = sorted(tmp_path.rglob("*"))
     for option, place, *command in (

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from seglight.data import ShapesDataModule
-from seglight.data.transforms import Augmentation
+from seglight.data.augmentation.transforms import Augmentation
 from seglight.training.fsdp import FSDP
 from seglight.training.module import SegmentationModule
 from tests import resumable

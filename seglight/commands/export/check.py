@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seglight.data.camvid import CamVidDataModule
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
-from seglight.data.folder import FolderDataModule
+from seglight.data.datasets.camvid import CamVidDataModule
+from seglight.data.datasets.folder import FolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
 from seglight.images.decode import read_image

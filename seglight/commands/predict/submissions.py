@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.cityscapes_classes import CLASSES, TRAIN_IDS
+from seglight.data.datasets.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.errors import UserError
 from seglight.inference.predictor import LabelMap
 from seglight.system.atomic import whole

@@ -26,7 +26,7 @@ def count(root: Path) -> Mapping[str, int]:
     Raises:
         UserError: A mask is missing.
     """
-    from seglight.data.ade20k import ADE20KDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.ade20k import ADE20KDataModule  # here, lest `prepare --help` wait for torch
 
     data = ADE20KDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val")}

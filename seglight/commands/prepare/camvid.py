@@ -53,7 +53,7 @@ def count(root: Path) -> Mapping[str, int]:
     Raises:
         UserError: A folder or a mask is missing.
     """
-    from seglight.data.camvid import CamVidDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.camvid import CamVidDataModule  # here, lest `prepare --help` wait for torch
 
     data = CamVidDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val", "test")}

@@ -34,7 +34,7 @@ def count(root: Path) -> Mapping[str, int]:
     Raises:
         UserError: A folder or a mask is missing.
     """
-    from seglight.data.cityscapes import CityscapesDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.cityscapes import CityscapesDataModule  # here, lest `prepare --help` wait for torch
 
     data = CityscapesDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val")}

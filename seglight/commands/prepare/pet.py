@@ -34,7 +34,7 @@ def count(root: Path) -> Mapping[str, int]:
     Raises:
         UserError: A list, an image or a trimap is missing.
     """
-    from seglight.data.pet import OxfordIIITPetDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.pet import OxfordIIITPetDataModule  # here, lest `prepare --help` wait for torch
 
     data = OxfordIIITPetDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val", "test")}

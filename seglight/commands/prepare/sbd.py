@@ -90,7 +90,7 @@ def count(root: Path) -> Mapping[str, int]:
     Raises:
         UserError: A list, an image or a mask is missing.
     """
-    from seglight.data.voc import VOCDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.voc import VOCDataModule  # here, lest `prepare --help` wait for torch
 
     return {"train": len(VOCDataModule(str(root)).split("train"))}
 

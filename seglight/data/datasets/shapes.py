@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.classes import IGNORE_INDEX, Classes
 from seglight.data.datamodule import SegmentationDataModule
-from seglight.data.transforms import Augmentation
 from seglight.errors import UserError
 
 CLASSES = Classes(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.labelled_images import LabelledImagesDataModule
+from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.data.pairs import existing_folder, image_files
 from seglight.errors import UserError
 from seglight.images.decode import read_image

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.color import color_matrix
+from seglight.data.augmentation.extra import check_result, checked_extra
+from seglight.data.augmentation.windows import Window, cut, draw_window, read_ahead
 from seglight.data.classes import IGNORE_INDEX
-from seglight.data.color import color_matrix
-from seglight.data.extra import check_result, checked_extra
-from seglight.data.windows import Window, cut, draw_window, read_ahead
 from seglight.errors import UserError
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version at import otherwise

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.labelled_images import LabelledImagesDataModule
+from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError
 from seglight.images.image_header import content
 

@@ -3,8 +3,8 @@
 root/leftImg8bit/{train,val,test}/<city>/*_leftImg8bit.png  root/gtFine/{...}/<city>/*_gtFine_labelIds.png
 """
 
-from seglight.data.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.data.datamodule import FileDataModule
+from seglight.data.datasets.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder, surplus_masks
 from seglight.errors import UserError

@@ -1,0 +1,1 @@
+"""Random crops, flips and colours of training samples."""
