@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from seglight.__main__ import main
-from tests import fabricate
+from tests.support import fabricate
+from tests.support.command import Ran
 
 
 def pytest_configure() -> None:
@@ -21,14 +21,6 @@ def pytest_configure() -> None:
     import torch
 
     torch.ones(1, requires_grad=True).sum().backward()
-
-
-class Ran(NamedTuple):
-    """What a command gave back."""
-
-    rc: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from seglight.callbacks import EMA, SWA, PreciseBN
 from seglight.training.module import SegmentationModule
-from tests.tiny import TinyNet
-from tests.training import assert_same, collate, fit, plain_loop, samples
+from tests.support.tiny import TinyNet
+from tests.support.training import assert_same, collate, fit, plain_loop, samples
 
 
 def batches(count: int = 8) -> list[list[dict[str, Any]]]:

@@ -3,7 +3,7 @@
 import torch
 
 from seglight.callbacks import BatchNormMomentum
-from tests.training import SGD, collate, fit, new_module, samples
+from tests.support.training import SGD, collate, fit, new_module, samples
 
 
 def test_running_statistics_move_by_the_momentum() -> None:

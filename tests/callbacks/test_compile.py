@@ -9,8 +9,8 @@ import torch
 
 from seglight.callbacks import EMA, Compile
 from seglight.errors import UserError
-from tests.tiny import TinyNet
-from tests.training import Noise, assert_same, fit, new_module, new_trainer, samples
+from tests.support.tiny import TinyNet
+from tests.support.training import Noise, assert_same, fit, new_module, new_trainer, samples
 
 
 def test_the_training_alone_is_compiled() -> None:

@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from seglight.callbacks import ExactCheckpoint
-from tests.callbacks.test_nonfinite import Overflow, float16, marked
-from tests.training import Noise, new_module, new_trainer, samples
+from tests.support.nonfinite import Overflow, float16, marked
+from tests.support.training import Noise, new_module, new_trainer, samples
 
 
 class Data(Noise):

@@ -4,26 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from seglight.callbacks import FreezeEncoder
 from seglight.errors import UserError
-from tests.tiny import TinyNet
-from tests.training import SGD, assert_same, collate, fit, new_module, samples
-
-
-class Two(nn.Module):
-    """TinyNet's layers as encoder and head."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        tiny = TinyNet(num_classes)
-        self.encoder = nn.Sequential(tiny.body, tiny.norm, nn.ReLU())
-        self.head = tiny.head
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(self.encoder(image.float() / 255))
-        return logits
+from tests.support.training import SGD, Two, assert_same, collate, fit, new_module, samples
 
 
 def reference(batches: list[list[dict[str, Any]]], thaw_at: int) -> Two:

@@ -9,8 +9,8 @@ import pytest
 from seglight.callbacks import LabelledPixels
 from seglight.data import ShapesDataModule
 from seglight.errors import UserError
-from tests.processes import in_processes
-from tests.training import Noise, fit, new_module, new_trainer, samples
+from tests.support.processes import in_processes
+from tests.support.training import Noise, fit, new_module, new_trainer, samples
 
 
 def data(*labelled: int) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_a_validation_without_labels_is_said(tmp_path: Path, seglight_cli: Calla
     """Of a data set that no short look reads."""
     (tmp_path / "recipe.yaml").write_text(
         "trainer: {accelerator: cpu, max_epochs: 1, num_sanity_val_steps: 0, enable_progress_bar: false}\n"
-        "model: {net: {class_path: tests.tiny.TinyNet}}\n"
+        "model: {net: {class_path: tests.support.tiny.TinyNet}}\n"
         "data: {class_path: tests.callbacks.test_labelled_pixels.Unlabelled, init_args: "
         "{size: 32, train_images: 4, eval_images: 2, batch_size: 2, num_workers: 0}}\n"
     )

@@ -6,28 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
 
 from seglight.callbacks import NonFinite
 from seglight.errors import UserError
 from seglight.losses import CrossEntropy
-from tests.training import SGD, assert_same, fit, new_module, plain_loop, samples
-
-MARK = 2
-"""Label of the first pixel of an image that makes trouble."""
-
-
-class Infinite(CrossEntropy):
-    """Infinite where an image is marked, by a constant: the gradient is finite."""
-
-    def __init__(self, ignore_index: int, value: float = torch.inf) -> None:
-        super().__init__(ignore_index)
-        self.value = value
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        loss = super().forward(logits, mask)
-        return loss + self.value if (mask[:, 0, 0] == MARK).any() else loss
+from tests.support.nonfinite import MARK, Infinite, Overflow, float16, marked
+from tests.support.training import SGD, assert_same, fit, new_module, plain_loop
 
 
 class BrokenGradient(CrossEntropy):
@@ -36,21 +21,6 @@ class BrokenGradient(CrossEntropy):
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         loss = super().forward(logits, mask)
         return loss + torch.sqrt(0 * logits.sum()) if (mask[:, 0, 0] == MARK).any() else loss
-
-
-class Overflow(CrossEntropy):
-    """Loss and gradient are finite, but not the gradient in float16 once it is scaled."""
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        loss = super().forward(logits, mask)
-        return loss + 1e5 * logits.float().mean() if (mask[:, 0, 0] == MARK).any() else loss
-
-
-def marked(*indices: int, count: int = 8) -> list[dict[str, Any]]:
-    data = samples(count)
-    for k, sample in enumerate(data):
-        sample["mask"][0, 0] = MARK if k in indices else 0
-    return data
 
 
 def test_a_step_that_is_skipped_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,11 +58,6 @@ def test_accumulated_batches_are_one_step() -> None:
 def test_a_gradient_alone_is_enough() -> None:
     with pytest.raises(UserError, match=r"step 2: loss \d\.\d+ or gradient is not finite, images im4, im5"):
         fit(marked(4), NonFinite(), module=new_module(loss=BrokenGradient))
-
-
-def float16() -> tuple[torch.amp.GradScaler, MixedPrecision]:
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
-    return scaler, MixedPrecision("16-mixed", "cpu", scaler)
 
 
 def test_what_overflows_by_its_scale_is_left_to_the_scaler() -> None:

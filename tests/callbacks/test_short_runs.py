@@ -12,7 +12,7 @@ import yaml
 
 from seglight.callbacks import ImageScores
 from seglight.system.signals import STOP
-from tests.resumable import RECIPE, BrokenOff, break_off_at, differences, final
+from tests.support.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 
 Fit = Callable[..., Any]
 

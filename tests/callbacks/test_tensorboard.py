@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.resumable import RECIPE
+from tests.support.resumable import RECIPE
 
 Fit = Callable[..., Any]
 

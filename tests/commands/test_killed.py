@@ -20,8 +20,8 @@ from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from tests.test_checkpoint import NAMES, net_config, write
-from tests.tiny import TinyNet
+from tests.support.checkpoint_files import NAMES, net_config, write
+from tests.support.tiny import TinyNet
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
 

@@ -16,7 +16,7 @@ from seglight.commands.recipe import datamodule_from
 from seglight.commands.soup import Kitchen, soup
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory
-from tests import fabricate
+from tests.support import fabricate
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
 DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}

@@ -18,7 +18,7 @@ from seglight.data import Augmentation, CamVidDataModule, SegmentationDataModule
 from seglight.data import cache as reading
 from seglight.data.cache import CachedSplit
 from seglight.errors import UserError
-from tests import fabricate
+from tests.support import fabricate
 
 
 @pytest.fixture(autouse=True)

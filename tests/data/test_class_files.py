@@ -8,7 +8,7 @@ import yaml
 from seglight.data.class_files import read_classes
 from seglight.data.labels import ColorCodec, LabelCodec
 from seglight.errors import UserError
-from tests import fabricate
+from tests.support import fabricate
 
 CAT = {"name": "cat", "color": [1, 2, 3]}
 DOG = {"name": "dog", "color": [4, 5, 6]}

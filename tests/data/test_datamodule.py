@@ -8,7 +8,7 @@ import torch
 from seglight.data import Augmentation, CamVidDataModule, SegmentationDataModule, ShapesDataModule, VOCDataModule
 from seglight.data.datamodule import SegmentationDataset
 from seglight.errors import UserError
-from tests import fabricate
+from tests.support import fabricate
 
 
 def shapes(**changes: object) -> ShapesDataModule:

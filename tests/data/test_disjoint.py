@@ -16,7 +16,7 @@ from seglight.data.disjoint import check_disjoint, shared_images
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
-from tests import fabricate
+from tests.support import fabricate
 
 WAYS: dict[str, Callable[[Path, Path], object]] = {
     "copy": shutil.copy,
@@ -154,7 +154,7 @@ def same_json(tmp_path: Path) -> COCOPolygonsDataModule:
 
 RECIPE = """
 trainer: {{accelerator: cpu, max_epochs: 1, enable_progress_bar: false, num_sanity_val_steps: 0}}
-model: {{net: {{class_path: tests.tiny.TinyNet}}}}
+model: {{net: {{class_path: tests.support.tiny.TinyNet}}}}
 data: {{class_path: seglight.data.{module}, init_args: {{root: {root}, num_workers: 0, batch_size: 2{more}}}}}
 """
 
@@ -198,7 +198,7 @@ def test_one_image_in_two_lists(voc: Path) -> None:
 
 def test_from_python_too(folder: Path) -> None:
     """`Trainer.fit` has no short look before it."""
-    from tests.training import new_module, new_trainer
+    from tests.support.training import new_module, new_trainer
 
     data = same_folder(folder)
     data.batch_size, data.num_workers = 2, 0

@@ -28,7 +28,7 @@ from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.inference.torch_predictor import load_torch
 from seglight.inference.within_memory import WithinMemory
-from tests import fabricate
+from tests.support import fabricate
 
 BANDS = (1, 2, 3, 4, 5, 13)
 STILL: dict[str, Any] = {"scale": (1.0, 1.0), "flip": 0.0, "photometric": 0.0}

@@ -9,7 +9,7 @@ from PIL import Image
 from seglight.data.labels import ColorCodec, LabelCodec, read_index
 from seglight.errors import UserError
 from seglight.images.decode import read_image
-from tests import fabricate
+from tests.support import fabricate
 
 CODEC = LabelCodec({0: 0, 1: 1, 7: 2}, ignored=(9, 255))
 RAW = np.array([[0, 1, 7], [9, 255, 1]], np.uint8)

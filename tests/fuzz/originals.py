@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.checkpoints.release import write_release
-from tests.exported import red
-from tests.test_checkpoint import write
+from tests.support.checkpoint_files import write
+from tests.support.exported import red
 
 SIZE = (24, 40)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.exported import red
 from tests.fuzz.cases import Prediction
 from tests.fuzz.mutations import hostile_tiffs
 from tests.fuzz.originals import REFUSED, SEVERAL, images, pixels, tiffs
 from tests.fuzz.sandbox import ANSWER, BAD, MESSAGE, in_child
+from tests.support.exported import red
 
 
 @pytest.mark.parametrize(

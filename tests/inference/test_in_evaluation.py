@@ -14,11 +14,11 @@ from PIL import Image
 from seglight.checkpoints.checkpoint import load_net
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.interfaces import Inferer
-from tests import fabricate
+from tests.support import fabricate
 
 RECIPE = """
 trainer: {accelerator: cpu, max_epochs: 1, log_every_n_steps: 1}
-model: {net: {class_path: tests.tiny.TinyNet}}
+model: {net: {class_path: tests.support.tiny.TinyNet}}
 data:
   class_path: seglight.data.CamVidDataModule
   init_args: {num_workers: 0, batch_size: 2, eval_batch_size: 2, augmentation: {crop_size: 64}}

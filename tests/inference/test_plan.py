@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, WholeImage
 from seglight.inference.plan import WINDOWS, Passes, plan
-from tests.tiny import TinyNet
+from tests.support.hungry import Hungry, held
+from tests.support.tiny import TinyNet
 
 
 def test_passes_are_extrapolated_by_the_power_that_they_show() -> None:
@@ -24,19 +22,6 @@ def test_passes_are_extrapolated_by_the_power_that_they_show() -> None:
     assert Passes([(100, 1000), (400, 1000)], (5, 10, 10), 20).bytes(1600) == 4000, "never less than by the pixels"
 
 
-class Hungry(nn.Module):
-    """Holds a number of bytes for each pixel of the image."""
-
-    def __init__(self, each: int) -> None:
-        super().__init__()
-        self.head, self.each = nn.Conv2d(3, 5, 4, stride=4), each
-
-    def forward(self, image: Tensor) -> Tensor:
-        held = torch.ones(image.shape[-2] * image.shape[-1] * self.each, dtype=torch.uint8)
-        logits: Tensor = self.head(image.float()) + held[0]
-        return logits
-
-
 @pytest.mark.parametrize(("each", "expected"), [(1000, 1024), (8000, 384), (40000, 128)])
 def test_the_largest_window_that_fits(each: int, expected: int) -> None:
     """2.5 GB more than the process holds; a window's pixels times `each`, with a quarter to spare."""
@@ -45,11 +30,6 @@ def test_the_largest_window_that_fits(each: int, expected: int) -> None:
     larger = [window for window in WINDOWS if window > expected]
     assert not larger or 1.25 * each * larger[-1] ** 2 > 2.5e9 - 1e9
     assert 1.25 * each * expected**2 < 2.5e9
-
-
-def held() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
 
 
 def test_the_whole_image_where_it_fits() -> None:
@@ -67,7 +47,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from seglight.inference.plan import plan
-from tests.tiny import TinyNet
+from tests.support.tiny import TinyNet
 
 class Drawn:
     def __init__(self, height, width):

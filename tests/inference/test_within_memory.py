@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seglight.inference import SlidingWindow, WholeImage
 from seglight.inference.within_memory import WithinMemory
-from tests.inference.test_plan import Hungry, held
+from tests.support.hungry import Hungry, held
 
 
 def image(height: int, width: int, count: int = 1) -> Tensor:

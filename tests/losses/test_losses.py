@@ -11,27 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.losses import BoundaryLoss, CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
+from seglight.losses import CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
 from seglight.losses import WeightedSum as Sum
 from seglight.losses.banded_loss import with_labels
-from tests.losses.cases import drawn, value_and_gradient
-
-WEIGHTS = [1, 2, 3, 4, 5]
-LOSSES: dict[str, Callable[[int], nn.Module]] = {
-    "CrossEntropy": CrossEntropy,
-    "weighted": partial(CrossEntropy, class_weights=WEIGHTS),
-    "smoothed": partial(CrossEntropy, class_weights=WEIGHTS, label_smoothing=0.1),
-    "OHEMCrossEntropy": partial(OHEMCrossEntropy, min_kept=3000),
-    "Focal": Focal,
-    "Dice": Dice,
-    "Tversky": partial(Tversky, gamma=4 / 3),
-    "LovaszSoftmax": LovaszSoftmax,
-    "per image": partial(LovaszSoftmax, per_image=True, classes="all"),
-    "exact": partial(LovaszSoftmax, bins=None),
-    "exact per image": partial(LovaszSoftmax, bins=None, per_image=True, classes="all"),
-    "BoundaryLoss": BoundaryLoss,
-    "WeightedSum": partial(Sum, losses=[CrossEntropy, Dice, Focal, BoundaryLoss], weights=[1, 0.5, 2, 0.01]),
-}
+from tests.support.loss_cases import LOSSES, WEIGHTS, drawn, value_and_gradient
 
 
 @pytest.fixture(params=LOSSES)

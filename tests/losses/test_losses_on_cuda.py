@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tests.losses.cases import drawn, value_and_gradient
-from tests.losses.test_losses import LOSSES
+from tests.support.loss_cases import LOSSES, drawn, value_and_gradient
 
 pytestmark = [
     pytest.mark.gpu,

@@ -19,8 +19,8 @@ from seglight.losses import (
     Tversky,
     WeightedSum,
 )  # fmt: skip
-from tests.losses.cases import IGNORE, drawn, value_and_gradient
-from tests.processes import in_processes
+from tests.support.loss_cases import IGNORE, drawn, value_and_gradient
+from tests.support.processes import in_processes
 
 LOSSES: dict[str, Callable[[int], nn.Module]] = {
     "CrossEntropy": CrossEntropy,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seglight.losses import LovaszSoftmax
 from seglight.losses.band_lovasz import lovasz_of_counts
-from tests.losses.cases import IGNORE, SHAPES, assert_equal, drawn, upsampled, value_and_gradient
+from tests.support.loss_cases import IGNORE, SHAPES, assert_equal, drawn, upsampled, value_and_gradient
 
 BINS = [4, 64, 1000, 1024]
 

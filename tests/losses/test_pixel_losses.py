@@ -10,7 +10,7 @@ from segmentation_models_pytorch.losses._functional import softmax_focal_loss_wi
 from torch import Tensor
 
 from seglight.losses import CrossEntropy, Focal, OHEMCrossEntropy
-from tests.losses.cases import IGNORE, SHAPES, assert_equal, drawn, value_and_gradient
+from tests.support.loss_cases import IGNORE, SHAPES, assert_equal, drawn, value_and_gradient
 
 
 def weights(classes: int) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seglight.losses import Dice, Tversky
-from tests.losses.cases import IGNORE, SHAPES, Loss, assert_equal, drawn, value_and_gradient
+from tests.support.loss_cases import IGNORE, SHAPES, Loss, assert_equal, drawn, value_and_gradient
 
 BOTH = {
     "dice": (Dice, smp.losses.DiceLoss),

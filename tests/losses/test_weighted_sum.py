@@ -21,7 +21,7 @@ from seglight.losses import (
     Tversky,
     WeightedSum,
 )  # fmt: skip
-from tests.losses.cases import IGNORE, drawn, upsampled, value_and_gradient
+from tests.support.loss_cases import IGNORE, drawn, upsampled, value_and_gradient
 
 
 class Foreign(nn.Module):

@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from seglight.metrics import BoundaryF, BoundaryIoU
-from tests.processes import in_processes
+from tests.support.processes import in_processes
 
 SQUARE = np.ones((3, 3))
 

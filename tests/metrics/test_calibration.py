@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 
 from seglight.metrics import BestTemperature, CalibrationError
-from tests.processes import in_processes
+from tests.support.processes import in_processes
 
 IGNORE = 255
 

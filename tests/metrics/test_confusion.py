@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from seglight.metrics import ConfusionMatrix, JaccardIndex, MeanIoU, Scores
-from tests.processes import in_processes
+from tests.support.processes import in_processes
 
 IGNORE = 255
 

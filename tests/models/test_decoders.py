@@ -11,41 +11,18 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.inference import WholeImage
-from seglight.interfaces import DecoderFactory, SegOutput, seg_output
+from seglight.interfaces import SegOutput, seg_output
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import (
-    DPT,
     FCN,
-    FPN,
     LRASPP,
     OCR,
-    DeepLabV3,
     DeepLabV3Plus,
-    PSPNet,
     ReSeg,
-    SegFormer,
-    UNet,
-    UNetPlusPlus,
-    UPerNet,
 )
+from tests.support.decoders import DECODERS
 
 ENCODERS = ("resnet18", "vgg11_bn", "tf_efficientnet_lite0")
-DECODERS: dict[str, tuple[DecoderFactory, Callable[[list[int]], int]]] = {
-    "DeepLabV3": (partial(DeepLabV3, channels=32), lambda strides: strides[-1]),
-    "DeepLabV3Plus": (partial(DeepLabV3Plus, channels=32, skip_channels=8), lambda _: 4),
-    "DPT": (partial(DPT, widths=(8, 8, 16, 16), channels=16), lambda _: 2),
-    "FCN": (partial(FCN, channels=32), lambda _: 8),
-    "FPN": (partial(FPN, pyramid_channels=32, channels=16), lambda _: 4),
-    "LRASPP": (LRASPP, lambda _: 8),
-    "OCR": (partial(OCR, channels=32, key_channels=16), lambda strides: strides[-1]),
-    "PSPNet": (partial(PSPNet, channels=32), lambda strides: strides[-1]),
-    "ReSeg": (partial(ReSeg, hidden=(8, 8), channels=(8, 8)), lambda strides: sorted({*strides})[-2]),
-    "SegFormer": (partial(SegFormer, channels=32), lambda _: 4),
-    "UNet": (partial(UNet, channels=(32, 16)), lambda strides: strides[0]),
-    "UNetPlusPlus": (partial(UNetPlusPlus, channels=(16, 8)), lambda strides: strides[0]),
-    "UPerNet": (partial(UPerNet, channels=32), lambda _: 4),
-}
-"""Each, narrow where it is wide, and the stride that it ends on, of the encoder's strides."""
 
 CLASSES = 7
 

@@ -22,8 +22,8 @@ from seglight.inference import WholeImage
 from seglight.interfaces import SegOutput
 from seglight.models import Ensemble, Stacking
 from seglight.optim import ParameterGroups
-from tests import fabricate
-from tests.tiny import TinyNet
+from tests.support import fabricate
+from tests.support.tiny import TinyNet
 
 CLASSES, IMAGE = 5, torch.zeros(2, 3, 32, 48, dtype=torch.uint8)
 

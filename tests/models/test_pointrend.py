@@ -12,7 +12,7 @@ from seglight.losses import CrossEntropy
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.models.pointrend import PointHead
-from tests.models.test_decoders import DECODERS
+from tests.support.decoders import DECODERS
 
 CLASSES = 5
 

@@ -1,0 +1,132 @@
+"""Sweeps of real trainings, each a fork of the test's process, which has imported everything already."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+import pytest
+import torch
+
+from seglight.__main__ import main
+from seglight.commands.sweep import job, trial
+from seglight.commands.sweep.coordinator import Coordinator
+from seglight.commands.sweep.dry_run import recipe_of
+from seglight.commands.sweep.executors import local
+from seglight.commands.sweep.options import Running, Sweep
+from seglight.commands.sweep.record import OWN, Record
+from seglight.commands.sweep.tidying import Tidying
+from seglight.system.signals import StopSignals
+from tests.support import resumable
+
+STARTS, ALONE = "starts", "alone"
+"""Files of a trial: the process of each start of its training, and what a training holds locked as long as it lives."""
+
+
+class Fork:
+    """As much of `subprocess.Popen` as executors and jobs ask for, of `python -m seglight...`, without the imports."""
+
+    def __init__(
+        self,
+        words: list[str],
+        stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | None = None,
+        start_new_session: bool = False,
+        **_: Any,
+    ) -> None:
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 70
+        try:
+            if start_new_session:
+                os.setsid()
+            for number in job.OUTLIVED:
+                signal.signal(number, signal.SIG_DFL)
+            if stdout is not None and stderr is not None:
+                sys.stdout, sys.stderr = (os.fdopen(os.dup(f.fileno()), "w", buffering=1) for f in (stdout, stderr))
+            _, _, module, *args = words
+            code = train(args) if module == "seglight" else job.run(Path(args[0]), json.loads(args[1]), Path.cwd())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+@pytest.fixture
+def _forks(_imported: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs and trainings of local slots are forks."""
+    for module in (local, job):
+        monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Fork, DEVNULL=subprocess.DEVNULL))
+
+
+def train(args: list[str]) -> int:
+    """`fit`; raises where another process trains the same trial."""
+    torch.set_num_threads(1)
+    own = Path(args[args.index("--run_dir") + 1]) / OWN
+    with (own / STARTS).open("a") as starts:
+        starts.write(f"{os.getpid()}\n")
+    with (own / ALONE).open("a") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return main(args)
+
+
+def trains(own: Path) -> bool:
+    """Whether the training of a trial is alive."""
+    try:
+        with (own / ALONE).open("a") as alone:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def real_sweep(
+    folder: Path, trials: int, seconds: float = 0.0, running: dict[str, Any] | None = None, **options: Any
+) -> Sweep:
+    """Learning rate and weight decay of a small net that takes so many seconds a step, on drawn scenes."""
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(resumable.RECIPE.replace("resumable.Net}", f"resumable.Net, init_args: {{seconds: {seconds}}}}}"))
+    optimizer = "model.optimizer.init_args"
+    space: Any = {f"{optimizer}.lr": {"log": [1e-4, 1e-1]}, f"{optimizer}.weight_decay": {"range": [0.0, 0.1]}}
+    objectives: Any = {"val/miou": "maximize"}
+    given = Running(**{"pause": 0.0} | (running or {}))
+    return Sweep([str(recipe)], objectives, space, trials, running=given, **options)
+
+
+def real_coordinator(out: Path, sweep: Sweep, tidies: bool = False) -> Coordinator:
+    """In as many slots as the sweep has; it tidies what is settled, as the command does, if it is told to."""
+
+    def changed(record: Record) -> None:
+        if tidies and record.settled:
+            tidying.tidy()
+
+    run = Coordinator(
+        out / "trials",
+        sweep,
+        local.LocalExecutor([""] * sweep.running.parallel),
+        lambda record: recipe_of(sweep, record.params),
+        lambda run: trial.commands(sweep, run),
+        changed,
+        StopSignals(),
+        every=0.05,
+    )
+    tidying = Tidying(out / "trials", sweep, run.records)
+    return run
