@@ -1,14 +1,13 @@
 """Steps of two threads on idle cores and beside one busy process: ours as `seglight` runs them, and the peers'.
 
 A thread of OpenMP that waits for another one spins by default, and takes the core from the thread that it waits for
-where another process is busy. `seglight` lets its threads sleep sooner (`seglight.system.threads`). Each row is timed in three
-processes: ours with the environment of `seglight`, ours with OpenMP's defaults, and the peer with OpenMP's defaults, as
-its user runs it. Results are held equal first; then the three run in turn, first with nothing beside them, then beside
-a process that counts. The rows of losses and metrics are those of `loss` and `metric`. The step of the CamVid recipe is
-the encoder, the decoder, the loss and the optimizer of `configs/camvid/fpn_efficientnet_lite0.yaml` on a batch in
-memory; its peer is segmentation_models.pytorch's FPN with the same layers and weights, and its losses. That one
-normalises by groups in the decoder: so does ours here.
-"""
+where another process is busy. `seglight` lets its threads sleep sooner (`seglight.system.threads`). Each row is timed
+in three processes: ours with the environment of `seglight`, ours with OpenMP's defaults, and the peer with OpenMP's
+defaults, as its user runs it. Results are held equal first; then the three run in turn, first with nothing beside
+them, then beside a process that counts. The rows of losses and metrics are those of `loss` and `metric`. The step of
+the CamVid recipe is the encoder, the decoder, the loss and the optimizer of
+`configs/camvid/fpn_efficientnet_lite0.yaml` on a batch in memory; its peer is segmentation_models.pytorch's FPN with
+the same layers and weights, and its losses. That one normalises by groups in the decoder: so does ours here."""
 
 import json
 import os

@@ -99,7 +99,7 @@ def run_command(args: list[str]) -> int:
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
     several = args[0] == "fit" and any(arg.partition("=")[0] == "--seeds" for arg in args)
-    code: int | None = import_module("seglight.training.seeds" if several else COMMANDS[args[0]][0]).main(args)
+    code: int | None = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0]).main(args)
     return code or 0
 
 

@@ -23,6 +23,11 @@ def pytest_configure() -> None:
     torch.ones(1, requires_grad=True).sum().backward()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes; a test that is named runs in this one, where a debugger and `-s` work."""
+    return 0 if any("::" in arg for arg in config.args) else 2
+
+
 @pytest.fixture(scope="session")
 def _imported() -> None:
     """Loggers keep the stderr that they find at import, and that of a single test is closed after it."""

@@ -1,4 +1,4 @@
-"""What is done beside the steps."""
+"""What happens beside the steps of a training: exact checkpoints, weight averages, panels, reports."""
 
 from seglight.callbacks.bn_momentum import BatchNormMomentum
 from seglight.callbacks.compile import Compile

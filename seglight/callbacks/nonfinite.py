@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seglight.checkpoints.checkpoint import net_weights
-from seglight.errors import UserError
+from seglight.errors import UserError, terminal
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.system.escaping import terminal
 from seglight.system.ranks import sum_over_ranks, world_size
 
 

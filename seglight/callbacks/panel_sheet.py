@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from seglight.images.draw import IGNORED, RIGHT, WRONG, Color, Palette
+from seglight.images.draw import IGNORED, RIGHT, WRONG, Palette
+from seglight.images.types import Color
 from seglight.system.escaping import tag
 
 COLUMNS = ("image", "truth", "prediction", "error")

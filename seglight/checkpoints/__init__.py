@@ -1,1 +1,1 @@
-"""Checkpoints and released folders: read without running anything in them, and written whole."""
+"""Checkpoints and released folders: read weights-only, built into nets, written whole."""

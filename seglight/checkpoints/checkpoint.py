@@ -14,8 +14,8 @@ from seglight.checkpoints.allocation import AtMost
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
-from seglight.data.classes import Color
 from seglight.errors import UserError, parser_complaint
+from seglight.images.types import Color
 from seglight.interfaces import Encoder, NetFactory
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.class_paths import check_parsed, class_rules, imported

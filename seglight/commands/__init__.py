@@ -1,1 +1,1 @@
-"""Commands beside training, one a file."""
+"""The commands of `python -m seglight`, one a file or a folder."""

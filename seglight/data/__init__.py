@@ -1,4 +1,4 @@
-"""Data sets: a LightningDataModule each, imported when it is asked for: `seglight.images.decode` needs none of them."""
+"""Data modules: pairs of files, label codecs, loaders, sampling order, cache."""
 
 import lazy_loader
 

@@ -1,30 +1,42 @@
 from .augmentation.transforms import Augmentation
+from .classes import Classes
 from .datamodule import FileDataModule, SegmentationDataModule
 from .datasets.ade20k import ADE20KDataModule
 from .datasets.camvid import CamVidDataModule
 from .datasets.camvid32 import CamVid32DataModule
+from .datasets.cifar10 import CIFAR10DataModule
 from .datasets.cityscapes import CityscapesDataModule
 from .datasets.coco_json import COCOPolygonsDataModule
 from .datasets.cocostuff import COCOStuffDataModule
 from .datasets.folder import FolderDataModule
+from .datasets.image_folder import ImageFolderDataModule
 from .datasets.labelme import LabelMeDataModule
 from .datasets.pet import OxfordIIITPetDataModule
 from .datasets.shapes import ShapesDataModule
 from .datasets.voc import VOCDataModule
+from .labels import ColorCodec, LabelCodec
+from .pairs import FilePairs, image_files
 
 __all__ = [
     "ADE20KDataModule",
     "Augmentation",
+    "CIFAR10DataModule",
     "COCOPolygonsDataModule",
     "COCOStuffDataModule",
     "CamVid32DataModule",
     "CamVidDataModule",
     "CityscapesDataModule",
+    "Classes",
+    "ColorCodec",
     "FileDataModule",
+    "FilePairs",
     "FolderDataModule",
+    "ImageFolderDataModule",
+    "LabelCodec",
     "LabelMeDataModule",
     "OxfordIIITPetDataModule",
     "SegmentationDataModule",
     "ShapesDataModule",
     "VOCDataModule",
+    "image_files",
 ]

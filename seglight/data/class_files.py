@@ -23,9 +23,10 @@ from typing import Any
 
 import yaml
 
-from seglight.data.classes import MOST_CLASSES, Classes, Color
+from seglight.data.classes import MOST_CLASSES, Classes
 from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
 from seglight.errors import UserError
+from seglight.images.types import Color
 
 FORM = "it should be 'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
 KEYS = ("classes", "ignore", "images", "labels", "masks", "others")

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 from seglight.errors import UserError
+from seglight.images.types import Color
 
 IGNORE_INDEX = 255
 """Mask value of ignored pixels, whatever the files of a data set call theirs."""
 
 MOST_CLASSES = IGNORE_INDEX - 1
 """Class indices are 0 to 253: 255 is ignored, and 254 stands in tables for what is refused."""
-
-Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)

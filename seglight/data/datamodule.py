@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from seglight.data.augmentation.transforms import Augmentation, check_sizes
 from seglight.data.cache import CachedSplit
-from seglight.data.classes import IGNORE_INDEX, Classes, Color
+from seglight.data.classes import IGNORE_INDEX, Classes
 from seglight.data.disjoint import check_disjoint
 from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
 from seglight.errors import UserError
+from seglight.images.types import Color
 from seglight.interfaces import Batch, Labelled, Sample
 from seglight.ops.label_values import check_labels
 from seglight.system.signals import held

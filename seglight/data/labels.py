@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Color
+from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES
 from seglight.errors import UserError
 from seglight.images.decode import opened, read_grey
+from seglight.images.types import Color
 
 Others = Literal["refuse", "ignore"]
 """What becomes of a value that is neither a class nor ignored."""

@@ -1,1 +1,1 @@
-"""Pixels in and out: decoding, label maps, video, drawing. Nothing here imports torch."""
+"""Pixels in and out: decoding, TIFF by window, video, label maps, drawing. Nothing here imports torch."""

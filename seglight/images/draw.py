@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Color = tuple[int, int, int]
+from seglight.images.types import Color
+
 Palette = Sequence[Color]
 
 RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from seglight.data.classes import Color
 from seglight.errors import UserError, one_line
 from seglight.images.draw import palette_image
 from seglight.images.png import SIGNATURE
-from seglight.inference.predictor import LabelMap
+from seglight.images.types import Color, LabelMap
 from seglight.system.atomic import whole
 
 MAKER = "seglight"

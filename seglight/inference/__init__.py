@@ -1,4 +1,7 @@
-"""A model file to label maps: whole image, sliding window, test-time augmentation. Lazy: an ONNX file needs no torch."""
+"""From a model file to label maps: whole image, sliding window, test-time augmentation, memory plan.
+
+Imported when asked for: an ONNX file predicts without torch.
+"""
 
 import lazy_loader
 

@@ -1,38 +1,14 @@
 """What every loaded model does: images in, label maps out. Imports no torch: an exported net is run without."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from seglight.errors import UserError
-from seglight.images.decode import as_rgb, read_image
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
-"""A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB.
-
-Files and Pillow images are turned as their EXIF orientation says.
-"""
-
-LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
-"""(H, W) class indices; int16 where there are more than 256 classes."""
-
-
-class Windows(Protocol):
-    """An image that is read by windows."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(H, W, ...)."""
-
-    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3), RGB, of a window."""
+from seglight.images.pixels import check_size, described, is_image
+from seglight.images.types import Image, LabelMap, Windows
 
 
 class Predictor(Protocol):
@@ -93,7 +69,7 @@ class CheckedWindows:
                 f"arrays (h, w, {bands or 'bands'}), unlike {type(image).__name__}: `predict` takes images in memory"
             )
         self.shape, self._image, self._bands = (int(shape[0]), int(shape[1])), image, bands
-        _check_size(*self.shape)
+        check_size(*self.shape)
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """Pixels (h, w, 3), RGB, of a window.
@@ -103,36 +79,12 @@ class CheckedWindows:
         """
         found = self._image.read(rows, columns)
         size = tuple(len(range(*part.indices(side))) for part, side in zip((rows, columns), self.shape, strict=True))
-        if not _is_image(found, self._bands) or found.shape[:2] != size:
+        if not is_image(found, self._bands) or found.shape[:2] != size:
             raise UserError(
                 f"rows {rows.start} to {rows.stop} and columns {columns.start} to {columns.stop} of the image are read "
-                f"as {_described(found)}, not as a uint8 array ({size[0]}, {size[1]}, {self._bands or 'bands'})"
+                f"as {described(found)}, not as a uint8 array ({size[0]}, {size[1]}, {self._bands or 'bands'})"
             )
         return found
-
-
-def pixels_of(image: Image) -> NDArray[np.uint8]:
-    """Any image as uint8 (H, W, 3) RGB; files and Pillow images turned as their EXIF orientation says.
-
-    Raises:
-        UserError: It is damaged, of another type or shape, or holds more than 8-bit RGB can.
-    """
-    if isinstance(image, str | Path):
-        return read_image(Path(image))
-    if isinstance(image, Pillow.Image):
-        image = as_rgb(Path(getattr(image, "filename", "") or "the Pillow image"), image)
-    got = _described(image)
-    if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
-        kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")
-        got = f"a {dtype} tensor {tuple(image.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
-        if (kind, dtype, image.ndim) == ("strided", "uint8", 3):
-            image = np.moveaxis(image.cpu().numpy(), 0, -1)
-    if not isinstance(image, np.ndarray) or not _is_image(image, 3):
-        raise UserError(
-            f"an image is a path, a Pillow image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), not {got}"
-        )
-    _check_size(*image.shape[:2])
-    return image
 
 
 def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Sequence[NDArray[np.uint8]]:
@@ -146,30 +98,10 @@ def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Seq
         UserError: One is of another type or shape, or has no pixel.
     """
     for place, image in enumerate(images):
-        if not _is_image(image, bands):
+        if not is_image(image, bands):
             raise UserError(
-                f"image {place} of the batch is {_described(image)}, and the net takes uint8 arrays "
+                f"image {place} of the batch is {described(image)}, and the net takes uint8 arrays "
                 f"(H, W, {bands or 'bands'})"
             )
-        _check_size(*image.shape[:2])
+        check_size(*image.shape[:2])
     return images
-
-
-def _is_image(image: object, bands: int | None) -> bool:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-        return False
-    return bands in (None, image.shape[2])
-
-
-def _check_size(height: int, width: int) -> None:
-    if height < 1 or width < 1:
-        raise UserError(f"an image of {height} x {width} pixels: there is nothing to predict")
-
-
-def _described(image: object) -> str:
-    return f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-
-
-def _kind(tensor: "Tensor") -> str:
-    """How a tensor holds its values: "strided" is the usual way."""
-    return "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")

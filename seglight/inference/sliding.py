@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.inference.predictor import Windows
+from seglight.images.types import Windows
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.blending import Side, band_rows, blended, first_largest, side
 from seglight.ops.finite import check_finite

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from seglight.checkpoints.checkpoint import Card, load_net
 from seglight.data.classes import Classes
 from seglight.errors import UserError, one_line
-from seglight.inference.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
+from seglight.images.pixels import pixels_of
+from seglight.images.types import Image, LabelMap, Windows
+from seglight.inference.predictor import CheckedWindows, checked_batch
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer

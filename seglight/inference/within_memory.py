@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from seglight.images.types import Windows
 from seglight.inference.plan import plan
-from seglight.inference.predictor import Windows
 from seglight.inference.sliding import SlidingWindow
 from seglight.interfaces import Inferer
 from seglight.ops.padding import round_up

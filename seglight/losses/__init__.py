@@ -1,4 +1,4 @@
-"""Losses on head-stride logits."""
+"""Losses on logits of the head's stride, one a file with its gradient."""
 
 from seglight.losses.adversarial import Adversarial
 from seglight.losses.boundary import BoundaryLoss

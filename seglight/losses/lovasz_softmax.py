@@ -12,7 +12,7 @@ class LovaszSoftmax(BandedLoss):
     """A surrogate of 1 - IoU of each class, the mean over classes: Berman et al. 2018, "The Lovász-Softmax loss".
 
     With `bins`, errors are counted by bin in place of being sorted: the value is within 1 / (2 bins) of the exact one,
-    and the gradient is one of the exact loss up to 1 / bins (proof in `seglight.losses.band_lovasz`). While training the batch
+    and the gradient is one of the exact loss up to 1 / bins (proof in `band_lovasz.py`). While training the batch
     is that of all processes: their gradient is that of one process with all images.
 
     Without, a class's errors are sorted, one class after the other; the batch is then a process's own. With float16

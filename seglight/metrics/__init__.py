@@ -1,4 +1,4 @@
-"""Scores out of one integer confusion matrix; of contours; of confidence."""
+"""Scores from one integer confusion matrix, of boundaries, and of confidence."""
 
 from seglight.metrics.boundary import BoundaryF, BoundaryIoU
 from seglight.metrics.calibration import BestTemperature, CalibrationError

@@ -1,4 +1,4 @@
-"""Nets and their encoders."""
+"""Nets: encoders, decoders, and what is built of them."""
 
 from seglight.models.encoder_decoder import EncoderDecoder
 from seglight.models.encoders.mix_transformer import MixTransformer

@@ -1,1 +1,1 @@
-"""Pure functions: the hot kernels."""
+"""Pure tensor functions: bands of logits, upsampling, blending, confusion counts, padding."""

@@ -1,4 +1,4 @@
-"""Parameter groups, schedules, gradient accumulation and clipping."""
+"""Parameter groups, learning rate schedules, gradient accumulation and clipping."""
 
 from seglight.optim.schedules import ParameterGroups, WarmupCosine, WarmupPoly
 

@@ -8,9 +8,10 @@ import codecs
 import html as html_of
 import re
 import sys
-import unicodedata
 from io import TextIOWrapper
 from typing import Any
+
+from seglight.errors import terminal
 
 ASCII = {
     "\N{PLUS-MINUS SIGN}": "+-",
@@ -27,33 +28,6 @@ ASCII = {
 
 ERRORS = "seglight"
 """Name of the error handler of streams."""
-
-HIDDEN = ("Cc", "Cf", "Zl", "Zp")
-"""Unicode categories of what is not seen but acts: controls, directions of writing, ends of lines and paragraphs."""
-
-JOINERS = "\u200c\u200d"
-"""Of those, what scripts need to be written at all."""
-
-
-def terminal(text: str, keep: str = "") -> str:
-    r"""A text with control characters written out, such as `\x1b`, on one line.
-
-    Args:
-        text: Any; bytes of file names that are no UTF-8 stay as they are, but for those of control characters.
-        keep: Control characters that stay, such as line ends.
-    """
-    return "".join(_visible(sign) if _acts(sign) and sign not in keep else sign for sign in text)
-
-
-def _acts(sign: str) -> bool:
-    if "\udc80" <= sign <= "\udc9f":  # a byte of a file's name: a control character of ISO 8859
-        return True
-    return sign < " " or (sign >= "\x7f" and sign not in JOINERS and unicodedata.category(sign) in HIDDEN)
-
-
-def _visible(sign: str) -> str:
-    byte = ord(sign) - 0xDC00
-    return f"\\x{byte:02x}" if 0x80 <= byte <= 0x9F else sign.encode("unicode_escape").decode()
 
 
 def markdown(text: str) -> str:

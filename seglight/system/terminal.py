@@ -6,7 +6,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-from seglight.system.escaping import encodable, terminal
+from seglight.errors import terminal
+from seglight.system.escaping import encodable
 
 
 class PlainConsole(Console):

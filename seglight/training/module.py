@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 
 from seglight.checkpoints.checkpoint import KEY, load_fitting_weights, make_card
 from seglight.checkpoints.release import is_release
-from seglight.data.classes import Classes, Color, check_trained
+from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
+from seglight.images.types import Color
 from seglight.inference import WholeImage
 from seglight.inference.batches import images_of
 from seglight.interfaces import (

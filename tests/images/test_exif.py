@@ -25,8 +25,8 @@ from seglight.errors import UserError
 from seglight.images.decode import read_image
 from seglight.images.exif import orientation_of, turned
 from seglight.images.image_header import image_header
+from seglight.images.pixels import pixels_of
 from seglight.images.tiff import TiffWindows
-from seglight.inference.predictor import pixels_of
 from tests.fuzz.mutations import chunk
 from tests.support import fabricate
 from tests.support import planting as plant

@@ -20,9 +20,9 @@ from seglight.data.labels import ColorCodec, LabelCodec
 from seglight.errors import UserError
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError, image_header
+from seglight.images.pixels import pixels_of
 from seglight.images.tiff import TiffWindows, pages
 from seglight.images.unread import unread_content
-from seglight.inference.predictor import pixels_of
 from tests.fuzz.mutations import chunk, damaged
 
 Y, X = np.mgrid[:33, :47]

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from seglight.errors import UserError
+from seglight.images.pixels import pixels_of
 from seglight.inference import SlidingWindow
 from seglight.inference.exported.windows import WindowedPredictor
 from seglight.inference.load import load
-from seglight.inference.predictor import pixels_of
 from tests.support.checkpoint_files import checkpoint
 from tests.support.exported import Blurred
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.inference.predictor import Image, LabelMap, Windows, pixels_of
+from seglight.images.pixels import pixels_of
+from seglight.images.types import Image, LabelMap, Windows
 
 PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200))
 

@@ -1,1 +1,1 @@
-"""What is wrong with a data set. Worker processes import from here: nothing in this file may import torch."""
+"""doctor: what is wrong with a data set. Worker processes start from here without torch."""

@@ -12,8 +12,7 @@ from rich.text import Text
 from seglight import __version__
 from seglight.commands.doctor.finding import Finding, Fixed
 from seglight.commands.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
-from seglight.errors import UserError
-from seglight.system.escaping import terminal
+from seglight.errors import UserError, terminal
 from seglight.system.terminal import Name
 
 SHOWN = 4

@@ -1,1 +1,1 @@
-"""Nets as files that run without seglight's nets: ONNX, OpenVINO, torch.export."""
+"""export: a net as ONNX, OpenVINO or torch.export, checked against the net itself."""

@@ -18,8 +18,9 @@ from seglight.data.datasets.folder import FolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, images_below
 from seglight.errors import UserError
 from seglight.images.decode import read_image
+from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
-from seglight.inference.predictor import LabelMap, Predictor
+from seglight.inference.predictor import Predictor
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
 

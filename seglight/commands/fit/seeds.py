@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seglight.errors import UserError
+from seglight.errors import UserError, terminal
 from seglight.system.atomic import write_whole
 from seglight.system.class_paths import safe_option
-from seglight.system.escaping import terminal
 from seglight.system.signals import EXIT_CODE, SIGNALS
 from seglight.training.resume.lock import PATIENCE, locked
 

@@ -1,1 +1,1 @@
-"""From images, pages and videos to files of masks."""
+"""predict: from images, pages and videos to files of label maps."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.inference.predictor import LabelMap
+from seglight.images.types import LabelMap
 from seglight.system.atomic import whole
 from seglight.system.escaping import csv as cell
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from seglight.images.outlines import outlines
-from seglight.inference.predictor import LabelMap
+from seglight.images.types import LabelMap
 from seglight.system.atomic import whole
 
 

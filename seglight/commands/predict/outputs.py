@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from seglight.commands.predict.inputs import Pixels, Source
 from seglight.commands.predict.submissions import ade_ids, cityscapes_ids, write_ids
-from seglight.data.classes import Color
 from seglight.errors import UserError
 from seglight.images.draw import overlay
 from seglight.images.label_png import maker_of
 from seglight.images.tiff import TiffWindows
-from seglight.inference.predictor import LabelMap, Predictor
+from seglight.images.types import Color, LabelMap
+from seglight.inference.predictor import Predictor
 from seglight.system.atomic import whole
 
 LABELS = "labels"

@@ -26,7 +26,8 @@ from seglight.commands.predict.outputs import (
 from seglight.errors import UserError, one_line
 from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
 from seglight.images.tiff import TiffWindows
-from seglight.inference.predictor import LabelMap, Predictor
+from seglight.images.types import LabelMap
+from seglight.inference.predictor import Predictor
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from seglight.data.datasets.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.errors import UserError
-from seglight.inference.predictor import LabelMap
+from seglight.images.types import LabelMap
 from seglight.system.atomic import whole
 
 ADE_CLASSES = 150

@@ -9,13 +9,12 @@ from seglight.commands.predict.coco import CocoObjects
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import UNLIMITED, Room
 from seglight.commands.predict.outputs import LABELS, is_no_older, output_path
-from seglight.data.classes import Color
 from seglight.errors import UserError, one_line
 from seglight.images.draw import overlay
 from seglight.images.label_png import read_labels
 from seglight.images.outlines import outline_of
+from seglight.images.types import Color, LabelMap
 from seglight.images.video import frames, video_writer
-from seglight.inference.predictor import LabelMap
 
 
 class Table(Protocol):

@@ -1,4 +1,4 @@
-"""Data sets from their servers to a folder that trains: fetched, checked, unpacked, verified; one data set a file."""
+"""prepare: data sets fetched, checked and unpacked."""
 
 from seglight.commands.prepare.download import Archive
 from seglight.commands.prepare.steps import DataSet, prepared

@@ -1,1 +1,1 @@
-"""A net as a folder that can be passed on."""
+"""release: a net as a folder that can be passed on."""

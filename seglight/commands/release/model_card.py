@@ -4,7 +4,8 @@ import json
 import shlex
 from typing import Any
 
-from seglight.system.escaping import markdown, terminal
+from seglight.errors import terminal
+from seglight.system.escaping import markdown
 
 CARD = """---
 library_name: seglight

@@ -1,1 +1,1 @@
-"""Sweeps: many trainings of one recipe with other numbers, on this machine or on a cluster."""
+"""sweep: many trainings over a space of recipes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seglight.commands.sweep.job import LOG
 from seglight.commands.sweep.record import Record, own_file
-from seglight.system.escaping import terminal
+from seglight.errors import terminal
 
 PREFIX = "seglight: error: "
 """What a user's mistake is told with."""

@@ -22,11 +22,11 @@ from seglight.commands.sweep.record import Record, folder_of
 from seglight.commands.sweep.study import best_records, study_of
 from seglight.commands.sweep.table import number, status
 from seglight.commands.sweep.trial import LATENCY, run_folders
-from seglight.errors import UserError
+from seglight.errors import UserError, terminal
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
 from seglight.system.atomic import write_whole
-from seglight.system.escaping import html, plotly, tag, terminal
+from seglight.system.escaping import html, plotly, tag
 
 SHOWN = 10
 """Rows of the table of the best."""

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError, one_line
+from seglight.images.pixels import pixels_of
+from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
-from seglight.inference.predictor import Image, LabelMap, checked_batch, pixels_of
+from seglight.inference.predictor import checked_batch
 
 Output = Literal["labels", "probabilities"]
 

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.images.pixels import pixels_of
+from seglight.images.types import Image, LabelMap, Windows
 from seglight.inference.exported.predictor import ExportedPredictor
-from seglight.inference.predictor import CheckedWindows, Image, LabelMap, Windows, checked_batch, pixels_of
+from seglight.inference.predictor import CheckedWindows, checked_batch
 from seglight.system.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
 
 DIVISOR = 32

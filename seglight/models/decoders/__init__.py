@@ -1,4 +1,4 @@
-"""Decoders: features of an encoder in, one map out."""
+"""Decoders, one a file."""
 
 from seglight.models.decoders.deeplabv3 import DeepLabV3
 from seglight.models.decoders.deeplabv3plus import DeepLabV3Plus

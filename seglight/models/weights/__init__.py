@@ -1,1 +1,1 @@
-"""Published weights of other projects, a family a file."""
+"""Importers of published weights of other projects, a family a file."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from seglight.commands.export.check import Comparison, compare
 from seglight.commands.export.command import check_options
 from seglight.errors import UserError
+from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
-from seglight.inference.predictor import Image, LabelMap
 
 
 class Always:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.predict.command import predict as run_predict
-from seglight.inference.predictor import LabelMap
+from seglight.images.types import LabelMap
 from tests.support.stand_in import PALETTE, Reds
 
 Predict = Callable[..., Any]

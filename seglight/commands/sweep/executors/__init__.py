@@ -1,1 +1,1 @@
-"""Where trials run: on this machine, under Slurm, on a Ray cluster."""
+"""Where the trials of a sweep run: this machine, Slurm, Ray."""
