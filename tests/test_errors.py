@@ -1,4 +1,7 @@
-"""Errors of others, told in one line."""
+"""Errors of others, told in one line.
+
+Covers: interfaces.
+"""
 
 from argparse import ArgumentError
 from collections.abc import Mapping

@@ -1,7 +1,9 @@
 """The rooms as a test: who may import whom, and the house rules that ruff does not know."""
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +27,9 @@ def test_the_root_holds_the_rooms_and_four_files() -> None:
     assert {path.name for path in ROOT.glob("*.py")} == rooms.AT_THE_ROOT
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_imports_point_down(name: str) -> None:
-    assert not rooms.against_the_order(name), f"{name} imports from rooms above its own"
+def test_imports_point_down() -> None:
+    wrong = {name: rooms.against_the_order(name) for name in FILES}
+    assert not {name: others for name, others in wrong.items() if others}
 
 
 def test_no_import_cycle_between_files() -> None:
@@ -54,18 +56,20 @@ def test_tables_are_those_of_the_docstrings(page: object) -> None:
     assert rooms.with_table(text) == text, "run python -m tests.support.rooms --write"
 
 
-@pytest.mark.parametrize("name", sorted(PACKAGES))
-def test_packages_only_re_export(name: str) -> None:
-    for node in TREES[name].body:
-        doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        listing = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__version__")
-        lazy = "lazy_loader" in ast.unparse(node)
-        assert doc or listing or lazy or isinstance(node, ast.ImportFrom), ast.unparse(node)
+def test_packages_only_re_export() -> None:
+    wrong = []
+    for name in sorted(PACKAGES):
+        for node in TREES[name].body:
+            doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            listing = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("__all__", "__version__")
+            lazy = "lazy_loader" in ast.unparse(node)
+            if not (doc or listing or lazy or isinstance(node, ast.ImportFrom)):
+                wrong.append(f"{name}: {ast.unparse(node)}")
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files_of_more_than_350_lines_have_a_reason(name: str) -> None:
-    assert (len(FILES[name].read_text("utf-8").splitlines()) > 350) == (name in LONG)
+def test_files_of_more_than_350_lines_have_a_reason() -> None:
+    assert {name for name, path in FILES.items() if len(path.read_text("utf-8").splitlines()) > 350} == set(LONG)
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -77,16 +81,51 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
                 yield from public(node.body)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_public_things_have_docstrings(name: str) -> None:
-    assert ast.get_docstring(TREES[name]), "the file itself"
-    assert not [node.name for node in public(TREES[name].body) if not ast.get_docstring(node)]
+def test_public_things_have_docstrings() -> None:
+    wrong = [name for name in FILES if not ast.get_docstring(TREES[name])]
+    for name in FILES:
+        wrong += [f"{name}.{node.name}" for node in public(TREES[name].body) if not ast.get_docstring(node)]
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_constructors_have_at_most_12_arguments(name: str) -> None:
-    for node in ast.walk(TREES[name]):
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            assert len(node.args.args) + len(node.args.kwonlyargs) - 1 <= 12, f"line {node.lineno}"
-        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-            assert sum(isinstance(field, ast.AnnAssign) for field in node.body) <= 12, node.name
+def test_constructors_have_at_most_12_arguments() -> None:
+    wrong = []
+    for name in MODULES:
+        for node in ast.walk(TREES[name]):
+            arguments = 0
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                arguments = len(node.args.args) + len(node.args.kwonlyargs) - 1
+            if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
+                arguments = sum(isinstance(field, ast.AnnAssign) for field in node.body)
+            if arguments > 12:
+                wrong.append(f"{name}: {ast.unparse(node).splitlines()[0]}")
+    assert not wrong
+
+
+TESTS = {path: path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py")}
+HELPERS = ("support", "fuzz", "compatibility")
+
+
+def test_each_file_has_a_test_file_of_its_name_or_a_line_that_says_which_covers_it() -> None:
+    covered = set()
+    for text in TESTS.values():
+        found = re.search(r"Covers: (.*?)\.\n?(?:\n|$)", ast.get_docstring(ast.parse(text)) or "", re.DOTALL)
+        covered |= set(found[1].replace("\n", " ").replace(" ", "").split(",")) if found else set()
+    here = Path(__file__).parent
+    mirrored = {
+        name for name in MODULES if (here / Path(*name.split(".")).with_name(f"test_{name.split('.')[-1]}.py")) in TESTS
+    }
+    assert set(MODULES) - mirrored - covered == {"__main__"}
+    assert not covered & mirrored, "these have a test file of their own name"
+    assert not covered - set(MODULES), "these are no files"
+
+
+def test_no_test_file_imports_another_one() -> None:
+    pattern = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
+    assert not {path.name: pattern.findall(text) for path, text in TESTS.items() if pattern.search(text)}
+    folders = {
+        path.parent.relative_to(Path(__file__).parent).parts[0]
+        for path in TESTS
+        if path.parent != Path(__file__).parent
+    }
+    assert folders <= {*ORDER, "end_to_end", "distributed", "parity", *HELPERS}

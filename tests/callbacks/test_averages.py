@@ -1,4 +1,7 @@
-"""Averages of weights and statistics of batch norms, against numpy and torch.optim.swa_utils."""
+"""Averages of weights and statistics of batch norms, against numpy and torch.optim.swa_utils.
+
+Covers: callbacks.precise_bn, callbacks.swa.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

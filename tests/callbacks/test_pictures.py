@@ -1,4 +1,7 @@
-"""The confusion figure and the image panels."""
+"""The confusion figure and the image panels.
+
+Covers: callbacks.confusion_figure, callbacks.panels.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace

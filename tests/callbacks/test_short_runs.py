@@ -1,4 +1,7 @@
-"""Runs that end before their first validation or their first logged step."""
+"""Runs that end before their first validation or their first logged step.
+
+Covers: callbacks.image_scores, system.signals.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""Checkpoint files when the disk is full and when bytes are lost."""
+"""Checkpoint files when the disk is full and when bytes are lost.
+
+Covers: checkpoints.torch_file.
+"""
 
 import io
 import os

@@ -1,4 +1,7 @@
-"""`export` and `release`, killed at any moment: what they write is there whole or not at all."""
+"""`export` and `release`, killed at any moment: what they write is there whole or not at all.
+
+Covers: inference.torch_predictor.
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""Soups: means and batch norms by numpy, a greedy choice worked by hand, the score that `validate` gives."""
+"""Soups: means and batch norms by numpy, a greedy choice worked by hand, the score that `validate` gives.
+
+Covers: commands.recipe.
+"""
 
 import json
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Covers: commands.cache."""
+
 import json
 import os
 import pickle

@@ -1,3 +1,5 @@
+"""Covers: data.loading_options."""
+
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -1,4 +1,7 @@
-"""Images that are in two splits: the same file, links to it, copies of it, and what only looks like one."""
+"""Images that are in two splits: the same file, links to it, copies of it, and what only looks like one.
+
+Covers: data.pairs.
+"""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Images of other bands than three: every step takes them as they are, or says in one line that it does not."""
+"""Images of other bands than three: every step takes them as they are, or says in one line that it does not.
+
+Covers: data.classes.
+"""
 
 import inspect
 import re

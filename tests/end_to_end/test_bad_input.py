@@ -1,4 +1,7 @@
-"""The user's mistakes end in one line that says what and where, with exit code 2, and leave no ruins."""
+"""The user's mistakes end in one line that says what and where, with exit code 2, and leave no ruins.
+
+Covers: commands.fit.cli.
+"""
 
 import os
 import re

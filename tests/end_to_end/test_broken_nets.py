@@ -1,4 +1,7 @@
-"""Nets whose weights or logits are not finite: told in one line by whatever loads, runs, scores or passes them on."""
+"""Nets whose weights or logits are not finite: told in one line by whatever loads, runs, scores or passes them on.
+
+Covers: checkpoints.release, models.misfit, models.weights.state, ops.finite.
+"""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Options of a training, against plain torch: clipping in mixed precision, memory formats, finders."""
+"""Options of a training, against plain torch: clipping in mixed precision, memory formats, finders.
+
+Covers: models.memory_format, optim.clipping.
+"""
 
 import time
 from functools import partial

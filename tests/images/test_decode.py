@@ -1,3 +1,5 @@
+"""Covers: images.png."""
+
 import io
 import zlib
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""One rule for every reader: an image is turned as its EXIF orientation says, and labels lie on the turned image."""
+"""One rule for every reader: an image is turned as its EXIF orientation says, and labels lie on the turned image.
+
+Covers: images.jpeg.
+"""
 
 import json
 from collections.abc import Callable

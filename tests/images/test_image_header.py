@@ -1,4 +1,7 @@
-"""What image files can hold beside 8-bit RGB: read without loss, or refused by what it is."""
+"""What image files can hold beside 8-bit RGB: read without loss, or refused by what it is.
+
+Covers: images.tiff_pages.
+"""
 
 import io
 import struct

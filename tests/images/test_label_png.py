@@ -1,4 +1,7 @@
-"""Index PNGs row by row, read by Pillow."""
+"""Index PNGs row by row, read by Pillow.
+
+Covers: images.pixels, images.types.
+"""
 
 from pathlib import Path
 

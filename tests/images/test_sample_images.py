@@ -1,4 +1,7 @@
-"""Every file of the collection of unusual images: read with its right values, or refused by what it holds."""
+"""Every file of the collection of unusual images: read with its right values, or refused by what it holds.
+
+Covers: commands.predict.inputs.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

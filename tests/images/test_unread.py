@@ -1,4 +1,7 @@
-"""Files of image kinds in folders: read where they can be, else named in one line, with their number."""
+"""Files of image kinds in folders: read where they can be, else named in one line, with their number.
+
+Covers: images.iso_media.
+"""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""`seglight.load`: the labels of plain torch, from any kind of image, and no more imported than it takes."""
+"""`seglight.load`: the labels of plain torch, from any kind of image, and no more imported than it takes.
+
+Covers: checkpoints.allocation, checkpoints.trust.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""What is taken for an image, and what is refused in a line."""
+"""What is taken for an image, and what is refused in a line.
+
+Covers: inference.batches, inference.exported.predictor.
+"""
 
 from typing import Any
 

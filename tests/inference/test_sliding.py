@@ -1,4 +1,7 @@
-"""Sliding windows against logits padded to the whole image, as mmsegmentation does it, and against MONAI."""
+"""Sliding windows against logits padded to the whole image, as mmsegmentation does it, and against MONAI.
+
+Covers: ops.blending, ops.tiles.
+"""
 
 from collections.abc import Iterator
 from itertools import product

@@ -1,4 +1,7 @@
-"""Against distance transforms of scipy."""
+"""Against distance transforms of scipy.
+
+Covers: losses.band_boundary, ops.contour.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Distillation against torch's own Kullback-Leibler divergence, and in a training from the command line."""
+"""Distillation against torch's own Kullback-Leibler divergence, and in a training from the command line.
+
+Covers: losses.cross_entropy.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""What every loss keeps to."""
+"""What every loss keeps to.
+
+Covers: losses.banded_loss.
+"""
 
 import re
 from collections.abc import Callable

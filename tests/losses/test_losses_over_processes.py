@@ -1,4 +1,7 @@
-"""Losses that gather over the batch: two processes with uneven shares have the gradient of one with all images."""
+"""Losses that gather over the batch: two processes with uneven shares have the gradient of one with all images.
+
+Covers: losses.dice, losses.focal, losses.ohem, losses.tversky.
+"""
 
 from collections.abc import Callable
 from functools import partial

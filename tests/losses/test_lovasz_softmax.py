@@ -1,4 +1,7 @@
-"""The exact form against the authors' as segmentation_models.pytorch has it; the form in bins against the exact one."""
+"""The exact form against the authors' as segmentation_models.pytorch has it; the form in bins against the exact one.
+
+Covers: losses.band_lovasz, losses.lovasz_sorted.
+"""
 
 import numpy as np
 import pytest

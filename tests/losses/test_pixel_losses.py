@@ -1,4 +1,7 @@
-"""Cross-entropy, its hard pixels and the focal loss against torch's own, and a full sort."""
+"""Cross-entropy, its hard pixels and the focal loss against torch's own, and a full sort.
+
+Covers: losses.band_focal.
+"""
 
 import math
 from functools import partial

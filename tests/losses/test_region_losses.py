@@ -1,4 +1,7 @@
-"""Dice and Tversky against segmentation_models.pytorch, and cases by hand."""
+"""Dice and Tversky against segmentation_models.pytorch, and cases by hand.
+
+Covers: losses.band_tversky, losses.by_class.
+"""
 
 from functools import partial
 

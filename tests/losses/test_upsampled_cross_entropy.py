@@ -1,4 +1,7 @@
-"""The banded loss against torch's own on full-resolution logits."""
+"""The banded loss against torch's own on full-resolution logits.
+
+Covers: losses.band_cross_entropy.
+"""
 
 import math
 from typing import Any, Literal

@@ -1,4 +1,7 @@
-"""The score against torchmetrics, scikit-learn and a case worked by hand, on one process and on two."""
+"""The score against torchmetrics, scikit-learn and a case worked by hand, on one process and on two.
+
+Covers: metrics.scores.
+"""
 
 import math
 from pathlib import Path

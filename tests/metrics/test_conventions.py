@@ -1,4 +1,7 @@
-"""Each convention against the library that it is of, on the label maps themselves."""
+"""Each convention against the library that it is of, on the label maps themselves.
+
+Covers: metrics.image_counts.
+"""
 
 import warnings
 

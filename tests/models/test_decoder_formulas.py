@@ -1,4 +1,7 @@
-"""Decoders that no peer has, against their papers' formulas."""
+"""Decoders that no peer has, against their papers' formulas.
+
+Covers: models.decoders.fcn, models.decoders.ocr, models.decoders.reseg.
+"""
 
 import numpy as np
 import pytest

@@ -2,6 +2,11 @@
 
 Theirs are drawn at random, saved as their users save them, and read back into ours. Where a peer differs by intent,
 that part is said and changed in the peer.
+
+Covers: models.decoders.deeplabv3, models.decoders.deeplabv3plus, models.decoders.dpt, models.decoders.fpn,
+models.decoders.pspnet, models.decoders.segformer, models.decoders.unet, models.decoders.unetplusplus,
+models.decoders.upernet, models.weights.dpt, models.weights.rewrite, models.weights.segformer, models.weights.smp,
+models.weights.torchvision, models.weights.upernet.
 """
 
 from collections.abc import Callable

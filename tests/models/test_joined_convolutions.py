@@ -1,4 +1,7 @@
-"""A convolution of an upsampled map beside finer ones, against torch's interpolation, concatenation and convolution."""
+"""A convolution of an upsampled map beside finer ones, against torch's interpolation, concatenation and convolution.
+
+Covers: models.layers.
+"""
 
 import pytest
 import torch

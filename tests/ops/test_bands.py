@@ -1,4 +1,7 @@
-"""Bands against torch's interpolation, forward and back, and their way of ordering pixels."""
+"""Bands against torch's interpolation, forward and back, and their way of ordering pixels.
+
+Covers: ops.upsample.
+"""
 
 from pathlib import Path
 from typing import Any

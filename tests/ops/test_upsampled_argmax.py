@@ -1,4 +1,7 @@
-"""Label maps out of head-stride logits against interpolate + argmax."""
+"""Label maps out of head-stride logits against interpolate + argmax.
+
+Covers: losses.band_pass.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,7 @@
-"""Names of every kind, shown on every surface: as they are written, without doing anything."""
+"""Names of every kind, shown on every surface: as they are written, without doing anything.
+
+Covers: commands.predict.class_fractions, system.terminal.
+"""
 
 import ast
 import csv

@@ -1,4 +1,7 @@
-"""What is refused in one line before a run starts, and monitors that work."""
+"""What is refused in one line before a run starts, and monitors that work.
+
+Covers: callbacks.best_checkpoint.
+"""
 
 import json
 from collections.abc import Callable

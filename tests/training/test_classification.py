@@ -1,4 +1,7 @@
-"""Pre-training, from images to the weights of an encoder; against torchvision's reader and the layout's own words."""
+"""Pre-training, from images to the weights of an encoder; against torchvision's reader and the layout's own words.
+
+Covers: commands.pretrain, data.datasets.cifar10, data.datasets.image_folder, data.datasets.labelled_images.
+"""
 
 import os
 import pickle

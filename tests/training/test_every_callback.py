@@ -1,4 +1,7 @@
-"""Every callback and logger of Lightning works from a recipe, resumed too, or is refused in one line."""
+"""Every callback and logger of Lightning works from a recipe, resumed too, or is refused in one line.
+
+Covers: training.module.
+"""
 
 import inspect
 import pkgutil

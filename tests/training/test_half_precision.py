@@ -1,4 +1,7 @@
-"""A precision is called slow where the processor has no kernels for it, and nowhere else."""
+"""A precision is called slow where the processor has no kernels for it, and nowhere else.
+
+Covers: callbacks.preflight.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

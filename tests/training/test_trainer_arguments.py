@@ -1,4 +1,7 @@
-"""Every argument of Lightning's Trainer, with values at the edges: it works, or one line says why not."""
+"""Every argument of Lightning's Trainer, with values at the edges: it works, or one line says why not.
+
+Covers: training.trainer_values.
+"""
 
 import inspect
 import re

@@ -1,4 +1,7 @@
-"""`seglight doctor` on the command line."""
+"""`seglight doctor` on the command line.
+
+Covers: commands.doctor.pool, commands.doctor.report, commands.doctor.rules.
+"""
 
 import json
 import subprocess

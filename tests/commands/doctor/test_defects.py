@@ -1,4 +1,8 @@
-"""The doctor names every planted defect with its file, and finds nothing in clean copies."""
+"""The doctor names every planted defect with its file, and finds nothing in clean copies.
+
+Covers: commands.doctor.check_classes, commands.doctor.check_files, commands.doctor.check_splits,
+commands.doctor.finding, commands.doctor.pairs, commands.doctor.samples, commands.doctor.scan.
+"""
 
 import json
 from collections.abc import Callable

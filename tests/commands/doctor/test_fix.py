@@ -1,4 +1,7 @@
-"""--fix writes a copy in which what could be repaired is, and leaves the source as it was."""
+"""--fix writes a copy in which what could be repaired is, and leaves the source as it was.
+
+Covers: commands.doctor.repair.
+"""
 
 import json
 from collections.abc import Callable

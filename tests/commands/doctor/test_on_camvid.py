@@ -1,4 +1,7 @@
-"""What the doctor finds in the real CamVid is real, and all of it is known."""
+"""What the doctor finds in the real CamVid is real, and all of it is known.
+
+Covers: commands.doctor.diagnose, commands.doctor.facts, commands.doctor.tables.
+"""
 
 import json
 from collections import Counter

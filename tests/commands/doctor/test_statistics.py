@@ -1,4 +1,7 @@
-"""Frequencies, weights and sizes against numpy and scikit-learn."""
+"""Frequencies, weights and sizes against numpy and scikit-learn.
+
+Covers: commands.doctor.edges.
+"""
 
 import json
 from collections import Counter

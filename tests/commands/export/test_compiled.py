@@ -1,4 +1,7 @@
-"""A program that AOTInductor has compiled gives the labels of the net."""
+"""A program that AOTInductor has compiled gives the labels of the net.
+
+Covers: commands.export.graph, commands.export.onnx, commands.export.openvino, commands.export.torch_program.
+"""
 
 import shutil
 from dataclasses import replace

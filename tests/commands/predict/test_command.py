@@ -1,4 +1,8 @@
-"""The predict command around a model that needs no net: what it finds, writes, leaves, and says."""
+"""The predict command around a model that needs no net: what it finds, writes, leaves, and says.
+
+Covers: commands.predict.outputs, commands.predict.run, commands.predict.submissions, commands.predict.summaries,
+images.video.
+"""
 
 import csv
 import json

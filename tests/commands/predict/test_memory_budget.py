@@ -1,4 +1,7 @@
-"""What outputs are reckoned to take, against what a process then holds; and what is said where that is too much."""
+"""What outputs are reckoned to take, against what a process then holds; and what is said where that is too much.
+
+Covers: images.outlines.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""Downloads for real, from an HTTP server on 127.0.0.1."""
+"""Downloads for real, from an HTTP server on 127.0.0.1.
+
+Covers: commands.prepare.transfer.
+"""
 
 import hashlib
 import json

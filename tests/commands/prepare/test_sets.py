@@ -1,4 +1,8 @@
-"""`python -m seglight prepare` from end to end, with the layouts of the real archives on a server of 127.0.0.1."""
+"""`python -m seglight prepare` from end to end, with the layouts of the real archives on a server of 127.0.0.1.
+
+Covers: commands.prepare.ade20k, commands.prepare.camvid, commands.prepare.cityscapes, commands.prepare.command,
+commands.prepare.layout, commands.prepare.pet, commands.prepare.sbd, commands.prepare.steps, commands.prepare.voc.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""`seglight release`: what is written is plain data that fits its checksums, and stands in for the checkpoint."""
+"""`seglight release`: what is written is plain data that fits its checksums, and stands in for the checkpoint.
+
+Covers: commands.release.model_card.
+"""
 
 import hashlib
 import json

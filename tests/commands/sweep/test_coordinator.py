@@ -1,4 +1,7 @@
-"""The coordinator with real processes: what it starts, prunes, retries, and how it goes on when killed."""
+"""The coordinator with real processes: what it starts, prunes, retries, and how it goes on when killed.
+
+Covers: commands.sweep.latency.
+"""
 
 import itertools
 import json

@@ -1,4 +1,8 @@
-"""What runs trials, with real processes: where, told by whom to stop, on which devices; and what Ray refuses."""
+"""What runs trials, with real processes: where, told by whom to stop, on which devices; and what Ray refuses.
+
+Covers: commands.sweep.executors.executor, commands.sweep.executors.local, commands.sweep.executors.ray,
+commands.sweep.job.
+"""
 
 import os
 import signal

@@ -1,4 +1,7 @@
-"""SWEEP.yaml and its mistakes, each told in one line; the shipped sweeps give recipes."""
+"""SWEEP.yaml and its mistakes, each told in one line; the shipped sweeps give recipes.
+
+Covers: commands.sweep.dry_run.
+"""
 
 from pathlib import Path
 from typing import Any

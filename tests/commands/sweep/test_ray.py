@@ -1,4 +1,7 @@
-"""Trials on a real Ray cluster of two nodes, with a token; one node dies in mid-trial."""
+"""Trials on a real Ray cluster of two nodes, with a token; one node dies in mid-trial.
+
+Covers: commands.sweep.record, commands.sweep.trial.
+"""
 
 import contextlib
 import os

@@ -1,4 +1,7 @@
-"""What a sweep leaves: the page, the winner's recipe, TensorBoard, and who can be told apart."""
+"""What a sweep leaves: the page, the winner's recipe, TensorBoard, and who can be told apart.
+
+Covers: commands.sweep.table.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""Trials under a real Slurm: an array, one cancelled by hand, one driven out and requeued, then over its time limit."""
+"""Trials under a real Slurm: an array, one cancelled by hand, one driven out and requeued, then over its time limit.
+
+Covers: commands.sweep.executors.slurm.
+"""
 
 import os
 import signal

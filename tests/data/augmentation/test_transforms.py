@@ -1,3 +1,5 @@
+"""Covers: data.augmentation.extra, data.augmentation.windows."""
+
 import pickle
 from itertools import pairwise
 from pathlib import Path

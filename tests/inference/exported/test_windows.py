@@ -1,4 +1,7 @@
-"""Exported nets by windows: the labels of the whole image where windows see enough around, within a stated memory."""
+"""Exported nets by windows: the labels of the whole image where windows see enough around, within a stated memory.
+
+Covers: inference.exported.metadata, system.memory.
+"""
 
 import numpy as np
 import pytest

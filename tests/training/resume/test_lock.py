@@ -1,4 +1,7 @@
-"""The lock of a folder: processes that race for it, holders that are killed, and other machines."""
+"""The lock of a folder: processes that race for it, holders that are killed, and other machines.
+
+Covers: training.resume.holder.
+"""
 
 import errno
 import fcntl

@@ -1,4 +1,8 @@
-"""Runs that are killed go on as if nothing had happened: all they leave is compared with the undisturbed run's."""
+"""Runs that are killed go on as if nothing had happened: all they leave is compared with the undisturbed run's.
+
+Covers: training.resume.environment_fingerprint, training.resume.evaluation_state, training.resume.position,
+training.resume.random_states.
+"""
 
 import io
 import itertools

@@ -1,4 +1,7 @@
-"""Images of other types and ranges than an encoder normalises: refused, where they would give other features."""
+"""Images of other types and ranges than an encoder normalises: refused, where they would give other features.
+
+Covers: models.encoders.mix_transformer, models.encoders.mobilenetv3, models.encoders.vit.
+"""
 
 import copy
 import re

@@ -1,4 +1,7 @@
-"""One contract for every encoder, and where its weights come from."""
+"""One contract for every encoder, and where its weights come from.
+
+Covers: models.encoders.depths, models.encoders.timm_nets.
+"""
 
 import hashlib
 import importlib
