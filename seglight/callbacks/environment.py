@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.training.profiler import RunTimes
 
 PACKAGES = (
@@ -50,7 +50,7 @@ class Environment(Callback):
             self._write()
 
     def _write(self) -> None:
-        write_whole(self.path, json.dumps(self.starts, indent=2) + "\n")
+        atomic_write(self.path, json.dumps(self.starts, indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
 
 from seglight.errors import say
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.training.half_precision import cpu_flags, slow_precision
 
 
@@ -45,4 +45,4 @@ class Preflight(Callback):
 
     def _write(self, trainer: Trainer, again: bool) -> None:
         if trainer.is_global_zero and (again or not self.path.exists()):
-            write_whole(self.path, self.recipe)
+            atomic_write(self.path, self.recipe)

@@ -22,7 +22,7 @@ from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.system.escaping import tag
 from seglight.system.terminal import Name, plain_console
 from seglight.training.profiler import RunTimes
@@ -231,7 +231,7 @@ def write_scores(
         "weights": weights,
         "protocol": f"{PROTOCOL}; {inferer or 'whole image in one pass'}",
     }
-    write_whole(path, json.dumps(content) + "\n")
+    atomic_write(path, json.dumps(content) + "\n")
     return content
 
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class AtMost(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
+class AllocationLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Within it new tensors have so many bytes in all, also counting those that are gone again.
 
     Raises:

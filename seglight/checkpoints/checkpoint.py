@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.checkpoints.allocation import AtMost
+from seglight.checkpoints.allocation import AllocationLimit
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
@@ -122,7 +122,10 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
         with class_rules(packages):
             config = parser.parse_object({"net": without_encoder_weights(card["net"])})
             check_parsed(config)
-        with AtMost(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE), class_rules(packages):
+        with (
+            AllocationLimit(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE),
+            class_rules(packages),
+        ):
             net: nn.Module = parser.instantiate(config).net(card["num_classes"])
     except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error

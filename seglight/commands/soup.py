@@ -30,7 +30,7 @@ NORM_BATCHES = 100
 State = dict[str, Tensor]
 
 
-class Kitchen:
+class SoupAverager:
     """The net of the ingredients, and the data that decides what is good.
 
     Args:
@@ -111,7 +111,7 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
         UserError: The checkpoints do not go together, or not with the data, or the file would lie among the data.
     """
     check_outside(Path(out), data.root if isinstance(data, FileDataModule) else None, "--out")
-    kitchen, console = Kitchen(checkpoints, data), plain_console()
+    kitchen, console = SoupAverager(checkpoints, data), plain_console()
     scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
     for score, _, path in scored:
         console.print(f"{score:.4f}  {path}")

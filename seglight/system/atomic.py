@@ -33,7 +33,7 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str) -> None:
     """Write a text as `whole` does."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser
 
 from seglight.checkpoints.checkpoint import load_net, make_card
 from seglight.commands.recipe import datamodule_from
-from seglight.commands.soup import Kitchen, soup
+from seglight.commands.soup import SoupAverager, soup
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory
 from tests.support import fabricate
@@ -93,7 +93,7 @@ def test_greedy_keeps_what_makes_it_no_worse(
     greedy: bool, bias: float, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a score of -|bias - 3| the order is 2.5, 4, 0; (2.5 + 4) / 2 is better, and 0 makes it worse."""
-    monkeypatch.setattr(Kitchen, "score", lambda self, state: -abs(float(state["head.bias"][0]) - 3))
+    monkeypatch.setattr(SoupAverager, "score", lambda self, state: -abs(float(state["head.bias"][0]) - 3))
     paths = [str(folder / f"{k}.ckpt") for k in (2, 0, 1)]
     score = soup(paths, data_of(folder), str(folder / "soup.ckpt"), greedy)
     assert score == pytest.approx(-abs(bias - 3), abs=1e-6)

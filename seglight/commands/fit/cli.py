@@ -128,7 +128,7 @@ class SegmentationCLI(LightningCLI):
         self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)
         if self.subcommand == "fit":
             resume.refuse_ckpt_path(config.ckpt_path)
-            self.checkpoint = resume.run_to_go_on_with(self.run_dir, self.recipe, config.resume)
+            self.checkpoint = resume.find_run_to_resume(self.run_dir, self.recipe, config.resume)
             config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / "checkpoints" / LAST)
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seglight.errors import UserError, terminal
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.system.class_paths import safe_option
 from seglight.system.signals import EXIT_CODE, SIGNALS
 from seglight.training.resume.lock import PATIENCE, locked
@@ -191,4 +191,4 @@ def report(run_dir: Path, folders: dict[int, Path]) -> None:
     sys.stdout.write(f"{len(mious)} seeds: val/miou {mean:.4f}{spread}\n")
     runs = {str(seed): {"val_miou": mious[seed], "run": str(folder)} for seed, folder in folders.items()}
     content = {"val_miou": {"mean": mean, "deviation": deviation}, "runs": runs}
-    write_whole(run_dir / FILE, json.dumps(content, indent=2) + "\n")
+    atomic_write(run_dir / FILE, json.dumps(content, indent=2) + "\n")

@@ -37,7 +37,7 @@ from rich.progress import Progress
 
 from seglight.commands.predict.inputs import Source, count, find
 from seglight.commands.predict.jobs import check_places, checksum
-from seglight.commands.predict.memory_budget import Room
+from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.outputs import writers
 from seglight.commands.predict.run import Run
 from seglight.commands.predict.summaries import write_tables, write_video
@@ -89,7 +89,9 @@ def predict(
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes, of which an 8-bit PNG holds 256")
     maker = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
-    room = Room(limit if getattr(predictor, "device", "cpu") == "cpu" else None)  # on a GPU the limit is that of torch
+    room = MemoryBudget(
+        limit if getattr(predictor, "device", "cpu") == "cpu" else None
+    )  # on a GPU the limit is that of torch
     run = Run(predictor, folder, writers(save, predictor), maker, room)
     console = plain_console(stderr=True)
     try:

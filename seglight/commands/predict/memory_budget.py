@@ -22,7 +22,7 @@ FIXED = 24 << 20
 """Bytes beside these for an image of any size."""
 
 
-class Room:
+class MemoryBudget:
     """What this process may still take.
 
     Args:
@@ -53,4 +53,4 @@ class Room:
             )
 
 
-UNLIMITED = Room(None)
+UNLIMITED = MemoryBudget(None)

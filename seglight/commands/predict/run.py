@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures
-from seglight.commands.predict.memory_budget import UNLIMITED, Room
+from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import (
     LABELS,
     OF_PIXELS,
@@ -65,7 +65,7 @@ class Run:
     """
 
     def __init__(
-        self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str, room: Room = UNLIMITED
+        self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str, room: MemoryBudget = UNLIMITED
     ) -> None:
         self.predictor, self.out, self.writers, self.maker, self.room = predictor, out, writers, maker, room
         self.done: list[tuple[str, Path]] = []

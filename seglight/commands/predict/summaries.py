@@ -7,7 +7,7 @@ from typing import Protocol
 from seglight.commands.predict.class_fractions import Shares
 from seglight.commands.predict.coco import CocoObjects
 from seglight.commands.predict.inputs import Source
-from seglight.commands.predict.memory_budget import UNLIMITED, Room
+from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import LABELS, is_no_older, output_path
 from seglight.errors import UserError, one_line
 from seglight.images.draw import overlay
@@ -32,7 +32,7 @@ def write_tables(
     class_names: Sequence[str],
     done: Iterable[tuple[str, Path]],
     out: Path,
-    room: Room = UNLIMITED,
+    room: MemoryBudget = UNLIMITED,
 ) -> list[str]:
     """Write those of the kinds that are one file about all images.
 

@@ -17,7 +17,7 @@ from seglight.commands.sweep.record import OWN, Record, folder_of, own_file, rea
 from seglight.commands.sweep.study import is_to_be_pruned, new_record
 from seglight.commands.sweep.trial import last_lines, objectives
 from seglight.errors import say
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.system.signals import EXIT_CODE, SCHEDULERS, StopSignals
 
 PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
@@ -139,7 +139,7 @@ class Coordinator:
 
     def _propose(self) -> None:
         record = new_record(self.sweep, self.records)
-        write_whole(folder_of(self.trials, record.number) / "config.yaml", self.recipe(record))
+        atomic_write(folder_of(self.trials, record.number) / "config.yaml", self.recipe(record))
         record.save(self.trials)  # from here on there is such a trial
         self.records.append(record)
         self.courses.append(self._course(record))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.system.signals import SCHEDULERS
 
 LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
@@ -55,7 +55,7 @@ def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
         lock.flush()
         with _outlived() as told:
             code = _run_all(folder, commands, cwd, lock.fileno(), told)
-        write_whole(folder / EXIT, json.dumps(code) + "\n")
+        atomic_write(folder / EXIT, json.dumps(code) + "\n")
     return code
 
 

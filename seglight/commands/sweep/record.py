@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seglight.errors import UserError
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 
 OWN = "trial"
 """Folder within a trial's run folder for what is the sweep's: `fit` clears away what lies half written in its own."""
@@ -58,7 +58,7 @@ class Record:
 
     def save(self, trials: Path) -> None:
         """Write it to its folder among `trials`."""
-        write_whole(own_file(trials, self.number, FILE), json.dumps(asdict(self), indent=1) + "\n")
+        atomic_write(own_file(trials, self.number, FILE), json.dumps(asdict(self), indent=1) + "\n")
 
 
 def folder_of(trials: Path, number: int) -> Path:

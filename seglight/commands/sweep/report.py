@@ -25,7 +25,7 @@ from seglight.commands.sweep.trial import LATENCY, run_folders
 from seglight.errors import UserError, terminal
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.system.escaping import html, plotly, tag
 
 SHOWN = 10
@@ -59,12 +59,12 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
         [_overrides(sweep), _best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)]
     )
     title = html(f"Sweep {out.name}")
-    write_whole(out / "report.html", PAGE.format(title=title, status=html(status(sweep, records)), body=body))
+    atomic_write(out / "report.html", PAGE.format(title=title, status=html(status(sweep, records)), body=body))
     best = best_records(sweep, records)
     if best:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
         recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text(encoding="utf-8")
-        write_whole(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
+        atomic_write(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 
 

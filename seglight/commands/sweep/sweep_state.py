@@ -7,7 +7,7 @@ import yaml
 
 from seglight.commands.sweep.overrides import Overrides, inside, plain, shown
 from seglight.errors import UserError
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 from seglight.training.resume.folder import flat
 from seglight.training.resume.resume import FREE as FREE_OF_RUNS
 
@@ -36,8 +36,8 @@ def keep(out: Path, text: str, sweep: "Sweep") -> None:
     begun = _read(out / BESIDE) if (out / FILE).exists() else {"keep": KEEP}
     content = {"folder": str(Path.cwd()), "configs": _configs(sweep)} | begun | {"overrides": sweep.overrides}
     if content != begun:
-        write_whole(out / BESIDE, yaml.safe_dump(content, sort_keys=False))
-    write_whole(out / FILE, text)  # the last: from here on there is a sweep in the folder
+        atomic_write(out / BESIDE, yaml.safe_dump(content, sort_keys=False))
+    atomic_write(out / FILE, text)  # the last: from here on there is a sweep in the folder
 
 
 def keeps_all(out: Path, sweep: "Sweep") -> bool:

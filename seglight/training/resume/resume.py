@@ -70,7 +70,7 @@ def refuse_ckpt_path(path: str | None) -> None:
         )
 
 
-def run_to_go_on_with(run_dir: Path, recipe: str, resume: str | None) -> dict[str, Any] | None:
+def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[str, Any] | None:
     """The checkpoint that `fit` goes on from, or None where it starts; its folder is ready to be written to.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglight.commands.predict.memory_budget import FIXED, OUTLINE, TAKES, Room
+from seglight.commands.predict.memory_budget import FIXED, OUTLINE, TAKES, MemoryBudget
 from seglight.errors import UserError
 from seglight.images.outlines import outline_of
 
@@ -83,7 +83,7 @@ def test_the_outline_of_labels() -> None:
 
 
 def test_what_does_not_fit_is_told() -> None:
-    Room(None).check("coco", 10**12)
-    Room(10**11).check("coco", 10**9, 10**8)
+    MemoryBudget(None).check("coco", 10**12)
+    MemoryBudget(10**11).check("coco", 10**9, 10**8)
     with pytest.raises(UserError, match=r"coco of 1000.0 megapixels takes 26.53 GB beside .* --max_memory is 8.00 GB"):
-        Room(8 * 10**9).check("coco", 10**9, 10**8)
+        MemoryBudget(8 * 10**9).check("coco", 10**9, 10**8)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from seglight.commands.sweep.executors.executor import GONE, Job
 from seglight.commands.sweep.job import exit_code, is_running, stop
-from seglight.system.atomic import write_whole
+from seglight.system.atomic import atomic_write
 
 SLOT = "slot"
 """File of a job with the devices that it was started on: what was to be kept of it elsewhere, a kill may have lost."""
@@ -59,7 +59,7 @@ class LocalExecutor:
         key, slot = str(job.folder), self.free.pop(0)
         command = [sys.executable, "-m", "seglight.commands.sweep.job", key, json.dumps(job.commands)]
         visible = {"CUDA_VISIBLE_DEVICES": slot} if slot else {}
-        write_whole(job.folder / SLOT, slot)
+        atomic_write(job.folder / SLOT, slot)
         self.started[key] = subprocess.Popen(
             command, env={**os.environ, **visible}, stdin=subprocess.DEVNULL, start_new_session=True
         )
