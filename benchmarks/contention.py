@@ -7,7 +7,8 @@ defaults, as its user runs it. Results are held equal first; then the three run 
 them, then beside a process that counts. The rows of losses and metrics are those of `loss` and `metric`. The step of
 the CamVid recipe is the encoder, the decoder, the loss and the optimizer of
 `configs/camvid/fpn_efficientnet_lite0.yaml` on a batch in memory; its peer is segmentation_models.pytorch's FPN with
-the same layers and weights, and its losses. That one normalises by groups in the decoder: so does ours here."""
+the same layers and weights, and its losses. That one normalises by groups in the decoder: so does ours here.
+"""
 
 import json
 import os

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 import seglight
-from tests import fabricate
 from tests.compatibility import fixed_image
-from tests.conftest import Ran
+from tests.support import fabricate
+from tests.support.command import Ran
 
 CLI = Callable[..., Ran]
 FOLDERS = sorted(path.parent for path in fixed_image.HERE.glob("*/*/config.yaml"))

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 import seglight
 from seglight.__main__ import main
 from seglight.errors import say
-from seglight.export import seal
-from tests import fabricate
+from seglight.inference.exported import seal
 from tests.compatibility import fixed_image
 from tests.compatibility.kinds import DATA_SETS, KINDS, PRETRAINING, Kind, named, on_files
+from tests.support import fabricate
 
 VERSION = ".".join(seglight.__version__.split(".")[:2])
 PERIOD = 251
