@@ -18,7 +18,7 @@ from seglight.commands.sweep.record import Record
 from seglight.system.signals import StopSignals
 from tests.support import resumable
 
-FAKE = [sys.executable, str(Path(__file__).with_name("fake.py"))]
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_trial.py"))]
 
 
 def small_sweep(trials: int = 5, running: dict[str, Any] | None = None, **options: Any) -> Sweep:
