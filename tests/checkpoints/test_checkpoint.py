@@ -12,8 +12,26 @@ from torch import Tensor, nn
 from seglight.checkpoints.checkpoint import load_net, read_checkpoint
 from seglight.errors import UserError
 from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
 from seglight.models.ensemble import in_full
 from tests.support.checkpoint_files import NAMES, net_config, write
+
+
+@pytest.fixture
+def trained() -> EncoderDecoder:
+    net = EncoderDecoder(
+        3, TimmEncoder("test_resnet", weights=None), lambda channels, strides: FPN(channels, strides, channels=32), -2
+    )
+    for buffer in net.buffers():
+        if buffer.is_floating_point():
+            buffer += 0.1 * torch.rand_like(buffer)  # running statistics that no fresh net has
+    return net.eval()
+
+
+@pytest.fixture
+def state(trained: EncoderDecoder) -> dict[str, Tensor]:
+    net = {f"net.{key}": value for key, value in trained.state_dict().items()}
+    return {**net, "jaccard.confmat": torch.zeros(3, 3)}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -33,23 +32,6 @@ def write(path: Path, net: Any, state: dict[str, Tensor] | None = None, channels
     }
     torch.save({"seglight": card, "state_dict": state or {}, "epoch": 1}, path)
     return path
-
-
-@pytest.fixture
-def trained() -> EncoderDecoder:
-    net = EncoderDecoder(
-        3, TimmEncoder("test_resnet", weights=None), lambda channels, strides: FPN(channels, strides, channels=32), -2
-    )
-    for buffer in net.buffers():
-        if buffer.is_floating_point():
-            buffer += 0.1 * torch.rand_like(buffer)  # running statistics that no fresh net has
-    return net.eval()
-
-
-@pytest.fixture
-def state(trained: EncoderDecoder) -> dict[str, Tensor]:
-    net = {f"net.{key}": value for key, value in trained.state_dict().items()}
-    return {**net, "jaccard.confmat": torch.zeros(3, 3)}
 
 
 def checkpoint(path: Path, seed: int = 0, **card: Any) -> Path:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from seglight.__main__ import main
+from seglight.commands.fit import seeds
 from seglight.errors import UserError
-from seglight.training import seeds
 
 FAKE = """
 import json, os, signal, sys, time
@@ -118,7 +118,9 @@ def test_mistakes(args: list[str], says: str) -> None:
 
 def test_a_signal_reaches_the_run_and_stops_the_others(tmp_path: Path, fake: list[str]) -> None:
     out = tmp_path / "runs"
-    code = f"import sys; from seglight.training import seeds; seeds.FIT = {fake!r}; sys.exit(seeds.main(sys.argv[1:]))"
+    code = (
+        f"import sys; from seglight.commands.fit import seeds; seeds.FIT = {fake!r}; sys.exit(seeds.main(sys.argv[1:]))"
+    )
     args = ["fit", "--seeds", "0,1", "--run_dir", str(out), "--wait", "60"]
     process = subprocess.Popen([sys.executable, "-c", code, *args])
     until(lambda: (out / "seed_0" / "ready").exists())
