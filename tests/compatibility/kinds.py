@@ -51,6 +51,9 @@ class Kind:
         onnx: Whether an ONNX file is kept, too.
         export: Further arguments of its export.
         whole: Whether the checkpoint is kept as it is at the first of two steps, so that the run can go on.
+        scored: Whether the released folder has scores.
+        openvino: Whether an OpenVINO file is kept, too.
+        deep: Class paths of the checkpoint's card and the recipe, and what stands there instead: `fit` shortens some.
     """
 
     net: Spec
@@ -62,6 +65,9 @@ class Kind:
     onnx: bool = False
     export: tuple[str, ...] = ()
     whole: bool = False
+    scored: bool = False
+    openvino: bool = False
+    deep: dict[str, str] = field(default_factory=dict)
 
 
 def loss(name: str, **options: Any) -> Spec:
@@ -77,8 +83,8 @@ MEMBERS = ["ROOT/fpn/last.ckpt", "ROOT/unet/last.ckpt"]
 SGD = named("torch.optim.SGD", lr=0.001, momentum=0.9)
 
 KINDS = {
-    "fpn": Kind(FPN, released=True, onnx=True),
-    "unet": Kind(UNET, loss("Dice"), released=True, onnx=True),
+    "fpn": Kind(FPN, released=True, onnx=True, scored=True),
+    "unet": Kind(UNET, loss("Dice"), released=True, onnx=True, openvino=True),
     "unetplusplus": Kind(
         net(timm("test_byobnet", depth=3), "UNetPlusPlus", channels=[8], further=[8]), loss("LovaszSoftmax")
     ),
@@ -177,6 +183,11 @@ KINDS = {
         {**SHAPES, "class_path": "seglight.data.shapes.ShapesDataModule"},
         {"inferer": named("seglight.inference.whole.WholeImage")},
         released=True, onnx=True,
+        deep={
+            "seglight.models.EncoderDecoder": "seglight.models.encoder_decoder.EncoderDecoder",
+            "seglight.models.decoders.SegFormer": "seglight.models.decoders.segformer.SegFormer",
+            "seglight.losses.CrossEntropy": "seglight.losses.cross_entropy.CrossEntropy",
+        },
     ),
     "resumed": Kind(
         UNET,
@@ -246,3 +257,10 @@ PRETRAINING = {
     ),
 }
 """The recipe of `seglight pretrain`."""
+
+FSDP = {
+    "trainer": {"accelerator": "gpu", "devices": 2, "strategy": named("seglight.running.sharding.FSDP")},
+    "model": {"net": UNET},
+    "data": SHAPES,
+}
+"""A recipe of `fit` for several GPUs, which is parsed alone."""

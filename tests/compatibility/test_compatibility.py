@@ -28,6 +28,8 @@ RUNS = [case for case in WRITTEN if (case.values[0] / "last.ckpt.xz").is_file()]
 RELEASED = [case for case in WRITTEN if (case.values[0] / "released").is_dir()]
 EXPORTED = [case for case in WRITTEN if (case.values[0] / "net.onnx.xz").is_file()]
 PRETRAINED = sorted(fixed_image.HERE.glob("*/*/pretrain.yaml"))
+OPENVINO = [case for case in WRITTEN if (case.values[0] / "net.xml.xz").is_file()]
+PARSED = sorted(fixed_image.HERE.glob("*/*/parsed.yaml"))
 RESUMED = [case for case in WRITTEN if case.values[0].name.startswith("resumed")]
 
 
@@ -90,11 +92,25 @@ def test_onnx_file(folder: Path, tmp_path: Path) -> None:
     assert_same_labels(unpacked(folder / "net.onnx.xz", tmp_path / "net.onnx"), folder)
 
 
+@pytest.mark.parametrize("folder", OPENVINO)
+def test_openvino_file(folder: Path, tmp_path: Path) -> None:
+    unpacked(folder / "net.bin.xz", tmp_path / "net.bin")
+    assert_same_labels(unpacked(folder / "net.xml.xz", tmp_path / "net.xml"), folder)
+
+
 @pytest.mark.parametrize("folder", WRITTEN)
 def test_recipe_of_the_run_trains(folder: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     recipe = config(folder, tmp_path, tmp_path / "config.yaml")
     ran = seglight_cli("fit", "--config", recipe, "--trainer.fast_dev_run", "true")
     assert ran.rc == 0, ran.err
+
+
+@pytest.mark.parametrize("recipe", [pytest.param(path, id=path.parent.name) for path in PARSED])
+def test_recipe_that_is_parsed_alone(recipe: Path, seglight_cli: CLI) -> None:
+    """It needs GPUs."""
+    with pytest.raises(SystemExit) as ended:
+        seglight_cli("fit", "--config", recipe, "--print_config")
+    assert not ended.value.code
 
 
 @pytest.mark.parametrize("folder", RESUMED)

@@ -26,7 +26,7 @@ from seglight.__main__ import main
 from seglight.errors import say
 from seglight.inference.exported import seal
 from tests.compatibility import fixed_image
-from tests.compatibility.kinds import DATA_SETS, KINDS, PRETRAINING, Kind, named, on_files
+from tests.compatibility.kinds import DATA_SETS, FSDP, KINDS, PRETRAINING, Kind, named, on_files
 from tests.support import fabricate
 
 VERSION = ".".join(seglight.__version__.split(".")[:2])
@@ -47,7 +47,7 @@ def write(kind: str, root: Path, out: Path) -> None:
     if not spec.whole:
         for key in ("optimizer_states", "lr_schedulers", "scores"):
             checkpoint.pop(key, None)
-    checkpoint = changed(checkpoint, root)
+    checkpoint = changed(checkpoint, {str(root): "ROOT", **spec.deep})
     model = run / "last.ckpt"
     torch.save(checkpoint, model)
     if not spec.whole:
@@ -58,8 +58,11 @@ def write(kind: str, root: Path, out: Path) -> None:
     labels = sure_labels(net, image)
     Image.fromarray(labels).save(out / "labels.png", optimize=True)
     pack(model, out)
-    config = (run / "run" / "config.yaml").read_text().replace(str(root), "ROOT")
-    (out / "config.yaml").write_text(config)
+    config = (run / "run" / "config.yaml").read_text()
+    (out / "config.yaml").write_text(changed(config, {str(root): "ROOT", **spec.deep}))
+    if spec.scored:
+        to = ("--ckpt_path", model, "--run_dir", root)
+        seglight_main("validate", "--config", run / "run" / "config.yaml", *to)
     if spec.released:
         seglight_main("release", model, "--out", run / "released")
         (out / "released").mkdir(exist_ok=True)
@@ -69,6 +72,10 @@ def write(kind: str, root: Path, out: Path) -> None:
         seglight_main("export", model, "--format", "onnx", "--out", run / "net.onnx", *spec.export)
         strip(run / "net.onnx")
         pack(run / "net.onnx", out)
+    if spec.openvino:
+        seglight_main("export", model, "--format", "openvino", "--out", run / "net.xml")
+        pack(run / "net.xml", out)
+        pack(run / "net.bin", out)
     counts = np.bincount(labels.ravel(), minlength=256)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     say(f"{kind}: {size / 1024:.0f} KiB, {np.count_nonzero(counts[:255])} classes, {counts[255]} pixels unsure")
@@ -91,8 +98,9 @@ def write_pretraining(root: Path, out: Path) -> None:
     seglight_main("pretrain", "--config", root / "recipe.yaml", "--run_dir", run)
     out.mkdir(parents=True, exist_ok=True)
     (out / "pretrain.yaml").write_text(yaml.safe_dump(PRETRAINING))
-    torch.save(changed(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True), root), run / "last.ckpt")
-    weights = changed(load_file(run / "encoder.safetensors"), root)
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save(changed(checkpoint, {str(root): "ROOT"}), run / "last.ckpt")
+    weights = changed(load_file(run / "encoder.safetensors"), {})
     save_file({key: value.contiguous() for key, value in weights.items()}, run / "encoder.safetensors")
     pack(run / "last.ckpt", out)
     pack(run / "encoder.safetensors", out)
@@ -121,14 +129,16 @@ def bands_of(kind: str) -> int:
     return 4 if kind == "four_bands" else 3
 
 
-def changed(value: Any, root: Path) -> Any:
-    """A copy of what a checkpoint holds, without paths of this machine and of tensors that compress."""
+def changed(value: Any, words: dict[str, str]) -> Any:
+    """A copy of what a checkpoint holds, of tensors that compress, and with other words in its strings."""
     if isinstance(value, dict):
-        return type(value)((changed(key, root), changed(part, root)) for key, part in value.items())
+        return type(value)((changed(key, words), changed(part, words)) for key, part in value.items())
     if isinstance(value, list | tuple):
-        return type(value)(changed(part, root) for part in value)
+        return type(value)(changed(part, words) for part in value)
     if isinstance(value, str):
-        return value.replace(str(root), "ROOT")
+        for word, instead in words.items():
+            value = value.replace(word, instead)
+        return value
     return compressible(value) if isinstance(value, Tensor) else value
 
 
@@ -249,6 +259,8 @@ def write_all(names: list[str]) -> None:
     out = fixed_image.HERE / VERSION
     with TemporaryDirectory() as folder:
         root = Path(folder)
+        (out / "fsdp").mkdir(parents=True, exist_ok=True)
+        (out / "fsdp" / "parsed.yaml").write_text(yaml.safe_dump(FSDP))
         for name in ("pretraining", *KINDS, *DATA_SETS):
             if names and name not in names:
                 for path in (out / name).glob("*.xz"):
