@@ -12,7 +12,7 @@ from PIL import Image
 from seglight.callbacks.panel_sheet import panel_sheet
 from seglight.callbacks.tensorboard import last_step, writers
 from seglight.images.draw import panel, shown
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 
 class ImagePanels(Callback):
@@ -62,7 +62,7 @@ class ImagePanels(Callback):
             for position, picture in enumerate(self.panels):
                 sheet = panel_sheet([picture], *classes)
                 writer.add_image(f"panels/{position}", sheet, last_step(trainer), dataformats="HWC")
-        with whole(self.folder / "panels.png") as part:
+        with atomic_path(self.folder / "panels.png") as part:
             Image.fromarray(panel_sheet(self.panels, *classes)).save(part)
         self.panels = []
 

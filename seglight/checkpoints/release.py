@@ -15,7 +15,8 @@ import safetensors.torch
 from torch import Tensor
 
 from seglight.errors import UserError
-from seglight.system.atomic import whole_folder
+from seglight.system.atomic import atomic_folder
+from seglight.system.checksums import file_sha256
 
 DESCRIPTION, WEIGHTS, CARD = "release.json", "model.safetensors", "README.md"
 """The files of the folder; the last is for people."""
@@ -45,11 +46,11 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
     if folder.exists():
         raise there
     try:
-        with whole_folder(folder) as part:
+        with atomic_folder(folder) as part:
             # clones: safetensors refuses tensors that share memory, as those of tied layers do
             tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
             (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
-            sealed = {**description, "sha256_of_weights": _sha256(part / WEIGHTS)}
+            sealed = {**description, "sha256_of_weights": file_sha256(part / WEIGHTS)}
             sealed["sha256"] = seal(sealed)
             (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
             # the folder's name can be any bytes
@@ -80,7 +81,7 @@ def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]
         raise UserError(f"{path}: its checksum does not fit, it is damaged or was changed: take the release anew")
     if not weights.is_file():
         raise UserError(f"{weights}: no such file, the release is not whole: take it anew")
-    if _sha256(weights) != description.get("sha256_of_weights"):
+    if file_sha256(weights) != description.get("sha256_of_weights"):
         raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
     try:
         return description, _tensors(weights)
@@ -100,8 +101,3 @@ def seal(description: dict[str, Any]) -> str:
     """SHA-256 of a description without its own, as JSON with sorted keys and no spaces."""
     plain = {key: value for key, value in description.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """Checkpoint files: written beside in a thread, synced and renamed; damage is noticed by checksum."""
 
 import io
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from seglight.errors import say
+from seglight.system.atomic import atomic_write
 
 LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
 """The newest exact checkpoint of a run and the one before it."""
@@ -68,31 +68,9 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def write_checkpoint(content: io.BytesIO, path: Path) -> None:
-    """Write beside, sync and rename; of `last.ckpt` the one before is kept.
+    """Write a checkpoint atomically and bring it to the disk; the previous `last.ckpt` is kept.
 
     Raises:
         OSError: It could not be written; no part of it is left.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    if path.name == LAST and path.exists():
-        path.replace(path.with_name(PREVIOUS))
-    part.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # a rename is on the disk when its folder is
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    atomic_write(path, content.getbuffer(), sync=True, previous=path.with_name(PREVIOUS) if path.name == LAST else None)

@@ -11,7 +11,6 @@ import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jsonargparse import ArgumentParser
@@ -25,6 +24,7 @@ from seglight.data.cache import SHARD_LENGTH, VERSION, Record, Shard, Stamp, sha
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
+from seglight.system.atomic import atomic_path, atomic_write, remove_parts
 from seglight.system.terminal import plain_console
 from seglight.training.resume.folder import check_outside
 from seglight.training.resume.lock import locked
@@ -63,10 +63,9 @@ def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
         task = progress.add_task("cache", total=sum(map(len, splits.values())))
         for written in workers:
             progress.advance(task, written)
-    for leftover in folder.glob("*.part"):  # of builds that were killed
-        leftover.unlink()
+    remove_parts(folder)
     lengths = {name: len(split) for name, split in splits.items()}
-    write_json(folder / "index.json", {"version": VERSION, "splits": lengths})
+    atomic_write(folder / "index.json", json.dumps({"version": VERSION, "splits": lengths}))
     return lengths
 
 
@@ -127,9 +126,8 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
     indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
     if is_current(path, number, split):
         return len(indices)
-    part = path.with_suffix(f".{os.getpid()}.part")
     records, offset, digest = [], 0, hashlib.sha256()
-    with part.open("wb") as file:
+    with atomic_path(path, sync=True) as part, part.open("wb") as file:
         for index in indices:
             sources = tuple(map(Stamp.of, split.sources(index)))  # first: a change while reading is seen later
             image, mask, label = split.read(index)
@@ -140,11 +138,9 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
             for pixels in (image.tobytes(), mask.tobytes()):
                 digest.update(pixels)
                 offset += file.write(pixels)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
     stamp = Stamp(path.name, offset, path.stat().st_mtime_ns, digest.hexdigest())
-    write_json(path.with_suffix(".json"), asdict(Shard(VERSION, split.fingerprint, stamp, tuple(records))))
+    shard = Shard(VERSION, split.fingerprint, stamp, tuple(records))
+    atomic_write(path.with_suffix(".json"), json.dumps(asdict(shard)))
     return len(indices)
 
 
@@ -155,13 +151,6 @@ def is_current(path: Path, number: int, split: Labelled) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return stale(shard, split, number) is None and shard.stamp.holds(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write beside and rename."""
-    part = path.with_suffix(f".json.{os.getpid()}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(path)
 
 
 def main(args: list[str]) -> None:

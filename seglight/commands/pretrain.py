@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from seglight.commands.recipe import config_paths, read_recipe
 from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint, say
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.terminal import plain_console
 from seglight.training.classification import ClassificationModule
@@ -120,7 +120,7 @@ def train(cli: ClassificationCLI) -> None:
         say("fast_dev_run: pretrain ran to its end; its weights are not kept")
     elif cli.trainer.is_global_zero:
         path = cli.run_dir / WEIGHTS
-        with whole(path) as part:
+        with atomic_path(path) as part:
             save_file(cli.model.encoder_weights(), part)
         accuracy = float(cli.trainer.callback_metrics.get("val/acc", math.nan))  # limit_val_batches may be 0
         plain_console().print(

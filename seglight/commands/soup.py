@@ -19,7 +19,7 @@ from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 from seglight.system.terminal import plain_console
 from seglight.training.module import SegmentationModule
 from seglight.training.resume.folder import check_outside
@@ -137,7 +137,7 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
 def _write(path: Path, state: State, card: Any) -> None:
     card = make_card(card["net"], card["class_names"], card["palette"], card["ignore_index"], card["channels_last"])
     weights = {f"net.{key}": value for key, value in state.items()}
-    with whole(path) as part:
+    with atomic_path(path) as part:
         torch.save({KEY: card, "state_dict": weights, "epoch": 0, "global_step": 0}, part)
 
 

@@ -7,7 +7,6 @@ folder/index.json           written last: the version, and the number of shards 
 commands/cache.py writes them.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
+from seglight.system.checksums import file_sha256
 
 VERSION = 2  # 1 had images as they are stored, before EXIF turns them
 """Of the files' layout and of what decoding means: another version is built anew."""
@@ -39,7 +39,7 @@ class Stamp:
     def of(cls, path: Path) -> "Stamp":
         """Of a file as it is now."""
         stat = path.stat()
-        return cls(str(path), stat.st_size, stat.st_mtime_ns, sha256(path))
+        return cls(str(path), stat.st_size, stat.st_mtime_ns, file_sha256(path))
 
     def holds(self, path: Path) -> bool:
         """Whether a file is still this one: by its content where its time alone has changed, as after a copy."""
@@ -48,7 +48,7 @@ class Stamp:
         except OSError:
             return False
         same_time = stat.st_mtime_ns == self.mtime_ns
-        return stat.st_size == self.size and (same_time or sha256(path) == self.sha256)
+        return stat.st_size == self.size and (same_time or file_sha256(path) == self.sha256)
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,6 @@ def stale(shard: Shard, split: Labelled, number: int) -> str | None:
         if changed:
             return f"{changed[0]} has changed since"
     return None
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refusal(folder: Path, fault: str) -> UserError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
+from seglight.system.checksums import file_sha256
 
 FEW = 0.01
 """Up to this share of the validation images it is only said: some benchmarks have a few, and moving a score by a
@@ -81,7 +82,7 @@ def _copies(ours: Mapping[Path, os.stat_result], theirs: Mapping[Path, os.stat_r
     """Files of the second with equal ones of the first: of equal size, equal pieces, and then equal content."""
     sizes = {status.st_size for status in ours.values()} & {status.st_size for status in theirs.values()}
     candidates = [_spread([path for path in files if files[path].st_size in sizes]) for files in (ours, theirs)]
-    for digest in (_of_pieces, _of_content):
+    for digest in (_pieces_hash, file_sha256):
         groups = [_grouped(paths, digest) for paths in candidates]
         common = groups[0].keys() & groups[1].keys()
         candidates = [[path for key in group if key in common for path in group[key]] for group in groups]
@@ -93,23 +94,19 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
     return [paths[index * len(paths) // most] for index in range(most)] if len(paths) > most else list(paths)
 
 
-def _grouped(paths: Iterable[Path], digest: Callable[[Path], bytes]) -> dict[bytes, list[Path]]:
-    groups: dict[bytes, list[Path]] = defaultdict(list)
+def _grouped(paths: Iterable[Path], digest: Callable[[Path], str]) -> dict[str, list[Path]]:
+    groups: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         groups[digest(path)].append(path)
     return groups
 
 
-def _of_pieces(path: Path) -> bytes:
-    size, digest = path.stat().st_size, hashlib.blake2b(digest_size=16)
+def _pieces_hash(path: Path) -> str:
+    size = path.stat().st_size
+    digest = hashlib.blake2b(digest_size=16)
     digest.update(str(size).encode())
     with path.open("rb") as file:
         for start in (0, size // 2, size - PIECE):
             file.seek(max(0, start))
             digest.update(file.read(PIECE))
-    return digest.digest()
-
-
-def _of_content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return digest.hexdigest()

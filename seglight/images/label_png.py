@@ -13,7 +13,7 @@ from seglight.errors import UserError, one_line
 from seglight.images.draw import palette_image
 from seglight.images.png import SIGNATURE
 from seglight.images.types import Color, LabelMap
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 MAKER = "seglight"
 """Key of the text in a file that says by which model it is."""
@@ -26,7 +26,7 @@ def write_labels(path: Path, labels: LabelMap, palette: Sequence[Color], maker: 
     """Write a label map (H, W), whole or not at all; `maker`, in Latin-1, is kept as a text in the file."""
     text = PngInfo()
     text.add_text(MAKER, maker)
-    with whole(path) as part:
+    with atomic_path(path) as part:
         palette_image(labels.astype(np.uint8), palette).save(part, pnginfo=text)
 
 
@@ -46,7 +46,7 @@ def write_label_rows(
         maker: As in `write_labels`.
     """
     compressor = zlib.compressobj(6)
-    with whole(path) as part, part.open("wb") as file:
+    with atomic_path(path) as part, part.open("wb") as file:
         file.write(SIGNATURE)
         file.write(_chunk(b"IHDR", struct.pack(">2I5B", size[1], size[0], 8, 3, 0, 0, 0)))
         file.write(_chunk(b"PLTE", bytes(value for color in palette for value in color)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -70,7 +70,7 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
 
-    with whole(path) as part:
+    with atomic_path(path) as part:
         try:
             yield write
         finally:

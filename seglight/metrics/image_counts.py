@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 FILE = "image_scores.npz"
 """In the run folder, beside `scores.json`."""
@@ -72,7 +72,7 @@ class ScoredImages:
 
     def save(self, path: Path) -> None:
         """Write beside and rename."""
-        with whole(path) as part:
+        with atomic_path(path) as part:
             np.savez_compressed(
                 part,
                 split=np.array(self.split),

@@ -86,14 +86,14 @@ def test_of_many_files_of_one_size_not_all_are_opened(tmp_path: Path, monkeypatc
     contents = [f"{k:09d}".encode() for k in range(300)]
     train, val = files(tmp_path / "a", *contents), files(tmp_path / "b", *contents)
     opened = 0
-    plain = disjoint._of_pieces
+    plain = disjoint._pieces_hash
 
     def counting(path: Path) -> bytes:
         nonlocal opened
         opened += 1
         return plain(path)
 
-    monkeypatch.setattr(disjoint, "_of_pieces", counting)
+    monkeypatch.setattr(disjoint, "_pieces_hash", counting)
     assert len(shared_images(train, val)) == 10
     assert opened == 20
 

@@ -1,5 +1,6 @@
-"""Files written beside and renamed: whole or not at all, whoever else writes them at the same time."""
+"""Files written beside and renamed: complete or not at all, whoever else writes them at the same time."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from seglight.system.atomic import LONGEST_NAME, whole, whole_folder
+from seglight.system.atomic import LONGEST_NAME, atomic_folder, atomic_path, atomic_write, remove_parts
 
 FILE = """
 import sys
 from pathlib import Path
-from seglight.system.atomic import whole
-with whole(Path(sys.argv[1])) as part:
+from seglight.system.atomic import atomic_path
+with atomic_path(Path(sys.argv[1])) as part:
     part.write_bytes(b"theirs")
     print("half", flush=True)
     sys.stdin.readline()
@@ -25,8 +26,8 @@ with whole(Path(sys.argv[1])) as part:
 FOLDER = """
 import sys
 from pathlib import Path
-from seglight.system.atomic import whole_folder
-with whole_folder(Path(sys.argv[1])) as part:
+from seglight.system.atomic import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as part:
     (part / "one").write_bytes(b"theirs")
     print("half", flush=True)
     sys.stdin.readline()
@@ -48,7 +49,7 @@ def test_two_processes_write_the_same_file(tmp_path: Path) -> None:
     """Each renames what is its own: the last one's stays."""
     path = tmp_path / "scores.000.npz"
     with half_done(FILE, path) as process:
-        with whole(path) as part:
+        with atomic_path(path) as part:
             part.write_bytes(b"ours, and more of it")
         assert path.read_bytes() == b"ours, and more of it"
         _, said = process.communicate("go on\n")
@@ -61,7 +62,7 @@ def test_two_processes_write_the_same_folder(tmp_path: Path) -> None:
     """One of them fails, and takes nothing of the other away."""
     path = tmp_path / "net"
     with half_done(FOLDER, path) as process:
-        with suppress(KeyError), whole_folder(path) as part:
+        with suppress(KeyError), atomic_folder(path) as part:
             (part / "two").write_bytes(b"ours")
             raise KeyError("no")
         _, said = process.communicate("go on\n")
@@ -84,7 +85,7 @@ def in_a_fork(work: Callable[[], None]) -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
-@pytest.mark.parametrize(("script", "writes"), [(FILE, whole), (FOLDER, whole_folder)])
+@pytest.mark.parametrize(("script", "writes"), [(FILE, atomic_path), (FOLDER, atomic_folder)])
 def test_what_killed_processes_left_is_cleared(
     script: str, writes: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
 ) -> None:
@@ -98,7 +99,7 @@ def test_what_killed_processes_left_is_cleared(
         assert len(os.listdir(tmp_path)) == len(theirs) + 2
 
         def write() -> None:
-            with whole(tmp_path / "new.png") as part:
+            with atomic_path(tmp_path / "new.png") as part:
                 part.write_bytes(b"")
 
         in_a_fork(write)
@@ -113,9 +114,63 @@ def test_what_killed_processes_left_is_cleared(
 @pytest.mark.parametrize("letters", [LONGEST_NAME - 20, LONGEST_NAME - 4])
 def test_the_longest_names(letters: int, tmp_path: Path) -> None:
     path = tmp_path / f"{'a' * letters}.png"
-    with whole(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(b"1")
         assert part.suffix == ".png"
-    with whole_folder(tmp_path / ("b" * letters)) as part:
+    with atomic_folder(tmp_path / ("b" * letters)) as part:
         (part / "one").write_bytes(b"1")
     assert sorted(os.listdir(tmp_path)) == [path.name, "b" * letters]
+
+
+@pytest.mark.parametrize("content", ["caf\u00e9\n", b"\x00\xff", memoryview(b"bytes")])
+def test_atomic_write(content: str | bytes | memoryview, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    for _ in range(2):
+        atomic_write(path, content)
+        assert path.read_bytes() == (content.encode() if isinstance(content, str) else bytes(content))
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the folder, which holds the name; nothing is synced where nobody asks."""
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(number: int) -> None:
+        events.append(f"sync {Path(os.readlink(f'/proc/self/fd/{number}')).suffix or 'folder'}")
+        fsync(number)
+
+    def replaced(self: Path, target: Path) -> Path:
+        events.append(f"rename to {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    path = tmp_path / "folder" / "a.txt"
+    atomic_write(path, "1")
+    atomic_write(path, "2", sync=True, previous=path.with_name("b.txt"))
+    assert events == ["rename to a.txt", "sync .txt", "rename to b.txt", "rename to a.txt", "sync folder"]
+    assert (path.read_text("utf-8"), path.with_name("b.txt").read_text("utf-8")) == ("2", "1")
+
+
+def test_a_failed_sync_leaves_the_former_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, previous = tmp_path / "a", tmp_path / "b"
+    path.write_bytes(b"second")
+    previous.write_bytes(b"first")
+
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        atomic_write(path, b"third", sync=True, previous=previous)
+    assert (path.read_bytes(), previous.read_bytes()) == (b"second", b"first")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_parts_of_any_process_are_removed_on_request(tmp_path: Path) -> None:
+    """Of other machines, and under the names that earlier versions gave them."""
+    for name in (f".last.{'0' * 8}-1.part.ckpt", "last.ckpt.part", "a.part.png", "last.ckpt", "apart"):
+        (tmp_path / name).write_bytes(b"")
+    remove_parts(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["apart", "last.ckpt"]

@@ -15,6 +15,7 @@ from seglight.commands.doctor.scan import Survey
 from seglight.errors import UserError
 from seglight.images.exif import drop_xmp
 from seglight.images.image_header import opened_by_name
+from seglight.system.atomic import atomic_folder
 
 
 def check_target(root: Path, target: Path) -> None:
@@ -28,8 +29,6 @@ def check_target(root: Path, target: Path) -> None:
         raise UserError(f"--fix {target}: it overlaps the data set {root}, which is never written to: choose another")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"--fix {target}: there is something already: choose a new folder")
-    if _part(target).exists():
-        raise UserError(f"--fix {target}: {_part(target)} is there, left by an interrupted run: remove it")
 
 
 def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -> Fixed:
@@ -45,33 +44,24 @@ def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -
         UserError: As `check_target`.
     """
     check_target(root, target)
-    part, fixed = _part(target), Fixed()
+    fixed = Fixed()
     slugs: dict[str, set[str]] = defaultdict(set)
     for finding in findings:
         for case in finding.cases:
             slugs[case.file].add(finding.kind.slug)
     try:
-        shutil.copytree(root, part, ignore_dangling_symlinks=True)
-        for name, facts in survey.splits.items():
-            for one in facts:
-                _fix_pair(one, survey.tables[name], slugs, root, part, fixed)
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError):  # no space, no permission, what can't be copied
-            raise UserError(f"--fix {target}: the copy can't be written: {error}") from error
-        raise
+        with atomic_folder(target) as part:
+            shutil.copytree(root, part, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+            for name, facts in survey.splits.items():
+                for one in facts:
+                    _fix_pair(one, survey.tables[name], slugs, root, part, fixed)
+    except OSError as error:  # no space, no permission, what can't be copied
+        raise UserError(f"--fix {target}: the copy can't be written: {error}") from error
     done = {*fixed.repaired}
     mistakes = (finding for finding in findings if finding.kind.level == "mistake")
     wrong = {(case.file, finding.kind.slug): None for finding in mistakes for case in finding.cases}
     fixed.left = [case for case in wrong if case not in done]
     return fixed
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(f"{target.name}.part")
 
 
 def _fix_pair(

@@ -13,6 +13,7 @@ from seglight import __version__
 from seglight.commands.doctor.finding import Finding, Fixed
 from seglight.commands.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
 from seglight.errors import UserError, terminal
+from seglight.system.atomic import atomic_write
 from seglight.system.terminal import Name
 
 SHOWN = 4
@@ -41,16 +42,13 @@ def as_dict(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write beside and rename.
+    """Write the report as JSON.
 
     Raises:
         UserError: It can't be written there.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        atomic_write(path, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"--json {path}: can't be written: {error.strerror}") from error
 

@@ -26,7 +26,7 @@ from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.load import members
 from seglight.inference.torch_predictor import TorchPredictor, load_torch
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 from seglight.system.terminal import PlainConsole, plain_console
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -142,9 +142,9 @@ def write(
 def written(out: Path) -> Iterator[Path]:
     """As `whole`; OpenVINO's weights come before the graph that needs them, and after the end of an older one."""
     with ExitStack() as stack:
-        part = stack.enter_context(whole(out))
+        part = stack.enter_context(atomic_path(out))
         if out.suffix == FORMATS["openvino"]:
-            stack.enter_context(whole(out.with_suffix(".bin")))
+            stack.enter_context(atomic_path(out.with_suffix(".bin")))
         yield part
         if out.suffix == FORMATS["openvino"]:
             out.unlink(missing_ok=True)

@@ -69,7 +69,7 @@ def train(options: Options, folders: dict[int, Path], told: list[int]) -> int:
     Raises:
         UserError: There is a run already, or a finished run has no score.
     """
-    taken = [folder for folder in folders.values() if any((folder / "checkpoints").glob("*.ckpt"))]
+    taken = [folder for folder in folders.values() if any((folder / "checkpoints").glob("[!.]*.ckpt"))]
     if taken and options.resume is None:
         raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or go on with --resume")
     resume = ["--resume"] if options.resume in (None, "exact") else ["--resume", options.resume]

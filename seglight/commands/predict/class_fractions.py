@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seglight.images.types import LabelMap
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 from seglight.system.escaping import csv as cell
 
 
@@ -31,5 +31,5 @@ class Shares:
 
     def write(self, path: Path) -> None:
         """Write the table, whole or not at all."""
-        with whole(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with atomic_path(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([["image", *map(cell, self.class_names)], *self.rows])

@@ -12,7 +12,7 @@ from pycocotools import mask as rle
 
 from seglight.images.outlines import outlines
 from seglight.images.types import LabelMap
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 
 class CocoObjects:
@@ -53,7 +53,7 @@ class CocoObjects:
     def write(self, path: Path) -> None:
         """Write images, categories and annotations, whole or not at all."""
         categories = [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)]
-        with whole(path) as part, part.open("w", encoding="utf-8") as file:
+        with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
             file.write(
                 f'{{"images": {json.dumps(self.images)}, "categories": {json.dumps(categories)}, "annotations": ['
             )

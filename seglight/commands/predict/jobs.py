@@ -7,6 +7,7 @@ from pathlib import Path
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.outputs import FILES, LABELS, output_path
 from seglight.errors import UserError
+from seglight.system.checksums import file_sha256
 
 
 def check_places(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> None:
@@ -60,8 +61,7 @@ def checksum(model: Path) -> str:
     total = hashlib.sha256()
     for path in files:
         try:
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+            total.update(bytes.fromhex(file_sha256(path)))
         except OSError as error:
             raise UserError(f"{path}: no such model ({error.strerror})") from error
     return total.hexdigest()

@@ -19,7 +19,7 @@ from seglight.images.label_png import maker_of
 from seglight.images.tiff import TiffWindows
 from seglight.images.types import Color, LabelMap
 from seglight.inference.predictor import Predictor
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 LABELS = "labels"
 """The label map, which is always written: everything else but probabilities is made of it."""
@@ -114,7 +114,7 @@ def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, 
         band = pixels.read(rows, slice(0, width)) if isinstance(pixels, TiffWindows) else pixels[rows]
         picture[rows] = overlay(band, labels[rows].astype(np.uint8), palette)[..., ::-1]
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    with whole(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(data.tobytes())
 
 
@@ -128,7 +128,7 @@ def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None
             f"pixels x {len(predictor.class_names)} classes are {total:.1f} GB: cut it into smaller ones"
         )
     probabilities = predictor.probabilities(pixels)
-    with whole(path) as part:
+    with atomic_path(path) as part:
         np.savez_compressed(part, probabilities=probabilities.astype(np.float16))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from seglight.data.datasets.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.errors import UserError
 from seglight.images.types import LabelMap
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path
 
 ADE_CLASSES = 150
 
@@ -41,5 +41,5 @@ def ade_ids(class_names: Sequence[str]) -> NDArray[np.uint8]:
 
 def write_ids(path: Path, labels: LabelMap, ids: NDArray[np.uint8]) -> None:
     """Write a label map (H, W) as the ids of its classes, whole or not at all."""
-    with whole(path) as part:
+    with atomic_path(path) as part:
         Image.fromarray(ids[labels]).save(part)

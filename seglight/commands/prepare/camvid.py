@@ -13,6 +13,7 @@ from pathlib import Path
 from seglight.commands.prepare.download import Archive
 from seglight.commands.prepare.extract import ArchiveError
 from seglight.commands.prepare.steps import DataSet
+from seglight.system.checksums import file_sha256
 
 COMMIT = "bb68b64e72cb004b3ed927fee0f5624dd8097498"
 CONTENTS = "0cb1e6b114926f16e01f66ad98b4fa01c14a552ee06c480278ade61eab477b1e"
@@ -38,7 +39,7 @@ def check_contents(unpacked: Path, _: Path) -> None:
     """
     listing = hashlib.sha256()
     for name in sorted(path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()):
-        digest = hashlib.sha256((unpacked / name).read_bytes()).hexdigest()
+        digest = file_sha256(unpacked / name)
         listing.update(f"{digest}  {name}\n".encode())
     if listing.hexdigest() != CONTENTS:
         raise ArchiveError(

@@ -1,12 +1,12 @@
 """An archive from the first mirror that has it, with the right checksum; cut-off downloads go on where they were."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from seglight.commands.prepare.transfer import MirrorError, Part, Report, on_disk, transfer
 from seglight.errors import UserError
+from seglight.system.checksums import file_sha256
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ def complaint(path: Path, archive: Archive) -> str:
         return f"it has {size} bytes where {archive.size} are the most" if size > archive.size else ""
     if size != archive.size:
         return f"it has {size} bytes where {archive.size} are due"
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     return "" if digest == archive.sha256 else f"its SHA-256 is {digest} where {archive.sha256} is due"
 
 

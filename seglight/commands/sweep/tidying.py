@@ -4,7 +4,6 @@ All that a trial is scored, compared and repeated by stays: recipe, scores, logg
 here may be interrupted at any moment and done again: each file is removed, or written beside and renamed.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from seglight.commands.sweep.record import Record, folder_of
 from seglight.commands.sweep.study import best_records
 from seglight.commands.sweep.trial import LATENCY, run_folders
 from seglight.errors import UserError, say
-from seglight.system.atomic import whole
+from seglight.system.atomic import atomic_path, remove_parts
 
 FOLDER, BEST = "checkpoints", "best.ckpt"
 """In a run folder; and its checkpoint with the highest `val/miou`."""
@@ -100,8 +99,8 @@ def _cut_down(folder: Path) -> None:
         OSError: A file can't be written or removed.
         UserError: A checkpoint is damaged.
     """
-    for path in [folder / PREVIOUS, *folder.glob("*.part*")]:  # parts: of whoever was killed while it wrote
-        path.unlink(missing_ok=True)
+    remove_parts(folder)
+    (folder / PREVIOUS).unlink(missing_ok=True)
     weights: dict[str, torch.Tensor] = {}
     for path in _checkpoints(folder):
         content = read_weights_only(path)
@@ -114,10 +113,8 @@ def _cut_down(folder: Path) -> None:
             weights = content["state_dict"]
         if not content.keys() & set(RESUMING):
             continue
-        with whole(path) as part:
+        with atomic_path(path, sync=True) as part:
             torch.save({key: value for key, value in content.items() if key not in RESUMING}, part)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
 
 
 def _checkpoints(folder: Path) -> Iterator[Path]:

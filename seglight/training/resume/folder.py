@@ -1,6 +1,5 @@
 """The folder that everything of a run goes to."""
 
-import itertools
 import os
 import tempfile
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError
+from seglight.system.atomic import remove_parts
 
 
 def default_run_dir(configs: list[str]) -> Path:
@@ -103,9 +103,8 @@ def prepare_folder(run_dir: Path) -> None:
         for place in places or [next(parent for parent in run_dir.absolute().parents if parent.exists())]:
             with tempfile.TemporaryFile(dir=place):
                 pass
-        for place, pattern in itertools.product(places, ("*.part", "*.part.*")):
-            for part in place.glob(pattern):
-                part.unlink(missing_ok=True)  # another process of this run may have been first
+        for place in places:
+            remove_parts(place)
     except OSError as error:
         raise UserError(
             f"{run_dir}: nothing can be written there ({error.strerror}): choose another --run_dir"

@@ -208,7 +208,7 @@ def doctor(seglight_cli: CLI, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         ran = seglight_cli("doctor", "--config", config, "--json", tmp_path / "report.json", *more)
         report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
         assert ran.rc == (1 if report["mistakes"] else 0), ran.err
-        assert not list(tmp_path.rglob("*.part"))
+        assert not list(tmp_path.rglob("*.part*"))
         for finding in report["findings"]:
             assert finding["slug"] in ran.out
         return report

@@ -35,7 +35,7 @@ def fix(seglight_cli: CLI, tmp_path: Path) -> Callable[..., tuple[Path, Report, 
             reports.append(json.loads((tmp_path / "report.json").read_text()))
             assert ran.rc == (1 if reports[-1]["mistakes"] else 0), ran.err
         assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
-        assert not list(tmp_path.glob("*.part"))
+        assert not list(tmp_path.glob("*.part*"))
         return target, *reports
 
     return run
@@ -184,8 +184,6 @@ def test_where_the_copy_may_go(seglight_cli: CLI, camvid: Path, tmp_path: Path) 
     assert seglight_cli("doctor", "--config", config, "--fix", other).rc == 0, "an empty folder is as good as none"
     assert "there is something already" in says(other)
     assert "there is something already" in says(config)
-    (tmp_path / "third.part").mkdir()
-    assert "left by an interrupted run" in says(tmp_path / "third")
 
 
 def test_interrupted_copies_leave_nothing(

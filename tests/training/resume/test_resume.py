@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from seglight.checkpoints import writer as checkpoint_files
+from seglight.system.atomic import atomic_path
 from tests.support.resumable import Net, differences, final, fit, wait, write_recipe
 
 pytestmark = pytest.mark.usefixtures("_imported")  # a process that is forked off finds everything imported
@@ -60,8 +61,9 @@ def in_forward(training: bool, number: int, do: Callable[[], None]) -> Callable[
 
 def with_half_a_checkpoint() -> None:
     def write_half(content: io.BytesIO, path: Path) -> None:
-        path.with_name(f"{path.name}.part").write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
-        os.kill(os.getpid(), signal.SIGKILL)
+        with atomic_path(path) as part:
+            part.write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
 
     checkpoint_files.write_checkpoint = write_half
 
@@ -101,7 +103,7 @@ def test_killed_at_chosen_moments(folder: Path, undisturbed: dict[str, Any]) -> 
     assert log.count("seglight: stopped after step") == 3, log
     assert "nan" not in log
     assert differences(final(run_dir), undisturbed) == []
-    assert not list(run_dir.rglob("*.part"))
+    assert not list(run_dir.rglob("*.part*"))
 
 
 BY_STEPS = (
