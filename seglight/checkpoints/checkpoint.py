@@ -26,8 +26,11 @@ KEY = "seglight"
 SCORES = "scores"
 """Where a checkpoint keeps the scores of the last validation before it was saved, and of what data they are."""
 
-SPARE = 2**28
-"""Bytes that building a net may take beside three times those of its weights: for what is drawn, and thrown away."""
+SPARE = 2**30
+"""Bytes that building a net may take in addition to three times those of its weights.
+
+timm builds a whole classifier and keeps the stages that are asked for: VGG's fully connected layers are 495 MB.
+"""
 
 
 class Card(TypedDict):

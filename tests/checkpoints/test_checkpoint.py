@@ -34,6 +34,25 @@ def state(trained: EncoderDecoder) -> dict[str, Tensor]:
     return {**net, "jaccard.confmat": torch.zeros(3, 3)}
 
 
+@pytest.mark.parametrize("depth", [3, 5])
+def test_an_encoder_whose_classifier_is_larger_than_all_that_is_kept(tmp_path: Path, depth: int) -> None:
+    encoder = {"name": "vgg11_bn", "weights": None, "depth": depth}
+    parts = {
+        "encoder": {"class_path": "seglight.models.TimmEncoder", "init_args": encoder},
+        "decoder": {"class_path": "seglight.models.decoders.FPN", "init_args": {"channels": 8, "pyramid_channels": 8}},
+    }
+    net = EncoderDecoder(
+        3,
+        TimmEncoder("vgg11_bn", weights=None, depth=depth),
+        lambda channels, strides: FPN(channels, strides, channels=8, pyramid_channels=8),
+    )
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    config = {"class_path": "seglight.models.EncoderDecoder", "init_args": parts}
+    loaded, _ = load_net(write(tmp_path / "vgg.ckpt", config, state))
+    image = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
+    torch.testing.assert_close(loaded(image).logits, net.eval()(image).logits, rtol=0, atol=0)
+
+
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
