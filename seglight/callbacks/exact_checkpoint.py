@@ -12,8 +12,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, WeightAveraging
 
 from seglight.callbacks.best_checkpoint import BestCheckpoint
-from seglight.checkpoints.writer import LAST, CheckpointFiles
+from seglight.checkpoints.writer import CheckpointFiles
 from seglight.errors import UserError, say
+from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import EXIT_CODE, STOP
 from seglight.training.resume.environment_fingerprint import moved_to, surroundings
 from seglight.training.resume.evaluation_state import evaluation_state, set_evaluation_state
@@ -58,7 +59,7 @@ class ExactCheckpoint(Callback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Take the signals: Lightning's own handlers save and communicate from within a handler."""
-        self.path = Path(trainer.default_root_dir) / "checkpoints" / LAST
+        self.path = Path(trainer.default_root_dir) / CHECKPOINTS / LAST
         STOP.install()
         trainer._signal_connector.register_signal_handlers = STOP.install  # type: ignore[method-assign]
 

@@ -24,6 +24,7 @@ from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
 from seglight.system.atomic import atomic_write
 from seglight.system.escaping import tag
+from seglight.system.run_files import BEST, CHECKPOINTS, LAST, METRICS_FILE, SCORES_FILE
 from seglight.system.terminal import Name, plain_console
 from seglight.training.profiler import RunTimes
 
@@ -91,7 +92,7 @@ class RunReport(Callback):
         if math.isnan(pl_module.scores.miou):
             say(f"val/miou is null, {_unlabelled(pl_module.scores, 'val')}: which checkpoint is the best is not known")
         how = trainer.global_step, pl_module.inferer, self.weights
-        content = write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / "scores.json", *how)
+        content = write_scores(pl_module.scores, pl_module.class_names, "val", self.folder / SCORES_FILE, *how)
         self.kept = {"scores": content, "data": _fingerprint(self.folder)}
         loss = float(pl_module.train_loss)
         self.console.print(
@@ -128,12 +129,12 @@ class RunReport(Callback):
         lines += [("stopped", reason) for reason in reasons_to_stop(trainer)]
         if isinstance(profiler, RunTimes):
             lines.append(("time", profiler.line()))
-        files = [self.folder / name for name in ("scores.json", "panels.png")]
+        files = [self.folder / name for name in (SCORES_FILE, "panels.png")]
         lines += [(path.stem, str(path)) for path in files if path.exists()]
         if not files[0].exists():
             lines.append(("scores", f"none: {'nothing was validated' if trainer.enable_validation else NO_VALIDATION}"))
         lines += [("curves", place) for place in curves(trainer, self.folder)]
-        checkpoints = [self.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        checkpoints = [self.folder / CHECKPOINTS / name for name in (BEST, LAST)]
         checkpoint = next((path for path in checkpoints if path.exists()), None)
         lines.append(
             (
@@ -147,7 +148,7 @@ class RunReport(Callback):
         if math.isnan(pl_module.scores.miou):
             why = _unlabelled(pl_module.scores, split)
             raise UserError(f"there is no score, {why}: label them, or check which values the class table ignores")
-        path = self.folder / "scores.json"
+        path = self.folder / SCORES_FILE
         how = self.step, pl_module.inferer, self.weights
         write_scores(pl_module.scores, pl_module.class_names, split, path, *how)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
@@ -162,7 +163,7 @@ def curves(trainer: Trainer, folder: Path) -> list[str]:
     """Where the curves of a run are: commands that show events of TensorBoard, or files of numbers."""
     events = [f"tensorboard --logdir {Path(logger.log_dir)}" for logger in tensorboard_loggers(trainer)]
     tables = [f"{logger.log_dir}/metrics.csv" for logger in trainer.loggers if isinstance(logger, CSVLogger)]
-    return [*events, *tables] or [str(folder / "metrics.jsonl")]
+    return [*events, *tables] or [str(folder / METRICS_FILE)]
 
 
 def reasons_to_stop(trainer: Trainer) -> list[str]:

@@ -10,9 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from seglight.errors import say
 from seglight.system.atomic import atomic_write
-
-LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
-"""The newest exact checkpoint of a run and the one before it."""
+from seglight.system.run_files import LAST, PREVIOUS
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
 from seglight.data.augmentation.transforms import check_sizes
-from seglight.data.cache import SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
+from seglight.data.cache import INDEX, SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
@@ -54,7 +54,7 @@ def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
     """As `cache`, in a folder that no other process writes to."""
     splits = existing_splits(datamodule)
     check_space(folder, splits)
-    (folder / "index.json").unlink(missing_ok=True)  # until all is current there is no cache to read
+    (folder / INDEX).unlink(missing_ok=True)
     shards = Shards(folder, splits)
     # loader workers, unlike a process pool's, end when their parent is killed
     workers = DataLoader(shards, batch_size=None, num_workers=min(os.cpu_count() or 1, len(shards)))
@@ -65,7 +65,7 @@ def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
             progress.advance(task, written)
     remove_parts(folder)
     lengths = {name: len(split) for name, split in splits.items()}
-    atomic_write(folder / "index.json", json.dumps({"version": VERSION, "splits": lengths}))
+    atomic_write(folder / INDEX, json.dumps({"version": VERSION, "splits": lengths}))
     return lengths
 
 

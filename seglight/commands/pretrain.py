@@ -17,6 +17,7 @@ from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, parser_complaint, say
 from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.run_files import CHECKPOINTS
 from seglight.system.terminal import plain_console
 from seglight.training.classification import ClassificationModule
 from seglight.training.launch import claimed_run_dir
@@ -80,7 +81,7 @@ class ClassificationCLI(LightningCLI):
         if (self.run_dir / WEIGHTS).exists():
             raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir")
         checkpoint = partial(
-            ModelCheckpoint, self.run_dir / "checkpoints", auto_insert_metric_name=False, enable_version_counter=False
+            ModelCheckpoint, self.run_dir / CHECKPOINTS, auto_insert_metric_name=False, enable_version_counter=False
         )
         own = [checkpoint("best", monitor="val/acc", mode="max"), checkpoint("last", save_on_train_epoch_end=True)]
         logger = TensorBoardLogger(self.run_dir, name="", version="", default_hp_metric=False)

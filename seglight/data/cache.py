@@ -22,6 +22,9 @@ from seglight.system.checksums import file_sha256
 VERSION = 2  # 1 had images as they are stored, before EXIF turns them
 """Of the files' layout and of what decoding means: another version is built anew."""
 
+INDEX = "index.json"
+"""Name of the file that is written last: without it there is no cache to read."""
+
 SHARD_LENGTH = 16
 """Samples in a shard."""
 
@@ -143,7 +146,7 @@ def check_index(folder: Path, name: str, split: Labelled) -> int:
         UserError: The cache is unfinished, or of another version or number of images.
     """
     try:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise _refusal(folder, "no finished cache there") from None
     if index["version"] != VERSION:

@@ -28,6 +28,9 @@ from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
 from seglight.errors import UserError
 from seglight.images.types import Color
 
+CLASS_FILE = "classes.yaml"
+"""Name of the file in the root of a data set."""
+
 FORM = "it should be 'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
 KEYS = ("classes", "ignore", "images", "labels", "masks", "others")
 CLASS_KEYS = ("color", "name", "value")

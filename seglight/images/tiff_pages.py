@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from seglight.images.exif import ORIENTATION
+
 if TYPE_CHECKING:
     import tifffile
 
@@ -18,8 +20,8 @@ SAMPLE_FORMATS = {2: "signed integers", 3: "floating point", 5: "complex integer
 REDUCED, MASK = 1, 4
 """Bits of a page's type: a smaller copy of another page, and a mask of one."""
 
-ORIENTATION, RAW_VERSION = 274, 50706
-"""Tags: how a page is turned; and what makes a TIFF a digital negative (DNG)."""
+RAW_VERSION = 50706
+"""Tag that makes a TIFF a digital negative (DNG)."""
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it complains of is told once, as an error
 

@@ -12,7 +12,7 @@ from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, bands_of, seg_output
 from seglight.ops.bands import SOURCE_ROWS, budget
-from seglight.ops.padding import DIVISOR, round_up
+from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
 
 

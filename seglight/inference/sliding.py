@@ -12,7 +12,8 @@ from seglight.images.types import Windows
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.blending import Side, band_rows, blended, first_largest, side
 from seglight.ops.finite import check_finite
-from seglight.ops.padding import DIVISOR, pad_image, round_up
+from seglight.ops.padding import pad_image
+from seglight.ops.sizes import DIVISOR, round_up
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from seglight.interfaces import Inferer, seg_output
 from seglight.ops.finite import check_finite
-from seglight.ops.padding import DIVISOR, pad_image
+from seglight.ops.padding import pad_image
+from seglight.ops.sizes import DIVISOR
 from seglight.ops.upsample import upsampled_argmax, upsampled_softmax
 
 

@@ -10,7 +10,7 @@ from seglight.images.types import Windows
 from seglight.inference.plan import plan
 from seglight.inference.sliding import SlidingWindow
 from seglight.interfaces import Inferer
-from seglight.ops.padding import round_up
+from seglight.ops.sizes import round_up
 
 STEP = 256
 """Images are planned for by this many pixels: of many sizes not each is measured anew."""

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DIVISOR = 32
-"""Images are padded to a multiple of this, the coarsest stride of the usual encoders."""
+from seglight.ops.sizes import round_up
 
 
 def pad_image(image: Tensor, divisor: int) -> Tensor:
@@ -22,8 +21,3 @@ def pad_mask(mask: Tensor, divisor: int, ignore_index: int) -> Tensor:
     """Add ignored rows and columns at the end of (B, H, W) until `divisor` divides H and W."""
     height, width = mask.shape[-2:]
     return F.pad(mask, (0, round_up(width, divisor) - width, 0, round_up(height, divisor) - height), value=ignore_index)
-
-
-def round_up(length: int, divisor: int) -> int:
-    """The next multiple of `divisor`, or `length` itself."""
-    return -(-length // divisor) * divisor

@@ -36,6 +36,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seglight.errors import UserError, one_line, say
 from seglight.system.class_paths import imported
+from seglight.system.run_files import CHECKPOINTS
 from seglight.training.module import SegmentationModule
 
 REFUSED: dict[type[Callback], str] = {
@@ -193,7 +194,7 @@ def settle(config: Any, run_dir: Path, resumed: bool) -> None:
     Raises:
         UserError: A checkpoint would take the place of one of seglight's own.
     """
-    folder = (run_dir / "checkpoints").resolve()
+    folder = (run_dir / CHECKPOINTS).resolve()
     for entry, kind in entries(config.callbacks):
         options = entry.init_args
         if not issubclass(kind, ModelCheckpoint) or "dirpath" not in options:

@@ -36,7 +36,8 @@ from seglight.models.memory_format import FORMATS, seconds_a_pass
 from seglight.models.misfit import encoder_channels, has_batch_norm, misfit, tried_out, wrong_channels
 from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
-from seglight.ops.padding import DIVISOR, pad_image, pad_mask
+from seglight.ops.padding import pad_image, pad_mask
+from seglight.ops.sizes import DIVISOR
 from seglight.optim.accumulation import GradientWindow, optimizer_steps
 from seglight.optim.clipping import clip_fused
 from seglight.optim.schedules import (

@@ -1,4 +1,7 @@
-"""Padding against numpy's edge and constant modes."""
+"""Padding against numpy's edge and constant modes.
+
+Covers: ops.sizes.
+"""
 
 import numpy as np
 import pytest

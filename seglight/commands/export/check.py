@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seglight.data.class_files import CLASS_FILE
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
@@ -131,7 +132,7 @@ def check_folder(
 
 def holds_labels(folder: Path) -> bool:
     """Whether a folder is laid out as CamVid or with a classes.yaml: not all that lies in it are images."""
-    return (folder / "valannot").is_dir() or (folder / "classes.yaml").is_file()
+    return (folder / "valannot").is_dir() or (folder / CLASS_FILE).is_file()
 
 
 def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:

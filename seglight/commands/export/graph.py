@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram
 
 from seglight.errors import UserError
 from seglight.interfaces import bands_of, seg_output
-from seglight.ops.padding import DIVISOR
+from seglight.ops.sizes import DIVISOR
 
 EXAMPLE = (100, 150)
 """Size of the image that a graph of any size is traced with: none of its sides means anything."""

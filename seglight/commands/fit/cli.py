@@ -31,7 +31,7 @@ from seglight.callbacks import (
 )
 from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.checkpoints.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
-from seglight.checkpoints.writer import LAST, CheckpointFiles
+from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.recipe import config_paths, data_options, read_recipe
 from seglight.data import SegmentationDataModule
@@ -39,6 +39,7 @@ from seglight.errors import UserError, parser_complaint, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRICS_FILE, RECIPE_FILE
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
@@ -129,7 +130,7 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit":
             resume.refuse_ckpt_path(config.ckpt_path)
             self.checkpoint = resume.find_run_to_resume(self.run_dir, self.recipe, config.resume)
-            config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / "checkpoints" / LAST)
+            config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / CHECKPOINTS / LAST)
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
         if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None:
@@ -228,7 +229,7 @@ class SegmentationCLI(LightningCLI):
         config = self.config_init[self.subcommand].trainer
         scored = None if self.subcommand == "fit" else self.checkpoint
         report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored)
-        first = Preflight(self.run_dir / "config.yaml", self.recipe)
+        first = Preflight(self.run_dir / RECIPE_FILE, self.recipe)
         callbacks: list[Callback] = [first, ImageScores(self.run_dir), report]
         bars = [callback for callback in _listed(config.callbacks) if isinstance(callback, AnyProgressBar)]
         if config.enable_progress_bar is not False and not bars:
@@ -236,15 +237,15 @@ class SegmentationCLI(LightningCLI):
         if self.subcommand == "fit":
             callbacks += [
                 NonFinite(self.config[self.subcommand].on_nonfinite),
-                MetricsFile(self.run_dir / "metrics.jsonl"),
-                Environment(self.run_dir / "environment.json"),
+                MetricsFile(self.run_dir / METRICS_FILE),
+                Environment(self.run_dir / ENVIRONMENT_FILE),
                 LabelledPixels(),
                 Throughput(),
                 ImagePanels(self.run_dir),
                 ConfusionFigure(),
             ]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            callbacks.append(BestCheckpoint(self.run_dir / "checkpoints"))
+            callbacks.append(BestCheckpoint(self.run_dir / CHECKPOINTS))
         return callbacks
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from seglight.errors import UserError, terminal
 from seglight.system.atomic import atomic_write
 from seglight.system.class_paths import safe_option
+from seglight.system.run_files import CHECKPOINTS, SCORES_FILE
 from seglight.system.signals import EXIT_CODE, SIGNALS
 from seglight.training.resume.lock import PATIENCE, locked
 
@@ -69,7 +70,7 @@ def train(options: Options, folders: dict[int, Path], told: list[int]) -> int:
     Raises:
         UserError: There is a run already, or a finished run has no score.
     """
-    taken = [folder for folder in folders.values() if any((folder / "checkpoints").glob("[!.]*.ckpt"))]
+    taken = [folder for folder in folders.values() if any((folder / CHECKPOINTS).glob("[!.]*.ckpt"))]
     if taken and options.resume is None:
         raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or go on with --resume")
     resume = ["--resume"] if options.resume in (None, "exact") else ["--resume", options.resume]
@@ -179,7 +180,7 @@ def report(run_dir: Path, folders: dict[int, Path]) -> None:
     """
     mious = {}
     for seed, folder in folders.items():
-        path = folder / "scores.json"
+        path = folder / SCORES_FILE
         miou = json.loads(path.read_text(encoding="utf-8"))["miou"] if path.is_file() else None
         if miou is None:
             raise UserError(f"{folder}: the run is finished, but has no score: was it too short for a validation?")

@@ -16,6 +16,7 @@ from seglight.commands.release.model_card import model_card
 from seglight.errors import UserError, say
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.models.encoders.normalized import NormalizedEncoder
+from seglight.system.run_files import SCORES_FILE
 from seglight.system.terminal import plain_console
 
 
@@ -76,7 +77,7 @@ def run_scores(
         class_names: Of the checkpoint.
         kept: What the checkpoint holds under `SCORES`: of the last validation before it was saved.
     """
-    path = checkpoint.absolute().parent.parent / "scores.json"
+    path = checkpoint.absolute().parent.parent / SCORES_FILE
     try:
         last = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -18,6 +18,7 @@ from seglight.commands.sweep.study import is_to_be_pruned, new_record
 from seglight.commands.sweep.trial import last_lines, objectives
 from seglight.errors import say
 from seglight.system.atomic import atomic_write
+from seglight.system.run_files import RECIPE_FILE
 from seglight.system.signals import EXIT_CODE, SCHEDULERS, StopSignals
 
 PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
@@ -139,7 +140,7 @@ class Coordinator:
 
     def _propose(self) -> None:
         record = new_record(self.sweep, self.records)
-        atomic_write(folder_of(self.trials, record.number) / "config.yaml", self.recipe(record))
+        atomic_write(folder_of(self.trials, record.number) / RECIPE_FILE, self.recipe(record))
         record.save(self.trials)  # from here on there is such a trial
         self.records.append(record)
         self.courses.append(self._course(record))

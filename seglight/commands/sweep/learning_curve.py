@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from seglight.commands.sweep.options import Sweep
-from seglight.commands.sweep.trial import FILE, run_folders
+from seglight.commands.sweep.trial import run_folders
+from seglight.system.run_files import METRICS_FILE, RECIPE_FILE
 
 
 class Report(NamedTuple):
@@ -28,8 +29,8 @@ class Course:
     """
 
     def __init__(self, sweep: Sweep, folder: Path) -> None:
-        self.key, self.recipe = next(iter(sweep.objectives)), folder / "config.yaml"
-        self.path = run_folders(sweep, folder)[0] / FILE
+        self.key, self.recipe = next(iter(sweep.objectives)), folder / RECIPE_FILE
+        self.path = run_folders(sweep, folder)[0] / METRICS_FILE
         self.bytes = 0
         """So far it was read: to the end of a line."""
         self.by_step: dict[int, Report] = {}

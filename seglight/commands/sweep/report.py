@@ -27,6 +27,7 @@ from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.ops.iou import bootstrap_scores
 from seglight.system.atomic import atomic_write
 from seglight.system.escaping import html, plotly, tag
+from seglight.system.run_files import RECIPE_FILE
 
 SHOWN = 10
 """Rows of the table of the best."""
@@ -63,7 +64,7 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     best = best_records(sweep, records)
     if best:
         said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
-        recipe = (folder_of(out / "trials", best[0].number) / "config.yaml").read_text(encoding="utf-8")
+        recipe = (folder_of(out / "trials", best[0].number) / RECIPE_FILE).read_text(encoding="utf-8")
         atomic_write(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 

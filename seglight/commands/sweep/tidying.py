@@ -12,15 +12,14 @@ from typing import Any
 import torch
 
 from seglight.checkpoints.torch_file import read_weights_only
-from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import Record, folder_of
 from seglight.commands.sweep.study import best_records
 from seglight.commands.sweep.trial import LATENCY, run_folders
 from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_path, remove_parts
+from seglight.system.run_files import BEST, CHECKPOINTS, LAST, PREVIOUS
 
-FOLDER, BEST = "checkpoints", "best.ckpt"
 """In a run folder; and its checkpoint with the highest `val/miou`."""
 
 RESUMING = (
@@ -65,7 +64,7 @@ class Tidying:
                 continue
             stays = record.number in best or (undecided and record.state == "finished")
             for run in run_folders(self.sweep, folder_of(self.trials, record.number)):
-                self._tidy(run / FOLDER, stays)
+                self._tidy(run / CHECKPOINTS, stays)
 
     def _count(self) -> int | None:
         """How many of the best there are: one, or a whole front."""

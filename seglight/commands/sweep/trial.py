@@ -12,6 +12,7 @@ from seglight.commands.sweep.job import LOG, Command
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import OWN
 from seglight.system.class_paths import safe_option
+from seglight.system.run_files import METRICS_FILE, RECIPE_FILE, SCORES_FILE
 
 SEGLIGHT = [sys.executable, "-m", "seglight"]
 LATENCY = "latency"
@@ -19,7 +20,6 @@ COSTS = {"parameters": "parameters", "multiply_adds": "multiply_adds", LATENCY: 
 """Objectives that `seglight summary` finds when the training is done, and what it calls them; of a 512x512 image."""
 
 COSTS_FILE = "costs.json"
-FILE = "metrics.jsonl"
 SCORE = "val/miou"
 
 
@@ -34,7 +34,7 @@ def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT, mor
     """
     fit = [*seglight, "fit", "--run_dir", str(folder), "--resume", *safe_option()]
     if sweep.running.seeds:
-        fit += ["--config", str(folder / "config.yaml"), "--seeds", ",".join(map(str, sweep.running.seeds))]
+        fit += ["--config", str(folder / RECIPE_FILE), "--seeds", ",".join(map(str, sweep.running.seeds))]
     costs = [costs_command(folder, seglight, more)] if COSTS.keys() & sweep.objectives.keys() else []
     return [([*fit, *more], LOG), *costs]
 
@@ -42,7 +42,7 @@ def commands(sweep: Sweep, folder: Path, seglight: Sequence[str] = SEGLIGHT, mor
 def costs_command(folder: Path, seglight: Sequence[str] = SEGLIGHT, more: Sequence[str] = ()) -> Command:
     """What finds the costs of the net of a trial; of `more`, as in `commands`, it takes the keys of the data."""
     data = [argument for argument in more if argument.startswith("--data")]
-    words = [*seglight, "summary", "--config", str(folder / "config.yaml"), *data, "--json", *safe_option()]
+    words = [*seglight, "summary", "--config", str(folder / RECIPE_FILE), *data, "--json", *safe_option()]
     return words, COSTS_FILE
 
 
@@ -76,7 +76,7 @@ def last_lines(folder: Path, count: int = 20) -> str:
 
 def _lines(run: Path) -> list[dict[str, Any]]:
     try:
-        text = (run / FILE).read_text(encoding="utf-8")
+        text = (run / METRICS_FILE).read_text(encoding="utf-8")
     except OSError:
         return []
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -84,7 +84,7 @@ def _lines(run: Path) -> list[dict[str, Any]]:
 
 def _score(run: Path, name: str) -> float:
     if name == SCORE:
-        return _number(_json(run / "scores.json").get("miou"))
+        return _number(_json(run / SCORES_FILE).get("miou"))
     return next((_number(line[name]) for line in reversed(_lines(run)) if name in line), math.nan)
 
 

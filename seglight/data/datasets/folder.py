@@ -14,7 +14,7 @@ lie elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `
 from pathlib import Path
 from typing import Any
 
-from seglight.data.class_files import Folders, read_classes
+from seglight.data.class_files import CLASS_FILE, Folders, read_classes
 from seglight.data.datamodule import FileDataModule
 from seglight.data.pairs import FilePairs, existing_folder, image_files, surplus_masks
 from seglight.errors import UserError
@@ -33,7 +33,7 @@ class FolderDataModule(FileDataModule):
     """
 
     def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:
-        self.class_file = Path(classes) if classes is not None else Path(root) / "classes.yaml"
+        self.class_file = Path(classes) if classes is not None else Path(root) / CLASS_FILE
         self.table = read_classes(self.class_file)
         self.classes = self.table.classes
         super().__init__(root, **kwargs)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from seglight.data.class_files import read_classes
+from seglight.data.class_files import CLASS_FILE, read_classes
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.pairs import FilePairs, image_files, surplus_masks
@@ -44,7 +44,7 @@ class LabelMeDataModule(FileDataModule):
     """
 
     def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:
-        self.class_file = Path(classes) if classes is not None else Path(root) / "classes.yaml"
+        self.class_file = Path(classes) if classes is not None else Path(root) / CLASS_FILE
         self.classes = read_classes(self.class_file).classes
         super().__init__(root, **kwargs)
 

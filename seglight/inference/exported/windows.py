@@ -11,10 +11,8 @@ from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import CheckedWindows, checked_batch
+from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
-
-DIVISOR = 32
-"""Windows begin at multiples of it, the coarsest stride of the usual encoders: they see what the whole image does."""
 
 OVERLAP = 4
 """The next window begins after all but one of so many parts of a window."""
@@ -138,7 +136,8 @@ class Span(NamedTuple):
 
 def spans(length: int, window: int) -> list[Span]:
     """Windows that overlap by a quarter at least; the last one ends with the side, padded to a multiple of 32."""
-    last = max(0, -(-length // DIVISOR) * DIVISOR - window)
+    last = max(0, round_up(length, DIVISOR) - window)
+    # at multiples of the coarsest stride windows see what the whole image does
     step = window * (OVERLAP - 1) // OVERLAP // DIVISOR * DIVISOR
     starts = [*range(0, last, step), last]
     ends = [min(start + window, length) for start in starts]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError
 from seglight.system.atomic import remove_parts
+from seglight.system.run_files import BEST, CHECKPOINTS, LAST, PREVIOUS, RECIPE_FILE
 
 
 def default_run_dir(configs: list[str]) -> Path:
@@ -34,8 +34,8 @@ def folder_of_scores(command: str, ckpt_path: str | None, configs: list[str]) ->
         None where neither the checkpoint nor a config file lies in a run's folder.
     """
     places = [] if ckpt_path is None else [Path(ckpt_path).parent.parent]
-    places += [Path(config).parent for config in configs if Path(config).name == "config.yaml"]
-    run = next((place for place in places if (place / "config.yaml").is_file() and holds_run(place)), None)
+    places += [Path(config).parent for config in configs if Path(config).name == RECIPE_FILE]
+    run = next((place for place in places if (place / RECIPE_FILE).is_file() and holds_run(place)), None)
     return None if run is None else run / command / time.strftime("%Y%m%d-%H%M%S")
 
 
@@ -97,7 +97,7 @@ def prepare_folder(run_dir: Path) -> None:
     Raises:
         UserError: It can't.
     """
-    places = [place for place in (run_dir, run_dir / "checkpoints") if place.exists()]
+    places = [place for place in (run_dir, run_dir / CHECKPOINTS) if place.exists()]
     try:
         # a folder that is not there yet is made when there is something to write: in the first one that is there
         for place in places or [next(parent for parent in run_dir.absolute().parents if parent.exists())]:
@@ -122,8 +122,8 @@ def check_scored(command: str, configs: Sequence[str]) -> None:
         UserError: One of them is the recipe of a run.
     """
     for config in map(Path, configs):
-        if config.name == "config.yaml" and holds_run(config.parent):
-            best = config.parent / "checkpoints" / "best.ckpt"
+        if config.name == RECIPE_FILE and holds_run(config.parent):
+            best = config.parent / CHECKPOINTS / BEST
             raise UserError(
                 f"{command}: {config} is the recipe of a run, and without a checkpoint its net is untrained: "
                 f"add --ckpt_path {best if best.exists() else best.with_name(LAST)}"
@@ -133,7 +133,7 @@ def check_scored(command: str, configs: Sequence[str]) -> None:
 def holds_run(run_dir: Path) -> bool:
     """Whether a run was saved in a folder."""
     # in this order: another process may be renaming the one into the other
-    return any((run_dir / "checkpoints" / name).exists() for name in (PREVIOUS, LAST))
+    return any((run_dir / CHECKPOINTS / name).exists() for name in (PREVIOUS, LAST))
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from seglight import __version__
 from seglight.checkpoints.checkpoint import KEY, read_checkpoint
-from seglight.checkpoints.writer import LAST, PREVIOUS
 from seglight.errors import UserError, say
+from seglight.system.run_files import CHECKPOINTS, LAST, PREVIOUS, RECIPE_FILE
 from seglight.training.resume.folder import holds_run, prepare_folder
 
 FREE = (
@@ -46,7 +46,7 @@ def with_recipe(args: list[str]) -> list[str]:
         raise UserError("--resume goes on with the run in a folder: say which with --run_dir")
     if any(arg.split("=")[0] in ("-c", "--config") for arg in args):
         return args
-    recipe = Path(run_dir) / "config.yaml"
+    recipe = Path(run_dir) / RECIPE_FILE
     if not recipe.is_file():
         raise UserError(f"{run_dir}: no run to go on with, and no recipe to start one: add --config RECIPE")
     return [args[0], "--config", str(recipe), *args[1:]]
@@ -121,7 +121,7 @@ def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
     Raises:
         UserError: None is whole, or they are not exact ones.
     """
-    last, previous = (run_dir / "checkpoints" / name for name in (LAST, PREVIOUS))
+    last, previous = (run_dir / CHECKPOINTS / name for name in (LAST, PREVIOUS))
     for path in (last, previous, last):  # the first process may have put it there in the meantime
         checkpoint = _whole(path)
         if checkpoint is not None:
@@ -160,7 +160,7 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     Raises:
         UserError: They differ in what can change the result, and it is not forced.
     """
-    path = run_dir / "config.yaml"
+    path = run_dir / RECIPE_FILE
     if not path.is_file():
         return
     earlier, now = (dict(_leaves(yaml.safe_load(text))) for text in (path.read_text(encoding="utf-8"), recipe))

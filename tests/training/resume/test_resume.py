@@ -1,7 +1,7 @@
 """Runs that are killed go on as if nothing had happened: all they leave is compared with the undisturbed run's.
 
-Covers: training.resume.environment_fingerprint, training.resume.evaluation_state, training.resume.position,
-training.resume.random_states.
+Covers: system.run_files, training.resume.environment_fingerprint, training.resume.evaluation_state,
+training.resume.position, training.resume.random_states.
 """
 
 import io
@@ -18,6 +18,7 @@ import torch
 
 from seglight.checkpoints import writer as checkpoint_files
 from seglight.system.atomic import atomic_path
+from seglight.system.run_files import LAST
 from tests.support.resumable import Net, differences, final, fit, wait, write_recipe
 
 pytestmark = pytest.mark.usefixtures("_imported")  # a process that is forked off finds everything imported
@@ -72,7 +73,7 @@ def between_the_renames() -> None:
     original = Path.replace
 
     def replace(self: Path, target: Path) -> Path:
-        if Path(target).name == checkpoint_files.LAST:
+        if Path(target).name == LAST:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, target)
 
