@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,26 @@ class SegOutput(NamedTuple):
     aux: tuple[Tensor, ...] = ()
 
 
-class Encoder(nn.Module):
+class Described:
+    """Base of classes whose objects remember the arguments they were built with, so that recipes can name them.
+
+    A checkpoint of a net that was built in Python holds the description that `seglight.system.description` makes of
+    these arguments, and the net is built from it again.
+
+    Attributes:
+        built_with: Arguments of the constructor by position and by name.
+    """
+
+    built_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the arguments of the outermost class; copies and unpickled objects get theirs with the state."""
+        new = super().__new__(cls)
+        new.__dict__["built_with"] = (args, kwargs)
+        return new
+
+
+class Encoder(Described, nn.Module):
     """`forward(image)` takes uint8 (B, 3, H, W) RGB and gives features from fine to coarse.
 
     Attributes:
@@ -68,7 +87,7 @@ class Encoder(nn.Module):
     in_channels: int = 3
 
 
-class Decoder(nn.Module):
+class Decoder(Described, nn.Module):
     """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on."""
 
     out_channels: int
@@ -78,7 +97,7 @@ class GuidedDecoder(Decoder):
     """A decoder that also reads the auxiliary head's class scores, (B, C, h, w): `forward(features, scores)`."""
 
 
-class Inferer:
+class Inferer(Described):
     """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads.
 
     All of seglight's own refuse, by a UserError, logits that are not finite.

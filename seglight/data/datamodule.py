@@ -19,12 +19,12 @@ from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
 from seglight.errors import UserError
 from seglight.images.types import Color
-from seglight.interfaces import Batch, Labelled, Sample
+from seglight.interfaces import Batch, Described, Labelled, Sample
 from seglight.ops.label_values import check_labels
 from seglight.system.signals import held
 
 
-class SegmentationDataModule(LightningDataModule):
+class SegmentationDataModule(Described, LightningDataModule):
     """Base of all data sets: a subclass gives `classes` to `__init__` and writes `split(name)`.
 
     Args:

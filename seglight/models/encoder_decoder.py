@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.interfaces import DecoderFactory, Encoder, GuidedDecoder, SegOutput
+from seglight.interfaces import DecoderFactory, Described, Encoder, GuidedDecoder, SegOutput
 from seglight.models.layers import ConvNormAct, init_decoder
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Described, nn.Module):
     """Asks the encoder for its channels and strides and hands them to the decoder: none stands twice.
 
     Args:

@@ -11,12 +11,12 @@ from seglight.checkpoints.checkpoint import KEY, load_net, read_checkpoint
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
-from seglight.interfaces import NetFactory, SegOutput, seg_output
+from seglight.interfaces import Described, NetFactory, SegOutput, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
 
 
-class Combination(nn.Module):
+class Combination(Described, nn.Module):
     """A net of other nets, which stand in its configuration as `members`: by class_path, or as paths of checkpoints.
 
     Args:

@@ -1,0 +1,139 @@
+"""Objects of Python as recipes have them: `class_path` and `init_args`, nested, of plain values.
+
+What is described can be built again, by `seglight fit --config RUN/config.yaml` or from a checkpoint. These can be
+described:
+
+- plain values, and lists, dicts, paths and enumerations of them,
+- dataclasses,
+- classes that can be imported, and `functools.partial` of them with arguments by name, which stand for factories,
+- objects of the classes that remember their arguments (`seglight.interfaces.Described`).
+"""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import partial
+from os import PathLike, fspath
+from typing import Any
+
+from seglight.errors import UserError
+from seglight.interfaces import Described
+
+
+def describe(value: Any, key: str) -> Any:
+    """The description of a value: plain values only, a copy that shares nothing with it.
+
+    Args:
+        value: Value of a recipe, or object that stands for one.
+        key: Key that it has in a recipe, for the error.
+
+    Raises:
+        UserError: The value, or one of its arguments, can't be described.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Enum):
+        return describe(value.value, key)
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Mapping):
+        return {str(name): describe(part, f"{key}.{name}") for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(part, f"{key}.{index}") for index, part in enumerate(value)]
+    if isinstance(value, type):
+        return {"class_path": class_path(value, key)}
+    if isinstance(value, partial):
+        return _of_partial(value, key)
+    if isinstance(value, Described):
+        args, kwargs = value.built_with
+        return _spec(type(value), arguments(type(value), args, kwargs, key), key)
+    if is_dataclass(value):
+        names = [field.name for field in fields(value) if field.init]
+        return {name: describe(getattr(value, name), f"{key}.{name}") for name in names}
+    raise UserError(f"{key}: {_name(value)} can't be described: {_remedy(value)}")
+
+
+def class_path(kind: type, key: str) -> str:
+    """The shortest path by which a class can be imported, as `seglight.models.EncoderDecoder`.
+
+    Args:
+        kind: Class.
+        key: Key that it has in a recipe, for the error.
+
+    Raises:
+        UserError: It can't be imported: it was defined inside a function, or in the program that runs.
+    """
+    module, name = kind.__module__, kind.__qualname__
+    if module == "__main__" or "<" in name:
+        raise UserError(
+            f"{key}: the class {name} can't be imported by other programs, which build it from the checkpoint: "
+            "define it at the top level of a module"
+        )
+    packages = module.split(".")
+    for count in range(2, len(packages)):
+        package = ".".join(packages[:count])
+        if getattr(sys.modules.get(package), name, None) is kind:
+            return f"{package}.{name}"
+    return f"{module}.{name}"
+
+
+def arguments(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any], key: str) -> dict[str, Any]:
+    """The arguments of a constructor by name.
+
+    Args:
+        kind: Class.
+        args: Arguments by position.
+        kwargs: Arguments by name.
+        key: Key that the object has in a recipe, for the error.
+
+    Raises:
+        UserError: They don't fit, or some have no name.
+    """
+    signature = inspect.signature(kind)
+    try:
+        bound = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError as error:
+        raise UserError(f"{key}: {kind.__name__}: {error}") from error
+    kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+    if any(kinds[name] is inspect.Parameter.VAR_POSITIONAL for name in bound):
+        raise UserError(f"{key}: {kind.__name__} takes arguments without names (*args), which a recipe can't give")
+    named: dict[str, Any] = {}
+    for name, value in bound.items():
+        named.update(value if kinds[name] is inspect.Parameter.VAR_KEYWORD else {name: value})
+    return named
+
+
+def _of_partial(factory: "partial[Any]", key: str) -> dict[str, Any]:
+    if not isinstance(factory.func, type):
+        raise UserError(
+            f"{key}: a partial of {_name(factory.func)}, which is a function, can't be described: "
+            "give a partial of a class"
+        )
+    if factory.args:
+        raise UserError(
+            f"{key}: a partial of {factory.func.__name__} has an argument without a name: give it by name, as "
+            f"partial({factory.func.__name__}, name=value)"
+        )
+    return _spec(factory.func, factory.keywords, key)
+
+
+def _spec(kind: type, init_args: Mapping[str, Any], key: str) -> dict[str, Any]:
+    described = {name: describe(part, f"{key}.init_args.{name}") for name, part in init_args.items()}
+    return {"class_path": class_path(kind, key), **({"init_args": described} if described else {})}
+
+
+def _name(value: Any) -> str:
+    if inspect.isroutine(value):
+        return "a lambda" if value.__name__ == "<lambda>" else f"the function {value.__qualname__}"
+    return f"an object of {type(value).__module__}.{type(value).__qualname__}"
+
+
+def _remedy(value: Any) -> str:
+    if inspect.isroutine(value):
+        return "give a class or a functools.partial of one"
+    name = type(value).__qualname__
+    return (
+        f'give partial({name}, ...), or {{"class_path": ..., "init_args": {{...}}}}, from which it can be built again'
+    )

@@ -1,0 +1,152 @@
+"""What describes an object of Python, and what can't be described."""
+
+import copy
+import inspect
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from seglight.callbacks import EMA
+from seglight.data import Augmentation, FolderDataModule, ShapesDataModule
+from seglight.errors import UserError
+from seglight.inference import SlidingWindow
+from seglight.interfaces import Decoder, NetFactory
+from seglight.losses import CrossEntropy
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
+from seglight.optim.schedules import ParameterGroups, WarmupPoly
+from seglight.system.description import describe
+from tests.support.tiny import TinyNet
+
+ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
+DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
+NET = {"class_path": "seglight.models.EncoderDecoder", "init_args": {"encoder": ENCODER, "decoder": DECODER}}
+
+
+def encoder() -> TimmEncoder:
+    return TimmEncoder("test_resnet", None)
+
+
+def decoder() -> Any:
+    return partial(FPN, pyramid_channels=8, channels=8)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, 3),
+        (None, None),
+        ({"a": (1, Path("b"))}, {"a": [1, "b"]}),
+        (CrossEntropy, {"class_path": "seglight.losses.CrossEntropy"}),
+        (TinyNet, {"class_path": "tests.support.tiny.TinyNet"}),
+        (partial(torch.optim.SGD, lr=0.5), {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}}),
+        (
+            partial(WarmupPoly, warmup_steps=3),
+            {"class_path": "seglight.optim.WarmupPoly", "init_args": {"warmup_steps": 3}},
+        ),
+        (
+            ParameterGroups(encoder_lr_scale=0.5),
+            {"encoder_lr_scale": 0.5, "layer_decay": 1.0},
+        ),
+        (SlidingWindow(64), {"class_path": "seglight.inference.SlidingWindow", "init_args": {"window": 64}}),
+    ],
+)
+def test_described(value: Any, expected: Any) -> None:
+    assert describe(value, "key") == expected
+
+
+def test_nets_by_a_factory_and_by_an_object() -> None:
+    assert describe(partial(EncoderDecoder, encoder=encoder(), decoder=decoder()), "model.net") == NET
+    described = describe(EncoderDecoder(4, encoder(), decoder()), "model.net")
+    assert described["init_args"].pop("num_classes") == 4
+    assert described == NET
+
+
+def test_data_modules_with_their_augmentation(tmp_path: Path) -> None:
+    (tmp_path / "classes.yaml").write_text("classes: [{name: a, color: [0, 0, 0]}, {name: b, color: [1, 1, 1]}]")
+    described = describe(FolderDataModule(str(tmp_path), augmentation=Augmentation(64), batch_size=2), "data")
+    assert described["class_path"] == "seglight.data.FolderDataModule"
+    init_args = described["init_args"]
+    assert (init_args["root"], init_args["batch_size"]) == (str(tmp_path), 2)
+    assert init_args["augmentation"]["crop_size"] == 64
+    assert not {"compose", "tried"} & init_args["augmentation"].keys()
+
+
+def test_a_description_builds_the_net_again() -> None:
+    torch.manual_seed(0)
+    first = EncoderDecoder(4, encoder(), decoder())
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--net", type=NetFactory)
+    described = describe(partial(EncoderDecoder, encoder=encoder(), decoder=decoder()), "model.net")
+    torch.manual_seed(0)
+    again = parser.instantiate(parser.parse_object({"net": described})).net(4)
+    assert again.state_dict().keys() == first.state_dict().keys()
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), first.state_dict().values(), strict=True))
+
+
+def test_copies_and_pickled_objects_keep_their_arguments() -> None:
+    net = EncoderDecoder(4, encoder(), decoder())
+    expected = describe(net, "net")
+    for other in (copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert describe(other, "net") == expected
+    assert describe(pickle.loads(pickle.dumps(SlidingWindow(64))), "inferer") == describe(SlidingWindow(64), "inferer")
+
+
+def test_a_subclass_of_the_users_remembers_too() -> None:
+    class Own(Decoder):
+        def __init__(self, in_channels: list[int], *, channels: int = 3, **more: int) -> None:
+            super().__init__()
+
+    own = Own([1], channels=4, depth=2)
+    assert own.built_with == (([1],), {"channels": 4, "depth": 2})
+    with pytest.raises(UserError, match=r"^net: the class .*Own can't be imported by other programs"):
+        describe(own, "net")
+
+
+def function(num_classes: int) -> nn.Module:
+    return TinyNet(num_classes)
+
+
+class Star:
+    def __init__(self, *parts: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda count: TinyNet(count), "net: a lambda can't be described: give a class or a functools.partial of one"),
+        (function, "net: the function function can't be described: give a class or a functools.partial of one"),
+        (partial(function), "net: a partial of the function function, .*: give a partial of a class"),
+        (partial(TinyNet, 3), r"net: a partial of TinyNet has an argument without a name: .* partial\(TinyNet, "),
+        (nn.Linear(1, 1), r"net: an object of torch.nn.modules.linear.Linear can't be .*: give partial\(Linear, ...\)"),
+        (partial(TinyNet, norm=nn.Identity()), "net.init_args.norm: an object of .*Identity can't be described"),
+        (EMA(decay=0.5), r"net: an object of .*EMA can't be described: give partial\(EMA, ...\)"),
+        (type("Local", (), {"__module__": "__main__"}), "net: the class Local can't be imported by other programs"),
+    ],
+)  # fmt: skip
+def test_refused_in_one_line(value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        describe(value, "net")
+    assert "\n" not in str(caught.value)
+
+
+def test_arguments_without_a_name_are_refused() -> None:
+    class Own(Decoder):
+        def __init__(self, *parts: int) -> None:
+            super().__init__()
+
+    with pytest.raises(UserError, match=r"^net: Own takes arguments without names \(\*args\)"):
+        describe(Own(1, 2), "net")
+
+
+def test_the_signature_of_a_class_is_still_its_own() -> None:
+    """The parser of recipes reads it."""
+    assert list(inspect.signature(EncoderDecoder).parameters)[:3] == ["num_classes", "encoder", "decoder"]
+    assert "size" in inspect.signature(ShapesDataModule).parameters
