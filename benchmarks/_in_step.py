@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 
 from seglight.commands.fit.cli import SegmentationCLI
 from seglight.interfaces import Batch, seg_output
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 
 class InStep(Callback):

@@ -24,7 +24,7 @@ from benchmarks._table import Row, measure, parser_of
 from seglight.data import CityscapesDataModule
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 NETS = {
     "MobileNetV3-small 0.5, FPN at stride 4": ("mobilenetv3_small_050", 32),

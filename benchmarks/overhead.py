@@ -36,7 +36,7 @@ from seglight.commands.fit.cli import SegmentationCLI
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.interfaces import Batch, SegOutput, seg_output
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 WARM_UP = 2
 """Steps; those of the small case are ten times as many."""

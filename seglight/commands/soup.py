@@ -21,8 +21,8 @@ from seglight.errors import UserError
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.atomic import atomic_path
 from seglight.system.terminal import plain_console
-from seglight.training.module import SegmentationModule
 from seglight.training.resume.folder import check_outside
+from seglight.training.semantic import SegmentationModule
 
 NORM_BATCHES = 100
 """Training batches, at most, that the statistics of batch norms are made of."""

@@ -9,7 +9,7 @@ from types import ModuleType
 
 MOVED = {
     "seglight.classification": "seglight.training.classification",
-    "seglight.module": "seglight.training.module",
+    "seglight.module": "seglight.training.semantic",
     "seglight.data.ade20k": "seglight.data.datasets.ade20k",
     "seglight.data.camvid": "seglight.data.datasets.camvid",
     "seglight.data.camvid32": "seglight.data.datasets.camvid32",
@@ -30,6 +30,7 @@ MOVED = {
     "seglight.models.vit": "seglight.models.encoders.vit",
     "seglight.running": "seglight.training",
     "seglight.running.sharding": "seglight.training.fsdp",
+    "seglight.training.module": "seglight.training.semantic",
     "seglight.visualize": "seglight.images.draw",
 }
 """Former name to present name."""

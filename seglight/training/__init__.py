@@ -1,5 +1,5 @@
 """The LightningModules, and what a run of one needs before, while and after it trains."""
 
-from seglight.training.fsdp import FSDP
+import lazy_loader
 
-__all__ = ["FSDP"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

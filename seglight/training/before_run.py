@@ -37,7 +37,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from seglight.errors import UserError, one_line, say
 from seglight.system.class_paths import imported
 from seglight.system.run_files import CHECKPOINTS
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 REFUSED: dict[type[Callback], str] = {
     BackboneFinetuning: "freezes an attribute `backbone`, which the module does not have: use "

@@ -5,23 +5,22 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.ops.finite import REMEDY, all_finite
-from seglight.optim.schedules import ParameterGroups, WarmupPoly, made_optimizer, made_schedule, run_length
+from seglight.optim.schedules import WarmupPoly
 from seglight.system.ranks import sum_over_ranks
+from seglight.training.base import BaseModule
 
 
 def _created(name: str, num_classes: int) -> Any:
     return timm.create_model(name, num_classes=num_classes)
 
 
-class ClassificationModule(LightningModule):
+class ClassificationModule(BaseModule):
     """Trains a timm model, untrained at first, to tell the classes of images; its encoder is what is wanted.
 
     Args:
@@ -43,15 +42,15 @@ class ClassificationModule(LightningModule):
         schedule: ScheduleFactory = WarmupPoly,
         label_smoothing: float = 0.1,
     ) -> None:
-        super().__init__()
         if not timm.is_model(name):
             raise UserError(f"model.name '{name}' is no timm model: `seglight models` lists them")
-        self.net = _created(name, num_classes)
+        super().__init__(_created(name, num_classes), optimizer, schedule)
         config = self.net.pretrained_cfg
         self.normalization = NormalizedEncoder(config["mean"], config["std"])
-        self.optimizer, self.schedule, self.label_smoothing = optimizer, schedule, label_smoothing
+        self.label_smoothing = label_smoothing
         self.register_buffer("counts", torch.zeros(3, dtype=torch.int64), persistent=False)
 
+    net: Any  # a timm model, of which `pretrained_cfg` is read
     counts: Tensor
 
     def forward(self, image: Tensor) -> Tensor:
@@ -84,16 +83,6 @@ class ClassificationModule(LightningModule):
             raise UserError(f"{where}: the net's logits are NaN or infinite: {REMEDY}, or lower the learning rate")
         self.log("val/acc", right / count, prog_bar=True, rank_zero_only=True, sync_dist=True)
         self.counts.zero_()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """No weight decay on norms and biases; the schedule steps by optimizer step.
-
-        Raises:
-            UserError: The optimizer or the schedule refuses its arguments, or the run has no end.
-        """
-        optimizer = made_optimizer(self.optimizer, ParameterGroups()(self.net))
-        schedule = made_schedule(self.schedule, optimizer, run_length(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def encoder_weights(self) -> dict[str, Tensor]:
         """The weights without the classifier's, by timm's own names: what `TimmEncoder(weights=FILE)` reads."""

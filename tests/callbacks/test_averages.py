@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from torch.optim.swa_utils import AveragedModel
 
 from seglight.callbacks import EMA, SWA, PreciseBN
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.tiny import TinyNet
 from tests.support.training import assert_same, collate, fit, plain_loop, samples
 

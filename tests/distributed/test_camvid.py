@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from seglight.data import CamVidDataModule
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.processes import in_processes
 
 

@@ -75,12 +75,12 @@ class Drop(TinyNet):
 def test_the_faster_format_is_taken_and_kept(
     seconds: dict[bool, float], chosen: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("seglight.training.module.seconds_a_pass", lambda net, image: seconds)
+    monkeypatch.setattr("seglight.training.base.seconds_a_pass", lambda net, image: seconds)
     trainer = new_trainer()
     trainer.fit(new_module(channels_last="auto"), datamodule=Noise(samples()))
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     assert torch.load(tmp_path / "x.ckpt", weights_only=True)["seglight"]["channels_last"] is chosen
-    monkeypatch.setattr("seglight.training.module.seconds_a_pass", lambda net, image: pytest.fail("measured anew"))
+    monkeypatch.setattr("seglight.training.base.seconds_a_pass", lambda net, image: pytest.fail("measured anew"))
     later = new_module(channels_last="auto")
     new_trainer(max_epochs=2).fit(later, datamodule=Noise(samples()), ckpt_path=tmp_path / "x.ckpt")
     weight = later.net.body.weight

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seglight.checkpoints.checkpoint import load_net
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.tiny import TinyNet
 
 BASE = """
@@ -93,7 +93,7 @@ def fit(tmp_path: Path, seglight_cli: Callable[..., Any]) -> Callable[..., Any]:
 def test_goes_on_to_the_same_bits(
     recipe: str, fit: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seglight.training.module.seconds_a_pass", lambda net, image: {False: 2.0, True: 1.0})
+    monkeypatch.setattr("seglight.training.base.seconds_a_pass", lambda net, image: {False: 2.0, True: 1.0})
     expected = fit(recipe, "whole")
 
     def break_off(module: SegmentationModule, optimizer: torch.optim.Optimizer) -> None:
@@ -104,7 +104,7 @@ def test_goes_on_to_the_same_bits(
         patch.setattr(SegmentationModule, "on_before_optimizer_step", break_off)
         with pytest.raises(BrokenOff):
             fit(recipe, "broken")
-    monkeypatch.setattr("seglight.training.module.seconds_a_pass", lambda net, image: {False: 1.0, True: 2.0})
+    monkeypatch.setattr("seglight.training.base.seconds_a_pass", lambda net, image: {False: 1.0, True: 2.0})
     found = fit(recipe, "broken", "--resume")
     for key, value in expected["state_dict"].items():
         assert torch.equal(found["state_dict"][key], value), key

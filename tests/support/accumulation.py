@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from seglight.losses import CrossEntropy
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.tiny import TinyNet
 
 CLASSES, IGNORE, LR = 3, 255, 20.0

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seglight.__main__ import main
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 RECIPE = """
 seed_everything: 5

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, SequentialSampler
 
 from seglight.losses import CrossEntropy
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.tiny import TinyNet
 
 CLASSES, SIZE = 3, (16, 24)

@@ -17,7 +17,7 @@ def test_import_statements_of_scripts_keep_working() -> None:
 from seglight.module import SegmentationModule
 from seglight.data.voc import VOCDataModule
 import seglight.running.sharding
-from seglight.training.module import SegmentationModule as same
+from seglight.training.semantic import SegmentationModule as same
 assert SegmentationModule is same
 assert seglight.running.sharding.FSDP is seglight.training.FSDP
 """

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from seglight.data import ShapesDataModule
 from seglight.data.augmentation.transforms import Augmentation
 from seglight.training.fsdp import FSDP
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support import resumable
 from tests.support.processes import in_processes
 from tests.support.tiny import TinyNet

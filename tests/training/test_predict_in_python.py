@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from seglight.data import VOCDataModule
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, WholeImage
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 from tests.support.training import new_module
 
 

@@ -43,10 +43,10 @@ from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRI
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
-from seglight.training.module import SegmentationModule
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
 from seglight.training.resume.folder import check_scored, default_run_dir, flat, folder_of_scores
+from seglight.training.semantic import SegmentationModule
 from seglight.training.trainer_arguments import (
     check_arguments,
     check_machine,

@@ -226,7 +226,7 @@ def test_trying_a_batch_of_one_leaves_no_trace(run: CLI, tmp_path: Path, monkeyp
         assert run("--data.init_args.batch_size", 1).rc == 0
         (tmp_path / "run").rename(tmp_path / name)
         weights.append(torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
-        monkeypatch.setattr("seglight.training.module.has_batch_norm", lambda net: False)
+        monkeypatch.setattr("seglight.training.base.has_batch_norm", lambda net: False)
     assert all(torch.equal(weights[0][key], value) for key, value in weights[1].items())
 
 

@@ -18,7 +18,7 @@ from seglight.models.decoders import FPN
 from seglight.models.encoders.normalized import NormalizedEncoder, check_pixels
 from seglight.models.ensemble import Ensemble
 from seglight.training.classification import ClassificationModule
-from seglight.training.module import SegmentationModule
+from seglight.training.semantic import SegmentationModule
 
 ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "timm": lambda: TimmEncoder("test_resnet", weights="random"),

@@ -1,17 +1,14 @@
-"""The LightningModule: steps, logging, optimizer. Knows no data set and no net."""
+"""Semantic segmentation: the steps of training and evaluation, what they log, and the scores."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import Optimizer
 
-from seglight.checkpoints.checkpoint import KEY, load_fitting_weights, make_card
+from seglight.checkpoints.checkpoint import Card, load_fitting_weights, make_card
 from seglight.checkpoints.release import is_release
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
@@ -32,30 +29,22 @@ from seglight.losses import CrossEntropy
 from seglight.losses.banded_loss import mass, with_labels
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
-from seglight.models.memory_format import FORMATS, seconds_a_pass
-from seglight.models.misfit import encoder_channels, has_batch_norm, misfit, tried_out, wrong_channels
+from seglight.models.misfit import misfit
 from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.sizes import DIVISOR
-from seglight.optim.accumulation import GradientWindow, optimizer_steps
-from seglight.optim.clipping import clip_fused
 from seglight.optim.schedules import (
     ParameterGroups,
     WarmupPoly,
     learning_rates,
-    made_optimizer,
-    made_schedule,
-    run_length,
 )
 from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks
-from seglight.training.trainer_values import NOT_FLOAT32, PRECISIONS
-
-ONE_GROUP = ParameterGroups()
+from seglight.training.base import ONE_GROUP, BaseModule
 
 
-class SegmentationModule(LightningModule):
+class SegmentationModule(BaseModule):
     """Trains and scores a net.
 
     Args:
@@ -90,26 +79,21 @@ class SegmentationModule(LightningModule):
         channels_last: bool | Literal["auto"] = False,
         weights: str | None = None,
     ) -> None:
-        super().__init__()
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
-        self.net = net(num_classes)
+        super().__init__(net(num_classes), optimizer, schedule, groups, channels_last)
         self.loss = loss(ignore_index)
-        self.num_classes, self.ignore_index = num_classes, ignore_index
-        self.class_names, self.palette = list(class_names), list(palette)
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.class_names = list(class_names)
+        self.palette = list(palette)
         check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
-        self.optimizer, self.schedule = optimizer, schedule
-        self.groups, self.aux_weight = groups, aux_weight
-        self.undecided = channels_last == "auto"
-        self._set_format(channels_last is True)
+        self.aux_weight = aux_weight
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Of each image that was evaluated, its loss and what that is a mean over."""
-        self.window = GradientWindow()
         self.train_loss = torch.tensor(math.nan)
         """Of the last training batch."""
-        self.lr: float | None = None
-        """Set by Lightning's finder: the learning rate of groups of `lr_scale` 1 in place of the optimizer's own."""
         self.scores: Scores | None = None
         self.image_counts: ImageCounts | None = None
         """What each image of the last evaluation adds to its scores."""
@@ -136,37 +120,6 @@ class SegmentationModule(LightningModule):
                 raise
             raise UserError(complaint) from error
 
-    def check_example(self, image: Tensor, batch_size: int) -> None:
-        """See that the net can be trained on such images.
-
-        Args:
-            image: A training image, uint8 (1, C, H, W).
-            batch_size: Images of a step of this process.
-
-        Raises:
-            UserError: As in `forward`.
-        """
-        channels = encoder_channels(self.net)
-        if channels is not None and channels != image.shape[1]:
-            raise UserError(wrong_channels(channels, image.shape[1]))
-        if batch_size == 1 and has_batch_norm(self.net):
-            with tried_out(self.net), self.trainer.precision_plugin.train_step_context():
-                self(image.to(self.device))
-
-    def _set_format(self, channels_last: bool) -> None:
-        self.memory_format = FORMATS[channels_last]
-        self.net.to(memory_format=self.memory_format)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Choose the memory format by the first batch, if it is to be chosen."""
-        if self.undecided:
-            self.undecided = False
-            with self.trainer.precision_plugin.train_step_context():
-                seconds = seconds_a_pass(self.net, batch["image"])
-            self._set_format(seconds[True] < seconds[False])
-            chosen = "channels_last: true" if seconds[True] < seconds[False] else "channels_last: false"
-            self.print(f"{chosen} ({seconds[True]:.3g} s a pass, {seconds[False]:.3g} s contiguous)")
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the head, and of auxiliary heads by their weight."""
         logits, aux = self(batch["image"])
@@ -180,37 +133,15 @@ class SegmentationModule(LightningModule):
             self.log_dict({"train/loss": self.train_loss, **rates}, batch_size=len(batch["name"]))
         # 1 where the loss is finite, else NaN: then every gradient is, and after their reduction that of every process
         loss = loss * (1 + 0 * self.train_loss)
-        return self._accumulated(loss, batch["mask"], batch_idx)
+        if self.trainer.accumulate_grad_batches == 1:
+            return loss
+        mask = batch["mask"]
+        return self.accumulated(loss, mass(self.loss, mask, self.ignore_index), mask.numel(), batch_idx)
 
     def _head_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         own: Callable[[Tensor, Tensor, Tensor], Tensor] | None = getattr(self.loss, "with_image", None)
         loss: Tensor = self.loss(logits, batch["mask"]) if own is None else own(logits, batch["mask"], batch["image"])
         return loss
-
-    def _accumulated(self, loss: Tensor, mask: Tensor, batch_idx: int) -> Tensor:
-        batches = self.trainer.accumulate_grad_batches
-        if batches == 1:
-            return loss
-        if batch_idx % batches == 0:
-            self.window.begin(mask.numel())
-        return self.window.weigh(loss, *sum_over_ranks(mass(self.loss, mask, self.ignore_index)))
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Give accumulated batches the gradient of one mean over all of their pixels; clipping comes after it."""
-        if self.trainer.accumulate_grad_batches > 1:
-            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-            self.window.rescale(gradients, self.trainer.accumulate_grad_batches)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """As Lightning does, and for fused optimizers in mixed precision too, where it refuses."""
-        clip = optimizer, gradient_clip_val, gradient_clip_algorithm
-        if not clip_fused(self.trainer.precision_plugin, *clip):
-            self.clip_gradients(*clip)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
@@ -286,59 +217,15 @@ class SegmentationModule(LightningModule):
             raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Groups for encoder and rest, with and without weight decay; the schedule steps by optimizer step.
-
-        Raises:
-            UserError: The optimizer or the schedule refuses its arguments, or the run has no end.
-        """
-        optimizer = made_optimizer(self.optimizer, self.groups(self.net))
-        for group in optimizer.param_groups:
-            group["lr"] *= group["lr_scale"]
-        self.steps = run_length(optimizer_steps(self.trainer))
-        self.begun = made_schedule(self.schedule, optimizer, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
-
-    def setup(self, stage: str) -> None:
-        """Refuse what fails at the first step.
-
-        Raises:
-            UserError: Synchronised batch norms without a GPU, or weights of another precision than 32 bits.
-        """
-        if self.trainer.precision not in PRECISIONS:
-            raise UserError(f"trainer.precision {self.trainer.precision}: {NOT_FLOAT32}")
-        if self.trainer.strategy.root_device.type == "cpu" and getattr(self.trainer.strategy, "_layer_sync", None):
-            raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
-
-    def on_train_start(self) -> None:
-        """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
-        steps, config = run_length(optimizer_steps(self.trainer)), self.trainer.lr_scheduler_configs[0]
-        at_start = self.trainer.global_step == 0 and config.scheduler is self.begun  # not a finder's own
-        if at_start and (self.lr is not None or steps != self.steps):
-            optimizer, self.steps = self.trainer.optimizers[0], steps
-            for group in optimizer.param_groups:
-                full = group["initial_lr"] if self.lr is None else self.lr * group["lr_scale"]
-                group["lr"] = group["initial_lr"] = full
-            config.scheduler = self.begun = self.schedule(optimizer, steps)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what it takes to use the checkpoint without its recipe."""
+    def model_card(self) -> Card:
+        """The description of the net and of its classes."""
         channels_last = self.memory_format == torch.channels_last
-        checkpoint[KEY] = make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the memory format that was chosen, on which the last digits depend, and name all parameter groups."""
-        if self.undecided:
-            self.undecided = False
-            self._set_format(checkpoint[KEY]["channels_last"])
-        for state in checkpoint.get("optimizer_states", []):
-            for saved, group in zip(state["param_groups"], self.groups(self.net), strict=False):
-                saved["name"] = group["name"]  # earlier versions gave two groups one name
+        return make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
     def log_keys(self) -> dict[str, list[str]]:
         """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""
         scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
-        rates = learning_rates([{**group, "lr": 0.0} for group in self.groups(self.net)])
+        rates = learning_rates([{**group, "lr": 0.0} for group in self.parameter_groups()])
         return {
             "train": ["train/loss", *rates],
             "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)],

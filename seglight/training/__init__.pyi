@@ -1,0 +1,4 @@
+from .fsdp import FSDP
+from .semantic import SegmentationModule
+
+__all__ = ["FSDP", "SegmentationModule"]
