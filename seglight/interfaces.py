@@ -97,7 +97,7 @@ class GuidedDecoder(Decoder):
     """A decoder that also reads the auxiliary head's class scores, (B, C, h, w): `forward(features, scores)`."""
 
 
-class Inferer(Described):
+class Inferer:
     """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads.
 
     All of seglight's own refuse, by a UserError, logits that are not finite.

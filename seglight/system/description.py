@@ -4,7 +4,7 @@ What is described can be built again, by `seglight fit --config RUN/config.yaml`
 described:
 
 - plain values, and lists, dicts, paths and enumerations of them,
-- dataclasses,
+- dataclasses, among them inferers,
 - classes that can be imported, and `functools.partial` of them with arguments by name, which stand for factories,
 - objects of the classes that remember their arguments (`seglight.interfaces.Described`).
 """
@@ -19,7 +19,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from seglight.errors import UserError
-from seglight.interfaces import Described
+from seglight.interfaces import Described, Inferer
 
 
 def describe(value: Any, key: str) -> Any:
@@ -42,6 +42,10 @@ def describe(value: Any, key: str) -> Any:
         return {str(name): describe(part, f"{key}.{name}") for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [describe(part, f"{key}.{index}") for index, part in enumerate(value)]
+    return _of_object(value, key)
+
+
+def _of_object(value: Any, key: str) -> Any:
     if isinstance(value, type):
         return {"class_path": class_path(value, key)}
     if isinstance(value, partial):
@@ -50,8 +54,10 @@ def describe(value: Any, key: str) -> Any:
         args, kwargs = value.built_with
         return _spec(type(value), arguments(type(value), args, kwargs, key), key)
     if is_dataclass(value):
-        names = [field.name for field in fields(value) if field.init]
-        return {name: describe(getattr(value, name), f"{key}.{name}") for name in names}
+        values = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+        if isinstance(value, Inferer):  # one of several classes that fit its place
+            return _spec(type(value), values, key)
+        return {name: describe(part, f"{key}.{name}") for name, part in values.items()}
     raise UserError(f"{key}: {_name(value)} can't be described: {_remedy(value)}")
 
 
