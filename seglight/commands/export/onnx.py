@@ -22,6 +22,7 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
     """
     try:
         import onnxscript  # noqa: F401
+        from onnx_ir.traversal import RecursiveGraphIterator  # onnxscript's own representation
     except ImportError as error:
         raise UserError('--format onnx needs onnx and onnxscript: pip install "seglight[onnx]"') from error
     names = ["labels", "probabilities"][: len(program.graph_signature.user_outputs)]
@@ -31,6 +32,8 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
         )
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError("--format onnx: the net has an operator that ONNX has not: see --debug for which") from error
+    for node in RecursiveGraphIterator(converted.model.graph):
+        node.metadata_props.clear()  # stack traces, with the paths of this machine
     converted.model.metadata_props[KEY] = metadata.to_json()
     converted.model.metadata_props[seal.KEY] = seal.EMPTY
     converted.save(path, external_data=False)

@@ -57,6 +57,8 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
     assert "3 images, 100.000 % of their pixels alike" in ran.out
     path = tmp_path / "out" / "net.onnx"
     assert [file.name for file in path.parent.iterdir()] == ["net.onnx"]
+    for folder in (Path(seglight.__file__).parents[1], Path(torch.__file__).parents[1]):
+        assert str(folder).encode() not in path.read_bytes(), "a file that is passed on names no folder of this machine"
     session = onnxruntime.InferenceSession(path)
     image = np.asarray(Image.open(images / "0.png"))
     (labels,) = session.run(["labels"], {"image": image.transpose(2, 0, 1)[None]})
