@@ -23,6 +23,7 @@ from seglight.data.augmentation.transforms import check_sizes
 from seglight.data.cache import INDEX, SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.images.opencv import single_threaded_opencv
 from seglight.interfaces import Labelled
 from seglight.system.atomic import atomic_path, atomic_write, remove_parts
 from seglight.system.terminal import plain_console
@@ -82,7 +83,8 @@ class Shards(Dataset[int]):
         return len(self.jobs)
 
     def __getitem__(self, index: int) -> int:
-        return write_shard(self.folder, *self.jobs[index])
+        with single_threaded_opencv():
+            return write_shard(self.folder, *self.jobs[index])
 
 
 def existing_splits(datamodule: SegmentationDataModule) -> dict[str, Labelled]:

@@ -18,6 +18,7 @@ from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
 from seglight.errors import UserError
+from seglight.images.opencv import single_threaded_opencv
 from seglight.images.types import Color
 from seglight.interfaces import Batch, Described, Labelled, Sample
 from seglight.ops.label_values import check_labels
@@ -237,10 +238,11 @@ class SegmentationDataset(Dataset[Sample]):
 
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
-        image, mask, name = self.split.read(index)
-        check_sizes(image, mask, name)
-        if self.augmentation is not None:
-            image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
+        with single_threaded_opencv():
+            image, mask, name = self.split.read(index)
+            check_sizes(image, mask, name)
+            if self.augmentation is not None:
+                image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
         # files and caches are read-only to torch, what was augmented is not: copied only where it must be
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy

@@ -1,6 +1,5 @@
 """Videos: their frames, and overlays of them as a video of the same rate."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_path
+from seglight.system.environment import environment_default
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -19,7 +19,8 @@ CODEC = cv2.VideoWriter.fourcc(*"mp4v")
 SHARE = 0.9
 """A video that gives fewer of the frames that its header counts is cut off; some headers count by their duration."""
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what FFmpeg complains of is told once, as an error
+QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
+"""Environment variable that OpenCV reads at each opening: complaints of FFmpeg are reported once, as an error."""
 
 
 def frame_count(path: Path) -> int:
@@ -65,7 +66,9 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
 
     def write(frame: NDArray[np.uint8]) -> None:
         nonlocal written
-        if not writer.isOpened() and not writer.open(_name(part), CODEC, rate, frame.shape[1::-1]):
+        with environment_default(*QUIET):
+            opened = writer.isOpened() or writer.open(_name(part), CODEC, rate, frame.shape[1::-1])
+        if not opened:
             raise UserError(f"{path}: a video of {frame.shape[1]} x {frame.shape[0]} pixels cannot be encoded here")
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         written += 1
@@ -91,7 +94,8 @@ def _name(path: Path) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    video = cv2.VideoCapture(_name(path), cv2.CAP_FFMPEG)
+    with environment_default(*QUIET):
+        video = cv2.VideoCapture(_name(path), cv2.CAP_FFMPEG)
     try:
         if not video.isOpened():
             raise UserError(f"{path}: not readable as a video: it is damaged, or of a kind that is not known here")

@@ -1,6 +1,5 @@
 """int8 after training: the ranges of activations are those that real images give, found by the runtime's own tool."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.inference.exported.seal import seal
+from seglight.system.environment import environment_default
 
 QUANTIZED = (
     "Conv", "Relu", "Clip", "MatMul", "Gemm", "Add", "Mul", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",
@@ -65,9 +65,9 @@ def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:
     Raises:
         UserError: nncf is missing.
     """
-    os.environ.setdefault("NNCF_CI", "1")  # its one switch for telemetry
     try:
-        import nncf
+        with environment_default("NNCF_CI", "1"):  # its one switch for telemetry, read at import
+            import nncf
     except ImportError as error:
         raise UserError('--quantize int8 needs nncf: pip install "seglight[openvino]"') from error
     return nncf.quantize(model, nncf.Dataset(list(_inputs(images))), subset_size=len(images))

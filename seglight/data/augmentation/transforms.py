@@ -6,7 +6,6 @@ window to whole pixels), for the price of the pixels in the window.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -20,11 +19,10 @@ from seglight.data.augmentation.extra import check_result, checked_extra
 from seglight.data.augmentation.windows import Window, cut, draw_window, read_ahead
 from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
+from seglight.system.environment import environment_default
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for its version at import otherwise
-import albumentations as A
-
-cv2.setNumThreads(0)  # loader workers are the parallelism; a thread pool in each fights over the same cores
+with environment_default("NO_ALBUMENTATIONS_UPDATE", "1"):  # otherwise it asks PyPI for its version at import
+    import albumentations as A
 
 PADDING = 128
 """Grey beyond the image, ignored in the mask."""

@@ -1,7 +1,7 @@
 """Images of one class each, to pre-train encoders on: what their data sets share."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, cast
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.sampler import EvalSampler, Key, sampler_kind
 from seglight.errors import UserError
+from seglight.images.opencv import single_threaded_opencv
 
 
 class LabelledImage(TypedDict):
@@ -108,20 +109,22 @@ class LabelledImages(Dataset[LabelledImage]):
         return len(self.split)
 
     def __getitem__(self, key: Key) -> LabelledImage:
-        image, label = self.split.read(key[1])
+        with single_threaded_opencv():
+            image, label = self.split.read(key[1])
+            resized = self._resized(image, key)
+        return {"image": torch.from_numpy(resized).permute(2, 0, 1), "label": label}
+
+    def _resized(self, image: NDArray[np.uint8], key: Key) -> NDArray[np.uint8]:
         if self.crop_area is None:
             window = middle(image)
         else:
             rng = np.random.default_rng((self.seed, *key))
             window = random_window(image, self.crop_area, rng)
             window = window[:, ::-1] if rng.random() < 0.5 else window
-        sides, size = window.shape[:2], (self.size, self.size)
-        resized = cv2.resize(
-            np.ascontiguousarray(window),
-            size,
-            interpolation=cv2.INTER_AREA if min(sides) > self.size else cv2.INTER_LINEAR,
-        )
-        return {"image": torch.from_numpy(resized).permute(2, 0, 1), "label": label}
+        shrinks = min(window.shape[:2]) > self.size
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = cv2.resize(np.ascontiguousarray(window), (self.size, self.size), interpolation=interpolation)
+        return cast("NDArray[np.uint8]", resized)
 
 
 def middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -133,6 +133,7 @@ def _reads(net: Any, channels: int) -> Reads | None:
 
 
 def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
     try:
         huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=10)
     except Exception:  # the transport's own types; the client would try again for most of a minute
@@ -144,6 +145,8 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
             f"encoder weights of '{name}' can't be had from the hub ({type(error).__name__}): give a file "
             f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
         ) from error
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = offline
 
 
 def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[str]) -> Any:

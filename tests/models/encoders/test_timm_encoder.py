@@ -13,7 +13,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 import safetensors.torch
 import timm
@@ -198,6 +200,28 @@ def test_damaged_file(tmp_path: Path) -> None:
 def test_offline_weights_of_another_model() -> None:
     with pytest.raises(UserError, match="'offline' are those of tf_efficientnet_lite0, not of 'resnet18'"):
         TimmEncoder("resnet18", weights="offline")
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_unreachable_hub_is_offline_for_one_request_only(offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, seen = timm.create_model, []
+
+    def unreachable() -> None:
+        raise ConnectionError
+
+    def created(*args: Any, pretrained: bool, **kwargs: Any) -> Any:
+        if pretrained:
+            seen.append(huggingface_hub.constants.HF_HUB_OFFLINE)
+            raise ConnectionError
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(huggingface_hub, "get_session", unreachable)
+    monkeypatch.setattr(timm, "create_model", created)
+    with pytest.raises(UserError, match="from the hub"):
+        TimmEncoder("test_resnet", weights="hub")
+    assert seen == [True]
+    assert offline == huggingface_hub.constants.HF_HUB_OFFLINE
 
 
 REPORT = """
