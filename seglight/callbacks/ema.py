@@ -7,6 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from seglight.training.lightning_internals import set_average_device
+
 
 class EMA(WeightAveraging):
     """Lightning's weight averaging with a decay that grows from 0.1 to `decay`, so that short runs gain too.
@@ -32,5 +34,5 @@ class EMA(WeightAveraging):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the average where the net will be: it is still on the CPU at this point."""
-        self._device = trainer.strategy.root_device
+        set_average_device(self, trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)

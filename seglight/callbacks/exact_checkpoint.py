@@ -10,12 +10,14 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.strategies import ParallelStrategy
 
 from seglight.callbacks.best_checkpoint import BestCheckpoint
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.errors import UserError, say
 from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import EXIT_CODE, STOP
+from seglight.training import lightning_internals as internals
 from seglight.training.resume.environment_fingerprint import moved_to, surroundings
 from seglight.training.resume.evaluation_state import evaluation_state, set_evaluation_state
 from seglight.training.resume.folder import relocated
@@ -24,9 +26,6 @@ from seglight.training.resume.random_states import random_states, set_random_sta
 
 KEY = "exact"
 """Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""
-
-UNSAVED = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation", "current_score")
-"""What a ModelCheckpoint does not restore: without the first three, it would save a step again, or miss a save."""
 
 SAVE, LEAVE = 1, 2
 """What the processes agree on; otherwise 0."""
@@ -61,7 +60,7 @@ class ExactCheckpoint(Callback):
         """Take the signals: Lightning's own handlers save and communicate from within a handler."""
         self.path = Path(trainer.default_root_dir) / CHECKPOINTS / LAST
         STOP.install()
-        trainer._signal_connector.register_signal_handlers = STOP.install  # type: ignore[method-assign]
+        internals.use_signal_handlers(trainer, STOP.install)
 
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Give the signals back."""
@@ -71,8 +70,7 @@ class ExactCheckpoint(Callback):
         """Open a channel between the processes on which nothing waits for a GPU."""
         if trainer.world_size > 1:
             self.group = dist.new_group(backend="gloo")
-            # asks the same question at every step, and waits for the GPU to hear the answer
-            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+            internals.skip_sigterm_broadcast(trainer)  # it asks the question that `_vote` asks
         if self.loaded is not None and self.loaded["position"]["evaluated"] is not None:
             self._lift_steps(trainer, self.loaded["step"])
         self.saved_at = time.monotonic()
@@ -98,7 +96,7 @@ class ExactCheckpoint(Callback):
             return
         self._go_on(trainer, pl_module)
         evaluated = trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.completed
-        if evaluated < self.common_batches and not trainer.fit_loop.epoch_loop._should_accumulate():
+        if evaluated < self.common_batches and not internals.is_accumulating(trainer):
             self._attend(trainer, pl_module, evaluated)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -181,7 +179,8 @@ class ExactCheckpoint(Callback):
                 f"stopped after step {trainer.global_step} ({reason}): go on with "
                 f"fit --run_dir {trainer.default_root_dir} --resume"
             )
-        environment = getattr(trainer.strategy, "cluster_environment", None)
+        strategy = trainer.strategy
+        environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
         launched_here = environment is not None and not environment.creates_processes_externally
         # Lightning kills the process that launched the others when one of these ends with another code than 0
         raise SystemExit(0 if launched_here and trainer.local_rank > 0 else EXIT_CODE)
@@ -195,7 +194,7 @@ class ExactCheckpoint(Callback):
             "random": random_states(pl_module.device),
             "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks_of(trainer)},
             "model_checkpoints": {
-                callback.state_key: {name: getattr(callback, name) for name in UNSAVED}
+                callback.state_key: internals.unsaved_state(callback)
                 for callback in callbacks_of(trainer)
                 if isinstance(callback, ModelCheckpoint)
             },
@@ -246,7 +245,7 @@ class ExactCheckpoint(Callback):
         place(checkpoint["loops"]["fit_loop"], position)
         data.start_at(position["epoch"], position["samples"], position["evaluated"] or 0)
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")  # exactly
-        trainer.fit_loop._combined_loader = None  # FSDP restores after the loader was first asked for
+        internals.reload_train_loader(trainer)  # FSDP restores after the loader was first asked for
 
     def _relocate(self, trainer: Trainer, checkpoint: dict[str, Any]) -> None:
         """Let each ModelCheckpoint find its state where the run was moved, and where it is of an earlier version."""
@@ -271,7 +270,7 @@ class ExactCheckpoint(Callback):
             return
         loaded, self.loaded = self.loaded, None
         if loaded["position"]["evaluated"] is None:
-            trainer.fit_loop.epoch_loop._batches_that_stepped = loaded["position"]["logged"]
+            internals.set_logged_steps(trainer, loaded["position"]["logged"])
         if trainer.global_rank >= len(loaded["processes"]):
             return
         own = loaded["processes"][trainer.global_rank]
@@ -280,8 +279,8 @@ class ExactCheckpoint(Callback):
         for callback in callbacks_of(trainer):
             if isinstance(callback, GradientAccumulationScheduler):  # it is asked when an epoch starts
                 trainer.accumulate_grad_batches = callback.get_accumulate_grad_batches(trainer.current_epoch)
-            for name, value in own.get("model_checkpoints", {}).get(callback.state_key, {}).items():
-                setattr(callback, name, value)
+            if isinstance(callback, ModelCheckpoint):
+                internals.set_unsaved_state(callback, own.get("model_checkpoints", {}).get(callback.state_key, {}))
             if own.get("callbacks", {}).get(callback.state_key):
                 callback.load_state_dict(own["callbacks"][callback.state_key])
         if "evaluation" in own:

@@ -29,7 +29,7 @@ class FreezeEncoder(Callback):
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Freeze before processes agree on which gradients they exchange."""
         if stage == "fit":
-            if not hasattr(pl_module.net, "encoder"):
+            if "encoder" not in dict(pl_module.net.named_children()):
                 raise UserError("callback FreezeEncoder: the net has no encoder: leave it out, or take EncoderDecoder")
             pl_module.net.encoder.requires_grad_(False)
             self.frozen = True

@@ -10,6 +10,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from seglight.training.lightning_internals import logged_metrics
+
 
 class MetricsFile(Callback):
     """Appends what `self.log` was given, and the step and epoch; no times: a repeated run writes the same bytes.
@@ -68,9 +70,7 @@ class MetricsFile(Callback):
                 os.fsync(file)
 
     def _append(self, trainer: Trainer) -> None:
-        # Lightning's own loggers get this too; what is public holds values of earlier steps. All processes ask: means
-        # over an epoch are summed over them
-        values = trainer._logger_connector.metrics["log"]
+        values = logged_metrics(trainer)  # all processes ask
         if values and trainer.is_global_zero:
             line = json_line({"step": trainer.global_step, "epoch": trainer.current_epoch, **values})
             with self.path.open("ab") as file:  # closed at once: nothing stays in a buffer when the process is killed

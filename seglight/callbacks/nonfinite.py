@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -141,7 +142,8 @@ def _bad(look: Look, trainer: Trainer) -> bool:
 
 
 def _scaler(trainer: Trainer) -> torch.amp.GradScaler | None:
-    return getattr(trainer.precision_plugin, "scaler", None)
+    precision = trainer.precision_plugin
+    return precision.scaler if isinstance(precision, MixedPrecision) else None
 
 
 def complaint(look: Look, module: nn.Module) -> str:

@@ -5,13 +5,14 @@ import time
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+
+from seglight.training.lightning_internals import NamedEpochBar
 
 SECONDS = 0.25
 """Between two looks at a bar."""
 
 
-class ProgressBar(RichProgressBar):
+class ProgressBar(NamedEpochBar):
     """Rich's bar with loss, learning rate and images a second, a few times a second; epochs count from 1.
 
     Lightning's brings it up to date at every step, and asks the device for the loss each time.
@@ -28,10 +29,10 @@ class ProgressBar(RichProgressBar):
             self.shown = now
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        # Lightning has no public hook for it, and counts from 0 where the printed lines count from 1
+    def describe_epoch(self, epoch: int) -> str:
+        """Count epochs from 1, as the printed lines do."""
         last = "" if self.trainer.max_epochs in (None, -1) else f"/{self.trainer.max_epochs}"
-        return f"Epoch {current_epoch + 1}{last}".ljust(len(self.validation_description))
+        return f"Epoch {epoch + 1}{last}".ljust(len(self.validation_description))
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, int | str | float | dict[str, float]]:
         """What stands to the right of the bar."""

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from seglight.errors import say
 from seglight.optim.accumulation import accumulated_batches, optimizer_steps
+from seglight.training.lightning_internals import set_validation_seconds, validation_seconds
 
 POINTS = 10
 """The fewest points of its loss that a run logs, if it has as many steps."""
@@ -53,15 +54,16 @@ class ShortRuns(Callback):
         if self.forced:
             self.forced = False
             epochs, batches, seconds = self.usual
-            trainer.check_val_every_n_epoch, trainer.val_check_batch = epochs, batches
-            trainer._val_check_time_interval = seconds  # type: ignore[attr-defined]
+            trainer.check_val_every_n_epoch = epochs
+            trainer.val_check_batch = batches
+            set_validation_seconds(trainer, seconds)
 
     def _force(self, trainer: Trainer) -> None:
         self.forced = True
-        self.usual = trainer.check_val_every_n_epoch, trainer.val_check_batch, trainer._val_check_time_interval  # type: ignore[attr-defined]
-        trainer.check_val_every_n_epoch, trainer.val_check_batch = None, 1
-        # by the clock comes before the other two, and Lightning has no other way to it
-        trainer._val_check_time_interval = None  # type: ignore[attr-defined]
+        self.usual = trainer.check_val_every_n_epoch, trainer.val_check_batch, validation_seconds(trainer)
+        trainer.check_val_every_n_epoch = None
+        trainer.val_check_batch = 1
+        set_validation_seconds(trainer, None)  # a duration would come before the other two
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the run was scored, and whether its forced validation is under way."""

@@ -6,6 +6,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 
 from seglight.optim.accumulation import optimizer_steps
+from seglight.training.lightning_internals import averaged_module, set_average_device
 
 
 class SWA(WeightAveraging):
@@ -26,7 +27,7 @@ class SWA(WeightAveraging):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the average where the net will be: it is still on the CPU at this point."""
-        self._device = trainer.strategy.root_device
+        set_average_device(self, trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -57,5 +58,6 @@ class SWA(WeightAveraging):
 
     def _follow(self, pl_module: LightningModule) -> None:
         # Lightning would show the weights that the run began with
-        if self._average_model is not None and self._average_model.n_averaged == 0:
-            self._average_model.module.load_state_dict(pl_module.state_dict())
+        average = averaged_module(self)
+        if average is not None and average[1] == 0:
+            average[0].load_state_dict(pl_module.state_dict())

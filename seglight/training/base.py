@@ -20,6 +20,7 @@ from seglight.optim.accumulation import GradientWindow, optimizer_steps
 from seglight.optim.clipping import clip_fused
 from seglight.optim.schedules import ParameterGroups, made_optimizer, made_schedule, run_length
 from seglight.system.ranks import sum_over_ranks
+from seglight.training.lightning_internals import syncs_batch_norm
 from seglight.training.trainer_values import NOT_FLOAT32, PRECISIONS
 
 ONE_GROUP = ParameterGroups()
@@ -63,7 +64,7 @@ class BaseModule(LightningModule):
         """
         if self.trainer.precision not in PRECISIONS:
             raise UserError(f"trainer.precision {self.trainer.precision}: {NOT_FLOAT32}")
-        if self.trainer.strategy.root_device.type == "cpu" and getattr(self.trainer.strategy, "_layer_sync", None):
+        if self.trainer.strategy.root_device.type == "cpu" and syncs_batch_norm(self.trainer):
             raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
 
     def check_example(self, image: Tensor, batch_size: int) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from seglight.errors import UserError
+from seglight.training.lightning_internals import set_data_parallel_size
 
 
 class FSDP(ModelParallelStrategy):
@@ -24,7 +25,7 @@ class FSDP(ModelParallelStrategy):
 
     def setup_environment(self) -> None:
         """One group of all processes."""
-        self._data_parallel_size = self.num_nodes * self.num_processes
+        set_data_parallel_size(self, self.num_nodes * self.num_processes)
         super().setup_environment()
 
     def setup(self, trainer: Trainer) -> None:

@@ -13,6 +13,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.strategies import ParallelStrategy
 
 from seglight.errors import UserError, one_line, user_error_behind
 from seglight.training import trainer_values as values
@@ -227,7 +228,8 @@ def check_trainer(trainer: Trainer, options: Options) -> None:
         )
     if options["sync_batchnorm"] and processes > 1 and on_cpu:
         raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
-    environment = getattr(trainer.strategy, "cluster_environment", None)  # None: a strategy of one process
+    strategy = trainer.strategy
+    environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
     if trainer.num_nodes > 1 and type(environment) is LightningEnvironment and "MASTER_ADDR" not in os.environ:
         raise UserError(
             f"trainer.num_nodes {trainer.num_nodes}: nothing says where the other nodes are: start it by torchrun or "

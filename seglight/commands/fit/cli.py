@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from seglight.callbacks import (
@@ -43,6 +43,7 @@ from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRI
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
+from seglight.training.lightning_internals import SubcommandCLI
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
 from seglight.training.resume.folder import check_scored, default_run_dir, flat, folder_of_scores
@@ -59,7 +60,7 @@ LINKS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts that the data module knows and the module is told."""
 
 
-class SegmentationCLI(LightningCLI):
+class SegmentationCLI(SubcommandCLI):
     """One command: parse, build, run."""
 
     def __init__(self, args: list[str]) -> None:
@@ -107,16 +108,12 @@ class SegmentationCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning that `args` is meant for Python."""
-        resume.describe_ckpt_path(self._parser("fit"))
+        resume.describe_ckpt_path(self.subcommand_parser("fit"))
         self.config = parser.parse_args(args)
         config = self.config[self.config.subcommand]
         check_parsed(config)
         check_seed(config.seed_everything)
         check_arguments(_plain(config.trainer), self.config.subcommand)
-
-    def _parse_ckpt_path(self) -> None:
-        # Lightning would put the checkpoint's hyper-parameters over the YAML and the command line, silently
-        pass
 
     def before_instantiate_classes(self) -> None:
         """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
@@ -126,7 +123,7 @@ class SegmentationCLI(LightningCLI):
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
         recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
         recipe.run_dir = recipe.ckpt_path = recipe.resume = None
-        self.recipe = self._parser(self.subcommand).dump(recipe, skip_unset=False)
+        self.recipe = self.subcommand_parser(str(self.subcommand)).dump(recipe, skip_unset=False)
         if self.subcommand == "fit":
             resume.refuse_ckpt_path(config.ckpt_path)
             self.checkpoint = resume.find_run_to_resume(self.run_dir, self.recipe, config.resume)
@@ -248,14 +245,16 @@ class SegmentationCLI(LightningCLI):
             callbacks.append(BestCheckpoint(self.run_dir / CHECKPOINTS))
         return callbacks
 
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+    def subcommand_arguments(self, subcommand: str) -> dict[str, Any]:
+        """Add how the trainer's method reads a checkpoint."""
+        kwargs = super().subcommand_arguments(subcommand)
         if subcommand == "fit":
             return {**kwargs, "weights_only": True}
         # the weights are in the net already: Lightning would ask for the callbacks of the training too
         return {**kwargs, "ckpt_path": None, "verbose": False}
 
-    def _run_subcommand(self, subcommand: str) -> None:
+    def run_subcommand(self, subcommand: str) -> None:
+        """Train or evaluate, unless there is nothing left to train."""
         if subcommand == "fit" and self.checkpoint and resume.is_finished(self.checkpoint, self.config.fit.resume):
             say(f"{self.run_dir}: the run is finished, there is nothing to go on with")
             return
@@ -265,7 +264,7 @@ class SegmentationCLI(LightningCLI):
             quick_check(self.datamodule, self.see, scored, overfits)
         if subcommand != "fit":
             self._say_scored(subcommand)
-        super()._run_subcommand(subcommand)
+        super().run_subcommand(subcommand)
         if self.config[subcommand].trainer.fast_dev_run and self.trainer.is_global_zero:
             say(f"fast_dev_run: {subcommand} ran to its end; its files are removed")
 

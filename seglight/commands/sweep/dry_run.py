@@ -34,8 +34,8 @@ class _Rehearsal(SegmentationCLI):
         """None: the devices are those of another machine."""
         return
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
 
 
 class _Reading(_Rehearsal):
@@ -43,9 +43,6 @@ class _Reading(_Rehearsal):
 
     def instantiate_classes(self) -> None:
         """Build nothing."""
-
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        return {}
 
 
 def recipe_of(sweep: Sweep, candidate: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ from typing import Any, TypedDict
 
 from lightning.pytorch import Trainer
 
+from seglight.training.lightning_internals import logged_steps, write_logged_steps
+
 Counts = dict[str, dict[str, Any]]
 """What a progress of Lightning's loops counts, in all (`total`) and since it was reset (`current`)."""
 
@@ -38,7 +40,7 @@ def position_of(trainer: Trainer, batch_size: int, evaluated: int | None) -> Pos
         "batches": batches,
         "samples": batches * batch_size * trainer.world_size,
         "evaluated": evaluated,
-        "logged": loop.epoch_loop._batches_that_stepped,
+        "logged": logged_steps(trainer),
     }
 
 
@@ -57,7 +59,7 @@ def place(loops: dict[str, Any], position: Position) -> None:
     evaluation = loops["epoch_loop.val_loop.batch_progress"]
     fill(evaluation, "total", evaluation["total"]["completed"], begun=int(position["evaluated"] is not None))
     fill(evaluation, "current", position["evaluated"] or 0)
-    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = position["logged"]
+    write_logged_steps(loops, position["logged"])
 
 
 def fill(progress: Counts, kind: str, done: int, begun: int = 0) -> None:
