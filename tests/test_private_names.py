@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.support.rooms import MODULES, TREES
 
 LIGHTNING = "training.lightning_internals"
-"""The file that may use private names of Lightning; `tests/training/test_lightning_internals.py` has a test for each."""
+"""The file that may use private names of Lightning; a test file of its name has a test for each."""
 
 LIBRARIES = (
     "lightning", "torch", "torchmetrics", "torchvision", "timm", "jsonargparse", "rich", "albumentations", "optuna",
@@ -106,9 +106,7 @@ def test_private_names_of_other_libraries() -> None:
 def test_strings_do_not_hide_them() -> None:
     """A private name of Lightning is no text elsewhere, either, as a key of `getattr` or of a state would be."""
     of_lightning = {
-        node.attr
-        for node in ast.walk(TREES[LIGHTNING])
-        if isinstance(node, ast.Attribute) and is_private(node.attr)
+        node.attr for node in ast.walk(TREES[LIGHTNING]) if isinstance(node, ast.Attribute) and is_private(node.attr)
     } | {"_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation"}
     assert len(of_lightning) > 10
     found = [
