@@ -31,7 +31,7 @@ BY_A_NAME_FROM_DATA = {
     "getattr(import_module(module), name)": "a class path",
     "getattr(outer, name, None)": "a class path",
     "getattr(sys.modules.get(package), name, None)": "whether a package exports a class by its short name",
-    "getattr(value, name)": "the fields of a dataclass",
+    "getattr(value, field.name)": "the fields of a dataclass",
     "getattr(DECODERS, name)": "the names that a package exports",
     "getattr(MODELS, name)": "the names that a package exports",
     "getattr(checkpoint, name)": "the attributes that a ModelCheckpoint leaves out of its state",
