@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from benchmarks._street import scene
-from seglight.checkpoints.checkpoint import make_card
+from seglight.checkpoints.model_card import ModelCard
 from seglight.commands.export.command import export
 from seglight.data.classes import voc_color
 from seglight.images.draw import palette_image
@@ -62,7 +62,7 @@ def ours_and_peer(encoder: str) -> tuple[TorchPredictor, Predict]:
             labels: NDArray[Any] = peer(padded).argmax(1)[0, :height, :width].numpy()
             return labels
 
-    return TorchPredictor(net, make_card({}, names, palette, 255, False), "ours", "cpu"), predict
+    return TorchPredictor(net, ModelCard({}, tuple(names), tuple(palette), 255), "ours", "cpu"), predict
 
 
 def end_to_end(predict: Predict, jpeg: bytes, palette: Any) -> bytes:

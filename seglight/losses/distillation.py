@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net
-from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import LossFactory, seg_output
 from seglight.losses.banded_loss import mass, with_labels
@@ -56,7 +55,7 @@ class Distillation(nn.Module):
         net, card = load_net(teacher)
         # not registered: no part of a checkpoint, nor of what is trained
         object.__setattr__(self, "teacher", net.requires_grad_(False))
-        self.classes = Classes(tuple(card["class_names"]), tuple(card["palette"]))
+        self.classes = card.classes
         self.weight, self.temperature = weight, temperature
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
