@@ -264,7 +264,7 @@ def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "net" / "release.json").write_text("the other's")
         return "0" * 64
 
-    monkeypatch.setattr("seglight.checkpoints.release._sha256", slow)
+    monkeypatch.setattr("seglight.checkpoints.release.file_sha256", slow)
     with pytest.raises(UserError, match=r"net: it is there already: name a folder that is not"):
         write_release(tmp_path / "net", card(["a"]), {}, "")
     assert (tmp_path / "net" / "release.json").read_text() == "the other's"
