@@ -63,13 +63,8 @@ def run(out: Path, pruner: dict[str, Any]) -> list[Record]:
 
 
 def epochs(out: Path, records: list[Record]) -> float:
-<<<<<<< HEAD
     """Return the number of epochs that the trials of a sweep have trained, pruned trials included."""
-    logs = [(folder_of(out / "trials", record.number) / "metrics.jsonl").read_text() for record in records]
-=======
-    """That the trials of a sweep have trained, in whole and in part."""
     logs = [(trial_folder(out / "trials", record.number) / "metrics.jsonl").read_text() for record in records]
->>>>>>> 8e1e02b (Sweep: names and sentences of the field: dry run, learning curve, sweep state, cleanup of checkpoints)
     return sum(int(json.loads(log.splitlines()[-1])["step"]) for log in logs) / STEPS
 
 
