@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME` runs the `main(args)` of the module NAME."""
+"""`python -m benchmarks NAME`: one module a question, each with a `main(args)`."""
 
 import importlib
 import pkgutil

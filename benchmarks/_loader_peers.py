@@ -1,4 +1,4 @@
-"""Two common ways to load segmentation data: torchvision's data sets with its v2 transforms, and albumentations."""
+"""The two ways in which users load segmentation data today: torchvision's classes and v2, and albumentations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Layout = Literal["cityscapes", "voc", "camvid"]
 
 @dataclass(frozen=True)
 class Case:
-    """A data set on disk, the size of its images and the size of the crops."""
+    """A data set on disk and what is cut from it."""
 
     layout: Layout
     root: Path
@@ -36,7 +36,7 @@ class Case:
 
 
 def geometry_v2(case: Case) -> list[Any]:
-    """Return torchvision's transforms: scale the whole image, crop with padding, flip."""
+    """torchvision: scale the whole image, crop with padding, flip."""
     short = min(case.size)
     fill = {tv_tensors.Image: 128, tv_tensors.Mask: 255}
     return [
@@ -47,7 +47,7 @@ def geometry_v2(case: Case) -> list[Any]:
 
 
 def geometry_albumentations(case: Case) -> list[Any]:
-    """Return albumentations' transforms: scale the whole image, pad, crop, flip."""
+    """Albumentations: scale the whole image, pad, crop, flip."""
     return [
         A.RandomScale((SCALE[0] - 1, SCALE[1] - 1), mask_interpolation=cv2.INTER_NEAREST, p=1),
         A.PadIfNeeded(*case.crop, position="random", fill=128, fill_mask=255),
@@ -57,12 +57,10 @@ def geometry_albumentations(case: Case) -> list[Any]:
 
 
 class OwnDataset(Dataset[Any]):
-    """A usual hand-written data set: pairs of files, a reader, a transform."""
+    """The class that everybody writes: two lists of files, a reader, a transform."""
 
     def __init__(self, pairs: list[tuple[Path, Path]], read: Callable[[Path, Path], Any], transform: Any) -> None:
-        self.pairs = pairs
-        self.read = read
-        self.transform = transform
+        self.pairs, self.read, self.transform = pairs, read, transform
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -72,7 +70,7 @@ class OwnDataset(Dataset[Any]):
 
 
 def file_pairs(case: Case) -> list[tuple[Path, Path]]:
-    """Return the images of the training split with their masks."""
+    """Images of the training split with their masks."""
     if case.layout == "cityscapes":
         images = sorted((case.root / "leftImg8bit" / "train").glob("*/*.png"))
         masks = [Path(str(p).replace("leftImg8bit/", "gtFine/", 1)) for p in images]
@@ -90,7 +88,7 @@ def file_pairs(case: Case) -> list[tuple[Path, Path]]:
 
 
 def label_table(case: Case) -> torch.Tensor:
-    """Return the class index of each label value, 255 for ignored values."""
+    """Class index of each label value, 255 where it counts for nothing."""
     if case.layout == "voc":
         return torch.arange(256)
     values = TRAIN_IDS if case.layout == "cityscapes" else range(11)
@@ -100,7 +98,7 @@ def label_table(case: Case) -> torch.Tensor:
 
 
 def torchvision_loader(case: Case) -> DataLoader[Any]:
-    """Return a loader of torchvision's data set (of `OwnDataset` for CamVid, which has none) with v2 transforms."""
+    """Torchvision's own data set class (CamVid has none: the usual one by hand), transforms v2 on tensors."""
     table = label_table(case)
     steps = v2.Compose(
         [
@@ -130,7 +128,7 @@ def torchvision_loader(case: Case) -> DataLoader[Any]:
 
 
 def albumentations_loader(case: Case) -> DataLoader[Any]:
-    """Return a loader with OpenCV and albumentations that normalises in the worker."""
+    """OpenCV, albumentations, normalised in the worker."""
     table = label_table(case)
     steps = A.Compose([*geometry_albumentations(case), A.ColorJitter(*JITTER), A.Normalize(MEAN, STD), A.ToTensorV2()])
 
@@ -150,5 +148,5 @@ def _read_cv2(image: Path, mask: Path) -> Any:
 
 
 def _loader(dataset: Dataset[Any]) -> DataLoader[Any]:
-    # one thread per worker and shuffling, as is usual
+    # a thread a worker, as torch gives them; shuffled, as everybody does
     return DataLoader(dataset, BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True)

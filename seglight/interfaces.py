@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from seglight.ops.upsample import upsampled_argmax
+
 
 class Labelled(Protocol):
     """A split: labelled images by index."""
@@ -86,10 +88,6 @@ class Encoder(Described, nn.Module):
     strides: list[int]
     in_channels: int = 3
 
-    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and standard deviation of the bands, in [0, 1], that images are normalised with; None: not known."""
-        return None
-
 
 class Decoder(Described, nn.Module):
     """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on."""
@@ -99,6 +97,73 @@ class Decoder(Described, nn.Module):
 
 class GuidedDecoder(Decoder):
     """A decoder that also reads the auxiliary head's class scores, (B, C, h, w): `forward(features, scores)`."""
+
+
+class Loss(nn.Module):
+    """Base class of losses that compare logits with a mask.
+
+    `forward(logits, mask)` is all that a subclass has to define. A plain `nn.Module` with the same `forward` can be
+    used wherever a loss is expected: `seglight.losses.plain_loss.as_loss` recognises it by not being a `Loss`, and
+    adds the other methods with the defaults below. A loss that needs one of them in another way derives from this
+    class.
+
+    Args:
+        ignore_index: Mask value that is ignored.
+
+    Attributes:
+        needs_image: Whether a training step calls `with_image` with the images, instead of `forward`.
+    """
+
+    needs_image: bool = False
+
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (B, C, h, w) at the head's stride.
+            mask: (B, H, W), integers: class index or `ignore_index`.
+
+        Returns:
+            Scalar; 0 if all pixels are ignored.
+        """
+        raise NotImplementedError
+
+    def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        """Compute the loss of a training step of a loss that `needs_image`.
+
+        Args:
+            logits: (B, C, h, w) at the head's stride.
+            mask: (B, H, W), integers: class index or `ignore_index`.
+            image: (B, C, H, W), the net's input.
+
+        Returns:
+            Scalar.
+        """
+        raise NotImplementedError
+
+    def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the loss and the predicted labels (B, H, W), those of `seglight.ops.upsampled_argmax`.
+
+        Args:
+            logits: (B, C, h, w) at the head's stride.
+            mask: (B, H, W), integers: class index or `ignore_index`.
+        """
+        return self(logits, mask), upsampled_argmax(logits, (mask.shape[-2], mask.shape[-1]))
+
+    def denominator(self, mask: Tensor) -> Tensor:
+        """The number that the loss divides by, a scalar; accumulated batches are weighted by it.
+
+        Args:
+            mask: (B, H, W), integers: class index or `ignore_index`.
+
+        Returns:
+            The number of pixels that are not ignored, unless a subclass says otherwise.
+        """
+        return (mask != self.ignore_index).sum()
 
 
 class Inferer:
@@ -123,11 +188,7 @@ NetFactory = Callable[[int], nn.Module]
 """Called with `num_classes`."""
 
 LossFactory = Callable[[int], nn.Module]
-"""Called with `ignore_index`; gives `loss(logits (B, C, h, w), mask (B, H, W)) -> scalar`, 0 where all is ignored.
-
-A loss that looks at the images too, while training, has a method `with_image(logits, mask, image) -> scalar`.
-A loss that is a mean over anything but the labelled pixels has a method `mass(mask) -> scalar`: what it divides by.
-"""
+"""Called with `ignore_index`; returns a `Loss`, or a plain module with `forward(logits, mask)` like that of `Loss`."""
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 """Called with the parameter groups."""

@@ -1,6 +1,6 @@
-"""Released nets: folders of plain data that run no code when they are loaded.
+"""A released net: a folder of plain data, which nothing is run of: weights as safetensors, the rest as JSON.
 
-The weights are safetensors; `release.json` holds the model card, and SHA-256 checksums of the weights and of itself.
+`release.json` holds what a checkpoint's card does, the scores, and SHA-256 checksums of the weights and of itself.
 """
 
 import errno
@@ -14,14 +14,12 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from seglight.checkpoints.model_card import ModelCard
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_folder
 from seglight.system.checksums import file_sha256
 
-DESCRIPTION = "release.json"
-WEIGHTS = "model.safetensors"
-README = "README.md"
+DESCRIPTION, WEIGHTS, CARD = "release.json", "model.safetensors", "README.md"
+"""The files of the folder; the last is for people."""
 
 MOST_BYTES = 2**24
 """A description longer than this is none."""
@@ -32,17 +30,17 @@ def is_release(path: str | Path) -> bool:
     return (Path(path) / DESCRIPTION).is_file()
 
 
-def write_release(folder: Path, card: ModelCard, state: dict[str, Tensor], readme: str) -> None:
-    """Write a folder completely, or not at all.
+def write_release(folder: Path, description: dict[str, Any], state: dict[str, Tensor], card: str) -> None:
+    """Write a folder, whole or not at all.
 
     Args:
-        folder: Folder to write; it must not exist.
-        card: Model card of the net.
-        state: Tensors of the net, by name.
-        readme: Markdown text for people.
+        folder: Not there yet.
+        description: Plain values, of no name that starts with "sha256".
+        state: The net's tensors.
+        card: Markdown.
 
     Raises:
-        UserError: The folder exists.
+        UserError: The folder is there.
     """
     there = UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
     if folder.exists():
@@ -52,19 +50,19 @@ def write_release(folder: Path, card: ModelCard, state: dict[str, Tensor], readm
             # clones: safetensors refuses tensors that share memory, as those of tied layers do
             tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
             (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
-            sealed = {**card.to_dict(), "sha256_of_weights": file_sha256(part / WEIGHTS)}
+            sealed = {**description, "sha256_of_weights": file_sha256(part / WEIGHTS)}
             sealed["sha256"] = seal(sealed)
             (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
             # the folder's name can be any bytes
-            (part / README).write_text(readme, encoding="utf-8", errors="replace")
+            (part / CARD).write_text(card, encoding="utf-8", errors="replace")
     except OSError as error:
         if error.errno == errno.ENOTEMPTY:  # another process was faster
             raise there from error
         raise
 
 
-def read_release(folder: str | Path) -> tuple[ModelCard, dict[str, Tensor]]:
-    """The model card of a released net and its tensors on the CPU, both checked by their checksums.
+def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description of a released net and its tensors on the CPU, both held to their checksums.
 
     Raises:
         UserError: A file is missing, damaged or changed.
@@ -86,10 +84,9 @@ def read_release(folder: str | Path) -> tuple[ModelCard, dict[str, Tensor]]:
     if file_sha256(weights) != description.get("sha256_of_weights"):
         raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
     try:
-        tensors = _tensors(weights)
+        return description, _tensors(weights)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{weights}: not readable as safetensors: take the release anew") from error
-    return ModelCard.from_dict(description, path, "a file of `seglight release`"), tensors
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

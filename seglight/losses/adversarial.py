@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.interfaces import LossFactory
-from seglight.losses.band_pass import guarded
-from seglight.losses.banded_loss import mass, with_labels
+from seglight.interfaces import Loss, LossFactory
+from seglight.losses.band_pass import guard_labels
 from seglight.losses.cross_entropy import CrossEntropy
+from seglight.losses.plain_loss import as_loss
 from seglight.ops.label_values import check_loss_inputs
 from seglight.system.ranks import sum_over_ranks, world_size
 
@@ -18,7 +18,7 @@ LEAST = 0.9
 """What the labels' distribution gives the labelled class at least."""
 
 
-class Adversarial(nn.Module):
+class Adversarial(Loss):
     """A loss of the labels, and while training of a net that is learning to tell predictions from labels (section 3.1).
 
     Each training step first trains the discriminator by a step of Adam, then asks it about the prediction. Both happen
@@ -37,6 +37,8 @@ class Adversarial(nn.Module):
         UserError: The weight is negative.
     """
 
+    needs_image = True
+
     def __init__(
         self,
         ignore_index: int,
@@ -45,10 +47,10 @@ class Adversarial(nn.Module):
         lr: float = 1e-4,
         loss: LossFactory = CrossEntropy,
     ) -> None:
-        super().__init__()
+        super().__init__(ignore_index)
         if weight < 0:
             raise UserError(f"loss.weight {weight}: it is 0 or more")
-        self.ignore_index, self.num_classes, self.weight = ignore_index, num_classes, weight
+        self.num_classes, self.weight = num_classes, weight
         self.hard = loss(ignore_index)
         # frozen but for its own steps: it is none of what the optimizer of the training or DDP looks after
         self.discriminator = discriminator(num_classes).requires_grad_(False)
@@ -70,7 +72,7 @@ class Adversarial(nn.Module):
 
     def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """`forward`, and the labels (B, H, W) of `upsampled_argmax`."""
-        return with_labels(self.hard, logits, mask)
+        return as_loss(self.hard, self.ignore_index).with_labels(logits, mask)
 
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
         """Train the discriminator; the sum of both losses, scalar.
@@ -83,7 +85,8 @@ class Adversarial(nn.Module):
             raise UserError(f"loss.num_classes is {self.num_classes}: the data has {logits.shape[1]}")
         with torch.autocast(logits.device.type, enabled=False):
             prediction = logits.float().softmax(1)
-            indexed, _ = guarded(mask, self.num_classes, self.ignore_index)  # the loss of the labels says what is wrong
+            # the loss of the labels says what is wrong
+            indexed, _ = guard_labels(mask, self.num_classes, self.ignore_index)
             self._train_discriminator(prediction.detach(), indexed)
             opinion = self.discriminator(prediction)
             fooled = _mean_cross_entropy(opinion, torch.ones_like(opinion))
@@ -108,9 +111,9 @@ class Adversarial(nn.Module):
         self.adam.zero_grad()
         self.discriminator.requires_grad_(False)
 
-    def mass(self, mask: Tensor) -> Tensor:
+    def denominator(self, mask: Tensor) -> Tensor:
         """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are labelled."""
-        return mass(self.hard, mask, self.ignore_index)
+        return as_loss(self.hard, self.ignore_index).denominator(mask)
 
 
 def _mean_cross_entropy(opinion: Tensor, true: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses that need one class's probabilities at all pixels at once, one class after the other."""
+"""Losses that need one class's probabilities at all pixels at once, computed class by class."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,24 @@ from torch import Tensor
 from seglight.ops.bands import add_band_gradient, bands
 
 Visit = Callable[[int, Tensor], Tensor | None]
-"""Called with a class and its probabilities (B, H, W), its to write to; gives the slope by them, or None for 0."""
+"""Called with a class and its probabilities (B, H, W), which it may overwrite; returns the gradient with respect to
+them, or None for 0."""
 
 
 def by_class(logits: Tensor, size: tuple[int, int], visit: Visit) -> Tensor:
-    """Visit each class's upsampled softmax, and carry the slopes back to the logits.
+    """Call a function with each class's upsampled softmax, and carry its gradients back to the logits.
 
-    With slope g by p, that by the upsampled logit of a class is p g - p s, where s is the sum of p g over all classes:
-    known once all have been visited, so that a second round takes it off. A handful of maps (B, H, W) is all that is
-    held; each channel is upsampled three times.
+    With gradient g by p, that by the upsampled logit of a class is p g - p s, where s is the sum of p g over all
+    classes. It is known after all classes have been visited, and is subtracted in a second round. Only a handful of
+    maps (B, H, W) is in memory; each channel is upsampled three times.
 
     Args:
         logits: (B, C, h, w).
-        size: (H, W) of the upsampled map.
-        visit: Called once a class.
+        size: Height and width (H, W) of the upsampled map.
+        visit: Function that is called once for each class.
 
     Returns:
-        (B, C, h, w), the slope by the logits.
+        (B, C, h, w), the gradient with respect to the logits.
     """
     log_sum = torch.empty((len(logits), *size), device=logits.device)
     for band in bands(logits, size):
@@ -32,9 +33,9 @@ def by_class(logits: Tensor, size: tuple[int, int], visit: Visit) -> Tensor:
     total, gradient = torch.zeros_like(log_sum), torch.zeros(logits.shape, device=logits.device)
     for label in range(logits.shape[1]):
         p = _probabilities(logits, label, log_sum)
-        slope = visit(label, p.clone())
-        if slope is not None:
-            part = slope.mul_(p)
+        by_p = visit(label, p.clone())
+        if by_p is not None:
+            part = by_p.mul_(p)
             total += part
             _add_gradient(gradient, label, part)
     for label in range(logits.shape[1]):
@@ -49,8 +50,8 @@ def _probabilities(logits: Tensor, label: int, log_sum: Tensor) -> Tensor:
     return p
 
 
-def _add_gradient(gradient: Tensor, label: int, slope: Tensor) -> None:
-    """Add the transposed upsampling of a slope (B, H, W) to a channel of the gradient (B, C, h, w)."""
+def _add_gradient(gradient: Tensor, label: int, by_upsampled: Tensor) -> None:
+    """Add the transposed upsampling of a gradient (B, H, W) to a channel of that of the logits (B, C, h, w)."""
     channel = gradient[:, label : label + 1]
-    for band in bands(channel, (slope.shape[-2], slope.shape[-1])):
-        add_band_gradient(channel, band, band.of(slope).unsqueeze(1))
+    for band in bands(channel, (by_upsampled.shape[-2], by_upsampled.shape[-1])):
+        add_band_gradient(channel, band, band.of(by_upsampled).unsqueeze(1))

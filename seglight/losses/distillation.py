@@ -1,4 +1,4 @@
-"""Learning from a trained net beside the labels (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
+"""Knowledge distillation from a trained net (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,33 +8,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net
+from seglight.data.classes import Classes
 from seglight.errors import UserError
-from seglight.interfaces import LossFactory, seg_output
-from seglight.losses.banded_loss import mass, with_labels
+from seglight.interfaces import Loss, LossFactory, seg_output
 from seglight.losses.cross_entropy import CrossEntropy
+from seglight.losses.plain_loss import as_loss
 from seglight.models.layers import resize_to
 
 
-class Distillation(nn.Module):
-    """A loss of the labels, and while training T² KL(teacher || student) of probabilities at temperature T.
+class Distillation(Loss):
+    """A loss of the labels, plus in training T² KL(teacher || student) of probabilities at temperature T.
 
-    The teacher sees the same images; its logits are brought to the student's stride. It counts at every place, labelled
-    or not. It stays in evaluation mode and out of checkpoints.
+    The teacher gets the same images; its logits are resized to the student's stride. Its loss is over all pixels,
+    labelled or not. The teacher stays in evaluation mode and is not part of checkpoints.
 
     Args:
-        ignore_index: Mask value that counts for nothing.
-        teacher: Its checkpoint, of the same classes.
-        weight: Share of the teacher; the labels have the rest.
-        temperature: T.
-        loss: That of the labels, called with `ignore_index`.
+        ignore_index: Mask value that is ignored.
+        teacher: Path of the teacher's checkpoint, whose classes are those of the data.
+        weight: Weight of the teacher's loss; that of the labels' loss is 1 - weight.
+        temperature: Temperature T.
+        loss: Factory of the labels' loss, called with `ignore_index`.
 
     Attributes:
-        classes: The teacher's.
+        classes: Classes of the teacher.
 
     Raises:
         UserError: The checkpoint can't be read, or the weight or the temperature is out of range.
     """
 
+    needs_image = True
     teacher: nn.Module
 
     def __init__(
@@ -45,35 +47,42 @@ class Distillation(nn.Module):
         temperature: float = 2.0,
         loss: LossFactory = CrossEntropy,
     ) -> None:
-        super().__init__()
+        super().__init__(ignore_index)
         if not 0 <= weight <= 1 or not temperature > 0:
             raise UserError(
-                f"loss.weight {weight}, loss.temperature {temperature}: the one is from 0 to 1, the other above 0"
+                f"loss.weight is {weight} and loss.temperature is {temperature}: the weight has to be between 0 and 1, "
+                "and the temperature above 0"
             )
-        self.ignore_index = ignore_index
         self.hard = loss(ignore_index)
         net, card = load_net(teacher)
-        # not registered: no part of a checkpoint, nor of what is trained
+        # not registered: the teacher is neither part of a checkpoint nor trained
         object.__setattr__(self, "teacher", net.requires_grad_(False))
-        self.classes = card.classes
-        self.weight, self.temperature = weight, temperature
+        self.classes = Classes(tuple(card["class_names"]), tuple(card["palette"]))
+        self.weight = weight
+        self.temperature = temperature
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.teacher._apply(fn)  # type: ignore[no-untyped-call]  # the teacher goes to the same device
+        self.teacher._apply(fn)  # type: ignore[no-untyped-call]  # the teacher moves to the same device
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """The loss of the labels alone, scalar, of logits (B, C, h, w) against a mask (B, H, W)."""
+        """Return the loss of the labels only, a scalar, of logits (B, C, h, w) and a mask (B, H, W)."""
         hard: Tensor = self.hard(logits, mask)
         return hard
 
     def with_labels(self, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward`, and the labels (B, H, W) of `upsampled_argmax`."""
-        return with_labels(self.hard, logits, mask)
+        """Return the result of `forward`, and the labels (B, H, W) of `upsampled_argmax`."""
+        return as_loss(self.hard, self.ignore_index).with_labels(logits, mask)
 
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        """The weighted sum of both losses, scalar; `image` is uint8 (B, 3, H, W). It is 0 of no images."""
-        if not len(logits):  # the mean of no places is NaN
+        """Return the weighted sum of both losses, a scalar; it is 0 for an empty batch.
+
+        Args:
+            logits: (B, C, h, w) of the student.
+            mask: (B, H, W).
+            image: (B, 3, H, W), uint8.
+        """
+        if not len(logits):  # the mean over no pixels is NaN
             return self.forward(logits, mask)
         with torch.no_grad():
             target = resize_to(seg_output(self.teacher(image)).logits.float(), logits)
@@ -83,6 +92,6 @@ class Distillation(nn.Module):
         loss: Tensor = (1 - self.weight) * self.hard(logits, mask) + self.weight * self.temperature**2 * soft
         return loss
 
-    def mass(self, mask: Tensor) -> Tensor:
-        """What accumulated batches are weighed by, scalar: the pixels of a mask (B, H, W) that are labelled."""
-        return mass(self.hard, mask, self.ignore_index)
+    def denominator(self, mask: Tensor) -> Tensor:
+        """Denominator of the labels' loss for a mask (B, H, W), a scalar."""
+        return as_loss(self.hard, self.ignore_index).denominator(mask)

@@ -1,8 +1,8 @@
-"""Cross-entropy of upsampled logits on a GPU in two kernels: nothing of full resolution but one number a pixel.
+"""Cross-entropy of upsampled logits on a GPU in two kernels, with only one full-resolution number a pixel.
 
-The first kernel makes each pixel's log of the sum of exponentials and its loss. In the second a thread block owns some
-source pixels and visits every pixel that is interpolated from them, so that gradients are summed in a fixed order.
-Imported only where Triton is, and for tensors on a GPU; `seglight.ops.bands` says the same in plain torch.
+The first kernel computes each pixel's log of the sum of exponentials and its loss. In the second a thread block owns
+some source pixels and visits every pixel that is interpolated from them, so that gradients are summed in a fixed order.
+Imported only if Triton is installed and tensors are on a GPU; `seglight.ops.bands` is the same in plain torch.
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
@@ -14,25 +14,26 @@ import triton.language as tl
 from torch import Tensor
 
 TILE = 2048
-"""Numbers of a thread block's tile: channels, rounded up to a power of two, times pixels."""
+"""Numbers in a thread block's tile: channels, rounded up to a power of two, times pixels. Compare others on a GPU by
+`python -m benchmarks loss`."""
 
 
 def fused_cross_entropy(
     logits: Tensor, mask: Tensor, ignore_index: int, weight: Tensor | None, label_smoothing: float
 ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-    """Sum of the cross-entropies of all pixels, that of their weights, and what makes the slope of the former.
+    """Compute the sum of the cross-entropies of all pixels, the sum of their weights, and a function for the gradient.
 
     Args:
-        logits: (B, C, h, w), any float.
-        mask: (B, H, W), any integer.
-        ignore_index: Mask value that counts for nothing.
+        logits: (B, C, h, w), any floating point type.
+        mask: (B, H, W), any integer type.
+        ignore_index: Mask value that is ignored.
         weight: (C,) float32 weight of each class, or None.
         label_smoothing: Share of the target that is spread over all classes.
 
     Returns:
-        Two scalars, float32, the first of them NaN where a label is neither a class nor ignore_index, and a function:
-        of a scale, scalar float32, it gives the slope times the scale, (B, C, h, w) float32 in the layout of the
-        logits.
+        Two scalars, float32, the first of them NaN if a label is neither a class nor ignore_index; and a function of a
+        scale, scalar float32, which returns the gradient of the first multiplied by the scale, (B, C, h, w) float32 in
+        the layout of the logits.
     """
     batch, channels, source_height, source_width = logits.shape
     height, width = mask.shape[-2:]
@@ -50,27 +51,27 @@ def fused_cross_entropy(
     _losses[(columns, height, batch)](
         logits, mask, log_sum, parts, *target, *sizes, *steps, *logits.stride(), **options, BLOCK=block
     )
-    loss, mass = parts.sum(1).unbind()
+    loss, denominator = parts.sum(1).unbind()
 
-    def slope(scale: Tensor) -> Tensor:
+    def backward(scale: Tensor) -> Tensor:
         gradient = torch.empty_like(logits, dtype=torch.float32)
         block = max(4, TILE // 2 // padded)
         reach = [
             1 if large == small else 2 * large // small + 2
             for small, large in ((source_height, height), (source_width, width))
         ]
-        _slopes[(triton.cdiv(source_width, block), source_height, batch)](
+        _gradients[(triton.cdiv(source_width, block), source_height, batch)](
             logits, mask, log_sum, gradient, *target, scale, *sizes, *steps, *logits.stride(), *gradient.stride(),
             **options, BLOCK=block, REACH_Y=reach[0], REACH_X=reach[1],
         )  # fmt: skip
         return gradient
 
-    return loss, mass, slope
+    return loss, denominator, backward
 
 
 @triton.jit
 def _position(index, step, size):
-    """Where an entry of the large side lies in the small one, as in torch's bilinear with align_corners=False."""
+    """Position of an entry of the large side in the small one, as in torch's bilinear with align_corners=False."""
     return tl.minimum(tl.maximum((index + 0.5) * step - 0.5, 0.0), size - 1.0)
 
 
@@ -101,7 +102,7 @@ def _by_label(class_weight, label, WEIGHTED: tl.constexpr):  # noqa: N803
 
 @triton.jit
 def _by_class(class_weight, channel, channels, spread, WEIGHTED: tl.constexpr):  # noqa: N803
-    """What -log p of each class counts at every pixel (CHANNELS,)."""
+    """Factor of -log p of each class at every pixel (CHANNELS,)."""
     every = tl.where(channel < channels, spread, 0.0)
     if WEIGHTED:
         every *= tl.load(class_weight + channel, mask=channel < channels, other=0.0)
@@ -137,7 +138,7 @@ def _losses(
     )
     values = tl.where(inside, a + (column - left)[None, :] * (b - a), float("-inf"))
     largest = tl.max(values, 0)
-    # a column beyond the width holds nothing but -inf
+    # a column beyond the width holds only -inf
     largest = tl.where(here, largest, 0.0)
     total = largest + tl.log(tl.sum(tl.exp(values - largest[None, :]), 0))
     pixel = (image * height + y) * width + x
@@ -159,7 +160,7 @@ def _losses(
 
 
 @triton.jit
-def _slopes(
+def _gradients(
     logits, mask, log_sum, gradient, ignore_index, class_weight, share, spread, scale,
     channels, source_height, source_width, height, width, step_y, step_x,
     batch_stride, channel_stride, row_stride, column_stride,
@@ -167,7 +168,7 @@ def _slopes(
     CHANNELS: tl.constexpr, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr,  # noqa: N803
     REACH_Y: tl.constexpr, REACH_X: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
-    """Slope by BLOCK source pixels of a row: the sum over all pixels that are interpolated from them."""
+    """Gradient by BLOCK source pixels of a row: the sum over all pixels that are interpolated from them."""
     source_y, image = tl.program_id(1), tl.program_id(2).to(tl.int64)
     source_x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     channel = tl.arange(0, CHANNELS)

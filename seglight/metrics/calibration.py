@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from seglight.ops.bands import bands
+from seglight.ops.bands import bands, full_precision
 from seglight.ops.label_values import check_labels, check_logits, check_shape
 
 FIXED_POINT = 2**30
@@ -146,7 +146,7 @@ def _labelled_bands(logits: Tensor, target: Tensor, ignore_index: int) -> Iterat
     check_logits(logits)
     check_shape(target, logits)
     check_labels(target, logits.shape[1], ignore_index, wait=True)  # the host waits for a GPU here anyway
-    with torch.autocast(logits.device.type, enabled=False):
+    with torch.autocast(logits.device.type, enabled=False), full_precision():
         for band in bands(logits, (target.shape[-2], target.shape[-1])):
             labels = band.of(target)
             kept = labels != ignore_index

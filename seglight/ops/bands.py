@@ -1,12 +1,15 @@
-"""Walk the bilinear upsampling of logits in bands of pixels, so that no full-resolution copy is ever held.
+"""Bilinear upsampling of logits in bands of pixels, so that no full-resolution copy is ever in memory.
 
-Rows of a band are a matrix product of the few source rows under them. Columns, where the width grows by an integer, are
-kept apart by their phase (column modulo factor): a lerp of two shifted rows for each, forward and back, without the
-strided writes that would put them side by side. A loss doesn't care for the order of its pixels; `Band.of` brings
-labels into it.
+Rows of a band are a matrix product of the few source rows under them. If the width grows by an integer factor, columns
+are grouped by their phase (column modulo factor): a lerp of two shifted rows for each, forward and backward, without
+the strided writes that would put them side by side. A loss does not depend on the order of its pixels; `Band.of` brings
+labels into the same order.
+
+The matrix products are those of torch: call everything here within `full_precision`, once around a whole computation.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,22 +19,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SOURCE_ROWS = 8
-"""Source rows under a band, at most, on a CPU."""
+"""Largest number of source rows under a band on a CPU. Compare others by `python -m benchmarks loss`."""
 
 GPU_BYTES = 2**24
-"""Bytes of a band's values on a GPU: a thousandth of its memory, and kernels long enough to hide their launch."""
+"""Bytes of a band's values on a GPU: about a thousandth of its memory, and enough work for a kernel to hide its launch.
+Compare others on a GPU by `python -m benchmarks loss`."""
 
 
 class Band(NamedTuple):
     """Some rows of the upsampled map of some images.
 
     Attributes:
-        images: Which images.
-        rows: Which rows.
-        values: (b, C, P) float32, the upsampled logits of its P pixels in an order of its own. May be written over.
-        sources: The rows of the logits that it was made from.
-        weight: (rows, sources), the vertical interpolation between the two; None where the height stays.
-        phases: Factor by which the width grows, or 1 where that is no integer: the pixels stand as (row, column).
+        images: Range of the images.
+        rows: Range of the rows.
+        values: (b, C, P) float32, the upsampled logits of its P pixels in an order of its own. May be overwritten.
+        sources: Range of the rows of the logits that it is interpolated from.
+        weight: (rows, sources) weights of the vertical interpolation; None if the height stays the same.
+        phases: Factor by which the width grows, or 1 if that is not an integer: then pixels are in order of (row,
+            column).
     """
 
     images: slice
@@ -42,7 +47,7 @@ class Band(NamedTuple):
     phases: int
 
     def of(self, full: Tensor) -> Tensor:
-        """The band's part (b, ..., P) of a map (B, ..., H, W), in its order of pixels."""
+        """Return the band's part (b, ..., P) of a map (B, ..., H, W), in its order of pixels."""
         part = full[self.images, ..., self.rows, :]
         columns = part.shape[-1] // self.phases
         return part.reshape(*part.shape[:-1], columns, self.phases).transpose(-1, -2).flatten(-3)
@@ -55,11 +60,13 @@ class Band(NamedTuple):
 
 
 def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
-    """Give `F.interpolate(logits, size, mode="bilinear", align_corners=False)` in float32, band by band.
+    """Yield `F.interpolate(logits, size, mode="bilinear", align_corners=False)` in float32, band by band.
+
+    Consume it within `full_precision`.
 
     Args:
         logits: (B, C, h, w).
-        size: (H, W) of the upsampled map.
+        size: Height and width (H, W) of the upsampled map.
     """
     batch, _, source_height, source_width = logits.shape
     height, width = size
@@ -73,36 +80,43 @@ def bands(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
         for first in range(0, batch, images):
             some = slice(first, min(first + images, batch))
             values = widen(logits[some, :, sources].float().contiguous(), width, phases)
-            values = values.clone() if weight is None else product(weight, values)
+            values = values.clone() if weight is None else weight @ values
             band = Band(some, target, values.flatten(2), sources, weight, phases)
-            del values  # or else two bands are held at a time
+            del values  # otherwise two bands are in memory at a time
             yield band
             del band
 
 
-def add_band_gradient(gradient: Tensor, band: Band, slope: Tensor) -> None:
-    """Add the gradient of a band's values (b, C, P) to that of the logits (B, C, h, w), in place."""
-    slope = slope.view(*slope.shape[:2], band.rows.stop - band.rows.start, -1)
+def add_band_gradient(gradient: Tensor, band: Band, by_values: Tensor) -> None:
+    """Add the gradient with respect to a band's values to that of the logits, in place.
+
+    Args:
+        gradient: (B, C, h, w) gradient with respect to the logits.
+        band: Band that the values belong to.
+        by_values: (b, C, P) gradient with respect to the values.
+    """
+    by_rows = by_values.view(*by_values.shape[:2], band.rows.stop - band.rows.start, -1)
     if band.weight is not None:
-        slope = product(band.weight.t(), slope)
-    gradient[band.images, :, band.sources] += _narrow(slope, gradient.shape[-1], band.phases)
+        by_rows = band.weight.t() @ by_rows
+    gradient[band.images, :, band.sources] += _narrow(by_rows, gradient.shape[-1], band.phases)
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """`torch.matmul` of float32, in float32 whatever `torch.set_float32_matmul_precision` has made of it."""
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 matrix products in float32, whatever `torch.set_float32_matmul_precision` allows for the net."""
     backends = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined] # set at import
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
             backend.fp32_precision = "ieee"
-        return torch.matmul(left, right)
+        yield
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
 
 
 def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
-    """Images and rows of a band: few rows, since each is a sum over all source rows of the band, of many images."""
+    """Images and rows of a band: few rows, because each is a sum over all source rows of the band, of many images."""
     channels, source_height = logits.shape[1:3]
     height, width = size
     factor = -(-height // source_height)
@@ -114,7 +128,10 @@ def _extent(logits: Tensor, size: tuple[int, int]) -> tuple[int, int]:
 
 @cache
 def budget(device: torch.device) -> int:
-    """Bytes of a band's values: on a CPU so much of the last cache that one pass leaves them there for the next."""
+    """Bytes of a band's values: on a CPU a seventh of the last cache, so that they stay there between two steps.
+
+    Compare other shares by `python -m benchmarks loss`.
+    """
     if device.type == "cuda":
         return GPU_BYTES
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
@@ -122,9 +139,20 @@ def budget(device: torch.device) -> int:
     return min(max(last // 7, 2**20), 2**23)
 
 
-@lru_cache(maxsize=1024)  # the steps of a training ask for the same ones
+@lru_cache(maxsize=1024)  # the steps of a training use the same ones
 def interpolation(start: int, stop: int, source: int, length: int, device: torch.device) -> tuple[slice, Tensor]:
-    """Source entries under entries `start:stop` of `length`, and the (entries, sources) weights between the two."""
+    """Weights of the linear interpolation along one side, as torch's with align_corners=False.
+
+    Args:
+        start: First entry of the large side.
+        stop: End of the entries of the large side.
+        source: Number of entries of the small side.
+        length: Number of entries of the large side.
+        device: Device of the weights.
+
+    Returns:
+        The range of entries of the small side under `start:stop`, and weights (entries, sources).
+    """
     entries = torch.arange(start, stop, dtype=torch.float64)
     position = ((entries + 0.5) * (source / length) - 0.5).clamp_(min=0)
     lower = position.long().clamp_(max=source - 1)
@@ -139,12 +167,12 @@ def interpolation(start: int, stop: int, source: int, length: int, device: torch
 
 
 def _offsets(phases: int) -> list[float]:
-    """Distance of each phase's pixel from the middle of its source pixel, in source pixels."""
+    """Distance of each phase's pixel from the centre of its source pixel, in source pixels."""
     return [(phase + 0.5) / phases - 0.5 for phase in range(phases)]
 
 
 def widen(rows: Tensor, width: int, phases: int) -> Tensor:
-    """Interpolate (b, C, r, w) along its rows: (b, C, r, W), where there are phases these one after the other."""
+    """Interpolate (b, C, r, w) along its rows to (b, C, r, W), in order of the phases if there is more than one."""
     source_width = rows.shape[-1]
     if width == source_width:
         return rows
@@ -159,25 +187,25 @@ def widen(rows: Tensor, width: int, phases: int) -> Tensor:
     return widened.flatten(-2)
 
 
-def _narrow(slope: Tensor, source_width: int, phases: int) -> Tensor:
+def _narrow(by_wide: Tensor, source_width: int, phases: int) -> Tensor:
     """The transpose of `widen`: (b, C, r, W) to (b, C, r, w)."""
-    *lead, rows, width = slope.shape
+    *lead, rows, width = by_wide.shape
     if width == source_width:
-        return slope
+        return by_wide
     if phases > 1:
-        return _fold(slope.view(*slope.shape[:-1], phases, source_width))
-    if slope.is_cuda:  # torch's own backward adds in no fixed order there
-        return product(slope, interpolation(0, width, source_width, width, slope.device)[1])
+        return _fold(by_wide.view(*by_wide.shape[:-1], phases, source_width))
+    if by_wide.is_cuda:  # torch's own backward pass adds in no fixed order there
+        return by_wide @ interpolation(0, width, source_width, width, by_wide.device)[1]
     source = [*lead, rows, source_width]
-    narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(slope, [rows, width], source, False)
+    narrowed: Tensor = torch.ops.aten.upsample_bilinear2d_backward(by_wide, [rows, width], source, False)
     return narrowed
 
 
-def _fold(slope: Tensor) -> Tensor:
-    """Sum the phases (..., s, w) by what each took of the source pixel before, its own and the one after."""
-    before, at, after = product(_shares(slope.shape[-2], slope.device), slope).unbind(-2)
+def _fold(by_phase: Tensor) -> Tensor:
+    """Sum the phases (..., s, w) by their shares of the source pixel before, of their own and of the one after."""
+    before, at, after = (_shares(by_phase.shape[-2], by_phase.device) @ by_phase).unbind(-2)
     at[..., :-1] += before[..., 1:]
-    at[..., 0] += before[..., 0]  # the edge stands for what would be beyond it
+    at[..., 0] += before[..., 0]  # the edge is repeated beyond the map
     at[..., 1:] += after[..., :-1]
     at[..., -1] += after[..., -1]
     return at
@@ -185,6 +213,6 @@ def _fold(slope: Tensor) -> Tensor:
 
 @cache
 def _shares(phases: int, device: torch.device) -> Tensor:
-    """(3, phases): what each phase takes of the source pixel before, its own and the one after."""
+    """(3, phases): share of the source pixel before, of its own and of the one after in each phase."""
     shares = [[max(-offset, 0), 1 - abs(offset), max(offset, 0)] for offset in _offsets(phases)]
     return torch.tensor(shares, device=device).t()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seglight.ops.bands import SOURCE_ROWS, budget, interpolation, product, widen
+from seglight.ops.bands import SOURCE_ROWS, budget, full_precision, interpolation, widen
 
 
 class Side(NamedTuple):
@@ -90,10 +90,11 @@ def blended(
     # half of it: larger pieces of memory are given back to the system each time, and filled with zeros when taken anew
     columns = max(1, budget(strip.device) // (8 * channels * len(matrix)))
     reduced = []
-    for tile in torch.split(strip.flatten(2), columns, 2):
-        values = product(matrix, tile)
-        part = reduce(values.flatten(1))
-        reduced.append(part.view(*part.shape[:-1], *values.shape[1:]))
+    with full_precision():
+        for tile in torch.split(strip.flatten(2), columns, 2):
+            values = matrix @ tile
+            part = reduce(values.flatten(1))
+            reduced.append(part.view(*part.shape[:-1], *values.shape[1:]))
     whole = torch.cat(reduced, -1)
     # columns stand by their phase, as in `Band`
     return whole.view(*whole.shape[:-1], phases, -1).transpose(-1, -2).flatten(-2)

@@ -28,6 +28,7 @@ MOVED = {
     "seglight.models.mix_transformer": "seglight.models.encoders.mix_transformer",
     "seglight.models.mobilenetv3": "seglight.models.encoders.mobilenetv3",
     "seglight.models.vit": "seglight.models.encoders.vit",
+    "seglight.ops.cross_entropy": "seglight.losses.functional",
     "seglight.running": "seglight.training",
     "seglight.running.sharding": "seglight.training.fsdp",
     "seglight.training.module": "seglight.training.semantic",

@@ -3,6 +3,7 @@
 Nothing here knows a task: neither labels nor scores.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
@@ -10,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seglight.checkpoints.model_card import KEY, ModelCard
+from seglight.checkpoints.checkpoint import KEY
 from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.memory_format import FORMATS, seconds_a_pass
@@ -112,7 +113,7 @@ class BaseModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Give accumulated batches the gradient of one mean over all of their pixels; clipping comes after it."""
-        if self.trainer.accumulate_grad_batches > 1 and self.window.masses:
+        if self.trainer.accumulate_grad_batches > 1 and self.window.denominators:
             gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             self.window.rescale(gradients, self.trainer.accumulate_grad_batches)
 
@@ -159,7 +160,7 @@ class BaseModule(LightningModule):
             self.begun = self.schedule(optimizer, steps)
             config.scheduler = self.begun
 
-    def model_card(self) -> ModelCard | None:
+    def model_card(self) -> Mapping[str, Any] | None:
         """What it takes to use a checkpoint without its recipe; None: such a checkpoint is only resumed."""
         return None
 
@@ -167,13 +168,13 @@ class BaseModule(LightningModule):
         """Add the model card."""
         card = self.model_card()
         if card is not None:
-            checkpoint[KEY] = card.to_dict()
+            checkpoint[KEY] = card
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the memory format that was chosen, on which the last digits depend, and name all parameter groups."""
         if self.undecided:
             self.undecided = False
-            self._set_format(ModelCard.from_dict(checkpoint[KEY], "the checkpoint").channels_last)
+            self._set_format(checkpoint[KEY]["channels_last"])
         for state in checkpoint.get("optimizer_states", []):
             for saved, group in zip(state["param_groups"], self.parameter_groups(), strict=False):
                 saved["name"] = group["name"]  # earlier versions gave two groups one name

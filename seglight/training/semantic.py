@@ -1,15 +1,14 @@
 """Semantic segmentation: the steps of training and evaluation, what they log, and the scores."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from seglight.checkpoints.checkpoint import card_of, load_fitting_weights
-from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
+from seglight.checkpoints.checkpoint import Card, load_fitting_weights, make_card
 from seglight.checkpoints.release import is_release
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
@@ -27,7 +26,7 @@ from seglight.interfaces import (
     seg_output,
 )
 from seglight.losses import CrossEntropy
-from seglight.losses.banded_loss import mass, with_labels
+from seglight.losses.plain_loss import as_loss
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
 from seglight.models.misfit import misfit
@@ -137,12 +136,14 @@ class SegmentationModule(BaseModule):
         if self.trainer.accumulate_grad_batches == 1:
             return loss
         mask = batch["mask"]
-        return self.accumulated(loss, mass(self.loss, mask, self.ignore_index), mask.numel(), batch_idx)
+        return self.accumulated(loss, as_loss(self.loss, self.ignore_index).denominator(mask), mask.numel(), batch_idx)
 
     def _head_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        own: Callable[[Tensor, Tensor, Tensor], Tensor] | None = getattr(self.loss, "with_image", None)
-        loss: Tensor = self.loss(logits, batch["mask"]) if own is None else own(logits, batch["mask"], batch["image"])
-        return loss
+        loss = as_loss(self.loss, self.ignore_index)
+        if loss.needs_image:
+            return loss.with_image(logits, batch["mask"], batch["image"])
+        value: Tensor = loss(logits, batch["mask"])
+        return value
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""
@@ -155,9 +156,10 @@ class SegmentationModule(BaseModule):
                 continue
             mask = pad_mask(mask, DIVISOR, self.ignore_index)
             logits = self(pad_image(image, DIVISOR)).logits
-            loss, labels = with_labels(self.loss, logits, mask)
+            criterion = as_loss(self.loss, self.ignore_index)
+            loss, labels = criterion.with_labels(logits, mask)
             pred[k, :height, :width] = labels[0, :height, :width]
-            entry = torch.stack((loss, mass(self.loss, mask, self.ignore_index)))
+            entry = torch.stack((loss, criterion.denominator(mask)))
             # what it is a mean over is NaN where the logits are not finite: nobody waits for a GPU before the end
             entry[1].masked_fill_(~all_finite(logits), torch.nan)
             self.losses.append(entry)
@@ -218,13 +220,10 @@ class SegmentationModule(BaseModule):
             raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)
 
-    def model_card(self) -> ModelCard:
-        """Description of the net, its classes and its training."""
-        optimizer = class_path(self.trainer.optimizers[0]) if self.trainer.optimizers else None
-        provenance = Provenance(step=self.trainer.global_step, loss=class_path(self.loss), optimizer=optimizer)
-        classes = Classes(tuple(self.class_names), tuple(self.palette))
+    def model_card(self) -> Card:
+        """The description of the net and of its classes."""
         channels_last = self.memory_format == torch.channels_last
-        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
+        return make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
 
     def log_keys(self) -> dict[str, list[str]]:
         """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""

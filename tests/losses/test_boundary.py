@@ -1,6 +1,6 @@
 """Against distance transforms of scipy.
 
-Covers: losses.band_boundary, ops.contour.
+Covers: ops.contour.
 """
 
 import numpy as np

@@ -26,16 +26,16 @@ def check(shape, size, dtype=torch.float32, smoothing=0.0, memory_format=torch.c
     mask = torch.randint(0, channels, (shape[0], *size), generator=generator, dtype=torch.uint8)
     mask[:, :1, :3] = 255
     weight = torch.rand(channels, generator=generator) + 0.5 if weighted else None
-    loss, mass, slope_of = fused_cross_entropy(logits, mask, 255, weight, smoothing)
-    value, slope = loss / mass, slope_of(1 / mass)
+    loss, denominator, backward = fused_cross_entropy(logits, mask, 255, weight, smoothing)
+    value, found = loss / denominator, backward(1 / denominator)
     exact = logits.double().requires_grad_()
     upsampled = F.interpolate(exact, size, mode="bilinear")
     weight = weight.double() if weighted else None
     expected = F.cross_entropy(upsampled, mask.long(), weight, ignore_index=255, label_smoothing=smoothing)
     (gradient,) = torch.autograd.grad(expected, exact)
     torch.testing.assert_close(value.double(), expected.detach(), rtol=1e-5, atol=0)
-    torch.testing.assert_close(slope.double(), gradient, rtol=0, atol=1e-5 * float(gradient.abs().max()))
-    assert slope.stride() == logits.stride()
+    torch.testing.assert_close(found.double(), gradient, rtol=0, atol=1e-5 * float(gradient.abs().max()))
+    assert found.stride() == logits.stride()
 
 
 check((2, 5, 3, 4), (12, 16), weighted=False)

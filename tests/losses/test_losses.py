@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.losses import CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
 from seglight.losses import WeightedSum as Sum
-from seglight.losses.banded_loss import with_labels
 from tests.support.loss_cases import LOSSES, WEIGHTS, drawn, value_and_gradient
 
 
@@ -120,7 +119,7 @@ def test_logits_that_are_not_finite_make_it_nan(
     few = logits.detach().clone()
     few[1, 2, 4, 5] = bad
     for wrong in (few, torch.full_like(few, bad)):
-        assert (with_labels(loss, wrong, mask)[0] if labels else loss(wrong, mask)).isnan()
+        assert (loss.with_labels(wrong, mask)[0] if labels else loss(wrong, mask)).isnan()
 
 
 def test_no_images_are_zero(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
@@ -160,18 +159,18 @@ def test_without_gradient_the_value_is_the_same(
 def test_labels_beside_it(loss: nn.Module, logits: Tensor, mask: Tensor, size: tuple[int, int]) -> None:
     """They change nothing, and are those of the upsampled logits."""
     mask = F.pad(mask, (0, 0, 0, size[0] - 31), value=255)
-    value, labels = with_labels(loss, logits, mask)
+    value, labels = loss.with_labels(logits, mask)
     assert torch.equal(value, loss(logits, mask))
     slopes = (torch.autograd.grad(each, logits)[0] for each in (value, loss(logits, mask)))
     assert torch.equal(*slopes)
     assert torch.equal(labels.long(), F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1))
 
 
-def test_mass_is_the_labelled_pixels_or_their_weight(loss: nn.Module, mask: Tensor) -> None:
+def test_denominator_is_the_labelled_pixels_or_their_weight(loss: nn.Module, mask: Tensor) -> None:
     mask[0, :7] = 255
     weight = loss.weight if isinstance(loss, CrossEntropy) else None
     expected = (mask != 255).sum() if weight is None else sum(WEIGHTS[label] for label in mask[mask != 255].tolist())
-    assert loss.mass(mask) == expected
+    assert loss.denominator(mask) == expected
 
 
 def test_state_dict_is_empty(loss: nn.Module) -> None:

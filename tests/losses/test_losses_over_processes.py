@@ -1,7 +1,4 @@
-"""Losses that gather over the batch: two processes with uneven shares have the gradient of one with all images.
-
-Covers: losses.dice, losses.focal, losses.ohem, losses.tversky.
-"""
+"""Losses that gather over the batch: two processes with uneven shares have the gradient of one with all images."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,4 @@
-"""The exact form against the authors' as segmentation_models.pytorch has it; the form in bins against the exact one.
-
-Covers: losses.band_lovasz, losses.lovasz_sorted.
-"""
+"""The exact form against the authors' as segmentation_models.pytorch has it; the form in bins against the exact one."""
 
 import numpy as np
 import pytest
@@ -10,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seglight.losses import LovaszSoftmax
-from seglight.losses.band_lovasz import lovasz_of_counts
+from seglight.losses.lovasz_softmax import lovasz_of_counts
 from tests.support.loss_cases import IGNORE, SHAPES, assert_equal, drawn, upsampled, value_and_gradient
 
 BINS = [4, 64, 1000, 1024]

@@ -1,6 +1,6 @@
 """Cross-entropy, its hard pixels and the focal loss against torch's own, and a full sort.
 
-Covers: losses.band_focal.
+Covers: losses.cross_entropy, losses.focal, losses.ohem.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A sum is the sum of its members, and walks once."""
+"""A sum is the sum of its members, in one band pass."""
 
 from collections.abc import Callable
 from functools import partial
@@ -120,9 +120,9 @@ def test_a_recipe_with_a_sum_trains(tmp_path: Any, seglight_cli: Callable[..., A
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_a_loss_of_images_is_no_member() -> None:
+def test_a_loss_that_needs_the_images_is_no_member() -> None:
     """Its part beside the labels would be left out without a word."""
-    with pytest.raises(UserError, match=r"loss\.losses: Adversarial looks at images: make it the loss"):
+    with pytest.raises(UserError, match=r"loss\.losses: Adversarial needs the images: make it the loss"):
         WeightedSum(255, [CrossEntropy, partial(Adversarial, num_classes=3)], [1, 1])
     assert isinstance(
         Adversarial(255, 3, loss=partial(WeightedSum, losses=[CrossEntropy], weights=[1])).hard, WeightedSum

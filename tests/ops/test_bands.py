@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seglight.ops import bands as module
-from seglight.ops.bands import add_band_gradient, bands
+from seglight.ops.bands import add_band_gradient, bands, full_precision
 from seglight.ops.upsample import upsampled_softmax
 
 SIZES = [
@@ -101,7 +101,7 @@ def test_softmax(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_products_are_of_float32_whatever_the_user_allows(precision: str) -> None:
-    """TF32 and bfloat16 products are for the net; the walk up and the walk down are not coarsened."""
+    """TF32 and bfloat16 products are for the net; neither the upsampling nor its gradient is coarsened."""
 
     seen: list[str] = []
 
@@ -115,7 +115,7 @@ def test_products_are_of_float32_whatever_the_user_allows(precision: str) -> Non
     try:
         allowed = torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
         logits = torch.randn(1, 3, 8, 8)
-        with Watch():
+        with Watch(), full_precision():
             for band in bands(logits, (32, 32)):
                 add_band_gradient(torch.zeros_like(logits), band, torch.ones_like(band.values))
         assert len(seen) >= 6

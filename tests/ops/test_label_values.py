@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 
 from seglight.errors import UserError
+from seglight.interfaces import Loss
 from seglight.losses import (
     Adversarial,
     BoundaryLoss,
@@ -21,9 +22,8 @@ from seglight.losses import (
     Tversky,
     WeightedSum,
 )
-from seglight.losses.band_cross_entropy import upsampled_cross_entropy
-from seglight.losses.band_pass import guarded
-from seglight.losses.banded_loss import with_labels
+from seglight.losses.band_pass import guard_labels
+from seglight.losses.functional import upsampled_cross_entropy
 from seglight.metrics import (
     BestTemperature,
     BoundaryF,
@@ -40,12 +40,12 @@ WEIGHTS = [1.0, 2.0, 3.0, 4.0, 5.0]
 Call = Callable[[Tensor, Tensor], object]
 
 
-def of_image(loss: nn.Module, logits: Tensor, mask: Tensor) -> Tensor:
+def of_image(loss: Loss, logits: Tensor, mask: Tensor) -> Tensor:
     return loss.with_image(logits, mask, torch.zeros(len(mask), 3, *mask.shape[1:], dtype=torch.uint8))
 
 
 def losses() -> dict[str, Call]:
-    made: dict[str, nn.Module] = {
+    made: dict[str, Loss] = {
         "CrossEntropy": CrossEntropy(IGNORE),
         "weighted": CrossEntropy(IGNORE, WEIGHTS),
         "OHEM": OHEMCrossEntropy(IGNORE, min_kept=10),
@@ -59,7 +59,7 @@ def losses() -> dict[str, Call]:
         "Adversarial": Adversarial(IGNORE, CLASSES),
     }
     calls: dict[str, Call] = dict(made)
-    calls |= {f"{name} with labels": partial(with_labels, loss) for name, loss in made.items()}
+    calls |= {f"{name} with labels": loss.with_labels for name, loss in made.items()}
     calls["Adversarial with image"] = partial(of_image, made["Adversarial"])
     calls["function"] = partial(upsampled_cross_entropy, ignore_index=IGNORE)
     calls["function, a loss a pixel"] = partial(upsampled_cross_entropy, ignore_index=IGNORE, reduction="none")
@@ -159,7 +159,7 @@ def test_what_a_weighted_mean_divides_by() -> None:
     _, mask = pair()
     mask[0, 9, 9] = 7
     with pytest.raises(UserError, match=re.escape("the mask holds 7 (1 px)")):
-        CrossEntropy(IGNORE, WEIGHTS).mass(mask)
+        CrossEntropy(IGNORE, WEIGHTS).denominator(mask)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +179,12 @@ def test_many_wrong_values_are_counted() -> None:
 
 def test_the_mask_that_a_gpu_indexes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     _, mask = pair()
-    assert guarded(mask, CLASSES, IGNORE) == (mask, None)  # on a CPU nothing is copied
+    assert guard_labels(mask, CLASSES, IGNORE) == (mask, None)  # on a CPU nothing is copied
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda tensor: True))
-    safe, guard = guarded(mask, CLASSES, IGNORE)
+    safe, guard = guard_labels(mask, CLASSES, IGNORE)
     assert (guard, safe.tolist()) == (torch.ones(()), mask.tolist())
     mask[0, 10, 10] = 12
-    safe, guard = guarded(mask, CLASSES, IGNORE)
+    safe, guard = guard_labels(mask, CLASSES, IGNORE)
     assert guard is not None
     assert guard.isnan()
     assert (safe != mask).nonzero().tolist() == [[0, 10, 10]]

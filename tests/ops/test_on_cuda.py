@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.losses.band_cross_entropy import upsampled_cross_entropy
+from seglight.losses.functional import upsampled_cross_entropy
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.upsample import upsampled_argmax
 

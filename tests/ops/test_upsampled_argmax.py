@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.losses import band_pass as walk
-from seglight.losses.banded_loss import with_labels
+from seglight.losses import band_pass
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.ops import upsample
 from seglight.ops.bands import Band, bands
@@ -37,10 +36,10 @@ SIZES = [
 
 
 def beside_a_loss(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Out of the walk of a cross-entropy, whatever its mask."""
+    """From the band pass of a cross-entropy, whatever its mask."""
     mask = torch.arange(size[0] * size[1]).remainder_(logits.shape[1]).to(torch.int16)
     mask[::3] = 999
-    return with_labels(CrossEntropy(999), logits, mask.view(1, *size).expand(len(logits), -1, -1))[1]
+    return CrossEntropy(999).with_labels(logits, mask.view(1, *size).expand(len(logits), -1, -1))[1]
 
 
 @pytest.fixture(params=[upsampled_argmax, beside_a_loss], ids=["alone", "beside a loss"])
@@ -154,14 +153,14 @@ def test_autocast_does_not_coarsen_the_logits(argmax: Argmax) -> None:
         assert torch.equal(argmax(logits, (40, 40)), plain)
 
 
-def test_one_walk_beside_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    walks = []
+def test_one_band_pass_beside_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
 
     def spied(logits: Tensor, size: tuple[int, int]) -> Iterator[Band]:
-        walks.append(size)
+        passes.append(size)
         return bands(logits, size)
 
-    for module in (upsample, walk):
+    for module in (upsample, band_pass):
         monkeypatch.setattr(module, "bands", spied)
     beside_a_loss(torch.randn(1, 7, 32, 64), (128, 256))
-    assert walks == [(128, 256)]
+    assert passes == [(128, 256)]

@@ -1,4 +1,4 @@
-"""Label codecs as tables, which worker processes read without torch."""
+"""The codec of a data set as the doctor's workers take it."""
 
 from seglight.commands.doctor.facts import IGNORED, UNKNOWN, LabelTable
 from seglight.data.classes import Classes
@@ -6,15 +6,12 @@ from seglight.data.labels import Codec, ColorCodec, LabelCodec
 
 
 def label_table(codec: Codec, classes: Classes) -> LabelTable | None:
-    """The table of a codec, or None for a codec that has no table and has to read each file itself."""
+    """The table of a codec; None for a codec of another kind, which has to be asked file by file."""
     if isinstance(codec, LabelCodec):
-        values = dict(codec.values)
-        ignored = list(codec.ignored)
-        colour = False
+        values, ignored, colour = dict(codec.values), list(codec.ignored), False
     elif isinstance(codec, ColorCodec):
         values = {code(color): index for color, index in codec.colors.items()}
-        ignored = [code(color) for color in codec.ignored]
-        colour = True
+        ignored, colour = [code(color) for color in codec.ignored], True
     else:
         return None
     others = UNKNOWN if codec.others == "refuse" else IGNORED

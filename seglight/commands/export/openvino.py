@@ -5,11 +5,10 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from seglight.checkpoints.model_card import KEY
 from seglight.commands.export.onnx import write_onnx
 from seglight.errors import UserError
 from seglight.inference.exported import seal
-from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.metadata import KEY, Metadata
 
 
 def openvino_model(program: ExportedProgram, metadata: Metadata, scratch: Path) -> Any:

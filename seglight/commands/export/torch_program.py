@@ -5,9 +5,8 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
-from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
-from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.metadata import KEY, Metadata
 
 
 def write_torch_program(program: ExportedProgram, metadata: Metadata, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Executors, which run the trials of a sweep: this machine, Slurm, Ray."""
+"""Where the trials of a sweep run: this machine, Slurm, Ray."""

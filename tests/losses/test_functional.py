@@ -1,18 +1,23 @@
-"""The banded loss against torch's own on full-resolution logits.
+"""The losses as functions: cross-entropy against torch's on full-resolution logits, the others against the classes.
 
-Covers: losses.band_cross_entropy.
+The classes have their references in the files named after them.
 """
 
 import math
+import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seglight.losses.band_cross_entropy import upsampled_cross_entropy
+from seglight.errors import UserError
+from seglight.losses import BoundaryLoss, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky, functional
+from seglight.losses.functional import ohem_cross_entropy, upsampled_cross_entropy
 
 IGNORE = 255
 SIZES = {
@@ -108,7 +113,7 @@ def by_sorting(losses: Tensor, mask: Tensor, threshold: float, min_kept: int) ->
 def test_hard_examples(threshold: float, min_kept: int) -> None:
     logits, mask = make(11, *SIZES["odd"])
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    actual = upsampled_cross_entropy(ours, mask, ignore_index=IGNORE, ohem=(threshold, min_kept))
+    actual = ohem_cross_entropy(ours, mask, ignore_index=IGNORE, threshold=threshold, min_kept=min_kept)
     upsampled = F.interpolate(theirs, mask.shape[-2:], mode="bilinear", align_corners=False)
     losses = F.cross_entropy(upsampled, mask, ignore_index=IGNORE, reduction="none")
     expected = by_sorting(losses, mask, threshold, min_kept)
@@ -120,17 +125,66 @@ def test_hard_examples(threshold: float, min_kept: int) -> None:
 
 def test_hard_examples_of_an_ignored_batch_are_none() -> None:
     logits, mask = make(4, *SIZES["x4"], ignored=1.1)
-    loss = upsampled_cross_entropy(logits.requires_grad_(), mask, ignore_index=IGNORE, ohem=(0.7, 10))
+    loss = ohem_cross_entropy(logits.requires_grad_(), mask, ignore_index=IGNORE, min_kept=10)
     loss.backward()
     assert loss.item() == 0
     assert not logits.grad.any()
 
 
-@pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"reduction": "none"}])
-def test_hard_examples_are_not_for_everything(options: dict[str, Any]) -> None:
-    logits, mask = make(4, *SIZES["x4"])
-    with pytest.raises(ValueError, match="ohem goes neither with label_smoothing nor with reduction='none'"):
-        upsampled_cross_entropy(logits, mask, ignore_index=IGNORE, ohem=(0.7, 10), **options)
+ALPHA = torch.linspace(0.2, 3, 11)
+SAME: dict[str, tuple[Callable[..., Tensor], nn.Module]] = {
+    "focal": (functional.focal, Focal(IGNORE)),
+    "focal, weighted": (partial(functional.focal, gamma=0.5, weight=ALPHA), Focal(IGNORE, 0.5, ALPHA.tolist())),
+    "dice": (functional.dice, Dice(IGNORE)),
+    "dice, smooth": (partial(functional.dice, smooth=3.0), Dice(IGNORE, 3.0)),
+    "tversky": (functional.tversky, Tversky(IGNORE)),
+    "tversky, all arguments": (
+        partial(functional.tversky, alpha=0.2, beta=0.9, gamma=4 / 3, smooth=2.0), Tversky(IGNORE, 0.2, 0.9, 4 / 3, 2.0)
+    ),
+    "lovasz": (functional.lovasz_softmax, LovaszSoftmax(IGNORE)),
+    "lovasz, per image": (
+        partial(functional.lovasz_softmax, bins=50, classes="all", per_image=True),
+        LovaszSoftmax(IGNORE, 50, "all", per_image=True),
+    ),
+    "lovasz, exact": (partial(functional.lovasz_softmax, bins=None), LovaszSoftmax(IGNORE, bins=None)),
+    "boundary": (functional.boundary, BoundaryLoss(IGNORE)),
+    "ohem": (functional.ohem_cross_entropy, OHEMCrossEntropy(IGNORE)),
+    "ohem, weighted": (
+        partial(functional.ohem_cross_entropy, threshold=0.1, min_kept=99, weight=ALPHA),
+        OHEMCrossEntropy(IGNORE, 0.1, 99, ALPHA.tolist()),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_function_has_the_value_and_the_gradient_of_its_class(name: str) -> None:
+    function, module = SAME[name]
+    logits, mask = make(11, *SIZES["x4"])
+    logits.requires_grad_()
+    value, expected = function(logits, mask, ignore_index=IGNORE), module(logits, mask)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-6)
+    gradients = [torch.autograd.grad(each, logits)[0] for each in (value, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6 * float(gradients[1].abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (partial(functional.focal, gamma=-1.0), "gamma is -1: it has to be at least 0"),
+        (partial(functional.dice, smooth=-1.0), "smooth is -1: it has to be at least 0"),
+        (partial(functional.tversky, gamma=0.0), "gamma is 0: it has to be at least 0.01"),
+        (partial(functional.lovasz_softmax, bins=0), "bins is 0: it has to be at least 1"),
+        (partial(functional.ohem_cross_entropy, threshold=7.0), "threshold is 7: it has to be between 0 and 1"),
+        (partial(upsampled_cross_entropy, label_smoothing=2.0), "label_smoothing is 2: it has to be between 0 and 1"),
+        (
+            partial(upsampled_cross_entropy, weight=torch.ones(3)),
+            "weight has 3 weights for 4 classes: give one a class",
+        ),
+    ],
+)
+def test_arguments_out_of_bounds(call: Callable[..., Tensor], says: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(says)}$"):
+        call(*make(4, *SIZES["x4"]), ignore_index=IGNORE)
 
 
 def test_int16_masks_of_many_classes() -> None:

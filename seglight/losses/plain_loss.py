@@ -1,0 +1,56 @@
+"""The interface of `Loss` for losses that are plain modules."""
+
+from torch import Tensor, nn
+
+from seglight.errors import UserError
+from seglight.interfaces import Loss
+
+OF_LOSS = {"mass": "denominator", "with_image": "with_image, with needs_image = True", "with_labels": "with_labels"}
+"""Methods that were called on any module in version 0.1, and what they are in a `Loss`."""
+
+
+def as_loss(module: nn.Module, ignore_index: int) -> Loss:
+    """Return a module that is a `Loss` unchanged, and any other one within a `PlainLoss`.
+
+    Args:
+        module: Module with `forward(logits, mask)` that returns a scalar.
+        ignore_index: Mask value that is ignored.
+
+    Raises:
+        UserError: The module is not a `Loss` but has one of its methods, which would never be called.
+    """
+    return module if isinstance(module, Loss) else PlainLoss(module, ignore_index)
+
+
+class PlainLoss(Loss):
+    """Adapter that gives a plain module with `forward(logits, mask)` the other methods of `Loss`.
+
+    Labels are computed in a pass of their own, and the loss counts as a mean over the labelled pixels. The adapter does
+    not register the module, so that the names of its parameters in a checkpoint do not depend on the adapter: whoever
+    holds the loss registers the module itself, and calls `as_loss` where it needs these methods.
+
+    Args:
+        module: Module with `forward(logits, mask)` that returns a scalar.
+        ignore_index: Mask value that is ignored.
+
+    Raises:
+        UserError: The module has a method that would never be called.
+    """
+
+    def __init__(self, module: nn.Module, ignore_index: int) -> None:
+        super().__init__(ignore_index)
+        _check_plain(type(module))
+        self.unregistered = (module,)  # torch registers modules, but not tuples of them
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Return the module's own loss, a scalar, of logits (B, C, h, w) and a mask (B, H, W)."""
+        loss: Tensor = self.unregistered[0](logits, mask)
+        return loss
+
+
+def _check_plain(kind: type[nn.Module]) -> None:
+    for name in sorted(OF_LOSS.keys() & set(dir(kind))):
+        raise UserError(
+            f"model.loss: {kind.__name__}.{name} would not be called, because {kind.__name__} is a plain module: "
+            f"derive it from seglight.interfaces.Loss and define {OF_LOSS[name]}"
+        )
