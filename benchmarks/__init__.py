@@ -1,1 +1,1 @@
-"""Ours against peers, one file a question: `python -m benchmarks NAME`."""
+"""Comparisons of seglight with other libraries, one file per question: `python -m benchmarks NAME`."""

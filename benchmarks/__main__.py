@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME`: one module a question, each with a `main(args)`."""
+"""`python -m benchmarks NAME` runs the `main(args)` of the module NAME."""
 
 import importlib
 import pkgutil

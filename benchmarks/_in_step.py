@@ -1,4 +1,4 @@
-"""A bare loop of PyTorch in step with `fit`: a step of its own after each of ours: both meet the same machine."""
+"""A plain PyTorch loop that alternates with `fit` step by step, so that both run under the same load of the machine."""
 
 import statistics
 import time
@@ -15,7 +15,7 @@ from seglight.training.semantic import SegmentationModule
 
 
 class InStep(Callback):
-    """Steps a copy of the net, which reads the same samples from a loader of its own, after each step of `fit`."""
+    """After each step of `fit`, trains a copy of the net on the same samples, which it reads from its own loader."""
 
     data: Any
     """The data module of the copy."""
@@ -26,7 +26,7 @@ class InStep(Callback):
         self.left = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
-        """Before the first step, take what `fit` begins with."""
+        """Copy the initial state of `fit` before the first step."""
         if not self.bare:
             self.net = deepcopy(pl_module.net).train()
             self.optimizer = pl_module.optimizer(pl_module.groups(self.net))
@@ -35,7 +35,7 @@ class InStep(Callback):
             self.random = torch.get_rng_state()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Note how long a whole step of `fit` took, its data and callbacks included, and take one by hand."""
+        """Record the time of a step of `fit`, including data and callbacks, and run one step of the plain loop."""
         start = time.perf_counter()
         if self.bare:
             self.fit.append(start - self.left)
@@ -61,14 +61,14 @@ class InStep(Callback):
 
 
 def seconds_in_step(args: list[str], steps: int, warm_up: int, folder: Path) -> dict[str, float]:
-    """Median seconds of a step of `fit` with these arguments and of the bare loop; weights are equal after each."""
+    """Return the median seconds of a step of `fit` and of the plain loop; their weights are equal after each step."""
     InStep.data = _fit(args, 1, folder / "first").datamodule
-    beside = ["--trainer.callbacks+", f"{__name__}.InStep"]
-    callbacks: list[Callback] = _fit([*args, *beside], steps, folder / "fit").trainer.callbacks  # type: ignore[attr-defined]
+    in_step = ["--trainer.callbacks+", f"{__name__}.InStep"]
+    callbacks: list[Callback] = _fit([*args, *in_step], steps, folder / "fit").trainer.callbacks  # type: ignore[attr-defined]
     found = next(callback for callback in callbacks if isinstance(callback, InStep))
     return {"bare": statistics.median(found.bare[warm_up:]), "fit": statistics.median(found.fit[warm_up - 1 :])}
 
 
 def _fit(args: list[str], steps: int, run_dir: Path) -> SegmentationCLI:
-    steps_alone = ["--trainer.max_steps", str(steps), "--trainer.limit_val_batches", "0"]
-    return SegmentationCLI(["fit", *args, *steps_alone, "--run_dir", str(run_dir)])
+    only_steps = ["--trainer.max_steps", str(steps), "--trainer.limit_val_batches", "0"]
+    return SegmentationCLI(["fit", *args, *only_steps, "--run_dir", str(run_dir)])

@@ -1,4 +1,4 @@
-"""The two ways in which users load segmentation data today: torchvision's classes and v2, and albumentations."""
+"""Two common ways to load segmentation data: torchvision's data sets with its v2 transforms, and albumentations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Layout = Literal["cityscapes", "voc", "camvid"]
 
 @dataclass(frozen=True)
 class Case:
-    """A data set on disk and what is cut from it."""
+    """A data set on disk, the size of its images and the size of the crops."""
 
     layout: Layout
     root: Path
@@ -36,7 +36,7 @@ class Case:
 
 
 def geometry_v2(case: Case) -> list[Any]:
-    """torchvision: scale the whole image, crop with padding, flip."""
+    """Return torchvision's transforms: scale the whole image, crop with padding, flip."""
     short = min(case.size)
     fill = {tv_tensors.Image: 128, tv_tensors.Mask: 255}
     return [
@@ -47,7 +47,7 @@ def geometry_v2(case: Case) -> list[Any]:
 
 
 def geometry_albumentations(case: Case) -> list[Any]:
-    """Albumentations: scale the whole image, pad, crop, flip."""
+    """Return albumentations' transforms: scale the whole image, pad, crop, flip."""
     return [
         A.RandomScale((SCALE[0] - 1, SCALE[1] - 1), mask_interpolation=cv2.INTER_NEAREST, p=1),
         A.PadIfNeeded(*case.crop, position="random", fill=128, fill_mask=255),
@@ -57,10 +57,12 @@ def geometry_albumentations(case: Case) -> list[Any]:
 
 
 class OwnDataset(Dataset[Any]):
-    """The class that everybody writes: two lists of files, a reader, a transform."""
+    """A usual hand-written data set: pairs of files, a reader, a transform."""
 
     def __init__(self, pairs: list[tuple[Path, Path]], read: Callable[[Path, Path], Any], transform: Any) -> None:
-        self.pairs, self.read, self.transform = pairs, read, transform
+        self.pairs = pairs
+        self.read = read
+        self.transform = transform
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -70,7 +72,7 @@ class OwnDataset(Dataset[Any]):
 
 
 def file_pairs(case: Case) -> list[tuple[Path, Path]]:
-    """Images of the training split with their masks."""
+    """Return the images of the training split with their masks."""
     if case.layout == "cityscapes":
         images = sorted((case.root / "leftImg8bit" / "train").glob("*/*.png"))
         masks = [Path(str(p).replace("leftImg8bit/", "gtFine/", 1)) for p in images]
@@ -88,7 +90,7 @@ def file_pairs(case: Case) -> list[tuple[Path, Path]]:
 
 
 def label_table(case: Case) -> torch.Tensor:
-    """Class index of each label value, 255 where it counts for nothing."""
+    """Return the class index of each label value, 255 for ignored values."""
     if case.layout == "voc":
         return torch.arange(256)
     values = TRAIN_IDS if case.layout == "cityscapes" else range(11)
@@ -98,7 +100,7 @@ def label_table(case: Case) -> torch.Tensor:
 
 
 def torchvision_loader(case: Case) -> DataLoader[Any]:
-    """Torchvision's own data set class (CamVid has none: the usual one by hand), transforms v2 on tensors."""
+    """Return a loader of torchvision's data set (of `OwnDataset` for CamVid, which has none) with v2 transforms."""
     table = label_table(case)
     steps = v2.Compose(
         [
@@ -128,7 +130,7 @@ def torchvision_loader(case: Case) -> DataLoader[Any]:
 
 
 def albumentations_loader(case: Case) -> DataLoader[Any]:
-    """OpenCV, albumentations, normalised in the worker."""
+    """Return a loader with OpenCV and albumentations that normalises in the worker."""
     table = label_table(case)
     steps = A.Compose([*geometry_albumentations(case), A.ColorJitter(*JITTER), A.Normalize(MEAN, STD), A.ToTensorV2()])
 
@@ -148,5 +150,5 @@ def _read_cv2(image: Path, mask: Path) -> Any:
 
 
 def _loader(dataset: Dataset[Any]) -> DataLoader[Any]:
-    # a thread a worker, as torch gives them; shuffled, as everybody does
+    # one thread per worker and shuffling, as is usual
     return DataLoader(dataset, BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True)

@@ -1,8 +1,9 @@
-"""Ours against a peer in a pair of processes: equal first, then in turn, medians of time, peak of memory.
+"""Comparison of seglight with a peer in two processes: checks for equal results, then alternating timed runs.
 
-A side is a function at the top of a module, `make(*args) -> step`; `step()` does the work once and returns what is to
-be equal (tensors, numbers, tuples of these). Ours are built in one process and the peer's in another, so that one's
-memory and threads are not the other's, and while one works the other waits.
+The result is the median time and the peak memory of each side. A side is a function at the top of a module,
+`make(*args) -> step`; `step()` does the work once and returns the values to compare (tensors, numbers, tuples of
+these). Each side is built in its own process, so that the two share neither memory nor threads; one waits while the
+other works.
 """
 
 import atexit
@@ -26,7 +27,7 @@ Make = Callable[..., Callable[[], Any]]
 
 @dataclass(frozen=True)
 class Figures:
-    """Medians of seconds, peaks of bytes beyond what the process held before the step, and the peer's over ours."""
+    """Median seconds, peak bytes beyond those of the process before the step, and the ratios of the peer to ours."""
 
     ours_seconds: float
     peer_seconds: float
@@ -36,7 +37,7 @@ class Figures:
     memory_ratio: float
 
     def line(self) -> str:
-        """For people."""
+        """Return the figures as a line of text."""
         return (
             f"ours {1e3 * self.ours_seconds:9.2f} ms {self.ours_bytes / 1e6:8.1f} MB   "
             f"peer {1e3 * self.peer_seconds:9.2f} ms {self.peer_bytes / 1e6:8.1f} MB   "
@@ -44,22 +45,23 @@ class Figures:
         )
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Return the figures as a dictionary for JSON."""
         return asdict(self)
 
 
 def compare(
     ours: Make, peer: Make, args: Iterable[Any], check: Callable[[Any, Any], None], threads: int = 1, rounds: int = 7
 ) -> Figures:
-    """Build both sides from `args`, let `check(ours, peer)` raise where their results differ, then measure.
+    """Build both sides from `args`, compare their results by `check`, then measure.
 
     Args:
-        ours: Makes our step.
-        peer: Makes the peer's step.
-        args: What both are made from; drawn from a seed inside, so that both see the same.
-        check: Asserts equality.
-        threads: Threads of torch in each process.
-        rounds: Timed runs of each side, in turn. 0, where one takes many minutes: each side runs once for all of it.
+        ours: Function that makes our step.
+        peer: Function that makes the peer's step.
+        args: Arguments of both functions, which draw their data from a fixed seed, so that both use the same data.
+        check: Function that raises an AssertionError if the results of the two sides differ.
+        threads: Number of torch threads in each process.
+        rounds: Number of alternating timed runs of each side. With 0, for runs that take many minutes, each side runs
+            once, and this run is compared and timed.
     """
     pair = _pair()
     for side, make in zip(pair, (ours, peer), strict=True):
@@ -78,16 +80,16 @@ def compare(
 
 
 class Side:
-    """A process that makes steps and runs them when asked.
+    """A process that makes steps and runs them on request.
 
     Args:
-        environment: Variables that the process has beside those of this one.
+        environment: Environment variables that the process has in addition to those of this one.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        # no daemon: it may have loaders' workers of its own
+        # not a daemon, because it may start loader workers
         self.process = context.Process(target=_work, args=(theirs,))
         before = dict(os.environ)
         os.environ.update(environment or {})
@@ -107,7 +109,7 @@ class Side:
         return answer
 
     def end(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self.connection.close()
         self.process.join(10)
         self.process.kill()
@@ -115,7 +117,7 @@ class Side:
 
 @cache
 def _pair() -> tuple[Side, Side]:
-    """The two processes: the same ones for all comparisons, since it takes seconds to import what is compared."""
+    """Return the two processes; they are shared by all comparisons, because the imports take seconds."""
     pair = Side(), Side()
     for side in pair:
         atexit.register(side.end)
@@ -123,7 +125,7 @@ def _pair() -> tuple[Side, Side]:
 
 
 def _work(connection: Connection) -> None:
-    multiprocessing.set_start_method("fork", force=True)  # of loaders' workers, as everywhere on Linux
+    multiprocessing.set_start_method("fork", force=True)  # for loader workers, as is usual on Linux
     step: Any = None
     answers = {"result": lambda step: _plain(step()), "peak": _peak, "time": _seconds, "once": _once}
     while True:
@@ -134,19 +136,19 @@ def _work(connection: Connection) -> None:
         try:
             if what == "make":
                 make, made_from, threads = args
-                step = None  # its memory goes before the next one's comes
+                step = None  # frees its memory before the next step is made
                 torch.set_num_threads(threads)
                 torch.use_deterministic_algorithms(False)
                 step = make(*made_from)
                 connection.send(None)
             else:
                 connection.send(answers[what](step))
-        except Exception as error:  # the other process is to raise it
+        except Exception as error:  # the other process raises it
             connection.send(RuntimeError(f"{make.__name__}{made_from}: {error!r}"))
 
 
 def _plain(result: Any) -> Any:
-    """Tensors as arrays: these need no shared memory to travel."""
+    """Convert tensors to arrays, which are sent without shared memory."""
     if isinstance(result, Tensor):
         return result.detach().cpu().numpy()
     if isinstance(result, tuple | list):
@@ -155,7 +157,7 @@ def _plain(result: Any) -> Any:
 
 
 def _seconds(step: Callable[[], Any], least: float = 0.05) -> float:
-    """Seconds a step: of so many that the clock's grain and a stray wake-up don't show."""
+    """Return the seconds per step, over enough steps that clock resolution and wake-ups do not matter."""
     steps, start = 0, time.perf_counter()
     while True:
         step()
@@ -167,7 +169,7 @@ def _seconds(step: Callable[[], Any], least: float = 0.05) -> float:
 
 
 def _peak(step: Callable[[], Any]) -> int:
-    """Bytes that a step takes at its worst: of CUDA memory, or resident ones."""
+    """Return the peak bytes of a step: CUDA memory if there is a device, otherwise resident memory."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -175,15 +177,15 @@ def _peak(step: Callable[[], Any]) -> int:
         _synchronize()
         return torch.cuda.max_memory_allocated() - before
     trim: Any = ctypes.CDLL(None).malloc_trim
-    trim(0)  # what was freed and kept would hide as much
+    trim(0)  # freed memory that the allocator keeps would hide the same number of bytes
     before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     step()
     return max(0, _status("VmHWM") - before)
 
 
 def _once(step: Callable[[], Any]) -> tuple[Any, int, float]:
-    """What a single run gives, its peak in bytes, and its seconds."""
+    """Return the result of a single run, its peak in bytes, and its seconds."""
     results: list[Any] = []
     start = time.perf_counter()
     peak = _peak(lambda: results.append(step()))

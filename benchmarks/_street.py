@@ -1,4 +1,4 @@
-"""Data sets of drawn photographs in real layouts: files that compress, and so decode, like camera pictures."""
+"""Drawn data sets in the layouts of real ones, with files that compress and decode like camera pictures."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from PIL import Image
 
 
 def scene(seed: int, height: int, width: int, labels: int, noise: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A shaded, noisy picture of large regions and their labels: uint8 (height, width, 3) and (height, width).
+    """Draw a shaded, noisy picture of large regions and their labels: uint8 (height, width, 3) and (height, width).
 
-    The noise of 1.8 grey levels makes a 2048x1024 PNG take about 2.8 MB, as those of Cityscapes do; of 6 levels, that a
-    500x375 JPEG takes about 80 kB, as those of VOC do.
+    With a noise of 1.8 grey levels a 2048x1024 PNG takes about 2.8 MB, like those of Cityscapes. With 6 levels a
+    500x375 JPEG takes about 80 kB, like those of VOC.
     """
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, labels, (max(2, height // 48), max(2, width // 48)), np.uint8)
@@ -26,7 +26,7 @@ def scene(seed: int, height: int, width: int, labels: int, noise: float) -> tupl
 
 
 def save(image_path: Path, mask_path: Path, seed: int, size: tuple[int, int], labels: int) -> None:
-    """Write a scene; the image's format follows from its name."""
+    """Write a scene; the suffix of the image's path selects its format."""
     image, mask = scene(seed, *size, labels, 6.0 if image_path.suffix == ".jpg" else 1.8)
     for path, pixels in ((image_path, image), (mask_path, mask)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def save(image_path: Path, mask_path: Path, seed: int, size: tuple[int, int], la
 
 
 def cityscapes(root: Path, train: int, val: int = 2, size: tuple[int, int] = (1024, 2048)) -> Path:
-    """PNGs in Cityscapes' folders, masks of its 34 label ids."""
+    """Write PNGs in Cityscapes' folders, with masks of its 34 label ids."""
     for split, count in (("train", train), ("val", val)):
         for k in range(count):
             stem = f"aachen_{k:06d}_000019"
@@ -45,7 +45,7 @@ def cityscapes(root: Path, train: int, val: int = 2, size: tuple[int, int] = (10
 
 
 def voc(root: Path, train: int, val: int = 2) -> Path:
-    """500x375 JPEGs and index PNGs in VOC's folders."""
+    """Write 500x375 JPEGs and index PNGs in VOC's folders."""
     lists = root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
     for split, count in (("train", train), ("val", val)):
@@ -58,7 +58,7 @@ def voc(root: Path, train: int, val: int = 2) -> Path:
 
 
 def camvid(root: Path, train: int, val: int = 2) -> Path:
-    """480x360 PNGs in the folders of CamVid's 11-class version."""
+    """Write 480x360 PNGs in the folders of CamVid's 11-class version."""
     for split, count in (("train", train), ("val", val)):
         for k in range(count):
             mask = root / f"{split}annot" / f"{k:06d}.png"

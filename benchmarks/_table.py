@@ -1,4 +1,4 @@
-"""What benchmarks of pairs share: their options, and the rows that they print and write."""
+"""Options and rows of results that the pairwise benchmarks share."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Row(NamedTuple):
-    """Two sides, what both are made from, and what holds them equal; see `compare`."""
+    """Two sides, their arguments, and the function that compares their results; see `compare`."""
 
     ours: Make
     peer: Make
@@ -23,18 +23,23 @@ class Row(NamedTuple):
 
 
 def parser_of(name: str, doc: str | None, rounds: int = 7) -> argparse.ArgumentParser:
-    """The options of every benchmark of pairs; it adds its own."""
+    """Return a parser with the options of every pairwise benchmark, to which each adds its own."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=doc)
     parser.add_argument(
-        "--rounds", type=int, default=rounds, help="timed runs of each side, in turn; 0: those compared"
+        "--rounds",
+        type=int,
+        default=rounds,
+        help="number of alternating timed runs of each side; 0: time the compared runs",
     )
-    parser.add_argument("--threads", type=int, nargs="+", default=(1, 2), help="of each process, on a CPU")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=(1, 2), help="numbers of threads of each process on a CPU"
+    )
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     return parser
 
 
 def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> list[Figures]:
-    """Compare every row with every number of threads, print it, write all where that was asked for, and give it."""
+    """Compare every row with every number of threads, print the figures, write them to `--json`, and return them."""
     results: dict[str, Figures] = {}
     width = max(map(len, rows))
     for threads in options.threads if DEVICE == "cpu" else (1,):
@@ -43,7 +48,7 @@ def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> list[Figure
             results[f"{name}, {DEVICE}, threads {threads}"] = figures
             print(f"{name:{width}} {DEVICE} {threads} threads  {figures.line()}", flush=True)
     if DEVICE == "cpu":
-        print("CUDA rows not run: there is no CUDA device")
+        print("The CUDA rows were not run, because there is no CUDA device.")
     if options.json:
         options.json.write_text(
             json.dumps({name: figures.as_dict() for name, figures in results.items()}, indent=2) + "\n"

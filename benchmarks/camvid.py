@@ -1,8 +1,8 @@
-"""The CamVid recipe against a peer's script of the same budget, one after the other on this machine.
+"""The CamVid recipe compared with a peer's script of the same budget, one after the other on this machine.
 
 The peer is any script that is called with the folder of CamVid and prints, as its last line, JSON with
-`train_seconds` and `val: {miou, iou: [...]}`; its time is that of the training loop, evaluation left out. Ours is
-counted the same way (the run's `train/seconds`), and as the whole life of the process, imports and all.
+`train_seconds` and `val: {miou, iou: [...]}`. Its time is that of the training loop without evaluation. Our time is
+measured in the same way (the run's `train/seconds`), and also as the time of the whole process, including imports.
 """
 
 import argparse
@@ -18,14 +18,14 @@ RECIPE = "configs/camvid/fpn_efficientnet_lite0.yaml"
 
 
 def run_peer(script: Path, root: Path) -> dict[str, Any]:
-    """Run the peer's script; gives seconds of training, mIoU, IoU by class."""
+    """Run the peer's script; return its training seconds, mIoU and IoU of each class."""
     done = subprocess.run([sys.executable, script, root], capture_output=True, text=True, check=True)
     last = json.loads(done.stdout.strip().splitlines()[-1])
     return {"train_seconds": last["train_seconds"], "miou": last["val"]["miou"], "iou": last["val"]["iou"]}
 
 
 def run_ours(root: Path, run_dir: Path, extra: list[str]) -> dict[str, Any]:
-    """Fit the recipe; gives seconds of training and of the whole fit, mIoU, IoU by class."""
+    """Fit the recipe; return the seconds of training and of the whole process, mIoU and IoU of each class."""
     command = [sys.executable, "-m", "seglight", "fit", "--config", RECIPE, "--data.init_args.root", str(root)]
     start = time.time()
     subprocess.run([*command, "--run_dir", str(run_dir), *extra], check=True, env={**os.environ, "COLUMNS": "200"})
@@ -40,7 +40,7 @@ def run_ours(root: Path, run_dir: Path, extra: list[str]) -> dict[str, Any]:
 
 
 def train_seconds(run_dir: Path) -> float:
-    """What the run logged last as its time in training."""
+    """Return the last logged training time of the run."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run_dir), size_guidance={"scalars": 0})
@@ -49,12 +49,12 @@ def train_seconds(run_dir: Path) -> float:
 
 
 def main(args: list[str]) -> None:
-    """Run the peer and ours in turn and print both."""
+    """Run the peer and seglight one after the other, and print both results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks camvid", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
-    parser.add_argument("--peer", type=Path, help="the peer's script; without it ours runs alone")
+    parser.add_argument("--root", type=Path, required=True, help="folder of CamVid")
+    parser.add_argument("--peer", type=Path, help="script of the peer; without it only seglight is run")
     parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_camvid"))
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options, extra = parser.parse_known_args(args)
     rows = {"peer": run_peer(options.peer, options.root)} if options.peer else {}
     rows["seglight"] = run_ours(options.root, options.run_dir, extra)
@@ -62,6 +62,6 @@ def main(args: list[str]) -> None:
         print(f"{name:<9} {json.dumps(row)}")
     if options.peer:
         ratio = rows["seglight"]["train_seconds"] / rows["peer"]["train_seconds"]
-        print(f"training time, ours over the peer's: {ratio:.3f}")
+        print(f"training time relative to the peer: {ratio:.3f}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")

@@ -1,13 +1,13 @@
-"""Steps of two threads on idle cores and beside one busy process: ours as `seglight` runs them, and the peers'.
+"""Steps of two threads on idle cores and with one busy process on the same cores, of seglight and of its peers.
 
-A thread of OpenMP that waits for another one spins by default, and takes the core from the thread that it waits for
-where another process is busy. `seglight` lets its threads sleep sooner (`seglight.system.threads`). Each row is timed
+An OpenMP thread that waits for another one spins by default. If another process is busy, it thereby occupies the core
+that the other thread needs. `seglight` lets its threads sleep sooner (`seglight.system.threads`). Each row is timed
 in three processes: ours with the environment of `seglight`, ours with OpenMP's defaults, and the peer with OpenMP's
-defaults, as its user runs it. Results are held equal first; then the three run in turn, first with nothing beside
-them, then beside a process that counts. The rows of losses and metrics are those of `loss` and `metric`. The step of
-the CamVid recipe is the encoder, the decoder, the loss and the optimizer of
-`configs/camvid/fpn_efficientnet_lite0.yaml` on a batch in memory; its peer is segmentation_models.pytorch's FPN with
-the same layers and weights, and its losses. That one normalises by groups in the decoder: so does ours here.
+defaults, as its users run it. Results are compared first. Then the three alternate, first on idle cores, then while
+another process runs an endless loop. The rows of losses and metrics are those of `loss` and `metric`. The step of
+the CamVid recipe consists of the encoder, the decoder, the loss and the optimizer of
+`configs/camvid/fpn_efficientnet_lite0.yaml` on a batch in memory. Its peer is segmentation_models.pytorch's FPN with
+the same layers and weights, and the losses of that library. Both decoders use group normalisation here.
 """
 
 import json
@@ -39,11 +39,11 @@ CLASSES = 11
 WEIGHTS = (0.34, 0.29, 4.0, 0.25, 0.66, 0.45, 1.30, 1.33, 0.58, 1.76, 2.61)
 ENCODER = "tf_efficientnet_lite0"
 SIDES = {"ours": {"GOMP_SPINCOUNT": SPINS}, "ours, OpenMP's defaults": {}, "peer": {}}
-"""What each process has in its environment."""
+"""Environment variables of each process."""
 
 
 def batch(size: int, images: int) -> tuple[Tensor, Tensor]:
-    """Images uint8 in channels_last, and labels uint8."""
+    """Return uint8 images in channels_last and uint8 labels."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (images, 3, size, size), generator=generator, dtype=torch.uint8)
     mask = torch.randint(0, CLASSES, (images, size, size), generator=generator, dtype=torch.uint8)
@@ -51,7 +51,7 @@ def batch(size: int, images: int) -> tuple[Tensor, Tensor]:
 
 
 def peers_net() -> Any:
-    """FPN of segmentation_models.pytorch in the sizes of the recipe, with the same random weights each time."""
+    """Return segmentation_models.pytorch's FPN with the recipe's sizes and the same random weights in each call."""
     import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def peers_net() -> Any:
 
 
 def our_step(size: int, images: int) -> Callable[[], Tensor]:
-    """Net, loss and optimizer of the recipe."""
+    """Return a step with net, loss and optimizer of the recipe."""
     decoder = lambda channels, strides: FPN(channels, strides, 128, 64, groups=32)  # noqa: E731
     net = EncoderDecoder(CLASSES, TimmEncoder(ENCODER, None), decoder).train()
     with TemporaryDirectory() as folder:
@@ -74,7 +74,7 @@ def our_step(size: int, images: int) -> Callable[[], Tensor]:
 
 
 def peers_step(size: int, images: int) -> Callable[[], Tensor]:
-    """The same with segmentation_models.pytorch and torch."""
+    """Return the same step with segmentation_models.pytorch and torch."""
     import segmentation_models_pytorch as smp
 
     net = peers_net().to(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ def peers_step(size: int, images: int) -> Callable[[], Tensor]:
 
 
 def _training(net: Any, logits: Callable[[], Tensor], loss_of: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """A training step; it gives the logits of the net as it was before the first one."""
+    """Return a training step, which returns the logits of the net before its first step."""
     net.eval()
     with torch.no_grad():
         before = logits()
@@ -111,14 +111,14 @@ def _training(net: Any, logits: Callable[[], Tensor], loss_of: Callable[[], Tens
 
 
 def alike(ours: Any, peer: Any) -> None:
-    """The peer enlarges features with aligned corners: its logits are alike and not equal, as in `nets`."""
+    """Compare logits; the peer upsamples with aligned corners, so that they are similar but not equal, as in `nets`."""
     apart = np.abs(ours - peer).mean() / peer.std()
-    assert apart < 0.3, f"logits {apart:.2g} of their deviation apart"
+    assert apart < 0.3, f"logits differ by {apart:.2g} of their standard deviation"
 
 
 @contextmanager
 def busy(process: bool) -> Iterator[None]:
-    """With a process that counts beside, or with none."""
+    """Run an endless loop in another process if `process` is true."""
     if not process:
         yield
         return
@@ -131,7 +131,7 @@ def busy(process: bool) -> Iterator[None]:
 
 
 def seconds(row: Row, sides: dict[str, Side], threads: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds a step of each side, on idle cores and beside a busy process."""
+    """Return the median seconds per step of each side, on idle cores and with a busy process."""
     for name, side in sides.items():
         side.ask("make", row.peer if name == "peer" else row.ours, row.args, threads)
     ours, defaults, peer = (side.ask("result") for side in sides.values())
@@ -139,10 +139,10 @@ def seconds(row: Row, sides: dict[str, Side], threads: int, rounds: int) -> dict
     for waiting, spinning in zip(_listed(ours), _listed(defaults), strict=True):
         np.testing.assert_array_equal(waiting, spinning)
     found = {}
-    for beside in ("idle", "busy"):
-        with busy(beside == "busy"):
+    for load in ("idle", "busy"):
+        with busy(load == "busy"):
             turns = [[side.ask("time") for side in sides.values()] for _ in range(rounds)]
-        found[beside] = dict(zip(sides, map(statistics.median, zip(*turns, strict=True)), strict=True))
+        found[load] = dict(zip(sides, map(statistics.median, zip(*turns, strict=True)), strict=True))
     return found
 
 
@@ -154,10 +154,10 @@ def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("contention", __doc__, rounds=9)
     parser.set_defaults(threads=[min(2, os.cpu_count() or 1)])
-    parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
+    parser.add_argument("--scale", type=int, default=1, help="divisor of all lengths, for a quick trial")
     options = parser.parse_args(args)
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        parser.error("OMP_WAIT_POLICY and GOMP_SPINCOUNT must not be set: the sides have settings of their own")
+        parser.error("OMP_WAIT_POLICY and GOMP_SPINCOUNT must not be set: each side has its own settings")
     rows = {"step of the CamVid recipe": Row(our_step, peers_step, (320 // options.scale, 8), alike)}
     for name in ("C=19 128x256->512x1024", "C=11 72->288 batch 8"):
         (batch, classes, *small), large = loss.CASES[name]
@@ -177,8 +177,8 @@ def main(args: list[str]) -> None:
                 results[f"{name}, threads {threads}"] = found
                 print(f"{name}, {threads} threads")
                 for side in SIDES:
-                    idle, beside = found["idle"][side], found["busy"][side]
-                    print(f"  {side:24} idle {1e3 * idle:9.2f} ms   busy {1e3 * beside:9.2f} ms   x{beside / idle:.2f}")
+                    idle, loaded = found["idle"][side], found["busy"][side]
+                    print(f"  {side:24} idle {1e3 * idle:9.2f} ms   busy {1e3 * loaded:9.2f} ms   x{loaded / idle:.2f}")
     finally:
         for process in sides.values():
             process.end()

@@ -1,8 +1,9 @@
-"""Every decoder on CamVid: the recipe with another decoder on crops of 352, four epochs; then three of them together.
+"""Every decoder on CamVid: the recipe with other decoders on crops of 352, four epochs each, and combinations of three.
 
-Each training is a `seglight fit` of its own; parameters and training images a second (two crops of a batch's size have
-gone before, nothing runs beside) are measured afterwards. The three best are one Ensemble, and one Stacking that is
-trained on the training split; the soup is of three further epochs of the best, each with another seed.
+Each training is a separate `seglight fit`. Parameters and training images per second are measured afterwards, after
+two warm-up steps and without other trainings. The three best decoders are combined in an Ensemble and in a Stacking,
+which is trained on the training split. The soup is made of three trainings of one further epoch of the best, each with
+another seed.
 """
 
 import argparse
@@ -42,7 +43,7 @@ DECODERS: dict[str, dict[str, Any]] = {
 
 
 def net_of(name: str) -> dict[str, Any]:
-    """The net as a recipe has it."""
+    """Return the net as it is written in a recipe."""
     how = dict(DECODERS[name])
     decoder, options = how.pop("decoder")
     encoder = {"name": "tf_efficientnet_lite0", "weights": "offline"}
@@ -59,15 +60,15 @@ def net_of(name: str) -> dict[str, Any]:
 
 
 def together(kind: str, checkpoints: list[Path]) -> dict[str, Any]:
-    """A net of nets as a recipe has it."""
+    """Return a net of several checkpoints as it is written in a recipe."""
     return {"class_path": f"seglight.models.{kind}", "init_args": {"members": list(map(str, checkpoints))}}
 
 
 class Runs:
-    """Commands of seglight in folders of their own.
+    """Runs commands of seglight, each in its own folder.
 
     Args:
-        options: The benchmark's.
+        options: Options of the benchmark.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -75,24 +76,24 @@ class Runs:
         self.pool = ThreadPoolExecutor(options.jobs)
 
     def fit(self, name: str, net: dict[str, Any], *extra: str, epochs: int | None = None) -> float:
-        """Train, and give the last mIoU."""
+        """Train a net and return the last mIoU."""
         epochs = epochs or self.options.epochs
         options = ["--trainer.max_epochs", str(epochs), "--trainer.check_val_every_n_epoch", str(epochs)]
         return self._run("fit", name, net, *options, *extra)
 
     def validate(self, name: str, net: dict[str, Any], *extra: str) -> float:
-        """Score, and give the mIoU."""
+        """Validate a net and return the mIoU."""
         return self._run("validate", name, net, *extra)
 
     def soup(self, name: str, checkpoints: list[Path]) -> Path:
-        """The mean of the weights of some checkpoints."""
+        """Average the weights of several checkpoints."""
         out: Path = self.options.run_dir / f"{name}.ckpt"
         data = ["--data.init_args.root", str(self.options.root)]
         self._seglight("soup", *map(str, checkpoints), "--config", RECIPE, "--out", str(out), *data, log=name)
         return out
 
     def best(self, name: str) -> Path:
-        """The checkpoint of a training."""
+        """Return the best checkpoint of a training."""
         found: Path = self.options.run_dir / name / "checkpoints" / "best.ckpt"
         return found
 
@@ -110,7 +111,7 @@ class Runs:
 
 
 def cost(name: str) -> tuple[float, float]:
-    """Millions of parameters, and training images a second: forward, loss, backward, step."""
+    """Return the millions of parameters, and the images per second of forward, loss, backward and optimizer step."""
     from jsonargparse import ArgumentParser
     from torch import nn
 
@@ -144,13 +145,17 @@ def cost(name: str) -> tuple[float, float]:
 def main(args: list[str]) -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks decoders", description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="the folder of CamVid")
+    parser.add_argument("--root", type=Path, required=True, help="folder of CamVid")
     parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_decoders"))
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--decoders", nargs="+", choices=list(DECODERS), default=list(DECODERS), help="three or more")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time: more than one for a GPU alone")
-    parser.add_argument("--workers", type=int, default=0, help="loader processes of a training")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument(
+        "--decoders", nargs="+", choices=list(DECODERS), default=list(DECODERS), help="at least three decoders"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="number of parallel trainings; use more than one only on a GPU"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="number of loader workers of each training")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     options.run_dir.mkdir(parents=True, exist_ok=True)
     runs = Runs(options)
@@ -179,6 +184,6 @@ def main(args: list[str]) -> None:
     for name, row in rows.items():
         costs = f"{row['parameters']:6.2f} M {row['images_per_second']:7.1f} images/s" if "parameters" in row else ""
         print(f"{name:20} {row['miou']:.4f} {costs}")
-    print(f"ensemble and stack of {', '.join(best)}; soup of three further epochs of {best[0]}")
+    print(f"ensemble and stack of {', '.join(best)}; soup of three trainings of one further epoch of {best[0]}")
     if options.json:
         options.json.write_text(json.dumps({"device": DEVICE, "rows": rows}, indent=2) + "\n")

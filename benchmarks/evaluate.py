@@ -1,8 +1,8 @@
 """A validation epoch on 2048x1024 images from disk: SegmentationModule and its data against Lightning + torchmetrics.
 
-Both sides have the same net with the same weights, read the same PNGs with as many workers, and keep one matrix. Before
-anything is timed the two int64 matrices are held equal, every count of them. A timed epoch is `Trainer.validate`, from
-its call to its scores: files decoded (from the page cache), the net runs, the scores are made.
+Both sides have the same net with the same weights, read the same PNGs with the same number of workers, and keep one
+matrix. Before anything is timed, every count of the two int64 matrices is compared for equality. A timed epoch is a
+call of `Trainer.validate`: it decodes the files (from the page cache), runs the net and computes the scores.
 """
 
 import logging
@@ -30,28 +30,28 @@ NETS = {
     "MobileNetV3-small 0.5, FPN at stride 4": ("mobilenetv3_small_050", 32),
     "EfficientNet-Lite0, FPN at stride 4": ("tf_efficientnet_lite0", 64),
 }
-"""timm's name, and channels of the decoder."""
+"""timm's name of the encoder, and number of channels of the decoder."""
 
 
 def net(name: str, channels: int, num_classes: int) -> EncoderDecoder:
-    """The same weights in every process."""
+    """Return a net with the same weights in every process."""
     torch.manual_seed(0)
     decoder: Any = partial(FPN, pyramid_channels=channels, channels=channels)
     return EncoderDecoder(num_classes, TimmEncoder(name, weights="random"), decoder)
 
 
 def trainer() -> Trainer:
-    """Evaluates and says nothing."""
+    """Return a Trainer that evaluates without output."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     return Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
 
 
 def ours(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
-    """The data module and the module, as a recipe builds them."""
+    """Return a step with the data module and the module of a recipe."""
     data = CityscapesDataModule(str(root), num_workers=workers)
     facts = (data.num_classes, data.ignore_index, data.class_names, data.palette)
-    module = SegmentationModule(partial(net, *NETS[name]), *facts, channels_last=True)  # as configs/base.yaml has it
+    module = SegmentationModule(partial(net, *NETS[name]), *facts, channels_last=True)  # as in configs/base.yaml
 
     def step() -> Tensor:
         trainer().validate(module, data, verbose=False)
@@ -75,11 +75,11 @@ class _Normalised(nn.Module):
 
 
 def peer(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
-    """What the manuals of Lightning and torchmetrics make of it."""
+    """Return a step that follows the manuals of Lightning and torchmetrics."""
     bare = net(*NETS[name], num_classes=19)
     encoder: Any = bare.encoder
     transform = Transform(encoder.mean[0], encoder.std[0])
-    # which few users know of: but matrices of nets in another format differ by a pixel here and there
+    # few users set this, but in another memory format the matrices differ by a few pixels
     module = Plain(_Normalised(bare).to(memory_format=torch.channels_last), 19)
 
     def step() -> Tensor:
@@ -90,7 +90,7 @@ def peer(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
 
 
 def check(ours: Any, peer: Any) -> None:
-    """Every count of the matrices."""
+    """Compare every count of the matrices."""
     assert ours.sum() > 0
     np.testing.assert_array_equal(ours, peer)
 
@@ -99,9 +99,9 @@ def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("evaluate", __doc__, rounds=5)
     parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--workers", type=int, default=2, help="loader processes of each side")
+    parser.add_argument("--workers", type=int, default=2, help="number of loader workers of each side")
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
-    parser.add_argument("--scale", type=int, default=1, help="divide height and width: for a try")
+    parser.add_argument("--scale", type=int, default=1, help="divisor of height and width, for a quick trial")
     options = parser.parse_args(args)
     with tempfile.TemporaryDirectory() as folder:
         root = _street.cityscapes(Path(folder), 0, options.images, (1024 // options.scale, 2048 // options.scale))

@@ -1,7 +1,7 @@
 """One image at a time on two threads of a CPU: a net run by torch, by ONNX Runtime and by OpenVINO, in float and int8.
 
-The peer is the same net of segmentation_models.pytorch with the same weights, run by torch as its manual does it:
-normalised, padded, argmax of its logits. Labels are held alike first. Then each side in turn, from uint8 pixels
+The peer is the same net of segmentation_models.pytorch with the same weights, run by torch as in its manual:
+normalised, padded, argmax of its logits. Labels are compared first. Then the sides alternate, from uint8 pixels
 to labels, and from the bytes of a JPEG to those of a label PNG. int8 is calibrated on drawn photographs.
 """
 
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from benchmarks._street import scene
-from seglight.checkpoints.checkpoint import make_card
+from seglight.checkpoints.model_card import ModelCard
 from seglight.commands.export.command import export
 from seglight.data.classes import voc_color
 from seglight.images.draw import palette_image
@@ -34,14 +34,14 @@ from seglight.models.decoders import UNet
 
 CLASSES = 11
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512_vnni", "amx_int8")
-"""What int8 is fast by: without a VNNI or AMX there is little to win."""
+"""Instruction sets that int8 uses; without VNNI or AMX it is hardly faster than float32."""
 
 Pixels = NDArray[np.uint8]
 Predict = Callable[[Pixels], NDArray[Any]]
 
 
 def ours_and_peer(encoder: str) -> tuple[TorchPredictor, Predict]:
-    """Our U-Net, and that of segmentation_models.pytorch of the same weights."""
+    """Return our U-Net, and that of segmentation_models.pytorch with the same weights."""
     import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
@@ -62,11 +62,11 @@ def ours_and_peer(encoder: str) -> tuple[TorchPredictor, Predict]:
             labels: NDArray[Any] = peer(padded).argmax(1)[0, :height, :width].numpy()
             return labels
 
-    return TorchPredictor(net, make_card({}, names, palette, 255, False), "ours", "cpu"), predict
+    return TorchPredictor(net, ModelCard({}, tuple(names), tuple(palette), 255), "ours", "cpu"), predict
 
 
 def end_to_end(predict: Predict, jpeg: bytes, palette: Any) -> bytes:
-    """The bytes of a JPEG to those of a label PNG."""
+    """Convert the bytes of a JPEG to those of a label PNG."""
     image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
     out = io.BytesIO()
     palette_image(predict(image).astype(np.uint8), palette).save(out, "PNG")
@@ -74,7 +74,7 @@ def end_to_end(predict: Predict, jpeg: bytes, palette: Any) -> bytes:
 
 
 def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of each side, the sides in turn."""
+    """Return the median seconds of each side, with alternating sides."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds + 1):
         for name, step in sides.items():
@@ -87,11 +87,11 @@ def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks latency", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="timed runs of each side, in turn")
+    parser.add_argument("--rounds", type=int, default=15, help="number of alternating timed runs of each side")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--encoder", default="resnet18", help="a model of timm")
+    parser.add_argument("--encoder", default="resnet18", help="name of a timm model")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 480), help="height and width")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     torch.set_num_threads(options.threads)
     height, width = options.size
@@ -112,7 +112,7 @@ def main(args: list[str]) -> None:
 
 
 def report(sides: dict[str, Predict], image: Pixels, jpeg: bytes, palette: Any, options: argparse.Namespace) -> None:
-    """Hold the sides alike, time them, print and write what comes out."""
+    """Compare the labels of the sides, time the sides, and print and write the figures."""
     labels = {name: predict(image) for name, predict in sides.items()}
     first = next(iter(sides))
     alike = {name: float((found == labels[first]).mean()) for name, found in labels.items()}
@@ -128,7 +128,7 @@ def report(sides: dict[str, Predict], image: Pixels, jpeg: bytes, palette: Any, 
         print(
             f"{name:22} {1e3 * net[name]:8.1f} ms {net[first] / net[name]:5.2f}x   "
             f"JPEG to PNG {1e3 * whole[name]:8.1f} ms {whole[first] / whole[name]:5.2f}x   "
-            f"{100 * alike[name]:.2f} % of the pixels alike"
+            f"{100 * alike[name]:.2f} % of the pixels equal"
         )
     if options.json:
         rows = {name: {"seconds": net[name], "jpeg_to_png": whole[name], "alike": alike[name]} for name in sides}

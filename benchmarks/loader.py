@@ -1,10 +1,10 @@
-"""Samples a second of training loaders: seglight with and without its cache, torchvision's classes, albumentations.
+"""Samples per second of training loaders: seglight with and without its cache, torchvision's classes, albumentations.
 
 Two workers, batches of 8, scale 0.5 to 2, flip, photometric. (a) 2048x1024 PNG in Cityscapes' layout, crop 512x1024;
-(b) 500x375 JPEG in VOC's layout, crop 512; (c) 480x360 PNG in CamVid's layout, crop 288: the real one if its folder
-is given. The data lie on disk; before a cold epoch (the first of fresh workers) they are dropped from the page cache.
-Before anything is timed, a Kolmogorov-Smirnov test holds the crops of all loaders to one distribution of scale and
-place.
+(b) 500x375 JPEG in VOC's layout, crop 512; (c) 480x360 PNG in CamVid's layout, crop 288 (the real data set if its
+folder is given). The data are on disk; before a cold epoch (the first one of new workers) they are dropped from the
+page cache. Before anything is timed, a Kolmogorov-Smirnov test checks that the crops of all loaders have the same
+distribution of scale and position.
 """
 
 import argparse
@@ -44,11 +44,11 @@ from seglight.data import Augmentation, CamVidDataModule, CityscapesDataModule, 
 
 MODULES = {"cityscapes": CityscapesDataModule, "voc": VOCDataModule, "camvid": CamVidDataModule}
 ALPHA = 1e-3
-"""Level of each test of the crops' distribution; the seeds are fixed, so that it passes or fails for good."""
+"""Level of each test of the crops' distribution; the seeds are fixed, so that the result is reproducible."""
 
 
 def datamodule(case: Case, cached: Path | None = None) -> SegmentationDataModule:
-    """Ours, ready to fit."""
+    """Return seglight's data module, set up for training."""
     made = MODULES[case.layout](
         str(case.root),
         Augmentation(case.crop, SCALE, photometric=JITTER[0]),
@@ -61,7 +61,7 @@ def datamodule(case: Case, cached: Path | None = None) -> SegmentationDataModule
 
 
 def crop_facts(pixels: NDArray[np.float32], mask: NDArray[Any]) -> tuple[float, ...]:
-    """Scale, centre (y, x) and labelled share of a crop of an image whose channels hold each pixel's own x and y."""
+    """Return scale, centre (y, x) and labelled fraction of a crop; the image's channels are each pixel's x and y."""
     rows, columns = (np.flatnonzero((mask != 255).any(axis)) for axis in (1, 0))
     top, bottom, left, right = rows[0] + 2, rows[-1] - 2, columns[0] + 2, columns[-1] - 2
     x, y = pixels[(top + bottom) // 2, :, 0], pixels[:, (left + right) // 2, 1]
@@ -72,7 +72,7 @@ def crop_facts(pixels: NDArray[np.float32], mask: NDArray[Any]) -> tuple[float, 
 
 
 def crops(case: Case, draws: int) -> dict[str, NDArray[np.float64]]:
-    """Facts of many crops of a picture of coordinates, by loader: (draws, 4)."""
+    """Return `crop_facts` of many crops of an image of coordinates, by loader: (draws, 4)."""
     grid = np.zeros((*case.size, 3), np.float32)
     grid[..., 1], grid[..., 0] = np.meshgrid(*(np.arange(side) for side in case.size), indexing="ij")
     mask = np.zeros(case.size, np.uint8)
@@ -92,16 +92,16 @@ def crops(case: Case, draws: int) -> dict[str, NDArray[np.float64]]:
 
 
 def quarter(case: Case) -> Case:
-    """The same with all lengths a quarter: crops are distributed alike, and a thousand are soon drawn."""
+    """Divide all lengths by four: the distribution of crops is the same, and they are faster to draw."""
     size, crop = ((height // 4, width // 4) for height, width in (case.size, case.crop))
     return Case(case.layout, case.root, size, crop)
 
 
 def check_distribution(case: Case, draws: int) -> dict[str, list[float]]:
-    """The p values of scale, y, x and labelled share against each peer.
+    """Return the p values of scale, y, x and labelled fraction against each peer.
 
     Raises:
-        AssertionError: One is below ALPHA: the crops differ, and times would compare different work.
+        AssertionError: If a value is below ALPHA: the crops differ, and the times would compare different work.
     """
     facts = crops(case, draws)
     ours = facts.pop("seglight")
@@ -111,7 +111,7 @@ def check_distribution(case: Case, draws: int) -> dict[str, list[float]]:
 
 
 def epoch(loader: DataLoader[Any]) -> tuple[float, int]:
-    """Samples a second of one epoch, and the bytes of image and mask of a sample as the trainer gets them."""
+    """Return the samples per second of one epoch, and the bytes of a sample's image and mask in the trainer."""
     start, samples, size = time.perf_counter(), 0, 0
     for batch in loader:
         image, mask = (batch["image"], batch["mask"]) if isinstance(batch, dict) else batch
@@ -130,7 +130,7 @@ def evict(*folders: Path) -> None:
 
 
 def measure(case: Case, rounds: int, scratch: Path) -> dict[str, Any]:
-    """Medians over rounds in which each loader has a cold and a warm epoch, in turn."""
+    """Return medians over rounds in which the loaders alternate, each with a cold and a warm epoch."""
     loaders: dict[str, Callable[[], DataLoader[Any]]] = {
         "torchvision": lambda: torchvision_loader(case),
         "albumentations": lambda: albumentations_loader(case),
@@ -176,11 +176,13 @@ def measure(case: Case, rounds: int, scratch: Path) -> dict[str, Any]:
 def main(args: list[str]) -> None:
     """Measure the three cases and print them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks loader", description=__doc__)
-    parser.add_argument("--camvid", type=Path, help="the folder of the real CamVid, else one is drawn")
-    parser.add_argument("--images", type=int, nargs=3, default=(96, 480, 368), help="training images of (a), (b), (c)")
+    parser.add_argument("--camvid", type=Path, help="folder of the real CamVid; without it one is drawn")
+    parser.add_argument(
+        "--images", type=int, nargs=3, default=(96, 480, 368), help="numbers of training images of (a), (b), (c)"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=1000, help="crops in the test of their distribution")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--draws", type=int, default=1000, help="number of crops in the test of their distribution")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     cv2.setNumThreads(0)
     results: dict[str, Any] = {}

@@ -20,13 +20,13 @@ CASES = {
     "C=21 129->513 batch 2": ((2, 21, 129, 129), (513, 513)),
     "C=21 512->512": ((1, 21, 512, 512), (512, 512)),
 }
-"""Heads at stride 4 of ADE20K, Cityscapes and CamVid crops; stride 8; no integer factor; no upsampling."""
+"""Stride 4 on crops of ADE20K, Cityscapes and CamVid; stride 8; a factor that is not an integer; no upsampling."""
 
 Case = tuple[tuple[int, int, int, int], tuple[int, int]]
 
 
 def drawn(case: Case, device: str) -> tuple[Tensor, Tensor]:
-    """Logits, and a mask of which a tenth is ignored."""
+    """Return logits, and a mask with a tenth of ignored pixels."""
     shape, size = case
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(shape, generator=generator)
@@ -36,7 +36,7 @@ def drawn(case: Case, device: str) -> tuple[Tensor, Tensor]:
 
 
 def ours(case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
-    """In bands; the mask is uint8."""
+    """Return a step in bands; the mask is uint8."""
     logits, mask = drawn(case, device)
 
     def step() -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ def ours(case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
 
 
 def peer(case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
-    """In torch's own way; its mask is int64 before the clock starts."""
+    """Return a step with torch's functions; the mask is converted to int64 before the time starts."""
     logits, mask = drawn(case, device)
     labels = mask.long()
 
@@ -60,7 +60,7 @@ def peer(case: Case, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
 
 
 def check(ours: Any, peer: Any) -> None:
-    """Value and gradient to 1e-5 of the largest."""
+    """Compare value and gradient to 1e-5 of the largest."""
     for mine, theirs in zip(ours, peer, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 
@@ -68,7 +68,7 @@ def check(ours: Any, peer: Any) -> None:
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("loss", __doc__)
-    parser.add_argument("--scale", type=int, default=1, help="divide all lengths: for a try")
+    parser.add_argument("--scale", type=int, default=1, help="divisor of all lengths, for a quick trial")
     options = parser.parse_args(args)
     rows = {}
     for name, ((batch, classes, *small), large) in CASES.items():

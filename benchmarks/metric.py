@@ -1,4 +1,4 @@
-"""Updates of the Jaccard index at 1024x2048 in 19 classes: ours against torchmetrics' `MulticlassJaccardIndex`."""
+"""Updates of the Jaccard index at 1024x2048 with 19 classes, against torchmetrics' `MulticlassJaccardIndex`."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Size = tuple[int, int]
 
 
 def drawn(size: Size, smooth: bool, device: str) -> tuple[Tensor, Tensor]:
-    """Logits (1, C, H/4, W/4) and a mask uint8 (1, H, W): of noise, or of blobs such as nets see on streets."""
+    """Return logits (1, C, H/4, W/4) and a uint8 mask (1, H, W), of noise or of blobs like those of street scenes."""
     generator = torch.Generator().manual_seed(0)
     small = [side // STRIDE for side in size]
     grain = 16 if smooth else 1
@@ -31,14 +31,14 @@ def drawn(size: Size, smooth: bool, device: str) -> tuple[Tensor, Tensor]:
 
 
 def labels(size: Size, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
-    """Predicted and true labels (1, H, W)."""
+    """Return predicted and true labels (1, H, W)."""
     logits, mask = drawn(size, True, device)
     pred = F.interpolate(logits, size, mode="bilinear").argmax(1)
     return pred.to(dtype), mask.to(dtype)
 
 
 def ours_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], device: str) -> Callable[[], Tensor]:
-    """Our update."""
+    """Return a step with our update."""
     if "deterministic" in options:
         torch.use_deterministic_algorithms(True)
     metric = JaccardIndex(CLASSES, IGNORE).to(device)
@@ -46,7 +46,7 @@ def ours_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], d
 
 
 def peer_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], device: str) -> Callable[[], Tensor]:
-    """Torchmetrics' update."""
+    """Return a step with torchmetrics' update."""
     if "deterministic" in options:
         torch.use_deterministic_algorithms(True)
     validate = options.get("validate_args", True)
@@ -55,12 +55,12 @@ def peer_from_labels(size: Size, dtype: torch.dtype, options: dict[str, bool], d
 
 
 def ours_from_logits(size: Size, smooth: bool, device: str) -> Callable[[], Tensor]:
-    """Our update, which upsamples."""
+    """Return a step with our update, which upsamples."""
     return counting(JaccardIndex(CLASSES, IGNORE).to(device), *drawn(size, smooth, device))
 
 
 def peer_from_logits(size: Size, smooth: bool, device: str) -> Callable[[], Tensor]:
-    """Upsample, argmax, torchmetrics' update without its checks."""
+    """Return a step with upsampling, argmax, and torchmetrics' update without its checks."""
     metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE, validate_args=False).to(device)
     logits, mask = drawn(size, smooth, device)
 
@@ -74,7 +74,7 @@ def peer_from_logits(size: Size, smooth: bool, device: str) -> Callable[[], Tens
 
 
 def counting(metric: Any, preds: Tensor, target: Tensor) -> Callable[[], Tensor]:
-    """A step that counts one image."""
+    """Return a step that counts one image."""
 
     def step() -> Tensor:
         metric.reset()
@@ -86,18 +86,18 @@ def counting(metric: Any, preds: Tensor, target: Tensor) -> Callable[[], Tensor]
 
 
 def check(ours: Any, peer: Any) -> None:
-    """The same integers."""
+    """Compare the matrices for equality."""
     np.testing.assert_array_equal(ours, peer)
 
 
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("metric", __doc__)
-    parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), help="of the image")
+    parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048), help="height and width of the image")
     options = parser.parse_args(args)
     warnings.filterwarnings("ignore", module="torchmetrics")
     size = tuple(options.size)
-    half = tuple(side // 2 for side in size)  # the peer takes 12.7 GB and a minute for the whole
+    half = tuple(side // 2 for side in size)  # at full size the peer takes 12.7 GB and a minute
 
     def counting_labels(size: Size, dtype: torch.dtype, **how: bool) -> Row:
         return Row(ours_from_labels, peer_from_labels, (size, dtype, how, DEVICE), check)

@@ -1,9 +1,9 @@
-"""A training step of our nets against segmentation_models.pytorch: the same decoder over the same encoder.
+"""A training step of our nets against segmentation_models.pytorch: the same decoder on the same encoder.
 
-Both sides read a batch of uint8 images in channels_last and end on the gradient of every parameter. Ours normalises in
-the encoder and takes the loss in bands; the peer normalises as its manual says and takes `F.cross_entropy` of its
-logits, which it brings to the image's size itself. Encoders are timm's on both sides, MiT beside Segformer. Decoders
-have the same layers: the peer's weights are imported, and logits held equal before anything is timed.
+Both sides read a batch of uint8 images in channels_last and compute the gradient of every parameter. Ours normalises
+in the encoder and computes the loss in bands; the peer normalises as in its manual and computes `F.cross_entropy` of
+its logits, which it upsamples to the image's size itself. Encoders are timm's on both sides, and MiT for Segformer.
+Decoders have the same layers: the peer's weights are imported, and logits are compared before anything is timed.
 """
 
 from collections.abc import Callable
@@ -45,16 +45,16 @@ NETS: dict[str, tuple[Any, dict[str, Any], int, dict[str, Any]]] = {
     "UPerNet": (partial(UPerNet, channels=256, norm_features=True), {}, 1, {}),
     "Segformer": (SegFormer, {}, 1, {}),
 }
-"""Our decoder, options of its encoder, side of the head's convolution, options of the peer."""
+"""Our decoder, options of its encoder, kernel size of the head's convolution, options of the peer."""
 
 ALIGNED = ("FPN", "PSPNet", "DeepLabV3Plus")
-"""Peers that resize with align_corners=True, so that logits are alike and not equal."""
+"""Peers that resize with align_corners=True, so that logits are similar but not equal."""
 
 Step = Callable[[], tuple[Tensor, float]]
 
 
 def batch(size: int, images: int) -> tuple[Tensor, Tensor]:
-    """Images uint8 in channels_last, labels uint8, both sides the same."""
+    """Return uint8 images in channels_last and uint8 labels, the same for both sides."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (images, 3, size, size), generator=generator, dtype=torch.uint8)
     mask = torch.randint(0, CLASSES, (images, size, size), generator=generator, dtype=torch.uint8)
@@ -62,7 +62,7 @@ def batch(size: int, images: int) -> tuple[Tensor, Tensor]:
 
 
 def ours(name: str, encoder: str, size: int, images: int) -> Step:
-    """The net and the loss of a recipe."""
+    """Return a step with the net and the loss of a recipe."""
     torch.manual_seed(0)
     decoder, options, kernel, _ = NETS[name]
     body = MixTransformer() if name == "Segformer" else TimmEncoder(encoder, None, **options)
@@ -77,7 +77,7 @@ def ours(name: str, encoder: str, size: int, images: int) -> Step:
 
 
 def peers_net(name: str, encoder: str) -> Any:
-    """A net of segmentation_models.pytorch with random weights, the same ones each time."""
+    """Return a net of segmentation_models.pytorch with the same random weights in each call."""
     import segmentation_models_pytorch as smp
 
     torch.manual_seed(0)
@@ -86,7 +86,7 @@ def peers_net(name: str, encoder: str) -> Any:
 
 
 def peer(name: str, encoder: str, size: int, images: int) -> Step:
-    """The net and the loss of segmentation_models.pytorch's manual."""
+    """Return a step with the net and the loss of segmentation_models.pytorch's manual."""
     net = peers_net(name, encoder).to(DEVICE, memory_format=torch.channels_last)
     image, mask = batch(size, images)
     mean, std = (torch.tensor(v, device=DEVICE).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -94,7 +94,7 @@ def peer(name: str, encoder: str, size: int, images: int) -> Step:
     def normalised() -> Tensor:
         return (image / 255 - mean) / std
 
-    def head_logits() -> Tensor:  # at the head's stride: what brings them to the image's size is another there
+    def head_logits() -> Tensor:  # at the head's stride, because the peer upsamples differently
         out: Tensor = net.segmentation_head[0](net.decoder(net.encoder(normalised())))
         return out
 
@@ -102,7 +102,7 @@ def peer(name: str, encoder: str, size: int, images: int) -> Step:
 
 
 def _step(name: str, net: nn.Module, logits: Callable[[], Tensor], loss: Callable[[], Tensor]) -> Step:
-    """A training step; it gives the logits of the net as it was, and how far they may be from the other's."""
+    """Return a training step, which returns the logits of the untrained net and their tolerance."""
     net.eval()
     with torch.no_grad():
         before = logits().float().cpu()
@@ -117,19 +117,19 @@ def _step(name: str, net: nn.Module, logits: Callable[[], Tensor], loss: Callabl
 
 
 def check(ours: Any, peer: Any) -> None:
-    """The same weights give the same logits, to a share of their deviation."""
+    """Compare the logits to a fraction of their standard deviation."""
     (mine, near), (theirs, _) = ours, peer
     apart = np.abs(mine - theirs)
     worst = apart.mean() if near > 0.1 else apart.max()
-    assert worst <= near * theirs.std(), f"logits {worst / theirs.std():.2g} of their deviation apart"
+    assert worst <= near * theirs.std(), f"logits differ by {worst / theirs.std():.2g} of their standard deviation"
 
 
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("nets", __doc__, rounds=5)
-    parser.add_argument("--encoder", default="resnet18", help="a model of timm")
+    parser.add_argument("--encoder", default="resnet18", help="name of a timm model")
     parser.add_argument("--size", type=int, default=256, help="height and width")
-    parser.add_argument("--images", type=int, default=4, help="of a batch")
+    parser.add_argument("--images", type=int, default=4, help="number of images of a batch")
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     options = parser.parse_args(args)
     rows = {

@@ -1,7 +1,8 @@
-"""The hard pixels of a batch: by threshold or order statistic, against the full sort that HRNet's loss is known for.
+"""Selection of hard pixels (OHEM) by threshold or order statistic, against the full sort of HRNet's loss.
 
-Twice: given the loss of each pixel, where the peer is given probabilities too; and the whole loss from logits at
-stride 4, forward and backward. In the hard case the threshold decides; in the easy one too few pixels are below it.
+Two parts are timed: the selection from the loss of each pixel, for which the peer also gets the probabilities; and the
+whole loss from logits at stride 4, forward and backward. In the hard case the threshold decides; in the easy case too
+few pixels are below it, and the order statistic decides.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ CLASSES, IGNORE, THRESHOLD = 19, 255, 0.7
 
 
 def drawn(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
-    """Logits (1, C, side/4, side/4), in the easy case right nearly everywhere, and a mask, a tenth of it ignored."""
+    """Return logits (1, C, side/4, side/4), nearly all correct in the easy case, and a mask with a tenth ignored."""
     generator = torch.Generator().manual_seed(0)
     small = torch.randint(0, CLASSES, (1, 1, side // 4, side // 4), generator=generator)
     logits = 3 * torch.randn(1, CLASSES, side // 4, side // 4, generator=generator)
@@ -33,12 +34,12 @@ def drawn(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
 
 
 def kept(side: int) -> int:
-    """100,000 pixels of a crop of 768x768, as in the recipes."""
+    """Return the minimum number of pixels: 100,000 for a crop of 768x768, as in the recipes."""
     return 100_000 * side**2 // 768**2
 
 
 def pixel_losses(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
-    """-log p of the targets (N,), and which are labelled."""
+    """Return -log p of the targets (N,), and which of them are labelled."""
     logits, mask = drawn(side, easy, device)
     upsampled = F.interpolate(logits.detach(), mask.shape[-2:], mode="bilinear")
     losses = F.cross_entropy(upsampled, mask.long(), ignore_index=IGNORE, reduction="none").flatten()
@@ -46,7 +47,7 @@ def pixel_losses(side: int, easy: bool, device: str) -> tuple[Tensor, Tensor]:
 
 
 def our_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Number and mean loss of the hard pixels."""
+    """Return a step that computes the number and the mean loss of the hard pixels."""
     losses, labelled = pixel_losses(side, easy, device)
     losses = losses.masked_fill(~labelled, -1)
 
@@ -59,7 +60,7 @@ def our_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[Tens
 
 
 def their_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[int, Tensor]]:
-    """Number and mean loss of the hard pixels, all of them in order of their probability."""
+    """Return a step that computes the same by sorting all pixels by their probability."""
     losses, labelled = pixel_losses(side, easy, device)
     p = (-losses).exp()
 
@@ -71,14 +72,14 @@ def their_selection(side: int, easy: bool, device: str) -> Callable[[], tuple[in
 
 
 def sorted_hard(losses: Tensor, p: Tensor, labelled: Tensor, min_kept: int) -> Tensor:
-    """Losses below the larger of the threshold and the probability at place `min_kept`."""
+    """Return the losses at probabilities below the larger of the threshold and the `min_kept`-th probability."""
     ordered, order = p[labelled].sort()
     limit = ordered[min(min_kept, len(ordered) - 1)].clamp(min=THRESHOLD)
     return losses[labelled][order][ordered < limit]
 
 
 def our_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
-    """In bands."""
+    """Return a step in bands."""
     logits, mask = drawn(side, easy, device)
     loss = OHEMCrossEntropy(IGNORE, THRESHOLD, kept(side))
 
@@ -90,7 +91,7 @@ def our_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, T
 
 
 def their_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Upsample, softmax for the order, cross-entropy without reduction, sort."""
+    """Return a step with upsampling, softmax for the order, cross-entropy without reduction, and a sort."""
     logits, mask = drawn(side, easy, device)
     target, labelled = mask.long(), mask.flatten() != IGNORE
 
@@ -107,7 +108,7 @@ def their_loss(side: int, easy: bool, device: str) -> Callable[[], tuple[Tensor,
 
 
 def check(ours: Any, peer: Any) -> None:
-    """To 1e-5 of the largest; a count may differ by a pixel at the edge, which float32 gives either side."""
+    """Compare to 1e-5 of the largest; a count may differ by a pixel at the limit, due to float32 rounding."""
     for mine, theirs in zip(ours, peer, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 
@@ -115,7 +116,7 @@ def check(ours: Any, peer: Any) -> None:
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = parser_of("ohem", __doc__)
-    parser.add_argument("--side", type=int, default=768, help="of the crop")
+    parser.add_argument("--side", type=int, default=768, help="side length of the crop")
     options = parser.parse_args(args)
     hard, easy = (options.side, False, DEVICE), (options.side, True, DEVICE)
     measure(

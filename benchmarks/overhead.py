@@ -1,15 +1,16 @@
-"""What the loop of `seglight fit` costs: seconds a step beside a bare PyTorch loop and plain Lightning.
+"""Overhead of the training loop of `seglight fit`: seconds per step against a plain PyTorch loop and plain Lightning.
 
-`small` is a net of one layer on images of 64x64 that lie in memory, so that next to nothing but the loop is timed;
-`camvid` is the CamVid recipe. All sides have the same net with the same weights, and read the same samples from the
-same loader. `fit` has everything that the command line gives a run, and what the recipe has: progress bar,
-TensorBoard, `metrics.jsonl`, checkpoints, a moving average of the weights. The bare loop has net, loss, optimizer and
-schedule; plain Lightning is a LightningModule with one `self.log`, in a Trainer as it comes. Bars cost more at a
+`small` is a net with one layer on images of 64x64 in memory, so that almost only the loop is timed; `camvid` is the
+CamVid recipe. All sides have the same net with the same weights, and read the same samples from the same loader.
+`fit` includes everything that the command line adds to a run and everything in the recipe: progress bar, TensorBoard,
+`metrics.jsonl`, checkpoints, a moving average of the weights. The plain loop ("bare") has net, loss, optimizer and
+schedule; plain Lightning is a LightningModule with one `self.log` in a default Trainer. Progress bars cost more at a
 terminal than in a pipe, plain Lightning's most of all.
 
-The weights after the steps are held equal, bit by bit. Of the small case the sides run in turn, in one process; a run's
-figure is its time from the end of the warm-up to the last step, divided by the steps. Steps of the recipe take seconds,
-within which a machine may change: the two loops go in step, one step of each in turn, and medians of steps are given.
+The weights after the steps are compared bit by bit. In the small case the sides alternate in one process; the figure
+of a run is its time from the end of the warm-up to the last step, divided by the number of steps. Steps of the recipe
+take seconds, during which the load of the machine may change: the two loops alternate step by step, and medians of
+steps are reported.
 """
 
 import argparse
@@ -39,15 +40,15 @@ from seglight.interfaces import Batch, SegOutput, seg_output
 from seglight.training.semantic import SegmentationModule
 
 WARM_UP = 2
-"""Steps; those of the small case are ten times as many."""
+"""Number of warm-up steps; the small case has ten times as many."""
 
 
 class Noise(SegmentationDataModule):
-    """Sixteen images of 64x64 in memory, again and again: the data of so many steps.
+    """Sixteen images of 64x64 in memory, repeated for a given number of steps.
 
     Args:
-        steps: Of one epoch.
-        seed: Decides the order.
+        steps: Number of steps of one epoch.
+        seed: Seed of the order of samples.
     """
 
     def __init__(self, steps: int, seed: int = 0) -> None:
@@ -59,7 +60,7 @@ class Noise(SegmentationDataModule):
         self.masks = pixels.integers(0, 2, (16, 64, 64), dtype=np.uint8)
 
     def split(self, name: str) -> "Noise":
-        """Every split is the same."""
+        """Return this data for every split."""
         return self
 
     def __len__(self) -> int:
@@ -67,15 +68,15 @@ class Noise(SegmentationDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """Never cached."""
+        """Return a constant, because this data is never cached."""
         return "noise"
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """None: it is drawn."""
+        """Return no files, because the images are drawn."""
         return ()
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """An image, its mask and a name."""
+        """Return an image, its mask and a name."""
         return self.images[index % 16], self.masks[index % 16], str(index)
 
 
@@ -87,12 +88,12 @@ class OneLayer(nn.Module):
         self.head = nn.Conv2d(3, num_classes, 1)
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) to logits (B, C, H, W)."""
+        """Map uint8 (B, 3, H, W) to logits (B, C, H, W)."""
         return SegOutput(self.head(image.float() / 255))
 
 
 class Stamps(Callback):
-    """Notes the time at the end of each step, the weights before the first and after the last."""
+    """Records the time at the end of each step, and the weights before the first and after the last."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -101,28 +102,29 @@ class Stamps(Callback):
         self.after: dict[str, Tensor] = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Keep what the other sides begin with."""
+        """Copy the initial state for the other sides."""
         if not self.before:
             self.before, self.random = deepcopy(pl_module.net.state_dict()), torch.get_rng_state()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Note the time."""
+        """Record the time."""
         self.times.append(time.perf_counter())
         if len(self.times) == trainer.max_steps:
             self.after = deepcopy(pl_module.net.state_dict())
 
 
 class Plain(LightningModule):
-    """The same step as the manual of Lightning writes it."""
+    """The same step as in Lightning's manual."""
 
     def __init__(self, module: SegmentationModule) -> None:
         super().__init__()
-        self.net, self.loss = module.net, module.loss
+        self.net = module.net
+        self.loss = module.loss
         self.make = module.optimizer, module.groups, module.schedule, module.steps
         self.memory_format = module.memory_format
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss, logged."""
+        """Log and return the loss."""
         loss: Tensor = self.loss(
             self.net(batch["image"].contiguous(memory_format=self.memory_format))[0], batch["mask"]
         )
@@ -130,30 +132,33 @@ class Plain(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """As ours."""
+        """Return the optimizer and the schedule of our module."""
         optimizer, groups, schedule, steps = self.make
         made = optimizer(groups(self.net))
         return {"optimizer": made, "lr_scheduler": {"scheduler": schedule(made, steps), "interval": "step"}}
 
 
 class Case:
-    """One net with its data, trained again and again from the same weights.
+    """A net with its data, trained repeatedly from the same weights.
 
     Args:
-        args: Of `seglight fit`.
-        steps: Of a run.
-        warm_up: Steps before the clock starts.
-        folder: Where the runs go.
+        args: Arguments of `seglight fit`.
+        steps: Number of steps of a run.
+        warm_up: Number of steps before the time starts.
+        folder: Folder of the runs.
     """
 
     def __init__(self, args: list[str], steps: int, warm_up: int, folder: Path) -> None:
-        self.args, self.steps, self.warm_up, self.folder = args, steps, warm_up, folder
+        self.args = args
+        self.steps = steps
+        self.warm_up = warm_up
+        self.folder = folder
         self.runs = 0
         self.expected: dict[str, Tensor] = {}
         self.fit()
 
     def fit(self) -> float:
-        """`seglight fit`: seconds a step."""
+        """Return the seconds per step of `seglight fit`."""
         self.runs += 1
         cli = SegmentationCLI(
             ["fit", *self.args, "--trainer.max_steps", str(self.steps), "--trainer.limit_val_batches", "0",
@@ -167,7 +172,7 @@ class Case:
         return self._seconds(self.stamps.times)
 
     def bare(self) -> float:
-        """A loop of PyTorch."""
+        """Return the seconds per step of a plain PyTorch loop."""
         module, stamps, times = self.module, self.stamps, []
         net, loss_of = module.net.train(), module.loss
         net.load_state_dict(stamps.before)
@@ -188,7 +193,7 @@ class Case:
         return self._seconds(times)
 
     def plain(self) -> float:
-        """Plain Lightning."""
+        """Return the seconds per step of plain Lightning."""
         module, stamps = self.module, Stamps()
         module.net.load_state_dict(self.stamps.before)
         self.runs += 1
@@ -206,7 +211,7 @@ class Case:
 
 
 def measure(case: Case, sides: list[Callable[[Case], float]], rounds: int) -> dict[str, float]:
-    """Median seconds a step of each side, all in turn; a round before the first finds them equal."""
+    """Return the median seconds per step of the alternating sides; the first round is not timed."""
     taken: dict[str, list[float]] = {side.__name__: [] for side in sides}
     for _ in range(1 + rounds):
         for side in sides:
@@ -215,7 +220,7 @@ def measure(case: Case, sides: list[Callable[[Case], float]], rounds: int) -> di
 
 
 def small(steps: int, folder: Path) -> Case:
-    """Next to nothing but the loop."""
+    """Return the case in which almost only the loop is timed."""
     args = ["--model.net", "benchmarks.overhead.OneLayer", "--data", "benchmarks.overhead.Noise"]
     sgd = ["--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.01"]
     accelerator = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
@@ -225,11 +230,13 @@ def small(steps: int, folder: Path) -> Case:
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks overhead", description=__doc__)
-    parser.add_argument("--root", help="the folder of CamVid; without it only the small case is run")
-    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each side of the small case")
-    parser.add_argument("--steps", type=int, nargs=2, default=(1000, 40), help="of a run: small, camvid")
+    parser.add_argument("--root", help="folder of CamVid; without it only the small case is run")
+    parser.add_argument("--rounds", type=int, default=5, help="number of timed runs of each side of the small case")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, default=(1000, 40), help="numbers of steps of a run: small, camvid"
+    )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -244,6 +251,6 @@ def main(args: list[str]) -> None:
     for row, seconds in results.items():
         for side, value in seconds.items():
             over, ratio = 1e6 * (value - seconds["bare"]), value / seconds["bare"]
-            print(f"{row:7} {side:6} {1e3 * value:10.3f} ms a step, {over:7.0f} us over bare, x{ratio:.4f}")
+            print(f"{row:7} {side:6} {1e3 * value:10.3f} ms per step, {over:7.0f} us over bare, x{ratio:.4f}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")

@@ -1,8 +1,8 @@
-"""How many epochs successive halving saves: 16 trials of a small quickstart in full, then the same 16 with ASHA.
+"""Epochs that successive halving saves: 16 trials of a small quickstart in full, then the same 16 with ASHA.
 
-Both sweeps draw their candidates at random from one seed, so that these are the same; two run at once, on one thread
-each. What ASHA takes for the best is then looked up among the full trainings. Scores and the candidates hang on the
-seed alone; which of them ASHA prunes, also on the order in which they come to a rung.
+Both sweeps draw the same candidates at random from one seed; two trials run in parallel, on one thread
+each. The score of ASHA's best trial is then taken from the full trainings. Scores and candidates depend only on the
+seed; which of them ASHA prunes also depends on the order in which they reach a rung.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
-from seglight.commands.sweep.record import Record, folder_of, read_records
+from seglight.commands.sweep.record import Record, read_records, trial_folder
 
 EPOCHS, IMAGES, BATCH = 8, 128, 8
 STEPS = IMAGES // BATCH
-"""Of an epoch."""
+"""Number of steps of an epoch."""
 
 SMALL: dict[str, Any] = {
     # warm-up is an eighth of the training, as in the quickstart; each step is logged, so that epochs can be counted
@@ -52,7 +52,7 @@ ASHA = {
 
 
 def run(out: Path, pruner: dict[str, Any]) -> list[Record]:
-    """A sweep of its own folder, begun or gone on with; gives its trials."""
+    """Start or resume a sweep in its own folder, and return its trials."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "small.yaml").write_text(yaml.safe_dump(SMALL))
     configs = {"configs": ["configs/quickstart.yaml", str(out / "small.yaml")]}
@@ -63,21 +63,23 @@ def run(out: Path, pruner: dict[str, Any]) -> list[Record]:
 
 
 def epochs(out: Path, records: list[Record]) -> float:
-    """That the trials of a sweep have trained, in whole and in part."""
-    logs = [(folder_of(out / "trials", record.number) / "metrics.jsonl").read_text() for record in records]
+    """Return the number of epochs that the trials of a sweep have trained, pruned trials included."""
+    logs = [(trial_folder(out / "trials", record.number) / "metrics.jsonl").read_text() for record in records]
     return sum(int(json.loads(log.splitlines()[-1])["step"]) for log in logs) / STEPS
 
 
 def main(args: list[str]) -> None:
-    """Run both sweeps and print what ASHA found for what."""
+    """Run both sweeps and print their best scores and numbers of epochs."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks sweep", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_sweep"), help="folder of both sweeps")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     full = run(options.out / "full", {})
     halved = run(options.out / "asha", {"pruner": ASHA})
-    assert [record.params for record in full] == [record.params for record in halved], "not the same candidates"
-    assert all(record.state == "finished" for record in full), "not all of them in full"
+    assert [record.params for record in full] == [record.params for record in halved], (
+        "the candidates of the two sweeps differ"
+    )
+    assert all(record.state == "finished" for record in full), "not all trials were trained in full"
     scores = [(record.values or [0.0])[0] for record in full]
     winner = max((record for record in halved if record.values), key=lambda record: (record.values or [0.0])[0])
     taken = {name: epochs(options.out / name, records) for name, records in (("full", full), ("asha", halved))}

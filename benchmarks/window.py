@@ -1,11 +1,11 @@
-"""Sliding windows against MONAI's SlidingWindowInferer and against mmsegmentation's way, from uint8 image to label map.
+"""Sliding windows against MONAI's SlidingWindowInferer and mmsegmentation's method, from uint8 image to label map.
 
-Windows of 512x512 pixels that overlap by a quarter, weighted alike, stand at the same places on all sides. "stitching"
-has a net that only hands out logits at stride 4; "whole" has a small one; "streamed" is that net too, of whose labels
-only the number of each class is kept: what is held then. Label maps are held equal first, all but near-ties, which the
-order of a float32 sum decides: one pixel in 100,000 at most. Sizes are height x width. mmsegmentation's way pads every
-window's logits to the whole image: by default it is not asked for more than 4096x4096 pixels (4096x16384 takes it an
-hour and 11 GB: `--sizes 4096x16384 --peers mmsegmentation --rounds 0`).
+All sides use windows of 512x512 pixels at the same positions, which overlap by a quarter and have uniform weights.
+"stitching" uses a net that only returns stored logits at stride 4; "whole" uses a small net; "streamed" uses the small
+net and keeps only the number of pixels of each class, to measure the memory without the label map. Label maps are
+compared first; at most one pixel in 100,000 may differ, because the order of a float32 sum decides near-ties. Sizes are
+height x width. mmsegmentation's method pads every window's logits to the whole image; by default it runs on at most
+4096x4096 pixels (4096x16384 takes an hour and 11 GB: `--sizes 4096x16384 --peers mmsegmentation --rounds 0`).
 """
 
 import itertools
@@ -31,7 +31,7 @@ Step = Callable[[], Tensor]
 
 
 class Bank(nn.Module):
-    """One of eight maps of logits, whichever the first pixel of a window says: no work of its own."""
+    """Returns one of eight stored maps of logits, selected by the first pixel of a window, without any computation."""
 
     def __init__(self, window: int) -> None:
         super().__init__()
@@ -40,30 +40,30 @@ class Bank(nn.Module):
         self.maps = [torch.randn(1, CLASSES, side, side, generator=generator).to(DEVICE) for _ in range(8)]
 
     def forward(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) to logits (1, C, h, w)."""
+        """Map (1, 3, H, W) to logits (1, C, h, w)."""
         return self.maps[int(image[0, 0, 0, 0]) % len(self.maps)]
 
 
 def net_of(kind: str, window: int) -> nn.Module:
-    """The same weights in every process."""
+    """Return a net with the same weights in every process."""
     chosen = Bank(window) if kind == "stitching" else net(*NETS[SMALL], CLASSES)
     return chosen.eval().to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def image_of(size: tuple[int, int]) -> Tensor:
-    """uint8 (1, 3, H, W), smooth, the same in every process."""
+    """Return a smooth uint8 image (1, 3, H, W), the same in every process."""
     coarse = torch.rand(1, 3, *(-(-length // 16) for length in size), generator=torch.Generator().manual_seed(0))
     channels = [F.interpolate(255 * one, size, mode="bilinear").to(torch.uint8) for one in torch.split(coarse, 1, 1)]
     return torch.cat(channels, 1).to(DEVICE)
 
 
 def counts(labels: Tensor) -> Tensor:
-    """Pixels of each class."""
+    """Count the pixels of each class."""
     return torch.bincount(labels.flatten(), minlength=CLASSES)
 
 
 def ours(kind: str, size: tuple[int, int], window: int) -> Step:
-    """Bands of rows."""
+    """Return a step with seglight's bands of rows."""
     chosen, image = net_of(kind, window), image_of(size)
     inferer = SlidingWindow(window, OVERLAP, blending="uniform")
     if kind == "streamed":
@@ -82,7 +82,7 @@ def _at_full_size(chosen: nn.Module, part: Tensor) -> Tensor:
 
 
 def monai(kind: str, size: tuple[int, int], window: int) -> Step:
-    """As its manual says; it sums in the dtype of the image."""
+    """Return a step with MONAI as in its manual; it sums in the dtype of the image."""
     from monai.inferers.inferer import SlidingWindowInferer
 
     chosen, image = net_of(kind, window), image_of(size).float()
@@ -96,7 +96,7 @@ def monai(kind: str, size: tuple[int, int], window: int) -> Step:
 
 
 def mmsegmentation(kind: str, size: tuple[int, int], window: int) -> Step:
-    """Logits padded to the whole image, and the number of windows over each pixel."""
+    """Return a step that pads logits to the whole image and counts the windows over each pixel."""
     chosen, image = net_of(kind, window), image_of(size).float()
     step_size = int(window * (1 - OVERLAP))
     places = [
@@ -117,7 +117,7 @@ def mmsegmentation(kind: str, size: tuple[int, int], window: int) -> Step:
 
 
 def check(ours: Any, peer: Any) -> None:
-    """All pixels but near-ties."""
+    """Compare all pixels, except near-ties."""
     assert ours.shape == peer.shape
     pixels = ours.sum() if ours.ndim == 1 else ours.size
     different = np.abs(ours - peer).sum() / 2 if ours.ndim == 1 else (ours != peer).sum()
@@ -125,7 +125,7 @@ def check(ours: Any, peer: Any) -> None:
 
 
 def size_of(text: str) -> tuple[int, int]:
-    """HxW as two numbers."""
+    """Parse HxW into height and width."""
     height, width = map(int, re.fullmatch(r"(\d+)x(\d+)", text).groups())  # type: ignore[union-attr]
     return height, width
 
@@ -135,7 +135,9 @@ def main(args: list[str]) -> None:
     parser = parser_of("window", __doc__, rounds=5)
     parser.add_argument("--sizes", nargs="+", type=size_of, default=[(1024, 1024), (4096, 4096), (16384, 4096)])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--peers", nargs="+", choices=PEERS, help="both, but see above")
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, help="peers to compare with; default: both, with the limit above"
+    )
     parser.add_argument("--window", type=int, default=512)
     options = parser.parse_args(args)
     rows = {

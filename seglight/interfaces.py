@@ -88,6 +88,10 @@ class Encoder(Described, nn.Module):
     strides: list[int]
     in_channels: int = 3
 
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation of the bands, in [0, 1], that images are normalised with; None: not known."""
+        return None
+
 
 class Decoder(Described, nn.Module):
     """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on."""

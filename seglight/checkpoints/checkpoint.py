@@ -2,26 +2,24 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
-from seglight import __version__
 from seglight.checkpoints.allocation import AllocationLimit
+from seglight.checkpoints.model_card import KEY, ModelCard, Normalisation, Provenance
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
+from seglight.data.classes import Classes
 from seglight.errors import UserError, parser_complaint
-from seglight.images.types import Color
-from seglight.interfaces import Encoder, NetFactory
+from seglight.interfaces import Encoder, NetFactory, bands_of
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.class_paths import check_parsed, class_rules, imported
-
-KEY = "seglight"
-"""Where a checkpoint keeps its Card."""
 
 SCORES = "scores"
 """Where a checkpoint keeps the scores of the last validation before it was saved, and of what data they are."""
@@ -33,70 +31,25 @@ timm builds a whole classifier and keeps the stages that are asked for: VGG's fu
 """
 
 
-class Card(TypedDict):
-    """What it takes to use a checkpoint without its recipe; plain values only, so that it loads weights-only."""
-
-    version: str
-    net: dict[str, Any]
-    num_classes: int
-    ignore_index: int
-    class_names: list[str]
-    palette: list[Color]
-    channels_last: bool
-
-
-def make_card(
-    net: dict[str, Any], class_names: Sequence[str], palette: Sequence[Color], ignore_index: int, channels_last: bool
-) -> Card:
-    """Describe a net by its configuration (class_path, init_args) and its classes."""
-    return {
-        "version": __version__,
-        "net": net,
-        "num_classes": len(class_names),
-        "ignore_index": ignore_index,
-        "class_names": list(class_names),
-        "palette": [(int(r), int(g), int(b)) for r, g, b in palette],
-        "channels_last": channels_last,
-    }
-
-
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint on the CPU, loaded weights-only; of a released net, what a checkpoint would hold.
+    """Content of a checkpoint on the CPU, loaded weights-only, with its `ModelCard` under `KEY`.
+
+    Args:
+        path: A checkpoint of `seglight fit`, or a folder of `seglight release`, which is read as a checkpoint.
 
     Raises:
-        UserError: There is no such file, it can't be read safely, or seglight did not write it.
+        UserError: The file does not exist, can't be read safely, or was not written by seglight.
     """
     if is_release(path):
-        description, weights = read_release(path)
-        state: Any = {f"net.{name}": tensor for name, tensor in weights.items()}
-        checkpoint: Any = {KEY: description, "state_dict": state, "global_step": description.get("step")}
-    elif Path(path).is_file():
-        checkpoint = read_weights_only(path)
-    else:
+        card, weights = read_release(path)
+        state = {f"net.{name}": tensor for name, tensor in weights.items()}
+        return {KEY: card, "state_dict": state, "global_step": card.provenance.step}
+    if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
-    if not isinstance(checkpoint, dict) or not _is_card(checkpoint.get(KEY)) or not _is_state(checkpoint):
+    checkpoint = read_weights_only(path)
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint or not _is_state(checkpoint):
         raise UserError(f"{path}: not a checkpoint of `seglight fit`")
-    card = checkpoint[KEY]
-    return {**checkpoint, KEY: {**card, "palette": [tuple(color) for color in card["palette"]]}}
-
-
-def _is_card(card: Any) -> bool:
-    if not isinstance(card, dict) or not Card.__required_keys__ <= card.keys() or not isinstance(card["net"], dict):
-        return False
-    names, palette, number = card["class_names"], card["palette"], card["num_classes"]
-    plain = type(card["channels_last"]) is bool and isinstance(card["ignore_index"], int)
-    tables = plain and isinstance(names, list) and isinstance(palette, list)
-    return (
-        tables
-        and all(isinstance(name, str) for name in names)
-        and 0 < len(names) == len(palette) == number
-        and all(map(_is_color, palette))
-    )
-
-
-def _is_color(color: Any) -> bool:
-    channels = isinstance(color, list | tuple) and len(color) == 3
-    return channels and all(isinstance(value, int) and 0 <= value <= 255 for value in color)
+    return {**checkpoint, KEY: ModelCard.from_dict(checkpoint[KEY], path)}
 
 
 def _is_state(checkpoint: dict[str, Any]) -> bool:
@@ -104,7 +57,7 @@ def _is_state(checkpoint: dict[str, Any]) -> bool:
     return isinstance(state, dict) and all(isinstance(tensor, Tensor) for tensor in net_weights(checkpoint).values())
 
 
-def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, Card]:
+def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, ModelCard]:
     """Build the net of a checkpoint or a release with its weights, in evaluation mode.
 
     Args:
@@ -116,26 +69,72 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
             its weights are not finite.
     """
     checkpoint = read_checkpoint(path)
-    card: Card = checkpoint[KEY]
-    packages = check_classes(str(path), card["net"], trusted)
+    card: ModelCard = checkpoint[KEY]
+    packages = check_classes(str(path), card.net, trusted)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--net", type=NetFactory)
     weights = net_weights(checkpoint).values()
     try:
         with class_rules(packages):
-            config = parser.parse_object({"net": without_encoder_weights(card["net"])})
+            config = parser.parse_object({"net": without_encoder_weights(card.net)})
             check_parsed(config)
         with (
             AllocationLimit(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE),
             class_rules(packages),
         ):
-            net: nn.Module = parser.instantiate(config).net(card["num_classes"])
+            net: nn.Module = parser.instantiate(config).net(card.num_classes)
     except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error
     load_weights(net, checkpoint, path)
-    if card["channels_last"]:
+    if card.channels_last:
         net.to(memory_format=torch.channels_last)
-    return net.eval(), card
+    return net.eval(), _completed(card, net)
+
+
+def _completed(card: ModelCard, net: nn.Module) -> ModelCard:
+    """A card with what earlier versions did not write, read from the net."""
+    return replace(
+        card,
+        bands=bands_of(net) if card.bands is None else card.bands,
+        normalisation=normalisation_of(net) if card.normalisation is None else card.normalisation,
+    )
+
+
+def card_of(
+    net: nn.Module,
+    config: dict[str, Any],
+    classes: Classes,
+    ignore_index: int,
+    channels_last: bool = False,
+    provenance: Provenance | None = None,
+) -> ModelCard:
+    """The card of a net.
+
+    Args:
+        net: The net, with its weights.
+        config: Configuration of the net: class_path and init_args.
+        classes: Classes that it predicts.
+        ignore_index: Mask value that is ignored.
+        channels_last: Memory format of the net.
+        provenance: Where the net comes from; None: only the version of seglight is known.
+    """
+    return ModelCard(
+        net=config,
+        class_names=classes.names,
+        palette=classes.palette,
+        ignore_index=ignore_index,
+        channels_last=channels_last,
+        bands=bands_of(net),
+        normalisation=normalisation_of(net),
+        provenance=provenance or Provenance(),
+    )
+
+
+def normalisation_of(net: nn.Module) -> tuple[Normalisation, ...]:
+    """What each encoder of a net normalises images with, in [0, 1]."""
+    encoders = [module for module in net.modules() if isinstance(module, Encoder)]
+    found = [encoder.normalisation() for encoder in encoders]
+    return tuple(Normalisation(*entry) for entry in found if entry is not None)
 
 
 def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:

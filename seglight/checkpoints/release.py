@@ -1,6 +1,6 @@
-"""A released net: a folder of plain data, which nothing is run of: weights as safetensors, the rest as JSON.
+"""Released nets: folders of plain data that run no code when they are loaded.
 
-`release.json` holds what a checkpoint's card does, the scores, and SHA-256 checksums of the weights and of itself.
+The weights are safetensors; `release.json` holds the model card, and SHA-256 checksums of the weights and of itself.
 """
 
 import errno
@@ -14,12 +14,14 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from seglight.checkpoints.model_card import ModelCard
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_folder
 from seglight.system.checksums import file_sha256
 
-DESCRIPTION, WEIGHTS, CARD = "release.json", "model.safetensors", "README.md"
-"""The files of the folder; the last is for people."""
+DESCRIPTION = "release.json"
+WEIGHTS = "model.safetensors"
+README = "README.md"
 
 MOST_BYTES = 2**24
 """A description longer than this is none."""
@@ -30,17 +32,17 @@ def is_release(path: str | Path) -> bool:
     return (Path(path) / DESCRIPTION).is_file()
 
 
-def write_release(folder: Path, description: dict[str, Any], state: dict[str, Tensor], card: str) -> None:
-    """Write a folder, whole or not at all.
+def write_release(folder: Path, card: ModelCard, state: dict[str, Tensor], readme: str) -> None:
+    """Write a folder completely, or not at all.
 
     Args:
-        folder: Not there yet.
-        description: Plain values, of no name that starts with "sha256".
-        state: The net's tensors.
-        card: Markdown.
+        folder: Folder to write; it must not exist.
+        card: Model card of the net.
+        state: Tensors of the net, by name.
+        readme: Markdown text for people.
 
     Raises:
-        UserError: The folder is there.
+        UserError: The folder exists.
     """
     there = UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
     if folder.exists():
@@ -50,19 +52,19 @@ def write_release(folder: Path, description: dict[str, Any], state: dict[str, Te
             # clones: safetensors refuses tensors that share memory, as those of tied layers do
             tensors = {name: tensor.contiguous().clone() for name, tensor in state.items()}
             (part / WEIGHTS).write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
-            sealed = {**description, "sha256_of_weights": file_sha256(part / WEIGHTS)}
+            sealed = {**card.to_dict(), "sha256_of_weights": file_sha256(part / WEIGHTS)}
             sealed["sha256"] = seal(sealed)
             (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
             # the folder's name can be any bytes
-            (part / CARD).write_text(card, encoding="utf-8", errors="replace")
+            (part / README).write_text(readme, encoding="utf-8", errors="replace")
     except OSError as error:
         if error.errno == errno.ENOTEMPTY:  # another process was faster
             raise there from error
         raise
 
 
-def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description of a released net and its tensors on the CPU, both held to their checksums.
+def read_release(folder: str | Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """The model card of a released net and its tensors on the CPU, both checked by their checksums.
 
     Raises:
         UserError: A file is missing, damaged or changed.
@@ -84,9 +86,10 @@ def read_release(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]
     if file_sha256(weights) != description.get("sha256_of_weights"):
         raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
     try:
-        return description, _tensors(weights)
+        tensors = _tensors(weights)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{weights}: not readable as safetensors: take the release anew") from error
+    return ModelCard.from_dict(description, path, "a file of `seglight release`"), tensors
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

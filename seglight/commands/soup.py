@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
@@ -12,7 +12,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
-from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.checkpoints.checkpoint import load_net, net_weights, read_checkpoint
+from seglight.checkpoints.model_card import KEY, ModelCard, Provenance
 from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
@@ -53,13 +54,12 @@ class SoupAverager:
 
     def _weights(self, path: str, data: SegmentationDataModule) -> State:
         checkpoint = read_checkpoint(path)
-        card = checkpoint[KEY]
-        theirs = Classes(tuple(card["class_names"]), tuple(card["palette"]))
-        difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(theirs)
+        card: ModelCard = checkpoint[KEY]
+        difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(card.classes)
         if difference:
             raise UserError(f"{path}: it and the data have {difference}")
         state: State = net_weights(checkpoint)
-        if card["net"] != self.card["net"] or state.keys() != self.net.state_dict().keys():
+        if card.net != self.card.net or state.keys() != self.net.state_dict().keys():
             raise UserError(f"{path}: of another net than the first: only weights of one net have a mean")
         check_weights(state, path, nonfinite(self.net.state_dict()))
         return state
@@ -69,7 +69,7 @@ class SoupAverager:
         self.net.load_state_dict(state)
         module = SegmentationModule(
             lambda _: self.net, self.data.num_classes, self.data.ignore_index, self.data.class_names, self.data.palette,
-            channels_last=self.card["channels_last"],
+            channels_last=self.card.channels_last,
         )  # fmt: skip
         self.trainer.validate(module, self.data, verbose=False)
         assert module.scores is not None
@@ -134,11 +134,11 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
     return best
 
 
-def _write(path: Path, state: State, card: Any) -> None:
-    card = make_card(card["net"], card["class_names"], card["palette"], card["ignore_index"], card["channels_last"])
+def _write(path: Path, state: State, card: ModelCard) -> None:
+    card = replace(card, provenance=Provenance())
     weights = {f"net.{key}": value for key, value in state.items()}
     with atomic_path(path) as part:
-        torch.save({KEY: card, "state_dict": weights, "epoch": 0, "global_step": 0}, part)
+        torch.save({KEY: card.to_dict(), "state_dict": weights, "epoch": 0, "global_step": 0}, part)
 
 
 def main(args: list[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.checkpoints.model_card import ModelCard
 from seglight.errors import UserError
 from seglight.images.pixels import check_size, described, is_image
 from seglight.images.types import Image, LabelMap, Windows
@@ -15,10 +16,12 @@ class Predictor(Protocol):
     """A model that is ready to predict.
 
     Attributes:
-        class_names: By class index.
-        palette: An RGB colour for each class.
+        card: Model card of the net.
+        class_names: Names of the classes, by class index.
+        palette: RGB colours of the classes, by class index.
     """
 
+    card: ModelCard
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import Card, load_net
-from seglight.data.classes import Classes
+from seglight.checkpoints.checkpoint import card_of, load_net
+from seglight.checkpoints.model_card import ModelCard
 from seglight.errors import UserError, one_line
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
@@ -45,15 +45,20 @@ class TorchPredictor:
         UserError: There is no such device.
     """
 
-    def __init__(self, net: nn.Module, card: Card, source: str, device: str = "auto", inferer: Inferer = WHOLE) -> None:
+    def __init__(
+        self, net: nn.Module, card: ModelCard, source: str, device: str = "auto", inferer: Inferer = WHOLE
+    ) -> None:
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         try:
             self.net = net.to(self.device).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
             raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
-        self.class_names, self.palette = tuple(card["class_names"]), tuple(card["palette"])
-        self.memory_format = FORMATS[card["channels_last"]]
-        self.card, self.source, self.inferer = card, source, inferer
+        self.class_names = card.class_names
+        self.palette = card.palette
+        self.memory_format = FORMATS[card.channels_last]
+        self.card = card
+        self.source = source
+        self.inferer = inferer
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.
@@ -137,14 +142,12 @@ def load_torch(
     loaded = [load_net(path, trust) for path in paths]
     net, card = loaded[0]
     for path, (_, other) in zip(paths, loaded, strict=True):
-        difference = _classes(card).difference(_classes(other))
+        difference = card.classes.difference(other.classes)
         if difference:
             raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
     if len(loaded) > 1:
         members = iter(loaded)
-        net = Ensemble(card["num_classes"], [lambda _: next(members)[0]] * len(loaded))
+        net = Ensemble(card.num_classes, [lambda _: next(members)[0]] * len(loaded))
+        config = {"class_path": "seglight.models.Ensemble", "init_args": {"members": [own.net for _, own in loaded]}}
+        card = card_of(net, config, card.classes, card.ignore_index, card.channels_last)
     return TorchPredictor(net, card, " + ".join(map(str, paths)), device, inferer or WHOLE)
-
-
-def _classes(card: Card) -> Classes:
-    return Classes(tuple(card["class_names"]), tuple(card["palette"]))

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net
-from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.interfaces import Loss, LossFactory, seg_output
 from seglight.losses.cross_entropy import CrossEntropy
@@ -57,7 +56,7 @@ class Distillation(Loss):
         net, card = load_net(teacher)
         # not registered: the teacher is neither part of a checkpoint nor trained
         object.__setattr__(self, "teacher", net.requires_grad_(False))
-        self.classes = Classes(tuple(card["class_names"]), tuple(card["palette"]))
+        self.classes = card.classes
         self.weight = weight
         self.temperature = temperature
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import KEY, load_net, read_checkpoint
+from seglight.checkpoints.checkpoint import load_net, read_checkpoint
+from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
@@ -40,9 +41,8 @@ class Combination(Described, nn.Module):
         for member in members:
             if isinstance(member, str):
                 net, card = load_net(member)
-                classes = Classes(tuple(card["class_names"]), tuple(card["palette"]))
-                self.classes = self.classes or classes
-                difference = self.classes.difference(classes)
+                self.classes = self.classes or card.classes
+                difference = self.classes.difference(card.classes)
                 if difference:
                     raise UserError(f"{member}: {difference}: all members must be of the first one's class table")
                 self.members.append(net.train())
@@ -158,6 +158,7 @@ def _is_combination(class_path: str) -> bool:
 def _described(member: Any) -> Any:
     if not isinstance(member, str):
         return member
-    net = read_checkpoint(member)[KEY]["net"]
+    card: ModelCard = read_checkpoint(member)[KEY]
+    net = card.net
     check_classes(member, net)
     return in_full(net)

@@ -3,7 +3,6 @@
 Nothing here knows a task: neither labels nor scores.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule
@@ -11,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seglight.checkpoints.checkpoint import KEY
+from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.errors import UserError
 from seglight.interfaces import OptimizerFactory, ScheduleFactory
 from seglight.models.memory_format import FORMATS, seconds_a_pass
@@ -160,7 +159,7 @@ class BaseModule(LightningModule):
             self.begun = self.schedule(optimizer, steps)
             config.scheduler = self.begun
 
-    def model_card(self) -> Mapping[str, Any] | None:
+    def model_card(self) -> ModelCard | None:
         """What it takes to use a checkpoint without its recipe; None: such a checkpoint is only resumed."""
         return None
 
@@ -168,13 +167,13 @@ class BaseModule(LightningModule):
         """Add the model card."""
         card = self.model_card()
         if card is not None:
-            checkpoint[KEY] = card
+            checkpoint[KEY] = card.to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the memory format that was chosen, on which the last digits depend, and name all parameter groups."""
         if self.undecided:
             self.undecided = False
-            self._set_format(checkpoint[KEY]["channels_last"])
+            self._set_format(ModelCard.from_dict(checkpoint[KEY], "the checkpoint").channels_last)
         for state in checkpoint.get("optimizer_states", []):
             for saved, group in zip(state["param_groups"], self.parameter_groups(), strict=False):
                 saved["name"] = group["name"]  # earlier versions gave two groups one name

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from seglight.checkpoints.checkpoint import Card, load_fitting_weights, make_card
+from seglight.checkpoints.checkpoint import card_of, load_fitting_weights
+from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
 from seglight.checkpoints.release import is_release
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
@@ -220,10 +221,13 @@ class SegmentationModule(BaseModule):
             raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)
 
-    def model_card(self) -> Card:
-        """The description of the net and of its classes."""
+    def model_card(self) -> ModelCard:
+        """Description of the net, its classes and its training."""
+        optimizer = class_path(self.trainer.optimizers[0]) if self.trainer.optimizers else None
+        provenance = Provenance(step=self.trainer.global_step, loss=class_path(self.loss), optimizer=optimizer)
+        classes = Classes(tuple(self.class_names), tuple(self.palette))
         channels_last = self.memory_format == torch.channels_last
-        return make_card(self.net_config, self.class_names, self.palette, self.ignore_index, channels_last)
+        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
 
     def log_keys(self) -> dict[str, list[str]]:
         """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""

@@ -72,7 +72,7 @@ def test_same_outputs_and_no_encoder_weights_fetched(
     with torch.no_grad():
         torch.testing.assert_close(net(image).logits, trained(image).logits)
     assert not net.training
-    assert card["class_names"] == NAMES
+    assert card.class_names == tuple(NAMES)
     assert net.encoder.net.conv1[0].weight.is_contiguous(memory_format=torch.channels_last) or not channels_last
 
 

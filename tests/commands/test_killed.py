@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import seglight
-from seglight.checkpoints.checkpoint import make_card, weights_checksum
+from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.commands.export import command
 from seglight.commands.export.graph import Deployed, program_of
 from seglight.commands.release.command import release
@@ -23,7 +23,7 @@ from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from tests.support.checkpoint_files import NAMES, net_config, write
+from tests.support.checkpoint_files import NAMES, card, net_config, write
 from tests.support.tiny import TinyNet
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
@@ -84,7 +84,7 @@ def test_export_over_an_older_one(suffix: str, folder: Path, monkeypatch: pytest
     predictors, checksums = [], []
     for _ in range(2):
         net = TinyNet(2).eval()
-        predictors.append(TorchPredictor(net, make_card({}, ["a", "b"], [(0, 0, 0)] * 2, 255, False), "", "cpu"))
+        predictors.append(TorchPredictor(net, card(["a", "b"]), "", "cpu"))
         checksums.append(weights_checksum(net.state_dict()))
     command.export(predictors[0], out, (64, 64))
     program = program_of(Deployed(predictors[1].net), (64, 64))

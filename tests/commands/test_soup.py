@@ -14,12 +14,13 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from seglight.checkpoints.checkpoint import load_net, make_card
+from seglight.checkpoints.checkpoint import load_net
 from seglight.commands.recipe import datamodule_from
 from seglight.commands.soup import SoupAverager, soup
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.interfaces import NetFactory
 from tests.support import fabricate
+from tests.support.checkpoint_files import card
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
 DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
@@ -40,13 +41,15 @@ def folder(tmp_path: Path) -> Path:
     )
     parser = ArgumentParser()
     parser.add_argument("--net", type=NetFactory)
-    card = make_card(NET, CLASSES.names, CLASSES.palette, 255, channels_last=False)
     for seed, bias in enumerate(BIASES):
         torch.manual_seed(seed)
         net = parser.instantiate(parser.parse_object({"net": NET})).net(len(CLASSES))
         torch.nn.init.constant_(net.head.bias, bias)
         state = {f"net.{key}": value for key, value in net.state_dict().items()}
-        torch.save({"seglight": card, "state_dict": state}, tmp_path / f"{seed}.ckpt")
+        torch.save(
+            {"seglight": card(CLASSES.names, CLASSES.palette, NET).to_dict(), "state_dict": state},
+            tmp_path / f"{seed}.ckpt",
+        )
     return tmp_path
 
 

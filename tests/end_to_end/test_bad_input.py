@@ -391,7 +391,7 @@ def test_checkpoint_that_names_a_function_runs_nothing(
     path = with_card(checkpoint, tmp_path / "odd.ckpt", net="os.mkdir", num_classes=str(trap))
     message = use(seglight_cli, "predict", path, config, tmp_path)
     assert not trap.exists()
-    assert message == f"{path}: not a checkpoint of `seglight fit`"
+    assert message == f"{path}: not a checkpoint of `seglight fit`: `net` of its model card is missing or not valid"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import seglight
 from seglight.callbacks import NonFinite
-from seglight.checkpoints.checkpoint import KEY, load_net, make_card, net_weights, read_checkpoint
+from seglight.checkpoints.checkpoint import load_net, net_weights, read_checkpoint
+from seglight.checkpoints.model_card import KEY
 from seglight.checkpoints.release import write_release
 from seglight.commands.export.command import export
 from seglight.errors import UserError
@@ -32,6 +33,7 @@ from seglight.models.ensemble import Ensemble
 from seglight.models.weights.state import fill
 from seglight.ops.finite import nonfinite
 from tests.support import fabricate
+from tests.support.checkpoint_files import card
 from tests.support.tiny import TinyNet
 from tests.support.training import fit, new_module, samples
 
@@ -47,7 +49,7 @@ SAID = (
 
 def save(path: Path, net: nn.Module, config: dict[str, Any]) -> Path:
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    torch.save({"state_dict": state, KEY: make_card(config, NAMES, COLORS, 255, False), "global_step": 1}, path)
+    torch.save({"state_dict": state, KEY: card(NAMES, COLORS, config).to_dict(), "global_step": 1}, path)
     return path
 
 
@@ -145,7 +147,7 @@ def test_a_run_does_not_resume_from_such_weights(
 
 def test_a_released_folder_and_an_ensemble_in_python(broken: Path, tmp_path: Path) -> None:
     content = read_checkpoint(broken)
-    write_release(tmp_path / "net", {**content[KEY], "step": 1}, net_weights(content), "")
+    write_release(tmp_path / "net", content[KEY], net_weights(content), "")
     for model in (broken, tmp_path / "net", [broken, broken]):
         with pytest.raises(UserError, match=r"hold NaN or infinity, such as head\.weight"):
             seglight.load(model)
@@ -242,8 +244,7 @@ def test_scores_are_not_made_of_such_logits(
 
 
 def predictor(net: nn.Module, classes: int = 3) -> TorchPredictor:
-    card = make_card(TINY, [f"c{k}" for k in range(classes)], [(k % 256, 0, 0) for k in range(classes)], 255, False)
-    return TorchPredictor(net, card, "a net", "cpu")
+    return TorchPredictor(net, card([f"c{k}" for k in range(classes)], net=TINY), "a net", "cpu")
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])

@@ -110,7 +110,7 @@ def test_goes_on_to_the_same_bits(
         assert torch.equal(found["state_dict"][key], value), key
     assert found["lr_schedulers"] == expected["lr_schedulers"]
     net, card = load_net(tmp_path / "broken" / "checkpoints" / "last.ckpt")
-    assert net(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).logits.shape[1] == card["num_classes"]
+    assert net(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)).logits.shape[1] == card.num_classes
 
 
 @pytest.mark.slow

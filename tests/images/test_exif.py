@@ -238,13 +238,13 @@ def test_a_mask_is_turned_by_its_own_tag(tmp_path: Path) -> None:
 
 
 def findings(datamodule: FileDataModule) -> list[tuple[str, str, list[str]]]:
-    """Level, slug and files of what the doctor finds, but for classes and likeness."""
-    told = survey(datamodule)
-    numbers = {name: statistics(facts, told.tables[name]) for name, facts in told.splits.items()}
+    """Level, slug and files of the doctor's findings, except those about classes and duplicates."""
+    found = survey(datamodule)
+    numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
     return [
-        (one.kind.level, one.kind.slug, sorted(case.file for case in one.cases))
-        for one in examine(told, numbers)
-        if one.kind.slug not in ("class-never-seen", "class-in-one-split", "duplicate", "near-duplicate")
+        (one.rule.level, one.rule.slug, sorted(case.file for case in one.cases))
+        for one in examine(found, numbers)
+        if one.rule.slug not in ("class-never-seen", "class-in-one-split", "duplicate", "near-duplicate")
     ]
 
 
@@ -359,9 +359,9 @@ def test_masks_of_the_turned_picture(orientation: int, tmp_path: Path) -> None:
 def test_masks_of_the_stored_picture(orientation: int, tmp_path: Path, seglight_cli: Callable[..., Ran]) -> None:
     root = folder(tmp_path / "data", orientation, of_stored=True)
     datamodule, path = FolderDataModule(str(root)), root / "images" / "train" / "000.png"
-    for told in refusals(datamodule):
-        assert told.startswith(f"{path}: its EXIF orientation {orientation} turns it to 36x48")
-        assert "take the tag out of the image, as `seglight doctor --fix` does" in told
+    for message in refusals(datamodule):
+        assert message.startswith(f"{path}: its EXIF orientation {orientation} turns it to 36x48")
+        assert "take the tag out of the image, as `seglight doctor --fix` does" in message
     assert findings(datamodule) == [("mistake", "exif-rotated", [str(path)])]
     config = plant.recipe(tmp_path / "recipe.yaml", "FolderDataModule", root)
     seglight_cli("doctor", "--config", config, "--fix", tmp_path / "fixed")

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
-from seglight.checkpoints.checkpoint import load_net, make_card
+from seglight.checkpoints.checkpoint import load_net
 from seglight.data.datasets.shapes import CLASSES
 from seglight.errors import UserError
 from seglight.losses import CrossEntropy, Distillation
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
+from tests.support.checkpoint_files import card
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
 DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
@@ -29,9 +30,11 @@ def teacher(tmp_path: Path) -> Path:
     net = EncoderDecoder(
         COUNT, TimmEncoder("test_resnet", None), lambda channels, strides: FPN(channels, strides, 8, 8)
     )
-    card = make_card(NET, CLASSES.names, CLASSES.palette, 255, channels_last=False)
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    torch.save({"seglight": card, "state_dict": state}, tmp_path / "teacher.ckpt")
+    torch.save(
+        {"seglight": card(CLASSES.names, CLASSES.palette, NET).to_dict(), "state_dict": state},
+        tmp_path / "teacher.ckpt",
+    )
     return tmp_path / "teacher.ckpt"
 
 

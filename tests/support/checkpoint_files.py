@@ -1,11 +1,14 @@
 """Checkpoints of small nets, written by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from seglight.checkpoints.model_card import ModelCard
+from seglight.images.types import Color
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 
@@ -19,9 +22,15 @@ def net_config(weights: str | None = None) -> dict[str, Any]:
     return {"class_path": "seglight.models.EncoderDecoder", "init_args": init_args}
 
 
+def card(names: Sequence[str] = NAMES, palette: Sequence[Color] | None = None, net: Any = None) -> ModelCard:
+    """The card of a net of some classes; black ones without a palette."""
+    colors = tuple(palette or [(0, 0, 0)] * len(names))
+    return ModelCard(net or {}, tuple(names), colors, ignore_index=255)
+
+
 def write(path: Path, net: Any, state: dict[str, Tensor] | None = None, channels_last: bool = False) -> Path:
-    """A checkpoint as Lightning lays it out, with the card written out."""
-    card = {
+    """A checkpoint as Lightning lays it out, with the card of seglight 0.1 written out."""
+    content = {
         "version": "0.0.0",
         "net": net,
         "num_classes": 3,
@@ -30,7 +39,7 @@ def write(path: Path, net: Any, state: dict[str, Tensor] | None = None, channels
         "palette": [(0, 0, 255), (128, 64, 128), (0, 128, 0)],
         "channels_last": channels_last,
     }
-    torch.save({"seglight": card, "state_dict": state or {}, "epoch": 1}, path)
+    torch.save({"seglight": content, "state_dict": state or {}, "epoch": 1}, path)
     return path
 
 

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from seglight.checkpoints.model_card import ModelCard
 from seglight.inference.exported import seal
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.predictor import ExportedPredictor
@@ -47,15 +48,16 @@ def red(path: Path) -> Path:
     return path
 
 
-METADATA = Metadata(("a", "b"), ((0, 0, 0), (255, 0, 0)), 255, "0", "sum", "float32", (64, 64))
+COLORS = ((0, 0, 0), (255, 0, 0))
+METADATA = Metadata(ModelCard({}, ("a", "b"), COLORS, 255), "float32", (64, 64))
 
 
 class Blurred(ExportedPredictor):
     """Class 1 where red is above its mean over 31 x 31 pixels; it notes what it has seen, and can be made to hold."""
 
     def __init__(self, size: tuple[int, int] | None = None, each: int = 0) -> None:
-        colours = ((0, 0, 0), (255, 0, 0))
-        super().__init__(Path("net.onnx"), Metadata(("dark", "red"), colours, 255, "", "", "float32", size))
+        card = ModelCard({}, ("dark", "red"), COLORS, 255)
+        super().__init__(Path("net.onnx"), Metadata(card, "float32", size))
         self.each, self.seen = each, list[tuple[int, int]]()
 
     def _outputs(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Stands in for `python -m seglight`: writes what a training writes, its score a formula of the recipe's keys.
+"""Stand-in for `python -m seglight`: writes the files of a training, with a score computed from the recipe.
 
-`val/miou` after epoch e of E is (1 - (x - 0.3)^2) * e / E. A checkpoint is a file with the epochs that are done; an
-epoch that is trained leaves a line in `epochs`. SIGTERM and SIGUSR1 save and leave with code 75, their number in
-`stops`. An image takes a second, and one more for each training under way beside it.
+`val/miou` after epoch e of E is (1 - (x - 0.3)^2) * e / E. A checkpoint is a file with the number of completed
+epochs; each epoch that is trained adds a line to `epochs`. SIGTERM and SIGUSR1 save and exit with code 75, and add
+their number to `stops`. The latency is one second, plus one for each training that runs at the same time.
 """
 
 import json
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import yaml
 
-given = dict(zip(sys.argv[1:], sys.argv[2:], strict=False))
+arguments = dict(zip(sys.argv[1:], sys.argv[2:], strict=False))
 if sys.argv[1] == "summary":
-    recipe = yaml.safe_load(Path(given["--config"]).read_text())
-    seconds = 1.0 + len(list(Path(given["--config"]).parents[1].glob("*/training")))
+    recipe = yaml.safe_load(Path(arguments["--config"]).read_text())
+    seconds = 1.0 + len(list(Path(arguments["--config"]).parents[1].glob("*/training")))
     sys.stdout.write(json.dumps([{"part": "a"}, {"parameters": round(1000 * recipe["x"]), "seconds": seconds}]))
     sys.exit()
 
-folder = Path(given["--run_dir"])
+folder = Path(arguments["--run_dir"])
 recipe = yaml.safe_load((folder / "config.yaml").read_text())
 checkpoint, stopped = folder / "checkpoint", []
 for number in (signal.SIGTERM, signal.SIGUSR1):
@@ -32,7 +32,7 @@ if recipe.get("fails", 0) >= len((folder / "starts").read_text().splitlines()):
     sys.stderr.write(recipe.get("says", "boom") + "\n")
     sys.exit(recipe.get("code", 1))
 kept = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)[:done] if done else []
-(folder / "metrics.jsonl").write_text("".join(kept))  # what was logged after the checkpoint is cut off
+(folder / "metrics.jsonl").write_text("".join(kept))  # without what was logged after the checkpoint
 epochs = recipe["trainer"]["max_epochs"]
 (folder / "training").touch()
 for epoch in range(done, epochs):

@@ -1,4 +1,4 @@
-"""Sweeps of real trainings, each a fork of the test's process, which has imported everything already."""
+"""Sweeps of real trainings, each in a fork of the test's process, which has already imported everything."""
 
 import fcntl
 import json
@@ -16,21 +16,21 @@ import torch
 
 from seglight.__main__ import main
 from seglight.commands.sweep import job, trial
+from seglight.commands.sweep.cleanup import CheckpointCleanup
 from seglight.commands.sweep.coordinator import Coordinator
 from seglight.commands.sweep.dry_run import recipe_of
 from seglight.commands.sweep.executors import local
 from seglight.commands.sweep.options import Running, Sweep
-from seglight.commands.sweep.record import OWN, Record
-from seglight.commands.sweep.tidying import Tidying
+from seglight.commands.sweep.record import JOB_FOLDER, Record
 from seglight.system.signals import StopSignals
 from tests.support import resumable
 
 STARTS, ALONE = "starts", "alone"
-"""Files of a trial: the process of each start of its training, and what a training holds locked as long as it lives."""
+"""Files of a trial: the process id of each start of its training, and a file that the training locks while it runs."""
 
 
 class Fork:
-    """As much of `subprocess.Popen` as executors and jobs ask for, of `python -m seglight...`, without the imports."""
+    """The part of `subprocess.Popen` that executors and jobs use, for `python -m seglight...`, without the imports."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Fork:
         try:
             if start_new_session:
                 os.setsid()
-            for number in job.OUTLIVED:
+            for number in job.DEFERRED:
                 signal.signal(number, signal.SIG_DFL)
             if stdout is not None and stderr is not None:
                 sys.stdout, sys.stderr = (os.fdopen(os.dup(f.fileno()), "w", buffering=1) for f in (stdout, stderr))
@@ -72,15 +72,15 @@ class Fork:
 
 @pytest.fixture
 def _forks(_imported: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs and trainings of local slots are forks."""
+    """Run the jobs and trainings of the local executor in forks."""
     for module in (local, job):
         monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Fork, DEVNULL=subprocess.DEVNULL))
 
 
 def train(args: list[str]) -> int:
-    """`fit`; raises where another process trains the same trial."""
+    """Run `fit`; raises if another process trains the same trial."""
     torch.set_num_threads(1)
-    own = Path(args[args.index("--run_dir") + 1]) / OWN
+    own = Path(args[args.index("--run_dir") + 1]) / JOB_FOLDER
     with (own / STARTS).open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     with (own / ALONE).open("a") as alone:
@@ -101,32 +101,32 @@ def trains(own: Path) -> bool:
 def real_sweep(
     folder: Path, trials: int, seconds: float = 0.0, running: dict[str, Any] | None = None, **options: Any
 ) -> Sweep:
-    """Learning rate and weight decay of a small net that takes so many seconds a step, on drawn scenes."""
+    """A sweep over learning rate and weight decay of a small net that takes `seconds` per step, on synthetic images."""
     recipe = folder / "recipe.yaml"
     recipe.write_text(resumable.RECIPE.replace("resumable.Net}", f"resumable.Net, init_args: {{seconds: {seconds}}}}}"))
     optimizer = "model.optimizer.init_args"
     space: Any = {f"{optimizer}.lr": {"log": [1e-4, 1e-1]}, f"{optimizer}.weight_decay": {"range": [0.0, 0.1]}}
     objectives: Any = {"val/miou": "maximize"}
-    given = Running(**{"pause": 0.0} | (running or {}))
-    return Sweep([str(recipe)], objectives, space, trials, running=given, **options)
+    options_of_run = Running(**{"pause": 0.0} | (running or {}))
+    return Sweep([str(recipe)], objectives, space, trials, running=options_of_run, **options)
 
 
-def real_coordinator(out: Path, sweep: Sweep, tidies: bool = False) -> Coordinator:
-    """In as many slots as the sweep has; it tidies what is settled, as the command does, if it is told to."""
+def real_coordinator(out: Path, sweep: Sweep, removes_checkpoints: bool = False) -> Coordinator:
+    """A coordinator with as many slots as the sweep, which removes checkpoints as the command does if asked to."""
 
     def changed(record: Record) -> None:
-        if tidies and record.settled:
-            tidying.tidy()
+        if removes_checkpoints and record.done:
+            cleanup.run()
 
     run = Coordinator(
         out / "trials",
         sweep,
         local.LocalExecutor([""] * sweep.running.parallel),
         lambda record: recipe_of(sweep, record.params),
-        lambda run: trial.commands(sweep, run),
+        lambda run: trial.trial_commands(sweep, run),
         changed,
         StopSignals(),
-        every=0.05,
+        interval=0.05,
     )
-    tidying = Tidying(out / "trials", sweep, run.records)
+    cleanup = CheckpointCleanup(out / "trials", sweep, run.records)
     return run

@@ -1,4 +1,4 @@
-"""Small sweeps of a stand-in for `seglight`, run by the real coordinator in processes of the real executor."""
+"""Small sweeps that run a stand-in for `seglight`, with the real coordinator and executor."""
 
 import json
 import sys
@@ -22,15 +22,15 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_trial.py"))]
 
 
 def small_sweep(trials: int = 5, running: dict[str, Any] | None = None, **options: Any) -> Sweep:
-    """One parameter, `x`, best at 0.3."""
-    given = {"objectives": {"val/miou": "maximize"}, "space": {"x": {"range": [0.0, 1.0]}}} | options
-    return Sweep(["none.yaml"], trials=trials, running=Running(**{"pause": 0.0} | (running or {})), **given)
+    """A sweep of one parameter, `x`, whose best value is 0.3."""
+    arguments = {"objectives": {"val/miou": "maximize"}, "space": {"x": {"range": [0.0, 1.0]}}} | options
+    return Sweep(["none.yaml"], trials=trials, running=Running(**{"pause": 0.0} | (running or {})), **arguments)
 
 
 def coordinator(
     folder: Path, sweep: Sweep, epochs: int = 2, executor: Executor | None = None, **recipe: Any
 ) -> Coordinator:
-    """In as many slots as the sweep has, here; `recipe` holds what else the stand-in is told."""
+    """A coordinator on this machine with as many slots as the sweep; `recipe` holds more keys for the stand-in."""
 
     def recipe_of(record: Record) -> str:
         return json.dumps({"trainer": {"max_epochs": epochs}, **recipe, **record.params})
@@ -40,25 +40,25 @@ def coordinator(
         sweep,
         executor or LocalExecutor([""] * sweep.running.parallel),
         recipe_of,
-        lambda run: trial.commands(sweep, run, FAKE),
+        lambda run: trial.trial_commands(sweep, run, FAKE),
         lambda record: None,
         StopSignals(),
-        every=0.05,
+        interval=0.05,
     )
 
 
 def outcome(records: Sequence[Record]) -> list[Any]:
-    """What a sweep found out, trial by trial."""
+    """Results of a sweep, one entry per trial."""
     return [(record.number, record.state, record.params, record.reports, record.values) for record in records]
 
 
 def lines(path: Path) -> list[int]:
-    """Of a file of numbers."""
+    """Numbers in a file, one per line."""
     return [int(line) for line in path.read_text().split()]
 
 
 def startups(count: int) -> optuna.samplers.BaseSampler:
-    """Parzen trees after so many random candidates."""
+    """Factory of a TPE sampler that starts with `count` random candidates."""
     return lambda seed: optuna.samplers.TPESampler(n_startup_trials=count, seed=seed)
 
 
@@ -66,7 +66,7 @@ LR = "model.optimizer.init_args.lr"
 
 
 def written(folder: Path, **changes: Any) -> Path:
-    """A good sweep with some of its keys changed, or taken away where None."""
+    """Write a valid sweep with some keys changed, or removed if they are None; returns the path."""
     content: dict[str, Any] = {
         "configs": [str(resumable.write_recipe(folder))],
         "objectives": {"val/miou": "maximize"},

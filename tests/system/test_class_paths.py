@@ -9,9 +9,11 @@ import pytest
 import torch
 import yaml
 
-from seglight.checkpoints.checkpoint import KEY, load_net, make_card
+from seglight.checkpoints.checkpoint import load_net
+from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
 from seglight.system.class_paths import class_rules, safe_recipes
+from tests.support.checkpoint_files import card
 
 RECIPE: dict[str, Any] = {
     "trainer": {"accelerator": "cpu", "max_steps": 1, "enable_progress_bar": False},
@@ -421,8 +423,7 @@ def test_a_checkpoint_s_class_is_refused_before_its_import(place: str, as_text: 
         config = {"class_path": text}
     if place == "weights":
         config = {"class_path": "torch.nn.Conv2d", "init_args": {"in_channels": 3, "padding_mode": text}}
-    card = make_card(config, ["a"], [(0, 0, 0)], 255, False)
-    torch.save({KEY: card, "state_dict": {"net.x": torch.zeros(1)}}, strange / "a.ckpt")
+    torch.save({KEY: card(["a"], net=config).to_dict(), "state_dict": {"net.x": torch.zeros(1)}}, strange / "a.ckpt")
     with pytest.raises(UserError):
         load_net(strange / "a.ckpt")
     assert not (strange / "imported").exists()

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from torch import ones
 from torch.utils.tensorboard import SummaryWriter
 
 from seglight.callbacks.confusion_figure import confusion_figure
-from seglight.checkpoints.checkpoint import KEY, make_card
+from seglight.checkpoints.model_card import KEY, Provenance
 from seglight.commands.predict.class_fractions import Shares
-from seglight.commands.release.model_card import model_card
+from seglight.commands.release.readme import readme
 from seglight.errors import UserError, one_line, say
 from seglight.system import escaping
 from seglight.system.terminal import Name, plain_console
 from tests.support import fabricate
+from tests.support.checkpoint_files import card
 
 NAMES = (
     "[/]", "[bold]x", "\x1b[31mred\x1b[0m", "<script>alert(1)</script>", "=1+1", "a\nb|c", ":smile:", "$x_{",
@@ -114,15 +116,13 @@ def test_markdown_by_hand(text: str, card: str) -> None:
 
 def test_model_card() -> None:
     count = len(NAMES)
-    description: dict[str, Any] = {
-        "net": {"class_path": "a.<b>Net", "init_args": {"e": {"class_path": "x.E", "init_args": {"name": "<i>\n# x"}}}},
-        "num_classes": count, "parameters": 1, "step": 1, "version": "1", "scores": None, "data": None,
-        "normalisation": [], "class_names": list(NAMES), "palette": [(0, 0, 0)] * count,
-    }  # fmt: skip
-    card = model_card(description, 'fold"er\n```\x1b')
-    assert 'seglight.load("fold\\"er\\n```\\u001b")' in card
-    assert not {"<", "\x1b", "\u202e", "\x9b"} & set(card)
-    rows = [line for line in card.splitlines() if line.startswith("| ")][2:]
+    encoder = {"class_path": "x.E", "init_args": {"name": "<i>\n# x"}}
+    net = {"class_path": "a.<b>Net", "init_args": {"e": encoder}}
+    origin = Provenance(step=1, parameters=1, loss="x.<b>Loss")
+    text = readme(replace(card(NAMES, net=net), provenance=origin), 'fold"er\n```\x1b')
+    assert 'seglight.load("fold\\"er\\n```\\u001b")' in text
+    assert not {"<", "\x1b", "\u202e", "\x9b"} & set(text)
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert [row.split(" | ")[0] for row in rows] == [f"| {index}" for index in range(count)]
 
 
@@ -248,8 +248,8 @@ def test_odd_names_of_files(odd: Path, seglight_cli: Callable[..., Any], monkeyp
 
 
 def test_odd_names_of_a_checkpoint_in_an_error(odd: Path, seglight_cli: Callable[..., Any]) -> None:
-    card = make_card({}, ["\x1b[31ma", "[/b]"], [(0, 0, 0)] * 2, 255, False)
-    torch.save({KEY: card, "state_dict": {"net.x": ones(1)}, "global_step": 1}, odd.parent / "a.ckpt")
+    content = {KEY: card(["\x1b[31ma", "[/b]"]).to_dict(), "state_dict": {"net.x": ones(1)}, "global_step": 1}
+    torch.save(content, odd.parent / "a.ckpt")
     ran = seglight_cli("validate", "--config", odd, "--ckpt_path", odd.parent / "a.ckpt")
     assert ran.rc == 2
     assert "(\\x1b[31ma, [/b], ...)" in ran.err

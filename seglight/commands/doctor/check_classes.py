@@ -1,4 +1,4 @@
-"""Findings that take all masks of a data set: classes that do not occur, 0/255 masks, labels shifted by one."""
+"""Findings about all masks of a data set: classes that do not occur, 0/255 masks, labels shifted by one."""
 
 from collections.abc import Iterator, Mapping
 from itertools import permutations
@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 
 from seglight.commands.doctor.facts import IGNORED, PairFacts
 from seglight.commands.doctor.finding import Case, Finding
-from seglight.commands.doctor.rules import KINDS
+from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.scan import Survey
 from seglight.commands.doctor.statistics import Statistics, is_sound
 
 THICK = 0.3
-"""From this share of 255 in large areas, 255 is hardly a border."""
+"""Fraction of the pixels of value 255 in large areas from which 255 is unlikely to mark borders."""
 
 
 def check_classes(survey: Survey, numbers: Mapping[str, Statistics]) -> list[Finding]:
-    """What the masks of all splits say together; a split whose masks are mostly wrong is not asked."""
+    """Find defects in the masks of all splits together; splits whose masks are mostly wrong are left out."""
     binary = list(_binary(survey, numbers))
-    if any(finding.kind.level == "mistake" for finding in binary):
+    if any(finding.rule.level == "mistake" for finding in binary):
         return binary
-    asked = {name: one for name, one in numbers.items() if one.counted and 2 * one.counted >= one.images}
-    return [*binary, *_absent(survey, asked), *_shifted(survey, asked)]
+    usable = {name: one for name, one in numbers.items() if one.counted and 2 * one.counted >= one.images}
+    return [*binary, *_absent(survey, usable), *_shifted(survey, usable)]
 
 
 def _binary(survey: Survey, numbers: Mapping[str, Statistics]) -> Iterator[Finding]:
-    """Masks of 0 and 255 alone where 255 is ignored: certain where no other class than that of 0 occurs at all."""
+    """Masks of only 0 and 255 where 255 is ignored: a mistake if no class except that of 0 occurs in any mask."""
     seen = np.sum([one.pixels > 0 for one in numbers.values()], 0) if numbers else np.zeros(0)
     for name, facts in survey.splits.items():
         table = survey.tables[name]
@@ -39,7 +39,7 @@ def _binary(survey: Survey, numbers: Mapping[str, Statistics]) -> Iterator[Findi
         else:
             slug, masks = "binary-suspect", [mask for mask in masks if mask.thick > THICK]
         if masks:
-            yield Finding(KINDS[slug], name, [Case(mask.header.path, "0 and 255") for mask in masks])
+            yield Finding(RULES[slug], name, [Case(mask.header.path, "0 and 255") for mask in masks])
 
 
 def _absent(survey: Survey, numbers: Mapping[str, Statistics]) -> Iterator[Finding]:
@@ -54,26 +54,26 @@ def _absent(survey: Survey, numbers: Mapping[str, Statistics]) -> Iterator[Findi
             partly.append(f"{name} (in {', '.join(where)})")
     for slug, names in (("class-never-seen", never), ("class-in-one-split", partly)):
         if names:
-            yield Finding(KINDS[slug], "", note=", ".join(names))
+            yield Finding(RULES[slug], "", note=", ".join(names))
 
 
 def _shifted(survey: Survey, numbers: Mapping[str, Statistics]) -> Iterator[Finding]:
-    """A second `reduce_zero_label` leaves the last class empty and makes the first one ignored."""
+    """Applying `reduce_zero_label` twice leaves the last class empty and ignores the first one."""
     last = len(survey.names) - 1
     found = False
     for here, there in permutations(numbers, 2):
         if numbers[here].pixels[last] and not numbers[there].pixels[last] and _fits(numbers[here], numbers[there]):
             found = True
-            note = f"shifted by one, the class shares of {here} are those of {there}"
-            yield Finding(KINDS["shifted-labels"], there, _masks(survey.splits[there]), note)
+            note = f"shifted by one, the class fractions of {here} equal those of {there}"
+            yield Finding(RULES["shifted-labels"], there, _masks(survey.splits[there]), note)
     if found or last < 2 or not numbers:
         return
     pixels = np.sum([one.pixels for one in numbers.values()], 0)
     ignored = sum(one.ignored for one in numbers.values())
     if not pixels[last] and pixels[:last].all() and ignored >= np.median(pixels[:last]):
-        note = f"'{survey.names[last]}' alone never occurs, and {ignored / (ignored + pixels.sum()):.0%} is ignored"
+        note = f"only '{survey.names[last]}' never occurs, and {ignored / (ignored + pixels.sum()):.0%} is ignored"
         first = next(iter(numbers))
-        yield Finding(KINDS["shifted-labels"], first, _masks(survey.splits[first]), note)
+        yield Finding(RULES["shifted-labels"], first, _masks(survey.splits[first]), note)
 
 
 def _masks(facts: list[PairFacts]) -> list[Case]:
@@ -81,15 +81,15 @@ def _masks(facts: list[PairFacts]) -> list[Case]:
 
 
 def _fits(right: Statistics, other: Statistics) -> bool:
-    """Whether the shares of one split are those of the other once more reduced, and not as they stand."""
-    ours, theirs = _shares(right), _shares(other)
+    """Whether the class fractions of one split equal those of the other only after reducing the labels once more."""
+    ours, theirs = _fractions(right), _fractions(other)
     reduced = np.concatenate([ours[1:-1], [0, ours[-1] + ours[0]]])
     apart = np.abs(ours - theirs).sum()
     return bool(apart > 0.05 and np.abs(reduced - theirs).sum() < apart / 2)
 
 
-def _shares(one: Statistics) -> NDArray[np.float64]:
-    """Shares of the classes and, last, of the ignored pixels."""
+def _fractions(one: Statistics) -> NDArray[np.float64]:
+    """Fractions of the classes and, last, of the ignored pixels."""
     counts = np.append(one.pixels, one.ignored)
-    shares: NDArray[np.float64] = counts / max(1, counts.sum())
-    return shares
+    fractions: NDArray[np.float64] = counts / max(1, counts.sum())
+    return fractions

@@ -1,4 +1,4 @@
-"""Findings across splits: images that are in two, and sequences cut into both."""
+"""Findings across splits: images that are in two splits, and sequences that are divided between them."""
 
 import re
 from collections import defaultdict
@@ -9,25 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from seglight.commands.doctor.finding import Case, Finding
-from seglight.commands.doctor.image_hash import Likeness, distance, nearest
-from seglight.commands.doctor.rules import KINDS
+from seglight.commands.doctor.image_hash import ImageHash, distance, near_duplicates
+from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.scan import Survey
 
 NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 ALIKE = 0.6
-"""Neighbours in a sequence differ by less than this share of what any two images differ by."""
+"""Neighbours in a sequence differ by less than this fraction of the usual difference of two images."""
 
 FEWEST = 3
-"""Neighbours that it takes to speak of a sequence."""
+"""Least number of neighbours in a sequence."""
 
-Picture = tuple[str, Likeness]
-"""Path and likeness."""
+Picture = tuple[str, ImageHash]
+"""Path and hash of an image."""
 
 
 def check_splits(survey: Survey) -> list[Finding]:
-    """What two splits have in common."""
+    """Find images that two splits have in common."""
     pictures = {
-        name: [(one.image.header.path, one.image.likeness) for one in facts if one.image.likeness is not None]
+        name: [(one.image.header.path, one.image.image_hash) for one in facts if one.image.image_hash is not None]
         for name, facts in survey.splits.items()
     }
     found: list[Finding] = []
@@ -40,22 +40,22 @@ def check_splits(survey: Survey) -> list[Finding]:
         frames = list(_neighbours(pictures[here], rest, here, there))
         for slug, cases in (("duplicate", same), ("near-duplicate", near), ("sequence", frames)):
             if cases:
-                found.append(Finding(KINDS[slug], both, cases))
+                found.append(Finding(RULES[slug], both, cases))
     return found
 
 
 def _duplicates(first: Sequence[Picture], second: Sequence[Picture]) -> list[Case]:
-    where = {likeness.digest: path for path, likeness in first}
+    where = {one.digest: path for path, one in first}
     return [Case(path, f"also {where[one.digest]}") for path, one in second if one.digest in where]
 
 
 def _near_duplicates(first: Sequence[Picture], second: Sequence[Picture]) -> list[Case]:
-    found = nearest([likeness for _, likeness in first], [likeness for _, likeness in second])
+    found = near_duplicates([one for _, one in first], [one for _, one in second])
     return [Case(second[there][0], f"like {first[here][0]}") for here, there in found]
 
 
 def _neighbours(first: Sequence[Picture], second: Sequence[Picture], here: str, there: str) -> Iterator[Case]:
-    """Images of the second split that are like the one of the first with the nearest number in the same series."""
+    """Images of the second split that resemble the image of the first with the nearest number in the same series."""
     usual = _usual_distance(first, second)
     series = _series(second, there)
     for key, ours in _series(first, here).items():
@@ -76,7 +76,7 @@ def _usual_distance(first: Sequence[Picture], second: Sequence[Picture]) -> floa
 
 
 def _series(pictures: Sequence[Picture], split: str) -> dict[tuple[str, ...], dict[int, int]]:
-    """Images by what stands around the last number of their name, and by that number: {series: {number: index}}."""
+    """Images by series, which is the path without the last number, and by that number: {series: {number: index}}."""
     found: dict[tuple[str, ...], dict[int, int]] = defaultdict(dict)
     for index, (path, _) in enumerate(pictures):
         numbered = NUMBERED.fullmatch(Path(path).stem)
@@ -87,7 +87,7 @@ def _series(pictures: Sequence[Picture], split: str) -> dict[tuple[str, ...], di
 
 
 def _nearest_numbers(ours: dict[int, int], theirs: dict[int, int]) -> list[tuple[int, int]]:
-    """Indices of neighbours: no further apart than twice the usual step of the series."""
+    """Indices of neighbours, whose numbers differ by at most twice the median step of the series."""
     if not theirs:
         return []
     numbers = np.array(sorted(ours))

@@ -1,4 +1,4 @@
-"""Read a whole data set once and say what is wrong with it; with --fix, write a repaired copy."""
+"""Read a whole data set once and report what is wrong with it; with --fix, write a repaired copy."""
 
 from pathlib import Path
 
@@ -19,59 +19,59 @@ from seglight.system.terminal import plain_console
 
 
 def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: str | None = None) -> int:
-    """Read every image and label of every split once and report what is wrong, which files, and how to mend it.
+    """Read every image and label of every split once and report what is wrong, in which files, and how to fix it.
 
     Args:
-        datamodule: The data, not set up.
+        datamodule: Data module, not set up.
         fix_to: Folder for a repaired copy; the source is never written to.
         json: File for the whole report, with all file names.
 
     Returns:
-        The exit code: 1 where there is a mistake, 0 where there are hints at most.
+        The exit code: 1 if there is a mistake, else 0.
 
     Raises:
-        UserError: No split is there, or the copy can't be written where it should.
+        UserError: No split exists, or the copy can't be written to its folder.
     """
     root = _root(datamodule, fix_to)
-    told = survey(datamodule)
-    numbers = {name: statistics(facts, told.tables[name]) for name, facts in told.splits.items()}
-    findings = examine(told, numbers)
+    found = survey(datamodule)
+    numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
+    findings = examine(found, numbers)
     console = plain_console()
-    show(console, told.names, numbers, findings)
+    show(console, found.names, numbers, findings)
     fixed = None
     if fix_to is not None and root is not None:
-        fixed = fix(told, findings, root, Path(fix_to))
+        fixed = fix(found, findings, root, Path(fix_to))
         show_fix(console, fixed, Path(fix_to))
     if json is not None:
-        write_json(Path(json), as_dict(told.names, numbers, findings, fixed))
-    return int(any(finding.kind.level == "mistake" for finding in findings))
+        write_json(Path(json), as_dict(found.names, numbers, findings, fixed))
+    return int(any(finding.rule.level == "mistake" for finding in findings))
 
 
-def examine(told: Survey, numbers: dict[str, Statistics]) -> list[Finding]:
+def examine(found: Survey, numbers: dict[str, Statistics]) -> list[Finding]:
     """All findings, mistakes first."""
-    findings = list(told.findings)
-    for name, facts in told.splits.items():
-        findings += check_files(name, facts, told.tables[name])
-    findings += check_classes(told, numbers) + check_splits(told)
-    return sorted(findings, key=lambda finding: finding.kind.level != "mistake")
+    findings = list(found.findings)
+    for name, facts in found.splits.items():
+        findings += check_files(name, facts, found.tables[name])
+    findings += check_classes(found, numbers) + check_splits(found)
+    return sorted(findings, key=lambda finding: finding.rule.level != "mistake")
 
 
 def _root(datamodule: SegmentationDataModule, fix_to: str | None) -> Path | None:
-    """The folder to copy, if one is asked for."""
+    """Folder of the data set, if a repaired copy is requested."""
     if fix_to is None:
         return None
     root = getattr(datamodule, "root", None)
     if not isinstance(root, Path):
-        raise UserError("--fix: this data set does not lie in a folder that could be copied")
+        raise UserError("--fix: this data set is not a folder that can be copied: run doctor without --fix")
     check_target(root, Path(fix_to))
     return root
 
 
 def main(args: list[str]) -> int:
-    """Run `doctor`; gives the exit code.
+    """Run `doctor` and return the exit code.
 
     Raises:
-        UserError: As `doctor`, or the arguments are wrong.
+        UserError: See `doctor`, or the arguments are wrong.
     """
     parser = ArgumentParser(prog="seglight doctor", description=__doc__, exit_on_error=False, print_config=None)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What is wrong with one image or one mask, and why it most likely is: the slug of a kind, and a note."""
+"""Diagnosis of one image or one mask: the slug of the rule that it most likely breaks, and a note."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,37 +9,37 @@ from seglight.commands.doctor.facts import IGNORED, UNKNOWN, LabelTable, MaskFac
 from seglight.commands.doctor.headers import Header
 from seglight.commands.doctor.rules import FILES
 
-Trouble = tuple[str, str]
-"""Slug and note."""
+Diagnosis = tuple[str, str]
+"""Slug of a rule, and a note."""
 
 VOIDS = {0x000000, 0xFFFFFF, 0xE0E0C0}
-"""Colours that customarily stand for no class: black, white, VOC's border."""
+"""Colours that commonly stand for no class: black, white, VOC's border."""
 
 VOID_LUMAS = {int(brightness(np.array(code))) for code in VOIDS}
 
 SHOWN = 6
-"""Values named in a note."""
+"""Number of values named in a note."""
 
 
-def file_trouble(header: Header) -> Trouble | None:
-    """Why a file can't be read; missing files are the pairs' affair."""
+def diagnose_file(header: Header) -> Diagnosis | None:
+    """Why a file can't be read, or None; missing files are found with the pairs."""
     return (header.problem, header.error) if header.problem in FILES else None
 
 
-def size_trouble(image: Header, mask: Header, drawn: bool = False) -> Trouble | None:
-    """Why image and mask do not lie on each other.
+def diagnose_sizes(image: Header, mask: Header, drawn: bool = False) -> Diagnosis | None:
+    """Why image and mask do not match, or None.
 
     Args:
-        image: Of the image.
-        mask: Of the labels.
-        drawn: Whether the labels are shapes: tools draw them on the picture as it is turned.
+        image: Header of the image.
+        mask: Header of the label file.
+        drawn: Whether the labels are shapes, which tools draw on the image as EXIF turns it.
     """
     if image.problem or mask.problem:
         return None
     note = f"the image is {_size(image.size)} and its mask {_size(mask.size)} (height x width)"
     if mask.size == image.size:
-        told = drawn or image.orientation == 1 or image.stored != image.size
-        return None if told else ("exif-tagged", f"orientation {image.orientation}: {note}")
+        certain = drawn or image.orientation == 1 or image.stored != image.size
+        return None if certain else ("exif-tagged", f"orientation {image.orientation}: {note}")
     if mask.size == image.stored:
         return "exif-rotated", f"orientation {image.orientation}: turned, {note}"
     if mask.size == image.size[::-1]:
@@ -49,8 +49,8 @@ def size_trouble(image: Header, mask: Header, drawn: bool = False) -> Trouble | 
     return "size-mismatch", note
 
 
-def image_troubles(facts: PairFacts) -> Iterator[Trouble]:
-    """What is odd about an image that can be read, but for its being grey, which may be the whole data set's way."""
+def diagnose_image(facts: PairFacts) -> Iterator[Diagnosis]:
+    """Defects of an image that can be read, except grey pixels, which may be normal for the data set."""
     header = facts.image.header
     if header.problem:
         return
@@ -60,24 +60,24 @@ def image_troubles(facts: PairFacts) -> Iterator[Trouble]:
         yield "alpha-image", f"mode {header.mode}"
 
 
-def mask_trouble(mask: MaskFacts, table: LabelTable) -> Trouble | None:
-    """What is wrong with a mask that can be read: its first cause, as one defect shows in many ways."""
+def diagnose_mask(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
+    """The first defect of a mask that can be read, or None; later ones may be its consequences."""
     if mask.header.problem:
         return None
-    for cause in CAUSES:
-        trouble = cause(mask, table)
-        if trouble is not None:
-            return trouble
+    for diagnose in DIAGNOSES:
+        diagnosis = diagnose(mask, table)
+        if diagnosis is not None:
+            return diagnosis
     return None
 
 
-def _jpeg(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _jpeg(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     if mask.header.format in ("JPEG", "MPO"):
         return "jpeg-mask", f"a JPEG file with {len(mask.values)} values"
     return None
 
 
-def _layout(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _layout(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     mode = f"mode {mask.header.mode}"
     if mask.content == "deep":
         return "deep-mask", mode
@@ -90,18 +90,19 @@ def _layout(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return None
 
 
-def _colours(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _colours(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     if mask.content != "colour" or table.colour:
         return None
-    mode, of_class = f"mode {mask.header.mode}", colour_classes(table)
+    mode = f"mode {mask.header.mode}"
+    of_class = colour_classes(table)
     known = [table.names[of_class[code]] for code in mask.values.tolist() if code in of_class]
     if 2 * len(known) < len(mask.values):
         return "colour-mask", f"{mode}, {len(mask.values)} colours that are not the classes'"
     return "colour-mask", f"{mode}, colours of {', '.join(known[:SHOWN])}{', ...' if len(known) > SHOWN else ''}"
 
 
-def _palette(mask: MaskFacts, table: LabelTable) -> Trouble | None:
-    """The palette is meant where every class index has the colour of a class, no two the same."""
+def _palette(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
+    """The palette identifies the classes if every class index has the colour of a class, no two the same."""
     if not mask.palette or mask.content != "index":
         return None
     of_class = colour_classes(table)
@@ -119,7 +120,7 @@ def _palette(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return "adaptive-palette", f"index {value} has the colour of '{table.names[there]}'"
 
 
-def _smeared(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _smeared(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     if not mask.edges.smeared:
         return None
     if mask.edges.blocky:
@@ -128,7 +129,7 @@ def _smeared(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return "interpolated-mask", f"{share:.0%} of the steps from value to value end between two others"
 
 
-def _stretched(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _stretched(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     if table.colour or not mask.unknown or len(table.names) < 2:
         return None
     if mask.values.tolist() == [0, 255]:
@@ -140,7 +141,7 @@ def _stretched(mask: MaskFacts, table: LabelTable) -> Trouble | None:
 
 
 def stretch_step(mask: MaskFacts, table: LabelTable) -> float | None:
-    """By what class indices were multiplied to give a mask's values, if they were."""
+    """Factor between class indices and the values of a mask, or None if there is none."""
     number = len(table.names)
     for step in (255 / (number - 1), 255 // (number - 1), 255 // number, 256 // number):
         spread = {round(index * step) for index in range(number)} | {int(index * step) for index in range(number)}
@@ -149,7 +150,7 @@ def stretch_step(mask: MaskFacts, table: LabelTable) -> float | None:
     return None
 
 
-def _luma(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _luma(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     of_class = luma_classes(table)
     meant = [value for value in mask.values.tolist() if value in of_class or value not in VOID_LUMAS]
     classes = [of_class.get(value) for value in meant if table.values.get(value) != IGNORED]
@@ -158,15 +159,15 @@ def _luma(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return "luma-mask", _numbers(mask)
 
 
-def _noise(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _noise(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     known = sum(value in table.values for value in mask.values.tolist())
     if mask.unknown and mask.edges.noisy and len(mask.values) > known + 4:
         return "jpeg-mask", f"the noise of JPEG in a {mask.header.format} file: {len(mask.values)} values"
     return None
 
 
-def _shifted(mask: MaskFacts, table: LabelTable) -> Trouble | None:
-    """Classes 0, 1, ... of which none is 0 but one is beyond; or 1, 2, ... with 0 for none, but here 255 for none."""
+def _shifted(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
+    """Classes from 0 of which 0 is missing and one value is too large; or classes from 1 with 255 in place of 0."""
     if table.colour or not mask.unknown or len(mask.values) < 2:
         return None
     meant = sorted(value for value, index in table.values.items() if index != IGNORED)
@@ -180,7 +181,7 @@ def _shifted(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return None
 
 
-def _unknown(mask: MaskFacts, table: LabelTable) -> Trouble | None:
+def _unknown(mask: MaskFacts, table: LabelTable) -> Diagnosis | None:
     if not mask.unknown:
         return None
     strange = table.classes_of(mask.values) == UNKNOWN
@@ -190,14 +191,14 @@ def _unknown(mask: MaskFacts, table: LabelTable) -> Trouble | None:
     return "unknown-values", ", ".join(f"{name(value)} ({pixels} pixels)" for value, pixels in counted[:SHOWN]) + more
 
 
-CAUSES: tuple[Callable[[MaskFacts, LabelTable], Trouble | None], ...] = (
+DIAGNOSES: tuple[Callable[[MaskFacts, LabelTable], Diagnosis | None], ...] = (
     _jpeg, _layout, _colours, _palette, _smeared, _stretched, _luma, _noise, _shifted, _unknown,
 )  # fmt: skip
-"""In the order in which one explains the next."""
+"""Diagnoses in the order in which an earlier defect explains later ones."""
 
 
 def colour_classes(table: LabelTable) -> dict[int, int]:
-    """The class of each colour of the palette, but for colours that two classes share."""
+    """The class of each colour of the palette, without colours that two classes share."""
     shared = {color for color, number in Counter(table.palette).items() if number > 1}
     return {
         red << 16 | green << 8 | blue: index
@@ -207,7 +208,7 @@ def colour_classes(table: LabelTable) -> dict[int, int]:
 
 
 def luma_classes(table: LabelTable) -> dict[int, int]:
-    """The class of each brightness that lies within one level of a class's colour; the nearest class's."""
+    """The class of each brightness within one level of that of a class's colour; the nearest class wins."""
     lumas = [(int(brightness(np.array(code))), index) for code, index in colour_classes(table).items()]
     return {luma + off: index for off in (1, -1, 0) for luma, index in lumas}
 

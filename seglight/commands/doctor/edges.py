@@ -1,8 +1,8 @@
-"""How the values of a mask pass from one area to the next: sharply, in ramps as after interpolation, or in noise.
+"""Transitions between the areas of a mask: sharp, in ramps as after interpolation, or noisy.
 
 The bounds were found on CamVid's masks: as they are, shrunk sharply to a tenth, and with the values of Cityscapes, VOC
-and a random order of classes, ramps are at most 12% of the passes; after bilinear, area, bicubic and Lanczos resizing,
-blurring, and JPEG of quality 50 to 95, at least 17%.
+and a random order of classes, ramps are at most 12% of the transitions; after bilinear, area, bicubic and Lanczos
+resizing, blurring, and JPEG of quality 50 to 95, at least 17%.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENOUGH = 20
-"""Fewer ramps than this tell nothing."""
+"""Number of ramps or peaks below which a mask counts as sharp."""
 
 BLOCK = 8
 """Side of JPEG's blocks."""
@@ -19,16 +19,16 @@ BLOCK = 8
 
 @dataclass(frozen=True)
 class Edges:
-    """What lies along the rows and columns of a mask.
+    """Counts along the rows and columns of a mask.
 
     Args:
-        pixels: Size of the mask.
-        passes: Neighbouring pixels of different value.
-        ramps: Pixels strictly between the values of both neighbours.
-        others: Pixels unlike both neighbours, which are at least two apart, and not between them.
-        peaks: Pixels above or below both neighbours.
-        commonest: Share of the ramps' most frequent value among them.
-        grid: Passes at the borders of 8x8 blocks, over those at the next frequent place in a block.
+        pixels: Number of pixels of the mask.
+        passes: Number of neighbouring pixels of different values.
+        ramps: Number of pixels whose value lies strictly between those of both neighbours.
+        others: Number of pixels outside the range of both neighbours, which differ by at least two.
+        peaks: Number of pixels above or below both neighbours.
+        commonest: Fraction of the most frequent value among the ramps.
+        grid: Transitions at the borders of 8x8 blocks, divided by those at the next frequent position in a block.
     """
 
     pixels: int = 0
@@ -41,9 +41,9 @@ class Edges:
 
     @property
     def smeared(self) -> bool:
-        """Ramps everywhere, of many values: a class that always lies between two others is one value alone.
+        """Whether there are many ramps of many values: a class between two others would be a single value.
 
-        Where nearly all neighbours differ, two ramps in five are the chance of noise.
+        Where nearly all neighbours differ, noise makes ramps of two pixels in five by chance.
         """
         least = 0.36 if self.passes < 1.2 * self.pixels else 0.55
         return (
@@ -54,17 +54,17 @@ class Edges:
 
     @property
     def blocky(self) -> bool:
-        """Values change most at the borders of JPEG's blocks."""
+        """Whether values change most at the borders of JPEG's blocks."""
         return self.grid > 1.2
 
     @property
     def noisy(self) -> bool:
-        """Hardly a pass without a further one beside it."""
+        """Whether most transitions have another one beside them."""
         return self.ramps + self.peaks > max(ENOUGH, 0.3 * self.passes) and self.peaks > 0.05 * self.passes
 
 
 def edges(values: NDArray[np.integer]) -> Edges:
-    """The edges of a map (H, W) of up to 16 bits."""
+    """Count the edges of a map (H, W) of up to 16 bits."""
     passes = ramps = others = peaks = 0
     at = np.zeros(BLOCK, np.int64)
     between = np.zeros(2**16, np.int64)

@@ -1,4 +1,4 @@
-"""What one pair of files tells: each is opened and decoded once, and all that is kept is small.
+"""Facts about one pair of files: each file is opened and decoded once, and what is kept of it is small.
 
 Runs in worker processes, which start in a fraction of a second because nothing here imports torch.
 """
@@ -15,31 +15,31 @@ from PIL import Image
 
 from seglight.commands.doctor.edges import Edges, edges
 from seglight.commands.doctor.headers import UNREAD, Header, decode, header_of, open_header
-from seglight.commands.doctor.image_hash import Likeness, likeness
+from seglight.commands.doctor.image_hash import ImageHash, image_hash
 from seglight.errors import UserError, one_line
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
 
 IGNORED, UNKNOWN = 255, 254
-"""Mask values of ignored pixels, and of those that are in no table: seglight.data.labels has the same."""
+"""Mask values of ignored pixels, and of pixels whose value is in no table; the same as in seglight.data.labels."""
 
 MOST_VALUES = 4096
-"""A mask's distinct values are kept up to here, the most frequent first: noise in colour has a hundred thousand."""
+"""Largest number of distinct values that is kept of a mask, the most frequent first: noise in colour has 100,000."""
 
 Content = Literal["index", "grey-rgb", "colour", "deep", "read"]
-"""What a label file holds: indices; indices in several channels; colours; what is too deep; what its codec knows."""
+"""Content of a label file: indices, indices in several channels, colours, too many bits, or known only to its codec."""
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What a codec knows, without the codec: to unpickle one takes all of torch.
+    """What a codec knows, without the codec itself: unpickling that would import torch.
 
     Args:
-        names: Of the classes.
+        names: Names of the classes.
         palette: Colours of the classes.
-        values: Class index, or 255, of each value; a colour counts as red << 16 | green << 8 | blue.
-        others: What any other value becomes: 254 unknown or 255 ignored.
-        colour: Whether colours stand in the files.
+        values: Class index, or 255, of each value; a colour is the number red << 16 | green << 8 | blue.
+        others: Mask value of all other values: 254 (unknown) or 255 (ignored).
+        colour: Whether the files hold colours.
     """
 
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ class LabelTable:
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its label file as they were found, and the names that the layout asks for."""
+    """An image and its label file as they were found, and the names that the layout expects."""
 
     image: str
     mask: str
@@ -65,10 +65,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image: its header, and its likeness if it could be read."""
+    """An image: its header, and its hash if it could be read."""
 
     header: Header
-    likeness: Likeness | None = None
+    image_hash: ImageHash | None = None
 
 
 def _none() -> NDArray[np.int64]:
@@ -77,19 +77,19 @@ def _none() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """A label file.
+    """Facts about a label file.
 
     Args:
-        header: Its header.
-        content: What it holds.
+        header: Header of the file.
+        content: Content of the file.
         values: Distinct values or colours in the file, ascending.
         counts: Pixels of each value.
-        palette: The colour of each value, where the file has a palette; else empty.
+        palette: Colour of each value if the file has a palette, else empty.
         classes: Pixels of each class, (C,).
         ignored: Ignored pixels.
-        unknown: Pixels of a value that is in no table.
-        edges: How the values pass into each other.
-        thick: Of a mask that is only 0 and 255, the share of 255 that lies in areas thicker than a border.
+        unknown: Pixels whose value is in no table.
+        edges: How values change from pixel to pixel.
+        thick: Fraction of the pixels of value 255 that lie in areas thicker than a border, in masks of only 0 and 255.
     """
 
     header: Header
@@ -106,19 +106,19 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class PairFacts:
-    """A pair with what its files tell."""
+    """A pair with the facts about its files."""
 
     pair: Pair
     image: ImageFacts
     mask: MaskFacts
 
 
-def look(pair: Pair, table: LabelTable) -> PairFacts:
+def pair_facts(pair: Pair, table: LabelTable) -> PairFacts:
     """Read both files of a pair."""
-    return PairFacts(pair, look_at_image(pair.image), look_at_mask(pair.mask, table))
+    return PairFacts(pair, image_facts(pair.image), mask_facts(pair.mask, table))
 
 
-def look_at_image(path: str) -> ImageFacts:
+def image_facts(path: str) -> ImageFacts:
     """Read an image as training does."""
     header = header_of(path)
     if header.problem:
@@ -130,12 +130,12 @@ def look_at_image(path: str) -> ImageFacts:
     except UnreadImageError as error:
         return ImageFacts(replace(header, problem=UNREAD[error.kind], error=error.holds))
     except UserError as error:
-        said = one_line(error).removeprefix(f"{path}: ")
-        return ImageFacts(replace(header, problem="truncated", error=said))
-    return ImageFacts(header, likeness(pixels))
+        reason = one_line(error).removeprefix(f"{path}: ")
+        return ImageFacts(replace(header, problem="truncated", error=reason))
+    return ImageFacts(header, image_hash(pixels))
 
 
-def look_at_mask(path: str, table: LabelTable) -> MaskFacts:
+def mask_facts(path: str, table: LabelTable) -> MaskFacts:
     """Read a label file."""
     header, image = open_header(path, labels=True)
     if image is None:
@@ -151,15 +151,15 @@ def look_at_mask(path: str, table: LabelTable) -> MaskFacts:
     values, counts = distinct(raw)
     palette = tuple(codes(np.array(colors, np.uint8).reshape(-1, 3)).tolist())
     of_value = tuple(palette[value] if value < len(palette) else -1 for value in values.tolist()) if palette else ()
-    told = tell(values, counts, table, content)
+    pixels = class_counts(values, counts, table, content)
     grey = brightness(raw) if content == "colour" else raw
     thick = _thick(raw == 255) if values.tolist() == [0, 255] else 0.0
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
-    return MaskFacts(header, content, values[kept], counts[kept], of_value[:MOST_VALUES], *told, edges(grey), thick)
+    return MaskFacts(header, content, values[kept], counts[kept], of_value[:MOST_VALUES], *pixels, edges(grey), thick)
 
 
 def content_of(image: Image.Image, colour: bool) -> tuple[Content, NDArray[np.integer]]:
-    """What a label image holds, and its values or colours: (H, W)."""
+    """Content of a label image, and its values or colours (H, W)."""
     if image.mode == "P" and colour:
         image = image.convert("RGB")
     if image.mode in ("1", "L", "P"):
@@ -185,14 +185,14 @@ def codes(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 def brightness(code: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Brightness of colours as Pillow and OpenCV reckon it."""
+    """Brightness of colours as Pillow and OpenCV compute it."""
     red, green, blue = code >> 16, code >> 8 & 255, code & 255
     grey: NDArray[np.uint8] = ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
     return grey
 
 
 def distinct(raw: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct values of a map, ascending, with their pixels."""
+    """Distinct values of a map, ascending, and the number of pixels of each."""
     if raw.dtype.itemsize > 2:
         values, counts = np.unique(raw, return_counts=True)
         return values.astype(np.int64), counts.astype(np.int64)
@@ -201,12 +201,12 @@ def distinct(raw: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.in
     return values, histogram[values]
 
 
-def tell(
+def class_counts(
     values: NDArray[np.int64], counts: NDArray[np.int64], table: LabelTable, content: Content
 ) -> tuple[NDArray[np.int64], int, int]:
-    """Pixels of each class (C,), ignored and unknown pixels."""
+    """Count the pixels of each class (C,), ignored pixels and unknown pixels."""
     number = len(table.names)
-    if (content == "index") == table.colour:  # colours where indices are due, or the other way round
+    if (content == "index") == table.colour:  # colours in place of indices, or the other way round
         return np.zeros(number, np.int64), 0, int(counts.sum())
     found = np.bincount(table.classes_of(values), weights=counts, minlength=256).astype(np.int64)
     return found[:number], int(found[IGNORED]), int(found[UNKNOWN])

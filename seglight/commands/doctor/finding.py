@@ -1,33 +1,33 @@
-"""What the doctor says: a finding is a kind, and the files it is about."""
+"""Findings of the doctor: a rule, and the files that break it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Level = Literal["mistake", "hint"]
-"""A mistake makes the exit code 1; a hint is worth a look."""
+"""Level of a rule: a mistake makes the exit code 1, a hint does not."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What can be found.
+class Rule:
+    """A defect that the doctor finds.
 
     Args:
-        slug: A name that stays.
-        level: Whether it is certainly wrong.
-        what: What is wrong, in a sentence.
-        mend: What to do, in a sentence.
+        slug: Stable name.
+        level: "mistake" if the files are certainly wrong, else "hint".
+        what: Sentence that describes the defect.
+        fix: Sentence that describes what to do.
     """
 
     slug: str
     level: Level
     what: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class Case:
-    """One file, and what is to be said of it alone."""
+    """One file, and a note about it."""
 
     file: str
     note: str = ""
@@ -35,29 +35,29 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind with its cases.
+    """A rule and the files that break it.
 
     Args:
-        kind: What was found.
-        split: Where; "" where several splits are concerned.
-        cases: The files; none where it is about classes.
-        note: What is to be said of all of them.
+        rule: Rule that is broken.
+        split: Name of the split, or "" if the finding concerns several splits.
+        cases: Files; none if the finding is about classes.
+        note: Note about all of the files.
     """
 
-    kind: Kind
+    rule: Rule
     split: str
     cases: Sequence[Case] = ()
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as plain values for JSON."""
         return {
-            "level": self.kind.level,
-            "slug": self.kind.slug,
+            "level": self.rule.level,
+            "slug": self.rule.slug,
             "split": self.split,
-            "what": self.kind.what,
+            "what": self.rule.what,
             "note": self.note,
-            "mend": self.kind.mend,
+            "mend": self.rule.fix,
             "count": len(self.cases),
             "files": [{"file": case.file, "note": case.note} for case in self.cases],
         }
@@ -65,11 +65,11 @@ class Finding:
 
 @dataclass
 class Fixed:
-    """What became of the mistakes in a repaired copy.
+    """Repairs in a copy of the data set.
 
     Args:
-        repaired: File and slug of what was set right.
-        left: What was not, as it is not certain what is right.
+        repaired: Pairs of file and slug that were repaired.
+        left: Pairs of file and slug that were not, because the right values are not certain.
     """
 
     repaired: list[tuple[str, str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A repaired copy of a data set; the source is only read."""
+"""A repaired copy of a data set; the data set itself is only read."""
 
 import shutil
 from collections import defaultdict
@@ -19,36 +19,42 @@ from seglight.system.atomic import atomic_folder
 
 
 def check_target(root: Path, target: Path) -> None:
-    """Look whether a copy of root may be written to target, before anything else takes time.
+    """Check that a copy of the data set can be written to a folder, before anything else takes time.
+
+    Args:
+        root: Folder of the data set.
+        target: Folder of the copy.
 
     Raises:
-        UserError: Target holds something, or lies in root, or root in it.
+        UserError: The target is not empty, or one of the folders contains the other.
     """
     ours, theirs = root.resolve(), target.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
-        raise UserError(f"--fix {target}: it overlaps the data set {root}, which is never written to: choose another")
+        raise UserError(
+            f"--fix {target}: it overlaps the data set {root}, which is never written to: choose another folder"
+        )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"--fix {target}: there is something already: choose a new folder")
+        raise UserError(f"--fix {target}: the folder is not empty: choose a new one")
 
 
 def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -> Fixed:
-    """Copy a data set and set right what can be: beside the target, then renamed.
+    """Copy a data set and repair what can be repaired without doubt.
 
     Args:
-        survey: What its files tell.
-        findings: What is wrong with them.
-        root: The data set.
-        target: Where the copy goes.
+        survey: Facts about the files.
+        findings: Findings about the files.
+        root: Folder of the data set.
+        target: Folder of the copy.
 
     Raises:
-        UserError: As `check_target`.
+        UserError: See `check_target`, or the copy can't be written.
     """
     check_target(root, target)
     fixed = Fixed()
     slugs: dict[str, set[str]] = defaultdict(set)
     for finding in findings:
         for case in finding.cases:
-            slugs[case.file].add(finding.kind.slug)
+            slugs[case.file].add(finding.rule.slug)
     try:
         with atomic_folder(target) as part:
             shutil.copytree(root, part, ignore_dangling_symlinks=True, dirs_exist_ok=True)
@@ -58,8 +64,8 @@ def fix(survey: Survey, findings: Sequence[Finding], root: Path, target: Path) -
     except OSError as error:  # no space, no permission, what can't be copied
         raise UserError(f"--fix {target}: the copy can't be written: {error}") from error
     done = {*fixed.repaired}
-    mistakes = (finding for finding in findings if finding.kind.level == "mistake")
-    wrong = {(case.file, finding.kind.slug): None for finding in mistakes for case in finding.cases}
+    mistakes = (finding for finding in findings if finding.rule.level == "mistake")
+    wrong = {(case.file, finding.rule.slug): None for finding in mistakes for case in finding.cases}
     fixed.left = [case for case in wrong if case not in done]
     return fixed
 
@@ -73,12 +79,14 @@ def _fix_pair(
     image_slugs = slugs[pair.image] & IMAGE_SLUGS
     image = repaired_image(pair.image, image_slugs) if image_slugs else None
     _put(image, pair.image, pair.wanted_image, root, part)
-    mask, mask_slug = None, ""
+    mask = None
+    mask_slug = ""
     for slug in slugs[pair.mask]:
         values = repaired_mask(one.mask, slug, table)
         if values is not None:
             deep = values.max() > 255
-            mask, mask_slug = Image.fromarray(values.astype(np.uint16 if deep else np.uint8)), slug
+            mask = Image.fromarray(values.astype(np.uint16 if deep else np.uint8))
+            mask_slug = slug
     _put(mask, pair.mask, pair.wanted_mask, root, part)
     fixed.repaired += [(pair.image, slug) for slug in sorted(image_slugs)]
     fixed.repaired += [(pair.mask, mask_slug)] if mask else []
@@ -88,7 +96,7 @@ def _fix_pair(
 
 
 def _put(image: Image.Image | None, found: str, wanted: str, root: Path, part: Path) -> None:
-    """Write a picture, or what stands in the file found, under the name that is wanted."""
+    """Write an image, or if there is none the file that was found, under the expected name."""
     here, there = (part / Path(path).relative_to(root) for path in (found, wanted))
     if not here.exists() or (image is None and here == there):
         return
@@ -96,9 +104,9 @@ def _put(image: Image.Image | None, found: str, wanted: str, root: Path, part: P
         here.rename(there)
         return
     if image is None:
-        with opened_by_name(here) as opened:  # saving drops the tag that turns it
+        with opened_by_name(here) as opened:  # saving drops the orientation tag
             opened.load()
-            drop_xmp(opened)  # that stands behind the pixels
+            drop_xmp(opened)  # which is stored behind the pixels
             image = ImageOps.exif_transpose(opened)
     if there.suffix.lower() in (".jpg", ".jpeg"):
         image.save(there, quality=95, subsampling=0)

@@ -1,4 +1,4 @@
-"""What the header of an image file says, before a pixel is decoded."""
+"""Headers of image files, read before a pixel is decoded."""
 
 import stat
 import warnings
@@ -19,24 +19,24 @@ UNREAD = {
     "transparent": "transparent-image",
     "format": "unread-format",
 }
-"""Slug by the kind of what is not read of a sound image."""
+"""Slug by what a sound image holds that is not read."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """One file, unread but for its header.
+    """Header of a file.
 
     Args:
-        path: The file.
-        problem: Why there is no picture: "missing", "zero-byte", "unreadable", "truncated", "bomb", a value of
-            `UNREAD`; "" where there is.
-        error: What the reader said of it.
-        format: PNG, JPEG, ...
+        path: Path of the file.
+        problem: Why the file is no image that is read: "missing", "zero-byte", "unreadable", "truncated", "bomb" or a
+            value of `UNREAD`; "" if it is one.
+        error: Message of the reader.
+        format: Name of the format: PNG, JPEG, ...
         mode: Pillow's name for the layout of the pixels: L, P, RGB, I;16, ...
-        size: Height and width in pixels, turned as EXIF says.
+        size: Height and width in pixels, after the EXIF orientation is applied.
         bits: Bits of a channel in the file.
         channels: Channels in the file.
-        orientation: EXIF's, 1 to 8.
+        orientation: EXIF orientation, 1 to 8.
         alpha: Whether there is a channel or a colour for transparency.
     """
 
@@ -53,16 +53,16 @@ class Header:
 
     @property
     def stored(self) -> tuple[int, int]:
-        """The size before it is turned."""
+        """Height and width as stored."""
         return turned_size(self.size, self.orientation)
 
 
 def header_of(path: str, labels: bool = False) -> Header:
-    """The header alone.
+    """Read the header of a file.
 
     Args:
-        path: The file.
-        labels: Whether it holds labels, of which single channels of any depth are read.
+        path: Path of the file.
+        labels: Whether it holds labels: single channels of any depth are read.
     """
     header, image = open_header(path, labels)
     if image is not None:
@@ -71,11 +71,11 @@ def header_of(path: str, labels: bool = False) -> Header:
 
 
 def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | None]:
-    """The header of a file, and the file opened but not decoded, where it is an image that is read.
+    """Read the header of a file, and open the file without decoding it if it is an image that is read.
 
     Args:
-        path: The file.
-        labels: As of `header_of`.
+        path: Path of the file.
+        labels: As for `header_of`.
     """
     try:
         status = Path(path).stat()
@@ -90,9 +90,9 @@ def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about damaged tags and images that are merely large
         try:
-            told = image_header(Path(path))
-            if told.held is not None and not (labels and told.held[0] == "deep" and told.channels == 1):
-                return Header(path, UNREAD[told.held[0]], told.held[1]), None
+            found = image_header(Path(path))
+            if found.held is not None and not (labels and found.held[0] == "deep" and found.channels == 1):
+                return Header(path, UNREAD[found.held[0]], found.held[1]), None
             image = opened_by_name(Path(path))
         except UnreadImageError as error:
             return Header(path, UNREAD[error.kind], error.holds), None
@@ -101,11 +101,11 @@ def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | 
         except (UserError, *DAMAGE) as error:
             bomb = isinstance(error.__cause__, Image.DecompressionBombError)
             return Header(path, "bomb" if bomb else "unreadable", one_line(error).removeprefix(f"{path}: ")), None
-    return _header(path, told, image), image
+    return _header(path, found, image), image
 
 
 def decode(header: Header, image: Image.Image) -> tuple[Header, Image.Image]:
-    """Decode the pixels and turn them; the header with its problem, if that fails."""
+    """Decode the pixels and apply the EXIF orientation; the header states the problem if that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -119,15 +119,15 @@ def decode(header: Header, image: Image.Image) -> tuple[Header, Image.Image]:
     return header, image if is_turned else ImageOps.exif_transpose(image)
 
 
-def _header(path: str, told: ImageHeader, image: Image.Image) -> Header:
-    """What both say: Pillow knows modes, and packed grey by its decoder's arguments alone."""
+def _header(path: str, found: ImageHeader, image: Image.Image) -> Header:
+    """Join our header and Pillow's, which knows the mode, and packed grey only by the arguments of its decoder."""
     return Header(
         path,
-        format=told.format,
+        format=found.format,
         mode=image.mode,
-        size=told.size,
-        bits=told.bits,
-        channels=told.channels,
-        orientation=told.orientation,
+        size=found.size,
+        bits=found.bits,
+        channels=found.channels,
+        orientation=found.orientation,
         alpha=image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.commands.doctor.facts import look_at_mask
+from seglight.commands.doctor.facts import mask_facts
 from seglight.commands.doctor.tables import label_table
 from seglight.data.classes import Classes
 from seglight.data.pairs import FilePairs
@@ -14,10 +14,10 @@ from seglight.errors import UserError
 from seglight.interfaces import Labelled
 
 FIRST, MOST = 16, 2000
-"""Labels of a split that are looked at first, and that are looked at where those are not enough; evenly spread."""
+"""Number of labels of a split that are read first, and at most if those are not enough; evenly spread."""
 
 SHOWN = 6
-"""Values named in a message."""
+"""Number of values named in a message."""
 
 REMEDY = {
     "train": "there is nothing to learn from: label them, or check which values the class table ignores",
@@ -31,9 +31,9 @@ class _Labels:
     """The labels of a split, read one by one.
 
     Args:
-        name: Of the split.
-        split: The split.
-        classes: That its labels are of.
+        name: Name of the split.
+        split: Split whose labels are read.
+        classes: Classes of the labels.
     """
 
     name: str
@@ -48,7 +48,7 @@ class _Labels:
         self.rest: Iterator[int] = iter(dict.fromkeys([*first, *evenly(len(self.split), MOST)]))
 
     def read_until(self, enough: Callable[[], bool]) -> bool:
-        """Read on until a condition holds; returns whether it does."""
+        """Read further labels until a condition holds; returns whether it does."""
         while not enough():
             index = next(self.rest, None)
             if index is None:
@@ -64,30 +64,30 @@ class _Labels:
         return self.split.read(index)[1]
 
     def refuse(self) -> UserError:
-        """The error about labels of which none has a labelled pixel."""
+        """The error about labels without a labelled pixel."""
         of_file = f"{self.split.sources(0)[-1]}: "
         values = ""
         table = label_table(self.split.codec, self.classes) if isinstance(self.split, FilePairs) else None
         if table is not None and isinstance(self.split, FilePairs):
-            found = look_at_mask(str(self.split.masks[0]), table).values.tolist()
+            found = mask_facts(str(self.split.masks[0]), table).values.tolist()
             values = f" (it holds the value{'s' * (len(found) > 1)} {', '.join(map(str, found[:SHOWN]))})"
         others = f", nor in any other of the {self.read} {self.name} labels that were read" if self.read > 1 else ""
         return UserError(f"{of_file}not one pixel is labelled in it{values}{others}: {REMEDY[self.name]}")
 
 
 def check_labelled(train: Labelled, val: Labelled | None, classes: Classes) -> list[str]:
-    """See that there is something to learn and to score.
+    """Check that training and validation labels contain labelled pixels.
 
     Args:
-        train: The split that is trained on.
-        val: The split that is scored; None where none is.
-        classes: That the labels are of.
+        train: Training split.
+        val: Split that is scored, or None.
+        classes: Classes of the labels.
 
     Returns:
-        Hints, a line each: a single class in all of training, or none in validation that training has.
+        Hints, one line each: training labels of a single class, or no class that both splits have.
 
     Raises:
-        UserError: A label file is damaged, or no label that was read has a labelled pixel; at least 2000 were read, or
+        UserError: A label file is damaged, or none of the labels read has a labelled pixel; at least 2000 are read, or
             all.
     """
     ours = _Labels("train", train, classes)
@@ -102,7 +102,7 @@ def check_labelled(train: Labelled, val: Labelled | None, classes: Classes) -> l
     if not theirs.read_until(lambda: bool(theirs.seen)):
         raise theirs.refuse()
     ours.read_until(lambda: ours.read >= FIRST)
-    common = lambda: bool(ours.seen & theirs.seen)  # noqa: E731  # said twice
+    common = lambda: bool(ours.seen & theirs.seen)  # noqa: E731  # used twice
     if not theirs.read_until(common) and not ours.read_until(common):
         hints.append(
             f"training and validation have no class in common: {_names(ours)} in the {ours.read} training labels "
@@ -112,7 +112,7 @@ def check_labelled(train: Labelled, val: Labelled | None, classes: Classes) -> l
 
 
 def evenly(number: int, most: int) -> Sequence[int]:
-    """Indices of at most so many things, spread evenly over all of them."""
+    """At most `most` of `number` indices, evenly spread."""
     return [index * number // most for index in range(most)] if number > most else range(number)
 
 

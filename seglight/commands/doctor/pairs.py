@@ -1,4 +1,4 @@
-"""Images and label files that miss their partner, or have it under another name."""
+"""Images and label files without a partner, or with a partner of another name."""
 
 import re
 from collections import Counter
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from seglight.commands.doctor.facts import Pair
 from seglight.commands.doctor.finding import Case, Finding
-from seglight.commands.doctor.rules import KINDS
+from seglight.commands.doctor.rules import RULES
 from seglight.data.pairs import IMAGE_SUFFIXES, FilePairs
 
 WORDS = "(?:masks?|labels?|gt|groundtruth|seg|segmentation|annotations?|annot|target|images?|img|rgb|l)"
-"""What is customarily added to a name to tell a mask from its image; CamVid's own masks end in _L."""
+"""Words that are commonly added to the name of a mask or an image; CamVid's own masks end in _L."""
 
 ADDED = re.compile(rf"^{WORDS}[ ._-]+|[ ._-]+{WORDS}$")
 
 
 def find_pairs(name: str, listing: FilePairs) -> tuple[list[Pair], list[Finding]]:
-    """The pairs of a split under the names that their files have, and what is wrong with the names."""
+    """The pairs of a split under the actual names of their files, and findings about the names."""
     taken = {*listing.images, *listing.masks}
     search = _search(taken)
     pairs, cases = [], {slug: list[Case]() for slug in ("missing-image", "missing-mask", "misnamed-file")}
@@ -28,7 +28,7 @@ def find_pairs(name: str, listing: FilePairs) -> tuple[list[Pair], list[Finding]
         for slug, path, partner in zip(("missing-image", "missing-mask"), wanted, reversed(wanted), strict=True):
             other = None if path.is_file() else search(path)
             if other is not None:
-                cases["misnamed-file"].append(Case(str(other), f"{path.name} is asked for"))
+                cases["misnamed-file"].append(Case(str(other), f"{path.name} is expected"))
                 renamed.add(other)
             elif not path.is_file():
                 cases[slug].append(Case(str(path), f"for {partner}"))
@@ -37,11 +37,11 @@ def find_pairs(name: str, listing: FilePairs) -> tuple[list[Pair], list[Finding]
     cases["surplus-mask"] = [Case(str(path)) for path in listing.surplus if path not in renamed]
     twice = [path for path, number in Counter(listing.images).items() if number > 1]
     cases["listed-twice"] = [Case(str(path)) for path in twice]
-    return pairs, [Finding(KINDS[slug], name, found) for slug, found in cases.items() if found]
+    return pairs, [Finding(RULES[slug], name, found) for slug, found in cases.items() if found]
 
 
 def _search(taken: set[Path]) -> Callable[[Path], Path | None]:
-    """A function that looks in a missing file's folder for the one free file that is the same but for custom."""
+    """Function that finds the file in a missing file's folder whose name differs only by common additions."""
 
     @cache
     def free(folder: Path) -> dict[str, list[Path]]:
@@ -59,7 +59,7 @@ def _search(taken: set[Path]) -> Callable[[Path], Path | None]:
 
 
 def plain(stem: str) -> str:
-    """A name in lower case without what is customarily added to it."""
+    """A name in lower case without common additions."""
     stem = stem.casefold()
     while (shorter := ADDED.sub("", stem)) not in ("", stem):
         stem = shorter

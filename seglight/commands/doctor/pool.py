@@ -1,4 +1,4 @@
-"""A function over many items by as many processes as there are cores. Imports nothing that is slow to start."""
+"""Apply functions to many items in as many processes as there are cores. Imports nothing that is slow to import."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ from seglight.errors import UserError
 from seglight.system.terminal import plain_console
 
 FEW = 64
-"""Items that are done in the time that processes take to start."""
+"""Number of items that take as long as starting the processes."""
 
 Functions = Mapping[str, Callable[[Any], Any]]
 
 
 def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[Any]:
-    """What the named function gives for each item, in order, with a progress bar where there is a terminal.
+    """Yield the results for all items in order, with a progress bar on terminals.
 
     Args:
-        functions: By name; handed over once to each process, as they may carry much.
-        items: Name of the function, and its argument.
+        functions: Functions by name, sent once to each process because they may hold large tables.
+        items: Pairs of a function's name and its argument.
 
     Raises:
         UserError: A process was killed.
@@ -35,7 +35,7 @@ def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[A
     chunk = max(1, min(32, len(items) // (4 * cores)))
     try:
         # spawned: a fork of a process that has used torch's threads may hang
-        with ProcessPoolExecutor(cores, get_context("spawn"), _hold, (functions,)) as pool:
+        with ProcessPoolExecutor(cores, get_context("spawn"), _keep, (functions,)) as pool:
             yield from _shown(pool.map(_call, items, chunksize=chunk), len(items))
     except BrokenProcessPool as error:
         raise UserError("a process that read files was killed, most likely for lack of memory: run it again") from error
@@ -46,13 +46,13 @@ def _shown(results: Iterable[Any], number: int) -> Iterable[Any]:
     return track(results, "reading", number, console=console, disable=not console.is_terminal)
 
 
-_held: Functions = {}
+_kept: Functions = {}
 
 
-def _hold(functions: Functions) -> None:
-    global _held
-    _held = functions
+def _keep(functions: Functions) -> None:
+    global _kept
+    _kept = functions
 
 
 def _call(item: tuple[str, Any]) -> Any:
-    return _held[item[0]](item[1])
+    return _kept[item[0]](item[1])

@@ -1,4 +1,4 @@
-"""Masks and images set right where that is unambiguous: pixels in, pixels out."""
+"""Repairs of masks and images where they are unambiguous: pixels in, pixels out."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from seglight.images.exif import turned
 from seglight.images.image_header import image_header, opened_by_name
 
 WIDE = 16
-"""Label values must lie so far apart that the noise of a codec can be told from a class."""
+"""Least distance of label values at which the noise of a lossy codec can be told from a class."""
 
 IMAGE_SLUGS = {"exif-rotated", "cmyk-image", "transparent-image", "grey-image", "alpha-image"}
 
@@ -22,7 +22,7 @@ IMAGE_SLUGS = {"exif-rotated", "cmyk-image", "transparent-image", "grey-image", 
 def repaired_image(path: str, slugs: Collection[str]) -> Image.Image:
     """The image as 8-bit RGB, transparency on black, without any tag.
 
-    It is turned as EXIF says, but where the labels fit it only as it is stored.
+    Its EXIF orientation is applied, unless the labels fit the image only as it is stored.
     """
     with opened_by_name(Path(path)) as image:
         image.load()
@@ -32,7 +32,7 @@ def repaired_image(path: str, slugs: Collection[str]) -> Image.Image:
         else:
             pixels = image.convert("RGB")
         orientation = image_header(Path(path)).orientation
-        if image.format == "TIFF":  # which Pillow has turned
+        if image.format == "TIFF":  # whose orientation Pillow has applied
             orientation = {6: 8, 8: 6}.get(orientation, orientation) if "exif-rotated" in slugs else 1
         elif "exif-rotated" in slugs:
             orientation = 1
@@ -40,7 +40,7 @@ def repaired_image(path: str, slugs: Collection[str]) -> Image.Image:
 
 
 def repaired_mask(mask: MaskFacts, slug: str, table: LabelTable) -> NDArray[np.integer] | None:
-    """The values (H, W) that should stand in a mask; None where that can't be told."""
+    """The values (H, W) that a mask should hold, or None if they are not certain."""
     repair = MASK_REPAIRS.get(slug)
     if repair is None:
         return None
@@ -91,7 +91,7 @@ def _by_luma(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[
 
 
 def _snapped(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[np.integer] | None:
-    """To the nearest value: of two that lie far apart, or of several where hardly a pixel lies between them."""
+    """Snap to the nearest value: of two that are far apart, or of several if hardly a pixel lies between them."""
     known = np.array(sorted(table.values))
     if mask.content != "index" or len(known) < 2 or np.diff(known).min() < WIDE or table.others != UNKNOWN:
         return None
@@ -107,7 +107,7 @@ def _snapped(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[
 
 
 def _mapped(raw: NDArray[np.integer], classes: Mapping[int, int], table: LabelTable) -> NDArray[np.integer] | None:
-    """A map of keys as label values, by the class (or 255) that each key stands for; None if one is not among them."""
+    """A map of keys as label values, by the class (or 255) of each key; None if a key has no class."""
     keys, where = np.unique(raw, return_inverse=True)
     value = value_of(table)
     values = [value.get(classes.get(key, -1), -1) for key in keys.tolist()]
@@ -115,7 +115,7 @@ def _mapped(raw: NDArray[np.integer], classes: Mapping[int, int], table: LabelTa
 
 
 def value_of(table: LabelTable) -> dict[int, int]:
-    """The label value of each class, and of 255: the first that stands for it."""
+    """The smallest label value of each class, and of 255."""
     found: dict[int, int] = {}
     for value, index in sorted(table.values.items()):
         found.setdefault(index, value)

@@ -1,4 +1,4 @@
-"""What the doctor found, on a terminal and as JSON."""
+"""The doctor's report, on a terminal and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,29 +11,29 @@ from rich.text import Text
 
 from seglight import __version__
 from seglight.commands.doctor.finding import Finding, Fixed
-from seglight.commands.doctor.statistics import Statistics, class_weights, crop_size, shares, spread_of
+from seglight.commands.doctor.statistics import Statistics, class_fractions, class_weights, crop_size, spread_of
 from seglight.errors import UserError, terminal
 from seglight.system.atomic import atomic_write
 from seglight.system.terminal import Name
 
 SHOWN = 4
-"""Files that are named on the terminal; JSON names all."""
+"""Files that are named on the terminal; the JSON report names all."""
 
 
 def as_dict(
     names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding], fixed: Fixed | None
 ) -> dict[str, Any]:
-    """All of it, for JSON."""
+    """The whole report as plain values for JSON."""
     train = numbers.get("train")
     return {
         "seglight": __version__,
-        "mistakes": sum(finding.kind.level == "mistake" for finding in findings),
-        "hints": sum(finding.kind.level == "hint" for finding in findings),
+        "mistakes": sum(finding.rule.level == "mistake" for finding in findings),
+        "hints": sum(finding.rule.level == "hint" for finding in findings),
         "findings": [finding.as_dict() for finding in findings],
         "splits": {name: one.as_dict(names) for name, one in numbers.items()},
         "crop_size": crop_size(train.sizes) if train else None,
         "class_weights": class_weights(train.pixels) if train else None,
-        "rare_class_crops": shares(train.pixels) if train else None,
+        "rare_class_crops": class_fractions(train.pixels) if train else None,
         "fix": fixed and {
             part: [{"file": file, "slug": slug} for file, slug in cases]
             for part, cases in (("repaired", fixed.repaired), ("left", fixed.left))
@@ -45,18 +45,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the report as JSON.
 
     Raises:
-        UserError: It can't be written there.
+        UserError: The file can't be written.
     """
     try:
         atomic_write(path, json.dumps(content, indent=1) + "\n")
     except OSError as error:
-        raise UserError(f"--json {path}: can't be written: {error.strerror}") from error
+        raise UserError(f"--json {path} can't be written: {error.strerror}") from error
 
 
 def show(
     console: Console, names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding]
 ) -> None:
-    """Tables of splits and classes, the findings, and what to paste into a recipe."""
+    """Print tables of splits and classes, the findings, and lines to paste into a recipe."""
     console.print(_splits(numbers), _classes(names, numbers), soft_wrap=False)
     for finding in findings:
         _show_finding(console, finding)
@@ -66,26 +66,27 @@ def show(
         crop = crop_size(train.sizes)
         console.print(f"  crop_size: {list(crop) if isinstance(crop, tuple) else crop}")
         console.print(f"  class_weights: {class_weights(train.pixels)}")
-        console.print(f"  rare_class_crops: {shares(train.pixels)}")
-    mistakes = sum(finding.kind.level == "mistake" for finding in findings)
+        console.print(f"  rare_class_crops: {class_fractions(train.pixels)}")
+    mistakes = sum(finding.rule.level == "mistake" for finding in findings)
     hints = len(findings) - mistakes
     console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")
 
 
 def show_fix(console: Console, fixed: Fixed, target: Path) -> None:
-    """What a repaired copy holds, and what it does not repair."""
+    """Print what was repaired in the copy and what was not."""
     console.print(f"{target}: a copy with {len(fixed.repaired)} repairs")
     for file, slug in fixed.left:
         console.print(f"  not repaired: {terminal(file)} ({slug})")
 
 
 def _show_finding(console: Console, finding: Finding) -> None:
-    kind, number = finding.kind, len(finding.cases)
-    color = "red" if kind.level == "mistake" else "yellow"
+    rule = finding.rule
+    number = len(finding.cases)
+    color = "red" if rule.level == "mistake" else "yellow"
     files = f", {number} file{'' if number == 1 else 's'}" if number else ""
     where = f" in {finding.split}" if finding.split else ""
-    rest = terminal(f"{where}{files}: {kind.what}")
-    console.print(Text.assemble("\n", (kind.level, color), " ", (kind.slug, "bold"), rest))
+    rest = terminal(f"{where}{files}: {rule.what}")
+    console.print(Text.assemble("\n", (rule.level, color), " ", (rule.slug, "bold"), rest))
     if finding.note:
         console.print(f"  {finding.note}")
     for case in finding.cases[:SHOWN]:
@@ -93,7 +94,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
         console.print(f"  {terminal(case.file)}{note}")
     if number > SHOWN:
         console.print(f"  and {number - SHOWN} more")
-    console.print(f"  -> {kind.mend}")
+    console.print(f"  -> {rule.fix}")
 
 
 def _splits(numbers: Mapping[str, Statistics]) -> Table:
@@ -114,7 +115,7 @@ def _span(least: float, median: float, most: float) -> str:
 
 
 def _classes(names: Sequence[str], numbers: Mapping[str, Statistics]) -> Table:
-    """Share of the labelled pixels, and the number of images, of each class in each split."""
+    """Fraction of the labelled pixels and number of images of each class, for each split."""
     table = Table("class", title="share of labelled pixels, and images with the class", title_justify="left")
     for name in numbers:
         table.add_column(Name(name), justify="right")

@@ -1,99 +1,99 @@
-"""All that the doctor knows to find: slug, level, what is wrong, how to mend it."""
+"""All defects that the doctor finds: slug, level, what is wrong, how to fix it."""
 
-from seglight.commands.doctor.finding import Kind, Level
-
-
-def _kinds(level: Level, *rows: tuple[str, str, str]) -> dict[str, Kind]:
-    return {slug: Kind(slug, level, what, mend) for slug, what, mend in rows}
+from seglight.commands.doctor.finding import Level, Rule
 
 
-PAIRS = _kinds(
+def _rules(level: Level, *rows: tuple[str, str, str]) -> dict[str, Rule]:
+    return {slug: Rule(slug, level, what, fix) for slug, what, fix in rows}
+
+
+PAIRS = _rules(
     "mistake",
-    ("missing-split", "a split that training needs is not there", "lay the files out as the data module says"),
-    ("missing-image", "a label file has no image", "add the image, or take the label file (or its line) away"),
-    ("missing-mask", "an image has no label file", "add the label file, or take the image away"),
-    ("surplus-mask", "a label file belongs to no image", "add the image, or take the label file away"),
-    ("misnamed-file", "a file has not the name that its partner asks for", "rename it; --fix does"),
+    ("missing-split", "a split that training needs is missing", "arrange the files as the data module documents"),
+    ("missing-image", "a label file has no image", "add the image, or remove the label file (or its line)"),
+    ("missing-mask", "an image has no label file", "add the label file, or remove the image"),
+    ("surplus-mask", "a label file belongs to no image", "add the image, or remove the label file"),
+    ("misnamed-file", "a file does not have the name that its partner requires", "rename it; --fix does"),
 )
 
-FILES = _kinds(
+FILES = _rules(
     "mistake",
     ("zero-byte", "the file is empty", "fetch it again"),
     ("unreadable", "the file can't be read as an image", "fetch or export it again"),
     ("truncated", "the file is cut off or damaged", "fetch it again"),
-    ("bomb", "the header announces more pixels than a picture has, which could fill the memory", "replace it"),
+    ("bomb", "the header announces so many pixels that they could fill the memory", "replace it"),
     ("size-mismatch", "image and mask differ in size", "export the mask at the size of the image"),
     (
         "exif-rotated",
-        "an EXIF tag turns the image, as viewers show it, and only as it is stored do the labels fit",
-        "label the turned picture, or drop the tag; --fix drops it and leaves the pixels",
+        "an EXIF tag turns the image, as viewers show it, but the labels fit only the image as stored",
+        "label the turned image, or drop the tag; --fix drops it and leaves the pixels",
     ),
     (
         "transparent-image",
-        "some of the image is transparent, or has a fourth band below 255, where RGB is read",
-        "write RGB; --fix does, on black",
+        "a part of the image is transparent, or has a fourth band below 255, where RGB is read",
+        "save it as RGB; --fix does, on black",
     ),
     (
         "deep-image",
         "the image has more than 8 bits, or no unsigned integers",
-        "write 8 bits, in a range that you choose",
+        "save it with 8 bits, in a range that you choose",
     ),
-    ("many-bands", "the image has more bands than colours", "write the bands that count as RGB"),
-    ("many-pages", "the file holds several pages, frames or pictures", "write each to a file of its own"),
-    ("unread-format", "the file is of a kind that is not read", "convert it to PNG, JPEG or TIFF"),
-    ("unreadable-label", "the label file can't be read, or says what can't be", "correct it, or export it again"),
+    ("many-bands", "the image has more bands than colours", "save the bands of interest as RGB"),
+    ("many-pages", "the file contains several pages, frames or pictures", "save each to a file of its own"),
+    ("unread-format", "the format of the file is not supported", "convert it to PNG, JPEG or TIFF"),
+    ("unreadable-label", "the label file can't be read, or its content is not valid", "correct it, or export it again"),
 )
 
-FILE_HINTS = _kinds(
+FILE_HINTS = _rules(
     "hint",
     (
         "exif-tagged",
-        "an EXIF tag turns the image, and so it is read; whether the mask was made for it so or as it is stored, the "
-        "size does not tell",
-        "look at the mask over the image in a viewer: where it does not fit, drop the tag",
+        "an EXIF tag turns the image, and it is read turned; the size does not show whether the mask was made for the "
+        "turned image or for the stored one",
+        "compare mask and image in a viewer: if they do not fit, drop the tag",
     ),
     (
         "cmyk-image",
         "the image is CMYK, made for print: it is read as RGB, without its colour profile",
-        "write RGB; --fix does",
+        "save it as RGB; --fix does",
     ),
-    ("grey-image", "the image is grey where others are in colour", "nothing, if it is meant so; --fix writes RGB"),
+    ("grey-image", "the image is grey where others are in colour", "nothing, if this is intended; --fix writes RGB"),
     ("alpha-image", "the image has an alpha channel, opaque everywhere, that is not read", "drop it; --fix does"),
 )
 
-MASKS = _kinds(
+MASKS = _rules(
     "mistake",
     (
         "colour-mask",
-        "the mask holds colours where class indices are due",
-        "write the index, as --fix does where the colours are the classes', or describe it: `labels: color`",
+        "the mask contains colours in place of class indices",
+        "save the index, as --fix does if the colours are those of the classes, or declare `labels: color`",
     ),
-    ("rgb-index-mask", "the mask holds indices, but in more than one channel", "write one channel; --fix does"),
-    ("grey-mask", "the mask is grey where the classes' colours are due", "take the colour version of the labels"),
-    ("deep-mask", "the mask is a float or 32-bit image", "write it as an 8-bit index PNG"),
+    ("rgb-index-mask", "the mask contains indices, but in more than one channel", "save one channel; --fix does"),
+    ("grey-mask", "the mask is grey in place of the classes' colours", "use the colour version of the labels"),
+    ("deep-mask", "the mask is a float or 32-bit image", "save it as an 8-bit index PNG"),
     (
         "packed-mask",
         "the mask is a grey PNG of 2 or 4 bits, whose values readers stretch over 0 to 255",
-        "write 8 bits; --fix does",
+        "save 8 bits; --fix does",
     ),
     (
         "binary-mask",
-        "the mask is 0/255 where a class index is due",
-        "write the index, as --fix does where there are two classes, or describe it: `value: 255` in classes.yaml",
+        "the mask contains 0 and 255 in place of class indices",
+        "save the index, as --fix does for two classes, or declare `value: 255` in classes.yaml",
     ),
     (
         "stretched-mask",
-        "the class indices are stretched over 0 to 255, as if to be looked at",
-        "write the index; --fix does",
+        "the class indices are stretched over 0 to 255, as for display",
+        "save the index; --fix does",
     ),
     (
         "luma-mask",
-        "the mask holds the brightness of the classes' colours: colour labels were converted to grey",
-        "export the index; --fix does, where no two classes are equally bright",
+        "the mask contains the brightness of the classes' colours: colour labels were converted to grey",
+        "export the index; --fix does, if no two classes are equally bright",
     ),
     (
         "adaptive-palette",
-        "the palette gives indices the colours of other classes: it was made anew for this picture",
+        "the palette gives indices the colours of other classes: it was made for this image only",
         "take the class from the colour; --fix does",
     ),
     (
@@ -103,52 +103,56 @@ MASKS = _kinds(
     ),
     (
         "interpolated-mask",
-        "the mask was resized by interpolation, or smoothed: from class to class it runs through the values between",
+        "the mask was resized by interpolation, or smoothed: between two classes it contains the values between them",
         "resize labels by nearest neighbour; --fix snaps the values where that is unambiguous",
     ),
     (
         "unknown-values",
-        "the mask holds values that are not in the class table",
-        "correct the file, or name the value as a class or as ignored",
+        "the mask contains values that are not in the class table",
+        "correct the file, or declare the value as a class or as ignored",
     ),
     (
         "shifted-up",
         "every class has the value after its own: `reduce_zero_label` was forgotten",
-        "subtract one, 0 becoming the ignored value",
+        "subtract one, where 0 becomes the ignored value",
     ),
     (
         "shifted-down",
-        "0 is a class and 255 ignored, where 0 should be ignored: `reduce_zero_label` was done in the file already",
-        "take the original labels, or describe these as they are",
+        "0 is a class and 255 ignored, where 0 should be ignored: `reduce_zero_label` was applied to the file already",
+        "use the original labels, or declare these as they are",
     ),
-    ("all-ignored", "not one pixel of the mask is labelled", "label it, or take the pair away"),
+    ("all-ignored", "no pixel of the mask is labelled", "label it, or remove the pair"),
 )
 
-MASK_HINTS = _kinds(
+MASK_HINTS = _rules(
     "hint",
     (
         "binary-suspect",
-        "the mask is 0 and 255 alone, 255 in large areas: a 0/255 mask that is read as ignored?",
-        "look at it beside its image",
+        "the mask contains only 0 and 255, 255 in large areas: a 0/255 mask that is read as ignored?",
+        "compare it with its image",
     ),
-    ("mostly-ignored", "at least 95% of the mask is ignored", "look at it beside its image"),
+    ("mostly-ignored", "at least 95% of the mask is ignored", "compare it with its image"),
 )
 
-CLASSES = _kinds(
+CLASSES = _rules(
     "hint",
     ("class-never-seen", "classes without a pixel in any split", "check the class table"),
-    ("class-in-one-split", "classes that are not in all splits", "split the images anew, if the class matters"),
+    ("class-in-one-split", "classes that are not in all splits", "split the images again, if the class matters"),
     (
         "shifted-labels",
-        "the labels look shifted by one class: `reduce_zero_label` done twice?",
-        "look at a mask beside its image",
+        "the labels seem to be shifted by one class: was `reduce_zero_label` applied twice?",
+        "compare a mask with its image",
     ),
 )
 
-SPLITS = _kinds(
+SPLITS = _rules(
     "mistake",
-    ("duplicate", "the same image is in two splits: the score counts what was trained on", "take it out of one"),
-) | _kinds(
+    (
+        "duplicate",
+        "the same image is in two splits: the score includes training images",
+        "remove it from one of them",
+    ),
+) | _rules(
     "hint",
     ("near-duplicate", "nearly the same image is in two splits", "keep one scene in one split"),
     (
@@ -156,7 +160,7 @@ SPLITS = _kinds(
         "frames of one sequence are in two splits, and those near in time look alike",
         "split by sequence, to score on scenes not seen in training",
     ),
-    ("listed-twice", "the list of a split names an image twice", "take one line away"),
+    ("listed-twice", "the list of a split names an image twice", "remove one line"),
 )
 
-KINDS = PAIRS | FILES | FILE_HINTS | MASKS | MASK_HINTS | CLASSES | SPLITS
+RULES = PAIRS | FILES | FILE_HINTS | MASKS | MASK_HINTS | CLASSES | SPLITS

@@ -1,16 +1,16 @@
-"""Reads every file of a data set once."""
+"""Read every file of a data set once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from seglight.commands.doctor.facts import IGNORED, LabelTable, PairFacts, look
+from seglight.commands.doctor.facts import IGNORED, LabelTable, PairFacts, pair_facts
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
 from seglight.commands.doctor.pool import spread
-from seglight.commands.doctor.rules import KINDS
-from seglight.commands.doctor.samples import look_at_sample
+from seglight.commands.doctor.rules import RULES
+from seglight.commands.doctor.samples import sample_facts
 from seglight.commands.doctor.tables import label_table
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.pairs import FilePairs
@@ -22,13 +22,13 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class Survey:
-    """What is known of a data set after reading it.
+    """What is known about a data set after reading it.
 
     Args:
-        names: Of the classes.
-        tables: What the label values of each split mean.
-        splits: The facts of each split's pairs.
-        findings: What was found about names and splits on the way.
+        names: Names of the classes.
+        tables: Meaning of the label values, for each split.
+        splits: Facts about the pairs, for each split.
+        findings: Findings about file names and splits.
     """
 
     names: tuple[str, ...]
@@ -57,21 +57,21 @@ def survey(datamodule: SegmentationDataModule) -> Survey:
     if not items:
         raise next(iter(missing.values()))
     for name, reason in missing.items():
-        if name != "test":  # many data sets keep the labels of theirs
-            found.findings.append(Finding(KINDS["missing-split"], name, note=str(reason)))
-    told = spread(functions, [(name, item) for name in items for item in items[name]])
-    found.splits = {name: [next(told) for _ in items[name]] for name in items}
-    next(told, None)  # ends the progress bar
+        if name != "test":  # many data sets do not publish their test labels
+            found.findings.append(Finding(RULES["missing-split"], name, note=str(reason)))
+    facts = spread(functions, [(name, item) for name in items for item in items[name]])
+    found.splits = {name: [next(facts) for _ in items[name]] for name in items}
+    next(facts, None)  # ends the progress bar
     return found
 
 
 def has_listing(datamodule: SegmentationDataModule) -> bool:
-    """Whether a data set lies in pairs of files, and says so before they are looked for."""
+    """Whether a data set consists of pairs of files that it lists before checking that they exist."""
     return isinstance(datamodule, FileDataModule) and type(datamodule).listing is not FileDataModule.listing
 
 
 def _listed(datamodule: SegmentationDataModule, name: str) -> Labelled:
-    """A split with all that its layout asks for, whether it is there or not."""
+    """A split with all files that its layout expects, whether they exist or not."""
     if isinstance(datamodule, FileDataModule) and has_listing(datamodule):
         return datamodule.listing(name)
     return datamodule.split(name)
@@ -80,20 +80,20 @@ def _listed(datamodule: SegmentationDataModule, name: str) -> Labelled:
 def _plan(
     datamodule: SegmentationDataModule, name: str, split: Labelled, findings: list[Finding]
 ) -> tuple[LabelTable, Callable[[Any], PairFacts], Sequence[Any]]:
-    """The table of a split, what to do for an item of it, and its items."""
+    """Label table of a split, function that reads one of its items, and the items."""
     number, indices = len(datamodule.classes), range(len(split))
     if isinstance(split, FilePairs):
         pairs, about_names = find_pairs(name, split)
         findings += about_names
         table = label_table(split.codec, datamodule.classes)
         if table is not None:
-            return table, partial(look, table=table), pairs
+            return table, partial(pair_facts, table=table), pairs
         there = [index for index in indices if all(path.is_file() for path in split.sources(index))]
-        return _own_table(datamodule), partial(look_at_sample, split, number), there
-    return _own_table(datamodule), partial(look_at_sample, split, number), indices
+        return _own_table(datamodule), partial(sample_facts, split, number), there
+    return _own_table(datamodule), partial(sample_facts, split, number), indices
 
 
 def _own_table(datamodule: SegmentationDataModule) -> LabelTable:
-    """Where only the data set can read its labels, what it gives are class indices."""
+    """Label table of class indices, for labels that only the data set itself can read."""
     classes = datamodule.classes
     return LabelTable(classes.names, classes.palette, {**{k: k for k in range(len(classes))}, IGNORED: IGNORED})

@@ -1,4 +1,4 @@
-"""Class frequencies with the weights that follow from them, image sizes with a crop that suits them."""
+"""Class frequencies and class weights, image sizes and a crop size for them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.commands.doctor.diagnose import mask_trouble
+from seglight.commands.doctor.diagnose import diagnose_mask
 from seglight.commands.doctor.facts import LabelTable, PairFacts
 
 LARGEST_CROP, STEP = 512, 32
@@ -16,15 +16,15 @@ LARGEST_CROP, STEP = 512, 32
 
 @dataclass(frozen=True)
 class Statistics:
-    """A split in numbers. Masks that are wrong altogether are left out.
+    """Counts of a split. Masks that can't be counted are left out.
 
     Args:
-        images: Pairs.
-        counted: Masks that are counted.
-        pixels: Pixels of each class, (C,).
-        images_with: Masks that hold each class, (C,).
-        ignored: Ignored pixels.
-        sizes: Images of each height and width.
+        images: Number of pairs.
+        counted: Number of masks that are counted.
+        pixels: Number of pixels of each class, (C,).
+        images_with: Number of masks that contain each class, (C,).
+        ignored: Number of ignored pixels.
+        sizes: Number of images of each height and width.
     """
 
     images: int
@@ -35,7 +35,7 @@ class Statistics:
     sizes: Counter[tuple[int, int]]
 
     def as_dict(self, names: Sequence[str]) -> dict[str, Any]:
-        """For JSON."""
+        """The counts as plain values for JSON."""
         rows = zip(names, self.pixels.tolist(), self.images_with.tolist(), strict=True)
         return {
             "images": self.images,
@@ -49,7 +49,7 @@ class Statistics:
 
 
 def statistics(facts: Sequence[PairFacts], table: LabelTable) -> Statistics:
-    """The numbers of a split."""
+    """Count the pixels, classes and sizes of a split."""
     sound = [one.mask for one in facts if is_sound(one, table)]
     pixels, images_with = np.zeros((2, len(table.names)), np.int64)
     for mask in sound:
@@ -60,13 +60,13 @@ def statistics(facts: Sequence[PairFacts], table: LabelTable) -> Statistics:
 
 
 def is_sound(one: PairFacts, table: LabelTable) -> bool:
-    """Whether a mask can be counted: it may hold unknown values beside known ones, but must not be wrong altogether."""
-    trouble = mask_trouble(one.mask, table)
-    return not one.mask.header.problem and (trouble is None or trouble[0] == "unknown-values")
+    """Whether a mask can be counted: it may contain some unknown values, but no other defect."""
+    diagnosis = diagnose_mask(one.mask, table)
+    return not one.mask.header.problem and (diagnosis is None or diagnosis[0] == "unknown-values")
 
 
 def class_weights(pixels: NDArray[np.int64]) -> list[float]:
-    """One over the square root of each class's share, with mean 1 over the classes that occur; 1 for the others."""
+    """Weights 1 / sqrt(fraction) with mean 1 over the classes that occur; 1 for the others."""
     seen = pixels > 0
     weights = np.ones(len(pixels))
     if seen.any():
@@ -75,13 +75,13 @@ def class_weights(pixels: NDArray[np.int64]) -> list[float]:
     return [float(f"{weight:.3g}") for weight in weights]
 
 
-def shares(pixels: NDArray[np.int64]) -> list[float]:
-    """Share of each class in the labelled pixels."""
-    return [float(f"{share:.4g}") for share in pixels / max(1, pixels.sum())]
+def class_fractions(pixels: NDArray[np.int64]) -> list[float]:
+    """Fraction of the labelled pixels that each class has."""
+    return [float(f"{fraction:.4g}") for fraction in pixels / max(1, pixels.sum())]
 
 
 def crop_size(sizes: Counter[tuple[int, int]]) -> int | tuple[int, int] | None:
-    """A training crop: four fifths of the usual short side, at most 512, in steps of 32; 1:2 for panoramas."""
+    """A training crop: four fifths of the median short side, at most 512, a multiple of 32; 1:2 for panoramas."""
     if not sizes:
         return None
     height, width = np.array(list(sizes.elements())).T
@@ -93,7 +93,7 @@ def crop_size(sizes: Counter[tuple[int, int]]) -> int | tuple[int, int] | None:
 
 
 def spread_of(sizes: Counter[tuple[int, int]]) -> dict[str, tuple[float, float, float]]:
-    """Least, median and most height, width and aspect (width over height)."""
+    """Minimum, median and maximum of height, width and aspect ratio (width over height)."""
     height, width = np.array(list(sizes.elements())).T
     measures = {"height": height, "width": width, "aspect": width / height}
     return {name: (float(v.min()), float(np.median(v)), float(v.max())) for name, v in measures.items()}

@@ -1,4 +1,4 @@
-"""The codec of a data set as the doctor's workers take it."""
+"""Label codecs as tables, which worker processes read without torch."""
 
 from seglight.commands.doctor.facts import IGNORED, UNKNOWN, LabelTable
 from seglight.data.classes import Classes
@@ -6,12 +6,15 @@ from seglight.data.labels import Codec, ColorCodec, LabelCodec
 
 
 def label_table(codec: Codec, classes: Classes) -> LabelTable | None:
-    """The table of a codec; None for a codec of another kind, which has to be asked file by file."""
+    """The table of a codec, or None for a codec that has no table and has to read each file itself."""
     if isinstance(codec, LabelCodec):
-        values, ignored, colour = dict(codec.values), list(codec.ignored), False
+        values = dict(codec.values)
+        ignored = list(codec.ignored)
+        colour = False
     elif isinstance(codec, ColorCodec):
         values = {code(color): index for color, index in codec.colors.items()}
-        ignored, colour = [code(color) for color in codec.ignored], True
+        ignored = [code(color) for color in codec.ignored]
+        colour = True
     else:
         return None
     others = UNKNOWN if codec.others == "refuse" else IGNORED

@@ -3,6 +3,7 @@
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,17 +64,16 @@ def export(
         UserError: The net or the format can't, a package is missing, or there are no images; or the net's logits on one
             that calibrates are not finite.
     """
-    metadata = Metadata(
-        class_names=predictor.class_names,
-        palette=predictor.palette,
-        ignore_index=predictor.card["ignore_index"],
+    provenance = replace(
+        predictor.card.provenance,
         version=__version__,
+        parameters=sum(parameter.numel() for parameter in predictor.net.parameters()),
         checksum=weights_checksum(predictor.net.state_dict()),
-        precision="float32" if calibrate is None else "int8",
-        size=size,
     )
+    card = replace(predictor.card, provenance=provenance)
+    metadata = Metadata(card, precision="float32" if calibrate is None else "int8", size=size)
     if check is not None:
-        check_folder(check, metadata.class_names, size, metadata.precision)
+        check_folder(check, card.class_names, size, metadata.precision)
     images = [] if calibrate is None else calibration_images(calibrate, size)
     for image in images:  # ranges of activations that overflow would be none
         predictor.predict(image)
@@ -88,7 +88,7 @@ def export(
         console.print(f"{out}: not written, too far from the checkpoint: {error}")
         return False
     sides = "any size" if size is None else "{}x{}".format(*size)
-    console.print(f"{out}: {metadata.precision}, images of {sides}, {len(metadata.class_names)} classes")
+    console.print(f"{out}: {metadata.precision}, images of {sides}, {card.num_classes} classes")
     return True
 
 
@@ -110,8 +110,7 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
         TooFarError: Beyond the tolerance.
         UserError: As `images_of` and `Comparison.fault`.
     """
-    exported = load_exported(path, trust=(PROGRAM,))
-    exported.path = name
+    exported = load_exported(path, trust=(PROGRAM,), name=name)
     comparison = compare(predictor, exported, images_of(folder, predictor.class_names))
     for line in comparison.lines():
         console.print(line)

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
 from seglight.inference.exported import seal
-from seglight.inference.exported.metadata import KEY, Metadata
+from seglight.inference.exported.metadata import Metadata
 
 OPSET = 20
 """The first whose GridSample, which PointRend needs, is that of torch; ONNX Runtime reads it since 1.17."""

@@ -5,10 +5,11 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
+from seglight.checkpoints.model_card import KEY
 from seglight.commands.export.onnx import write_onnx
 from seglight.errors import UserError
 from seglight.inference.exported import seal
-from seglight.inference.exported.metadata import KEY, Metadata
+from seglight.inference.exported.metadata import Metadata
 
 
 def openvino_model(program: ExportedProgram, metadata: Metadata, scratch: Path) -> Any:

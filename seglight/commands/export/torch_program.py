@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
+from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
-from seglight.inference.exported.metadata import KEY, Metadata
+from seglight.inference.exported.metadata import Metadata
 
 
 def write_torch_program(program: ExportedProgram, metadata: Metadata, path: Path) -> None:

@@ -30,7 +30,8 @@ from seglight.callbacks import (
     Throughput,
 )
 from seglight.callbacks.best_checkpoint import BestCheckpoint
-from seglight.checkpoints.checkpoint import KEY, load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoints.checkpoint import load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.recipe import config_paths, data_options, read_recipe
@@ -213,10 +214,11 @@ class SegmentationCLI(SubcommandCLI):
         return trainer
 
     def _take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        path, card = self.config[self.subcommand].ckpt_path, checkpoint[KEY]
-        if card["class_names"] != self.model.class_names:
+        path = self.config[self.subcommand].ckpt_path
+        card: ModelCard = checkpoint[KEY]
+        if list(card.class_names) != self.model.class_names:
             raise UserError(
-                f"{path}: a net for {card['num_classes']} classes ({', '.join(card['class_names'][:3])}, ...), "
+                f"{path}: a net for {card.num_classes} classes ({', '.join(card.class_names[:3])}, ...), "
                 f"the data has {self.model.num_classes} ({', '.join(self.model.class_names[:3])}, ...): "
                 "use model.weights to start from it on other classes"
             )

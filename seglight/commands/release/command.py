@@ -3,19 +3,18 @@
 import json
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from torch import Tensor, nn
 
 from seglight import __version__
-from seglight.checkpoints.checkpoint import KEY, SCORES, Card, load_net, net_weights, read_checkpoint, weights_checksum
+from seglight.checkpoints.checkpoint import SCORES, load_net, net_weights, read_checkpoint, weights_checksum
 from seglight.checkpoints.release import is_release, write_release
-from seglight.commands.release.model_card import model_card
+from seglight.commands.release.readme import readme
 from seglight.errors import UserError, say
 from seglight.metrics.image_counts import FILE, ScoredImages
-from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.system.run_files import SCORES_FILE
 from seglight.system.terminal import plain_console
 
@@ -37,32 +36,22 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
     content = read_checkpoint(checkpoint)
     step = content.get("global_step")
     weights = net_weights(content)
-    own = step, weights_checksum(weights), card["class_names"]
-    scores, data = run_scores(Path(checkpoint), *own, kept=content.get(SCORES))
-    description = {
-        **{key: content[KEY][key] for key in Card.__annotations__},
-        "version": __version__,
-        "step": step,
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "normalisation": normalisation(net),
-        "scores": scores,
-        "data": data,
-    }
-    write_release(Path(out), description, weights, model_card(description, Path(out).name))
-    miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
-    plain_console().print(
-        f"{out}: {description['parameters'] / 1e6:.1f} M parameters, {card['num_classes']} classes, {miou}"
+    checksum = weights_checksum(weights)
+    scores, data = run_scores(Path(checkpoint), step, checksum, card.class_names, kept=content.get(SCORES))
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    provenance = replace(
+        card.provenance,
+        version=__version__,
+        step=step,
+        parameters=parameters,
+        checksum=checksum,
+        scores=scores,
+        data=data,
     )
-
-
-def normalisation(net: nn.Module) -> list[dict[str, list[float]]]:
-    """Mean and deviation of R, G, B in [0, 1] that each encoder of a net normalises images with."""
-    encoders = [module for module in net.modules() if isinstance(module, NormalizedEncoder)]
-    return [{"mean": _shares(encoder.mean), "std": _shares(encoder.std)} for encoder in encoders]
-
-
-def _shares(pixels: Tensor) -> list[float]:
-    return [round(value / 255, 6) for value in pixels.flatten().tolist()]
+    card = replace(card, provenance=provenance)
+    write_release(Path(out), card, weights, readme(card, Path(out).name))
+    miou = "no scores" if scores is None else f"miou {scores['miou'] or 0:.4f} ({scores['split']})"
+    plain_console().print(f"{out}: {parameters / 1e6:.1f} M parameters, {card.num_classes} classes, {miou}")
 
 
 def run_scores(

@@ -1,4 +1,4 @@
-"""The recipe of a candidate by the parser of `fit` itself, and all that it names built once before the first trial."""
+"""Dry run of a sweep: the parser of `fit` makes the recipes, and every corner of the space is built once."""
 
 import logging
 import warnings
@@ -11,7 +11,14 @@ import yaml
 
 from seglight.commands.fit.cli import SegmentationCLI, check_yaml
 from seglight.commands.sweep.options import Sweep
-from seglight.commands.sweep.overrides import as_arguments, check_names, check_space, known_keys, plain, unknown
+from seglight.commands.sweep.overrides import (
+    as_arguments,
+    check_names,
+    check_space,
+    known_keys,
+    normalized,
+    unknown_key_message,
+)
 from seglight.commands.sweep.space import arguments, corners
 from seglight.commands.sweep.study import new_record
 from seglight.commands.sweep.trial import COSTS
@@ -19,26 +26,26 @@ from seglight.errors import UserError, one_line, parser_complaint, user_error_be
 from seglight.system.escaping import tag
 from seglight.training.resume.folder import check_apart
 
-OWN = ("seglight", "lightning")
-"""Packages whose callbacks log no values of their own."""
+KNOWN_PACKAGES = ("seglight", "lightning")
+"""Packages whose callbacks log no other values than those of the module."""
 
 
-class _Rehearsal(SegmentationCLI):
-    """`fit` up to its first step: parses, and builds the module, the data module and the callbacks."""
+class _DryRunCLI(SegmentationCLI):
+    """`fit` up to its first step: parses the recipe, and builds the module, the data module and the callbacks."""
 
     def _claimed_run_dir(self, proposal: Path) -> Path:
-        """None that is written to."""
+        """Lock no folder, as nothing is written."""
         return proposal
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """None: the devices are those of another machine."""
+        """Build no trainer: the devices may be those of another machine."""
         return
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run nothing."""
 
 
-class _Reading(_Rehearsal):
+class _RecipeCLI(_DryRunCLI):
     """`fit` up to its recipe."""
 
     def instantiate_classes(self) -> None:
@@ -46,20 +53,24 @@ class _Reading(_Rehearsal):
 
 
 def recipe_of(sweep: Sweep, candidate: Mapping[str, Any]) -> str:
-    """What `fit` would write as the `config.yaml` of a candidate, by its keys of the space, choices as labels.
+    """Text that `fit` would write to `config.yaml` for a candidate.
+
+    Args:
+        sweep: Description of the sweep.
+        candidate: Values by key of the space, choices as labels.
 
     Raises:
         UserError: A key or a value is wrong.
     """
-    recipe: str = _made(_Reading, sweep, candidate, as_arguments(sweep.overrides)).recipe
+    recipe: str = _build(_RecipeCLI, sweep, candidate, as_arguments(sweep.overrides)).recipe
     return recipe
 
 
 def check_overrides(sweep: Sweep) -> None:
-    """See that the keys given on the command line are ones of the recipe that the space leaves alone.
+    """Check that the keys given on the command line exist in the recipe and are not searched by the space.
 
     Raises:
-        UserError: One is not, or its value is wrong.
+        UserError: A key is refused, or its value is wrong.
     """
     if not sweep.overrides:
         return
@@ -67,64 +78,63 @@ def check_overrides(sweep: Sweep) -> None:
     candidate = next(corners(sweep.parameters))
     recipe, complaint = _read(sweep, candidate, sweep.overrides)
     if recipe is None:
-        raise UserError(_blamed(sweep, candidate, complaint))
+        raise UserError(_attributed(sweep, candidate, complaint))
     check_space(sweep.overrides, sweep.parameters, recipe)
 
 
 def _read(
     sweep: Sweep, candidate: Mapping[str, Any], overrides: Mapping[str, list[str]]
 ) -> tuple[dict[str, Any] | None, str]:
-    """The keys and values of a recipe, or None and what is wrong with it."""
+    """Keys and values of a recipe, or None and the error message."""
     try:
-        text = _made(_Reading, sweep, candidate, as_arguments(overrides)).recipe
+        text = _build(_RecipeCLI, sweep, candidate, as_arguments(overrides)).recipe
     except UserError as error:
         return None, str(error)
     recipe: dict[str, Any] = yaml.safe_load(text)
     return recipe, ""
 
 
-def _blamed(sweep: Sweep, candidate: Mapping[str, Any], complaint: str) -> str:
-    """The complaint about a recipe with the override that causes it: without that one, there is none, or another."""
+def _attributed(sweep: Sweep, candidate: Mapping[str, Any], complaint: str) -> str:
+    """The error message with the override that causes it, that is, without which there is none or another one."""
     for key, texts in sweep.overrides.items():
         rest = {other: texts for other, texts in sweep.overrides.items() if other != key}
         recipe, other = _read(sweep, candidate, rest)
         if other == complaint:
             continue
         recipe = recipe or _read(sweep, candidate, {})[0]
-        if recipe is not None and plain(key) not in known_keys(recipe):
-            return unknown(key, recipe)
-        return f"--{key}={texts[-1]}: {complaint.removeprefix(_about(candidate))}"
+        if recipe is not None and normalized(key) not in known_keys(recipe):
+            return unknown_key_message(key, recipe)
+        return f"--{key}={texts[-1]}: {complaint.removeprefix(_location(candidate))}"
     return complaint
 
 
-def rehearse(sweep: Sweep, out: Path) -> int:
-    """Ask for a candidate, build every corner of the space, and see that what counts will be logged.
+def dry_run(sweep: Sweep, out: Path) -> int:
+    """Ask for a candidate, build every corner of the space, and check that the objectives will be logged.
 
     Args:
-        sweep: What is searched.
+        sweep: Description of the sweep.
         out: Folder of the sweep.
 
     Returns:
         The number of corners.
 
     Raises:
-        UserError: One of them is wrong, its data set lies where trials are written to, or an objective is nothing that
-            there will be.
+        UserError: A corner is wrong, its data set is in the folder of the sweep, or an objective will not be logged.
     """
     new_record(sweep, [])
     candidates = list(corners(sweep.parameters))
     for candidate in candidates:
-        built = _made(_Rehearsal, sweep, candidate, as_arguments(sweep.overrides))
+        built = _build(_DryRunCLI, sweep, candidate, as_arguments(sweep.overrides))
         check_apart(out, built.data_root, "--out")
         _check_objectives(sweep, built)
     return len(candidates)
 
 
-def _about(candidate: Mapping[str, Any]) -> str:
+def _location(candidate: Mapping[str, Any]) -> str:
     return f"the candidate {', '.join(f'{key}={value}' for key, value in candidate.items())}: "
 
 
-def _made(kind: type[_Rehearsal], sweep: Sweep, candidate: Mapping[str, Any], overrides: Sequence[str]) -> _Rehearsal:
+def _build(kind: type[_DryRunCLI], sweep: Sweep, candidate: Mapping[str, Any], overrides: Sequence[str]) -> _DryRunCLI:
     args = ["fit", *(part for path in sweep.configs for part in ("--config", path))]
     args += [*arguments(sweep.parameters, candidate), *overrides]
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -132,22 +142,22 @@ def _made(kind: type[_Rehearsal], sweep: Sweep, candidate: Mapping[str, Any], ov
     try:
         check_yaml(args)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # every trial says them itself
+            warnings.simplefilter("ignore")  # every trial shows them itself
             return kind(args)
     except ArgumentError as error:
-        raise UserError(f"{_about(candidate)}{parser_complaint(str(error))}") from error
-    except Exception as error:  # what a constructor refuses, it refuses in its own way
-        mistake = user_error_behind(error) or error
-        raise UserError(f"{_about(candidate)}{one_line(mistake)}") from error
+        raise UserError(f"{_location(candidate)}{parser_complaint(str(error))}") from error
+    except Exception as error:  # constructors refuse arguments with exceptions of any class
+        cause = user_error_behind(error) or error
+        raise UserError(f"{_location(candidate)}{one_line(cause)}") from error
 
 
-def _check_objectives(sweep: Sweep, built: _Rehearsal) -> None:
+def _check_objectives(sweep: Sweep, built: _DryRunCLI) -> None:
     options = built.config_init["fit"]
-    if any(type(one).__module__.split(".")[0] not in OWN for one in options.trainer.callbacks or []):
-        return  # it may log what it likes
+    if any(type(one).__module__.split(".")[0] not in KNOWN_PACKAGES for one in options.trainer.callbacks or []):
+        return  # such a callback may log any value
     scores = ["miou", "acc", *(["loss"] if options.inferer is None else [])]
     logged = [*(f"val/{name}" for name in scores), *(f"val/iou/{tag(name)}" for name in built.model.class_names)]
     known = [*logged, "train/loss", *COSTS]
     unknown = [name for name in sweep.objectives if name not in known]
     if unknown:
-        raise UserError(f"objectives: {unknown[0]}: a training gives none of that name: {', '.join(known)}")
+        raise UserError(f"objectives: {unknown[0]}: a training logs no such value: give one of {', '.join(known)}")

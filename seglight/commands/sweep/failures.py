@@ -1,4 +1,4 @@
-"""Why trials fail: the line of a log that says so, and whether several trials fail for one reason."""
+"""Why trials fail: the line of a log that gives the cause, and whether several trials fail for the same cause."""
 
 import errno
 import os
@@ -7,50 +7,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seglight.commands.sweep.job import LOG
-from seglight.commands.sweep.record import Record, own_file
+from seglight.commands.sweep.record import Record, job_file
 from seglight.errors import terminal
 
 PREFIX = "seglight: error: "
-"""What a user's mistake is told with."""
+"""Beginning of the line that reports a user's mistake."""
 
 RAISED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b")
-"""The beginning of the last line of a traceback."""
+"""Beginning of the last line of a traceback."""
 
-LONGEST, TAIL = 300, 2**16
-"""Characters of a line that are told, and bytes at the end of a log that are searched for it."""
+LONGEST = 300
+"""Characters of a line that are shown."""
 
-REFUSED = 2
-"""Exit code of a user's mistake: whoever tries again is told the same."""
+TAIL = 2**16
+"""Bytes at the end of a log that are searched for the cause."""
 
-PASSING = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), ": in use by ")
-"""What is told with the same exit code, and passes: a full disk, and a run folder that another process has not left."""
+USER_ERROR = 2
+"""Exit code of a user's mistake, which another attempt would repeat."""
 
-
-def log_of(trials: Path, record: Record) -> Path:
-    """The log of a trial."""
-    return own_file(trials, record.number, LOG)
+TEMPORARY = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), ": in use by ")
+"""Causes with the same exit code that pass by themselves: a full disk, and a run folder that is still locked."""
 
 
-def size_of_log(trials: Path, record: Record) -> int:
-    """Bytes in the log of a trial."""
+def log_path(trials: Path, record: Record) -> Path:
+    """Path of the log of a trial."""
+    return job_file(trials, record.number, LOG)
+
+
+def log_size(trials: Path, record: Record) -> int:
+    """Size of the log of a trial in bytes."""
     try:
-        return log_of(trials, record).stat().st_size
+        return log_path(trials, record).stat().st_size
     except FileNotFoundError:
         return 0
 
 
-def cause_of(trials: Path, record: Record, start: int) -> str:
-    """The line in which a trial says why it failed, fit to be shown; empty if it says nothing.
+def failure_cause(trials: Path, record: Record, start: int) -> str:
+    """Line of a trial's log that gives the cause of its failure, safe to print; empty if there is none.
 
-    That is the last user's mistake or last line of a traceback, or else the last line of the log.
+    It is the last user's mistake or the last line of a traceback, otherwise the last line of the log.
 
     Args:
         trials: Folder of the trials.
-        record: The trial.
-        start: Bytes of its log that are of earlier starts.
+        record: Record of the trial.
+        start: Bytes of the log that belong to earlier starts.
     """
     try:
-        with log_of(trials, record).open("rb") as file:
+        with log_path(trials, record).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(start, size - TAIL))
             text = file.read().decode(errors="replace")
@@ -58,36 +61,43 @@ def cause_of(trials: Path, record: Record, start: int) -> str:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(PREFIX) or RAISED.match(line)]
-    return printable((errors or lines or [""])[-1].removeprefix(PREFIX))
+    return _printable((errors or lines or [""])[-1].removeprefix(PREFIX))
 
 
-def printable(line: str) -> str:
-    """A line of a log without control characters, and not longer than is read."""
+def _printable(line: str) -> str:
+    """A line of a log without control characters, shortened."""
     text = terminal(line)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def is_final(ended: int | str, cause: str) -> bool:
-    """Whether a trial that ended so would end so again: it was refused for what does not pass by itself."""
-    return ended == REFUSED and not any(passing in cause for passing in PASSING)
+    """Whether a trial that ended like this would fail again: the recipe was refused for a cause that is permanent."""
+    return ended == USER_ERROR and not any(message in cause for message in TEMPORARY)
 
 
-def are_one(causes: Sequence[str]) -> bool:
-    """Whether causes are known and differ in nothing but numbers, as in the names of the trials' folders."""
-    return all(causes) and len({re.sub(r"\d+", "0", cause) for cause in causes}) == 1
+def same_cause(causes: Sequence[str]) -> bool:
+    """Whether all causes are known and differ only in numbers, such as those of the trials' folders."""
+    return all(causes) and len({_without_numbers(cause) for cause in causes}) == 1
 
 
-def closing_lines(trials: Path, records: Sequence[Record]) -> list[str]:
-    """A line for each reason that trials failed for: which trials, why, and the log of the first."""
-    reasons: dict[str, list[Record]] = {}
+def failure_summary(trials: Path, records: Sequence[Record]) -> list[str]:
+    """One line for each cause of failure: the trials, the cause, and the log of the first trial."""
+    by_cause: dict[str, list[Record]] = {}
     for record in records:
         if record.state == "failed":
-            why = record.error.splitlines()[0] if record.error else "unknown"
-            reasons.setdefault(re.sub(r"\d+", "0", why), []).append(record)
+            by_cause.setdefault(_without_numbers(_first_line(record)), []).append(record)
     return [
-        f"failed      {_numbers(alike)}: {(alike[0].error.splitlines() or ['unknown'])[0]} ({log_of(trials, alike[0])})"
-        for alike in reasons.values()
+        f"failed      {_numbers(alike)}: {_first_line(alike[0])} ({log_path(trials, alike[0])})"
+        for alike in by_cause.values()
     ]
+
+
+def _first_line(record: Record) -> str:
+    return record.error.splitlines()[0] if record.error else "unknown"
+
+
+def _without_numbers(cause: str) -> str:
+    return re.sub(r"\d+", "0", cause)
 
 
 def _numbers(records: Sequence[Record], most: int = 5) -> str:

@@ -1,7 +1,7 @@
-"""What runs on the machine that a trial is given: its commands, under a lock, and their exit code in a file.
+"""Process that runs a trial on its machine: it runs the commands while it holds a lock, and writes their exit code.
 
-The one process of a trial that its training can be recognised by: whoever comes later finds the lock held, or the exit
-code. `python -m seglight.commands.sweep.job FOLDER COMMANDS`, the commands as JSON.
+Any later process recognises by the lock that the trial still runs, or finds its exit code. It is started as
+`python -m seglight.commands.sweep.job FOLDER COMMANDS`, with the commands as JSON.
 """
 
 import fcntl
@@ -19,70 +19,76 @@ from typing import TextIO
 from seglight.system.atomic import atomic_write
 from seglight.system.signals import SCHEDULERS
 
-LOCK, EXIT, LOG, STOP = "lock", "exit.json", "log.txt", "stop"
-"""Beside the trial's state: held while it runs, written when it has ended, what it said, and there when it is to stop.
+LOCK = "lock"
+"""File that is locked while the trial runs."""
 
-A file reaches a trial wherever it runs.
-"""
+EXIT = "exit.json"
+"""File that is written when the trial has ended."""
 
-OUTLIVED = (*SCHEDULERS, signal.SIGINT, signal.SIGUSR2)
-"""Signals that do not end this process before its commands; those of schedulers are passed on to them."""
+LOG = "log.txt"
+"""Output of the trial."""
+
+STOP = "stop"
+"""File that asks the trial to stop: a file reaches it on any machine."""
+
+DEFERRED = (*SCHEDULERS, signal.SIGINT, signal.SIGUSR2)
+"""Signals that do not end this process before its commands; those of schedulers are forwarded to the commands."""
 
 Command = tuple[list[str], str]
-"""Words, and the file beside the log that takes what is printed."""
+"""Words of a command, and the file in the folder of the log that receives its standard output."""
 
 
 def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
     """Run the commands of a trial one after the other, up to the first that fails.
 
     Args:
-        folder: Of the trial, for lock, log and exit code.
-        commands: Their standard output goes to the file named, all else to the log.
-        cwd: Where they run: relative paths of a recipe are meant from where the sweep was begun.
+        folder: Folder for the lock, the log and the exit code of the trial.
+        commands: Commands to run; everything except their standard output goes to the log.
+        cwd: Working directory: relative paths of a recipe start where the sweep was started.
 
     Returns:
-        0, or the exit code of what failed, negative for a signal. Where another process has the lock or is done, 0 at
-        once.
+        0, or the exit code of the command that failed, negative for a signal. 0 at once if another process holds the
+        lock or has finished the trial.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-        if not _take(lock) or exit_code(folder) == 0:
+        if not _acquire(lock) or exit_code(folder) == 0:
             return 0
-        for name in (EXIT, STOP):  # of the same job, before it was requeued
+        for name in (EXIT, STOP):  # left by the same job before it was requeued
             (folder / name).unlink(missing_ok=True)
         lock.truncate(0)
         lock.write(str(os.getpgid(0)))
         lock.flush()
-        with _outlived() as told:
-            code = _run_all(folder, commands, cwd, lock.fileno(), told)
+        with _deferred_signals() as received:
+            code = _run_all(folder, commands, cwd, lock.fileno(), received)
         atomic_write(folder / EXIT, json.dumps(code) + "\n")
     return code
 
 
-def train_along(words: list[str], cwd: Path) -> int:
-    """What the other processes of a training on several run: its command alone, the trial's files are the first's."""
-    with _outlived() as told:
-        return _wait(subprocess.Popen(words, stdin=subprocess.DEVNULL, cwd=cwd), told, None)
+def run_secondary(words: list[str], cwd: Path) -> int:
+    """Run the training command in the other processes of a distributed training; only the first one writes files."""
+    with _deferred_signals() as received:
+        return _wait(subprocess.Popen(words, stdin=subprocess.DEVNULL, cwd=cwd), received, None)
 
 
 @contextmanager
-def _outlived() -> Iterator[list[int]]:
-    """Gives a list of the signals that came: where Slurm tracks processes by cgroups, it tells this one alone."""
-    told: list[int] = []
+def _deferred_signals() -> Iterator[list[int]]:
+    """Collect the signals that arrive in a list: where Slurm tracks processes by cgroups, only this one gets them."""
+    received: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        told.extend([number] if number in SCHEDULERS else [])
+        received.extend([number] if number in SCHEDULERS else [])
 
-    before = [signal.signal(number, note) for number in OUTLIVED]  # ignoring would be handed on to the commands
+    before = [signal.signal(number, note) for number in DEFERRED]  # the commands would inherit SIG_IGN
     try:
-        yield told
+        yield received
     finally:
-        for number, handler in zip(OUTLIVED, before, strict=True):
+        for number, handler in zip(DEFERRED, before, strict=True):
             signal.signal(number, handler)
 
 
-def _take(lock: TextIO) -> bool:
-    for _ in range(20):  # who asks whether it is held, holds it for a moment
+def _acquire(lock: TextIO) -> bool:
+    for _ in range(20):  # a process that checks whether the lock is held holds it for a moment
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -92,31 +98,31 @@ def _take(lock: TextIO) -> bool:
     return False
 
 
-def _run_all(folder: Path, commands: Sequence[Command], cwd: Path, lock: int, told: list[int]) -> int:
+def _run_all(folder: Path, commands: Sequence[Command], cwd: Path, lock: int, received: list[int]) -> int:
     for words, output in commands:
         with (folder / LOG).open("ab") as log, (folder / output).open("ab" if output == LOG else "wb") as out:
-            # the lock is handed on: should this process be killed, the command still holds it
+            # the command inherits the lock: it still holds it if this process is killed
             process = subprocess.Popen(
                 words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd, pass_fds=(lock,)
             )
-        code = _wait(process, told, folder / STOP)
+        code = _wait(process, received, folder / STOP)
         if code:
             return code
     return 0
 
 
-def _wait(process: subprocess.Popen[bytes], told: list[int], stop: Path | None) -> int:
-    passed_on = False
+def _wait(process: subprocess.Popen[bytes], received: list[int], stop: Path | None) -> int:
+    forwarded = False
     while process.poll() is None:
-        if not passed_on and (told or (stop is not None and stop.exists())):
-            process.send_signal(told[0] if told else signal.SIGTERM)
-            passed_on = True
+        if not forwarded and (received or (stop is not None and stop.exists())):
+            process.send_signal(received[0] if received else signal.SIGTERM)
+            forwarded = True
         time.sleep(0.05)
     return process.returncode
 
 
 def exit_code(folder: Path) -> int | None:
-    """Of a trial that has ended; None where it has not, or was killed with all that belonged to it."""
+    """Exit code of a trial that has ended; None if it has not, or if all of its processes were killed."""
     try:
         code: int = json.loads((folder / EXIT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -125,7 +131,7 @@ def exit_code(folder: Path) -> int | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process of a trial is alive, on this machine or, where the file system has locks, on another."""
+    """Whether a process of a trial is alive, on this machine or, if the file system supports locks, on another one."""
     try:
         with (folder / LOCK).open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,8 +142,8 @@ def is_running(folder: Path) -> bool:
     return False
 
 
-def stop(folder: Path) -> None:
-    """Tell a running trial to save and leave."""
+def request_stop(folder: Path) -> None:
+    """Ask a running trial to save its state and stop."""
     (folder / STOP).touch()
 
 

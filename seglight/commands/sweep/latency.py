@@ -1,6 +1,6 @@
-"""Latency as it can be published: measured when nothing of the sweep trains any more, one net at a time.
+"""Latencies that can be published: measured when no trial of the sweep trains any more, one net at a time.
 
-What guides the search is measured as each training ends, beside others that still run, on the devices that it had.
+The latency that guides the search is measured when each training ends, on its own devices, while other trials train.
 """
 
 import math
@@ -12,16 +12,16 @@ from pathlib import Path
 from seglight.commands.sweep.executors.executor import Executor, Job
 from seglight.commands.sweep.job import Command, exit_code
 from seglight.commands.sweep.options import Sweep
-from seglight.commands.sweep.record import OWN, Record, folder_of
+from seglight.commands.sweep.record import JOB_FOLDER, Record, trial_folder
 from seglight.commands.sweep.trial import LATENCY, cost
 from seglight.errors import say
 from seglight.system.signals import EXIT_CODE, StopSignals
 
-ALONE = "alone"
-"""Folder of such a measurement, within the sweep's own of a trial."""
+FOLDER = "alone"
+"""Folder of such a measurement, within the job's folder of a trial."""
 
 
-def measure_alone(
+def measure_latencies(
     trials: Path,
     sweep: Sweep,
     records: Sequence[Record],
@@ -29,38 +29,41 @@ def measure_alone(
     command: Callable[[Path], Command],
     changed: Callable[[Record], None],
     stop: StopSignals,
-    every: float = 0.5,
+    interval: float = 0.5,
 ) -> int:
-    """Put the latency of each finished trial, measured alone, in the place of that which guided the search.
+    """Replace the latency of each finished trial by one that is measured while nothing else runs.
 
     Args:
         trials: Folder of the trials.
-        sweep: Of which the objectives; without latency among them there is nothing to do.
-        records: All settled; changed and saved. One that was measured alone already is not measured again.
-        executor: Where: the place that they were trained in.
-        command: Gives what finds the costs of the net of a trial's folder.
-        changed: Called with a record after its change.
+        sweep: Sweep that defines the objectives; nothing is measured unless latency is one of them.
+        records: Records of the trials, all done; they are updated and saved. No trial is measured twice.
+        executor: Executor that ran the trainings.
+        command: Function that gives the command that measures the costs of the net in a trial's folder.
+        changed: Function that is called with a record after each update.
         stop: Signals that end this process.
-        every: Seconds between two looks.
+        interval: Seconds between two polls.
 
     Returns:
-        0, or 75 where it was told to stop before all were measured.
+        0, or 75 if a signal came before all were measured.
     """
     finished = [record for record in records if record.values is not None and LATENCY in sweep.objectives]
-    places = {record.number: folder_of(trials, record.number) / OWN / ALONE for record in finished}
-    due = sum(exit_code(place) != 0 for place in places.values())
+    folders = {record.number: trial_folder(trials, record.number) / JOB_FOLDER / FOLDER for record in finished}
+    due = sum(exit_code(folder) != 0 for folder in folders.values())
     if due:
-        say(f"nothing trains any more: measuring latencies one at a time, {due} to go")
+        say(f"all trainings have ended: measuring {due} latencies one at a time")
     for record in finished:
-        place = places[record.number]
-        ended: int | str | None = exit_code(place)
+        folder = folders[record.number]
+        ended: int | str | None = exit_code(folder)
         if ended != 0:
-            ended = _run(executor, Job(place, [command(folder_of(trials, record.number))]), stop, every)
+            ended = _run(executor, Job(folder, [command(trial_folder(trials, record.number))]), stop, interval)
         if stop.received is not None:
             return EXIT_CODE
-        seconds = cost(place, LATENCY)
+        seconds = cost(folder, LATENCY)
         if ended != 0 or not math.isfinite(seconds):
-            say(f"trial {record.number:04d}: not measured alone ({ended}): its latency is that beside other trainings")
+            say(
+                f"trial {record.number:04d}: the measurement of its latency failed ({ended}): "
+                "the report shows the latency that was measured while other trials trained"
+            )
             continue
         values = dict(zip(sweep.objectives, record.values or [], strict=True)) | {LATENCY: seconds}
         record.values = list(values.values())
@@ -69,13 +72,14 @@ def measure_alone(
     return 0
 
 
-def _run(executor: Executor, job: Job, stop: StopSignals, every: float) -> int | str:
+def _run(executor: Executor, job: Job, stop: StopSignals, interval: float) -> int | str:
     (name,) = executor.submit([job])
-    ended, told = None, False
+    ended = None
+    cancelled = False
     while ended is None:
-        time.sleep(every)
-        if stop.received is not None and not told:
+        time.sleep(interval)
+        if stop.received is not None and not cancelled:
             executor.cancel(job)
-            told = True
+            cancelled = True
         ended = executor.poll(replace(job, name=name))
     return ended

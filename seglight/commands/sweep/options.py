@@ -1,4 +1,4 @@
-"""SWEEP.yaml: what is searched, how, and with what."""
+"""SWEEP.yaml: the space that is searched, the objectives, and how the trials are run."""
 
 import warnings
 from argparse import ArgumentError
@@ -18,17 +18,17 @@ from seglight.system.class_paths import PLACES, check_parsed, class_rules, is_sa
 
 
 class SamplerFactory(Protocol):
-    """A class of Optuna's, its own arguments settled."""
+    """One of Optuna's classes with its own arguments."""
 
     def __call__(self, *, seed: int) -> BaseSampler:
-        """A sampler of this seed."""
+        """A sampler with this seed."""
 
 
 class PrunerFactory(Protocol):
-    """A class of Optuna's, its own arguments settled."""
+    """One of Optuna's classes with its own arguments."""
 
     def __call__(self) -> BasePruner:
-        """A pruner that has seen nothing yet."""
+        """A new pruner."""
 
 
 @dataclass
@@ -36,13 +36,14 @@ class Running:
     """How trials are run.
 
     Attributes:
-        parallel: Trials at once.
-        devices: GPUs a trial on this machine; elsewhere they stand among the parameters of the place.
-        seeds: Trainings a candidate, whose mean counts; none: one, with the recipe's own seed.
-        hours: After so long no new trial is begun.
-        retries: How often a trial that ended by an error is gone on with.
-        pause: Seconds before it is.
-        keep: Whose checkpoints stay when a trial is done: those of the best trials, or all; none: see `sweeps.tidying`.
+        parallel: Maximum number of trials that run at once.
+        devices: GPUs per trial on this machine; for Slurm and Ray, give them in `slurm` and `ray`.
+        seeds: Seeds of a candidate's trainings, whose mean score counts; none: one training with the recipe's seed.
+        hours: Hours after which no new trial is started.
+        retries: Number of times that a trial that ended with an error is resumed.
+        pause: Seconds before it is resumed.
+        keep: Checkpoints that are kept when a trial is done: those of the best trials, or all. Not given: `best`, but
+            `all` for a sweep that was started before this key existed.
         slurm: Parameters of `submitit.SlurmExecutor`, such as partition, account, time in minutes, gpus_per_node.
         ray: Arguments of `ray.init`, such as address, and `resources`, those of a trial: num_cpus, num_gpus.
     """
@@ -60,18 +61,18 @@ class Running:
 
 @dataclass
 class Sweep:
-    """What is searched.
+    """Description of a sweep.
 
     Attributes:
-        configs: The base recipe, files that compose as in `fit`.
-        objectives: What counts, and which way; pruners look at the first.
-        space: Dotted keys of the recipe and what they may be; see `sweeps.space`.
-        trials: Candidates in all.
-        sampler: A class of `optuna.samplers`.
-        pruner: A class of `optuna.pruners`; its steps are validations, from 1.
-        seed: Of the sampler.
+        configs: Files of the base recipe, which compose as in `fit`.
+        objectives: Directions by the name of a logged value or a cost; pruners use the first one.
+        space: Ranges and choices by dotted key of the recipe.
+        trials: Total number of candidates.
+        sampler: One of the classes of `optuna.samplers`.
+        pruner: One of the classes of `optuna.pruners`; its steps are validations, counted from 1.
+        seed: Seed of the sampler.
         running: How trials are run.
-        overrides: Keys of the recipe given on the command line, and their texts; see `sweeps.overrides`.
+        overrides: Texts by key of the recipe that was given on the command line.
     """
 
     configs: list[str]
@@ -86,7 +87,7 @@ class Sweep:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """The space, read."""
+        """Parameters of the space."""
         return parse_space(self.space)
 
 
@@ -94,20 +95,23 @@ def read_sweep(path: Path) -> Sweep:
     """Read and check SWEEP.yaml.
 
     Raises:
-        UserError: It is missing, or something in it is wrong.
+        UserError: The file is missing or wrong.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: {getattr(error, 'strerror', None) or f'not YAML: {error}'}") from error
+        cause = getattr(error, "strerror", None) or f"the file is not valid YAML: {error}"
+        raise UserError(f"--config {path}: {cause}") from error
     if not isinstance(content, dict) or not isinstance(content.get("space"), dict):
-        raise UserError(f"--config {path}: no sweep: give configs:, objectives:, space: and trials:")
+        raise UserError(
+            f"--config {path}: the file describes no sweep: give the keys configs:, objectives:, space: and trials:"
+        )
     try:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(Sweep, "sweep")
-        # the parser would make of a choice of classes what it makes of its own
+        # the space stays as it is: the parser would instantiate the classes among its choices
         with class_rules():
-            options = parser.parse_object({"sweep": _with_grid(_given(content)) | {"space": {}}})
+            options = parser.parse_object({"sweep": _with_grid(_without_empty_keys(content)) | {"space": {}}})
             check_parsed(options)
             sweep: Sweep = parser.instantiate(options).sweep
         sweep.space = content["space"]
@@ -119,44 +123,44 @@ def read_sweep(path: Path) -> Sweep:
     return sweep
 
 
-def _given(content: dict[str, Any]) -> dict[str, Any]:
-    """What stands there: a key with nothing behind it is as good as none; refuses what the parser stumbles over."""
+def _without_empty_keys(content: dict[str, Any]) -> dict[str, Any]:
+    """The content without keys that have no value; refuses what the parser itself does not report in one line."""
     content = {key: value for key, value in content.items() if value is not None}
     running = content.get("running", {})
     if not isinstance(running, dict):
-        raise UserError(f"running: {running}: give keys such as parallel: and devices:")
+        raise UserError(f"running: {running}: give keys and values, such as parallel: 2")
     for name in ("objectives", "space"):
         odd = [key for key in content.get(name) or () if not isinstance(key, str) or not key]
         if odd:
-            raise UserError(f"{name}: {odd[0]}: not the name of anything")
+            raise UserError(f"{name}: {odd[0]}: the key is not a name: give text")
     for name in ("sampler", "pruner"):
         entry = content.get(name, "")
-        given = entry if isinstance(entry, dict) else {"class_path": entry}
-        if not isinstance(given.get("class_path"), str) or not isinstance(given.get("init_args") or {}, dict):
-            raise UserError(f"{name}: {entry}: give class_path: one of Optuna's, and init_args: if it wants some")
+        described = entry if isinstance(entry, dict) else {"class_path": entry}
+        if not isinstance(described.get("class_path"), str) or not isinstance(described.get("init_args") or {}, dict):
+            raise UserError(f"{name}: {entry}: give class_path: with one of Optuna's classes, and init_args: if needed")
     return content | {"running": {key: value for key, value in running.items() if value is not None}}
 
 
 def _with_grid(content: dict[str, Any]) -> dict[str, Any]:
-    """A grid is told the choices of the space, which stand there already."""
+    """The content with the choices of the space as the argument of a GridSampler."""
     sampler = content.get("sampler")
     if not isinstance(sampler, dict) or not str(sampler.get("class_path")).endswith(f".{GridSampler.__name__}"):
         return content
     parameters = parse_space(content["space"])
     odd = [parameter.key for parameter in parameters if parameter.kind not in CHOICES or parameter.when]
     if odd:
-        raise UserError(f"space: {odd[0]}: a grid takes choices alone, without conditions")
+        raise UserError(f"space: {odd[0]}: a grid takes only choices without conditions: use another sampler")
     grid = {parameter.key: parameter.labels for parameter in parameters}
     return content | {"sampler": {**sampler, "init_args": {**(sampler.get("init_args") or {}), "search_space": grid}}}
 
 
 def _check_safe(sweep: Sweep) -> None:
-    """With --safe_recipe, refuse what places take as commands, and what would move the trials."""
+    """With --safe_recipe, refuse keys that can contain commands, and keys that would move the trials."""
     if not is_safe_recipe():
         return
     for name in ("slurm", "ray"):
         if getattr(sweep.running, name):
-            raise UserError(f"running.{name}: refused by --safe_recipe, for it can hold commands: leave it out")
+            raise UserError(f"running.{name}: refused by --safe_recipe, because it can contain commands: leave it out")
     for parameter in sweep.parameters:
         if parameter.key in PLACES:
             raise UserError(f"space: {parameter.key}: refused by --safe_recipe: leave it out")
@@ -166,17 +170,18 @@ def _check(sweep: Sweep) -> None:
     _check_safe(sweep)
     parameters = sweep.parameters
     if not sweep.configs or not parameters or not sweep.objectives:
-        raise UserError("configs:, objectives: and space: each want an entry at least")
+        raise UserError("configs:, objectives: and space: give at least one entry for each of them")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            sampler, pruner = sweep.sampler(seed=sweep.seed), sweep.pruner()
-    except (ValueError, TypeError) as error:  # Optuna's own checks
+            sampler = sweep.sampler(seed=sweep.seed)
+            pruner = sweep.pruner()
+    except (ValueError, TypeError) as error:  # raised by Optuna's checks
         raise UserError(f"sampler or pruner: {error}") from error
     if len(sweep.objectives) > 1 and not isinstance(pruner, NopPruner):
-        raise UserError("pruner: Optuna prunes by one objective, here are several: leave it out")
+        raise UserError("pruner: Optuna prunes only with one objective, and there are several: leave out the pruner")
     if isinstance(sampler, QMCSampler):
-        raise UserError("sampler: QMCSampler keeps its place outside of the trials: use RandomSampler")
+        raise UserError("sampler: QMCSampler has a state that cannot be restored on --resume: use RandomSampler")
     if isinstance(sampler, GridSampler):
         size = 1
         for parameter in parameters:
@@ -186,7 +191,8 @@ def _check(sweep: Sweep) -> None:
 
 
 def _check_numbers(sweep: Sweep) -> None:
-    running, hours = sweep.running, sweep.running.hours
+    running = sweep.running
+    hours = running.hours
     for name, value, least in (
         ("trials", sweep.trials, 1), ("running.parallel", running.parallel, 1), ("running.devices", running.devices, 1),
         ("seed", sweep.seed, 0), ("running.retries", running.retries, 0), ("running.pause", running.pause, 0),
@@ -194,6 +200,6 @@ def _check_numbers(sweep: Sweep) -> None:
         *(("running.seeds", seed, 0) for seed in running.seeds),
     ):  # fmt: skip
         if not least <= value < float("inf"):
-            raise UserError(f"{name}: {value}: give {least} at least")
+            raise UserError(f"{name}: {value}: give at least {least}")
     if len(set(running.seeds)) < len(running.seeds):
-        raise UserError(f"running.seeds: {running.seeds}: one of them stands there twice")
+        raise UserError(f"running.seeds: {running.seeds}: a seed is listed twice: remove one of the two")

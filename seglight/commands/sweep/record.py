@@ -1,4 +1,4 @@
-"""What a sweep knows of a trial, in a file of the trial's folder."""
+"""The state of each trial of a sweep, stored as a file in the folder of the trial."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,34 +8,34 @@ from typing import Any, Literal
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_write
 
-OWN = "trial"
-"""Folder within a trial's run folder for what is the sweep's: `fit` clears away what lies half written in its own."""
+JOB_FOLDER = "trial"
+"""Folder of the sweep's own files within the run folder of a trial: `fit` removes incomplete files from its own."""
 
-FILE = "state.json"
+RECORD_FILE = "state.json"
 
 State = Literal["waiting", "running", "stopping", "finished", "pruned", "failed"]
-"""`stopping`: it is to be pruned, and was told so. The last three are settled."""
+"""`stopping`: the trial was asked to stop in order to be pruned. The last three states are final."""
 
-SETTLED = ("finished", "pruned", "failed")
+DONE = ("finished", "pruned", "failed")
 
 
 @dataclass
 class Record:
-    """The state of one trial.
+    """State of one trial.
 
     Attributes:
-        number: From 0, as in Optuna.
-        params: The candidate: keys of the space, choices as labels.
-        distributions: What each was drawn from, as Optuna's JSON.
-        attrs: What sampler and pruner remember with a trial.
-        state: Where it stands.
-        reports: The first objective after each validation.
-        values: The objectives of a finished trial.
-        failures: How often it has ended by an error.
-        vanished: How often its job has vanished since its last validation, with a machine, say.
-        job: By what the executor finds it.
-        error: Why it failed, in a line, and the last lines of its log.
-        cause: What its log says of why its last start failed; empty if it was not by its own doing.
+        number: Number of the trial, from 0, as in Optuna.
+        params: The candidate: values by key of the space, choices as labels.
+        distributions: Distribution that each value was drawn from, as Optuna's JSON.
+        attrs: What the sampler and the pruner store with a trial.
+        state: Current state.
+        reports: Values of the first objective, one after each validation.
+        values: Values of the objectives of a finished trial.
+        failures: Number of starts that ended with an error.
+        vanished: Number of times that the job has vanished since its last validation, for example with its machine.
+        job: Name by which the executor finds the job.
+        error: Why the trial failed, in one line, followed by the last lines of its log.
+        cause: Line of the log that says why the last start failed; empty if the trial itself was not the cause.
     """
 
     number: int
@@ -52,40 +52,45 @@ class Record:
     cause: str = ""
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in SETTLED
+    def done(self) -> bool:
+        """Whether the state is final."""
+        return self.state in DONE
 
     def save(self, trials: Path) -> None:
-        """Write it to its folder among `trials`."""
-        atomic_write(own_file(trials, self.number, FILE), json.dumps(asdict(self), indent=1) + "\n")
+        """Write the record to the folder of the trial, within `trials`."""
+        atomic_write(job_file(trials, self.number, RECORD_FILE), json.dumps(asdict(self), indent=1) + "\n")
 
 
-def folder_of(trials: Path, number: int) -> Path:
-    """The run folder of a trial."""
+def trial_folder(trials: Path, number: int) -> Path:
+    """Run folder of a trial."""
     return trials / f"{number:04d}"
 
 
-def own_file(trials: Path, number: int, name: str) -> Path:
-    """A file that is the sweep's in the folder of a trial."""
-    return folder_of(trials, number) / OWN / name
+def job_file(trials: Path, number: int, name: str) -> Path:
+    """Path of one of the sweep's own files in the folder of a trial."""
+    return trial_folder(trials, number) / JOB_FOLDER / name
 
 
 def read_records(trials: Path) -> list[Record]:
-    """All trials of a sweep, by number.
+    """Read the records of all trials of a sweep, sorted by number.
 
     Raises:
-        UserError: One between them is missing or damaged.
+        UserError: A record is missing or damaged.
     """
-    numbers = sorted(int(path.parent.parent.name) for path in trials.glob(f"[0-9]*/{OWN}/{FILE}"))
+    numbers = sorted(int(path.parent.parent.name) for path in trials.glob(f"[0-9]*/{JOB_FOLDER}/{RECORD_FILE}"))
     for number, found in enumerate(numbers):
         if number != found:
-            raise UserError(f"{folder_of(trials, number)}: no {OWN}/{FILE}, and later trials have theirs: put it back")
+            raise UserError(
+                f"{job_file(trials, number, RECORD_FILE)}: the file is missing, although later trials have one: "
+                "restore it"
+            )
     records = []
     for number in numbers:
-        path = own_file(trials, number, FILE)
+        path = job_file(trials, number, RECORD_FILE)
         try:
             records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}: damaged ({error}): put it back, or take away this trial and all later") from error
+            raise UserError(
+                f"{path}: the file is damaged ({error}): restore it, or remove this trial and all later ones"
+            ) from error
     return records

@@ -1,4 +1,4 @@
-"""What a sweep leaves: `report.html`, the winner's recipe, and the trials in TensorBoard."""
+"""Results of a sweep: `report.html`, the recipe of the best trial, and the trials in TensorBoard."""
 
 import shutil
 import warnings
@@ -16,11 +16,12 @@ from plotly.io import to_html
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from seglight.commands.sweep.failures import failure_summary
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.overrides import text_of
-from seglight.commands.sweep.record import Record, folder_of
+from seglight.commands.sweep.record import Record, trial_folder
 from seglight.commands.sweep.study import best_records, study_of
-from seglight.commands.sweep.table import number, status
+from seglight.commands.sweep.table import format_value, status
 from seglight.commands.sweep.trial import LATENCY, run_folders
 from seglight.errors import UserError, terminal
 from seglight.metrics.image_counts import FILE, ScoredImages
@@ -30,10 +31,10 @@ from seglight.system.escaping import html, plotly, tag
 from seglight.system.run_files import RECIPE_FILE
 
 SHOWN = 10
-"""Rows of the table of the best."""
+"""Number of rows in the table of the best trials."""
 
 BEST = "best.yaml"
-"""In the sweep's folder: the recipe of the winner."""
+"""File in the folder of the sweep with the recipe of the best trial."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -43,19 +44,25 @@ pre {{background: #eee; padding: .5em}}</style></head>
 """
 
 NOTE = (
-    "Intervals: 95 % bootstrap of the mIoU over the validation images. Told apart: the 95 % interval of the difference "
-    "from the first, both on the same drawn images, leaves out 0; what another training would do to the scores is not "
-    "in it."
+    "Intervals: 95 % bootstrap of the mIoU over the validation images. Different from the first: the 95 % interval of "
+    "the difference from the first trial, both on the same drawn images, does not contain 0. The variation between "
+    "trainings is not included."
 )
 
-SECONDS = (
-    "Latency: seconds that a 512x512 image takes, the median of five passes, measured when no training of the sweep ran"
-    " any more, one net at a time; of a sweep that is not at its end, when each training ended, beside the others."
+LATENCY_NOTE = (
+    "Latency: seconds for a 512x512 image, the median of five passes, measured one net at a time after all trainings of"
+    " the sweep had ended; in a sweep that is not complete, measured when each training ended, while others ran."
 )
 
 
 def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
-    """Write `report.html`, which needs no network; `best.yaml`, if a trial is finished; and `hparams/`."""
+    """Write `report.html`, which needs no network; `best.yaml`, if a trial is finished; and `hparams/`.
+
+    Args:
+        sweep: Description of the sweep.
+        records: Records of its trials.
+        out: Folder of the sweep.
+    """
     body = "".join(
         [_overrides(sweep), _best(sweep, records, out / "trials"), *_plots(sweep, records), _failures(records)]
     )
@@ -63,17 +70,34 @@ def write_report(sweep: Sweep, records: Sequence[Record], out: Path) -> None:
     atomic_write(out / "report.html", PAGE.format(title=title, status=html(status(sweep, records)), body=body))
     best = best_records(sweep, records)
     if best:
-        said = "  ".join(f"{n} {number(v)}" for n, v in zip(sweep.objectives, best[0].values or [], strict=True))
-        recipe = (folder_of(out / "trials", best[0].number) / RECIPE_FILE).read_text(encoding="utf-8")
-        atomic_write(out / BEST, f"# Trial {best[0].number:04d}: {terminal(said)}\n{recipe}")
+        values = zip(sweep.objectives, best[0].values or [], strict=True)
+        scores = "  ".join(f"{name} {format_value(value)}" for name, value in values)
+        recipe = (trial_folder(out / "trials", best[0].number) / RECIPE_FILE).read_text(encoding="utf-8")
+        atomic_write(out / BEST, f"# Trial {best[0].number:04d}: {terminal(scores)}\n{recipe}")
     write_hparams(sweep, records, out / "hparams")
 
 
+def closing_lines(out: Path, records: Sequence[Record], freed: int) -> list[str]:
+    """Last lines of the command's output: where the results are, and why trials failed.
+
+    Args:
+        out: Folder of the sweep.
+        records: Records of its trials.
+        freed: Bytes of checkpoints that were removed.
+    """
+    lines = [f"report      {out / 'report.html'}", f"compare     tensorboard --logdir {out / 'hparams'}"]
+    if (out / BEST).exists():
+        lines.append(f"best        python -m seglight fit --config {out / BEST} --run_dir DIR")
+    if freed:
+        lines.append(f"freed       {freed / 1e6:.1f} MB of checkpoints (running.keep: all keeps them)")
+    return lines + failure_summary(out / "trials", records)
+
+
 def drawn_scores(sweep: Sweep, folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
-    """The names of a trial's images, and its mIoU on each draw of them, the mean over its seeds; None without counts.
+    """Names of a trial's images, and its mIoU on each bootstrap sample of them, the mean over its seeds.
 
     Returns:
-        Names and (resamples,).
+        Names and scores (resamples,), or None if the trial has no counts per image.
     """
     try:
         scored = [ScoredImages.load(run / FILE) for run in run_folders(sweep, folder)]
@@ -83,13 +107,13 @@ def drawn_scores(sweep: Sweep, folder: Path) -> tuple[list[str], NDArray[np.floa
 
 
 def percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of the middle 95 %."""
+    """2.5th and 97.5th percentile."""
     low, high = np.nanpercentile(scores, [2.5, 97.5])
     return float(low), float(high)
 
 
-def told_apart(one: tuple[list[str], NDArray[np.float64]], other: tuple[list[str], NDArray[np.float64]]) -> bool | None:
-    """Whether the scores of two trials differ by more than their images' draw; None where those are not the same."""
+def differ(one: tuple[list[str], NDArray[np.float64]], other: tuple[list[str], NDArray[np.float64]]) -> bool | None:
+    """Whether the difference between two trials is significant; None if their images are not the same."""
     if one[0] != other[0]:
         return None
     low, high = percentiles(one[1] - other[1])
@@ -100,17 +124,17 @@ def _best(sweep: Sweep, records: Sequence[Record], trials: Path) -> str:
     best = best_records(sweep, records)[:SHOWN]
     if not best:
         return "<p>No trial is finished.</p>"
-    drawn = [drawn_scores(sweep, folder_of(trials, record.number)) for record in best]
-    rows = [["trial", *sweep.objectives, "mIoU, 95 %", "told apart from the first", "candidate"]]
+    drawn = [drawn_scores(sweep, trial_folder(trials, record.number)) for record in best]
+    rows = [["trial", *sweep.objectives, "mIoU, 95 %", "different from the first", "candidate"]]
     for record, own in zip(best, drawn, strict=True):
         low, high = (float("nan"),) * 2 if own is None else percentiles(own[1])
-        apart = None if own is None or drawn[0] is None or own is drawn[0] else told_apart(own, drawn[0])
-        candidate = ", ".join(f"{key}={number(value)}" for key, value in record.params.items())
-        words = {None: "-", True: "yes", False: "no"}[apart]
-        between = "-" if own is None else f"[{low:.4f}, {high:.4f}]"
-        rows.append([f"{record.number:04d}", *map(number, record.values or []), between, words, candidate])
+        different = None if own is None or drawn[0] is None or own is drawn[0] else differ(own, drawn[0])
+        candidate = ", ".join(f"{key}={format_value(value)}" for key, value in record.params.items())
+        answer = {None: "-", True: "yes", False: "no"}[different]
+        interval = "-" if own is None else f"[{low:.4f}, {high:.4f}]"
+        rows.append([f"{record.number:04d}", *map(format_value, record.values or []), interval, answer, candidate])
     name = "The best" if len(sweep.objectives) == 1 else "The Pareto front"
-    notes = [NOTE, *([SECONDS] if LATENCY in sweep.objectives else [])]
+    notes = [NOTE, *([LATENCY_NOTE] if LATENCY in sweep.objectives else [])]
     return f"<h2>{name}</h2>{_table(rows)}" + "".join(f"<p>{note}</p>" for note in notes)
 
 
@@ -121,9 +145,9 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _plots(sweep: Sweep, records: Sequence[Record]) -> Iterator[str]:
-    """Optuna's own; the first brings plotly's script along."""
+    """Optuna's plots; the first one includes plotly's script."""
     if sum(record.state == "finished" for record in records) < 2:
-        yield "<p>There is something to plot when two trials are finished.</p>"
+        yield "<p>The plots appear when two trials are finished.</p>"
         return
     script: Any = True
     for title, figure in _figures(sweep, study_of(sweep, records)):
@@ -134,7 +158,7 @@ def _plots(sweep: Sweep, records: Sequence[Record]) -> Iterator[str]:
 
 
 def _escaped(figure: Any) -> Any:
-    """A copy of a figure's nested values, its texts no markup."""
+    """A copy of a figure's nested values with escaped texts."""
     if isinstance(figure, dict):
         return {key: _escaped(value) for key, value in figure.items()}
     if isinstance(figure, list | tuple):
@@ -152,20 +176,20 @@ def _figures(sweep: Sweep, study: optuna.Study) -> Iterator[tuple[str, Any]]:
         "parallel coordinates": visualization.plot_parallel_coordinate,
         "slices": visualization.plot_slice,
     }
-    for place, objective in enumerate(sweep.objectives):
-        target = partial(_value, place) if several else None
+    for index, objective in enumerate(sweep.objectives):
+        target = partial(_value, index) if several else None
         for name, plot in plots.items():
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     figure = plot(study, target=target, target_name=objective)
             except (ValueError, RuntimeError):
-                continue  # importance needs scores that differ
+                continue  # importances need scores that differ
             yield f"{objective}: {name}", figure
 
 
-def _value(place: int, trial: FrozenTrial) -> float:
-    value: float = trial.values[place]
+def _value(index: int, trial: FrozenTrial) -> float:
+    value: float = trial.values[index]
     return value
 
 
@@ -181,11 +205,11 @@ def _failures(records: Sequence[Record]) -> str:
 
 
 def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None:
-    """A run for each trial with what was searched alone: `trials/` has each with its whole recipe and its curves."""
+    """Write a TensorBoard run for each trial with only the searched keys; `trials/` has whole recipes and curves."""
     shutil.rmtree(folder, ignore_errors=True)
     params = [_shown_params(sweep, record) for record in records]
     every = {key: value for one in params for key, value in one.items()}
-    # TensorBoard reads the columns from the first run that it finds, which may lack keys that hang on a choice
+    # TensorBoard reads the columns from the first run that it finds, which may lack keys that depend on a choice
     names = {f"objective/{tag(name)}": 0.0 for name in sweep.objectives}
     columns = hparams(every, names)[0]  # type: ignore[no-untyped-call]
     for record, own in zip(records, params, strict=True):
@@ -202,6 +226,6 @@ def write_hparams(sweep: Sweep, records: Sequence[Record], folder: Path) -> None
 
 
 def _shown_params(sweep: Sweep, record: Record) -> dict[str, float | str]:
-    """Each key with one type in all trials, as a column wants it."""
+    """Values by key, each key with one type in all trials, as a column requires it."""
     numbers = {p.key for p in sweep.parameters if all(type(value) in (int, float) for value in p.values)}
     return {tag(key): value if key in numbers else tag(str(value)) for key, value in record.params.items()}

@@ -1,4 +1,4 @@
-"""What a sweep may change: dotted keys of a recipe with ranges or choices, some only where another is chosen."""
+"""The space of a sweep: dotted keys of a recipe with ranges or choices, some of which depend on another choice."""
 
 import itertools
 import json
@@ -8,24 +8,27 @@ from typing import Any, Protocol
 
 from seglight.errors import UserError
 
-RANGES, CHOICES = ("log", "range", "integers"), ("choice", "configs")
-"""Kinds of a parameter: two ends, or one of several values; those of `configs` are whole config files."""
+RANGES = ("log", "range", "integers")
+"""Kinds of a parameter with two bounds."""
+
+CHOICES = ("choice", "configs")
+"""Kinds of a parameter with a list of values; those of `configs` are paths of config files."""
 
 LARGEST = 2**53
-"""Beyond it, float64 leaves out whole numbers."""
+"""Largest bound: beyond it, float64 does not represent all integers."""
 
 
 class Suggest(Protocol):
-    """What of an Optuna trial a space asks."""
+    """The methods of an Optuna trial that a space uses."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number between two ends."""
+        """A number between two bounds."""
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        """A whole number between two ends, which count."""
+        """An integer between two bounds, which are included."""
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
-        """One of several."""
+        """One of several values."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Parameter:
     """One entry of a space.
 
     Attributes:
-        key: Dotted key of the recipe; of `configs`, a name.
+        key: Dotted key of the recipe; for `configs`, an arbitrary name.
         kind: One of RANGES and CHOICES.
-        values: The two ends of a range, or the choices.
-        when: Keys of choices that stand before it, and with which of their values this parameter is there.
+        values: Two bounds of a range, or the choices.
+        when: Earlier choices by key, and those of their values with which this parameter exists.
     """
 
     key: str
@@ -45,11 +48,11 @@ class Parameter:
     when: Mapping[str, tuple[Any, ...]]
 
     def applies(self, candidate: Mapping[str, Any]) -> bool:
-        """Whether the parameter is there beside what was chosen already."""
-        return all(key in candidate and candidate[key] in map(label, some) for key, some in self.when.items())
+        """Whether the parameter exists, given the values that were chosen before it."""
+        return all(key in candidate and candidate[key] in map(label, allowed) for key, allowed in self.when.items())
 
     def suggest(self, trial: Suggest) -> Any:
-        """Ask Optuna for a value; a choice comes as its `label`."""
+        """Ask Optuna for a value; a choice is returned as its `label`."""
         if self.kind == "integers":
             return trial.suggest_int(self.key, *self.values)
         if self.kind in RANGES:
@@ -58,11 +61,11 @@ class Parameter:
 
     @property
     def labels(self) -> list[Any]:
-        """The ends or the choices as Optuna knows them."""
+        """Bounds or choices as Optuna stores them."""
         return [label(value) for value in self.values]
 
     def argument(self, value: Any) -> list[str]:
-        """The arguments of `fit` that set the parameter to a value, which may be a label."""
+        """Arguments of `fit` that set the parameter to a value, which may be a label."""
         if self.kind == "configs":
             return ["--config", value]
         if self.kind == "choice":
@@ -71,7 +74,7 @@ class Parameter:
 
 
 def label(value: Any) -> Any:
-    """A choice as Optuna keeps it: plain values as they are, lists and dicts as JSON."""
+    """A choice as Optuna stores it: plain values unchanged, lists and dicts as JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
@@ -79,7 +82,7 @@ def parse_space(space: Mapping[str, Mapping[str, Any]]) -> list[Parameter]:
     """Read the `space:` of a sweep.
 
     Raises:
-        UserError: An entry is none, or hangs on one that is no choice before it.
+        UserError: An entry is malformed, or depends on something that is not an earlier choice.
     """
     parameters: dict[str, Parameter] = {}
     for key, entry in space.items():
@@ -91,7 +94,7 @@ def parse_space(space: Mapping[str, Mapping[str, Any]]) -> list[Parameter]:
             raise UserError(f"space: {key}: {kinds[0]}: {values}: give a list")
         when = entry.get("when") or {}
         if not isinstance(when, dict) or [] in when.values():
-            raise UserError(f"space: {key}: when: {when}: give the name of a choice and which of its values")
+            raise UserError(f"space: {key}: when: {when}: give the key of a choice and a list of its values")
         conditions = {name: tuple(v if isinstance(v, list) else [v]) for name, v in when.items()}
         parameter = Parameter(key, kinds[0], tuple(values), conditions)
         _check_values(parameter)
@@ -101,50 +104,54 @@ def parse_space(space: Mapping[str, Mapping[str, Any]]) -> list[Parameter]:
 
 
 def _check_values(parameter: Parameter) -> None:
-    values, about = parameter.values, f"space: {parameter.key}: {parameter.kind}: {list(parameter.values)}"
-    (_check_choices if parameter.kind in CHOICES else _check_ends)(parameter, about)
+    values = parameter.values
+    location = f"space: {parameter.key}: {parameter.kind}: {list(values)}"
+    if parameter.kind in CHOICES:
+        _check_choices(parameter, location)
+    else:
+        _check_bounds(parameter, location)
     try:
         json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{about}: give text, numbers that are finite, or lists of them") from error
+        raise UserError(f"{location}: give text, finite numbers, or lists of them") from error
 
 
-def _check_choices(parameter: Parameter, about: str) -> None:
+def _check_choices(parameter: Parameter, location: str) -> None:
     if parameter.kind == "configs" and not all(isinstance(value, str) for value in parameter.values):
-        raise UserError(f"{about}: give paths of config files")
+        raise UserError(f"{location}: give paths of config files")
     try:
         labels = parameter.labels
-    except TypeError as error:  # a date, say
-        raise UserError(f"{about}: {error}") from error
-    if any(one in labels[:place] for place, one in enumerate(labels)):  # 1, 1.0 and true are one to Optuna
-        raise UserError(f"{about}: one of them stands there twice")
+    except TypeError as error:  # such as a date
+        raise UserError(f"{location}: {error}: give text, finite numbers, or lists of them") from error
+    if any(one in labels[:index] for index, one in enumerate(labels)):  # Optuna does not distinguish 1, 1.0 and true
+        raise UserError(f"{location}: a value is listed twice: remove one of the two")
 
 
-def _check_ends(parameter: Parameter, about: str) -> None:
+def _check_bounds(parameter: Parameter, location: str) -> None:
     values = parameter.values
-    wanted = int if parameter.kind == "integers" else (int, float)
-    if len(values) != 2 or not all(isinstance(end, wanted) and not isinstance(end, bool) for end in values):
-        note = " (YAML reads 1e-5 as text: write 1.0e-5)" if any(isinstance(end, str) for end in values) else ""
-        raise UserError(f"{about}: give two {'whole ' if wanted is int else ''}numbers{note}")
+    kind = int if parameter.kind == "integers" else (int, float)
+    if len(values) != 2 or not all(isinstance(bound, kind) and not isinstance(bound, bool) for bound in values):
+        note = " (YAML reads 1e-5 as text: write 1.0e-5)" if any(isinstance(bound, str) for bound in values) else ""
+        raise UserError(f"{location}: give two {'integers' if kind is int else 'numbers'}{note}")
     if not values[0] < values[1] or (parameter.kind == "log" and values[0] <= 0):
-        above = ", and above 0" if parameter.kind == "log" else ""
-        raise UserError(f"{about}: the first has to be less than the second{above}")
+        positive = " and positive" if parameter.kind == "log" else ""
+        raise UserError(f"{location}: the first number has to be less than the second{positive}")
     if max(map(abs, values)) > LARGEST:
-        raise UserError(f"{about}: beyond {LARGEST:.1e}")
+        raise UserError(f"{location}: give numbers of at most {LARGEST:.1e}")
 
 
 def _check_condition(parameter: Parameter, before: Mapping[str, Parameter]) -> None:
     for name, values in parameter.when.items():
-        about = f"space: {parameter.key}: when: {name}"
+        location = f"space: {parameter.key}: when: {name}"
         if name not in before or before[name].kind not in CHOICES:
-            raise UserError(f"{about}: no choice of that name stands before it")
+            raise UserError(f"{location}: no choice with this key comes before it: give the key of an earlier choice")
         unknown = [value for value in values if value not in before[name].values]
         if unknown:
-            raise UserError(f"{about}: {unknown[0]} is none of {list(before[name].values)}")
+            raise UserError(f"{location}: {unknown[0]} is not one of {list(before[name].values)}")
 
 
 def propose(space: list[Parameter], trial: Suggest) -> dict[str, Any]:
-    """A candidate: the value of each parameter that is there, a choice as its label."""
+    """A candidate: the value of each parameter that exists in it, choices as labels."""
     candidate: dict[str, Any] = {}
     for parameter in space:
         if parameter.applies(candidate):
@@ -153,21 +160,22 @@ def propose(space: list[Parameter], trial: Suggest) -> dict[str, Any]:
 
 
 def arguments(space: list[Parameter], candidate: Mapping[str, Any]) -> list[str]:
-    """The arguments of `fit` that make a candidate of the base recipe: config files first, keys over them."""
-    there = [parameter for parameter in space if parameter.key in candidate]
-    there.sort(key=lambda parameter: parameter.kind != "configs")
-    return [part for parameter in there for part in parameter.argument(candidate[parameter.key])]
+    """Arguments of `fit` that turn the base recipe into a candidate: config files first, keys after them."""
+    present = [parameter for parameter in space if parameter.key in candidate]
+    present.sort(key=lambda parameter: parameter.kind != "configs")
+    return [part for parameter in present for part in parameter.argument(candidate[parameter.key])]
 
 
 def corners(space: list[Parameter]) -> Iterator[dict[str, Any]]:
-    """Candidates in which each mistake of a key or a value shows: a covering set, not all combinations.
+    """Candidates that expose every wrong key or value: a covering set, not all combinations.
 
-    Config files, and choices that others hang on, come in every combination; in each, every other parameter that is
-    there takes each of its ends or choices once at least, all at the same time. So each value of each parameter is
-    built with every config file that it may meet; two values that do not go together are found where they are switches.
+    Config files, and choices that other parameters depend on, appear in every combination; in each of these, every
+    other parameter takes each of its bounds or choices at least once, all at the same time. So each value of each
+    parameter is built with every config file that it can be combined with; an incompatible pair of values is found if
+    one of the two is a config file or a choice that others depend on.
     """
-    hung_on = {name for parameter in space for name in parameter.when}
-    switches = [parameter for parameter in space if parameter.kind == "configs" or parameter.key in hung_on]
+    conditions = {name for parameter in space for name in parameter.when}
+    switches = [parameter for parameter in space if parameter.kind == "configs" or parameter.key in conditions]
     combinations: list[dict[str, Any]] = []
     for chosen in itertools.product(*(parameter.labels for parameter in switches)):
         combination: dict[str, Any] = {}

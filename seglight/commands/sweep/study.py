@@ -1,4 +1,4 @@
-"""Optuna's study, built anew from the trials' records whenever it is asked: it has no state that could be lost."""
+"""Optuna's study, rebuilt from the records of the trials whenever it is needed: it has no state that could be lost."""
 
 import json
 import warnings
@@ -19,21 +19,21 @@ from seglight.errors import UserError
 STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 NAME = "sweep"
-"""Of every study: Hyperband deals trials to its brackets by it."""
+"""Name of every study: Hyperband assigns trials to its brackets by it."""
 
 
 def study_of(sweep: Sweep, records: Sequence[Record]) -> optuna.Study:
-    """A study in memory that holds the trials so far.
+    """A study in memory that contains the trials so far.
 
-    Its sampler's seed depends on the sweep's and on the number of trials alone, so that a study that was interrupted
-    proposes what it would have proposed.
+    The seed of its sampler depends only on that of the sweep and on the number of trials, so that a sweep that was
+    interrupted proposes what it would have proposed otherwise.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     directions = list(sweep.objectives.values())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         sampler = sweep.sampler(seed=sweep.seed)
-        if not isinstance(sampler, GridSampler):  # whose seed is the order of the grid
+        if not isinstance(sampler, GridSampler):  # its seed is the order of the grid
             seed = np.random.SeedSequence((sweep.seed, len(records))).generate_state(1)[0]
             sampler = sweep.sampler(seed=int(seed))
         study = optuna.create_study(study_name=NAME, directions=directions, sampler=sampler, pruner=sweep.pruner())
@@ -46,12 +46,12 @@ def new_record(sweep: Sweep, records: Sequence[Record]) -> Record:
     """Ask for the next candidate.
 
     Raises:
-        UserError: The sampler can't do with this space, or wants a package that is not there.
+        UserError: The sampler does not support this space, or needs a package that is not installed.
     """
     study = study_of(sweep, records)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a sampler that falls back on another, as CMA-ES does for choices
+            warnings.simplefilter("ignore")  # of samplers that fall back on another one, as CMA-ES does for choices
             propose(sweep.parameters, study.ask())
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise UserError(f"sampler: {error}") from error
@@ -60,23 +60,25 @@ def new_record(sweep: Sweep, records: Sequence[Record]) -> Record:
     return Record(trial.number, dict(trial.params), distributions, dict(trial.system_attrs))
 
 
-def is_to_be_pruned(sweep: Sweep, records: Sequence[Record], number: int) -> bool:
-    """What the pruner says after the last report of a trial; notes in its record what the pruner is to remember.
+def should_prune(sweep: Sweep, records: Sequence[Record], number: int) -> bool:
+    """Whether a trial should be pruned after its last report; stores the pruner's attributes in its record.
 
     Raises:
-        UserError: It can't do with such trials, or wants a package that is not there.
+        UserError: The pruner does not support such trials, or needs a package that is not installed.
     """
     study = study_of(sweep, records)
     try:
         prune = study.pruner.prune(study, study.get_trials()[number])
     except (ValueError, TypeError, ImportError) as error:
-        raise UserError(f"pruner: {error}: the trials that run go on; choose another for another --out") from error
+        raise UserError(
+            f"pruner: {error}: start a sweep with another pruner in another --out; trials that run now continue"
+        ) from error
     records[number].attrs = dict(study.get_trials()[number].system_attrs)
     return prune
 
 
 def best_records(sweep: Sweep, records: Sequence[Record]) -> list[Record]:
-    """Finished trials: by score with one objective, best first; with several, those of the Pareto front."""
+    """Finished trials, best first: all of them with one objective, with several only those of the Pareto front."""
     finished = [record for record in records if record.state == "finished" and record.values is not None]
     if len(sweep.objectives) > 1:
         front = study_of(sweep, records).best_trials if finished else []

@@ -23,14 +23,18 @@ class ExportedPredictor:
 
     Attributes:
         path: The file.
-        metadata: What it says about itself.
+        metadata: Content of the file beside its graph.
+        card: Model card of the net.
         class_names: By class index.
         palette: An RGB colour for each class.
     """
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
-        self.path, self.metadata = path, metadata
-        self.class_names, self.palette = metadata.class_names, metadata.palette
+        self.path = path
+        self.metadata = metadata
+        self.card = metadata.card
+        self.class_names = metadata.card.class_names
+        self.palette = metadata.card.palette
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.

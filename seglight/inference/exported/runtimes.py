@@ -8,8 +8,9 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
-from seglight.inference.exported.metadata import KEY, Metadata
+from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.predictor import ExportedPredictor, Output, existing, missing, unreadable
 from seglight.inference.exported.seal import check_seal
 
@@ -25,13 +26,14 @@ class OnnxPredictor(ExportedPredictor):
 
     Args:
         path: A file of `seglight export --format onnx`.
-        threads: Of one image; None: as ONNX Runtime chooses.
+        threads: Number of threads for one image; None: ONNX Runtime's choice.
+        name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
         UserError: There is no such file, it is not to be read or not of `seglight export`, or onnxruntime is missing.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, threads: int | None = None, name: Path | None = None) -> None:
         path = existing(path)
         try:
             import onnxruntime
@@ -46,10 +48,10 @@ class OnnxPredictor(ExportedPredictor):
             self.session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
-            said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
+            text = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         except Exception as error:  # onnxruntime has a class of its own for each, without a common one
             raise unreadable(path, error) from error
-        super().__init__(path, Metadata.from_json(said, path))
+        super().__init__(name or path, Metadata.from_json(text, path))
 
     def _outputs(self) -> Sequence[str]:
         return [output.name for output in self.session.get_outputs()]
@@ -64,13 +66,14 @@ class OpenVinoPredictor(ExportedPredictor):
 
     Args:
         path: A file of `seglight export --format openvino`.
-        threads: Of one image; None: as OpenVINO chooses.
+        threads: Number of threads for one image; None: OpenVINO's choice.
+        name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
         UserError: There is no such file, it is not to be read or not of `seglight export`, or openvino is missing.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, threads: int | None = None, name: Path | None = None) -> None:
         path = existing(path)
         try:
             import openvino
@@ -83,11 +86,11 @@ class OpenVinoPredictor(ExportedPredictor):
             options["INFERENCE_NUM_THREADS"] = threads
         try:
             model = openvino.Core().read_model(path)
-            said = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
+            text = model.get_rt_info([KEY]).astype(str) if model.has_rt_info([KEY]) else None
             self.compiled = openvino.compile_model(model, "CPU", options)
         except Exception as error:  # openvino raises what its C++ does, RuntimeError mostly
             raise unreadable(path, error) from error
-        super().__init__(path, Metadata.from_json(said, path))
+        super().__init__(name or path, Metadata.from_json(text, path))
 
     def _outputs(self) -> Sequence[str]:
         return [output.any_name for output in self.compiled.outputs]
@@ -102,12 +105,13 @@ class TorchProgramPredictor(ExportedPredictor):
 
     Args:
         path: A file of `seglight export --format torch`.
+        name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
         UserError: There is no such file, or it is not to be read or not of `seglight export`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, name: Path | None = None) -> None:
         from seglight.checkpoints.torch_file import is_whole  # it imports torch
 
         path = existing(path)
@@ -116,10 +120,10 @@ class TorchProgramPredictor(ExportedPredictor):
         try:
             with ZipFile(path) as archive:
                 compiled = any("/aotinductor/" in name for name in archive.namelist())
-            self.module, self.outputs, said = _compiled(path) if compiled else _traced(path)
+            self.module, self.outputs, text = _compiled(path) if compiled else _traced(path)
         except Exception as error:  # what torch's zip, JSON and tensor readers raise has no common class
             raise unreadable(path, error) from error
-        super().__init__(path, Metadata.from_json(said, path))
+        super().__init__(name or path, Metadata.from_json(text, path))
 
     def _outputs(self) -> Sequence[str]:
         return ("labels", "probabilities")[: self.outputs]
@@ -151,27 +155,31 @@ def _compiled(path: Path) -> tuple[Callable[..., Any], int, str]:
     return program, outputs, program.get_metadata()[KEY]
 
 
-def load_exported(path: str | Path, threads: int | None = None, trust: Sequence[str] = ()) -> ExportedPredictor:
-    """The predictor of a file, by its ending: .onnx, .xml (OpenVINO), .pt2 (torch.export).
+def load_exported(
+    path: str | Path, threads: int | None = None, trust: Sequence[str] = (), name: Path | None = None
+) -> ExportedPredictor:
+    """Predictor of a file, by its ending: .onnx, .xml (OpenVINO), .pt2 (torch.export).
 
     Args:
         path: A file of `seglight export`.
-        threads: Of one image, where the runtime has a number of its own; torch's is the process's.
-        trust: `PROGRAM` among them: a .pt2 is read, too.
+        threads: Number of threads for one image; torch uses those of the process.
+        trust: Names that include `PROGRAM` if a .pt2 may be read.
+        name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
-        UserError: There is no such file, it is none of these or not trusted, or its runtime is missing or can't.
+        UserError: The file does not exist, has another ending, is not trusted or not readable, or its runtime is
+            missing.
     """
     suffix = Path(path).suffix
     if suffix == ".onnx":
-        return OnnxPredictor(path, threads)
+        return OnnxPredictor(path, threads, name)
     if suffix == ".xml":
-        return OpenVinoPredictor(path, threads)
+        return OpenVinoPredictor(path, threads, name)
     if suffix == ".pt2":
         if PROGRAM not in trust:
             raise UserError(
                 f"{path}: refused, a program of torch.export can run anything when it is read: "
                 f"if you trust this one, add --trust {PROGRAM}; .onnx and .xml need no trust"
             )
-        return TorchProgramPredictor(path)
+        return TorchProgramPredictor(path, name)
     raise UserError(f"{path}: an exported file ends in one of {', '.join(SUFFIXES)}")

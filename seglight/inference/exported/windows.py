@@ -32,16 +32,20 @@ class WindowedPredictor:
         max_memory: Bytes that this process may hold; None: images in memory are seen whole.
 
     Attributes:
-        class_names: By class index.
-        palette: An RGB colour for each class.
+        card: Model card of the net.
+        class_names: Names of the classes, by class index.
+        palette: RGB colours of the classes, by class index.
 
     Raises:
         UserError: Not even the smallest window fits, or the file takes images of one size alone.
     """
 
     def __init__(self, predictor: ExportedPredictor, max_memory: int | None = None) -> None:
-        self.predictor, self.max_memory = predictor, max_memory
-        self.class_names, self.palette = predictor.class_names, predictor.palette
+        self.predictor = predictor
+        self.max_memory = max_memory
+        self.card = predictor.card
+        self.class_names = predictor.class_names
+        self.palette = predictor.palette
         self.window, self.room, self.peaks = WINDOWS[0], 0, list[tuple[int, int]]()
         if max_memory is not None:
             self._plan(max_memory)

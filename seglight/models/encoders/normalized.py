@@ -50,6 +50,14 @@ class NormalizedEncoder(Encoder):
         rows = image.permute(0, 2, 3, 1).flatten(2).to(mean.dtype, copy=True).sub_(mean).div_(std)
         return rows.view(*rows.shape[:2], width, -1).permute(0, 3, 1, 2)
 
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the bands, in [0, 1]."""
+        return _fractions(self.mean), _fractions(self.std)
+
+
+def _fractions(pixels: Tensor) -> tuple[float, ...]:
+    return tuple(round(value / 255, 6) for value in pixels.flatten().tolist())
+
 
 def check_pixels(image: Tensor, channels: int) -> None:
     """Check that an image is what an encoder reads; uint8 for nothing, other types by a look at their values.

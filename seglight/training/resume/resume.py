@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import BatchSizeFinder, Callback, LearningRateF
 from lightning.pytorch.utilities import rank_zero_only
 
 from seglight import __version__
-from seglight.checkpoints.checkpoint import KEY, read_checkpoint
+from seglight.checkpoints.checkpoint import read_checkpoint
+from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError, say
 from seglight.system.run_files import CHECKPOINTS, LAST, PREVIOUS, RECIPE_FILE
 from seglight.training.resume.folder import holds_run, prepare_folder
@@ -145,7 +146,7 @@ def check_versions(checkpoint: dict[str, Any]) -> None:
     """Say what has changed since a checkpoint was written."""
     now = {"seglight": __version__, "torch": str(torch.__version__), "lightning": lightning.__version__}
     written = {
-        "seglight": checkpoint[KEY]["version"],
+        "seglight": checkpoint[KEY].provenance.version,
         "torch": checkpoint["exact"]["torch"],
         "lightning": checkpoint["pytorch-lightning_version"],
     }

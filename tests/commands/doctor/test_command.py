@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from seglight.commands.doctor.rules import KINDS
+from seglight.commands.doctor.rules import RULES
 from tests.support import fabricate
 from tests.support import planting as plant
 from tests.support.command import Ran
@@ -57,8 +57,8 @@ def test_mistakes_on_the_command_line(seglight_cli: CLI, camvid: Path, tmp_path:
     assert "rooot" in says("--config", config, "--data.init_args.rooot", 3)
     assert "--fixx" in says("--config", config, "--fixx", 3)
     good = ("--config", config, "--data.init_args.root", camvid)
-    assert says(*good, "--json", config / "report.json").startswith(f"--json {config}/report.json: can't be written: ")
-    assert "does not lie in a folder" in says("--data", "ShapesDataModule", "--fix", tmp_path / "new")
+    assert says(*good, "--json", config / "report.json").startswith(f"--json {config}/report.json can't be written: ")
+    assert "is not a folder that can be copied" in says("--data", "ShapesDataModule", "--fix", tmp_path / "new")
 
 
 def test_json_says_all(seglight_cli: CLI, tmp_path: Path) -> None:
@@ -88,5 +88,5 @@ def test_json_says_all(seglight_cli: CLI, tmp_path: Path) -> None:
     assert len(report["class_weights"]) == len(report["rare_class_crops"]) == 11
 
 
-def test_kinds_say_what_and_how_to_mend() -> None:
-    assert all(kind.slug == slug and kind.what and kind.mend for slug, kind in KINDS.items())
+def test_rules_state_what_is_wrong_and_how_to_fix_it() -> None:
+    assert all(rule.slug == slug and rule.what and rule.fix for slug, rule in RULES.items())

@@ -284,7 +284,7 @@ def test_clean_copies_of_all_data_sets_raise_nothing(module: str, tmp_path: Path
     told = survey(make(tmp_path / "data"))
     numbers = {split: statistics(facts, told.tables[split]) for split, facts in told.splits.items()}
     assert {split: one.images for split, one in numbers.items()} == lengths
-    found = {finding.kind.slug for finding in examine(told, numbers)}
+    found = {finding.rule.slug for finding in examine(told, numbers)}
     assert found == set() or (module, found) == ("ShapesDataModule", {"class-in-one-split"}), (
         "four scenes do not hold all"
     )

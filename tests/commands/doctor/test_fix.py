@@ -182,8 +182,8 @@ def test_where_the_copy_may_go(seglight_cli: CLI, camvid: Path, tmp_path: Path) 
     other = tmp_path / "other"
     other.mkdir()
     assert seglight_cli("doctor", "--config", config, "--fix", other).rc == 0, "an empty folder is as good as none"
-    assert "there is something already" in says(other)
-    assert "there is something already" in says(config)
+    assert "the folder is not empty" in says(other)
+    assert "the folder is not empty" in says(config)
 
 
 def test_interrupted_copies_leave_nothing(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seglight.commands.doctor.diagnose import mask_trouble
-from seglight.commands.doctor.facts import IGNORED, UNKNOWN, look_at_image, look_at_mask
+from seglight.commands.doctor.diagnose import diagnose_mask
+from seglight.commands.doctor.facts import IGNORED, UNKNOWN, image_facts, mask_facts
 from seglight.commands.doctor.headers import UNREAD, Header, header_of
 from seglight.commands.doctor.tables import label_table
 from seglight.data import labels
@@ -75,8 +75,8 @@ def test_no_damage_raises_or_warns(kind: str, image: Image.Image, tmp_path: Path
         for place in rng.integers(0, min(200, len(data)), 3):
             data[place] = rng.integers(0, 256)
         plant.write(path, bytes(data[: rng.integers(len(data))] if rng.random() < 0.3 else data))
-        problems |= {look_at_image(str(path)).header.problem}
-        mask_trouble(look_at_mask(str(path), table), table)
+        problems |= {image_facts(str(path)).header.problem}
+        diagnose_mask(mask_facts(str(path), table), table)
     # a damaged header may also announce bands or bits that are not read
     assert problems <= {"", "unreadable", "truncated", "bomb", "zero-byte", *UNREAD.values()}
     assert len(problems) > 1

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.commands.doctor.image_hash import HASH_BITS, Likeness, distance, likeness, nearest, phash
+from seglight.commands.doctor.image_hash import HASH_BITS, ImageHash, distance, image_hash, near_duplicates, phash
 
 
 def scene(seed: int, size: tuple[int, int] = (120, 160)) -> NDArray[np.uint8]:
@@ -18,7 +18,7 @@ def scene(seed: int, size: tuple[int, int] = (120, 160)) -> NDArray[np.uint8]:
 
 
 def apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
-    return (likeness(one).phash ^ likeness(other).phash).bit_count()
+    return (image_hash(one).phash ^ image_hash(other).phash).bit_count()
 
 
 def jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -52,24 +52,24 @@ def test_hash_is_that_of_the_cosine_transform_of_opencv() -> None:
 
 def test_digest_is_of_the_pixels_alone() -> None:
     image = scene(0)
-    assert likeness(image).digest == likeness(np.asfortranarray(image)).digest
-    assert likeness(image).digest != likeness(image.reshape(160, 120, 3)).digest
+    assert image_hash(image).digest == image_hash(np.asfortranarray(image)).digest
+    assert image_hash(image).digest != image_hash(image.reshape(160, 120, 3)).digest
     changed = image.copy()
     changed[0, 0, 0] ^= 1
-    assert likeness(image).digest != likeness(changed).digest
+    assert image_hash(image).digest != image_hash(changed).digest
 
 
 def test_nearest_is_what_a_double_loop_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seglight.commands.doctor.image_hash.CHUNK", 7)
-    first = [likeness(scene(seed)) for seed in range(20)]
-    second = [likeness(jpeg(scene(seed))) for seed in (3, 17, 40, 11)]
+    first = [image_hash(scene(seed)) for seed in range(20)]
+    second = [image_hash(jpeg(scene(seed))) for seed in (3, 17, 40, 11)]
     pairs = [(a, b) for b, y in enumerate(second) for a, x in enumerate(first) if (x.phash ^ y.phash).bit_count() <= 4]
-    assert sorted(nearest(first, second)) == sorted(pairs) == [(3, 0), (11, 3), (17, 1)]
-    assert list(nearest([], second)) == list(nearest(first, [])) == []
+    assert sorted(near_duplicates(first, second)) == sorted(pairs) == [(3, 0), (11, 3), (17, 1)]
+    assert list(near_duplicates([], second)) == list(near_duplicates(first, [])) == []
 
 
 def test_same_hash_and_other_brightness_are_not_near() -> None:
-    image = likeness(scene(0))
-    other = Likeness(b"", image.phash, image.thumb ^ 0x80)
+    image = image_hash(scene(0))
+    other = ImageHash(b"", image.phash, image.thumb ^ 0x80)
     assert distance(image, other) == 128
-    assert list(nearest([image], [other])) == []
+    assert list(near_duplicates([image], [other])) == []

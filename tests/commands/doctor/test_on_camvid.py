@@ -15,8 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from seglight.commands.doctor.diagnose import mask_trouble
-from seglight.commands.doctor.facts import look_at_image, look_at_mask
+from seglight.commands.doctor.diagnose import diagnose_mask
+from seglight.commands.doctor.facts import image_facts, mask_facts
 from seglight.commands.doctor.image_hash import distance
 from seglight.commands.doctor.tables import label_table
 from seglight.data.datasets.camvid import CLASSES, CODEC
@@ -40,7 +40,7 @@ def test_camvid(seglight_cli: Callable[..., Ran], camvid_root: Path, tmp_path: P
         ours, theirs = case["file"], case["note"].removeprefix("next to ")
         frames = [int(Path(path).stem.removeprefix("0016E5_")) for path in (ours, theirs)]
         assert abs(frames[0] - frames[1]) <= 60, "two seconds of one drive"
-        near, far = (look_at_image(path).likeness for path in (ours, theirs))
+        near, far = (image_facts(path).image_hash for path in (ours, theirs))
         assert near is not None
         assert far is not None
         assert distance(near, far) < 27
@@ -79,8 +79,8 @@ def test_smeared_masks_are_told_from_sharp_ones(
     found: Counter[str] = Counter()
     for path in masks:
         Image.fromarray(change(fabricate.raw(path))).save(tmp_path / "mask.png")
-        trouble = mask_trouble(look_at_mask(str(tmp_path / "mask.png"), table), table)
-        found[trouble[0] if trouble else ""] += 1
+        diagnosis = diagnose_mask(mask_facts(str(tmp_path / "mask.png"), table), table)
+        found[diagnosis[0] if diagnosis else ""] += 1
     assert found[slug] >= (0.9 if slug else 1) * len(masks), found
 
 

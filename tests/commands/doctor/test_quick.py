@@ -52,7 +52,11 @@ def test_clean_data_passes(camvid: Path, voc: Path, folder: Path, cityscapes: Pa
         ("trainannot", lambda path: plant.remap(path, lambda mask: mask[1:]), "the image is 36x48 and its mask 35x48"),
         ("trainannot", plant.cut, "not readable as an image"),
         ("trainannot", lambda path: plant.as_mode(path, "RGB"), "the mask is a colour image (mode RGB)"),
-        ("trainannot", lambda path: plant.luma(path, CAMVID.palette), "most likely the mask holds the brightness of"),
+        (
+            "trainannot",
+            lambda path: plant.luma(path, CAMVID.palette),
+            "most likely the mask contains the brightness of",
+        ),
         ("trainannot", plant.as_jpeg, "the mask was compressed as JPEG"),
         ("trainannot", plant.interpolate, "the mask was resized by interpolation, or smoothed"),
     ],

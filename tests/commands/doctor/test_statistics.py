@@ -13,7 +13,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from seglight.commands.doctor.edges import edges
-from seglight.commands.doctor.statistics import class_weights, crop_size, shares
+from seglight.commands.doctor.statistics import class_fractions, class_weights, crop_size
 from seglight.data.datasets.cityscapes import CODEC
 from tests.support import fabricate
 from tests.support import planting as plant
@@ -46,12 +46,12 @@ def test_weights_are_the_root_of_balanced_ones_with_mean_one() -> None:
 def test_a_class_without_pixels() -> None:
     assert class_weights(np.array([100, 0, 100])) == [1, 1, 1]
     assert class_weights(np.zeros(3, np.int64)) == [1, 1, 1]
-    assert shares(np.array([300, 0, 100])) == [0.75, 0, 0.25]
-    assert shares(np.zeros(2, np.int64)) == [0, 0]
+    assert class_fractions(np.array([300, 0, 100])) == [0.75, 0, 0.25]
+    assert class_fractions(np.zeros(2, np.int64)) == [0, 0]
 
 
 def test_shares_keep_four_digits_of_rare_classes() -> None:
-    assert shares(np.array([987_654_321, 12_345])) == [1.0, 1.25e-5]
+    assert class_fractions(np.array([987_654_321, 12_345])) == [1.0, 1.25e-5]
 
 
 @pytest.mark.parametrize(

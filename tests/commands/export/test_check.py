@@ -13,6 +13,7 @@ from seglight.errors import UserError
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
+from tests.support.checkpoint_files import card
 
 
 class Always:
@@ -63,7 +64,7 @@ def test_int8_is_judged_by_labels_alone() -> None:
 
 
 def test_metadata_survives_and_what_is_none_is_refused() -> None:
-    metadata = Metadata(("sky", "road"), ((1, 2, 3), (4, 5, 6)), 255, "0.1", "ab", "int8", (360, 480))
+    metadata = Metadata(card(["sky", "road"], [(1, 2, 3), (4, 5, 6)]), "int8", (360, 480))
     assert Metadata.from_json(metadata.to_json(), Path("f")) == metadata
     for text in (None, "", "[]", "{}", "null", metadata.to_json().replace("360", '"x"')):
         with pytest.raises(UserError, match="not a file of `seglight export`"):

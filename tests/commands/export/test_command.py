@@ -15,6 +15,7 @@ from PIL import Image
 
 import seglight
 from seglight.checkpoints.checkpoint import weights_checksum
+from seglight.checkpoints.model_card import ModelCard
 from seglight.inference.exported.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
@@ -66,7 +67,12 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
     assert np.array_equal(labels[0], seglight.load(checkpoint).predict(image))
     assert [(given.domain, given.version) for given in onnx.load(path).opset_import] == [("", 20)]
     content = torch.load(checkpoint, weights_only=True)
-    assert json.loads(session.get_modelmeta().custom_metadata_map["seglight"]) == {
+    kept = json.loads(session.get_modelmeta().custom_metadata_map["seglight"])
+    card = json.loads(json.dumps(ModelCard.from_dict(kept, path).to_dict()))
+    assert kept == card | {
+        "net": net_config(),
+        "task": "semantic",
+        "bands": 3,
         "class_names": NAMES,
         "palette": [list(color) for color in content["seglight"]["palette"]],
         "ignore_index": 255,

@@ -22,14 +22,13 @@ from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.interfaces import seg_output
 from seglight.metrics.scores import Scores
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
+from tests.support.checkpoint_files import card
 from tests.support.decoders import DECODERS
 from tests.support.export_parity import WRITERS, expected
 
 CLASSES = 11
 SIZES = ((360, 480), (357, 481), (720, 960))
-METADATA = Metadata(
-    tuple(f"class {k}" for k in range(CLASSES)), ((0, 0, 0),) * CLASSES, 255, "0", "sum", "float32", None
-)
+METADATA = Metadata(card([f"class {k}" for k in range(CLASSES)]), "float32", None)
 
 
 FIXED = {"ReSeg"}

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import KEY, load_net, make_card
+from seglight.checkpoints.checkpoint import load_net
+from seglight.checkpoints.model_card import KEY
 from seglight.data.classes import voc_color
 from seglight.inference import SlidingWindow, WholeImage
 from seglight.inference.within_memory import WithinMemory
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
+from tests.support.checkpoint_files import card
 
 ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": "random"}}
 DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
@@ -34,8 +36,8 @@ def checkpoint(path: Path, seed: int) -> Path:
         assert head.bias is not None
         head.bias -= logits.mean((0, 2, 3))
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    card = make_card(NET, list("abcd"), [voc_color(index) for index in range(4)], 255, False)
-    torch.save({"state_dict": state, KEY: card}, path)
+    content = card("abcd", [voc_color(index) for index in range(4)], NET).to_dict()
+    torch.save({"state_dict": state, KEY: content}, path)
     return path
 
 

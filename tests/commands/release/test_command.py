@@ -1,6 +1,6 @@
 """`seglight release`: what is written is plain data that fits its checksums, and stands in for the checkpoint.
 
-Covers: commands.release.model_card.
+Covers: commands.release.readme.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from PIL import Image
 import seglight
 from seglight.__main__ import main
 from seglight.checkpoints.checkpoint import read_checkpoint
+from seglight.checkpoints.model_card import Provenance
 from seglight.checkpoints.release import read_release, write_release
 from seglight.commands.release.command import run_scores
-from seglight.commands.release.model_card import model_card
+from seglight.commands.release.readme import readme
 from seglight.errors import UserError
 from tests.support import fabricate
 from tests.support.bad_input import CLI, complaint, recipe
+from tests.support.checkpoint_files import card
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +111,11 @@ def test_model_card(released: Path) -> None:
 
 def test_a_class_name_is_one_cell(released: Path) -> None:
     """Whatever stands in it: a line's end would end the table, and a bar the cell."""
-    description = json.loads((released / "release.json").read_text())
-    names = ["a\nb", "a\r\nb", "a|b", "a\u2028b", *description["class_names"][4:]]
-    card = model_card({**description, "class_names": names, "scores": None}, "net")
-    rows = card.split("| ---: | --- |")[1].split("\n")[1:12]
+    card, _ = read_release(released)
+    names = ("a\nb", "a\r\nb", "a|b", "a\u2028b", *card.class_names[4:])
+    unscored = replace(card.provenance, scores=None)
+    text = readme(replace(card, class_names=names, provenance=unscored), "net")
+    rows = text.split("| ---: | --- |")[1].split("\n")[1:12]
     assert [row.split(" #")[0] for row in rows[:5]] == [
         "| 0 | a\\\\nb |",
         "| 1 | a\\\\r\\\\nb |",
@@ -123,9 +127,10 @@ def test_a_class_name_is_one_cell(released: Path) -> None:
 
 def test_a_soup_has_no_steps_of_its_own(released: Path) -> None:
     """`seglight soup` writes the step 0."""
-    description = json.loads((released / "release.json").read_text())
-    assert "trained for 1 optimizer steps" in model_card(description, "net")
-    assert "trained for an unknown number of optimizer steps" in model_card({**description, "step": 0}, "net")
+    card, _ = read_release(released)
+    assert "trained for 1 optimizer steps with AdamW and CrossEntropy, released" in readme(card, "net")
+    soup = replace(card, provenance=Provenance(step=0, parameters=1))
+    assert "trained for an unknown number of optimizer steps, released" in readme(soup, "net")
 
 
 def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:
@@ -259,8 +264,8 @@ def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "net" / "release.json").write_text("the other's")
         return "0" * 64
 
-    monkeypatch.setattr("seglight.checkpoints.release._sha256", slow)
+    monkeypatch.setattr("seglight.checkpoints.release.file_sha256", slow)
     with pytest.raises(UserError, match=r"net: it is there already: name a folder that is not"):
-        write_release(tmp_path / "net", {}, {}, "")
+        write_release(tmp_path / "net", card(["a"]), {}, "")
     assert (tmp_path / "net" / "release.json").read_text() == "the other's"
     assert os.listdir(tmp_path) == ["net"]

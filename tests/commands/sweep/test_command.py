@@ -1,4 +1,4 @@
-"""`seglight sweep` as it is typed: its mistakes, and real trainings that are killed with their coordinator."""
+"""`seglight sweep` on the command line: wrong arguments, and real trainings, one killed with its coordinator."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from seglight.commands.sweep import command as sweep
-from seglight.commands.sweep.record import OWN, read_records
-from seglight.commands.sweep.tidying import RESUMING
+from seglight.commands.sweep.cleanup import RESUME_KEYS
+from seglight.commands.sweep.record import JOB_FOLDER, read_records
 from tests.support import resumable
 from tests.support.forked_sweeps import _forks  # noqa: F401
 from tests.support.slurm import wait_for
@@ -23,10 +23,10 @@ from tests.support.small_sweeps import written
 SLOWLY = "resumable.Net, init_args: {seconds: 0.3}}"
 
 
-def test_mistakes(tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_arguments(tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    assert "which sweep?" in seglight_cli("sweep", "--out", out).err
-    assert "which sweep?" in seglight_cli("sweep", "--out", out, "--resume").err
+    assert "no sweep is given" in seglight_cli("sweep", "--out", out).err
+    assert "no sweep is given" in seglight_cli("sweep", "--out", out, "--resume").err
     assert "executor" in seglight_cli("sweep", "--config", "x", "--out", out, "--executor", "cloud").err
     ran = seglight_cli("sweep", "--config", tmp_path / "none.yaml", "--out", out)
     assert (ran.rc, ran.err.count("\n")) == (2, 1)
@@ -38,23 +38,23 @@ def test_mistakes(tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch:
     )
     out.mkdir(exist_ok=True)
     (out / "sweep.yaml").write_text(written(tmp_path).read_text())
-    assert "holds a sweep already" in seglight_cli("sweep", "--config", tmp_path / "sweep.yaml", "--out", out).err
+    assert "already holds a sweep" in seglight_cli("sweep", "--config", tmp_path / "sweep.yaml", "--out", out).err
     changed = written(tmp_path, seed=3, trials=9)
-    assert "another sweep than that in" in seglight_cli("sweep", "-c", changed, "--out", out, "--resume").err
+    assert f"the sweep in {out} is another one" in seglight_cli("sweep", "-c", changed, "--out", out, "--resume").err
     monkeypatch.setattr(sweep, "find_spec", lambda name: None)
     assert 'pip install "seglight[sweep]"' in seglight_cli("sweep", "--config", "x", "--out", tmp_path / "new").err
 
 
 @pytest.mark.usefixtures("_forks")
-def test_overrides_and_what_is_left_on_the_disk(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
-    """Real trainings with an average of the weights: what is given holds for each, and one keeps its weights alone."""
+def test_overrides_and_files_that_are_kept(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    """Real trainings with averaged weights: the overrides apply to each, and only the best keeps its weights."""
     out, path = tmp_path / "out", written(tmp_path, trials=2)
     noise = "--data.init_args.augmentation.extra=[{class_path: albumentations.GaussNoise}]"
     epoch = (noise, "--trainer.max_epochs", 1, "--trainer.limit_train_batches=2")
     ran = seglight_cli("sweep", "-c", path, "--out", out, *epoch)
     assert (ran.rc, ran.err) == (0, "")
-    log = (out / "trials" / "0000" / OWN / "log.txt").read_text()
-    assert "Warning" not in log, "of a transform whose ranges are tuples"
+    log = (out / "trials" / "0000" / JOB_FOLDER / "log.txt").read_text()
+    assert "Warning" not in log, "such as about a transform whose ranges are tuples"
     recipes = [yaml.safe_load(file.read_text()) for file in (*out.glob("trials/*/config.yaml"), out / "best.yaml")]
     assert [recipe["trainer"]["max_epochs"] for recipe in recipes] == [1, 1, 1]
     assert " --trainer.max_epochs 1 --trainer.limit_train_batches 2</code>" in (out / "report.html").read_text()
@@ -63,7 +63,7 @@ def test_overrides_and_what_is_left_on_the_disk(tmp_path: Path, seglight_cli: Ca
     (kept,) = out.glob("trials/*/checkpoints/*")
     assert kept == out / "trials" / f"{best.number:04d}" / "checkpoints" / "best.ckpt"
     content = torch.load(kept, weights_only=True)
-    assert not content.keys() & set(RESUMING)
+    assert not content.keys() & set(RESUME_KEYS)
     assert "MB of checkpoints (running.keep: all keeps them)" in ran.out
     for name in ("config.yaml", "metrics.jsonl", "scores.json", "image_scores.npz", "environment.json"):
         assert len(list(out.glob(f"trials/*/{name}"))) == 2, name
@@ -83,8 +83,8 @@ def test_overrides_and_what_is_left_on_the_disk(tmp_path: Path, seglight_cli: Ca
 
 
 @pytest.mark.usefixtures("_forks")
-def test_trials_that_all_fail(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
-    """A data root that is not there: told at the first trial, with the log, and the third is the last."""
+def test_a_sweep_ends_if_all_trials_fail(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    """A data root that does not exist: reported at the first trial, with the log, and the third trial is the last."""
     path = written(tmp_path, trials=9, running={"pause": 99})
     recipe = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     recipe["data"] = {"class_path": "seglight.data.CamVidDataModule", "init_args": {"augmentation": {"crop_size": 32}}}
@@ -95,8 +95,8 @@ def test_trials_that_all_fail(tmp_path: Path, seglight_cli: Callable[..., Any]) 
     first, last = ran.err.splitlines()
     assert first.startswith("seglight: trial 0000: failed, exit code 2: ")
     assert str(tmp_path / "nowhere") in first
-    assert str(out / "trials" / "0000" / OWN / "log.txt") in first
-    assert last.startswith("seglight: error: all 3 trials failed for one reason: ")
+    assert str(out / "trials" / "0000" / JOB_FOLDER / "log.txt") in first
+    assert last.startswith("seglight: error: all 3 trials failed for the same cause: ")
     assert str(tmp_path / "nowhere") in last
     assert "failed      0000, 0001, 0002: exit code 2: " in ran.out
     page = (out / "report.html").read_text()
@@ -105,7 +105,7 @@ def test_trials_that_all_fail(tmp_path: Path, seglight_cli: Callable[..., Any]) 
 
 @pytest.mark.slow
 def test_a_real_training_killed_with_its_coordinator(tmp_path: Path) -> None:
-    """It goes on where it was, to the scores of one that nobody disturbed."""
+    """It resumes where it stopped, and ends with the weights of a training that was not interrupted."""
     space = {"model.optimizer.init_args.lr": {"log": [1e-3, 1e-1]}}
     path = written(tmp_path, trials=1, space=space, running={"keep": "all"})
     (tmp_path / "recipe.yaml").write_text(resumable.RECIPE.replace("resumable.Net}", SLOWLY))
@@ -117,7 +117,7 @@ def test_a_real_training_killed_with_its_coordinator(tmp_path: Path) -> None:
         wait_for((run / "metrics.jsonl").exists, "it to train", 200)
         first.kill()
         first.wait()
-        os.killpg(int((run / OWN / "lock").read_text()), signal.SIGKILL)
+        os.killpg(int((run / JOB_FOLDER / "lock").read_text()), signal.SIGKILL)
     with (tmp_path / "log").open("a") as log:
         assert (
             subprocess.run(command, env=environment, stdout=log, stderr=log, timeout=300, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What runs trials, with real processes: where, told by whom to stop, on which devices; and what Ray refuses.
+"""Executors with real processes: working directory, signals, devices; and errors of Ray.
 
 Covers: commands.sweep.executors.executor, commands.sweep.executors.local, commands.sweep.executors.ray,
 commands.sweep.job.
@@ -28,10 +28,10 @@ signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
 pathlib.Path(sys.argv[1]).touch()
 time.sleep(60)
 """
-"""Saves and leaves as `fit` does; a file says that it listens."""
+"""Stops with the exit code of `fit` at a signal; a file shows that it handles signals."""
 
-TASK = "import sys; from pathlib import Path; from seglight.commands.sweep.executors.slurm import on_node; "
-TASK += "sys.exit(on_node(Path(sys.argv[1]), [([sys.executable, '-c', sys.argv[2], sys.argv[3]], 'log.txt')], Path()))"
+TASK = "import sys; from pathlib import Path; from seglight.commands.sweep.executors.slurm import run_task; "
+TASK += "sys.exit(run_task(Path(sys.argv[1]), [([sys.executable, '-c', sys.argv[2], sys.argv[3]], 'log.txt')], Path()))"
 
 
 def until(what: Callable[[], object]) -> None:
@@ -41,8 +41,8 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_relative_paths_are_meant_from_where_the_sweep_was_begun(tmp_path: Path) -> None:
-    """Workers of Ray run in folders of their own."""
+def test_commands_run_in_the_directory_of_the_sweep(tmp_path: Path) -> None:
+    """Ray's workers have working directories of their own."""
     (tmp_path / "project").mkdir()
     words = [sys.executable, "-c", "from pathlib import Path; Path('here').touch()"]
     assert run(tmp_path / "trial", [(words, "log.txt")], tmp_path / "project") == 0
@@ -50,10 +50,10 @@ def test_relative_paths_are_meant_from_where_the_sweep_was_begun(tmp_path: Path)
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_signal_to_a_task_alone_reaches_its_training(tmp_path: Path, rank: str) -> None:
-    """Slurm's warning goes to the tasks; where it tracks processes by cgroups, not to what they started."""
-    for name, says in (("squeue", "echo RUNNING"), ("scontrol", f"echo $@ >> {tmp_path}/asked")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+def test_a_signal_to_a_task_is_forwarded_to_its_training(tmp_path: Path, rank: str) -> None:
+    """Slurm sends its warning to the tasks, but with cgroups not to the processes that they started."""
+    for name, script in (("squeue", "echo RUNNING"), ("scontrol", f"echo $@ >> {tmp_path}/asked")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     environment = {**os.environ, "SLURM_PROCID": rank, "SLURM_JOB_ID": "7", "PATH": str(tmp_path)}
     environment.pop("SLURM_ARRAY_TASK_ID", None)
@@ -63,18 +63,18 @@ def test_a_signal_to_a_task_alone_reaches_its_training(tmp_path: Path, rank: str
     task.send_signal(signal.SIGUSR1)
     assert task.wait(30) == 75
     first = rank == "0"
-    assert exit_code(folder) == (75 if first else None), "the trial's files are those of the first task"
+    assert exit_code(folder) == (75 if first else None), "the first task writes the files of the trial"
     assert (tmp_path / "asked").exists() == first
     assert not first or (tmp_path / "asked").read_text() == "requeue 7\n"
 
 
 def sleeping(folder: Path, name: str) -> Job:
-    """A job that listens once there is a file `ready`."""
+    """A job that handles signals as soon as the file `ready` exists."""
     own = folder / name / "trial"
     return Job(own, [([sys.executable, "-c", SLEEPER, str(folder / name / "ready")], "log.txt")])
 
 
-def begin(executor: LocalExecutor, folder: Path, *names: str) -> list[Job]:
+def start(executor: LocalExecutor, folder: Path, *names: str) -> list[Job]:
     jobs = [sleeping(folder, name) for name in names]
     executor.submit(jobs)
     for name in names:
@@ -87,15 +87,15 @@ def end(jobs: list[Job]) -> None:
         os.killpg(int((job.folder / "lock").read_text()), signal.SIGKILL)
 
 
-def test_jobs_of_a_killed_coordinator_keep_their_devices(tmp_path: Path) -> None:
-    """Where it was killed before it wrote down what it had started: by the job alone another one finds its slot."""
+def test_jobs_of_a_killed_coordinator_keep_their_slots(tmp_path: Path) -> None:
+    """The coordinator is killed before it records the slots: the next one reads them from the folders of the jobs."""
     first = LocalExecutor(["0", "1", "2"])
-    jobs = begin(first, tmp_path, "a", "b")
+    jobs = start(first, tmp_path, "a", "b")
     try:
         second = LocalExecutor(["0", "1", "2"])
         assert [second.poll(Job(job.folder, job.commands)) for job in jobs] == [None, None]
         assert (second.free, second.slots) == (["2"], 3)
-        wide = LocalExecutor(["0,1", "2,3"])  # of a sweep that goes on with more devices a trial
+        wide = LocalExecutor(["0,1", "2,3"])  # a sweep that is resumed with more devices per trial
         assert [wide.poll(Job(job.folder, job.commands)) for job in jobs] == [None, None]
         assert wide.free == ["2,3"]
     finally:
@@ -106,9 +106,9 @@ def test_jobs_of_a_killed_coordinator_keep_their_devices(tmp_path: Path) -> None
     assert sorted(second.free) == ["0", "1", "2"]
 
 
-def test_narrower_slots_wait_for_a_job_that_has_the_devices_of_several(tmp_path: Path) -> None:
+def test_a_job_may_occupy_the_devices_of_several_slots(tmp_path: Path) -> None:
     first = LocalExecutor(["0,1"])
-    jobs = begin(first, tmp_path, "a")
+    jobs = start(first, tmp_path, "a")
     try:
         second = LocalExecutor(["0", "1"])
         assert second.poll(jobs[0]) is None
@@ -120,8 +120,8 @@ def test_narrower_slots_wait_for_a_job_that_has_the_devices_of_several(tmp_path:
     first.started[str(jobs[0].folder)].wait()
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, **functions: Any) -> None:
-    """A module `ray` that does as little as it takes."""
+def replace_ray(monkeypatch: pytest.MonkeyPatch, **functions: Any) -> None:
+    """Replace the module `ray` by one with only these functions."""
     ray, exceptions = ModuleType("ray"), ModuleType("ray.exceptions")
     exceptions.RayError = type("RayError", (Exception,), {})  # type: ignore[attr-defined]
     for name, function in functions.items():
@@ -130,7 +130,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, **functions: Any) -> None:
     monkeypatch.setitem(sys.modules, "ray.exceptions", exceptions)
 
 
-def test_what_ray_refuses_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_ray_are_user_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown_token(**options: Any) -> None:
         raise sys.modules["ray.exceptions"].RayError("the token is another one")
 
@@ -140,13 +140,13 @@ def test_what_ray_refuses_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) 
     def no_cluster(**options: Any) -> None:
         raise ConnectionError("nobody answers")
 
-    stand_in(monkeypatch, init=unknown_token)
+    replace_ray(monkeypatch, init=unknown_token)
     with pytest.raises(UserError, match=r"running\.ray: the token is another one"):
         RayExecutor({})
-    stand_in(monkeypatch, init=no_cluster)
+    replace_ray(monkeypatch, init=no_cluster)
     with pytest.raises(UserError, match=r"running\.ray: nobody answers"):
         RayExecutor({"address": "auto"})
-    stand_in(monkeypatch, init=lambda **_: None, remote=no_resource)
+    replace_ray(monkeypatch, init=lambda **_: None, remote=no_resource)
     with pytest.raises(UserError, match=r"running\.ray: num_cpu"):
         RayExecutor({"resources": {"num_cpu": 1}})
     with pytest.raises(UserError, match=r"running\.ray: "):
@@ -156,14 +156,14 @@ def test_what_ray_refuses_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) 
         RayExecutor({})
 
 
-def test_rays_workers_are_told_where_the_sweep_was_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Any] = []
+def test_rays_tasks_get_the_directory_of_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[Any] = []
 
     def task(*arguments: Any) -> SimpleNamespace:
-        given.extend(arguments)
+        received.extend(arguments)
         return SimpleNamespace(hex=lambda: "1f")
 
-    stand_in(monkeypatch, init=lambda **_: None, remote=lambda **_: lambda _: SimpleNamespace(remote=task))
+    replace_ray(monkeypatch, init=lambda **_: None, remote=lambda **_: lambda _: SimpleNamespace(remote=task))
     monkeypatch.chdir(tmp_path)
     assert RayExecutor({}).submit([Job(tmp_path / "trial", [])]) == ["1f"]
-    assert given == [tmp_path / "trial", [], tmp_path]
+    assert received == [tmp_path / "trial", [], tmp_path]

@@ -1,4 +1,4 @@
-"""Malformed SWEEP.yaml, as they are written in haste: each is told in one line that names the place."""
+"""Malformed SWEEP.yaml files: each one is refused in one line that names the key."""
 
 import re
 from collections.abc import Callable
@@ -20,13 +20,13 @@ TPE = "class_path: optuna.samplers.TPESampler"
 GRID = "{class_path: optuna.samplers.GridSampler}"
 
 WHOLE = {
-    "": "no sweep",
-    "7": "no sweep",
-    "[configs, space]": "no sweep",
-    "space: [": "not YAML",
-    "\0": "not YAML",
-    "? [a]\n: b": "not YAML",
-    "!!python/object/apply:os.getcwd []": "not YAML",
+    "": "describes no sweep",
+    "7": "describes no sweep",
+    "[configs, space]": "describes no sweep",
+    "space: [": "not valid YAML",
+    "\0": "not valid YAML",
+    "? [a]\n: b": "not valid YAML",
+    "!!python/object/apply:os.getcwd []": "not valid YAML",
 }
 
 CHANGED = [
@@ -37,15 +37,15 @@ CHANGED = [
     ("objectives", "{val/miou: up}", "objectives: "),
     ("objectives", "{1: maximize}", "objectives: 1"),
     ("objectives", "{val/miou: null}", "objectives: "),
-    ("space", "[x]", "no sweep"),
+    ("space", "[x]", "describes no sweep"),
     ("space", "{x: 1}", "space: "),
     ("space", "{x: [0, 1]}", "space: "),
     ("space", "{1: {range: [0, 1]}}", "space: 1"),
     ("space", "{x: {range: {a: 1}}}", "x: range: .*give a list"),
     ("space", "{x: {range: [null, 1]}}", "x: range: .*two numbers"),
-    ("space", "{x: {range: [0, .inf]}}", "x: range: .*beyond"),
+    ("space", "{x: {range: [0, .inf]}}", "x: range: .*at most"),
     ("space", "{x: {range: [.nan, 1]}}", "x: range: "),
-    ("space", "{x: {integers: [1, 99999999999999999999999]}}", "x: integers: .*beyond"),
+    ("space", "{x: {integers: [1, 99999999999999999999999]}}", "x: integers: .*at most"),
     ("space", "{x: {choice: [.nan, 1]}}", "x: choice: .*finite"),
     ("space", "{x: {choice: [2026-01-01]}}", "x: choice: "),
     ("space", "{x: {choice: [[2026-01-01]]}}", "x: choice: "),
@@ -67,7 +67,7 @@ CHANGED = [
     ("sampler", f"{{{TPE}, init_args: 3}}", "sampler: "),
     ("sampler", f"{{{TPE}, init_args: {{seed: 4}}}}", "sampler: .*seed"),
     ("sampler", "{class_path: optuna.pruners.NopPruner}", "sampler: "),
-    ("sampler", GRID, "x: a grid takes choices alone"),
+    ("sampler", GRID, "x: a grid takes only choices"),
     ("pruner", "median", "pruner: "),
     ("pruner", "{class_path: optuna.pruners.PatientPruner, init_args: {patience: -1}}", "pruner: "),
     ("running", "3", "running: 3"),
@@ -92,20 +92,20 @@ def refused(path: Path, text: str, seglight_cli: Callable[..., Any]) -> str:
     return line
 
 
-@pytest.mark.parametrize(("text", "says"), WHOLE.items(), ids=range(len(WHOLE)))
-def test_no_sweep_at_all(tmp_path: Path, seglight_cli: Callable[..., Any], text: str, says: str) -> None:
-    assert says in refused(tmp_path / "s.yaml", text, seglight_cli)
+@pytest.mark.parametrize(("text", "message"), WHOLE.items(), ids=range(len(WHOLE)))
+def test_a_file_without_a_sweep(tmp_path: Path, seglight_cli: Callable[..., Any], text: str, message: str) -> None:
+    assert message in refused(tmp_path / "s.yaml", text, seglight_cli)
 
 
-@pytest.mark.parametrize(("key", "value", "says"), CHANGED, ids=lambda value: str(value)[:40])
-def test_one_key_is_wrong(tmp_path: Path, seglight_cli: Callable[..., Any], key: str, value: str, says: str) -> None:
-    text = "".join(f"{name}: {given}\n" for name, given in (GOOD | {key: value}).items())
+@pytest.mark.parametrize(("key", "value", "message"), CHANGED, ids=lambda value: str(value)[:40])
+def test_one_key_is_wrong(tmp_path: Path, seglight_cli: Callable[..., Any], key: str, value: str, message: str) -> None:
+    text = "".join(f"{name}: {text}\n" for name, text in (GOOD | {key: value}).items())
     line = refused(tmp_path / "s.yaml", text, seglight_cli)
-    assert re.search(says, line), line
+    assert re.search(message, line), line
 
 
 @pytest.mark.parametrize("key", ["seed", "sampler", "pruner", "running"])
-def test_nothing_behind_a_key_is_as_good_as_no_key(tmp_path: Path, key: str) -> None:
+def test_a_key_without_a_value_counts_as_not_given(tmp_path: Path, key: str) -> None:
     path = tmp_path / "s.yaml"
-    path.write_text("".join(f"{name}: {given}\n" for name, given in (GOOD | {key: ""}).items()))
+    path.write_text("".join(f"{name}: {text}\n" for name, text in (GOOD | {key: ""}).items()))
     assert read_sweep(path).seed == 0

@@ -1,4 +1,4 @@
-"""Trials on a real Ray cluster of two nodes, with a token; one node dies in mid-trial.
+"""Trials on a real Ray cluster of two nodes, with a token; one node dies during its trial.
 
 Covers: commands.sweep.record, commands.sweep.trial.
 """
@@ -39,7 +39,7 @@ sys.exit(run.run())
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Head and second node, each with one CPU to give away, in sessions of their own."""
+    """Head and second node, each with one CPU, in sessions of their own."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "5e9b1c4d" * 8)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -58,16 +58,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[su
 
 
 def count_nodes() -> int:
-    """Raylets that have joined."""
+    """Number of nodes in the cluster."""
     code = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
     done = subprocess.run([sys.executable, "-c", code, ADDRESS], capture_output=True, text=True, check=False)
-    # Ray prints messages of its own there
+    # Ray prints messages to the same stream
     counts = [line for line in done.stdout.splitlines() if line.isdigit()] if done.returncode == 0 else []
     return int(counts[-1]) if counts else 0
 
 
 def end(node: subprocess.Popen[bytes]) -> None:
-    """Kill all that a node has started, as a machine does that loses its power."""
+    """Kill all processes of a node, as a loss of power does."""
     for process in [*descendants(node.pid), node.pid]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -75,7 +75,7 @@ def end(node: subprocess.Popen[bytes]) -> None:
 
 
 def descendants(parent: int) -> list[int]:
-    """Processes below one."""
+    """Descendants of a process."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -103,11 +103,11 @@ def test_a_node_dies(cluster: list[Any], tmp_path: Path) -> None:
     starts = sorted(lines(trials / f"{number:04d}" / "starts") for number in range(2))
     assert len(starts[0]) + len(starts[1]) == 3, "one of them was started twice"
     again = max(starts, key=len)
-    assert 2 <= again[1] < EPOCHS, "in mid-trial, and from its checkpoint"
+    assert 2 <= again[1] < EPOCHS, "resumed from a checkpoint in the middle of the trial"
     for number in range(2):
         trained = lines(trials / f"{number:04d}" / "epochs")
         assert sorted(set(trained)) == list(range(EPOCHS))
-        # one more where the node died between an epoch and its checkpoint
+        # one more if the node died between an epoch and its checkpoint
         assert len(trained) - EPOCHS in ((0, 1) if len(lines(trials / f"{number:04d}" / "starts")) == 2 else (0,))
-    assert count_nodes() == 1, "there is no other place that it could have gone to"
+    assert count_nodes() == 1, "the trial resumed on the node that was left"
     assert [record.failures for record in records] == [0, 0]

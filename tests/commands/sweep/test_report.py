@@ -1,4 +1,4 @@
-"""What a sweep leaves: the page, the winner's recipe, TensorBoard, and who can be told apart.
+"""Results of a sweep: the page, the recipe of the best trial, TensorBoard, and significant differences.
 
 Covers: commands.sweep.table.
 """
@@ -20,17 +20,17 @@ from tensorboard.plugins.hparams.metadata import (
 )
 
 from seglight.commands.sweep import table
-from seglight.commands.sweep.learning_curve import Course
-from seglight.commands.sweep.record import Record, folder_of
+from seglight.commands.sweep.learning_curve import LearningCurve
+from seglight.commands.sweep.record import Record, trial_folder
 from seglight.commands.sweep.report import write_hparams, write_report
 from seglight.commands.sweep.space import label
-from seglight.commands.sweep.trial import commands, objectives
+from seglight.commands.sweep.trial import objective_values, trial_commands
 from seglight.metrics.image_counts import FILE, ImageCounts, ScoredImages
 from tests.support.small_sweeps import DISTRIBUTION, record, small_sweep
 
 
 def write_counts(folder: Path, hits: np.ndarray) -> None:
-    """Two classes, 100 pixels of each in an image, of which so many are hit, the same for both."""
+    """Write counts of two classes with 100 pixels of each in an image, `hits` of which are correct in both."""
     cells = np.tile([0, 1, 2, 3], len(hits))
     counts = np.stack([hits, 100 - hits, 100 - hits, hits], 1).ravel()
     keep = counts > 0
@@ -42,7 +42,7 @@ def write_counts(folder: Path, hits: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 60 images: trial 1 hits in each a pixel more than trial 0, trial 2 gains and loses ten by turns."""
+    """A report on 60 images: in each, trial 1 has a correct pixel more than trial 0, trial 2 ten more or ten less."""
     tmp_path = tmp_path_factory.mktemp("sweep")
     sweep = small_sweep(trials=5)
     hits = np.random.default_rng(0).integers(30, 80, 60)
@@ -53,25 +53,25 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]  # fmt: skip
     records[4].error = "exit code 1, 3 times\n<boom>"
     for number, shift in ((0, -1), (1, 0), (2, turns)):
-        write_counts(folder_of(tmp_path / "trials", number), hits + shift)
-        (folder_of(tmp_path / "trials", number) / "config.yaml").write_text(f"x: {number}\n")
+        write_counts(trial_folder(tmp_path / "trials", number), hits + shift)
+        (trial_folder(tmp_path / "trials", number) / "config.yaml").write_text(f"x: {number}\n")
     write_report(sweep, records, tmp_path)
     return tmp_path
 
 
 def test_the_page(reported: Path) -> None:
     page = (reported / "report.html").read_text()
-    assert "plotly.js v" in page, "the script is inside"
+    assert "plotly.js v" in page, "the script is included"
     body = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page), "nothing from elsewhere"
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page), "nothing is loaded from elsewhere"
     for title in ("history", "importance", "parallel coordinates", "slices"):
         assert f"<h2>val/miou: {title}</h2>" in body
     assert "3 finished, 1 pruned, 1 failed" in body
     assert "&lt;boom&gt;" in body
 
 
-def test_names_are_no_markup(tmp_path: Path) -> None:
-    """Keys of a space, choices and objectives, which hold names of classes: in tables, plots and TensorBoard."""
+def test_names_are_escaped(tmp_path: Path) -> None:
+    """Keys of a space, choices and objectives, which contain names of classes, in tables, plots and TensorBoard."""
     odd = "</script><img src=x onerror=alert(1)>\x1b[31m\nb"
     choice = json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": [odd, "plain"]}})
     sweep = small_sweep(trials=4)
@@ -82,8 +82,8 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
         for k in range(4)
     ]  # fmt: skip
     for k in range(4):
-        folder_of(tmp_path / "trials", k).mkdir(parents=True)
-        (folder_of(tmp_path / "trials", k) / "config.yaml").write_text("x: 1\n")
+        trial_folder(tmp_path / "trials", k).mkdir(parents=True)
+        (trial_folder(tmp_path / "trials", k) / "config.yaml").write_text("x: 1\n")
     write_report(sweep, records, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
@@ -95,8 +95,8 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
     assert any("onerror" in name for name in events.Tags()["scalars"])
 
 
-def test_who_is_told_apart(reported: Path) -> None:
-    """A pixel in every image is little and certain; ten that come and go are much and nothing."""
+def test_which_trials_are_different_from_the_first(reported: Path) -> None:
+    """One pixel in every image is a significant difference; ten that alternate in sign are not."""
     page = (reported / "report.html").read_text()
     rows = re.findall(r"<tr>(.*?)</tr>", page)
     cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
@@ -104,7 +104,7 @@ def test_who_is_told_apart(reported: Path) -> None:
     assert [row[3] for row in cells[1:4]] == ["-", "no", "yes"]
 
 
-def test_the_winner_and_tensorboard(reported: Path) -> None:
+def test_the_best_recipe_and_tensorboard(reported: Path) -> None:
     text = (reported / "best.yaml").read_text()
     assert text.startswith("# Trial 0001: val/miou 0.52\n")
     assert yaml.safe_load(text) == {"x": 1}
@@ -116,7 +116,7 @@ def test_the_winner_and_tensorboard(reported: Path) -> None:
 
 
 def test_tensorboard_has_a_column_for_each_key(tmp_path: Path) -> None:
-    """By TensorBoard's own reader: also for keys that are there with one choice alone, and choices of several types."""
+    """As TensorBoard reads them: also for keys that exist only with one choice, and choices of several types."""
     space = {"x": {"range": [0.0, 1.0]}, "c": {"choice": [None, 8]}, "y": {"log": [1.0, 9.0], "when": {"c": 8}}}
     sweep = small_sweep(space=space)
     records = [
@@ -149,11 +149,11 @@ def test_tensorboard_has_a_column_for_each_key(tmp_path: Path) -> None:
         ("configs/model/fpn_resnet50.yaml", "configs/model/fpn_resnet50.yaml"),
     ],
 )
-def test_values_are_shown_short(value: object, shown: str) -> None:
-    assert table.number(value) == shown
+def test_values_are_shortened(value: object, shown: str) -> None:
+    assert table.format_value(value) == shown
 
 
-def test_nothing_finished(tmp_path: Path) -> None:
+def test_a_report_without_finished_trials(tmp_path: Path) -> None:
     write_report(small_sweep(), [record(0, 0.5, "failed")], tmp_path)
     assert "No trial is finished" in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "best.yaml").exists()
@@ -164,7 +164,7 @@ def test_the_front_of_several_objectives(tmp_path: Path) -> None:
     records = [record(number, 0.1 * number, "finished", 0.5) for number in range(3)]
     for one, values in zip(records, ([0.5, 1.0], [0.6, 2.0], [0.4, 3.0]), strict=True):
         one.values = values
-        folder = folder_of(tmp_path / "trials", one.number)
+        folder = trial_folder(tmp_path / "trials", one.number)
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("a: 1\n")
     write_report(sweep, records, tmp_path)
@@ -175,9 +175,9 @@ def test_the_front_of_several_objectives(tmp_path: Path) -> None:
 
 
 def test_the_mean_of_several_seeds(tmp_path: Path) -> None:
-    """Each in a folder of `fit --seeds`; the pruner sees the first."""
+    """Each seed has a folder of `fit --seeds`; the pruner uses the first."""
     sweep = small_sweep(running={"seeds": [3, 5]}, objectives={"val/miou": "maximize", "val/acc": "maximize"})
-    ((words, _),) = commands(sweep, tmp_path, ["seglight"])
+    ((words, _),) = trial_commands(sweep, tmp_path, ["seglight"])
     config = str(tmp_path / "config.yaml")
     assert words == [
         "seglight", "fit", "--run_dir", str(tmp_path), "--resume", "--config", config, "--seeds", "3,5",
@@ -191,7 +191,7 @@ def test_the_mean_of_several_seeds(tmp_path: Path) -> None:
             {"step": 2, "epoch": 1, "val/miou": miou, "val/acc": 2 * miou},
         ]
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged) + '{"step": 3, "va')
-    assert objectives(sweep, tmp_path) == pytest.approx([0.45, 0.9])
-    assert [report.value for report in Course(sweep, tmp_path).reports()] == [0.1, 0.4]
+    assert objective_values(sweep, tmp_path) == pytest.approx([0.45, 0.9])
+    assert [report.value for report in LearningCurve(sweep, tmp_path).reports()] == [0.1, 0.4]
     (tmp_path / "seed_5" / "scores.json").unlink()
-    assert "ended without val/miou" in str(objectives(sweep, tmp_path))
+    assert "ended without val/miou" in str(objective_values(sweep, tmp_path))

@@ -1,4 +1,4 @@
-"""Trials under a real Slurm: an array, one cancelled by hand, one driven out and requeued, then over its time limit.
+"""Trials under a real Slurm: an array, one job cancelled by hand, one preempted and requeued, then at its time limit.
 
 Covers: commands.sweep.executors.slurm.
 """
@@ -31,7 +31,7 @@ def slurm(tmp_path: Path) -> Iterator[Slurm]:
         yield running
 
 
-def test_what_becomes_of_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelled_preempted_and_timed_out_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     trials = tmp_path / "trials"
@@ -39,7 +39,7 @@ def test_what_becomes_of_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.
     child = os.fork()
     if not child:
         sys.stdout = sys.stderr = (tmp_path / "log").open("w", buffering=1)
-        executor = SlurmExecutor(tmp_path / "jobs", parameters, every=0.5)
+        executor = SlurmExecutor(tmp_path / "jobs", parameters, interval=0.5)
         sweep = small_sweep(trials=2, running={"parallel": 2})
         os._exit(coordinator(tmp_path, sweep, EPOCHS, executor, seconds=1.0).run())
 
@@ -51,7 +51,7 @@ def test_what_becomes_of_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.
     first, second = (record.job for record in read_records(trials))
     assert second.partition("_")[0] == first.partition("_")[0], "one array"
     slurm.run("scancel", first)
-    wait_for(lambda: read_records(trials)[0].state == "failed", "the cancelled one to be told")
+    wait_for(lambda: read_records(trials)[0].state == "failed", "the cancelled one to be reported")
     assert read_records(trials)[0].error.startswith("cancelled by hand")
 
     other = slurm.submit("--partition=high", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 1")
@@ -60,10 +60,10 @@ def test_what_becomes_of_jobs(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.
     wait_for(lambda: read_records(trials)[1].state == "finished", "the end", 120)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert lines(trials / "0001" / "epochs") == list(range(EPOCHS))
-    assert lines(trials / "0001" / "stops") == [signal.SIGTERM, signal.SIGUSR1], "driven out, then warned of its limit"
+    assert lines(trials / "0001" / "stops") == [signal.SIGTERM, signal.SIGUSR1], "preempted, then warned of its limit"
     starts = lines(trials / "0001" / "starts")
-    assert 0 < starts[1] < starts[2] < EPOCHS, "from its checkpoint each time"
+    assert 0 < starts[1] < starts[2] < EPOCHS, "resumed from its checkpoint each time"
     assert slurm.show(other)["JobState"] == "COMPLETED"
     assert read_records(trials)[1].failures == 0
-    assert read_records(trials)[1].job == second, "the same job from first to last"
-    assert len(lines(trials / "0000" / "starts")) == 1, "what was cancelled stays so"
+    assert read_records(trials)[1].job == second, "the same job from the first start to the last"
+    assert len(lines(trials / "0000" / "starts")) == 1, "a cancelled trial is not started again"

@@ -1,4 +1,4 @@
-"""A study from records proposes and prunes as Optuna's own does in one go."""
+"""A study rebuilt from records proposes and prunes as an uninterrupted study of Optuna does."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import Record
-from seglight.commands.sweep.study import is_to_be_pruned, new_record
+from seglight.commands.sweep.study import new_record, should_prune
 from tests.support.small_sweeps import small_sweep
 
 GRID = {"x": [0.0, 0.3, 0.9, 0.5, 0.1, 0.8, 0.2, 0.6, 0.4, 1.0, 0.7, 0.35, 0.25]}
@@ -15,7 +15,7 @@ EPOCHS = 9
 
 
 def score(x: float, epoch: int) -> float:
-    """Rises with the epochs."""
+    """Score that rises with the epochs."""
     return (1 - (x - 0.3) ** 2) * epoch / EPOCHS
 
 
@@ -24,14 +24,14 @@ def grid(seed: int) -> optuna.samplers.BaseSampler:
 
 
 def ours(sweep: Sweep) -> list[Record]:
-    """Trials one after the other, by records that are all that is kept."""
+    """Run the trials one after the other, with nothing but their records as state."""
     records: list[Record] = []
     for _ in range(sweep.trials):
         record = new_record(sweep, records)
         records.append(record)
         for epoch in range(1, EPOCHS + 1):
             record.reports.append(score(record.params["x"], epoch))
-            if is_to_be_pruned(sweep, records, record.number):
+            if should_prune(sweep, records, record.number):
                 record.state = "pruned"
                 break
         else:
@@ -47,7 +47,7 @@ PRUNERS: list[tuple[Any, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("pruner", "options"), PRUNERS, ids=lambda value: getattr(value, "__name__", ""))
-def test_prunes_what_optuna_prunes(pruner: Any, options: dict[str, Any]) -> None:
+def test_prunes_as_optuna(pruner: Any, options: dict[str, Any]) -> None:
     def objective(trial: optuna.Trial) -> float:
         x = trial.suggest_categorical("x", GRID["x"])
         for epoch in range(1, EPOCHS + 1):
@@ -66,12 +66,12 @@ def test_prunes_what_optuna_prunes(pruner: Any, options: dict[str, Any]) -> None
     found = ours(small_sweep(len(GRID["x"]), space=space, sampler=grid, pruner=lambda: pruner(**options)))
     assert [record.params for record in found] == [trial.params for trial in theirs.trials]
     assert [len(record.reports) for record in found] == [len(trial.intermediate_values) for trial in theirs.trials]
-    assert len({record.state for record in found}) == 2, "some are pruned, some are not"
+    assert len({record.state for record in found}) == 2, "some trials are pruned, some are not"
 
 
 @pytest.mark.parametrize("sampler", ["TPESampler", "CmaEsSampler", "RandomSampler", "NSGAIISampler"])
 def test_samplers_learn_from_records(sampler: str) -> None:
-    """Two numbers in [0, 1], the score highest at (0.3, 0.3): proposals differ, and come closer where they learn."""
+    """Two numbers in [0, 1], best at (0.3, 0.3): proposals differ, and those of samplers that learn come closer."""
     space = {"x": {"range": [0.0, 1.0]}, "y": {"range": [0.0, 1.0]}}
     sweep = small_sweep(40, space=space, sampler=getattr(optuna.samplers, sampler))
     records: list[Record] = []

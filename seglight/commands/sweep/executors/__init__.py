@@ -1,1 +1,1 @@
-"""Where the trials of a sweep run: this machine, Slurm, Ray."""
+"""Executors, which run the trials of a sweep: this machine, Slurm, Ray."""

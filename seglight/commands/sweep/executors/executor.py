@@ -1,4 +1,4 @@
-"""What a sweep asks of the place where its trials run."""
+"""Interface between a sweep and the machines that run its trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Protocol
 from seglight.commands.sweep.job import Command
 
 GONE = "gone"
-"""A job was killed with all that belonged to it, with its machine, say: there is no exit code."""
+"""A job was killed with all of its processes, for example with its machine: there is no exit code."""
 
 CANCELLED = "cancelled"
-"""Somebody took a job out by hand."""
+"""Somebody cancelled a job by hand."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Job:
     """A trial to be run.
 
     Attributes:
-        folder: The sweep's own within the trial's.
-        commands: What `sweeps.job.run` is to run.
-        name: Of the executor, once it has the job; empty before.
+        folder: Folder of the sweep's own files within that of the trial.
+        commands: Commands for `job.run`.
+        name: Name that the executor gave the job; empty before it was submitted.
     """
 
     folder: Path
@@ -30,20 +30,20 @@ class Job:
 
 
 class Executor(Protocol):
-    """Starts jobs, says how they have ended, and tells them to stop."""
+    """Starts jobs, reports how they ended, and asks them to stop."""
 
     @property
     def slots(self) -> int | None:
-        """Jobs that it runs at once at most, or None."""
+        """Maximum number of jobs that run at once; None if there is no limit."""
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Start jobs; gives a name for each, by which also a later process finds it."""
+        """Start jobs; returns a name for each, by which a later process finds it too."""
 
     def poll(self, job: Job) -> int | str | None:
-        """None while a job runs or waits; else its exit code, what failed in its place, GONE or CANCELLED."""
+        """None while a job runs or waits, otherwise its exit code, a failure of its machine, GONE or CANCELLED."""
 
     def cancel(self, job: Job) -> None:
-        """Tell a job to save and leave; harmless where it has ended."""
+        """Ask a job to save its state and stop; does nothing if it has ended."""
 
     def close(self) -> None:
-        """Let go of what was opened; jobs that run go on."""
+        """Release connections; jobs that run continue."""

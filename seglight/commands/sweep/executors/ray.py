@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from seglight.commands.sweep.executors.executor import GONE, Job
-from seglight.commands.sweep.job import exit_code, is_running, run, stop
+from seglight.commands.sweep.job import exit_code, is_running, request_stop, run
 from seglight.errors import UserError
 
 
 class RayExecutor:
-    """Tasks on a cluster that runs already, or on one of this process's own.
+    """Executor that runs trials as tasks on an existing Ray cluster, or on one that this process starts.
 
-    The connection asks for a token, as Ray does where `RAY_AUTH_MODE=token` is set for the cluster too.
+    The connection uses a token, as the cluster does if `RAY_AUTH_MODE=token` is set there too.
 
     Args:
-        arguments: Of `ray.init`, such as address; `resources` are those of a trial: num_cpus, num_gpus.
+        arguments: Arguments of `ray.init`, such as address, and `resources`, those of a trial: num_cpus, num_gpus.
 
     Raises:
-        UserError: Ray is not there, the cluster does not answer or wants another token, or an argument is wrong.
+        UserError: Ray is not installed, the cluster does not answer or refuses the token, or an argument is wrong.
     """
 
     def __init__(self, arguments: dict[str, Any]) -> None:
@@ -29,17 +29,17 @@ class RayExecutor:
             import ray
             from ray.exceptions import RayError
         except ImportError as error:
-            raise UserError(f'--executor ray: {error}: pip install "seglight[ray]"') from error
+            raise UserError(f'--executor ray: {error}: run pip install "seglight[ray]"') from error
         self.ray = ray
         self.slots: int | None = None
         self.tasks: dict[str, Any] = {}
-        rest = {key: value for key, value in arguments.items() if key != "resources"}
+        init = {key: value for key, value in arguments.items() if key != "resources"}
         self.errors = (RayError, OSError, ValueError, TypeError, RuntimeError, AssertionError)
-        """What Ray raises where it is told something wrong, or loses its cluster."""
+        """What Ray raises for wrong arguments, or if it loses its cluster."""
         try:
-            ray.init(**{"log_to_driver": False, "include_dashboard": None} | rest)
+            ray.init(**{"log_to_driver": False, "include_dashboard": None} | init)
             resources = {"num_cpus": 1} | (arguments.get("resources") or {})
-            self.task = ray.remote(max_retries=0, **resources)(run)  # another attempt is the coordinator's to begin
+            self.task = ray.remote(max_retries=0, **resources)(run)  # the coordinator retries, not Ray
         except self.errors as error:
             raise UserError(f"running.ray: {error}") from error
 
@@ -49,11 +49,11 @@ class RayExecutor:
             for job in jobs:
                 self.tasks[str(job.folder)] = self.task.remote(job.folder.absolute(), job.commands, Path.cwd())
         except self.errors as error:
-            raise UserError(f"running.ray: {error}: see to the cluster, then go on with --resume") from error
+            raise UserError(f"running.ray: {error}: check the cluster, then resume with --resume") from error
         return [str(self.tasks[str(job.folder)].hex()) for job in jobs]
 
     def poll(self, job: Job) -> int | str | None:
-        """As in Executor; tasks end with the process that submitted them, of another one there are none."""
+        """As in `Executor`; tasks end with the process that submitted them, so those of an earlier one are gone."""
         task = self.tasks.get(str(job.folder))
         if task is not None:
             if not self.ray.wait([task], timeout=0)[0]:
@@ -63,7 +63,7 @@ class RayExecutor:
                 self.ray.get(task)
             except self.ray.exceptions.RayTaskError as error:
                 return f"of its task: {str(error).splitlines()[-1]}"
-            except self.ray.exceptions.RayError:  # a worker or a node is gone
+            except self.ray.exceptions.RayError:  # a worker or a node has died
                 pass
         if is_running(job.folder):
             return None
@@ -71,9 +71,9 @@ class RayExecutor:
         return GONE if code is None else code
 
     def cancel(self, job: Job) -> None:
-        """One that waits starts, and leaves at the next word."""
-        stop(job.folder)
+        """As in `Executor`; a task that waits stops as soon as it starts."""
+        request_stop(job.folder)
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         self.ray.shutdown()

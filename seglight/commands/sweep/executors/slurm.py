@@ -1,7 +1,8 @@
-"""Trials as jobs of Slurm, by submitit; those that start together are one array.
+"""Trials as Slurm jobs, submitted by submitit; those that start together form one array.
 
-A job that is warned before its time limit, or driven out, saves, has itself requeued and goes on; one that Slurm does
-not requeue is submitted again. How jobs stand is asked of the controller, which needs no accounting database.
+A job that is warned before its time limit, or preempted, saves its state, requeues itself and resumes; one that Slurm
+does not requeue is submitted again. The states of jobs come from the controller, so that no accounting database is
+needed.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seglight.commands.sweep.executors.executor import CANCELLED, GONE, Job
-from seglight.commands.sweep.job import STOP, Command, exit_code, is_running, run, stop, train_along
+from seglight.commands.sweep.job import STOP, Command, exit_code, is_running, request_stop, run, run_secondary
 from seglight.errors import UserError
 from seglight.system.signals import EXIT_CODE
 
@@ -20,62 +21,69 @@ ENDED = (
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
     "TIMEOUT",
 )  # fmt: skip
-"""States of squeue that a job does not come back from."""
+"""States of squeue that are final."""
 
 FAILURES = ("DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
-"""Of these, those that are the job's own doing."""
+"""Final states that the job itself has caused."""
 
 WARNING = "USR1"
-"""The signal before the time limit: `fit` saves and leaves at it."""
+"""Signal before the time limit, at which `fit` saves its state and stops."""
 
 
 class SlurmExecutor:
-    """Jobs of Slurm.
+    """Executor that runs trials as Slurm jobs.
 
     Args:
-        folder: For submitit's files; shared by all nodes, as the trials' are.
-        parameters: Of `submitit.SlurmExecutor.update_parameters`, such as partition, account, time in minutes,
-            gpus_per_node, signal_delay_s, and additional_parameters for what it has no name for, such as requeue.
-        every: Seconds between two questions to the controller.
+        folder: Folder for submitit's files, shared by all nodes like the folders of the trials.
+        parameters: Arguments of `submitit.SlurmExecutor.update_parameters`, such as partition, account, time in
+            minutes, gpus_per_node, signal_delay_s, and additional_parameters for other options of sbatch, such as
+            requeue.
+        interval: Seconds between two queries of the controller.
 
     Raises:
-        UserError: There is no Slurm here, or it has no such parameter.
+        UserError: Slurm is not available on this machine, or does not know a parameter.
     """
 
-    def __init__(self, folder: Path, parameters: dict[str, Any], every: float = 5.0) -> None:
+    def __init__(self, folder: Path, parameters: dict[str, Any], interval: float = 5.0) -> None:
         import submitit
         from submitit.slurm.slurm import SlurmJobEnvironment
 
         SlurmJobEnvironment.USR_SIG = WARNING
         self.slots: int | None = None
-        self.every, self.asked = every, float("-inf")
+        self.interval = interval
+        self.queried_at = float("-inf")
         self.states: dict[str, str] = {}
         try:
             self.executor = submitit.SlurmExecutor(folder.absolute())
-            # Slurm tells the batch script to leave at times, too: it waits for its tasks
+            # Slurm may send SIGTERM to the batch script too, which has to wait for its tasks
             setup = ["trap : TERM", *(parameters.get("setup") or [])]
-            # tasks that wait for one that died are ended; the first may measure costs when the others are done
+            # the first task may measure costs after the others have ended; tasks that wait for a dead one are killed
             srun = ["--wait=600", *(parameters.get("srun_args") or [])]
             own = {"setup": setup, "srun_args": srun}
             self.executor.update_parameters(**{"job_name": "seglight-sweep"} | parameters | own)
         except RuntimeError as error:
-            raise UserError("--executor slurm: no srun on this machine: start the sweep on a login node") from error
+            raise UserError(
+                "--executor slurm: this machine has no srun: start the sweep on a login node of the cluster"
+            ) from error
         except (ValueError, TypeError) as error:
             raise UserError(f"running.slurm: {error}") from error
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Submit jobs as one array; gives Slurm's ids."""
-        self.asked = float("-inf")
-        folders, commands = [job.folder.absolute() for job in jobs], [job.commands for job in jobs]
+        """Submit jobs as one array; returns Slurm's ids."""
+        self.queried_at = float("-inf")
+        folders = [job.folder.absolute() for job in jobs]
+        commands = [job.commands for job in jobs]
         try:
-            submitted = self.executor.map_array(on_node, folders, commands, [Path.cwd()] * len(jobs))
+            submitted = self.executor.map_array(run_task, folders, commands, [Path.cwd()] * len(jobs))
             return [job.job_id for job in submitted]
-        except Exception as error:  # submitit's own kinds, and subprocess's
-            raise UserError(f"sbatch refuses: {error}: see running.slurm; then go on with --resume") from error
+        except Exception as error:  # submitit and subprocess raise classes of their own
+            raise UserError(
+                f"sbatch refuses the jobs: {error}: correct running.slurm, then resume with --resume"
+            ) from error
 
     def poll(self, job: Job) -> int | str | None:
-        """As in Executor; a job of which the controller knows nothing any more has ended."""
-        if time.monotonic() - self.asked >= self.every and not self._ask():
+        """As in `Executor`; a job that the controller does not know any more has ended."""
+        if time.monotonic() - self.queried_at >= self.interval and not self._query():
             return None
         state = self.states.get(job.name)
         if state is not None and state not in ENDED:
@@ -83,45 +91,45 @@ class SlurmExecutor:
         if state == "CANCELLED":
             return GONE if (job.folder / STOP).exists() else CANCELLED
         code = exit_code(job.folder)
-        if code is None and is_running(job.folder):  # its id was lost
+        if code is None and is_running(job.folder):  # its id was not recorded
             return None
         if code is None:
             return state if state in FAILURES else GONE
         return code
 
     def cancel(self, job: Job) -> None:
-        """One that waits is taken out of the queue."""
-        stop(job.folder)
+        """As in `Executor`; a job that waits is removed from the queue."""
+        request_stop(job.folder)
         if job.name:
             subprocess.run(["scancel", "--state=PENDING", job.name], capture_output=True, check=False)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no connection."""
 
-    def _ask(self) -> bool:
-        """Whether the controller answered: one that is busy tells nothing."""
+    def _query(self) -> bool:
+        """Ask for the states of all jobs; False if the controller does not answer, as when it is busy."""
         command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", "--me"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             self.states = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-            self.asked = time.monotonic()
+            self.queried_at = time.monotonic()
         return done.returncode == 0
 
 
-def on_node(folder: Path, commands: list[Command], cwd: Path) -> int:
-    """What each task of a job does: the first keeps the trial's files, the others train along.
+def run_task(folder: Path, commands: list[Command], cwd: Path) -> int:
+    """Run one task of a job: the first task writes the trial's files, the others only train.
 
-    A job that was warned, by Slurm and not by the sweep, has itself requeued under its own id.
+    A job that Slurm, not the sweep, has asked to stop requeues itself under its own id.
     """
     if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-        return train_along(commands[0][0], cwd)
+        return run_secondary(commands[0][0], cwd)
     code = run(folder, commands, cwd)
     if code == EXIT_CODE and not (folder / STOP).exists():
         job = os.environ["SLURM_JOB_ID"]
-        if "SLURM_ARRAY_TASK_ID" in os.environ:  # by its own number, the last task of an array is the whole array
+        if "SLURM_ARRAY_TASK_ID" in os.environ:  # the plain id of an array's last task names the whole array
             job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
         state = ["squeue", "--noheader", "--jobs", job, "--format=%T"]
-        # one that was cancelled is to stay so, one that Slurm requeues by itself is pending again
+        # a cancelled job is to stay cancelled, and one that Slurm itself requeues is already pending
         if subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
             subprocess.run(["scontrol", "requeue", job], check=False)
     return code

@@ -1,20 +1,21 @@
-"""The model card of a released net: Markdown for people, with the front matter that hubs read."""
+"""The README.md of a released net: its model card as Markdown, with the front matter that hubs read."""
 
 import json
 import shlex
 from typing import Any
 
+from seglight.checkpoints.model_card import ModelCard, Normalisation
 from seglight.errors import terminal
 from seglight.system.escaping import markdown
 
-CARD = """---
+TEXT = """---
 library_name: seglight
 pipeline_tag: image-segmentation
 ---
 # {title}
 
 Semantic segmentation: RGB images of any size to label maps of {classes} classes at the image's size.
-{parameters:,} parameters, trained for {steps} optimizer steps, released with seglight {version}.
+{parameters:,} parameters, trained for {steps} optimizer steps{how}, released with seglight {version}.
 
 ```python
 import seglight
@@ -58,27 +59,33 @@ UNSCORED = (
 )
 
 
-def model_card(description: dict[str, Any], name: str) -> str:
-    """The card of a release.
+def readme(card: ModelCard, name: str) -> str:
+    """Markdown text of a release.
 
     Args:
-        description: What its `release.json` says.
-        name: Of the folder.
+        card: Model card of the release, with the number of its parameters.
+        name: Name of the folder.
     """
-    scores, data = description["scores"], description["data"]
-    return CARD.format(
-        title=_title(description["net"]),
-        classes=description["num_classes"],
-        parameters=description["parameters"],
-        steps=f"{description['step']:,}" if description["step"] else "an unknown number of",  # 0: of a soup
-        version=description["version"],
+    origin = card.provenance
+    return TEXT.format(
+        title=_title(card.net),
+        classes=card.num_classes,
+        parameters=origin.parameters,
+        steps=f"{origin.step:,}" if origin.step else "an unknown number of",  # 0: of a soup
+        how=_training(origin.optimizer, origin.loss),
+        version=origin.version,
         quoted=terminal(json.dumps(name, ensure_ascii=False)),
         word=shlex.quote(terminal(name)),
-        scores=UNSCORED if scores is None else _summary(scores),
-        table="\n".join(_row(index, description) for index in range(description["num_classes"])),
-        data="Not known." if data is None else _data(data),
-        normalisation="".join(_normalisation(entry) for entry in description["normalisation"]),
+        scores=UNSCORED if origin.scores is None else _summary(origin.scores),
+        table="\n".join(_row(index, card) for index in range(card.num_classes)),
+        data="Not known." if origin.data is None else _data(origin.data),
+        normalisation="".join(_normalisation(entry) for entry in card.normalisation or ()),
     )
+
+
+def _training(*class_paths: str | None) -> str:
+    names = [markdown(_short(class_path)) for class_path in class_paths if class_path]
+    return f" with {' and '.join(names)}" if names else ""
 
 
 def _title(net: dict[str, Any]) -> str:
@@ -105,14 +112,15 @@ def _summary(scores: dict[str, Any]) -> str:
     )
 
 
-def _row(index: int, description: dict[str, Any]) -> str:
-    name, scores = description["class_names"][index], description["scores"]
+def _row(index: int, card: ModelCard) -> str:
+    name = card.class_names[index]
+    scores = card.provenance.scores
     cells = ["-"] * 5
     if scores is not None:
         pixels = [sum(row) for row in scores["confusion"]]
         cells = [_number(scores[key][name]) for key in ("iou", "f1", "recall", "precision")]
         cells.append(f"{100 * pixels[index] / max(sum(pixels), 1):.2f}")
-    red, green, blue = description["palette"][index]
+    red, green, blue = card.palette[index]
     return f"| {index} | {markdown(name)} | #{red:02x}{green:02x}{blue:02x} | {' | '.join(cells)} |"
 
 
@@ -128,6 +136,6 @@ def _data(data: dict[str, Any]) -> str:
     )
 
 
-def _normalisation(entry: dict[str, list[float]]) -> str:
-    mean, std = (", ".join(f"{value:.4g}" for value in entry[key]) for key in ("mean", "std"))
+def _normalisation(entry: Normalisation) -> str:
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (entry.mean, entry.std))
     return f"; in [0, 1] by mean ({mean}) and deviation ({std})"
