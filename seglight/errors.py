@@ -1,7 +1,6 @@
 """What the user did wrong, in one line: what, where, and how to mend it."""
 
 import errno
-import re
 import sys
 import unicodedata
 
@@ -73,25 +72,3 @@ def one_line(error: BaseException) -> str:
     """The message alone: a DataLoader worker hands errors over with its whole traceback wrapped around them."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
     return terminal(" ".join(text.split()))
-
-
-def parser_complaint(text: str) -> str:
-    """Jsonargparse's complaint about a key as the dotted key and the innermost cause, without its type names."""
-    text = " ".join(text.split())
-    denied = re.search(r"Importing '([^']+)' is not allowed, denied by the '([^']+)' entry", text)
-    if denied:
-        key = ".".join(re.findall(r'[Pp]arser key "([^"]+)":', text[: denied.start()]))
-        few = "classes of a few packages alone are taken here" if denied[2] == "*" else "it is no class for a recipe"
-        return f"{key}: {denied[1]} is refused: {few}, see docs/security.md".removeprefix(": ")
-    keys = re.findall(r'[Pp]arser key "([^"]+)":', text)
-    cause = re.split(r'[Pp]arser key "[^"]+":', text)[-1]
-    cause = cause.split("expects a function or a callable class:")[-1]
-    chosen = re.findall(r"Problem with given class_path '([^']+)':", text)
-    if chosen:
-        cause = re.split(r"Problem with given class_path '[^']+':", cause)[-1].split(" - ")[0]
-    union = re.search(r"Union subtypes Subtypes: \[(.*?)\] Errors:.*Given value: (.*)$", cause)
-    if union:
-        cause = f"'{union[2]}' is none of {re.sub(r'[a-z_]+[.]|<class |NoneType|[<>]', '', union[1])}"
-    cause = re.sub(r"\.?\s*Got value: (Namespace|NestedArg)\(.*", "", cause).strip()
-    where = ".".join(keys) + (f" of {chosen[-1]}" if chosen else "")
-    return f"{where}: {cause}" if where else cause

@@ -3,20 +3,12 @@
 Covers: interfaces.
 """
 
-from argparse import ArgumentError
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonargparse import ArgumentParser
 from torch.utils.data import DataLoader, Dataset
 
-from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
-from seglight.interfaces import LossFactory, NetFactory
-
-ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "resnet18"}}
-DECODER = {"class_path": "seglight.models.decoders.FPN"}
+from seglight.errors import UserError, one_line, user_error_behind
 
 
 class Damaged(Dataset[int]):
@@ -80,55 +72,3 @@ def test_errors_in_a_ring_have_an_end() -> None:
     assert user_error_behind(first) is None
     second.__cause__ = UserError("said")
     assert user_error_behind(first) is second.__cause__
-
-
-def complaint(kind: Any, value: str | Mapping[str, Any]) -> str:
-    """What jsonargparse says to a value, in our words."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--net", type=kind)
-    with pytest.raises(ArgumentError) as caught:
-        parser.parse_object({"net": value})
-    return parser_complaint(str(caught.value))
-
-
-def net(**init_args: Any) -> dict[str, Any]:
-    parts = {"encoder": ENCODER, "decoder": DECODER, **init_args}
-    return {"class_path": "seglight.models.EncoderDecoder", "init_args": parts}
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "starts", "holds"),
-    [
-        (int, "many", "net: ", "many"),
-        (NetFactory, {"class_path": "seglight.models.Gone"}, "net: ", "seglight.models"),
-        (NetFactory, {"class_path": "segligth.models.EncoderDecoder"}, "net: ", "segligth"),
-        (NetFactory, net(channels=3), "net", "'channels' is not accepted"),
-        (NetFactory, net(encoder={**ENCODER, "init_args": {"nam": "x"}}), "net.encoder", "'nam' is not accepted"),
-        (
-            NetFactory,
-            net(encoder={**ENCODER, "init_args": {"name": "resnet18", "output_stride": "wide"}}),
-            "net.encoder.output_stride of seglight.models.TimmEncoder: ",
-            "wide",
-        ),
-        (NetFactory, net(decoder={**DECODER, "init_args": {"chanels": 3}}), "net.decoder", "'chanels' is not accepted"),
-        (
-            LossFactory,
-            {"class_path": "seglight.losses.CrossEntropy", "init_args": {"class_weights": "heavy"}},
-            "net.class_weights",
-            "heavy",
-        ),
-    ],
-)
-def test_parser_complaint_names_the_key_and_the_cause(
-    kind: Any, value: str | Mapping[str, Any], starts: str, holds: str
-) -> None:
-    said = complaint(kind, value)
-    assert said.startswith(starts)
-    assert holds in said
-    assert "\n" not in said
-    for type_name in ("Namespace(", "collections.abc", "Union subtypes", "torch.nn.modules"):
-        assert type_name not in said
-
-
-def test_what_is_no_complaint_about_a_key_stays() -> None:
-    assert parser_complaint("unrecognized arguments: --bogus 1") == "unrecognized arguments: --bogus 1"

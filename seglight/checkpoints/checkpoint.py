@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from seglight.checkpoints.allocation import AllocationLimit
@@ -16,10 +15,11 @@ from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
 from seglight.interfaces import Encoder, NetFactory, bands_of
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.class_paths import check_parsed, class_rules, imported
+from seglight.system.parsing import complaint, new_parser
 
 SCORES = "scores"
 """Where a checkpoint keeps the scores of the last validation before it was saved, and of what data they are."""
@@ -71,7 +71,7 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
     packages = check_classes(str(path), card.net, trusted)
-    parser = ArgumentParser(exit_on_error=False)
+    parser = new_parser()
     parser.add_argument("--net", type=NetFactory)
     weights = net_weights(checkpoint).values()
     try:
@@ -84,7 +84,7 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
         ):
             net: nn.Module = parser.instantiate(config).net(card.num_classes)
     except Exception as error:  # constructors raise what they like
-        raise UserError(f"{path}: the net that it describes can't be built: {parser_complaint(str(error))}") from error
+        raise UserError(f"{path}: the net that it describes can't be built: {complaint(error)}") from error
     load_weights(net, checkpoint, path)
     if card.channels_last:
         net.to(memory_format=torch.channels_last)

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from jsonargparse import ArgumentParser
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,6 +25,7 @@ from seglight.errors import UserError
 from seglight.images.opencv import single_threaded_opencv
 from seglight.interfaces import Labelled
 from seglight.system.atomic import atomic_path, atomic_write, remove_parts
+from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
 from seglight.training.resume.folder import check_outside
 from seglight.training.resume.lock import locked
@@ -161,7 +161,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `cache`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight cache", description=__doc__, exit_on_error=False)
+    parser = new_parser("cache", __doc__)
     parser.add_argument("--out", type=str, required=True, help="folder of the cache")
     datamodule, options = datamodule_from(parser, args[1:])
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())

@@ -1,7 +1,6 @@
 """What nets can be made of: decoders, and encoders by family, with their parameters; nothing is fetched."""
 
 import sys
-from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,13 +10,13 @@ from typing import Any
 
 import timm
 import torch
-from jsonargparse import ArgumentParser
 from rich.progress import track
 from rich.table import Table
 
 from seglight.errors import UserError
 from seglight.interfaces import Decoder
 from seglight.models.encoders.normalized import NormalizedEncoder
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import PlainConsole, plain_console
 
 DECODERS, MODELS = import_module("seglight.models.decoders"), import_module("seglight.models")
@@ -153,10 +152,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `models`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight models", description=__doc__, exit_on_error=False)
+    parser = new_parser("models", __doc__)
     parser.add_argument("word", type=str | None, nargs="?", default=None, help="list what has this in its name")
-    try:
-        options = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight models --help`") from error
+    options = parse_arguments(parser, args[1:])
     models(options.word)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from argparse import ArgumentError
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -14,9 +13,10 @@ from safetensors.torch import save_file
 
 from seglight.commands.recipe import config_paths, read_recipe
 from seglight.data.datasets.labelled_images import LabelledImagesDataModule
-from seglight.errors import UserError, parser_complaint, say
+from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.parsing import parser_errors
 from seglight.system.run_files import CHECKPOINTS
 from seglight.system.terminal import plain_console
 from seglight.training.classification import ClassificationModule
@@ -105,12 +105,10 @@ def main(args: list[str]) -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     with ExitStack() as claims:
-        try:
+        with parser_errors("seglight pretrain"):
             for config in config_paths(args):
                 read_recipe(config)
             cli = ClassificationCLI(args[1:], claims)
-        except ArgumentError as error:
-            raise UserError(f"{parser_complaint(str(error))} (see `seglight pretrain --help`)") from error
         train(cli)
 
 

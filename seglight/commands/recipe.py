@@ -1,7 +1,6 @@
 """What the commands beside `fit` need of a recipe: its data module, without the net."""
 
 import re
-from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, class_rules, is_safe_recipe, parse
+from seglight.system.parsing import parser_errors
 
 CONFIG_OPTIONS = ("-c", "--config")
 
@@ -22,7 +22,7 @@ def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = 
     Several configs compose as in `fit`, a later one winning; `--data.init_args.root DIR` goes over all of them.
 
     Args:
-        parser: Holds the command's own options; made with `exit_on_error=False`, its `prog` "seglight COMMAND".
+        parser: Parser with the command's own options, as `new_parser` makes it.
         args: What follows the command's name.
         more: Of a recipe, the parts that the command's own options have beside the data, such as "model.net"; what else
             stands in it is left alone.
@@ -32,10 +32,8 @@ def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = 
     """
     parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
     parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
-    try:
+    with parser_errors(parser.prog):
         options = parse(parser, list(_these_alone(args, ("data", *more))))
-    except ArgumentError as error:
-        raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
     if options.data is None:
         raise UserError(f"which data? Give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)")
     return options
@@ -51,17 +49,15 @@ def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[Segmentati
         UserError: As `parse_recipe`, or the data module refuses.
     """
     options = parse_recipe(parser, args)
-    try:
+    with parser_errors(parser.prog):
         return instantiate(parser, options).data, options
-    except ArgumentError as error:
-        raise UserError(f"{parser_complaint(str(error))} (see `{parser.prog} --help`)") from error
 
 
 def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
     """Build what `parse_recipe` has parsed.
 
     Raises:
-        ArgumentError: As of the parser.
+        ArgumentError: A class can not be built; `parser_errors` makes a line of it.
     """
     with class_rules():
         built: Namespace = parser.instantiate(options)

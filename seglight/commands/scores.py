@@ -1,15 +1,13 @@
 """What the scores of a run are made of."""
 
 import math
-from argparse import ArgumentError
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from rich.table import Table
 
-from seglight.errors import UserError
 from seglight.metrics.conventions import SATURATION, Convention, conventions, saturated
 from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
 
@@ -68,14 +66,11 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `audit`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight scores", description=__doc__, exit_on_error=False)
+    parser = new_parser("scores", __doc__)
     commands = parser.add_subcommands(required=True)
     about = "What other libraries would have told for the predictions of a run's last evaluation; needs no data."
-    of_audit = ArgumentParser(description=about, exit_on_error=False)
+    of_audit = new_parser("scores audit", about)
     of_audit.add_argument("run", type=str, help="folder of a run of `fit`, `validate` or `test`")
     commands.add_subcommand("audit", of_audit, help="the same predictions by the conventions of other libraries")
-    try:
-        config = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight scores --help`") from error
+    config = parse_arguments(parser, args[1:])
     audit(config.audit.run)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
@@ -21,6 +20,7 @@ from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.atomic import atomic_path
+from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
 from seglight.training.resume.folder import check_outside
 from seglight.training.semantic import SegmentationModule
@@ -147,7 +147,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `soup`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight soup", description=__doc__, exit_on_error=False)
+    parser = new_parser("soup", __doc__)
     parser.add_argument("checkpoints", type=str, nargs="+", help="checkpoints of trainings of one net")
     parser.add_argument("--out", type=str, required=True, help="the checkpoint to write")
     parser.add_argument("--greedy", action="store_true", help="keep only what makes the score no worse")

@@ -2,22 +2,21 @@
 
 import json
 import sys
-from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
 import torch
-from jsonargparse import ArgumentParser
 from rich.table import Table
 from torch import nn
 
 from seglight.checkpoints.checkpoint import without_encoder_weights
 from seglight.commands.recipe import instantiate, parse_recipe, size_of
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
 from seglight.interfaces import NetFactory, bands_of
 from seglight.models.costs import SIGHT, Costs, costs
 from seglight.models.ensemble import in_full
+from seglight.system.parsing import new_parser, parser_errors
 from seglight.system.terminal import Name, plain_console
 
 NOTE = f"""Multiply-adds, activations: of one image. Activations: what a training step keeps until its backward pass.
@@ -76,7 +75,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `summary`, or the arguments or the recipe are wrong.
     """
-    parser = ArgumentParser(prog="seglight summary", description=__doc__, exit_on_error=False)
+    parser = new_parser("summary", __doc__)
     parser.add_argument("--model.net", type=NetFactory, help="as in `fit`")
     parser.add_argument("--model.channels_last", type=bool | Literal["auto"], default=False, help="as in `fit`")
     parser.add_argument("--size", type=str, default="512x512", help="height x width of the image")
@@ -86,10 +85,8 @@ def main(args: list[str]) -> None:
     if options.model.net is None:
         raise UserError("which net? Give --config FILE, a recipe with a model: part (see `seglight summary --help`)")
     options.model.net = without_encoder_weights(in_full(options.model.net.as_dict()))
-    try:
+    with parser_errors():
         built = instantiate(parser, options)
         net = built.model.net(built.data.num_classes)
-    except ArgumentError as error:
-        raise UserError(parser_complaint(str(error))) from error
     memory_format = torch.channels_last if options.model.channels_last is True else torch.contiguous_format
     summary(net.to(memory_format=memory_format), size, options.json)

@@ -16,7 +16,8 @@ from typing import IO, Any
 from jsonargparse import ArgumentParser, Namespace, _paths, set_parsing_settings
 from jsonargparse._common import parsing_settings
 
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
+from seglight.system.parsing import complaint
 
 SAFE = (
     "seglight", "torch.nn", "torch.optim", "torchvision", "timm", "lightning", "torchmetrics", "albumentations",
@@ -76,7 +77,7 @@ def class_rules(packages: Sequence[str] | None = None) -> Iterator[None]:
         yield
     except ImportError as error:  # some types of the parser let it through
         if "denied by" in str(error):
-            raise UserError(parser_complaint(str(error))) from error
+            raise UserError(complaint(error)) from error
         raise
     finally:
         parsing_settings.clear()
@@ -93,7 +94,7 @@ def parse(parser: ArgumentParser, args: list[str]) -> Namespace:
 
     Raises:
         UserError: A value names a function, or a module that is refused.
-        ArgumentError: As of the parser, which is made with `exit_on_error=False`.
+        ArgumentError: An argument is wrong; `parser_errors` makes a line of it.
     """
     with class_rules():
         config = parser.parse_args(args)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
 from seglight.commands.doctor.check_classes import check_classes
 from seglight.commands.doctor.check_files import check_files
 from seglight.commands.doctor.check_splits import check_splits
@@ -15,6 +13,7 @@ from seglight.commands.doctor.statistics import Statistics, statistics
 from seglight.commands.recipe import datamodule_from
 from seglight.data.datamodule import SegmentationDataModule
 from seglight.errors import UserError
+from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
 
 
@@ -73,7 +72,7 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: See `doctor`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight doctor", description=__doc__, exit_on_error=False, print_config=None)
+    parser = new_parser("doctor", __doc__, print_config=None)
     parser.add_argument(
         "--fix", type=str | None, default=None, metavar="DIR", help="folder for a repaired copy of the data set"
     )

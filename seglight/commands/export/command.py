@@ -1,6 +1,5 @@
 """Write a net as a file that runs without its code: ONNX, OpenVINO or torch.export. Takes uint8 RGB, gives labels."""
 
-from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -8,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
@@ -28,6 +26,7 @@ from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.load import members
 from seglight.inference.torch_predictor import TorchPredictor, load_torch
 from seglight.system.atomic import atomic_path
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import PlainConsole, plain_console
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
@@ -175,7 +174,7 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: As `export`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight export", description=__doc__, exit_on_error=False)
+    parser = new_parser("export", __doc__)
     parser.add_argument(
         "model", type=str, help="a checkpoint or released folder; several with commas between them: their ensemble"
     )
@@ -193,10 +192,7 @@ def main(args: list[str]) -> int:
     parser.add_argument("--probabilities", action="store_true", help="give those of the classes, too")
     parser.add_argument("--aot", action="store_true", help="with torch: compiled; needs a C++ compiler")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
-    try:
-        options = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight export --help`") from error
+    options = parse_arguments(parser, args[1:])
     check_options(options.format, options.out, options.quantize, options.calibrate, options.aot)
     predictor = load_torch(members(options.model), "cpu", trust=options.trust)
     size = None if options.size == "dynamic" else size_of(options.size)

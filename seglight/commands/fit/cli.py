@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from argparse import ArgumentError
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,10 +35,11 @@ from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.recipe import config_paths, data_options, read_recipe
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError, parser_complaint, say, user_error_behind
+from seglight.errors import UserError, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.parsing import parser_errors
 from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRICS_FILE, RECIPE_FILE
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run
@@ -318,11 +318,7 @@ def main(args: list[str]) -> None:
             args = resume.with_recipe(args)
             STOP.install(SCHEDULERS)  # Ctrl-C may end at once what has nothing to save yet
         check_yaml(args)
-        SegmentationCLI(args)
-    except ArgumentError as error:
-        refused = before_run.refused_class(str(error))
-        if refused is not None:
-            raise UserError(refused) from error
-        raise UserError(f"{parser_complaint(str(error))} (see `seglight {args[0]} --help`)") from error
+        with parser_errors(f"seglight {args[0]}", before_run.refused_class):
+            SegmentationCLI(args)
     finally:
         STOP.restore()

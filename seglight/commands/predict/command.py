@@ -26,12 +26,12 @@ Exit code: 0 all is written, 1 some inputs failed (they are listed), 2 nothing c
 
 import re
 import warnings
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
@@ -41,8 +41,9 @@ from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.outputs import writers
 from seglight.commands.predict.run import Run
 from seglight.commands.predict.summaries import write_tables, write_video
-from seglight.errors import STOPPED, UserError, one_line, parser_complaint, say
+from seglight.errors import STOPPED, UserError, one_line, say
 from seglight.inference.load import load, members
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
@@ -139,12 +140,7 @@ def main(args: list[str]) -> int:
         UserError: As `predict`, or the arguments are wrong.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is told as its failure
-    parser = ArgumentParser(
-        prog="seglight predict",
-        description=__doc__,
-        exit_on_error=False,
-        formatter_class=_Help,
-    )
+    parser = new_parser("predict", __doc__, formatter_class=_Help)
     parser.add_argument("model", type=str, help="what predicts; checkpoints with commas between them: their ensemble")
     parser.add_argument("inputs", type=str, nargs="+", help="images, videos, TIFFs, folders of them, globs")
     parser.add_argument("--out", type=str, required=True, help="folder of the outputs")
@@ -158,10 +154,7 @@ def main(args: list[str]) -> int:
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, ..., or auto: a GPU where there is one")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
-    try:
-        config = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{parser_complaint(str(error))}: see `seglight predict --help`") from error
+    config = parse_arguments(parser, args[1:])
     try:
         failures = predict(
             members(config.model), **{key: value for key, value in vars(config).items() if key != "model"}

@@ -4,13 +4,11 @@ Its terms of use are those of its authors. An archive that is downloaded is dele
 """
 
 import shlex
-from argparse import ArgumentError
 from pathlib import Path
-
-from jsonargparse import ArgumentParser
 
 from seglight.commands.prepare import ade20k, camvid, cityscapes, pet, prepared, sbd, voc
 from seglight.errors import UserError
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
 DATA_SETS = {
@@ -50,14 +48,11 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `prepare`, or the arguments are wrong, or it is interrupted.
     """
-    parser = ArgumentParser(prog="seglight prepare", description=__doc__, exit_on_error=False)
+    parser = new_parser("prepare", __doc__)
     parser.add_argument("name", choices=list(DATA_SETS), help=f"the data set: {', '.join(DATA_SETS)}")
     parser.add_argument("--root", type=str, required=True, help="folder of the data set; sbd takes that of VOC 2012")
     parser.add_argument("--mirror", type=str, help="a URL to try first: of the archive, or of the folder it is in")
-    try:
-        config = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight prepare --help`") from error
+    config = parse_arguments(parser, args[1:])
     try:
         prepare(config.name, config.root, config.mirror)
     except KeyboardInterrupt as error:

@@ -1,13 +1,10 @@
 """Make of a checkpoint a folder that can be passed on: safetensors, JSON and a model card, nothing that is run."""
 
 import json
-from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from jsonargparse import ArgumentParser
 
 from seglight import __version__
 from seglight.checkpoints.checkpoint import SCORES, load_net, net_weights, read_checkpoint, weights_checksum
@@ -15,6 +12,7 @@ from seglight.checkpoints.release import is_release, write_release
 from seglight.commands.release.readme import readme
 from seglight.errors import UserError, say
 from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.run_files import SCORES_FILE
 from seglight.system.terminal import plain_console
 
@@ -108,12 +106,9 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: As `release`, or the arguments are wrong.
     """
-    parser = ArgumentParser(prog="seglight release", description=__doc__, exit_on_error=False)
+    parser = new_parser("release", __doc__)
     parser.add_argument("checkpoint", type=str, help="a checkpoint of `seglight fit`")
     parser.add_argument("--out", type=str, required=True, help="the folder to write")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
-    try:
-        config = parser.parse_args(args[1:])
-    except ArgumentError as error:
-        raise UserError(f"{error}: see `seglight release --help`") from error
+    config = parse_arguments(parser, args[1:])
     release(config.checkpoint, config.out, config.trust)

@@ -3,13 +3,12 @@
 A sweep that was killed is resumed with --resume, and no training is run twice.
 """
 
-from argparse import ArgumentError
 from contextlib import chdir
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
 from seglight.commands.sweep.overrides import as_arguments, split
 from seglight.commands.sweep.sweep_state import (
@@ -21,7 +20,8 @@ from seglight.commands.sweep.sweep_state import (
     save_state,
     working_directory,
 )
-from seglight.errors import UserError, parser_complaint, say
+from seglight.errors import UserError, say
+from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.signals import STOP
 from seglight.system.terminal import PlainConsole, plain_console
 from seglight.training.resume.lock import PATIENCE, locked
@@ -69,15 +69,12 @@ def parse(args: list[str]) -> Namespace:
         UserError: An option is wrong.
     """
     own, overrides = split(args[1:])
-    parser = ArgumentParser(prog="seglight sweep", description=DESCRIPTION, exit_on_error=False)
+    parser = new_parser("sweep", DESCRIPTION)
     parser.add_argument("-c", "--config", type=str | None, help="SWEEP.yaml; default with --resume: that of the folder")
     parser.add_argument("--out", type=str, required=True, help="folder of the sweep")
     parser.add_argument("--executor", type=Literal["local", "slurm", "ray"], default="local", help="where trials run")
     parser.add_argument("--resume", action="store_true", help="resume the sweep in --out, or start it")
-    try:
-        options = parser.parse_args(own)
-    except ArgumentError as error:
-        raise UserError(f"{parser_complaint(str(error))} (see `seglight sweep --help`)") from error
+    options = parse_arguments(parser, own)
     options.overrides = overrides
     kept = Path(options.out) / SWEEP_FILE
     if options.config is None and not (options.resume and kept.is_file()):

@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from seglight.commands.sweep.overrides import (
 from seglight.commands.sweep.space import arguments, corners
 from seglight.commands.sweep.study import new_record
 from seglight.commands.sweep.trial import COSTS
-from seglight.errors import UserError, one_line, parser_complaint, user_error_behind
+from seglight.errors import UserError, one_line, user_error_behind
 from seglight.system.escaping import tag
+from seglight.system.parsing import parser_errors
 from seglight.training.resume.folder import check_apart
 
 KNOWN_PACKAGES = ("seglight", "lightning")
@@ -141,11 +141,9 @@ def _build(kind: type[_DryRunCLI], sweep: Sweep, candidate: Mapping[str, Any], o
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         check_yaml(args)
-        with warnings.catch_warnings():
+        with parser_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # every trial shows them itself
             return kind(args)
-    except ArgumentError as error:
-        raise UserError(f"{_location(candidate)}{parser_complaint(str(error))}") from error
     except Exception as error:  # constructors refuse arguments with exceptions of any class
         cause = user_error_behind(error) or error
         raise UserError(f"{_location(candidate)}{one_line(cause)}") from error

@@ -1,20 +1,19 @@
 """SWEEP.yaml: the space that is searched, the objectives, and how the trials are run."""
 
 import warnings
-from argparse import ArgumentError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import yaml
-from jsonargparse import ArgumentParser
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 
 from seglight.commands.sweep.space import CHOICES, Parameter, parse_space
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
+from seglight.system.parsing import new_parser, parser_errors
 
 
 class SamplerFactory(Protocol):
@@ -107,19 +106,17 @@ def read_sweep(path: Path) -> Sweep:
             f"--config {path}: the file describes no sweep: give the keys configs:, objectives:, space: and trials:"
         )
     try:
-        parser = ArgumentParser(exit_on_error=False)
+        parser = new_parser()
         parser.add_class_arguments(Sweep, "sweep")
         # the space stays as it is: the parser would instantiate the classes among its choices
-        with class_rules():
+        with parser_errors(), class_rules():
             options = parser.parse_object({"sweep": _with_grid(_without_empty_keys(content)) | {"space": {}}})
             check_parsed(options)
             sweep: Sweep = parser.instantiate(options).sweep
         sweep.space = content["space"]
         _check(sweep)
-    except ArgumentError as error:
-        raise UserError(f"{path}: {parser_complaint(str(error)).replace('sweep.', '')}") from error
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {str(error).removeprefix('sweep.')}") from error
     return sweep
 
 

@@ -62,7 +62,7 @@ def test_they_apply_to_every_candidate_and_to_the_dry_run(tmp_path: Path) -> Non
         (["--data.sise=3", "--trainer.max_epochs=3"], "--data.sise: .* did you mean --data.init_args.size?"),
         (["--exectuor=ray"], "--exectuor: .* did you mean --executor?"),
         (["--qqqqqqqq=1"], "--qqqqqqqq: .* `seglight fit --help` lists all keys"),
-        (["--trainer.max_epochs=x"], "^--trainer.max_epochs=x: trainer.max_epochs: 'x' is none of 'int'"),
+        (["--trainer.max_epochs=x"], "^--trainer.max_epochs=x: trainer.max_epochs: expected int or null, got 'x'"),
         (["--model.optimizer.init_args.lr=1"], "--model.optimizer.init_args.lr: the sweep searches " + LR),
         (["--model.optimizer.lr=1"], "the sweep searches " + LR),
         (["--model.opt.lr=1"], "--model.opt.lr: a recipe of this sweep has no such key"),
