@@ -57,7 +57,7 @@ def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
     """Build what `parse_recipe` has parsed.
 
     Raises:
-        ArgumentError: A class can not be built; `parser_errors` makes a line of it.
+        ArgumentError: A class cannot be built; `parser_errors` makes a line of it.
     """
     with class_rules():
         built: Namespace = parser.instantiate(options)
