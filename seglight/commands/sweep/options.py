@@ -105,18 +105,21 @@ def read_sweep(path: Path) -> Sweep:
         raise UserError(
             f"--config {path}: the file describes no sweep: give the keys configs:, objectives:, space: and trials:"
         )
+    parser = new_parser()
+    parser.add_class_arguments(Sweep, "sweep")
     try:
-        parser = new_parser()
-        parser.add_class_arguments(Sweep, "sweep")
         # the space stays as it is: the parser would instantiate the classes among its choices
         with parser_errors(), class_rules():
             options = parser.parse_object({"sweep": _with_grid(_without_empty_keys(content)) | {"space": {}}})
             check_parsed(options)
             sweep: Sweep = parser.instantiate(options).sweep
-        sweep.space = content["space"]
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).replace('sweep.', '')}") from error
+    sweep.space = content["space"]
+    try:
         _check(sweep)
     except UserError as error:
-        raise UserError(f"{path}: {str(error).removeprefix('sweep.')}") from error
+        raise UserError(f"{path}: {error}") from error
     return sweep
 
 

@@ -30,10 +30,10 @@ WHOLE = {
 }
 
 CHANGED = [
-    ("configs", "base.yaml", "configs: Expected"),
-    ("configs", "[1]", "configs: Expected"),
+    ("configs", "base.yaml", "configs: expected"),
+    ("configs", "[1]", "configs: expected"),
     ("configs", "null", "required: configs"),
-    ("objectives", "val/miou", "objectives: Expected"),
+    ("objectives", "val/miou", "objectives: expected"),
     ("objectives", "{val/miou: up}", "objectives: "),
     ("objectives", "{1: maximize}", "objectives: 1"),
     ("objectives", "{val/miou: null}", "objectives: "),
