@@ -40,18 +40,19 @@ class Argument(NamedTuple):
 
 ARGUMENTS = {
     "accelerator": Argument(
-        "works: auto, cpu, gpu, cuda, mps; one that is not there, and any other, is refused", values.accelerator
+        "works: auto, cpu, gpu, cuda, mps; accelerators that are not available, and all others, are refused",
+        values.accelerator,
     ),
     "strategy": Argument(
-        "works: auto, ddp, ddp_fork and configs/cluster/fsdp.yaml; what spawns processes or needs a TPU, a GPU or a "
-        "package that is not there is refused",
+        "works: auto, ddp, ddp_fork and configs/cluster/fsdp.yaml; strategies that spawn processes or need a TPU, a "
+        "GPU or a package that is not available are refused",
         values.strategy,
     ),
     "devices": Argument(
-        "works: a number, a list or auto; on the CPU a number of processes, at most four for each core", values.devices
+        "works: a number, a list or auto; on the CPU the number of processes, at most four per core", values.devices
     ),
     "num_nodes": Argument(
-        "works: from 1; several need a launcher that says where the others are",
+        "works: from 1; several nodes need a launcher that provides their addresses",
         values.whole_number("num_nodes", 1, none=False),
     ),
     "precision": Argument(
@@ -60,64 +61,73 @@ ARGUMENTS = {
     "logger": Argument("works: see the table of loggers", values.anything),
     "callbacks": Argument("works: see the table of callbacks", values.anything),
     "fast_dev_run": Argument(
-        "works: true or a number of batches; everything goes to a temporary folder that is removed afterwards",
+        "works: true or a number of batches; all files are written to a temporary folder that is removed afterwards",
         values.fast_dev_run,
     ),
     "max_epochs": Argument(
-        "works: from 1, -1 with max_steps; null is 1000 epochs, and without max_steps refused beside max_time",
+        "works: from 1, or -1 with max_steps; null means 1000 epochs, and is refused together with max_time unless "
+        "max_steps is given",
         values.max_epochs,
     ),
     "min_epochs": Argument("works: from 0 to max_epochs", values.minimum("epochs")),
-    "max_steps": Argument("works: from 1, -1 for no limit; with max_epochs, what comes first", values.max_steps),
+    "max_steps": Argument(
+        "works: from 1, -1 for no limit; with max_epochs, the limit that is reached first applies", values.max_steps
+    ),
     "min_steps": Argument("works: from 0 to max_steps", values.minimum("steps")),
-    "max_time": Argument("works: above zero, beside max_epochs or max_steps", values.max_time),
-    "limit_train_batches": Argument("works: batches from 1, or a share of at least one", values.limit("train", "fit")),
+    "max_time": Argument("works: above zero, together with max_epochs or max_steps", values.max_time),
+    "limit_train_batches": Argument(
+        "works: a number of batches from 1, or a fraction of at least one batch", values.limit("train", "fit")
+    ),
     "limit_val_batches": Argument(
-        "works: batches, or a share of at least one; 0 trains without validation, and `validate` refuses it",
+        "works: a number of batches, or a fraction of at least one batch; 0 trains without validation and is refused "
+        "by `validate`",
         values.limit("val", "validate"),
     ),
-    "limit_test_batches": Argument("works: batches from 1, or a share of at least one", values.limit("test", "test")),
-    "limit_predict_batches": Argument("works, in `Trainer.predict`", values.limit("predict", "")),
+    "limit_test_batches": Argument(
+        "works: a number of batches from 1, or a fraction of at least one batch", values.limit("test", "test")
+    ),
+    "limit_predict_batches": Argument("works in `Trainer.predict`", values.limit("predict", "")),
     "overfit_batches": Argument(
-        "works: trains on the first batches of the split, the same crops in each epoch, and validates on as many of "
-        "the validation split; refused beside another limit_train_batches or limit_val_batches",
+        "works: trains on the first batches of the split with the same crops in each epoch, and validates on the same "
+        "number of batches; refused together with a different limit_train_batches or limit_val_batches",
         values.overfit_batches,
     ),
     "val_check_interval": Argument(
-        "works: batches from 1, a share of the epoch above 0.0, or a time; more batches than an epoch has need "
-        "check_val_every_n_epoch null",
+        "works: a number of batches from 1, a fraction of the epoch above 0.0, or a time; more batches than an epoch "
+        "has require check_val_every_n_epoch null",
         values.val_check_interval,
     ),
     "check_val_every_n_epoch": Argument(
-        "works: from 1; null counts val_check_interval over epochs", values.whole_number("check_val_every_n_epoch", 1)
+        "works: from 1; with null, val_check_interval is counted across epochs",
+        values.whole_number("check_val_every_n_epoch", 1),
     ),
     "num_sanity_val_steps": Argument(
         "works: from 0, -1 for the whole split", values.whole_number("num_sanity_val_steps", -1)
     ),
     "log_every_n_steps": Argument("works: from 1; 0 logs no step", values.whole_number("log_every_n_steps", 0)),
     "enable_checkpointing": Argument(
-        "works: false leaves no checkpoint, and the run can't be resumed", values.anything
+        "works: with false no checkpoint is written, and the run cannot be resumed", values.anything
     ),
     "enable_progress_bar": Argument("works", values.anything),
     "enable_model_summary": Argument("works; off by default", values.anything),
     "accumulate_grad_batches": Argument(
-        "works: from 1; the gradient is that of the mean over all labelled pixels of the batches",
+        "works: from 1; the loss is the mean over all labelled pixels of the accumulated batches",
         values.whole_number("accumulate_grad_batches", 1, none=False),
     ),
-    "gradient_clip_val": Argument("works: above 0; 0 and null clip nothing", values.gradient_clip_val),
+    "gradient_clip_val": Argument("works: above 0; 0 and null disable clipping", values.gradient_clip_val),
     "gradient_clip_algorithm": Argument(
-        "works: norm or value, beside gradient_clip_val", values.gradient_clip_algorithm
+        "works: norm or value, together with gradient_clip_val", values.gradient_clip_algorithm
     ),
     "deterministic": Argument("works: true, false or warn", values.anything),
     "benchmark": Argument("works", values.anything),
     "inference_mode": Argument("works", values.anything),
     "use_distributed_sampler": Argument(
-        "refused with several processes: the data module shares the images out itself, each of them once",
+        "refused with several processes: the data module distributes the images itself, each of them once",
         values.anything,
     ),
     "profiler": Argument("works: simple, advanced, pytorch; xla is refused", values.profiler),
     "detect_anomaly": Argument("works", values.anything),
-    "barebones": Argument("refused: it bars the logs, checkpoints and scores that every run has", values.barebones),
+    "barebones": Argument("refused: it disables the logs, checkpoints and scores that every run has", values.barebones),
     "plugins": Argument(
         "works: precision of float32 weights, cluster environments, layer synchronisation; a CheckpointIO is refused",
         values.plugins,
@@ -126,7 +136,7 @@ ARGUMENTS = {
     "reload_dataloaders_every_n_epochs": Argument(
         "works: from 0", values.whole_number("reload_dataloaders_every_n_epochs", 0, none=False)
     ),
-    "default_root_dir": Argument("refused: everything of a run goes to --run_dir", values.default_root_dir),
+    "default_root_dir": Argument("refused: all files of a run are written to --run_dir", values.default_root_dir),
     "enable_autolog_hparams": Argument("works", values.anything),
     "model_registry": Argument("refused: no model is uploaded or downloaded", values.model_registry),
 }
@@ -223,7 +233,7 @@ def check_trainer(trainer: Trainer, options: Options) -> None:
     processes, on_cpu = trainer.num_devices * trainer.num_nodes, isinstance(trainer.accelerator, CPUAccelerator)
     if options["use_distributed_sampler"] and processes > 1:
         raise UserError(
-            "trainer.use_distributed_sampler true: the data module shares the images out itself, each of them once: "
+            "trainer.use_distributed_sampler true: the data module distributes the images itself, each of them once: "
             "take it out"
         )
     if options["sync_batchnorm"] and processes > 1 and on_cpu:

@@ -112,7 +112,7 @@ def test_values_at_the_edges(name: str, tmp_path: Path, monkeypatch: pytest.Monk
         ("accelerator=tpu", "trainer.accelerator tpu: give one of auto, cpu, gpu, cuda, mps"),
         ("devices=1000", "trainer.devices 1000: so many processes on 2 cores: give at most 8"),
         ("devices=[0]", "trainer.devices [0]: on the CPU it is a number of processes: give a whole number from 1"),
-        ("devices=2 use_distributed_sampler=true", "trainer.use_distributed_sampler true: the data module shares"),
+        ("devices=2 use_distributed_sampler=true", "trainer.use_distributed_sampler true: the data module distributes"),
         ("devices=2 sync_batchnorm=true", "trainer.sync_batchnorm: torch has it for GPUs only"),
         ("num_nodes=2", "trainer.num_nodes 2: nothing says where the other nodes are"),
         ("barebones=true", "trainer.barebones true: it bars the logs, checkpoints and scores"),
