@@ -94,9 +94,15 @@ class Encoder(Described, nn.Module):
 
 
 class Decoder(Described, nn.Module):
-    """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on."""
+    """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on.
+
+    Attributes:
+        out_channels: Channels of the map.
+        heads: Prefixes of the decoder's state-dict keys whose tensors depend on the classes, such as ("scores.",).
+    """
 
     out_channels: int
+    heads: tuple[str, ...] = ()
 
 
 class GuidedDecoder(Decoder):
@@ -185,6 +191,19 @@ class Inferer:
         raise NotImplementedError
 
 
+class Net(Described, nn.Module):
+    """`forward(image)` takes uint8 (B, C, H, W) and gives what `seg_output` reads.
+
+    Any other module with such a `forward` may be trained, too.
+
+    Attributes:
+        heads: Prefixes of the state-dict keys whose tensors depend on the classes, such as ("head.", "aux_head.").
+            A warm start leaves these untrained where the checkpoint is for other classes.
+    """
+
+    heads: tuple[str, ...] = ()
+
+
 DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
 """Called with the encoder's `out_channels` and `strides`."""
 
@@ -199,6 +218,16 @@ OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
 """Called with the optimizer and the number of optimizer steps of the whole run."""
+
+
+def heads_of(net: nn.Module) -> tuple[str, ...]:
+    """Prefixes of a net's state-dict keys whose tensors depend on the classes.
+
+    A net that is no `Net` declares none: there, keys that contain "head" are taken for them.
+    """
+    if isinstance(net, Net):
+        return net.heads
+    return tuple(key for key in net.state_dict() if "head" in key)
 
 
 def bands_of(net: nn.Module) -> int:

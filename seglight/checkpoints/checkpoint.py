@@ -154,23 +154,6 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -
     net.load_state_dict(theirs)
 
 
-def load_fitting_weights(net: nn.Module, path: str | Path) -> None:
-    """Start from the weights of a checkpoint; heads of another class count stay as they are.
-
-    Raises:
-        UserError: As `read_checkpoint`; or they are those of another net, or not finite.
-    """
-    theirs, ours = net_weights(read_checkpoint(path)), net.state_dict()
-    fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
-    strange = [key for key in ours if key not in fitting and "head" not in key]
-    if strange:
-        raise UserError(
-            f"model.weights {path}: of another net, {len(strange)} tensors are missing, such as {strange[0]}"
-        )
-    check_weights(fitting, f"model.weights {path}", nonfinite(ours))
-    net.load_state_dict(fitting, strict=False)
-
-
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The state dict of the net alone, out of that of the whole module."""
     return {

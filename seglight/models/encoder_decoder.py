@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.interfaces import DecoderFactory, Described, Encoder, GuidedDecoder, SegOutput
+from seglight.interfaces import DecoderFactory, Encoder, GuidedDecoder, Net, SegOutput
 from seglight.models.layers import ConvNormAct, init_decoder
 
 
-class EncoderDecoder(Described, nn.Module):
+class EncoderDecoder(Net):
     """Asks the encoder for its channels and strides and hands them to the decoder: none stands twice.
 
     Args:
@@ -51,6 +51,7 @@ class EncoderDecoder(Described, nn.Module):
                 ConvNormAct(channels, channels // 4), nn.Conv2d(channels // 4, num_classes, 1)
             )
             init_decoder(self.aux_head)
+        self.heads = ("head.", "aux_head.", *(f"decoder.{prefix}" for prefix in self.decoder.heads))
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride."""

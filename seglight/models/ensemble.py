@@ -12,12 +12,12 @@ from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
-from seglight.interfaces import Described, NetFactory, SegOutput, seg_output
+from seglight.interfaces import Net, NetFactory, SegOutput, heads_of, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
 
 
-class Combination(Described, nn.Module):
+class Combination(Net):
     """A net of other nets, which stand in its configuration as `members`: by class_path, or as paths of checkpoints.
 
     Args:
@@ -48,6 +48,9 @@ class Combination(Described, nn.Module):
                 self.members.append(net.train())
             else:
                 self.members.append(member(num_classes))
+        self.heads = tuple(
+            f"members.{index}.{prefix}" for index, net in enumerate(self.members) for prefix in heads_of(net)
+        )
 
 
 class Ensemble(Combination):
@@ -116,6 +119,7 @@ class Stacking(Combination):
         self.combine = nn.Conv2d(num_classes * len(members), num_classes, 1, groups=num_classes)
         nn.init.constant_(self.combine.weight, 1 / len(members))
         nn.init.zeros_(self.combine.bias)  # type: ignore[arg-type]  # there is one
+        self.heads = (*self.heads, "combine.")
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride."""

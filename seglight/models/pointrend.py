@@ -55,9 +55,13 @@ class PointRend(EncoderDecoder):
                 "or take EncoderDecoder"
             )
         super().__init__(num_classes, encoder, decoder, aux_index)
-        self.fine_index, self.steps, self.points, self.eval_points = fine_index, steps, points, eval_points
+        self.fine_index = fine_index
+        self.steps = steps
+        self.points = points
+        self.eval_points = eval_points
         self.point_head = PointHead(encoder.out_channels[fine_index], num_classes, channels)
         init_decoder(self.point_head)
+        self.heads = (*self.heads, "point_head.")
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride, in evaluation 2 ** steps finer."""

@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from seglight.checkpoints.checkpoint import card_of, load_fitting_weights
+from seglight.checkpoints.checkpoint import card_of
 from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
 from seglight.checkpoints.release import is_release
+from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
 from seglight.images.types import Color
@@ -103,7 +104,7 @@ class SegmentationModule(BaseModule):
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
         if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
-            load_fitting_weights(self.net, weights)
+            rank_zero_only(say)(load_fitting_weights(self.net, weights).line())
         elif weights is not None:
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from seglight.errors import UserError
+from seglight.interfaces import heads_of
 from seglight.models.encoders.normalized import per_channel
 from seglight.models.weights.dpt import DPT
 from seglight.models.weights.segformer import SEGFORMER
@@ -37,7 +38,7 @@ def import_weights(net: nn.Module, file: str | Path) -> Imported:
         raise UserError(
             f"{file}: its tensors, such as {min(theirs)}, are none of {known}: convert them to one of these"
         )
-    imported = fill(net, family.convert(theirs), f"{file} ({family.name})")
+    imported = fill(net, family.convert(theirs), f"{file} ({family.name})", heads_of(net))
     for name, values in (("mean", family.mean), ("std", family.std)):
         buffer = net.get_buffer(f"encoder.{name}")
         if values is not None:

@@ -14,9 +14,6 @@ from seglight.errors import UserError, say
 from seglight.models.weights.rewrite import Family, State
 from seglight.ops.finite import check_weights, nonfinite
 
-HEADS = ("head.", "aux_head.")
-"""What may stay untrained: a head for other classes, and one that only trains."""
-
 
 class Imported(NamedTuple):
     """What was found in a file: tensors that fit, and names of ours that stay untrained."""
@@ -55,26 +52,28 @@ def read_state(path: str | Path) -> State:
     return tensors
 
 
-def fill(net: nn.Module, new: State, source: str) -> Imported:
-    """Load a converted state dict into an EncoderDecoder.
+def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = ()) -> Imported:
+    """Load a converted state dict into a net or an encoder.
 
-    What may stay as it is: heads of another class count, and the buffers that say how images are normalised. What may
-    be left over: an auxiliary head that ours has not, and stages of the encoder after its end. Where the image has not
-    three channels, the first convolution's weights are summed to one, or repeat in turn at a smaller scale.
+    Heads for other classes keep their initial values, and so do the buffers of the normalisation. An auxiliary head
+    that the net does not have is not used, and neither are stages behind the encoder's last one. For images of other
+    than three channels, the weights of the first convolution are summed to one channel, or repeated at a smaller scale.
 
     Args:
-        net: Ours.
-        new: Tensors by our names.
-        source: File and family, for the complaint.
+        net: Net or encoder to fill.
+        new: Tensors by the net's keys.
+        source: File and family, for error messages.
+        heads: Prefixes of keys whose tensors depend on the classes.
 
     Raises:
         UserError: Tensors are missing or left over, or not finite.
     """
-    ours, new = net.state_dict(), _for_channels_of(net, new)
+    ours = net.state_dict()
+    new = _for_channels_of(net, new)
     fitting = {name: value for name, value in new.items() if name in ours and ours[name].shape == value.shape}
-    missing = [name for name in ours if name not in fitting and not _may_stay(name)]
+    missing = [name for name in ours if name not in fitting and not _may_stay(name, heads)]
     stages = {_stage(name) for name in ours}
-    over = [name for name in new if name not in fitting and not name.startswith(HEADS) and _stage(name) in stages]
+    over = [name for name in new if name not in fitting and not name.startswith(heads) and _stage(name) in stages]
     if missing or over:
         complaint = ", ".join(
             f"{len(names)} {what} such as {names[0]}"
@@ -87,7 +86,7 @@ def fill(net: nn.Module, new: State, source: str) -> Imported:
         )
     check_weights(fitting, source, nonfinite(ours))
     net.load_state_dict(fitting, strict=False)
-    return Imported(source, len(fitting), [name for name in ours if name not in fitting and name.startswith(HEADS)])
+    return Imported(source, len(fitting), [name for name in ours if name not in fitting and name.startswith(heads)])
 
 
 def fill_encoder(encoder: nn.Module, family: Family, path: str) -> None:
@@ -97,7 +96,7 @@ def fill_encoder(encoder: nn.Module, family: Family, path: str) -> None:
         UserError: As `read_state` and `fill`.
     """
     state = {name.removeprefix("encoder."): value for name, value in family.convert(read_state(path)).items()}
-    own = {name: value for name, value in state.items() if not name.startswith(("decoder.", *HEADS))}
+    own = {name: value for name, value in state.items() if not name.startswith(("decoder.", "head.", "aux_head."))}
     imported = fill(encoder, own, f"{path} ({family.name})")
     from lightning.pytorch.utilities import rank_zero_only  # here: what predicts does without Lightning
 
@@ -111,9 +110,9 @@ def _for_channels_of(net: nn.Module, new: State) -> State:
     return {**new, name: adapt_input_conv(first.shape[1], new[name])}
 
 
-def _may_stay(name: str) -> bool:
+def _may_stay(name: str, heads: tuple[str, ...]) -> bool:
     buffer = name.removeprefix("encoder.") in ("mean", "std") or name.endswith("num_batches_tracked")
-    return buffer or name.startswith(HEADS)
+    return buffer or name.startswith(heads)
 
 
 def _stage(name: str) -> str:

@@ -1,0 +1,91 @@
+"""Warm start: a net begins with the weights of a checkpoint, also one for other classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from seglight.checkpoints.checkpoint import net_weights, read_checkpoint
+from seglight.checkpoints.model_card import KEY, ModelCard
+from seglight.errors import UserError
+from seglight.interfaces import heads_of
+from seglight.ops.finite import check_weights, nonfinite
+
+NAMED = 3
+"""Layers that a message names of each kind; of more the number is given."""
+
+
+class WarmStart(NamedTuple):
+    """What was loaded from a checkpoint, and what was not.
+
+    Attributes:
+        path: The checkpoint.
+        num_classes: Number of its classes.
+        loaded: Number of the net's tensors that were loaded.
+        differing: Keys of the net whose tensor in the checkpoint has another shape; they keep their initial values.
+        absent: Keys of the net that the checkpoint does not have; they keep their initial values.
+        unused: Keys of the checkpoint that the net does not have.
+    """
+
+    path: str
+    num_classes: int
+    loaded: int
+    differing: list[str]
+    absent: list[str]
+    unused: list[str]
+
+    def line(self) -> str:
+        """Summary in one line."""
+        parts = [f"model.weights {self.path}: {self.loaded} tensors are loaded"]
+        if self.differing:
+            parts.append(f"{layers(self.differing)} untrained, as the checkpoint is for {self.num_classes} classes")
+        if self.absent:
+            parts.append(f"{layers(self.absent)} untrained, as the checkpoint does not have it")
+        if self.unused:
+            parts.append(f"{layers(self.unused)} of the checkpoint not used")
+        return "; ".join(parts)
+
+
+def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
+    """Load the weights of a checkpoint into a net.
+
+    Tensors under the net's `heads` keep their initial values where the checkpoint has none of their shape, as for other
+    classes. All other tensors must be there.
+
+    Args:
+        net: The net to train.
+        path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
+
+    Raises:
+        UserError: The checkpoint can't be read, is of another net, or has weights that are not finite.
+    """
+    checkpoint = read_checkpoint(path)
+    card: ModelCard = checkpoint[KEY]
+    theirs = net_weights(checkpoint)
+    ours = net.state_dict()
+    fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
+    fresh = [key for key in ours if key not in fitting]
+    strange = [key for key in fresh if not key.startswith(heads_of(net))]
+    if strange:
+        raise UserError(
+            f"model.weights {path}: of another net, {len(strange)} tensors are missing or of another shape, such as "
+            f"{strange[0]}: build the net as that one is built; only what is under the net's `heads` may differ"
+        )
+    check_weights(fitting, f"model.weights {path}", nonfinite(ours))
+    net.load_state_dict(fitting, strict=False)
+    return WarmStart(
+        path=str(path),
+        num_classes=card.num_classes,
+        loaded=len(fitting),
+        differing=[key for key in fresh if key in theirs],
+        absent=[key for key in fresh if key not in theirs],
+        unused=[key for key in theirs if key not in ours],
+    )
+
+
+def layers(keys: Sequence[str]) -> str:
+    """The layers that some keys of a state dict belong to, for a message."""
+    names = list(dict.fromkeys(key.rpartition(".")[0] or key for key in keys))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
