@@ -242,3 +242,47 @@ def seg_output(out: "SegOutput | Tensor | Mapping[str, Tensor]") -> SegOutput:
     if isinstance(out, Tensor):
         return SegOutput(out)
     return SegOutput(out["out"], (out["aux"],) if "aux" in out else ())
+
+
+Criterion = Callable[[SegOutput, Batch], Tensor]
+"""Called with a net's output for the images of a batch and with the batch; gives the loss of the recipe, a scalar."""
+
+
+class Method(nn.Module):
+    """What a training step computes from a net, a batch and a loss; `model.method` of a recipe names a subclass.
+
+    A method may have parameters of its own, such as those of a second net. They are trained by the run's optimizer, in
+    the groups of `parameter_groups`, so that precision, clipping, accumulated batches, checks for values that are not
+    finite, schedules and exact resume apply to them as to those of the net. Checkpoints hold them as `method.<name>`.
+
+    Args:
+        num_classes: Number of classes C, from the module.
+        ignore_index: Mask value that is ignored, from the module.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    def forward(self, net: nn.Module, batch: Batch, criterion: Criterion) -> Tensor:
+        """The scalar that a training step minimises by all parameters of the optimizer.
+
+        Args:
+            net: Called with images, uint8 (B, 3, H, W); gives a SegOutput.
+            batch: The training batch.
+            criterion: The loss of the recipe, auxiliary heads included.
+        """
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of the optimizer for the method's own parameters, each with a `name` of its own.
+
+        A group with `lr_scale` takes that share of the net's learning rate; one without it has an `lr` of its own.
+        """
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return [{"params": parameters, "name": "method", "lr_scale": 1.0}] if parameters else []
+
+
+MethodFactory = Callable[[int, int], Method]
+"""Called with `num_classes` and `ignore_index`."""

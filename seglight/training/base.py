@@ -139,7 +139,7 @@ class BaseModule(LightningModule):
         """
         optimizer = made_optimizer(self.optimizer, self.parameter_groups())
         for group in optimizer.param_groups:
-            group["lr"] *= group["lr_scale"]
+            group["lr"] *= group.get("lr_scale", 1.0)
         self.steps = run_length(optimizer_steps(self.trainer))
         self.begun = made_schedule(self.schedule, optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
@@ -153,7 +153,9 @@ class BaseModule(LightningModule):
             self.steps = steps
             optimizer = self.trainer.optimizers[0]
             for group in optimizer.param_groups:
-                full = group["initial_lr"] if self.lr is None else self.lr * group["lr_scale"]
+                full = group["initial_lr"]
+                if self.lr is not None and "lr_scale" in group:
+                    full = self.lr * group["lr_scale"]
                 group["lr"] = full
                 group["initial_lr"] = full
             self.begun = self.schedule(optimizer, steps)

@@ -21,6 +21,7 @@ from seglight.interfaces import (
     Batch,
     Inferer,
     LossFactory,
+    MethodFactory,
     NetFactory,
     OptimizerFactory,
     ScheduleFactory,
@@ -44,6 +45,7 @@ from seglight.optim.schedules import (
 from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks
 from seglight.training.base import ONE_GROUP, BaseModule
+from seglight.training.methods import Supervised
 
 
 class SegmentationModule(BaseModule):
@@ -64,6 +66,8 @@ class SegmentationModule(BaseModule):
             one on the first batch; a run that goes on keeps it.
         weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), a released folder,
             or a file of another project (see `import_weights`). Heads of another class count stay fresh.
+        method: Factory of what a training step computes from net, batch and loss, called with `num_classes` and
+            `ignore_index`; supervised training by default.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class SegmentationModule(BaseModule):
         aux_weight: float = 0.4,
         channels_last: bool | Literal["auto"] = False,
         weights: str | None = None,
+        method: MethodFactory = Supervised,
     ) -> None:
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
@@ -91,6 +96,7 @@ class SegmentationModule(BaseModule):
         self.palette = list(palette)
         check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
         self.aux_weight = aux_weight
+        self.method = method(num_classes, ignore_index)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Of each image that was evaluated, its loss and what that is a mean over."""
@@ -123,11 +129,8 @@ class SegmentationModule(BaseModule):
             raise UserError(complaint) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of the head, and of auxiliary heads by their weight."""
-        logits, aux = self(batch["image"])
-        loss = self._head_loss(logits, batch)
-        for aux_logits in aux:
-            loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
+        """The scalar that the method computes, weighted where batches are accumulated."""
+        loss: Tensor = self.method(self, batch, self.criterion)
         self.train_loss = loss.detach()
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + 1) % every == 0:
@@ -140,12 +143,28 @@ class SegmentationModule(BaseModule):
         mask = batch["mask"]
         return self.accumulated(loss, as_loss(self.loss, self.ignore_index).denominator(mask), mask.numel(), batch_idx)
 
+    def criterion(self, output: SegOutput, batch: Batch) -> Tensor:
+        """The loss of the head, plus that of each auxiliary head times `aux_weight`; a scalar.
+
+        Args:
+            output: What the net gives for the images of the batch.
+            batch: The training batch.
+        """
+        loss = self._head_loss(output.logits, batch)
+        for aux_logits in output.aux:
+            loss = loss + self.aux_weight * self.loss(aux_logits, batch["mask"])
+        return loss
+
     def _head_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         loss = as_loss(self.loss, self.ignore_index)
         if loss.needs_image:
             return loss.with_image(logits, batch["mask"], batch["image"])
         value: Tensor = loss(logits, batch["mask"])
         return value
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The groups of the net, and of what the method trains beside it."""
+        return [*super().parameter_groups(), *self.method.parameter_groups()]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Count a batch; gives its labels, uint8 (B, H, W)."""

@@ -81,6 +81,8 @@ DEEP_NET = named(
 )
 MEMBERS = ["ROOT/fpn/last.ckpt", "ROOT/unet/last.ckpt"]
 SGD = named("torch.optim.SGD", lr=0.001, momentum=0.9)
+ADVERSARIAL = {"method": named("seglight.training.methods.AdversarialNetwork")}
+"""In version 0.1 a loss of its own, seglight.losses.Adversarial."""
 
 KINDS = {
     "fpn": Kind(FPN, released=True, onnx=True, scored=True),
@@ -155,7 +157,7 @@ KINDS = {
         ),
         released=True,
     ),
-    "adversarial": Kind(FPN, loss("Adversarial", num_classes=8, loss=named("seglight.losses.CrossEntropy"))),
+    "adversarial": Kind(FPN, ADVERSARIAL),
     "distillation": Kind(UNET, loss("Distillation", teacher="ROOT/fpn/last.ckpt", loss=named("seglight.losses.Dice"))),
     "pretrained": Kind(
         net(
@@ -197,7 +199,7 @@ KINDS = {
     ),
     "resumed_adversarial": Kind(
         UNET,
-        {**loss("Adversarial", num_classes=8), "optimizer": SGD, "weights": "ROOT/unet/last.ckpt"},
+        {**ADVERSARIAL, "optimizer": SGD, "weights": "ROOT/unet/last.ckpt"},
         (named("seglight.callbacks.ExactCheckpoint", every_n_steps=1),),
         whole=True,
     ),

@@ -30,7 +30,9 @@ EXPORTED = [case for case in WRITTEN if (case.values[0] / "net.onnx.xz").is_file
 PRETRAINED = sorted(fixed_image.HERE.glob("*/*/pretrain.yaml"))
 OPENVINO = [case for case in WRITTEN if (case.values[0] / "net.xml.xz").is_file()]
 PARSED = sorted(fixed_image.HERE.glob("*/*/parsed.yaml"))
-RESUMED = [case for case in WRITTEN if case.values[0].name.startswith("resumed")]
+FORMER_GAN = fixed_image.HERE / "0.1" / "resumed_adversarial"
+"""A run whose loss had an optimizer of its own."""
+RESUMED = [case for case in WRITTEN if case.values[0].name.startswith("resumed") and case.values[0] != FORMER_GAN]
 
 
 def unpacked(path: Path, to: Path) -> Path:
@@ -126,6 +128,22 @@ def test_run_goes_on(folder: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     assert found["global_step"] == 2
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert set(steps) == {2}
+
+
+@pytest.mark.parametrize("resume", ["exact", "force"])
+def test_adversarial_run_whose_loss_had_an_optimizer_is_not_resumed_but_started_from(
+    resume: str, tmp_path: Path, seglight_cli: CLI
+) -> None:
+    run = tmp_path / "run"
+    config(FORMER_GAN, tmp_path, run / "config.yaml")
+    last = unpacked(FORMER_GAN / "last.ckpt.xz", run / "checkpoints" / "last.ckpt")
+    ran = seglight_cli("fit", "--run_dir", run, "--resume", resume)
+    assert ran.rc == 2
+    assert "cannot be resumed exactly, because its loss had an optimizer of its own" in ran.err
+    assert f"--model.weights {last}" in ran.err
+    again = ("--run_dir", tmp_path / "again", "--model.weights", last)
+    ran = seglight_cli("fit", "--config", run / "config.yaml", *again)
+    assert ran.rc == 0, ran.err
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")  # Lightning's, in another run folder

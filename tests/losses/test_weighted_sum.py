@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seglight.errors import UserError
 from seglight.losses import (
-    Adversarial,
     BoundaryLoss,
     CrossEntropy,
     Dice,
@@ -120,10 +119,13 @@ def test_a_recipe_with_a_sum_trains(tmp_path: Any, seglight_cli: Callable[..., A
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
+class OfImages(CrossEntropy):
+    """Depends on the images."""
+
+    needs_image = True
+
+
 def test_a_loss_that_needs_the_images_is_no_member() -> None:
     """Its part beside the labels would be left out without a word."""
-    with pytest.raises(UserError, match=r"loss\.losses: Adversarial needs the images: make it the loss"):
-        WeightedSum(255, [CrossEntropy, partial(Adversarial, num_classes=3)], [1, 1])
-    assert isinstance(
-        Adversarial(255, 3, loss=partial(WeightedSum, losses=[CrossEntropy], weights=[1])).hard, WeightedSum
-    )
+    with pytest.raises(UserError, match=r"loss\.losses: OfImages needs the images: make it the loss"):
+        WeightedSum(255, [CrossEntropy, OfImages], [1, 1])

@@ -12,7 +12,6 @@ from torchmetrics import Metric
 from seglight.errors import UserError
 from seglight.interfaces import Loss
 from seglight.losses import (
-    Adversarial,
     BoundaryLoss,
     CrossEntropy,
     Dice,
@@ -40,10 +39,6 @@ WEIGHTS = [1.0, 2.0, 3.0, 4.0, 5.0]
 Call = Callable[[Tensor, Tensor], object]
 
 
-def of_image(loss: Loss, logits: Tensor, mask: Tensor) -> Tensor:
-    return loss.with_image(logits, mask, torch.zeros(len(mask), 3, *mask.shape[1:], dtype=torch.uint8))
-
-
 def losses() -> dict[str, Call]:
     made: dict[str, Loss] = {
         "CrossEntropy": CrossEntropy(IGNORE),
@@ -56,11 +51,9 @@ def losses() -> dict[str, Call]:
         "exact Lovasz": LovaszSoftmax(IGNORE, bins=None),
         "BoundaryLoss": BoundaryLoss(IGNORE),
         "WeightedSum": WeightedSum(IGNORE, [CrossEntropy, Dice], [1, 1]),
-        "Adversarial": Adversarial(IGNORE, CLASSES),
     }
     calls: dict[str, Call] = dict(made)
     calls |= {f"{name} with labels": loss.with_labels for name, loss in made.items()}
-    calls["Adversarial with image"] = partial(of_image, made["Adversarial"])
     calls["function"] = partial(upsampled_cross_entropy, ignore_index=IGNORE)
     calls["function, a loss a pixel"] = partial(upsampled_cross_entropy, ignore_index=IGNORE, reduction="none")
     return calls

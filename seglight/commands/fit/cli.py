@@ -42,7 +42,7 @@ from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.parsing import parser_errors
 from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRICS_FILE, RECIPE_FILE
 from seglight.system.signals import SCHEDULERS, STOP
-from seglight.training import before_run
+from seglight.training import before_run, former_recipes
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
 from seglight.training.lightning_internals import SubcommandCLI
 from seglight.training.profiler import RunTimes
@@ -113,6 +113,8 @@ class SegmentationCLI(SubcommandCLI):
         self.config = parser.parse_args(args)
         config = self.config[self.config.subcommand]
         check_parsed(config)
+        if former_recipes.translated(config.model):
+            former_recipes.say_translated()
         check_seed(config.seed_everything)
         check_arguments(_plain(config.trainer), self.config.subcommand)
 

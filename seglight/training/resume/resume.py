@@ -17,6 +17,7 @@ from seglight.checkpoints.checkpoint import read_checkpoint
 from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError, say
 from seglight.system.run_files import CHECKPOINTS, LAST, PREVIOUS, RECIPE_FILE
+from seglight.training import former_recipes
 from seglight.training.resume.folder import holds_run, prepare_folder
 
 FREE = (
@@ -29,6 +30,9 @@ FREE = (
 
 PROCESSES, SHARE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy"), "data.init_args.batch_size"
 """Where the former change, each process may take another share of the samples of a step."""
+
+ADDED = {"model.method.class_path": former_recipes.SUPERVISED}
+"""Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
 
 SAVING = "ExactCheckpoint"
 
@@ -91,6 +95,8 @@ def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[s
     if resume is None:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir, or go on with --resume")
     checkpoint = take_up(run_dir, first)
+    if not is_finished(checkpoint, resume):
+        check_discriminator(checkpoint, run_dir)
     check_recipe(run_dir, recipe, resume == "force")
     if first:
         check_versions(checkpoint)
@@ -142,6 +148,20 @@ def _whole(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def check_discriminator(checkpoint: dict[str, Any], run_dir: Path) -> None:
+    """Refuse an adversarial run of a version whose loss trained its discriminator.
+
+    Raises:
+        UserError: It is one: the optimizer of the discriminator was part of the loss, and followed other rules.
+    """
+    if any(key.startswith("loss.discriminator.") for key in checkpoint["state_dict"]):
+        raise UserError(
+            f"{run_dir}: an adversarial run of an earlier version cannot be resumed exactly, because its loss had an "
+            "optimizer of its own. Start another run from its weights with --model.weights "
+            f"{run_dir / CHECKPOINTS / LAST}."
+        )
+
+
 def check_versions(checkpoint: dict[str, Any]) -> None:
     """Say what has changed since a checkpoint was written."""
     now = {"seglight": __version__, "torch": str(torch.__version__), "lightning": lightning.__version__}
@@ -164,7 +184,7 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     path = run_dir / RECIPE_FILE
     if not path.is_file():
         return
-    earlier, now = (dict(_leaves(yaml.safe_load(text))) for text in (path.read_text(encoding="utf-8"), recipe))
+    earlier, now = (_read(text) for text in (path.read_text(encoding="utf-8"), recipe))
     changed = [key for key in {**earlier, **now} if earlier.get(key, "-") != now.get(key, "-")]
     if not set(changed).isdisjoint(PROCESSES):
         changed = [key for key in changed if key != SHARE]
@@ -176,6 +196,14 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
         )
     if changed:
         say(f"going on with another recipe, as forced: {differences}")
+
+
+def _read(recipe: str) -> dict[str, Any]:
+    """Dotted keys and values of a recipe, as this version would write it."""
+    content = yaml.safe_load(recipe)
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        former_recipes.translated(content["model"])
+    return ADDED | dict(_leaves(content))
 
 
 def _is_free(key: str, *values: Any) -> bool:
