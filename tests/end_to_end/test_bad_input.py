@@ -491,8 +491,8 @@ def test_images_to_predict(seglight_cli: CLI, checkpoint: Path, tmp_path: Path, 
         return complaint(seglight_cli("predict", checkpoint, *inputs, "--out", tmp_path / "out", "--device", "cpu"))
 
     (tmp_path / "empty").mkdir()
-    assert says(tmp_path / "nowhere.png") == f"{tmp_path}/nowhere.png: no such image or folder"
-    assert says(tmp_path / "empty").startswith(f"{tmp_path}/empty: neither image nor video in this folder")
+    assert says(tmp_path / "nowhere.png") == f"{tmp_path}/nowhere.png: no such image or folder: check the path"
+    assert says(tmp_path / "empty").startswith(f"{tmp_path}/empty: no image or video in this folder")
     assert says(camvid / "val", camvid / "test").endswith("predict them into two folders")
     assert not (tmp_path / "out").exists()
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from seglight.errors import UserError
-from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
+from seglight.images.label_png import provenance_of, read_labels, write_label_rows, write_labels
 from tests.support.stand_in import PALETTE
 
 LABELS = np.random.default_rng(0).integers(0, 4, (101, 57), dtype=np.uint8)
@@ -30,10 +30,10 @@ def test_rows_make_the_png_that_pillow_writes(rows: int, tmp_path: Path) -> None
             assert np.array_equal(np.asarray(image), LABELS)
             assert np.array_equal(np.asarray(image.convert("RGB")), np.array(PALETTE)[LABELS])
         assert np.array_equal(read_labels(tmp_path / name), LABELS)
-        assert maker_of(tmp_path / name) == "by me"
+        assert provenance_of(tmp_path / name) == "by me"
     Image.fromarray(LABELS).save(tmp_path / "other.png")
-    assert maker_of(tmp_path / "other.png") is None
-    assert maker_of(tmp_path / "nowhere.png") is None
+    assert provenance_of(tmp_path / "other.png") is None
+    assert provenance_of(tmp_path / "nowhere.png") is None
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:

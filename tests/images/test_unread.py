@@ -58,7 +58,7 @@ def test_a_folder_of_nothing_else(tmp_path: Path) -> None:
     told = r"but 2 HEIC, 1 SVG, 1 camera raw \(DNG\): convert them to PNG or JPEG"
     with pytest.raises(UserError, match=rf"^{folder}: no image there, where images should be .*, {told}"):
         image_files(folder, "images")
-    with pytest.raises(UserError, match=rf"^{folder}: neither image nor video in this folder .*, {told}"):
+    with pytest.raises(UserError, match=rf"^{folder}: no image or video in this folder .*, {told}"):
         find([str(folder)], tmp_path / "out")
 
 

@@ -28,7 +28,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from seglight.callbacks.confusion_figure import confusion_figure
 from seglight.checkpoints.model_card import KEY, Provenance
-from seglight.commands.predict.class_fractions import Shares
+from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.release.readme import readme
 from seglight.errors import UserError, one_line, say
 from seglight.system import escaping
@@ -127,7 +127,7 @@ def test_model_card() -> None:
 
 
 def test_csv_holds_no_formula(tmp_path: Path) -> None:
-    table = Shares(["=1+1", "road", "@x"])
+    table = ClassFractions(["=1+1", "road", "@x"])
     table.add("-cmd|' /C calc'!A0.png", np.zeros((2, 2), np.uint8))
     table.add("plain.png", np.zeros((2, 2), np.uint8))
     table.write(tmp_path / "shares.csv")

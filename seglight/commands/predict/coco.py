@@ -1,4 +1,4 @@
-"""Label maps as objects in COCO's JSON, each a connected component of a class (cocodataset.org/#format-data)."""
+"""Connected components of label maps as objects in COCO's JSON format (cocodataset.org/#format-data)."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,26 @@ from seglight.system.atomic import atomic_path
 
 
 class CocoObjects:
-    """Images and their objects: outline, box and area. A pixel is connected to its eight neighbours.
+    """Images and their objects with outline, box and area. A pixel is connected to its eight neighbours.
 
     Category ids are class indices + 1, for tools that take 0 for the background.
 
     Args:
-        class_names: By class index.
-        form: Of the outlines, which are exact in both: "runs", COCO's compressed run lengths; or "polygons" along the
-            edges of pixels, in which holes are joined to the outer outline by a cut.
+        class_names: Names of the classes, by index.
+        form: Form of the outlines, which are exact in both: "runs", COCO's compressed run lengths; or "polygons" along
+            the edges of pixels, in which holes are joined to the outer outline by a cut.
     """
 
     def __init__(self, class_names: Sequence[str], form: Literal["runs", "polygons"]) -> None:
-        self.class_names, self.form = class_names, form
+        self.class_names = class_names
+        self.form = form
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
     def add(self, name: str, labels: LabelMap) -> None:
         """Add an image by its label map (H, W)."""
-        image, (height, width) = len(self.images) + 1, labels.shape
+        image = len(self.images) + 1
+        height, width = labels.shape
         self.images.append({"id": image, "file_name": name, "height": height, "width": width})
         objects, found = components(labels)
         segments = runs(objects) if self.form == "runs" else ([polygon] for polygon in outlines(objects))
@@ -51,13 +53,15 @@ class CocoObjects:
             )
 
     def write(self, path: Path) -> None:
-        """Write images, categories and annotations, whole or not at all."""
+        """Write images, categories and annotations atomically."""
         categories = [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)]
         with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
             file.write(
                 f'{{"images": {json.dumps(self.images)}, "categories": {json.dumps(categories)}, "annotations": ['
             )
-            for index, annotation in enumerate(self.annotations):  # one by one: a text of all takes as much as they do
+            for index, annotation in enumerate(
+                self.annotations
+            ):  # one by one: the text of all takes as much memory as they do
                 file.write(f"{', ' if index else ''}{json.dumps(annotation)}")
             file.write("]}")
 
@@ -66,7 +70,8 @@ def components(labels: LabelMap) -> tuple[NDArray[np.int32], list[tuple[int, lis
     """The connected components of the classes in a label map (H, W).
 
     Returns:
-        To which of them, from 1, each pixel belongs (H, W); and of each its class, box (x, y, width, height) and area.
+        The number of the component, from 1, of each pixel (H, W); and for each component its class, box (x, y, width,
+        height) and area.
     """
     objects = np.zeros(labels.shape, np.int32)
     found: list[tuple[int, list[int], int]] = []
@@ -79,14 +84,14 @@ def components(labels: LabelMap) -> tuple[NDArray[np.int32], list[tuple[int, lis
 
 
 def runs(objects: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
-    """COCO's compressed run lengths, column by column, of each of the objects 1 to N of a map (H, W) of them."""
+    """COCO's compressed run lengths, column by column, of the objects 1 to N in a map (H, W) of numbers."""
     flat = objects.ravel(order="F")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
     stops = np.append(starts[1:], flat.size)
     owners = flat[starts]
     order = owners.argsort(kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
-        # the ends of gaps and runs in turn; their differences are the lengths of both
+        # gaps and runs end in turn at these; the differences are their lengths
         bounds = np.concatenate([[0], np.stack([starts[own], stops[own]], axis=1).ravel(), [flat.size]])
         packed = rle.frPyObjects({"counts": np.diff(bounds).tolist(), "size": list(objects.shape)}, *objects.shape)
         yield {"size": list(objects.shape), "counts": packed["counts"].decode("ascii")}

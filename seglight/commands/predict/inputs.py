@@ -1,4 +1,4 @@
-"""What there is to predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
+"""Inputs of predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -21,23 +21,28 @@ Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
 """An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
 
 SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
-"""Of the files that are looked for."""
+"""Suffixes of images and videos."""
 
 
 class Source(NamedTuple):
-    """A file, and the place of its outputs below a folder, without an ending."""
+    """An input file.
+
+    Args:
+        path: Path of the file.
+        key: Relative path of its outputs below an output folder, without a suffix.
+    """
 
     path: Path
-    place: Path
+    key: Path
 
     @property
     def is_video(self) -> bool:
-        """By its ending."""
+        """Whether the file is a video, by its suffix."""
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
     @property
     def is_tiff(self) -> bool:
-        """By its ending."""
+        """Whether the file is a TIFF, by its suffix."""
         return self.path.suffix.lower() in (".tif", ".tiff")
 
 
@@ -45,61 +50,67 @@ class Picture(NamedTuple):
     """One image of a source: the file itself, a page, or a frame.
 
     Args:
-        source: Where it comes from.
-        place: As the source's; pages and frames are numbered from 1 in a folder of their own.
-        read: Decodes it; raises UserError where it is damaged.
-        decoded: How many pixels that makes; 0 where none, or where it is damaged.
+        source: File of the image.
+        key: Relative path of its outputs; pages and frames are numbered from 1 in a folder of the file's key.
+        read: Function that decodes the image; raises UserError if it is damaged.
+        decoded: Function that returns how many pixels are decoded; 0 if none, or if the image is damaged.
     """
 
     source: Source
-    place: Path
+    key: Path
     read: Callable[[], Pixels]
     decoded: Callable[[], int] = int
 
     @property
     def name(self) -> str:
-        """What tables call it: the image's own path below its folder, or that of a page's or frame's label map."""
-        ending = self.source.path.suffix if self.place == self.source.place else ".png"
-        return self.place.as_posix() + ending
+        """Name in tables: the image's own path below its folder, or the path of a page's or frame's label map."""
+        ending = self.source.path.suffix if self.key == self.source.key else ".png"
+        return self.key.as_posix() + ending
 
 
 def find(inputs: Sequence[str], out: Path) -> list[Source]:
-    """The files that are meant: those named, images and videos in folders at any depth, and what a glob finds.
+    """Find the input files: those named, images and videos in folders at any depth, and matches of globs.
 
-    What a folder holds keeps its place in it; what a glob finds, its place below the part before the first wildcard; a
-    file that is named keeps its name alone. What lies in the folder of the outputs was written there. What macOS
-    keeps beside images under names that begin with "._" is meant where it is named.
+    Files of a folder keep their path below it; matches of a glob keep their path below the part before the first
+    wildcard; named files keep only their name. Files in the output folder are left out. Files that macOS writes beside
+    images, whose names begin with "._", are used only if they are named.
+
+    Args:
+        inputs: Paths and globs.
+        out: Output folder.
 
     Raises:
-        UserError: An input is missing, holds neither image nor video, or lies in the folder of the outputs.
+        UserError: An input is missing, contains neither image nor video, or lies in the output folder.
     """
-    # once, what is named and lies in a folder as well
-    return list(dict.fromkeys(source for given in inputs for source in _found(given, out.resolve())))
+    # a file that is named and lies in a folder, too, is used once
+    return list(dict.fromkeys(source for text in inputs for source in _found(text, out.resolve())))
 
 
-def _found(given: str, out: Path) -> list[Source]:
-    path = Path(given)
+def _found(text: str, out: Path) -> list[Source]:
+    path = Path(text)
     if path.is_file():
         return [Source(path, Path(path.stem))]
     if path.is_dir():
-        below, files = path, [*files_below(path)]
-    elif _is_glob(given):
+        below = path
+        files = [*files_below(path)]
+    elif _is_glob(text):
         below = Path(*takewhile(lambda part: not _is_glob(part), path.parts))
-        files = [*map(Path, glob(given, recursive=True))]
+        files = [*map(Path, glob(text, recursive=True))]
     else:
-        raise UserError(f"{given}: no such image or folder")
+        raise UserError(f"{text}: no such image or folder: check the path")
     found = _known(files)
     if not found:
-        what = "nothing fits this glob" if _is_glob(given) else "neither image nor video in this folder"
+        what = "no file matches this glob" if _is_glob(text) else "no image or video in this folder"
         other = unread_files(files)
         raise UserError(
-            f"{given}: {what} ({', '.join(SUFFIXES)})"
-            + (f", but {other}: convert them to PNG or JPEG" if other else "")
+            f"{text}: {what} ({', '.join(SUFFIXES)})" + (f", but {other}: convert them to PNG or JPEG" if other else "")
         )
-    say_unread(given, files)
+    say_unread(text, files)
     found = [file for file in found if not file.resolve().is_relative_to(out)]
     if not found:
-        raise UserError(f"{given}: all of it lies in --out, where outputs are no inputs: choose another --out")
+        raise UserError(
+            f"{text}: all of it lies in --out, where files are outputs and not inputs: choose another --out"
+        )
     return [Source(file, file.relative_to(below).with_suffix("")) for file in found]
 
 
@@ -108,12 +119,12 @@ def _is_glob(text: str) -> bool:
 
 
 def _known(paths: Iterable[Path]) -> list[Path]:
-    """The images and videos among them; files alone, for a pipe of an image's name would be read for ever."""
+    """Images and videos among paths; only regular files, because reading a pipe would never end."""
     return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith("._") and p.is_file())
 
 
 def count(source: Source) -> int:
-    """How many pictures a source holds, for a video as its header says; 1 for one that is damaged."""
+    """Number of images in a source, for a video as its header states; 1 for a damaged file."""
     try:
         if source.is_video:
             return frame_count(source.path)
@@ -123,21 +134,21 @@ def count(source: Source) -> int:
 
 
 def pictures(source: Source) -> Iterator[Picture]:
-    """The pictures of a source in order.
+    """Yield the images of a source in order.
 
     Raises:
-        UserError: It is damaged, or a video is cut off; then after its last frame.
+        UserError: The file is damaged, or a video is cut off; in that case after its last frame.
     """
     if source.is_video:
         for number, frame in enumerate(frames(source.path), 1):
-            yield Picture(source, source.place / f"{number:06}", partial(np.asarray, frame))
+            yield Picture(source, source.key / f"{number:06}", partial(np.asarray, frame))
     elif source.is_tiff:
         found = pages(source.path)
         for number, (page, size) in enumerate(found.items(), 1):
-            place = source.place / f"{number:04}" if len(found) > 1 else source.place
+            key = source.key / f"{number:04}" if len(found) > 1 else source.key
             if size > LARGE:
-                yield Picture(source, place, partial(TiffWindows, source.path, page))
+                yield Picture(source, key, partial(TiffWindows, source.path, page))
             else:
-                yield Picture(source, place, partial(read_page, source.path, page), partial(int, size))
+                yield Picture(source, key, partial(read_page, source.path, page), partial(int, size))
     else:
-        yield Picture(source, source.place, partial(read_image, source.path), partial(pixel_count, source.path))
+        yield Picture(source, source.key, partial(read_image, source.path), partial(pixel_count, source.path))

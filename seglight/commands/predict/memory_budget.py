@@ -1,9 +1,9 @@
-"""Whether what is made of an image fits into a stated memory."""
+"""Whether an output of an image fits into a memory limit."""
 
 from seglight.errors import UserError
 from seglight.system.memory import held
 
-TAKES = {
+BYTES_PER_PIXEL = {
     "image": 23,
     "labels": 2,
     "overlay": 5,
@@ -13,43 +13,44 @@ TAKES = {
     "coco": 16,
     "coco_polygons": 16,
 }
-"""Bytes for each pixel that decoding an image, or making an output of it, holds at its worst beside these two."""
+"""Peak bytes per pixel of decoding an image, or of making an output: measured by
+`pytest tests/commands/predict/test_memory_budget.py`, as the two below."""
 
-OUTLINE = {"coco": 105, "coco_polygons": 650}
-"""Bytes beside these for each side of a pixel that two classes meet at."""
+BYTES_PER_EDGE = {"coco": 105, "coco_polygons": 650}
+"""Further bytes per pixel edge between two classes."""
 
-FIXED = 24 << 20
-"""Bytes beside these for an image of any size."""
+FIXED_BYTES = 24 << 20
+"""Further bytes for an image of any size."""
 
 
 class MemoryBudget:
-    """What this process may still take.
+    """Memory limit of this process.
 
     Args:
-        max_memory: Bytes that it may hold; None: all that there is.
+        max_memory: Largest number of bytes, or None for no limit.
     """
 
     def __init__(self, max_memory: int | None) -> None:
         self.max_memory = max_memory
 
     def check(self, kind: str, pixels: int, outline: int = 0) -> None:
-        """Hold that there is room for an output.
+        """Check that an output fits into the limit.
 
         Args:
-            kind: Of output; predictors look after those that are not in `TAKES`.
-            pixels: Of the image.
-            outline: Sides of pixels that two classes meet at.
+            kind: Kind of output; predictors check those that are not in `BYTES_PER_PIXEL`.
+            pixels: Number of pixels of the image.
+            outline: Number of pixel edges between two classes.
 
         Raises:
-            UserError: There is not.
+            UserError: It does not fit.
         """
-        if self.max_memory is None or kind not in TAKES:
+        if self.max_memory is None or kind not in BYTES_PER_PIXEL:
             return
-        takes, before = FIXED + TAKES[kind] * pixels + OUTLINE.get(kind, 0) * outline, held()
+        takes, before = FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline, held()
         if before + takes > self.max_memory:
             raise UserError(
-                f"{kind} of {pixels / 1e6:.1f} megapixels takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB "
-                f"that are held, and --max_memory is {self.max_memory / 1e9:.2f} GB: give more, or cut the image"
+                f"{kind} of {pixels / 1e6:.1f} megapixels takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in "
+                f"use, and --max_memory is {self.max_memory / 1e9:.2f} GB: raise it, or cut the image"
             )
 
 

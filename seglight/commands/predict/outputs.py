@@ -1,4 +1,4 @@
-"""What is written of an image, and where below the folder of the outputs."""
+"""Outputs for an image, and their paths below the output folder."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ from seglight.commands.predict.inputs import Pixels, Source
 from seglight.commands.predict.submissions import ade_ids, cityscapes_ids, write_ids
 from seglight.errors import UserError
 from seglight.images.draw import overlay
-from seglight.images.label_png import maker_of
+from seglight.images.label_png import provenance_of
 from seglight.images.tiff import TiffWindows
 from seglight.images.types import Color, LabelMap
 from seglight.inference.predictor import Predictor
 from seglight.system.atomic import atomic_path
 
 LABELS = "labels"
-"""The label map, which is always written: everything else but probabilities is made of it."""
+"""Kind of the label map, which is always written: all others except probabilities are made from it."""
 
 FILES = {
     LABELS: ("", ".png"),
@@ -32,29 +32,29 @@ FILES = {
     "ade": ("ade", ".png"),
     "video": ("video", ".mp4"),
 }
-"""Of each kind of output, its folder and the ending of its files."""
+"""Folder and suffix of the files of each kind of output."""
 
-OF_PIXELS = (LABELS, "overlay", "probabilities")
-"""Kinds that take the image itself."""
+FROM_IMAGE = (LABELS, "overlay", "probabilities")
+"""Kinds that are made from the image itself."""
 
 BAND = 1 << 18
-"""Pixels that are overlaid at a time."""
+"""Number of pixels that are overlaid at a time."""
 
 LONGEST_SIDE = 65_500
-"""Of a JPEG that libjpeg writes."""
+"""Longest side of a JPEG that libjpeg writes."""
 
 Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
-"""Called with the path to write, the image, of the kinds that take it, and its label map."""
+"""Function of the path to write, the image (for kinds made from it, else None), and its label map."""
 
 
-def output_path(out: Path, kind: str, place: Path) -> Path:
-    """The file of a kind for an image of a place; dots in its name are no ending."""
-    folder, ending = FILES[kind]
-    return out / folder / place.with_name(place.name + ending)
+def output_path(out: Path, kind: str, key: Path) -> Path:
+    """Path of an output; dots in the key do not begin a suffix."""
+    folder, suffix = FILES[kind]
+    return out / folder / key.with_name(key.name + suffix)
 
 
 def is_no_older(path: Path, origin: Path) -> bool:
-    """Whether a file is there and no older than what it is made of."""
+    """Whether a file exists and is no older than the file it is made from."""
     try:
         return path.stat().st_mtime_ns >= origin.stat().st_mtime_ns
     except OSError:
@@ -62,35 +62,35 @@ def is_no_older(path: Path, origin: Path) -> bool:
 
 
 def file_key(source: Source) -> str:
-    """Which file a label map is of: the start of what it says of its making."""
+    """Identifies the input file of a label map: the beginning of its provenance."""
     return hashlib.sha256(os.fsencode(source.path.resolve())).hexdigest()[:16]
 
 
-def remove_former(out: Path, source: Source, places: Set[Path]) -> None:
-    """Remove what was made of pages or frames that a file has no more, by the label maps that say they are of it.
+def remove_former(out: Path, source: Source, keys: Set[Path]) -> None:
+    """Remove outputs of pages or frames that a file no longer has, found by the provenance of their label maps.
 
     Args:
         out: Folder of all outputs.
-        source: The file.
-        places: Of the pictures that it has.
+        source: Input file.
+        keys: Keys of the images that the file has now.
     """
     if not source.is_video and not source.is_tiff:
         return
-    numbered = (source.place / path.stem for path in (out / source.place).glob("*.png") if path.stem.isdigit())
-    for place in {source.place, *numbered} - places:
-        if (maker_of(output_path(out, LABELS, place)) or "").startswith(file_key(source)):
-            # the label map is the last to go: a run that was stopped here goes on with the others
+    numbered = (source.key / path.stem for path in (out / source.key).glob("*.png") if path.stem.isdigit())
+    for key in {source.key, *numbered} - keys:
+        if (provenance_of(output_path(out, LABELS, key)) or "").startswith(file_key(source)):
+            # the label map last: a run that is stopped here removes the rest when it is repeated
             for kind in sorted(FILES.keys() - {"video"}, key=LABELS.__eq__):
-                path = output_path(out, kind, place)
+                path = output_path(out, kind, key)
                 if path.parent.resolve().is_relative_to(out.resolve()):
                     path.unlink(missing_ok=True)
 
 
 def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
-    """What writes the kinds that are a file for each image, beside its label map.
+    """Functions that write the kinds with one file for each image, beside its label map.
 
     Raises:
-        UserError: The model's classes are not those of a benchmark.
+        UserError: The model's classes are not those of the benchmark.
     """
     found: dict[str, Writer] = {}
     if "overlay" in kinds:
@@ -107,7 +107,7 @@ def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, 
     assert pixels is not None
     height, width = labels.shape
     if max(height, width) > LONGEST_SIDE:
-        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold")
+        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold: cut the image")
     picture = np.empty((height, width, 3), np.uint8)
     step = max(1, BAND // width)
     for rows in (slice(top, min(top + step, height)) for top in range(0, height, step)):
@@ -124,8 +124,8 @@ def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None
         height, width = pixels.shape
         total = 2 * len(predictor.class_names) * height * width / 1e9
         raise UserError(
-            f"--save probabilities: not of an image so large that it is read by windows: those of {height} x {width} "
-            f"pixels x {len(predictor.class_names)} classes are {total:.1f} GB: cut it into smaller ones"
+            f"--save probabilities: the image is so large that it is read by windows, and those of {height} x {width} "
+            f"pixels x {len(predictor.class_names)} classes take {total:.1f} GB: cut it into smaller images"
         )
     probabilities = predictor.probabilities(pixels)
     with atomic_path(path) as part:

@@ -1,4 +1,4 @@
-"""From sources to files: decoded in the background, predicted together, written whole, and not done twice."""
+"""From input files to outputs: decoded in the background, predicted in batches, written atomically, not done twice."""
 
 import errno
 import os
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import (
+    FROM_IMAGE,
     LABELS,
-    OF_PIXELS,
     Writer,
     file_key,
     is_no_older,
@@ -24,25 +24,30 @@ from seglight.commands.predict.outputs import (
     remove_former,
 )
 from seglight.errors import UserError, one_line
-from seglight.images.label_png import maker_of, read_labels, write_label_rows, write_labels
+from seglight.images.label_png import provenance_of, read_labels, write_label_rows, write_labels
 from seglight.images.tiff import TiffWindows
 from seglight.images.types import LabelMap
 from seglight.inference.predictor import Predictor
 
 T = TypeVar("T")
 
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
-"""What would befall the next file too."""
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+"""Errors that the next file would meet, too."""
 
 
 class Work(NamedTuple):
-    """A picture and its files that are missing: `pixels` where they take the image, `labels` where these are there.
+    """An image whose outputs are written.
 
-    `maker` says how its label map is made: of which file, as it was before it was read, by which model.
+    Args:
+        picture: The image.
+        provenance: Input file, as it was before it was read, and model of the label map.
+        missing: Paths of the outputs that are missing, by kind.
+        pixels: Pixels, if an output is made from them.
+        labels: Label map, if it exists already.
     """
 
     picture: Picture
-    maker: str
+    provenance: str
     missing: Mapping[str, Path]
     pixels: Pixels | None
     labels: LabelMap | None
@@ -52,36 +57,45 @@ class Run:
     """Predicts sources into a folder.
 
     Args:
-        predictor: The model.
-        out: Folder of the outputs.
-        writers: Of what each image gets beside its label map, by kind.
-        maker: Says how label maps are made: one that is there stays if it was made so, of a file of this size and time.
-        room: What may be held; where that is limited, images come one at a time, and none is decoded ahead.
+        predictor: Model that predicts.
+        out: Output folder.
+        writers: Functions that write further outputs beside the label map, by kind.
+        provenance: Model and options: an existing label map of the same provenance is kept.
+        budget: Memory limit; with a limit, images are predicted one at a time and none is decoded ahead.
 
     Attributes:
         done: Name and label map of each image, in order.
-        written: How many label maps this run has made.
-        failures: What went wrong, a line each.
+        written: Number of label maps that this run has written.
+        failures: Failures, one line each.
     """
 
     def __init__(
-        self, predictor: Predictor, out: Path, writers: Mapping[str, Writer], maker: str, room: MemoryBudget = UNLIMITED
+        self,
+        predictor: Predictor,
+        out: Path,
+        writers: Mapping[str, Writer],
+        provenance: str,
+        budget: MemoryBudget = UNLIMITED,
     ) -> None:
-        self.predictor, self.out, self.writers, self.maker, self.room = predictor, out, writers, maker, room
+        self.predictor = predictor
+        self.out = out
+        self.writers = writers
+        self.provenance = provenance
+        self.budget = budget
         self.done: list[tuple[str, Path]] = []
         self.written = 0
         self.failures: list[str] = []
 
     def predict(self, sources: Sequence[Source], batch: int, advance: Callable[[float], None]) -> None:
-        """Predict everything; what fails is noted and does not stop the rest.
+        """Predict all sources; failures are collected and do not stop the rest.
 
         Args:
-            sources: In the order of `done`.
-            batch: Images that are handed to the model together.
-            advance: Told of every image that is finished, or of the share of one.
+            sources: Input files, in the order of `done`.
+            batch: Number of images that are passed to the model together.
+            advance: Function called with 1 for every finished image, or with a fraction of one.
         """
         works = self._works(sources)
-        if self.room.max_memory is None:
+        if self.budget.max_memory is None:
             works = ahead(works, batch + 1)
         else:
             batch = 1
@@ -91,36 +105,37 @@ class Run:
     def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
         for source in sources:
             try:
-                maker, places = self._maker(source), set[Path]()
+                provenance = self._provenance(source)
+                keys = set[Path]()
                 for picture in pictures(source):
-                    places.add(picture.place)
-                    yield self._work(picture, maker)
-                remove_former(self.out, source, places)
+                    keys.add(picture.key)
+                    yield self._work(picture, provenance)
+                remove_former(self.out, source, keys)
             except UserError as error:
                 yield error
 
-    def _work(self, picture: Picture, maker: str) -> Work | UserError:
-        paths = {kind: output_path(self.out, kind, picture.place) for kind in (LABELS, *self.writers)}
-        former = maker_of(paths[LABELS])
+    def _work(self, picture: Picture, provenance: str) -> Work | UserError:
+        paths = {kind: output_path(self.out, kind, picture.key) for kind in (LABELS, *self.writers)}
+        former = provenance_of(paths[LABELS])
         if former is None and os.path.lexists(paths[LABELS]):
             return UserError(
-                f"{paths[LABELS]}: is there and not of `seglight predict`: move it, or choose another --out"
+                f"{paths[LABELS]}: exists and was not written by `seglight predict`: move it, or choose another --out"
             )
-        if former == maker:
+        if former == provenance:
             missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
         else:
             missing = paths
         try:
-            pixels = self._pixels(picture) if any(kind in missing for kind in OF_PIXELS) else None
+            pixels = self._pixels(picture) if any(kind in missing for kind in FROM_IMAGE) else None
             labels = None if LABELS in missing or not missing else read_labels(paths[LABELS])
         except UserError as error:
             return error
-        return Work(picture, maker, missing, pixels, labels)
+        return Work(picture, provenance, missing, pixels, labels)
 
     def _pixels(self, picture: Picture) -> Pixels:
         try:
-            if self.room.max_memory is not None:
-                self.room.check("image", picture.decoded())
+            if self.budget.max_memory is not None:
+                self.budget.check("image", picture.decoded())
             return picture.read()
         except UserError as error:
             path = str(picture.source.path)
@@ -128,7 +143,7 @@ class Run:
 
     def _finish(self, group: Sequence[Work | UserError], advance: Callable[[float], None]) -> None:
         wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
-        whole = {work.picture.place: work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)}
+        whole = {work.picture.key: work.pixels for work in wanted if isinstance(work.pixels, np.ndarray)}
         label_maps = dict(zip(whole, self._predicted(list(whole.values())), strict=True))
         for work in group:
             try:
@@ -138,11 +153,11 @@ class Run:
                     self._write_rows(work, work.pixels, advance)
                 else:
                     advance(1)
-                self._write(work, label_maps.get(work.picture.place, work.labels))
+                self._write(work, label_maps.get(work.picture.key, work.labels))
             except UserError as error:
                 self._note(error, None if isinstance(work, UserError) else work.picture)
             except OSError as error:
-                if error.errno in OF_THE_DISK:
+                if error.errno in DISK_ERRORS:
                     raise
                 self._note(UserError(str(error)), None if isinstance(work, UserError) else work.picture)
 
@@ -151,7 +166,7 @@ class Run:
         self.failures.append(message if path in message else f"{path}: {message}")
 
     def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
-        """Label maps, or what goes wrong with an image also by itself."""
+        """Label maps, or the error of an image that fails by itself, too."""
         try:
             return list(self.predictor.predict_batch(images)) if images else []
         except UserError as error:
@@ -162,43 +177,43 @@ class Run:
     def _write(self, work: Work, labels: LabelMap | UserError | None) -> None:
         if isinstance(labels, UserError):
             raise labels
-        path = output_path(self.out, LABELS, work.picture.place)
+        path = output_path(self.out, LABELS, work.picture.key)
         if LABELS in work.missing:
             if labels is not None:
-                self.room.check(LABELS, labels.size)
-                write_labels(path, labels, self.predictor.palette, work.maker)
+                self.budget.check(LABELS, labels.size)
+                write_labels(path, labels, self.predictor.palette, work.provenance)
             self.written += 1
         self.done.append((work.picture.name, path))
-        for kind, place in work.missing.items():
+        for kind, target in work.missing.items():
             if kind != LABELS:
                 labels = read_labels(path) if labels is None else labels
                 try:
-                    self.room.check(kind, labels.size)
-                    self.writers[kind](place, work.pixels, labels)
+                    self.budget.check(kind, labels.size)
+                    self.writers[kind](target, work.pixels, labels)
                 except UserError as error:
                     self._note(error, work.picture)
 
     def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
-        path, height = output_path(self.out, LABELS, work.picture.place), pixels.shape[0]
-        rows = _told(self.predictor.rows(pixels), height, advance)
-        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.maker)
+        path, height = output_path(self.out, LABELS, work.picture.key), pixels.shape[0]
+        rows = _reported(self.predictor.rows(pixels), height, advance)
+        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.provenance)
 
-    def _maker(self, source: Source) -> str:
+    def _provenance(self, source: Source) -> str:
         try:
             stat = source.path.stat()
         except OSError as error:
             raise UserError(f"{source.path}: {error.strerror}") from error
-        return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns} {self.maker}"
+        return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns} {self.provenance}"
 
 
-def _told(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:
+def _reported(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:
     for band in bands:
         yield band
         advance(len(band) / height)
 
 
 def ahead(items: Iterator[T], count: int) -> Iterator[T]:
-    """The same items, the next few of them made in a thread while one is used."""
+    """Yield the same items; the next few are computed in a thread while one is used."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         coming = deque(pool.submit(next, items, end) for _ in range(count))

@@ -1,4 +1,4 @@
-"""The encodings in which benchmarks take label maps: 8-bit greyscale PNGs of the benchmark's own label ids."""
+"""Label maps as benchmarks accept them: 8-bit greyscale PNGs of the benchmark's own label ids."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +16,20 @@ ADE_CLASSES = 150
 
 
 def cityscapes_ids(class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """The label id of each class, as Cityscapes' server wants them, in place of the train id.
+    """Label id of each class, as Cityscapes' server expects it in place of the train id.
 
     Raises:
-        UserError: A class is none of Cityscapes'.
+        UserError: A class is not one of Cityscapes.
     """
     ids = dict(zip(CLASSES.names, TRAIN_IDS, strict=True))
     strange = [name for name in class_names if name not in ids]
     if strange:
-        raise UserError(f"--save cityscapes: the model has the class '{strange[0]}', which Cityscapes has not")
+        raise UserError(f"--save cityscapes: the model has the class '{strange[0]}', which Cityscapes does not have")
     return np.array([ids[name] for name in class_names], np.uint8)
 
 
 def ade_ids(class_names: Sequence[str]) -> NDArray[np.uint8]:
-    """The label id of each class in the MIT Scene Parsing Benchmark: 1 to 150, for 0 is none of them.
+    """Label id of each class in the MIT Scene Parsing Benchmark: 1 to 150, because 0 is none of them.
 
     Raises:
         UserError: There are not 150 classes.
@@ -40,6 +40,6 @@ def ade_ids(class_names: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def write_ids(path: Path, labels: LabelMap, ids: NDArray[np.uint8]) -> None:
-    """Write a label map (H, W) as the ids of its classes, whole or not at all."""
+    """Write a label map (H, W) as the ids of its classes, atomically."""
     with atomic_path(path) as part:
         Image.fromarray(ids[labels]).save(part)

@@ -1,10 +1,10 @@
-"""What is made of the label maps when all are there: tables of images and objects, and videos."""
+"""Outputs made from all label maps: tables of images and objects, and videos."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from seglight.commands.predict.class_fractions import Shares
+from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.predict.coco import CocoObjects
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
@@ -18,13 +18,13 @@ from seglight.images.video import frames, video_writer
 
 
 class Table(Protocol):
-    """A file about all images."""
+    """A table of all images."""
 
     def add(self, name: str, labels: LabelMap) -> None:
-        """Take in an image by its label map (H, W)."""
+        """Add an image by its label map (H, W)."""
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
 
 
 def write_tables(
@@ -32,23 +32,23 @@ def write_tables(
     class_names: Sequence[str],
     done: Iterable[tuple[str, Path]],
     out: Path,
-    room: MemoryBudget = UNLIMITED,
+    budget: MemoryBudget = UNLIMITED,
 ) -> list[str]:
-    """Write those of the kinds that are one file about all images.
+    """Write the kinds of outputs that are one file for all images.
 
     Args:
-        kinds: Of all outputs.
-        class_names: By class index.
+        kinds: All kinds of outputs.
+        class_names: Names of the classes, by index.
         done: Name and label map of each image.
-        out: Folder of the outputs.
-        room: What may be held; an image that takes more in a table is left out of it.
+        out: Output folder.
+        budget: Memory limit; an image that would exceed it is left out of a table.
 
     Returns:
-        What was left out, a line each.
+        What was left out, one line each.
     """
     tables: dict[str, tuple[str, Table]] = {}
     if "csv" in kinds:
-        tables["csv"] = "shares.csv", Shares(class_names)
+        tables["csv"] = "shares.csv", ClassFractions(class_names)
     if "coco" in kinds:
         tables["coco"] = "coco.json", CocoObjects(class_names, "runs")
     if "coco_polygons" in kinds:
@@ -60,10 +60,10 @@ def write_tables(
         except UserError as error:
             failures.append(one_line(error))
             continue
-        outline = 0 if room.max_memory is None else outline_of(labels)
+        outline = 0 if budget.max_memory is None else outline_of(labels)
         for kind, (_, table) in tables.items():
             try:
-                room.check(kind, labels.size, outline)
+                budget.check(kind, labels.size, outline)
                 table.add(name, labels)
             except UserError as error:
                 failures.append(f"{path}: {one_line(error)}")
@@ -73,17 +73,17 @@ def write_tables(
 
 
 def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:
-    """Write a video with the label maps of its frames laid over them, unless it is there and no older than these.
+    """Write a video overlaid with the label maps of its frames, unless it exists and is no older than these.
 
     Raises:
-        UserError: It is cut off, or a frame's label map is not there.
+        UserError: The video is cut off, or a frame's label map is missing.
     """
-    path = output_path(out, "video", source.place)
-    if path.exists() and all(is_no_older(path, frame) for frame in (out / source.place).glob("*.png")):
+    path = output_path(out, "video", source.key)
+    if path.exists() and all(is_no_older(path, frame) for frame in (out / source.key).glob("*.png")):
         return
     with video_writer(path, source.path) as write:
         for number, frame in enumerate(frames(source.path), 1):
-            labels = output_path(out, LABELS, source.place / f"{number:06}")
+            labels = output_path(out, LABELS, source.key / f"{number:06}")
             if not labels.exists():
-                raise UserError(f"{path}: not written, {labels} is missing")
+                raise UserError(f"{path}: not written, because {labels} is missing: predict the video again")
             write(overlay(frame, read_labels(labels), palette))

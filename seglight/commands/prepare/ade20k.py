@@ -1,4 +1,4 @@
-"""ADE20K's scene parsing benchmark (Zhou et al. 2017): `prepare ade20k`, once the archive is fetched by hand.
+"""ADE20K's scene parsing benchmark (Zhou et al. 2017): `prepare ade20k`, after the archive is fetched by hand.
 
 Size and SHA-256 are those of TensorFlow Datasets (`url_checksums/ade20k.txt`).
 """
@@ -21,12 +21,12 @@ ARCHIVE = Archive(
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of both splits, as the data module finds them.
+    """Count the images of both splits, as the data module finds them.
 
     Raises:
         UserError: A mask is missing.
     """
-    from seglight.data.datasets.ade20k import ADE20KDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.ade20k import ADE20KDataModule  # here: `prepare --help` needs no torch
 
     data = ADE20KDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val")}
@@ -42,7 +42,7 @@ DATA_SET = DataSet(
     count=count,
     fit="-c configs/base.yaml -c configs/data/ade20k.yaml -c configs/model/deeplabv3plus_resnet50.yaml "
     "-c configs/schedule/sgd_poly_40k.yaml",
-    by_hand="agree to the terms at http://sceneparsing.csail.mit.edu and take the data for the benchmark there "
+    by_hand="agree to the terms at http://sceneparsing.csail.mit.edu and download the data for the benchmark there "
     "(http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip)",
     nested="ADEChallengeData2016",
 )

@@ -1,7 +1,7 @@
-"""CamVid as the SegNet tutorial lays it out (Brostow et al. 2009; arXiv 1511.00561): `prepare camvid`.
+"""CamVid in the layout of the SegNet tutorial (Brostow et al. 2009; arXiv 1511.00561): `prepare camvid`.
 
-GitHub packs the archive of a commit when it is asked for and does not promise the same bytes twice, so the checksum is
-one of the contents. It is what this prints in the folder CamVid of that commit:
+GitHub packs the archive of a commit on request and does not promise the same bytes twice, so the checksum is that of
+the contents. It is the output of this command in the folder CamVid of that commit:
 
     find train trainannot val valannot test testannot -type f | LC_ALL=C sort | xargs sha256sum | sha256sum
 """
@@ -32,10 +32,10 @@ ARCHIVE = Archive(
 
 
 def check_contents(unpacked: Path, _: Path) -> None:
-    """Hold the unpacked files to their checksum.
+    """Compare the unpacked files with their checksum.
 
     Raises:
-        ArchiveError: They are others.
+        ArchiveError: They differ.
     """
     listing = hashlib.sha256()
     for name in sorted(path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()):
@@ -43,18 +43,18 @@ def check_contents(unpacked: Path, _: Path) -> None:
         listing.update(f"{digest}  {name}\n".encode())
     if listing.hexdigest() != CONTENTS:
         raise ArchiveError(
-            f"{ARCHIVE.name}: the SHA-256 of its contents is {listing.hexdigest()} where {CONTENTS} is due: "
-            "take it away and run this again to fetch it anew"
+            f"{ARCHIVE.name}: the SHA-256 of its contents is {listing.hexdigest()} in place of {CONTENTS}: "
+            "remove it and run this again to fetch it again"
         )
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of each split, as the data module finds them.
+    """Count the images of each split, as the data module finds them.
 
     Raises:
         UserError: A folder or a mask is missing.
     """
-    from seglight.data.datasets.camvid import CamVidDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.camvid import CamVidDataModule  # here: `prepare --help` needs no torch
 
     data = CamVidDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val", "test")}

@@ -1,7 +1,7 @@
-"""Cityscapes (Cordts et al. 2016): `prepare cityscapes`, once the archives are fetched by hand, which takes an account.
+"""Cityscapes (Cordts et al. 2016): `prepare cityscapes`, after the archives are fetched by hand (needs an account).
 
-The SHA-256 are those of torchvision's prototype data sets (`cityscapes.py`), the sizes what public listings of the
-two files show.
+The SHA-256 are those of torchvision's prototype data sets (`cityscapes.py`), the sizes those of public listings of the
+two files.
 """
 
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ LABELS = Archive(
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of the splits that have labels, as the data module finds them.
+    """Count the images of the splits with labels, as the data module finds them.
 
     Raises:
         UserError: A folder or a mask is missing.
     """
-    from seglight.data.datasets.cityscapes import CityscapesDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.cityscapes import CityscapesDataModule  # here: `prepare --help` needs no torch
 
     data = CityscapesDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val")}

@@ -1,6 +1,6 @@
-"""Get a data set: fetched, checked, unpacked and looked through, or told how to fetch it by hand.
+"""Download, check, unpack and verify a data set, or explain how to fetch it by hand.
 
-Its terms of use are those of its authors. An archive that is downloaded is deleted once the data set is verified.
+The authors' terms of use apply. Downloaded archives are deleted when the data set is verified.
 """
 
 import shlex
@@ -22,15 +22,15 @@ DATA_SETS = {
 
 
 def prepare(name: str, root: str, mirror: str | None = None) -> None:
-    """Bring a data set into a folder that `fit` takes as its root. A run that was cut off goes on where it was.
+    """Prepare a data set in a folder that `fit` accepts as its root, resuming an interrupted run.
 
     Args:
-        name: One of DATA_SETS.
-        root: Folder of the data set; `sbd` takes that of VOC 2012.
-        mirror: A URL to try before the known ones: of the archive, or of the folder that it is in.
+        name: Key of DATA_SETS.
+        root: Folder of the data set; for `sbd` that of VOC 2012.
+        mirror: URL that is tried before the known ones: of the archive, or of the folder that contains it.
 
     Raises:
-        UserError: It can't be fetched, is not what it should be, has no room, or lies there in part from elsewhere.
+        UserError: See `prepared`.
     """
     data, folder = DATA_SETS[name], Path(root)
     if data.nested and (folder / data.nested).is_dir():
@@ -46,14 +46,14 @@ def main(args: list[str]) -> None:
     """Run `prepare`.
 
     Raises:
-        UserError: As `prepare`, or the arguments are wrong, or it is interrupted.
+        UserError: See `prepare`, or the arguments are wrong, or the command is interrupted.
     """
     parser = new_parser("prepare", __doc__)
     parser.add_argument("name", choices=list(DATA_SETS), help=f"the data set: {', '.join(DATA_SETS)}")
-    parser.add_argument("--root", type=str, required=True, help="folder of the data set; sbd takes that of VOC 2012")
-    parser.add_argument("--mirror", type=str, help="a URL to try first: of the archive, or of the folder it is in")
+    parser.add_argument("--root", type=str, required=True, help="folder of the data set; for sbd that of VOC 2012")
+    parser.add_argument("--mirror", type=str, help="URL to try first: of the archive, or of the folder with it")
     config = parse_arguments(parser, args[1:])
     try:
         prepare(config.name, config.root, config.mirror)
     except KeyboardInterrupt as error:
-        raise UserError("interrupted: what came so far is kept, run it again") from error
+        raise UserError("interrupted: what was received is kept: run the command again to resume") from error

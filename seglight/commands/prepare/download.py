@@ -1,4 +1,4 @@
-"""An archive from the first mirror that has it, with the right checksum; cut-off downloads go on where they were."""
+"""Download an archive from the first mirror that has it, with its checksum; interrupted downloads are resumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ class Archive:
     """An archive of a data set.
 
     Args:
-        name: Its file name.
-        urls: Where it can be had, the best first; none: by hand only.
-        size: Bytes, exactly; or at most, without a checksum.
-        sha256: Its checksum. Empty if its server packs it anew at each request: then only the contents are known.
-        inside: The folder within it that is unpacked; the top if empty.
-        keep: The files and folders of that folder that are wanted.
+        name: Name of the file.
+        urls: URLs of its mirrors, the best first; empty if it has to be fetched by hand.
+        size: Exact number of bytes, or the largest one if there is no checksum.
+        sha256: SHA-256 of the file, or "" if its server packs it at each request and only the contents are known.
+        inside: Folder within the archive that is unpacked, or "" for the top.
+        keep: Files and folders of that folder that are unpacked.
     """
 
     name: str
@@ -31,21 +31,22 @@ class Archive:
 
 
 def download(archive: Archive, folder: Path, mirror: str | None, report: Report) -> Path:
-    """Fetch an archive, going on where an earlier run was cut off.
+    """Download an archive, resuming where an earlier run was interrupted.
 
     Args:
-        archive: What to fetch.
-        folder: Where the file goes.
-        mirror: A URL of the file, or of the folder that it is in, tried before its own; or None.
-        report: Told of the progress.
+        archive: Archive to download.
+        folder: Folder that the file is written to.
+        mirror: URL of the file, or of the folder that contains it, tried before the known ones; or None.
+        report: Function called with the progress.
 
     Returns:
-        The path of the file, whose size and checksum are right.
+        The path of the file, whose size and checksum are verified.
 
     Raises:
-        UserError: No mirror has it, with the reason of each; or the disk is full.
+        UserError: No mirror has the file, with the reason for each; or the disk is full.
     """
-    path, part = folder / archive.name, Part(folder / archive.name)
+    path = folder / archive.name
+    part = Part(path)
     if path.is_file() and not complaint(path, archive):
         return path
     with on_disk(folder):
@@ -62,40 +63,40 @@ def download(archive: Archive, folder: Path, mirror: str | None, report: Report)
         part.clear()
         return path
     raise UserError(
-        f"{archive.name} could not be had from {', '.join(reasons)}: run this again later to go on, give a --mirror, "
-        f"or fetch it in another way and put it into {folder.parent}"
+        f"{archive.name} could not be downloaded from {', '.join(reasons)}: run this again later to resume, give a "
+        f"--mirror, or fetch it in another way and put it into {folder.parent}"
     )
 
 
 def addresses(archive: Archive, mirror: str | None) -> list[str]:
-    """The URLs of an archive in the order of trying.
+    """URLs of an archive, in the order in which they are tried.
 
     Raises:
-        UserError: The mirror is no HTTP URL.
+        UserError: The mirror is not an HTTP URL.
     """
     if mirror is None:
         return list(archive.urls)
     split = urlsplit(mirror)
     if split.scheme not in ("http", "https") or not split.netloc:
-        raise UserError(f"--mirror {mirror}: not a URL: give one that begins with http:// or https://")
+        raise UserError(f"--mirror {mirror} is not a URL: give one that begins with http:// or https://")
     of_a_file = split.path.endswith((".zip", ".tar", ".gz", ".tgz"))
     return [mirror if of_a_file else f"{mirror.rstrip('/')}/{archive.name}", *archive.urls]
 
 
 def complaint(path: Path, archive: Archive) -> str:
-    """What is wrong with a file that should be the archive; empty if nothing is."""
+    """Why a file is not the archive, or "" if it is."""
     size = path.stat().st_size
     if not archive.sha256:
-        return f"it has {size} bytes where {archive.size} are the most" if size > archive.size else ""
+        return f"it has {size} bytes, more than {archive.size}" if size > archive.size else ""
     if size != archive.size:
-        return f"it has {size} bytes where {archive.size} are due"
+        return f"it has {size} bytes in place of {archive.size}"
     digest = file_sha256(path)
-    return "" if digest == archive.sha256 else f"its SHA-256 is {digest} where {archive.sha256} is due"
+    return "" if digest == archive.sha256 else f"its SHA-256 is {digest} in place of {archive.sha256}"
 
 
 def _fetch(url: str, part: Part, archive: Archive, report: Report) -> None:
-    """Bring a part to the whole archive from one URL, and check it."""
-    # what an earlier run left may be what is wrong: then once more, all of it from here
+    """Complete a partial file from one URL, and check it."""
+    # bytes of an earlier run may be wrong: in that case fetch all of it from this URL
     for _ in range(2 if part.size() else 1):
         transfer(url, part, archive.size, bool(archive.sha256), report)
         report(part.size(), "checking")

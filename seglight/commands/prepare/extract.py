@@ -1,4 +1,4 @@
-"""Tar and zip archives that nobody need trust: plain files and folders under one folder, within bounds, or an error."""
+"""Safe extraction of untrusted tar and zip archives: regular files and folders below one folder, within bounds."""
 
 import gzip
 import lzma
@@ -12,21 +12,21 @@ from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import IO
 
+from seglight.commands.prepare.transfer import CHUNK
 from seglight.errors import UserError
 
-CHUNK = 1 << 20
 DAMAGE = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError,
     NotImplementedError, RuntimeError,
 )  # fmt: skip
-"""What tarfile and zipfile raise over an archive that is damaged, encrypted, or packed in a way they do not know."""
+"""Errors that tarfile and zipfile raise for archives that are damaged, encrypted or of an unknown compression."""
 
 Member = tuple[str, str, Callable[[], IO[bytes]]]
-"""Name in the archive; "file", "folder", or what else it is; what opens it."""
+"""Name in the archive; its type, such as "file" or "folder"; function that opens it."""
 
 
 class ArchiveError(UserError):
-    """The archive is at fault: unpacked again, it would fail again."""
+    """The archive itself is wrong: unpacked again, it would fail again."""
 
 
 def extract(
@@ -38,30 +38,32 @@ def extract(
     max_bytes: int,
     report: Callable[[int, str], None],
 ) -> int:
-    """Unpack a part of an archive into a folder. Owners, times and permissions that it names are left behind.
+    """Unpack a part of an archive into a folder. Owners, times and permissions in the archive are not applied.
 
     Args:
-        archive: A .zip, or a tar of any compression.
-        into: A folder that nobody else writes to.
-        inside: The folder within the archive that is unpacked; the top if empty.
-        keep: The files and folders of that folder that are wanted; of other members only the names are looked at.
-        max_members: Members of the archive, and files and folders made, at most.
-        max_bytes: Bytes written, at most; counted as they are written, not believed from headers.
-        report: Told how many bytes are written, and nothing else.
+        archive: Path of a .zip, or of a tar of any compression.
+        into: Folder that no other process writes to.
+        inside: Folder within the archive that is unpacked, or "" for the top.
+        keep: Files and folders of that folder that are unpacked; of other members only the names are checked.
+        max_members: Largest number of members, and of files and folders that are created.
+        max_bytes: Largest number of bytes, counted as they are written and not taken from headers.
+        report: Function called with the number of bytes written.
 
     Returns:
-        How many bytes were written.
+        The number of bytes written.
 
     Raises:
-        ArchiveError: A name leads out of the folder or comes twice, a wanted member is a link or a device, a bound is
-            passed, or the archive is damaged.
+        ArchiveError: A name leads out of the folder or occurs twice, a member to unpack is a link or a device, a bound
+            is exceeded, or the archive is damaged.
         UserError: The disk is full.
     """
     tree = _Tree(archive, into, max_bytes, report)
     try:
         for count, (name, kind, opened) in enumerate(_members(archive), 1):
             if max(count, len(tree.files) + len(tree.folders)) > max_members:
-                raise ArchiveError(f"{archive}: more than {max_members} members: not the archive of this data set")
+                raise ArchiveError(
+                    f"{archive}: more than {max_members} members: this is not the archive of this data set"
+                )
             path = _within(_parts(archive, name), inside, keep)
             if not path:
                 continue
@@ -71,20 +73,25 @@ def extract(
                 with opened() as source:
                     tree.add_file(path, source)
             else:
-                raise ArchiveError(f"{archive}: {name!r} is a {kind}: not the archive of this data set")
+                raise ArchiveError(f"{archive}: {name!r} is a {kind}: this is not the archive of this data set")
     except DAMAGE as error:
-        raise ArchiveError(f"{archive}: damaged ({error}): take it away and run this again to fetch it anew") from error
+        raise ArchiveError(f"{archive}: damaged ({error}): remove it and run this again to fetch it again") from error
     except OSError as error:
-        says = error.strerror or str(error)
-        raise UserError(f"{into}: {says} while unpacking {archive.name}: make room and run this again") from error
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{into}: {reason} while unpacking {archive.name}: free some space and run this again"
+        ) from error
     return tree.written
 
 
 class _Tree:
-    """What has been made so far, by names as file systems see them that take upper and lower case for the same."""
+    """Files and folders created so far, by names that differ on every file system: in one case and one Unicode form."""
 
     def __init__(self, archive: Path, into: Path, max_bytes: int, report: Callable[[int, str], None]) -> None:
-        self.archive, self.into, self.max_bytes, self.report = archive, into, max_bytes, report
+        self.archive = archive
+        self.into = into
+        self.max_bytes = max_bytes
+        self.report = report
         self.files: set[tuple[str, ...]] = set()
         self.folders: set[tuple[str, ...]] = set()
         self.written = 0
@@ -93,7 +100,7 @@ class _Tree:
         key = _folded(path)
         above = {key[:depth] for depth in range(1, len(key) + 1)}
         if above & self.files:
-            raise ArchiveError(f"{self.archive}: {'/'.join(path)!r} takes for a folder what is a file already")
+            raise ArchiveError(f"{self.archive}: {'/'.join(path)!r} uses as a folder what is a file already")
         self.folders |= above
         self.into.joinpath(*path).mkdir(parents=True, exist_ok=True)
 
@@ -101,13 +108,15 @@ class _Tree:
         self.add_folder(path[:-1])
         key = _folded(path)
         if key in self.files or key in self.folders:
-            raise ArchiveError(f"{self.archive}: {'/'.join(path)!r} comes twice, or differs in case alone")
+            raise ArchiveError(f"{self.archive}: {'/'.join(path)!r} occurs twice, or differs only in case")
         self.files.add(key)
         with self.into.joinpath(*path).open("xb") as target:
             while chunk := source.read(CHUNK):
                 self.written += len(chunk)
                 if self.written > self.max_bytes:
-                    raise ArchiveError(f"{self.archive}: more than {self.max_bytes} bytes in it: not this data set's")
+                    raise ArchiveError(
+                        f"{self.archive}: more than {self.max_bytes} bytes in it: not the archive of this data set"
+                    )
                 target.write(chunk)
                 self.report(self.written, "")
 
@@ -117,15 +126,17 @@ def _folded(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _parts(archive: Path, name: str) -> tuple[str, ...]:
-    """A member's name as path components, none of which leads anywhere but down."""
+    """Path components of a member's name, which must lead downwards."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\\" in name or PureWindowsPath(name).drive:
-        raise ArchiveError(f"{archive}: the member {name!r} leads out of its folder: not the archive of this data set")
+        raise ArchiveError(
+            f"{archive}: the member {name!r} leads out of its folder: this is not the archive of this data set"
+        )
     return parts
 
 
 def _within(parts: tuple[str, ...], inside: str, keep: Sequence[str]) -> tuple[str, ...]:
-    """The path below `inside`; empty if it is not one of those to keep."""
+    """Path below `inside`, or () for members that are not unpacked."""
     top = tuple(inside.split("/")) if inside else ()
     rest = parts[len(top) :]
     return rest if parts[: len(top)] == top and rest and rest[0] in keep else ()

@@ -1,4 +1,4 @@
-"""The lists that say which images a split has."""
+"""Lists of the images of a split."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ def names_in(listing: Path) -> list[str]:
         UserError: The list is missing.
     """
     if not listing.is_file():
-        raise UserError(f"{listing}: the list is missing")
+        raise UserError(f"{listing}: the list is missing: unpack the data set again")
     return [line.split()[0] for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -29,12 +29,12 @@ ANNOTATIONS = Archive(
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of all splits, as the data module finds them; its `train` and `val` are the 3,680 of trainval.
+    """Count the images of all splits, as the data module finds them; its `train` and `val` are the 3,680 of trainval.
 
     Raises:
         UserError: A list, an image or a trimap is missing.
     """
-    from seglight.data.datasets.pet import OxfordIIITPetDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.pet import OxfordIIITPetDataModule  # here: `prepare --help` needs no torch
 
     data = OxfordIIITPetDataModule(str(root))
     return {split: len(data.split(split)) for split in ("train", "val", "test")}

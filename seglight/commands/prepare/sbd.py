@@ -1,10 +1,10 @@
 """SBD, further masks for the images of VOC 2012 (Hariharan et al. 2011): `prepare sbd` after `prepare voc`, same root.
 
-Gives `SegmentationClassAug/*.png`, index PNGs, and `ImageSets/Segmentation/trainaug.txt`: the images of SBD and of
-VOC's train without those of VOC's val, 10,582 in all. Where VOC has a mask of its own, that one is taken, as in the
-usual `trainaug`: it is finer, and marks the borders as void.
+Writes `SegmentationClassAug/*.png`, index PNGs, and `ImageSets/Segmentation/trainaug.txt`: the images of SBD and of
+VOC's train without those of VOC's val, 10,582 in all. If VOC has a mask of its own, that one is used, as in the usual
+`trainaug`: it is finer, and marks the borders as void.
 
-The SHA-256 is that of torchvision's prototype data sets (`sbd.py`), the size what a public notebook shows of a download
+The SHA-256 is that of torchvision's prototype data sets (`sbd.py`); the size is that of a download in a public notebook
 that passed torchvision's MD5.
 """
 
@@ -39,28 +39,30 @@ ARCHIVE = Archive(
 
 
 def needs_voc(root: Path) -> None:
-    """See that VOC 2012 is there.
+    """Check that VOC 2012 has been prepared.
 
     Raises:
-        UserError: It is not.
+        UserError: A part of it is missing.
     """
     for path in (LISTS / "train.txt", LISTS / "val.txt", Path("JPEGImages"), Path("SegmentationClass")):
         if not (root / path).exists():
-            raise UserError(f"{root / path}: missing, but SBD goes with VOC 2012: `prepare voc` with this root first")
+            raise UserError(f"{root / path}: missing, but SBD needs VOC 2012: run `prepare voc` with this root first")
 
 
 def convert(unpacked: Path, root: Path) -> None:
-    """Turn SBD's .mat files into PNGs, and write the list.
+    """Convert SBD's .mat files to PNGs, and write the list.
 
     Raises:
-        ArchiveError: SBD's lists name what can't be an image of VOC.
+        ArchiveError: SBD's lists contain names that can't be images of VOC.
         UserError: The disk is full.
     """
     ours, val = names_in(root / LISTS / "train.txt"), set(names_in(root / LISTS / "val.txt"))
     theirs = [*names_in(unpacked / "train.txt"), *names_in(unpacked / "val.txt")]
     strange = [name for name in theirs if not re.fullmatch(r"\d{4}_\d{6}", name)]
     if strange:
-        raise ArchiveError(f"{ARCHIVE.name}: {strange[0]!r} in SBD's lists is no image of VOC")
+        raise ArchiveError(
+            f"{ARCHIVE.name}: {strange[0]!r} in SBD's lists is no image of VOC: remove the archive and run this again"
+        )
     masks, lists = unpacked / MASKS, unpacked / LISTS
     with on_disk(unpacked):
         masks.mkdir()
@@ -77,7 +79,7 @@ def convert(unpacked: Path, root: Path) -> None:
 
 
 def save_png(mat: Path, png: Path) -> None:
-    """The mask in a .mat file of SBD as an 8-bit PNG of class indices."""
+    """Write the mask in a .mat file of SBD as an 8-bit PNG of class indices."""
     from PIL import Image
     from scipy.io import loadmat
 
@@ -85,12 +87,12 @@ def save_png(mat: Path, png: Path) -> None:
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images to train on, as the data module finds them.
+    """Count the training images, as the data module finds them.
 
     Raises:
         UserError: A list, an image or a mask is missing.
     """
-    from seglight.data.datasets.voc import VOCDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.voc import VOCDataModule  # here: `prepare --help` needs no torch
 
     return {"train": len(VOCDataModule(str(root)).split("train"))}
 

@@ -1,9 +1,11 @@
-"""The way of every data set: archives fetched, unpacked beside, moved into place by renaming, and looked through.
+"""Steps of preparing a data set: download, unpack, move into place by renaming, verify.
 
-Archives go to ROOT/downloads and are deleted once the unpacked data set is verified. One that the user put into ROOT is
-taken instead of a download, and stays. Unpacking goes to ROOT/.part-<set>, which becomes ROOT/.whole-<set> when nothing
-is missing from it; from there it is renamed into place. So a killed run leaves nothing half-written where a training
-would look, and the next one goes on: with the bytes that came, and with what was not renamed yet.
+Archives are written to ROOT/downloads and deleted when the unpacked data set is verified. One that the user put into
+ROOT is used in place of a download, and kept. Archives are unpacked to ROOT/.part-<set>, which becomes
+ROOT/.whole-<set> when it is complete; from there its content is renamed into place. So a killed run leaves nothing
+half-written where a training would find it, and the next one continues with the bytes that were received, and with
+what was not renamed yet. The name of .part-<set> is fixed, so that the next run removes it on any machine before it
+checks the free space.
 """
 
 import shutil
@@ -22,26 +24,26 @@ from seglight.errors import UserError
 from seglight.system.terminal import plain_console
 
 MAX_MEMBERS = 100_000
-"""Of an archive: twice what the largest has."""
+"""Largest number of members of an archive: twice what the largest has."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set: where it comes from, and what it is when it is there.
+    """A data set: its archives, and what it consists of.
 
     Args:
-        name: On the command line.
-        title: In messages.
-        archives: What is fetched.
-        gives: What it adds to the root, in the order of being moved there.
-        unpacked: Bytes of that, at most.
-        images: Images of each split.
-        count: Counts the images of each split under a root; raises a UserError if a file is missing.
-        fit: The options of `fit` that train on it, but for the root.
-        by_hand: Where its archives are fetched by hand, if it is not for anybody to download.
-        nested: A folder that is taken for the root if the root has it.
-        needs: Raises a UserError if something is missing under the root that must be there before.
-        finish: Turns what was unpacked (first argument) into what the data set gives to the root (second).
+        name: Name on the command line.
+        title: Name in messages.
+        archives: Archives to download.
+        gives: Files and folders that it adds to the root, in the order in which they are moved there.
+        unpacked: Largest size of these in bytes.
+        images: Number of images of each split.
+        count: Function that counts the images of each split under a root; raises UserError if a file is missing.
+        fit: Options of `fit` that train on it, without the root.
+        by_hand: Instructions to fetch the archives by hand, if they can't be downloaded by everybody.
+        nested: Name of a folder that is used as the root if the root contains it.
+        needs: Function that raises UserError if the root lacks what the data set builds on.
+        finish: Function that converts the unpacked files (first argument) for the root (second argument).
     """
 
     name: str
@@ -59,22 +61,22 @@ class DataSet:
 
 
 def prepared(data: DataSet, root: Path, mirror: str | None) -> bool:
-    """Bring a data set to a root, unless it is there.
+    """Prepare a data set in a folder, unless it is complete.
 
     Args:
-        data: The data set.
-        root: Its folder.
-        mirror: A URL tried before its own, or None.
+        data: Data set to prepare.
+        root: Folder of the data set.
+        mirror: URL that is tried before the known ones, or None.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
-        UserError: It can't be fetched, is not what it should be, has no room, or lies there in part from elsewhere.
+        UserError: It can't be downloaded, fails its checks, needs more space, or is there in part from elsewhere.
     """
     whole = root / f".whole-{data.name}"
-    there = not whole.is_dir() and any((root / name).exists() for name in data.gives)
-    if not there:
+    present = not whole.is_dir() and any((root / name).exists() for name in data.gives)
+    if not present:
         if data.needs:
             data.needs(root)
         if not whole.is_dir():
@@ -83,11 +85,11 @@ def prepared(data: DataSet, root: Path, mirror: str | None) -> bool:
             _move(data, whole, root)
     verify(data, root)
     _tidy(data, root / "downloads")
-    return not there
+    return not present
 
 
 def _tidy(data: DataSet, downloads: Path) -> None:
-    """Delete the archives that were downloaded, and their folder if nothing else is in it."""
+    """Delete the downloaded archives, and their folder if it is empty then."""
     for archive in data.archives:
         (downloads / archive.name).unlink(missing_ok=True)
     if downloads.is_dir() and not any(downloads.iterdir()):
@@ -95,30 +97,30 @@ def _tidy(data: DataSet, downloads: Path) -> None:
 
 
 def verify(data: DataSet, root: Path) -> None:
-    """Look a data set through.
+    """Check that a data set is complete.
 
     Raises:
-        UserError: A file is missing, or a split has not as many images as it should have.
+        UserError: A file is missing, or a split has a wrong number of images.
     """
-    mend = f"move {', '.join(data.gives)} out of {root} and run this again"
+    remedy = f"move {', '.join(data.gives)} out of {root} and run this again"
     try:
         found = data.count(root)
     except UserError as error:
-        raise UserError(f"{data.title} is not whole ({error}): {mend}") from error
+        raise UserError(f"{data.title} is not complete ({error}): {remedy}") from error
     for split, due in data.images.items():
         if found[split] != due:
-            raise UserError(f"{data.title} in {root} has {found[split]} images in {split} where {due} are due: {mend}")
+            raise UserError(f"{data.title} in {root} has {found[split]} images in {split} in place of {due}: {remedy}")
 
 
 def _unpack(data: DataSet, root: Path, mirror: str | None, whole: Path) -> None:
-    """Fetch the archives, unpack them, and let the folder become `whole`."""
+    """Download and unpack the archives into the folder `whole`."""
     part = root / f".part-{data.name}"
     with on_disk(root):
         root.mkdir(parents=True, exist_ok=True)
         if part.exists():
             shutil.rmtree(part)
-    _look_for_archives(data, root, mirror)
-    _look_for_room(data, root)
+    _check_archives(data, root, mirror)
+    _check_space(data, root)
     paths = [_fetched(archive, root, mirror) for archive in data.archives]
     with on_disk(part):
         part.mkdir()
@@ -129,7 +131,7 @@ def _unpack(data: DataSet, root: Path, mirror: str | None, whole: Path) -> None:
     except UserError as error:
         shutil.rmtree(part)
         for archive, path in zip(data.archives, paths, strict=True):
-            # nobody said beforehand what this file should be: the next one may be right
+            # without a checksum the file may be a wrong one, and the next download right
             if isinstance(error, ArchiveError) and not archive.sha256 and path.parent != root:
                 path.unlink()
         raise
@@ -137,14 +139,14 @@ def _unpack(data: DataSet, root: Path, mirror: str | None, whole: Path) -> None:
         part.rename(whole)
 
 
-def _look_for_archives(data: DataSet, root: Path, mirror: str | None) -> None:
+def _check_archives(data: DataSet, root: Path, mirror: str | None) -> None:
     missing = [a for a in data.archives if not (a.urls or mirror or (root / a.name).is_file())]
     if missing:
         files = " and ".join(f"{archive.name} ({decimal(archive.size)})" for archive in missing)
         raise UserError(f"{data.title} is fetched by hand: {data.by_hand}; put {files} into {root} and run this again")
 
 
-def _look_for_room(data: DataSet, root: Path) -> None:
+def _check_space(data: DataSet, root: Path) -> None:
     due = data.unpacked
     for archive in data.archives:
         if not ((root / archive.name).is_file() or (root / "downloads" / archive.name).is_file()):
@@ -153,12 +155,12 @@ def _look_for_room(data: DataSet, root: Path) -> None:
     if free < due:
         raise UserError(
             f"{root}: {data.title} takes up to {decimal(due)} more there and {decimal(free)} are free: "
-            "make room, or choose another --root"
+            "free some space, or choose another --root"
         )
 
 
 def _fetched(archive: Archive, root: Path, mirror: str | None) -> Path:
-    """The path of an archive: the user's own, or a download."""
+    """Path of an archive: the user's own file, or a download."""
     own = root / archive.name
     with _bar(archive.name, archive.size) as report:
         if not own.is_file():
@@ -166,7 +168,7 @@ def _fetched(archive: Archive, root: Path, mirror: str | None) -> Path:
         report(archive.size, "checking")
         wrong = complaint(own, archive)
     if wrong:
-        raise UserError(f"{own}: {wrong}: fetch it again, or take it away")
+        raise UserError(f"{own}: {wrong}: fetch it again, or remove it")
     return own
 
 
@@ -183,7 +185,7 @@ def _move(data: DataSet, whole: Path, root: Path) -> None:
         source, target = whole / name, root / name
         if source.exists():  # a run that was killed here may have moved it
             if target.exists():
-                raise UserError(f"{target}: in the way of {data.title}: move it away and run this again")
+                raise UserError(f"{target} is in the way of {data.title}: move it away and run this again")
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)
     shutil.rmtree(whole)
@@ -191,7 +193,7 @@ def _move(data: DataSet, whole: Path, root: Path) -> None:
 
 @contextmanager
 def _bar(what: str, total: int | None) -> Iterator[Report]:
-    """A progress bar on stderr, if that is a terminal."""
+    """Show a progress bar on stderr, if that is a terminal."""
     console = plain_console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     says = (TextColumn("{task.description}"), TextColumn("{task.fields[note]}", markup=False))

@@ -1,4 +1,4 @@
-"""One URL to one file, however often the connection is cut: each request asks for what is still missing."""
+"""Download one URL to one file: after each interruption, the next request asks for the missing bytes only."""
 
 import json
 import re
@@ -15,25 +15,31 @@ from seglight import __version__
 from seglight.errors import UserError
 
 Report = Callable[[int, str], None]
-"""Told how many bytes are there, and what goes on."""
+"""Function of the number of bytes that are present, and a note about the state."""
 
 CHUNK = 1 << 20
+"""Bytes that are read at a time."""
+
 TRIES = 3
-"""Requests in a row that bring nothing new before a URL is given up."""
+"""Requests in a row without a new byte after which a URL is given up."""
+
 BACK_OFF = 1.0
 """Seconds before the second of them; doubled before the third."""
+
 TIMEOUT = 20.0
-"""Seconds without a byte."""
+"""Seconds without a byte after which a connection is given up."""
+
 WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
+"""HTTP status codes that may go away."""
 
 
 class MirrorError(Exception):
-    """A URL can't give the file; the message is the reason."""
+    """A URL does not provide the file; the message is the reason."""
 
 
 @contextmanager
 def on_disk(path: Path) -> Iterator[None]:
-    """Errors of the file system as the user's, lest they pass for errors of the network.
+    """Turn errors of the file system into a UserError, so that they are not taken for errors of the network.
 
     Raises:
         UserError: The disk is full, read-only, or the like.
@@ -41,23 +47,25 @@ def on_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        says = error.strerror or str(error)
-        raise UserError(f"{path}: {says}: make room and see that it can be written to, then run this again") from error
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path}: {reason}: free some space, check that the path is writable, and run this again"
+        ) from error
 
 
 class Part:
-    """What has come of FILE so far, in FILE.part; FILE.part.json says of which URL and which version of it."""
+    """The bytes of FILE that have been received, in FILE.part; FILE.part.json holds their URL and its version."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
         self.note = target.with_name(f"{target.name}.part.json")
 
     def size(self) -> int:
-        """Bytes that are there."""
+        """Number of bytes that have been received."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def origin(self) -> tuple[str, str]:
-        """The URL that it was begun from and the validator of that answer; empty where there is none."""
+        """URL and validator (ETag or Last-Modified) of the first response, or empty strings."""
         try:
             url, validator = json.loads(self.note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -65,58 +73,60 @@ class Part:
         return str(url), str(validator)
 
     def begin(self, url: str, validator: str) -> None:
-        """Begin again from nothing."""
+        """Start again without any bytes."""
         self.clear()
         with on_disk(self.note):
             self.note.write_text(json.dumps([url, validator]), encoding="utf-8")
 
     def add(self, chunk: bytes) -> None:
-        """Append bytes. The file is closed after each chunk, so that a kill loses none that came before it."""
+        """Append bytes. The file is closed after each chunk, so that a killed process loses none of those before."""
         with on_disk(self.path), self.path.open("ab") as file:
             file.write(chunk)
 
     def clear(self) -> None:
-        """Throw away what is there; the bytes first, lest a kill leave them under another file's note."""
+        """Remove the received bytes, and then the note: a killed process must not leave them under another note."""
         with on_disk(self.path):
             self.path.unlink(missing_ok=True)
             self.note.unlink(missing_ok=True)
 
 
 def transfer(url: str, part: Part, size: int, exact: bool, report: Report) -> None:
-    """Request the rest of a file again and again, as long as that brings anything.
+    """Request the rest of a file until it is complete, as long as requests bring new bytes.
 
     Args:
-        url: Of the file.
-        part: Where it goes; what is there already is not fetched again.
-        size: Bytes that the file has.
-        exact: Whether it has just so many, and a checksum by which to tell halves that do not belong together;
-            otherwise it has at most so many, and a part goes on only with the URL and version that began it.
-        report: Told of the progress.
+        url: URL of the file.
+        part: Partial file; bytes that it holds already are not fetched again.
+        size: Size of the file in bytes.
+        exact: Whether the size is exact and a checksum detects parts that do not belong together; otherwise the size
+            is an upper bound, and a partial file is resumed only with the URL and version of its first response.
+        report: Function called with the progress.
 
     Raises:
-        MirrorError: The URL brings nothing any more, or a file of another size.
+        MirrorError: The URL brings no more bytes, or a file of another size.
         UserError: The disk is full.
     """
-    host, most, failures = urlsplit(url).netloc, part.size(), 0
+    host = urlsplit(url).netloc
+    most = part.size()
+    failures = 0
     while not (exact and part.size() == size):
         try:
             _request_rest(url, part, size, exact, lambda done: report(done, host))
         except (OSError, HTTPException) as error:
             if isinstance(error, HTTPError) and error.code not in WORTH_A_RETRY:
                 raise MirrorError(f"HTTP {error.code} {error.reason}") from error
-            says = str(getattr(error, "reason", "") or error or type(error).__name__)
+            reason = str(getattr(error, "reason", "") or error or type(error).__name__)
             failures = 1 if part.size() > most else failures + 1
             most = max(most, part.size())
             if failures == TRIES:
-                raise MirrorError(says) from error
-            report(part.size(), f"{host}: {says}; trying again")
+                raise MirrorError(reason) from error
+            report(part.size(), f"{host}: {reason}; trying again")
             time.sleep(BACK_OFF * 2 ** (failures - 1))
         else:
             return
 
 
 def _request_rest(url: str, part: Part, size: int, exact: bool, report: Callable[[int], None]) -> None:
-    """One request: append what comes to the part until the file is whole, or raise as the network does."""
+    """Make one request and append its bytes; errors of the network are raised."""
     done = part.size()
     headers = {"User-Agent": f"seglight/{__version__}", "Accept-Encoding": "identity"}
     first_url, validator = part.origin()
@@ -131,7 +141,7 @@ def _request_rest(url: str, part: Part, size: int, exact: bool, report: Callable
                 done += len(chunk)
                 if done > size:
                     part.clear()
-                    raise MirrorError(f"it sends more than the {size} bytes that are due")
+                    raise MirrorError(f"it sends more than {size} bytes")
                 part.add(chunk)
                 report(done)
     except HTTPError as error:
@@ -141,15 +151,15 @@ def _request_rest(url: str, part: Part, size: int, exact: bool, report: Callable
         if error.headers.get("Content-Range", "").endswith(f"/{done}"):
             return
         part.clear()
-        raise ConnectionError("the server has less of the file than came before") from error
-    if done < (total or 1):  # nothing at all is not the whole either
+        raise ConnectionError("the server has fewer bytes than were received before") from error
+    if done < (total or 1):  # no bytes at all are not the whole file
         raise ConnectionError(f"the connection broke after {done} of {total or '?'} bytes")
 
 
 def _beginning(answer: HTTPResponse, url: str, part: Part, size: int, exact: bool) -> tuple[int, int | None]:
-    """Where in the file an answer begins, and how long the whole is if the server says so; clears a stale part."""
+    """Offset of a response in the file, and the size of the file if the server states it; clears a stale part."""
     validator = answer.headers.get("ETag", "")
-    if not validator or validator.startswith("W/"):  # If-Range takes no weak ones
+    if not validator or validator.startswith("W/"):  # If-Range does not accept weak ones
         validator = answer.headers.get("Last-Modified", "")
     length = answer.headers.get("Content-Length", "")
     begin, total = 0, int(length) if length.isdigit() else None
@@ -159,9 +169,9 @@ def _beginning(answer: HTTPResponse, url: str, part: Part, size: int, exact: boo
         first_url, first_validator = part.origin()
         if begin != part.size() or (first_url == url and first_validator != validator):
             part.clear()
-            raise ConnectionError("the file changed on the server, or another range came than was asked for")
+            raise ConnectionError("the file changed on the server, or it sent another range than requested")
     if total is not None and (total > size or (exact and total != size)):
-        raise MirrorError(f"its file has {total} bytes where {size} are due")
+        raise MirrorError(f"its file has {total} bytes in place of {size}")
     if not begin:
         part.begin(url, validator)
     return begin, total

@@ -1,8 +1,8 @@
 """PASCAL VOC 2012 (Everingham et al. 2010): `prepare voc`.
 
 Size and SHA-256 are those of TensorFlow Datasets (`url_checksums/voc.txt`), found there for the copy of pjreddie.com.
-Mirrors: thor is where Oxford's administrator says that VOC stays; host is the old address, which leads there; pjreddie
-is the copy in use longest; d2l-data that of the book "Dive into Deep Learning", bcebos PaddlePaddle's.
+Mirrors: thor is the permanent address according to Oxford's administrator; host is the old address, which redirects
+there; pjreddie is the oldest copy; d2l-data that of the book "Dive into Deep Learning", bcebos PaddlePaddle's.
 """
 
 from collections.abc import Mapping
@@ -31,17 +31,17 @@ ARCHIVE = Archive(
 
 
 def count(root: Path) -> Mapping[str, int]:
-    """The images of VOC's own lists, as the data module finds them.
+    """Count the images of VOC's own lists, as the data module finds them.
 
     Raises:
         UserError: A list, an image or a mask is missing.
     """
-    from seglight.data.datasets.voc import VOCDataModule  # here, lest `prepare --help` wait for torch
+    from seglight.data.datasets.voc import VOCDataModule  # here: `prepare --help` needs no torch
 
     data = VOCDataModule(str(root))
     images = {split: len(data.split(split)) for split in ("train", "val")}
     lists = root / "ImageSets" / "Segmentation"
-    if (lists / "trainaug.txt").is_file():  # SBD is there too, and the data module trains on it
+    if (lists / "trainaug.txt").is_file():  # SBD has been prepared, too, and the data module trains on it
         images["train"] = len(names_in(lists / "train.txt"))
     return images
 

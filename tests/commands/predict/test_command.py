@@ -128,8 +128,8 @@ def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monke
     assert (tmp_path / "out" / "shares.csv").exists()
     refused = predict(tmp_path / "large.tif", "--save", "probabilities", "overlay")
     assert refused.rc == 1
-    assert "large.tif: --save probabilities: not of an image so large" in refused.err
-    assert "those of 61 x 43 pixels x 4 classes are 0.0 GB" in refused.err
+    assert "large.tif: --save probabilities: the image is so large" in refused.err
+    assert "those of 61 x 43 pixels x 4 classes take 0.0 GB" in refused.err
     expected = pixels * 0.5 + np.array(PALETTE)[pixels[..., 0] // 64] * 0.5
     shown = read(tmp_path / "out" / "overlay" / "large.jpg")
     assert shown.shape == expected.shape, "what fails of one kind does not stop the next"
@@ -268,7 +268,7 @@ def test_a_folder_without_images(predict: Predict, tmp_path: Path) -> None:
     (tmp_path / "empty" / "notes.txt").write_text("no image")
     ran = predict(tmp_path / "empty")
     assert ran.rc == 2
-    assert f"{tmp_path}/empty: neither image nor video in this folder (.png, " in ran.err
+    assert f"{tmp_path}/empty: no image or video in this folder (.png, " in ran.err
 
 
 def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> Non
 def test_inputs_in_the_folder_of_the_outputs(predict: Predict, images: Path, tmp_path: Path, given: str) -> None:
     ran = predict(images / given, out=images)
     assert ran.rc == 2
-    assert "all of it lies in --out, where outputs are no inputs: choose another --out" in ran.err
+    assert "all of it lies in --out, where files are outputs and not inputs" in ran.err
     assert files(images) == ["a.png", "notes.txt", "town/b.v2.png", "town/c.png"]
 
 
@@ -348,7 +348,7 @@ def test_an_overlay_that_no_jpeg_can_hold(predict: Predict, tmp_path: Path) -> N
     save(tmp_path / "images" / "short.png", image(0))
     ran = predict(tmp_path / "images", "--save", "overlay")
     assert ran.rc == 1
-    told = f"{tmp_path}/images/long.png: --save overlay: 1 x 65501 pixels are more than a JPEG can hold"
+    told = f"{tmp_path}/images/long.png: --save overlay: 1 x 65501 pixels are more than a JPEG can hold: cut the image"
     assert ran.err == f"seglight: failed: {told}\n"
     assert files(tmp_path / "out") == ["long.png", "overlay/short.jpg", "short.png"]
 
@@ -432,9 +432,9 @@ def test_damaged_videos(predict: Predict, tmp_path: Path) -> None:
 
 def test_bad_usage(predict: Predict, images: Path, tmp_path: Path) -> None:
     for args, says in (
-        ((tmp_path / "nowhere" / "*.png",), "nothing fits this glob"),
+        ((tmp_path / "nowhere" / "*.png",), "no file matches this glob"),
         ((images, "--save", "nothing"), "save"),
-        ((images, ""), "an input is empty"),
+        ((images, ""), "an input is an empty text"),
         ((images, "--batch", 0), "batch"),
         ((images, "--max_memory", "much"), "such as 2GB"),
         ((images / "a.png", images / "town" / ".." / "a.png"), "predict them into two folders"),
@@ -505,7 +505,7 @@ def test_files_of_others_stay(predict: Predict, images: Path, tmp_path: Path) ->
     ran = predict(images)
     assert ran.rc == 1
     assert ran.out == f"1 label map in {tmp_path}/out\n"
-    says = "is there and not of `seglight predict`: move it, or choose another --out"
+    says = "exists and was not written by `seglight predict`: move it, or choose another --out"
     places = (truth, tmp_path / "out" / "town" / "c.png")
     assert ran.err.splitlines() == [f"seglight: failed: {path}: {says}" for path in places]
     assert np.array_equal(read(truth), image(3)[..., 0])
@@ -688,7 +688,7 @@ def test_ctrl_c_ends_in_a_line(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said == "seglight: stopped: the same command goes on from here\n"
+    assert said == "seglight: stopped: repeat the command to continue from here\n"
     assert not [name for name in files(tmp_path / "out") if ".part" in name]
 
 

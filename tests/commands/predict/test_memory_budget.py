@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seglight.commands.predict.memory_budget import FIXED, OUTLINE, TAKES, MemoryBudget
+from seglight.commands.predict.memory_budget import BYTES_PER_EDGE, BYTES_PER_PIXEL, FIXED_BYTES, MemoryBudget
 from seglight.errors import UserError
 from seglight.images.outlines import outline_of
 
@@ -25,7 +25,7 @@ from seglight.commands.predict.coco import CocoObjects
 from seglight.images.label_png import write_labels
 from seglight.images.outlines import outline_of
 from seglight.commands.predict.outputs import writers
-from seglight.commands.predict.class_fractions import Shares
+from seglight.commands.predict.class_fractions import ClassFractions
 from tests.support.stand_in import PALETTE, Reds
 
 def held(key="VmRSS"):
@@ -54,7 +54,7 @@ works["labels"] = lambda: write_labels(folder / "labels.png", labels, PALETTE, "
 for kind, write in writers(("overlay", "cityscapes"), model).items():
     name = "out.jpg" if kind == "overlay" else "out.png"
     works[kind] = lambda name=name, write=write: write(folder / name, pixels, labels)
-works["csv"] = lambda: Shares(model.class_names).add("a", labels)
+works["csv"] = lambda: ClassFractions(model.class_names).add("a", labels)
 works["coco"] = lambda: CocoObjects(model.class_names, "runs").add("a", labels)
 works["coco_polygons"] = lambda: CocoObjects(model.class_names, "polygons").add("a", labels)
 found = {name: taken(work) for name, work in works.items()}
@@ -68,13 +68,13 @@ def test_a_process_takes_what_is_reckoned(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     taken = json.loads(done.stdout)
     pixels, outline = taken.pop("pixels"), taken.pop("outline")
-    assert {name.split()[0] for name in taken} | {"ade"} == TAKES.keys(), "ade is as cityscapes"
+    assert {name.split()[0] for name in taken} | {"ade"} == BYTES_PER_PIXEL.keys(), "ade is as cityscapes"
     for name, found in taken.items():
         kind = name.split()[0]
-        assert found <= FIXED + TAKES[kind] * pixels + OUTLINE.get(kind, 0) * outline, name
+        assert found <= FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline, name
     for name in ("image RGB.webp", "coco", "coco_polygons"):
         kind = name.split()[0]
-        assert taken[name] > (TAKES[kind] * pixels + OUTLINE.get(kind, 0) * outline) / 3, name
+        assert taken[name] > (BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline) / 3, name
 
 
 def test_the_outline_of_labels() -> None:

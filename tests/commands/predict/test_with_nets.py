@@ -168,5 +168,5 @@ def test_too_little_memory(checkpoints: list[Path], tmp_path: Path, seglight_cli
     )
     assert ran.rc == 1
     assert "--max_memory" in ran.err
-    assert "give more" in ran.err
+    assert "raise it" in ran.err
     assert not (tmp_path / "out").exists()

@@ -148,13 +148,13 @@ def test_links_that_nobody_wants_are_not_looked_at(tmp_path: Path) -> None:
 
 
 TWICE = {
-    "the same name": (("set/a", "set/a"), "comes twice"),
-    "the same name by detours": (("set/a", "set/.//a"), "comes twice"),
-    "other case": (("set/a", "set/A"), "comes twice, or differs in case alone"),
-    "other Unicode form": (("set/\u00e9", "set/e\u0301"), "comes twice, or differs in case alone"),
-    "a file as a folder": (("set/a", "set/a/b"), "takes for a folder what is a file already"),
-    "a file as a folder of other case": (("set/a", "set/A/b"), "takes for a folder what is a file already"),
-    "a folder as a file": (("set/a/b", "set/a"), "comes twice"),
+    "the same name": (("set/a", "set/a"), "occurs twice"),
+    "the same name by detours": (("set/a", "set/.//a"), "occurs twice"),
+    "other case": (("set/a", "set/A"), "occurs twice, or differs only in case"),
+    "other Unicode form": (("set/\u00e9", "set/e\u0301"), "occurs twice, or differs only in case"),
+    "a file as a folder": (("set/a", "set/a/b"), "uses as a folder what is a file already"),
+    "a file as a folder of other case": (("set/a", "set/A/b"), "uses as a folder what is a file already"),
+    "a folder as a file": (("set/a/b", "set/a"), "occurs twice"),
 }
 
 
@@ -229,7 +229,7 @@ def test_damaged_archives_are_told(tmp_path: Path, name: str) -> None:
     else:
         path = write_tar(tmp_path / name, *((member(p), body) for p, body in files.items()))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ArchiveError, match=rf"^{path}: damaged \(.*\): take it away and run this again"):
+    with pytest.raises(ArchiveError, match=rf"^{path}: damaged \(.*\): remove it and run this again"):
         unpack(path)
 
 
@@ -257,6 +257,6 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.mkdir", full)
-    with pytest.raises(UserError, match=r"No space left on device while unpacking x\.tar: make room") as caught:
+    with pytest.raises(UserError, match=r"No space left on device while unpacking x\.tar: free some space") as caught:
         extract(path, tmp_path / "into", "", ("set",), 5, 5, lambda done, note: None)
     assert not isinstance(caught.value, ArchiveError)

@@ -129,8 +129,8 @@ def test_a_data_set_that_is_fetched_by_hand(
         (root / archive).write_bytes(body[:-1])
     ran = seglight_cli("prepare", name, "--root", root)
     assert ran.rc == 2
-    assert "bytes where" in ran.err
-    assert ran.err.endswith("are due: fetch it again, or take it away\n")
+    assert "bytes in place of" in ran.err
+    assert ran.err.endswith(": fetch it again, or remove it\n")
     for archive, body in made.items():
         (root / archive).write_bytes(body)
     ran = seglight_cli("prepare", name, "--root", root)
@@ -167,7 +167,7 @@ def test_sbd(bodies: Callable[[str], dict[str, bytes]], root: Path, seglight_cli
     bodies("sbd")
     ran = seglight_cli("prepare", "sbd", "--root", root)
     assert ran.rc == 2
-    assert f"{root}/ImageSets/Segmentation/train.txt: missing, but SBD goes with VOC 2012: `prepare voc`" in ran.err
+    assert f"{root}/ImageSets/Segmentation/train.txt: missing, but SBD needs VOC 2012: run `prepare voc`" in ran.err
     devkit = root / "VOC2012"
     for command in (("voc", devkit), ("sbd", root), ("voc", devkit)):
         ran = seglight_cli("prepare", command[0], "--root", command[1])
@@ -196,7 +196,7 @@ def test_camvid_of_other_contents_is_refused(
     monkeypatch.setattr(camvid, "CONTENTS", "0" * 64)
     ran = seglight_cli("prepare", "camvid", "--root", root)
     assert ran.rc == 2
-    assert f"the SHA-256 of its contents is {right} where {'0' * 64} is due" in ran.err
+    assert f"the SHA-256 of its contents is {right} in place of {'0' * 64}" in ran.err
     assert not list((root / "downloads").iterdir())
     assert not (root / "train").exists()
 
@@ -261,7 +261,7 @@ def test_what_lies_there_in_part_is_not_touched(
     (root / "JPEGImages" / "mine.jpg").write_bytes(b"mine")
     ran = seglight_cli("prepare", "voc", "--root", root)
     assert ran.rc == 2
-    assert ran.err.startswith("seglight: error: PASCAL VOC 2012 is not whole (")
+    assert ran.err.startswith("seglight: error: PASCAL VOC 2012 is not complete (")
     assert f"out of {root} and run this again" in ran.err
     assert not server.requests
     assert [p.name for p in (root / "JPEGImages").iterdir()] == ["mine.jpg"]
@@ -286,7 +286,7 @@ def test_a_missing_mask_and_a_missing_pair_are_told(
     (root / image).unlink()
     ran = seglight_cli("prepare", name, "--root", root)
     assert ran.rc == 2
-    assert "pug_5" in ran.err if name == "pet" else "images in train where" in ran.err
+    assert "pug_5" in ran.err if name == "pet" else "images in train in place of" in ran.err
 
 
 def test_a_disk_that_is_too_small_is_told_first(
@@ -301,7 +301,10 @@ def test_a_disk_that_is_too_small_is_told_first(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, due - 1))
     ran = seglight_cli("prepare", "pet", "--root", root)
     assert ran.rc == 2
-    assert "Oxford-IIIT Pet takes up to 5.0 MB more there and 5.0 MB are free: make room, or choose another" in ran.err
+    assert (
+        "Oxford-IIIT Pet takes up to 5.0 MB more there and 5.0 MB are free: free some space, or choose another"
+        in ran.err
+    )
     assert not server.requests
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, due))
     assert seglight_cli("prepare", "pet", "--root", root).rc == 0
@@ -312,7 +315,7 @@ def test_a_disk_that_is_too_small_is_told_first(
     [
         (["imagenet", "--root", "x"], "imagenet"),
         (["voc"], "required: root"),
-        (["voc", "--root", "x", "--mirror", "/srv/data"], "--mirror /srv/data: not a URL: give one that begins with"),
+        (["voc", "--root", "x", "--mirror", "/srv/data"], "--mirror /srv/data is not a URL: give one that begins with"),
     ],
 )
 def test_wrong_arguments(
@@ -365,7 +368,7 @@ def test_a_killed_download_goes_on_without_fetching_a_byte_twice(
             time.sleep(0.01)
         process.send_signal(by)
         _, says = process.communicate()
-    told = (2, "seglight: error: interrupted: what came so far is kept, run it again\n")
+    told = (2, "seglight: error: interrupted: what was received is kept: run the command again to resume\n")
     assert (process.returncode, says) == (told if by == signal.SIGINT else (-by, ""))
     server.hold_after = None
     done = subprocess.run(command, capture_output=True, text=True)
