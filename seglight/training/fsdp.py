@@ -17,7 +17,7 @@ class FSDP(ModelParallelStrategy):
 
     Parameters keep their names and shapes, so that weight decay and clipping are those of any other strategy; those of
     Lightning's `fsdp` are flat, and none of them would decay. Batch norms become `SyncBatchNorm`, which needs GPUs:
-    nothing else keeps their running statistics equal.
+    nothing else keeps their running statistics equal. What a method trains beside the net is not supported.
     """
 
     def __init__(self) -> None:
@@ -29,16 +29,22 @@ class FSDP(ModelParallelStrategy):
         super().setup_environment()
 
     def setup(self, trainer: Trainer) -> None:
-        """Share the net out, after its weights were loaded and before the optimizer is made.
+        """Shard the net, after its weights were loaded and before the optimizer is built.
 
         Raises:
-            UserError: The recipe wants what goes with whole weights only.
+            UserError: The recipe needs whole weights, or trains weights outside of the net.
         """
         module: Any = self.lightning_module
         if any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks):  # type: ignore[attr-defined]
             raise UserError("averages of weights (EMA, SWA) need them whole: use configs/cluster/ddp.yaml")
         if any(not parameter.is_contiguous() for parameter in module.net.parameters()):
-            raise UserError("model.channels_last: weights that are shared out are contiguous: set it to false")
+            raise UserError("model.channels_last: sharded weights are contiguous: set it to false")
+        outside = [name for name, _ in module.named_parameters() if not name.startswith("net.")]
+        if outside:
+            raise UserError(
+                f"model.method trains {outside[0]} outside of the net, and only the net is sharded: use "
+                "configs/cluster/ddp.yaml"
+            )
         module.net = nn.SyncBatchNorm.convert_sync_batchnorm(module.net)  # type: ignore[no-untyped-call]
         self.net: FSDPModule = fully_shard(module.net, mesh=self.device_mesh["data_parallel"])
         module.configure_model = lambda: None  # where Lightning wants the sharding to be done
@@ -49,7 +55,7 @@ class FSDP(ModelParallelStrategy):
         self.net.unshard()
 
     def on_validation_end(self) -> None:
-        """Back to the shares, which are what the optimizer changes."""
+        """Return to the shards, which the optimizer updates."""
         self.net.reshard()
 
     on_test_start, on_test_end = on_validation_start, on_validation_end

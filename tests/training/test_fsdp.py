@@ -9,7 +9,9 @@ from lightning.pytorch import Trainer
 
 from seglight.data import ShapesDataModule
 from seglight.data.augmentation.transforms import Augmentation
+from seglight.errors import UserError
 from seglight.training.fsdp import FSDP
+from seglight.training.methods import AdversarialNetwork
 from seglight.training.semantic import SegmentationModule
 from tests.support import resumable
 from tests.support.processes import in_processes
@@ -68,3 +70,24 @@ def test_averages_are_refused(tmp_path: Path) -> None:
     )
     assert [resumable.wait(child) for child in children] == [2, 2]
     assert "averages of weights (EMA, SWA) need them whole" in (tmp_path / "run.log").read_text()
+
+
+def refused_with_a_method(rank: int, folder: Path) -> None:
+    data = ShapesDataModule(size=64, train_images=4, eval_images=1, num_workers=0, batch_size=2)
+    module = SegmentationModule(
+        partial(TinyNet, norm=False), data.num_classes, data.ignore_index, data.class_names, data.palette,
+        method=AdversarialNetwork,
+    )  # fmt: skip
+    trainer = Trainer(
+        accelerator="cpu", devices=2, strategy=FSDP(), logger=False, enable_checkpointing=False, max_epochs=1,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"model\.method trains method\.discriminator\.0\.weight outside of the net"):
+        trainer.fit(module, datamodule=data)
+    (folder / f"refused-{rank}").touch()
+
+
+@pytest.mark.slow
+def test_weights_outside_of_the_net_are_refused(tmp_path: Path) -> None:
+    in_processes(2, refused_with_a_method, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"refused-0", "refused-1"}

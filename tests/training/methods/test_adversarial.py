@@ -18,6 +18,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from seglight.callbacks import NonFinite
+from seglight.data import ShapesDataModule
+from seglight.data.augmentation.transforms import Augmentation
 from seglight.errors import UserError
 from seglight.interfaces import SegOutput
 from seglight.losses import Adversarial, CrossEntropy
@@ -26,6 +28,7 @@ from seglight.training import SegmentationModule
 from seglight.training.methods import AdversarialNetwork
 from seglight.training.methods.adversarial import label_distribution
 from tests.support.nonfinite import Infinite, float16, marked
+from tests.support.processes import in_processes
 from tests.support.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 from tests.support.tiny import TinyNet
 from tests.support.training import CLASSES, Noise, collate, fit, new_module, new_trainer, samples
@@ -195,6 +198,30 @@ def test_the_learning_rate_finder_leaves_the_discriminators_rate(
     assert module.lr is not None
     rates = {group["name"]: group["initial_lr"] for group in module.trainer.optimizers[0].param_groups}
     assert rates == {"decoder": module.lr, "decoder/no_decay": module.lr, "discriminator": 0.2}
+
+
+def train_in_processes(rank: int, folder: Path, processes: int) -> None:
+    torch.manual_seed(0)
+    augmentation = Augmentation(crop_size=32)
+    data = ShapesDataModule(
+        size=32, train_images=16, eval_images=1, num_workers=0, batch_size=4 // processes, augmentation=augmentation
+    )
+    facts = data.num_classes, data.ignore_index, data.class_names, data.palette
+    module = SegmentationModule(NET, *facts, method=METHOD, optimizer=partial(SGD, lr=0.1))
+    trainer = new_trainer(devices=processes, strategy="ddp" if processes > 1 else "auto", accumulate_grad_batches=2)
+    trainer.fit(module, datamodule=data)
+    torch.save(module.state_dict(), folder / f"{processes}-{rank}")
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    for processes in (1, 2):
+        in_processes(processes, train_in_processes, tmp_path, processes)
+    one, first, second = (torch.load(tmp_path / name, weights_only=True) for name in ("1-0", "2-0", "2-1"))
+    assert any(key.startswith("method.discriminator") for key in one)
+    for key, value in one.items():
+        assert torch.equal(first[key], second[key])
+        torch.testing.assert_close(first[key], value, rtol=1e-5, atol=1e-6)
 
 
 def test_the_labels_distribution_by_a_loop() -> None:
