@@ -1,6 +1,6 @@
 """What passes between the parts: samples, batches, a net's output, and the factories a YAML gives."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
@@ -189,6 +189,19 @@ class Inferer:
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): each pixel's sum to 1."""
         raise NotImplementedError
+
+    def rows(self, net: nn.Module, image: Any) -> Iterator[tuple[int, Tensor]] | None:
+        """Labels of an image that is read by windows, from top to bottom.
+
+        Args:
+            net: The net, in evaluation mode.
+            image: `seglight.images.types.Windows`.
+
+        Returns:
+            Pairs of an image row and the labels (rows, W) from there on. None: this inferer takes images in memory
+            only, and a `SlidingWindow` takes its place.
+        """
+        return None
 
 
 class Net(Described, nn.Module):

@@ -32,15 +32,29 @@ class Classes:
         return "the classes in another order" if self.names != other.names else "other colours of the same classes"
 
 
+class FromCheckpoints:
+    """Base of nets and losses that are built from checkpoints.
+
+    Attributes:
+        classes: Classes of the checkpoints; None: none of them was a checkpoint.
+    """
+
+    classes: Classes | None = None
+
+
 def check_trained(ours: Classes, *parts: object) -> None:
-    """Hold nets and losses that are made of checkpoints to the data: their `classes`, where they have them.
+    """Check that nets and losses that are built from checkpoints have the classes of the data.
+
+    Args:
+        ours: Classes of the data.
+        parts: Nets and losses; those that are no `FromCheckpoints` have no classes of their own.
 
     Raises:
-        UserError: They differ.
+        UserError: The classes differ.
     """
     for part in parts:
-        theirs = getattr(part, "classes", None)
-        difference = isinstance(theirs, Classes) and ours.difference(theirs)
+        theirs = part.classes if isinstance(part, FromCheckpoints) else None
+        difference = None if theirs is None else ours.difference(theirs)
         if difference:
             raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 

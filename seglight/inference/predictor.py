@@ -19,9 +19,11 @@ class Predictor(Protocol):
         card: Model card of the net.
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
+        device: Device that the net runs on, such as "cpu".
     """
 
     card: ModelCard
+    device: str
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
 

@@ -96,15 +96,19 @@ class TorchPredictor:
         return probabilities
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
-        """Label rows (h, W), from the top, of an image that is read by windows: by a `SlidingWindow`, or what has rows.
+        """Label rows (h, W), from the top, of an image that is read by windows.
+
+        An inferer that takes images in memory only is replaced by a `SlidingWindow`.
 
         Raises:
             UserError: As `predict`.
         """
-        rows = getattr(self.inferer, "rows", SlidingWindow().rows)
         windows = CheckedWindows(image, told_bands(self.net))
         with self._blamed(*windows.shape):
-            for _, labels in rows(self.net, windows):
+            rows = self.inferer.rows(self.net, windows)
+            if rows is None:
+                rows = SlidingWindow().rows(self.net, windows)
+            for _, labels in rows:
                 yield labels.cpu().numpy()
 
     def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:

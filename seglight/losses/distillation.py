@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net
+from seglight.data.classes import FromCheckpoints
 from seglight.errors import UserError
 from seglight.interfaces import Loss, LossFactory, seg_output
 from seglight.losses.cross_entropy import CrossEntropy
@@ -15,7 +16,7 @@ from seglight.losses.plain_loss import as_loss
 from seglight.models.layers import resize_to
 
 
-class Distillation(Loss):
+class Distillation(Loss, FromCheckpoints):
     """A loss of the labels, plus in training T² KL(teacher || student) of probabilities at temperature T.
 
     The teacher gets the same images; its logits are resized to the student's stride. Its loss is over all pixels,

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from seglight.checkpoints.checkpoint import load_net, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.trust import check_classes
-from seglight.data.classes import Classes
+from seglight.data.classes import FromCheckpoints
 from seglight.errors import UserError
 from seglight.interfaces import Net, NetFactory, SegOutput, heads_of, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
 
 
-class Combination(Net):
+class Combination(Net, FromCheckpoints):
     """A net of other nets, which stand in its configuration as `members`: by class_path, or as paths of checkpoints.
 
     Args:
@@ -36,7 +36,6 @@ class Combination(Net):
         super().__init__()
         if not members:
             raise UserError("model.net.init_args.members: none: give checkpoints, or nets by class_path")
-        self.classes: Classes | None = None
         self.members = nn.ModuleList()
         for member in members:
             if isinstance(member, str):

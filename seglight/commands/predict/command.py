@@ -90,9 +90,7 @@ def predict(
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes: an 8-bit PNG holds 256 at most")
     provenance = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
-    budget = MemoryBudget(
-        limit if getattr(predictor, "device", "cpu") == "cpu" else None
-    )  # on a GPU torch holds the limit
+    budget = MemoryBudget(limit if predictor.device == "cpu" else None)  # on a GPU torch holds the limit
     run = Run(predictor, folder, writers(save, predictor), provenance, budget)
     console = plain_console(stderr=True)
     try:

@@ -33,6 +33,7 @@ class ExportedPredictor:
         self.path = path
         self.metadata = metadata
         self.card = metadata.card
+        self.device = "cpu"
         self.class_names = metadata.card.class_names
         self.palette = metadata.card.palette
 

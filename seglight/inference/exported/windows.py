@@ -44,6 +44,7 @@ class WindowedPredictor:
         self.predictor = predictor
         self.max_memory = max_memory
         self.card = predictor.card
+        self.device = predictor.device
         self.class_names = predictor.class_names
         self.palette = predictor.palette
         self.window, self.room, self.peaks = WINDOWS[0], 0, list[tuple[int, int]]()
