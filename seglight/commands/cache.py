@@ -1,7 +1,7 @@
-"""Decode a data set once: shards of uint8 samples that `cache: DIR` of any data module reads in place of the files.
+"""Decode a data set once into shards of uint8 samples, which any data module with `cache: DIR` reads instead of files.
 
-A shard gets its name only when it is whole, so that a build that was killed goes on with those that are missing; a
-build over an older cache writes what has changed and leaves the rest.
+A shard gets its name only when it is complete, so a build that was killed resumes with the missing ones. A build over
+an older cache writes only what has changed.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ from seglight.training.resume.lock import locked
 
 
 def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
-    """Write all splits of a data set to `out`, or bring what is there up to date.
+    """Write all splits of a data set to `out`, or update an existing cache.
 
     Args:
-        datamodule: The data set.
+        datamodule: Data module of the data set.
         out: Folder of the cache.
 
     Returns:
         The number of images by split.
 
     Raises:
-        UserError: A file of the data set is damaged, the disk is too small, the folder is the data set's, or another
-            process builds a cache there.
+        UserError: A file of the data set is damaged, the disk is too small, the folder belongs to the data set, or
+            another process builds a cache there.
     """
     folder = Path(out)
     check_outside(folder, datamodule.root if isinstance(datamodule, FileDataModule) else None, "--out")
@@ -52,12 +52,12 @@ def cache(datamodule: SegmentationDataModule, out: str) -> dict[str, int]:
 
 
 def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
-    """As `cache`, in a folder that no other process writes to."""
+    """Build the cache as `cache` does, in a folder that is already locked."""
     splits = existing_splits(datamodule)
     check_space(folder, splits)
     (folder / INDEX).unlink(missing_ok=True)
     shards = Shards(folder, splits)
-    # loader workers, unlike a process pool's, end when their parent is killed
+    # unlike the workers of a process pool, those of a loader end when their parent is killed
     workers = DataLoader(shards, batch_size=None, num_workers=min(os.cpu_count() or 1, len(shards)))
     console = plain_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -71,7 +71,7 @@ def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
 
 
 class Shards(Dataset[int]):
-    """The shards of all splits; asked for one, it is written."""
+    """Shards of all splits; reading an item writes that shard, and returns the number of its samples."""
 
     def __init__(self, folder: Path, splits: dict[str, Labelled]) -> None:
         self.folder = folder
@@ -88,19 +88,19 @@ class Shards(Dataset[int]):
 
 
 def existing_splits(datamodule: SegmentationDataModule) -> dict[str, Labelled]:
-    """The splits of a data set: "train" and "val", and "test" where it has one.
+    """The splits "train" and "val" of a data set, and "test" if it exists.
 
     Raises:
-        UserError: "train" or "val" is not there.
+        UserError: "train" or "val" does not exist.
     """
     splits = {name: datamodule.split(name) for name in ("train", "val")}
-    with suppress(UserError):  # labels of many test splits are not public
+    with suppress(UserError):  # the labels of many test splits are not public
         splits["test"] = datamodule.split("test")
     return splits
 
 
 def check_space(folder: Path, splits: dict[str, Labelled]) -> None:
-    """Nothing, if the disk has room for the cache, judged by eight images of each split.
+    """Check that the disk has room for the cache, estimated from eight images of each split.
 
     Raises:
         UserError: It has not.
@@ -109,33 +109,37 @@ def check_space(folder: Path, splits: dict[str, Labelled]) -> None:
     for split in splits.values():
         few = range(0, len(split), -(-len(split) // 8))
         need += len(split) * sum(image.nbytes + mask.nbytes for image, mask, _ in map(split.read, few)) / len(few)
-    there = sum(path.stat().st_size for path in folder.glob("*.bin"))
+    existing = sum(path.stat().st_size for path in folder.glob("*.bin"))
     free = shutil.disk_usage(folder).free
-    if need > free + there:
+    if need > free + existing:
         raise UserError(
-            f"{folder}: the cache takes about {need / 1e9:.1f} GB, {(free + there) / 1e9:.1f} GB are free: "
+            f"{folder}: the cache needs about {need / 1e9:.1f} GB, but only {(free + existing) / 1e9:.1f} GB are free: "
             "choose another --out"
         )
 
 
 def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
-    """Write a shard, unless it is there and current; gives the number of its samples.
+    """Write a shard unless it is up to date; returns the number of its samples.
 
     Raises:
-        UserError: A file is damaged, or its label values are.
+        UserError: A file is damaged, or has unknown label values.
     """
     path = shard_path(folder, name, number)
     indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
     if is_current(path, number, split):
         return len(indices)
-    records, offset, digest = [], 0, hashlib.sha256()
+    records = []
+    offset = 0
+    digest = hashlib.sha256()
     with atomic_path(path, sync=True) as part, part.open("wb") as file:
         for index in indices:
-            sources = tuple(map(Stamp.of, split.sources(index)))  # first: a change while reading is seen later
+            sources = tuple(map(Stamp.of, split.sources(index)))  # before reading, to detect a change in between
             image, mask, label = split.read(index)
             check_sizes(image, mask, label)
             if image.dtype != np.uint8 or mask.dtype != np.uint8:
-                raise UserError(f"{label}: {image.dtype} image and {mask.dtype} mask: a cache holds uint8 alone")
+                raise UserError(
+                    f"{label}: {image.dtype} image and {mask.dtype} mask: a cache takes only uint8: train without one"
+                )
             records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources, image.shape[2]))
             for pixels in (image.tobytes(), mask.tobytes()):
                 digest.update(pixels)
@@ -147,7 +151,7 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
 
 
 def is_current(path: Path, number: int, split: Labelled) -> bool:
-    """Whether a shard is there, whole, and of the split as it is now."""
+    """Whether a shard exists, is complete, and matches the current files of the split."""
     try:
         shard = Shard.load(path.with_suffix(".json"))
     except (OSError, ValueError, KeyError, TypeError):
@@ -159,12 +163,12 @@ def main(args: list[str]) -> None:
     """Run `cache`.
 
     Raises:
-        UserError: As `cache`, or the arguments are wrong.
+        UserError: As for `cache`, or the arguments are wrong.
     """
     parser = new_parser("cache", __doc__)
     parser.add_argument("--out", type=str, required=True, help="folder of the cache")
     datamodule, options = datamodule_from(parser, args[1:])
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())
     size = sum(path.stat().st_size for path in Path(options.out).glob("*.bin")) / 1e9
-    said = f"{lengths} images, {size:.2f} GB in {options.out}\ntrain from it: --data.init_args.cache {options.out}"
-    plain_console().print(said)
+    summary = f"{lengths} images, {size:.2f} GB in {options.out}"
+    plain_console().print(f"{summary}\nto train from it: --data.init_args.cache {options.out}")

@@ -1,4 +1,4 @@
-"""Pre-train an encoder by classification; leaves weights that `TimmEncoder` takes as a file."""
+"""Pre-train an encoder by classification; it writes weights that `TimmEncoder` can load."""
 
 import logging
 import math
@@ -31,15 +31,15 @@ from seglight.training.trainer_arguments import (
 )
 
 WEIGHTS = "encoder.safetensors"
-"""What a run leaves."""
+"""File with the weights, in the run folder."""
 
 
 class ClassificationCLI(LightningCLI):
-    """Parses and builds; `pretrain` runs it.
+    """Parses the recipe and builds module, data module and trainer; `train` runs them.
 
     Args:
-        args: What follows the command's name.
-        claims: Releases the run folder.
+        args: Arguments that follow the name of the command.
+        claims: Stack that releases the run folder.
     """
 
     def __init__(self, args: list[str], claims: ExitStack) -> None:
@@ -60,9 +60,9 @@ class ClassificationCLI(LightningCLI):
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add --run_dir and --ckpt_path; the classes and the seed are told once."""
-        parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint of a run to go on with")
+        """Add --run_dir and --ckpt_path, and link the number of classes and the seed."""
+        parser.add_argument("--run_dir", type=str | None, default=None, help="folder for all files of the run")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="checkpoint of a run to resume")
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
@@ -74,9 +74,10 @@ class ClassificationCLI(LightningCLI):
         check_arguments(self.config.trainer.as_dict(), "fit")
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Everything of the run goes into its folder."""
+        """Build a trainer that writes all files to the run folder."""
         proposal = default_run_dir([str(path) for path in self.config.config or []])
-        root, resumes = self.config.get("data.init_args.root"), self.config.ckpt_path is not None
+        root = self.config.get("data.init_args.root")
+        resumes = self.config.ckpt_path is not None
         self.run_dir = self.claims.enter_context(claimed_run_dir(self.config.run_dir, proposal, root, resumes))
         if (self.run_dir / WEIGHTS).exists():
             raise UserError(f"{self.run_dir} holds a run already: choose another --run_dir")
@@ -102,7 +103,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: The recipe or the data is wrong.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
+    for name in ("lightning.pytorch", "lightning.fabric"):  # about seeds and unused devices, and advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     with ExitStack() as claims:
         with parser_errors("seglight pretrain"):
@@ -113,10 +114,10 @@ def main(args: list[str]) -> None:
 
 
 def train(cli: ClassificationCLI) -> None:
-    """Train, and write the encoder's weights."""
+    """Train, and write the weights of the encoder."""
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
     if cli.config.trainer.fast_dev_run:
-        say("fast_dev_run: pretrain ran to its end; its weights are not kept")
+        say("fast_dev_run: pretrain completed; its weights are not written")
     elif cli.trainer.is_global_zero:
         path = cli.run_dir / WEIGHTS
         with atomic_path(path) as part:

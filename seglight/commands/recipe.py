@@ -1,4 +1,4 @@
-"""What the commands beside `fit` need of a recipe: its data module, without the net."""
+"""The data part of a recipe, for commands other than `fit`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,26 @@ CONFIG_OPTIONS = ("-c", "--config")
 
 
 def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = ()) -> Namespace:
-    """Add --config and --data as `fit` has them to a command's own options, and parse.
+    """Add --config and --data, as in `fit`, to the options of a command, and parse the arguments.
 
-    Several configs compose as in `fit`, a later one winning; `--data.init_args.root DIR` goes over all of them.
+    Several configs compose as in `fit`: the last one wins, and `--data.init_args.root DIR` overrides all of them.
 
     Args:
-        parser: Parser with the command's own options, as `new_parser` makes it.
-        args: What follows the command's name.
-        more: Of a recipe, the parts that the command's own options have beside the data, such as "model.net"; what else
-            stands in it is left alone.
+        parser: Parser with the options of the command, made by `new_parser`.
+        args: Arguments that follow the name of the command.
+        more: Parts of a recipe that the command takes beside the data, such as "model.net"; all others are ignored.
 
     Raises:
-        UserError: An option or a config is wrong, or none of them names the data.
+        UserError: An option or a config is wrong, or none of them describes the data.
     """
     parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
     parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
     with parser_errors(parser.prog):
-        options = parse(parser, list(_these_alone(args, ("data", *more))))
+        options = parse(parser, list(_selected_parts(args, ("data", *more))))
     if options.data is None:
-        raise UserError(f"which data? Give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)")
+        raise UserError(
+            f"no data is given: give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)"
+        )
     return options
 
 
@@ -46,7 +47,7 @@ def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[Segmentati
         The data module, not set up, and the parsed options.
 
     Raises:
-        UserError: As `parse_recipe`, or the data module refuses.
+        UserError: As for `parse_recipe`, or the data module refuses its arguments.
     """
     options = parse_recipe(parser, args)
     with parser_errors(parser.prog):
@@ -54,10 +55,10 @@ def datamodule_from(parser: ArgumentParser, args: list[str]) -> tuple[Segmentati
 
 
 def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
-    """Build what `parse_recipe` has parsed.
+    """Instantiate the classes in the options of `parse_recipe`.
 
     Raises:
-        ArgumentError: A class cannot be built; `parser_errors` makes a line of it.
+        ArgumentError: A class cannot be instantiated; `parser_errors` turns it into one line.
     """
     with class_rules():
         built: Namespace = parser.instantiate(options)
@@ -65,7 +66,7 @@ def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
 
 
 def config_paths(args: Sequence[str]) -> Iterator[str]:
-    """The config files that arguments name."""
+    """Paths of the config files in the arguments."""
     rest = iter(args)
     for arg in rest:
         option, equals, path = arg.partition("=")
@@ -73,8 +74,8 @@ def config_paths(args: Sequence[str]) -> Iterator[str]:
             yield path if equals else next(rest, "")
 
 
-def _these_alone(args: list[str], keys: Sequence[str]) -> Iterator[str]:
-    """The arguments with every config file replaced by the text of some of its parts."""
+def _selected_parts(args: list[str], keys: Sequence[str]) -> Iterator[str]:
+    """The arguments with each config file replaced by the text of the given parts of it."""
     rest = iter(args)
     for arg in rest:
         option, equals, path = arg.partition("=")
@@ -82,45 +83,48 @@ def _these_alone(args: list[str], keys: Sequence[str]) -> Iterator[str]:
             yield arg
             continue
         path = path if equals else next(rest, "")
-        recipe, kept = read_recipe(path), dict[str, Any]()
+        recipe = read_recipe(path)
+        kept = dict[str, Any]()
         for key in keys:
             *outer, last = key.split(".")
-            found, place = recipe, kept
+            source = recipe
+            target = kept
             for name in outer:
-                found, place = found.get(name) or {}, place.setdefault(name, {})
-                if not isinstance(found, dict):
-                    raise UserError(
-                        f"--config {path}: {name}: {found}: give keys and values there, as in a recipe of `fit`"
-                    )
-            if found.get(last) is not None:
-                place[last] = found[last]
+                source = source.get(name) or {}
+                target = target.setdefault(name, {})
+                if not isinstance(source, dict):
+                    raise UserError(f"--config {path}: {name}: {source}: give keys and values, as in a recipe of `fit`")
+            if source.get(last) is not None:
+                target[last] = source[last]
         yield from (option, yaml.safe_dump(kept))
 
 
 def data_options(args: list[str]) -> list[str]:
-    """Of the arguments of `fit`, those that decide the data: --config and --data."""
+    """The arguments of `fit` that determine the data: --config and --data."""
     kept: list[str] = []
-    for place, arg in enumerate(args):
+    for index, arg in enumerate(args):
         option = arg.partition("=")[0]
         if option in CONFIG_OPTIONS or option.partition(".")[0] == "--data":
-            kept += [arg] if "=" in arg else args[place : place + 2]
+            kept += [arg] if "=" in arg else args[index : index + 2]
     return kept
 
 
 def read_recipe(path: str) -> dict[str, Any]:
-    """What stands in a config file.
+    """Keys and values of a config file.
 
     Raises:
-        UserError: It is missing, not YAML or no recipe.
+        UserError: The file is missing, not valid YAML, or not a recipe.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: not YAML: {error}") from error
+        raise UserError(f"--config {path}: the file is not valid YAML: {error}") from error
     if not isinstance(content, dict | None):
-        raise UserError(f"--config {path}: no recipe: its top level should be keys such as model: and data:")
+        raise UserError(
+            f"--config {path}: the file is not a recipe: give keys such as model: and data: at its top level"
+        )
     placed = [key for key in PLACES if (content or {}).get(key) is not None]
     if placed and is_safe_recipe():
         raise UserError(f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead")
@@ -128,10 +132,10 @@ def read_recipe(path: str) -> dict[str, Any]:
 
 
 def size_of(text: str) -> tuple[int, int]:
-    """The --size of a command, HxW, as two numbers.
+    """Height and width from the text of --size, HxW.
 
     Raises:
-        UserError: It is none.
+        UserError: The text is malformed.
     """
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not found:

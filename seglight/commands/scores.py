@@ -1,49 +1,59 @@
-"""What the scores of a run are made of."""
+"""Analyse the scores of a run."""
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from seglight.metrics.conventions import SATURATION, Convention, conventions, saturated
-from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
+if TYPE_CHECKING:  # imports torch
+    from seglight.metrics.conventions import Convention
+    from seglight.metrics.image_counts import ScoredImages
 
-def audit(run: str) -> list[Convention]:
-    """Print what other libraries would have told for the predictions of a run's last evaluation; needs no data, no net.
+ABOUT = "Scores by the conventions of other libraries for the predictions of a run's last evaluation; needs no data."
+
+
+def audit(run: str) -> list["Convention"]:
+    """Print the scores that other libraries would give for the predictions of a run's last evaluation.
+
+    It reads the stored counts per image, and needs neither the data nor the net.
 
     Args:
-        run: Folder of a run of `fit`, `validate` or `test`.
+        run: Run folder of `fit`, `validate` or `test`.
 
     Returns:
-        The scores, ours first.
+        Scores by convention, seglight's first.
 
     Raises:
-        UserError: The run has kept no counts of its images, or they are damaged.
+        UserError: The folder has no counts per image, or they are damaged.
     """
+    from seglight.metrics.conventions import SATURATION, conventions, saturated
+    from seglight.metrics.image_counts import FILE, ScoredImages
+
     scored = ScoredImages.load(Path(run) / FILE)
     rows = conventions(scored)
     console = plain_console()
     console.print(audit_table(rows, scored))
     console.print(
         f"{absent(scored)} of {scored.counts.num_classes} classes are in neither labels nor predictions. "
-        "Ignored pixels are left out of all.\n"
+        "All conventions exclude ignored pixels.\n"
         f"mmsegmentation counts in float32, which saturates at {SATURATION:,} pixels of a class in an image: "
-        + ("here some have more." if saturated(scored) else "here none has as many.")
+        + ("some images here have more." if saturated(scored) else "no image here has as many.")
     )
     return rows
 
 
-def absent(scored: ScoredImages) -> int:
-    """Classes in neither labels nor predictions."""
+def absent(scored: "ScoredImages") -> int:
+    """Number of classes in neither labels nor predictions."""
     confusion = scored.counts.confusion()
     return int((confusion.sum(0) + confusion.sum(1) == 0).sum())
 
 
-def audit_table(rows: list[Convention], scored: ScoredImages) -> Table:
-    """A row a convention: score, difference from ours in points, what is averaged, absent classes."""
+def audit_table(rows: list["Convention"], scored: "ScoredImages") -> Table:
+    """Table with a row per convention: score, difference from seglight in points, what is averaged, absent classes."""
     title = f"{scored.split}: {len(scored.counts)} images, the same predictions by {len(rows)} conventions"
     table = Table(title=title)
     for heading in ("convention", "mIoU", "points", "mean over", "absent class"):
@@ -64,13 +74,12 @@ def main(args: list[str]) -> None:
     """Run `scores`.
 
     Raises:
-        UserError: As `audit`, or the arguments are wrong.
+        UserError: As for `audit`, or the arguments are wrong.
     """
     parser = new_parser("scores", __doc__)
     commands = parser.add_subcommands(required=True)
-    about = "What other libraries would have told for the predictions of a run's last evaluation; needs no data."
-    of_audit = new_parser("scores audit", about)
-    of_audit.add_argument("run", type=str, help="folder of a run of `fit`, `validate` or `test`")
-    commands.add_subcommand("audit", of_audit, help="the same predictions by the conventions of other libraries")
+    audit_parser = new_parser("scores audit", ABOUT)
+    audit_parser.add_argument("run", type=str, help="run folder of `fit`, `validate` or `test`")
+    commands.add_subcommand("audit", audit_parser, help="scores by the conventions of other libraries")
     config = parse_arguments(parser, args[1:])
     audit(config.audit.run)

@@ -1,4 +1,4 @@
-"""One net out of several trainings of it: the mean of their weights (Wortsman et al. 2022, arXiv 2203.05482)."""
+"""Average the weights of several trainings of one net (model soups, Wortsman et al. 2022, arXiv 2203.05482)."""
 
 import logging
 from collections.abc import Sequence
@@ -26,21 +26,21 @@ from seglight.training.resume.folder import check_outside
 from seglight.training.semantic import SegmentationModule
 
 NORM_BATCHES = 100
-"""Training batches, at most, that the statistics of batch norms are made of."""
+"""Maximum number of training batches for the statistics of batch norms."""
 
 State = dict[str, Tensor]
 
 
 class SoupAverager:
-    """The net of the ingredients, and the data that decides what is good.
+    """Averages the weights of checkpoints of one net, and scores the result on the validation split.
 
     Args:
-        checkpoints: Of trainings of one net.
-        data: Training images for batch norms, validation images for scores.
+        checkpoints: Paths of checkpoints of trainings of one net.
+        data: Data module with training images for batch norms and validation images for scores.
 
     Raises:
-        UserError: A checkpoint can't be read, or is of another net, or of other classes than the data, or its weights
-            are not finite.
+        UserError: A checkpoint can't be read, has another net or other classes than the data, or weights that are not
+            finite.
     """
 
     def __init__(self, checkpoints: Sequence[str], data: SegmentationDataModule) -> None:
@@ -57,15 +57,15 @@ class SoupAverager:
         card: ModelCard = checkpoint[KEY]
         difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(card.classes)
         if difference:
-            raise UserError(f"{path}: it and the data have {difference}")
+            raise UserError(f"{path}: the checkpoint and the data have {difference}")
         state: State = net_weights(checkpoint)
         if card.net != self.card.net or state.keys() != self.net.state_dict().keys():
-            raise UserError(f"{path}: of another net than the first: only weights of one net have a mean")
+            raise UserError(f"{path}: the net differs from that of the first checkpoint: give checkpoints of one net")
         check_weights(state, path, nonfinite(self.net.state_dict()))
         return state
 
     def score(self, state: State) -> float:
-        """The miou of weights on the validation split."""
+        """The mIoU of weights on the validation split."""
         self.net.load_state_dict(state)
         module = SegmentationModule(
             lambda _: self.net, self.data.num_classes, self.data.ignore_index, self.data.class_names, self.data.palette,
@@ -75,20 +75,20 @@ class SoupAverager:
         assert module.scores is not None
         return module.scores.miou
 
-    def mixed(self, states: Sequence[State]) -> State:
-        """The mean of weights, with the statistics of batch norms made anew from training images."""
+    def average(self, states: Sequence[State]) -> State:
+        """The mean of weights, with statistics of batch norms recomputed on training images."""
         self.net.load_state_dict(mean(states))
         device = self.trainer.strategy.root_device
         self.data.setup("fit")
         batches = islice(self.data.train_dataloader(), NORM_BATCHES)
-        with torch.random.fork_rng():  # a training pass may draw: for dropout, stochastic depth
+        with torch.random.fork_rng():  # a training pass may draw random numbers, as dropout does
             torch.manual_seed(self.data.seed)
             update_bn((batch["image"] for batch in batches), self.net.to(device), device)
         return {key: value.detach().cpu().clone() for key, value in self.net.state_dict().items()}
 
 
 def mean(states: Sequence[State]) -> State:
-    """The mean of each tensor over state dicts, in float64 on the way; counters are those of the first."""
+    """The mean of each tensor over state dicts, computed in float64; integer tensors are those of the first."""
     return {
         key: torch.stack([state[key].double() for state in states]).mean(0).to(first.dtype)
         if first.is_floating_point()
@@ -98,21 +98,22 @@ def mean(states: Sequence[State]) -> State:
 
 
 def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, greedy: bool = False) -> float:
-    """Mix, print the scores, and write an ordinary checkpoint; gives its miou on the validation split.
+    """Average checkpoints, print the scores, and write an ordinary checkpoint; returns its mIoU on the val split.
 
     Args:
-        checkpoints: Of trainings of one net.
-        data: Training images for batch norms, validation images for scores.
-        out: The file to write.
-        greedy: Begin with the best and keep of the others, in the order of their score, what makes it no worse
-            (algorithm 1); otherwise all go in.
+        checkpoints: Paths of checkpoints of trainings of one net.
+        data: Data module with training images for batch norms and validation images for scores.
+        out: Path of the checkpoint to write.
+        greedy: Whether to start with the best checkpoint and add each other one, in the order of their scores, only if
+            the score does not decrease (algorithm 1); otherwise all are averaged.
 
     Raises:
-        UserError: The checkpoints do not go together, or not with the data, or the file would lie among the data.
+        UserError: The checkpoints do not match each other or the data, or the file would be among the data.
     """
     check_outside(Path(out), data.root if isinstance(data, FileDataModule) else None, "--out")
-    kitchen, console = SoupAverager(checkpoints, data), plain_console()
-    scored = [(kitchen.score(state), state, path) for path, state in zip(checkpoints, kitchen.states, strict=True)]
+    averager = SoupAverager(checkpoints, data)
+    console = plain_console()
+    scored = [(averager.score(state), state, path) for path, state in zip(checkpoints, averager.states, strict=True)]
     for score, _, path in scored:
         console.print(f"{score:.4f}  {path}")
     scored.sort(key=lambda entry: entry[0], reverse=True)
@@ -120,17 +121,17 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
         best, result, _ = scored[0]
         kept = [result]
         for _, state, path in scored[1:]:
-            candidate = kitchen.mixed([*kept, state])
-            score = kitchen.score(candidate)
-            console.print(f"{score:.4f}  with {path}: {'kept' if score >= best else 'left out'}")
+            candidate = averager.average([*kept, state])
+            score = averager.score(candidate)
+            console.print(f"{score:.4f}  with {path}: {'added' if score >= best else 'not added'}")
             if score >= best:
                 best, result, kept = score, candidate, [*kept, state]
     else:
         kept = [state for _, state, _ in scored]
-        result = kitchen.mixed(kept)
-        best = kitchen.score(result)
-    _write(Path(out), result, kitchen.card)
-    console.print(f"{best:.4f}  {out}: a soup of {len(kept)}, miou on the validation split")
+        result = averager.average(kept)
+        best = averager.score(result)
+    _write(Path(out), result, averager.card)
+    console.print(f"{best:.4f}  {out}: the mean of {len(kept)} checkpoints, mIoU on the validation split")
     return best
 
 
@@ -145,12 +146,12 @@ def main(args: list[str]) -> None:
     """Run `soup`.
 
     Raises:
-        UserError: As `soup`, or the arguments are wrong.
+        UserError: As for `soup`, or the arguments are wrong.
     """
     parser = new_parser("soup", __doc__)
     parser.add_argument("checkpoints", type=str, nargs="+", help="checkpoints of trainings of one net")
     parser.add_argument("--out", type=str, required=True, help="the checkpoint to write")
-    parser.add_argument("--greedy", action="store_true", help="keep only what makes the score no worse")
+    parser.add_argument("--greedy", action="store_true", help="add a checkpoint only if the score does not decrease")
     data, options = datamodule_from(parser, args[1:])
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # devices that are not there, advertisements
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # about unused devices, and advertisements
     soup(options.checkpoints, data, options.out, options.greedy)

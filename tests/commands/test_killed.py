@@ -1,4 +1,4 @@
-"""`export` and `release`, killed at any moment: what they write is there whole or not at all.
+"""`export` and `release` killed at any moment leave complete files or none.
 
 Covers: inference.torch_predictor.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import seglight
 from seglight.checkpoints.checkpoint import weights_checksum
@@ -30,10 +31,10 @@ IMAGE = np.zeros((64, 64, 3), np.uint8)
 
 
 def killed(work: Callable[[], Any], folder: Path, moment: int) -> bool:
-    """Run in a process that ends, as by `kill -9`, at an event in a folder: a file opened, renamed or removed there.
+    """Run in a process that SIGKILL ends at an event in a folder: a file opened, renamed or removed there.
 
     Returns:
-        Whether it was killed; else there are fewer events.
+        Whether it was killed; otherwise there are fewer events.
     """
     child = os.fork()
     if child == 0:
@@ -46,6 +47,7 @@ def killed(work: Callable[[], Any], folder: Path, moment: int) -> bool:
                 if left < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
+        torch.set_num_threads(1)  # threads of OpenMP do not survive a fork
         sys.addaudithook(hook)
         code = 1
         try:
@@ -59,7 +61,7 @@ def killed(work: Callable[[], Any], folder: Path, moment: int) -> bool:
 
 
 def moments(work: Callable[[], Any], folder: Path, whole: Callable[[], Any]) -> int:
-    """Kill at one event after the other, until there is none; gives how many there are."""
+    """Kill at one event after the other, until there is none; returns their number."""
     for moment in range(100):
         ended = not killed(work, folder, moment)
         if any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -67,7 +69,7 @@ def moments(work: Callable[[], Any], folder: Path, whole: Callable[[], Any]) -> 
         if ended:
             assert not [path for path in folder.iterdir() if path.name.startswith(".")]
             return moment
-    raise AssertionError("no end")
+    raise AssertionError("more than 100 events")
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
 def test_export_over_an_older_one(suffix: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is the one or the other, or there is none: OpenVINO's two files cannot be exchanged in one go."""
+    """The file is the old or the new one; for OpenVINO it may be missing, as it cannot replace two files at once."""
     out = folder / f"net{suffix}"
     predictors, checksums = [], []
     for _ in range(2):
@@ -88,7 +90,7 @@ def test_export_over_an_older_one(suffix: str, folder: Path, monkeypatch: pytest
         checksums.append(weights_checksum(net.state_dict()))
     command.export(predictors[0], out, (64, 64))
     program = program_of(Deployed(predictors[1].net), (64, 64))
-    monkeypatch.setattr(command, "program_of", lambda *_: program)  # traced once, not for each kill
+    monkeypatch.setattr(command, "program_of", lambda *_: program)  # traced only once
 
     def whole() -> None:
         assert suffix == ".xml" or out.exists()
@@ -107,4 +109,4 @@ def test_release(folder: Path, tmp_path: Path) -> None:
     count = moments(
         lambda: release(str(checkpoint), str(out)), folder, lambda: seglight.load(out, device="cpu").predict(IMAGE)
     )
-    assert count >= 4  # three files and the folder's name
+    assert count >= 4  # three files and the rename of the folder

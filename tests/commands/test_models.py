@@ -1,4 +1,4 @@
-"""`models` against the figures of torchvision and of papers."""
+"""`models` against torchvision and counts worked by hand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def test_encoders_of_a_family(seglight_cli: Callable[..., Any]) -> None:
         assert shown[name] == f"{sum(p.numel() for p in features.parameters()) / 1e6:.1f} M"
 
 
-def test_decoders_are_all_there() -> None:
+def test_parameters_of_all_decoders() -> None:
     """DeepLabV3 counted by hand: a 1x1, three 3x3, a pooled 1x1 and a projection of five times 256."""
     counted = decoder_parameters()
     assert {"UNet", "FPN", "UPerNet", "DeepLabV3Plus", "OCR", "ReSeg"} <= counted.keys() <= set(decoders.__all__)
@@ -42,7 +42,7 @@ def test_overview(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("word", ["mobilenetv3_s", "MobileNetV3_S"])
-def test_a_word_finds_what_has_it_in_its_name(word: str, seglight_cli: Callable[..., Any]) -> None:
+def test_a_word_finds_the_encoders_whose_name_contains_it(word: str, seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli("models", word)
     assert ran.rc == 0, ran.err
     found = [name for name in timm.list_models() if "mobilenetv3_s" in name]
@@ -51,7 +51,7 @@ def test_a_word_finds_what_has_it_in_its_name(word: str, seglight_cli: Callable[
     assert "decoders" not in ran.out
 
 
-def test_mobilenet_is_found_in_other_families_and_among_our_own(
+def test_encoders_are_found_in_all_families_and_among_our_own(
     seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [name for name, names in families().items() if any("mobilenet" in model for model in names)] != ["mobilenet"]
@@ -64,7 +64,7 @@ def test_mobilenet_is_found_in_other_families_and_among_our_own(
     assert "efficientnet_b0" not in ran.out
 
 
-def test_a_decoder_is_found_whatever_its_capitals(seglight_cli: Callable[..., Any]) -> None:
+def test_case_does_not_matter(seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli("models", "deeplab")
     assert ran.rc == 0, ran.err
     assert "decoders: 2 found" in ran.out
@@ -72,23 +72,27 @@ def test_a_decoder_is_found_whatever_its_capitals(seglight_cli: Callable[..., An
     assert "encoders" not in ran.out
 
 
-def test_a_short_word_lists_names_alone(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_word_lists_only_names(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "MOST_BUILT", 3)
     ran = seglight_cli("models", "vgg")
     number = len([name for name in timm.list_models() if "vgg" in name])
-    assert f"encoders: {number} found; a longer word tells their parameters and strides" in ran.out
+    assert f"encoders: {number} found; give a longer word to see their parameters and strides" in ran.out
     assert "repvgg_a0, " in ran.out
     assert "│" not in ran.out
 
 
-def test_what_gives_no_features_is_counted(seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoders_without_features_are_counted(
+    seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(models, "encoder", lambda name: None if name == "vgg11" else (10**6, [2, 4]))
     ran = seglight_cli("models", "vgg1")
-    assert "1 more give no features of several strides" in ran.out
+    assert "1 more provide no features at several strides" in ran.out
 
 
-def test_nothing_of_that_name(seglight_cli: Callable[..., Any]) -> None:
+def test_an_unknown_name(seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli("models", "resnett18")
     assert ran.rc == 2
-    assert "no encoder, family of encoders or decoder has 'resnett18' in its name: near it are resnet18, " in ran.err
-    assert "give less of the name" in seglight_cli("models", "qqqqqqqq").err
+    assert (
+        "no encoder, family of encoders or decoder has 'resnett18' in its name: similar names are resnet18, " in ran.err
+    )
+    assert "give a shorter part of the name" in seglight_cli("models", "qqqqqqqq").err

@@ -1,4 +1,4 @@
-"""`seglight scores audit`: what it prints of a run, and what it says where there is nothing to read."""
+"""`seglight scores audit`: its table for a run, and its errors for missing or damaged counts."""
 
 import subprocess
 import sys
@@ -23,13 +23,13 @@ except SystemExit:
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
-    """A run of two images and three classes, the last of which is nowhere."""
+    """A run of two images and three classes, the last of which does not occur."""
     arrays = (np.array(x, np.int64) for x in ([3, 2], [0, 1, 4, 0, 3], [30, 10, 40, 15, 5]))
     ScoredImages("test", 1, ["a.png", "b/b.png"], ImageCounts(3, *arrays)).save(tmp_path / FILE)
     return tmp_path
 
 
-def test_by_hand(run_dir: Path, seglight_cli: Callable[..., Any]) -> None:
+def test_the_table_of_a_case_worked_by_hand(run_dir: Path, seglight_cli: Callable[..., Any]) -> None:
     """Class 0: 45 of 60 pixels; class 1: 40 of 55. By image: 30 of 40 and 40 of 50, then 15 of 20 and 0 of 5."""
     ran = seglight_cli("scores", "audit", run_dir)
     assert ran.rc == 0, ran.err
@@ -53,7 +53,7 @@ def test_by_hand(run_dir: Path, seglight_cli: Callable[..., Any]) -> None:
     assert shown["PaddleSeg"][1] == f"{-100 * macro / 3:+.2f}"
     assert "test: 2 images" in ran.out
     assert "1 of 3 classes are in neither labels nor predictions" in ran.out
-    assert "here none has as many" in ran.out
+    assert "no image here has as many" in ran.out
 
 
 def damage(path: Path, kind: str) -> None:
@@ -93,7 +93,7 @@ def change(arrays: dict[str, Any], kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["cut off", "a bit", "text", "empty", "pickle", "key", "cell", "length", "name", "batch"]
 )
-def test_damage_is_told_in_a_line(kind: str, run_dir: Path, seglight_cli: Callable[..., Any]) -> None:
+def test_damaged_counts_are_refused_in_one_line(kind: str, run_dir: Path, seglight_cli: Callable[..., Any]) -> None:
     damage(run_dir / FILE, kind)
     ran = seglight_cli("scores", "audit", run_dir)
     assert ran.rc == 2
@@ -104,7 +104,9 @@ def test_damage_is_told_in_a_line(kind: str, run_dir: Path, seglight_cli: Callab
 
 
 @pytest.mark.parametrize("folder", ["", "no_such_run"])
-def test_a_run_without_scores_is_told_in_a_line(folder: str, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+def test_a_run_without_counts_is_refused_in_one_line(
+    folder: str, tmp_path: Path, seglight_cli: Callable[..., Any]
+) -> None:
     ran = seglight_cli("scores", "audit", tmp_path / folder)
     assert ran.rc == 2
     assert len(ran.err.splitlines()) == 1
@@ -113,14 +115,14 @@ def test_a_run_without_scores_is_told_in_a_line(folder: str, tmp_path: Path, seg
 
 
 @pytest.mark.parametrize("arguments", [[], ["no_such"], ["audit"], ["audit", "run", "more"], ["audit", "run", "--no"]])
-def test_wrong_arguments_are_told_in_a_line(arguments: list[str], seglight_cli: Callable[..., Any]) -> None:
+def test_wrong_arguments_are_refused_in_one_line(arguments: list[str], seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli("scores", *arguments)
     assert ran.rc == 2
     assert len(ran.err.splitlines()) == 1
     assert "scores --help" in ran.err
 
 
-def test_a_save_leaves_one_file_and_reads_back(run_dir: Path) -> None:
+def test_counts_are_saved_in_one_file_and_read_back(run_dir: Path) -> None:
     assert [path.name for path in run_dir.iterdir()] == [FILE]
     scored = ScoredImages.load(run_dir / FILE)
     assert (scored.split, scored.batch_size, scored.names) == ("test", 1, ["a.png", "b/b.png"])

@@ -1,4 +1,4 @@
-"""Soups: means and batch norms by numpy, a greedy choice worked by hand, the score that `validate` gives.
+"""`soup`: means and batch norms against numpy, a greedy choice worked by hand, and the score against `validate`.
 
 Covers: commands.recipe.
 """
@@ -27,7 +27,7 @@ DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_
 NET = {"class_path": "seglight.models.EncoderDecoder", "init_args": {"encoder": ENCODER, "decoder": DECODER}}
 CLASSES = CamVidDataModule.classes
 BIASES = (2.5, 4.0, 0.0)
-"""What every entry of the head's bias is in three checkpoints."""
+"""Value of all entries of the head's bias in the three checkpoints."""
 
 
 @pytest.fixture
@@ -54,28 +54,28 @@ def folder(tmp_path: Path) -> Path:
 
 
 def data_of(folder: Path) -> Any:
-    parser = ArgumentParser(prog="seglight look", exit_on_error=False)
+    parser = ArgumentParser(prog="seglight soup", exit_on_error=False)
     return datamodule_from(parser, ["-c", str(folder / "recipe.yaml")])[0]
 
 
-def test_weights_are_means_and_norms_are_those_of_the_training_images(
+def test_weights_are_means_and_batch_norms_have_the_statistics_of_training_images(
     folder: Path, seglight_cli: Callable[..., Any]
 ) -> None:
     out, paths = folder / "new" / "soup.ckpt", [folder / f"{k}.ckpt" for k in range(3)]
     ran = seglight_cli("soup", *paths, "-c", folder / "recipe.yaml", "--out", out)
     assert ran.rc == 0, ran.err
-    mixed = load_net(out)[0]
+    averaged = load_net(out)[0]
     states = [load_net(path)[0].state_dict() for path in paths]
-    for key, value in mixed.named_parameters():
+    for key, value in averaged.named_parameters():
         expected = np.mean([state[key].numpy().astype(np.float64) for state in states], 0)
         np.testing.assert_allclose(value.detach(), expected, atol=1e-6, err_msg=key)
-    stem, norm = mixed.encoder.net.conv1[:2]
+    stem, norm = averaged.encoder.net.conv1[:2]
     data = data_of(folder)
     data.setup("fit")
     mean, var = [], []
     for batch in data.train_dataloader():
         with torch.no_grad():
-            x = stem((batch["image"] - mixed.encoder.mean) / mixed.encoder.std).numpy()
+            x = stem((batch["image"] - averaged.encoder.mean) / averaged.encoder.std).numpy()
         mean.append(x.mean((0, 2, 3)))
         var.append(x.var((0, 2, 3), ddof=1))
     assert len(mean) == 3
@@ -88,14 +88,14 @@ def test_weights_are_means_and_norms_are_those_of_the_training_images(
     )  # fmt: skip
     assert checked.rc == 0, checked.err
     miou = json.loads((folder / "run" / "scores.json").read_text())["miou"]
-    assert f"{miou:.4f}  {out}: a soup of 3" in ran.out
+    assert f"{miou:.4f}  {out}: the mean of 3 checkpoints" in ran.out
 
 
 @pytest.mark.parametrize(("greedy", "bias"), [(True, 3.25), (False, 6.5 / 3)])
-def test_greedy_keeps_what_makes_it_no_worse(
+def test_greedy_adds_only_checkpoints_that_do_not_decrease_the_score(
     greedy: bool, bias: float, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a score of -|bias - 3| the order is 2.5, 4, 0; (2.5 + 4) / 2 is better, and 0 makes it worse."""
+    """With a score of -|bias - 3| the order is 2.5, 4, 0; the mean of 2.5 and 4 is better, and adding 0 is worse."""
     monkeypatch.setattr(SoupAverager, "score", lambda self, state: -abs(float(state["head.bias"][0]) - 3))
     paths = [str(folder / f"{k}.ckpt") for k in (2, 0, 1)]
     score = soup(paths, data_of(folder), str(folder / "soup.ckpt"), greedy)
@@ -104,15 +104,21 @@ def test_greedy_keeps_what_makes_it_no_worse(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        (lambda card: card["class_names"].reverse(), "1.ckpt: it and the data have the classes in another order"),
-        (lambda card: card["net"]["init_args"].update(aux_index=-2), "1.ckpt: of another net than the first"),
+        (
+            lambda card: card["class_names"].reverse(),
+            "1.ckpt: the checkpoint and the data have the classes in another order",
+        ),
+        (
+            lambda card: card["net"]["init_args"].update(aux_index=-2),
+            "1.ckpt: the net differs from that of the first checkpoint",
+        ),
     ],
     ids=["classes", "net"],
 )
-def test_what_does_not_go_together(
-    change: Callable[[Any], None], told: str, folder: Path, seglight_cli: Callable[..., Any]
+def test_checkpoints_that_do_not_match_are_refused(
+    change: Callable[[Any], None], message: str, folder: Path, seglight_cli: Callable[..., Any]
 ) -> None:
     checkpoint = torch.load(folder / "1.ckpt", weights_only=True)
     change(checkpoint["seglight"])
@@ -120,5 +126,5 @@ def test_what_does_not_go_together(
     paths = (folder / "0.ckpt", folder / "1.ckpt")
     ran = seglight_cli("soup", *paths, "-c", folder / "recipe.yaml", "--out", folder / "soup.ckpt")
     assert ran.rc == 2
-    assert told in ran.err
+    assert message in ran.err
     assert not (folder / "soup.ckpt").exists()

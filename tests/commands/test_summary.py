@@ -1,4 +1,4 @@
-"""`summary`, from recipes to a table and JSON."""
+"""`summary` of recipes, as a table and as JSON."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def test_table_and_json_of_a_recipe(seglight_cli: Callable[..., Any]) -> None:
     assert rows[""]["strides"] == [4]
 
 
-def test_the_table_has_a_row_a_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_one_row_per_part(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [Costs("head", 520, 0, 2**20, [], None), Costs("", 3_430_000, 390_000_000, 2**21, [4, 8], None, 0.1)]
     Console(width=200).print(summary_table(rows, "title"))
     head, net = (line.split("│") for line in capsys.readouterr().out.splitlines() if "MiB" in line)
@@ -39,24 +39,24 @@ def test_the_table_has_a_row_a_part(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((*RECIPE, "--size", "64"), "--size 64: give height x width in pixels"),
-        (("-c", CONFIGS / "data" / "shapes.yaml"), "which net?"),
-        (("-c", CONFIGS / "model" / "fpn_resnet50.yaml"), "which data?"),
+        (("-c", CONFIGS / "data" / "shapes.yaml"), "no net is given"),
+        (("-c", CONFIGS / "model" / "fpn_resnet50.yaml"), "no data is given"),
         ((*RECIPE, "--model.net.init_args.decoder.init_args.chanels", 3), "chanels"),
     ],
     ids=["size", "net", "data", "key"],
 )
-def test_mistakes(arguments: tuple[object, ...], told: str, seglight_cli: Callable[..., Any]) -> None:
+def test_wrong_arguments(arguments: tuple[object, ...], message: str, seglight_cli: Callable[..., Any]) -> None:
     ran = seglight_cli("summary", *arguments)
     assert ran.rc == 2
-    assert told in ran.err
+    assert message in ran.err
     assert len(ran.err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("content", ["model: some.text\n", "model: [1]\n", "model: {net: [1]}\n", "model: true\n"])
-def test_a_part_of_the_recipe_that_is_none(seglight_cli: Callable[..., Any], tmp_path: Path, content: str) -> None:
+def test_a_malformed_recipe(seglight_cli: Callable[..., Any], tmp_path: Path, content: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(content)
     ran = seglight_cli("summary", *RECIPE, "-c", path)

@@ -183,7 +183,9 @@ def test_a_full_disk_is_told_before_anything_is_written(
     camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(UserError, match=r"the cache takes about 0.0 GB, 0.0 GB are free: choose another --out"):
+    with pytest.raises(
+        UserError, match=r"the cache needs about 0.0 GB, but only 0.0 GB are free: choose another --out"
+    ):
         command.cache(CamVidDataModule(str(camvid)), str(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()
 

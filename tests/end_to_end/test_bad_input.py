@@ -231,7 +231,7 @@ def test_missing_config(seglight_cli: CLI, tmp_path: Path, form: tuple[str, ...]
 def test_config_that_is_not_yaml(fit: Fit, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
-    assert fit(path).startswith(f"--config {path}: not YAML: ")
+    assert fit(path).startswith(f"--config {path}: the file is not valid YAML: ")
     assert not (tmp_path / "run").exists()
 
 

@@ -72,7 +72,8 @@ class Fork:
 
 @pytest.fixture
 def _forks(_imported: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the jobs and trainings of the local executor in forks."""
+    """Run the jobs and trainings of the local executor in forks, and poll them at short intervals."""
+    monkeypatch.setattr(Coordinator.__init__, "__defaults__", (0.05,))
     for module in (local, job):
         monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Fork, DEVNULL=subprocess.DEVNULL))
 

@@ -50,7 +50,7 @@ def test_mistakes_on_the_command_line(seglight_cli: CLI, camvid: Path, tmp_path:
         return ran.err.removeprefix("seglight: error: ").strip()
 
     config = plant.recipe(tmp_path / "recipe.yaml", "seglight.data.CamVidDataModule", tmp_path / "nowhere")
-    assert says().startswith("which data? Give --config FILE")
+    assert says().startswith("no data is given: give --config FILE")
     assert says("--config", tmp_path / "no.yaml").startswith(f"--config {tmp_path}/no.yaml: No such file")
     assert says("--config", config).startswith(f"{tmp_path}/nowhere/train: no such folder")
     assert "nowhere.DataModule" in says("--data", "nowhere.DataModule")

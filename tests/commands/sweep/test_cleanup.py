@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,37 +18,35 @@ from seglight.commands.sweep.cleanup import RESUME_KEYS, CheckpointCleanup
 from seglight.commands.sweep.options import Sweep, read_sweep
 from seglight.commands.sweep.record import Record, trial_folder
 from seglight.commands.sweep.sweep_state import keeps_all_checkpoints, save_state
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.decoders import FPN
 from tests.fuzz.originals import NET, pixels
 from tests.support.checkpoint_files import write
 from tests.support.small_sweeps import record, small_sweep, written
 
 
-def checkpoint(path: Path, seed: int) -> dict[str, torch.Tensor]:
-    """Write a checkpoint as a training with AdamW and EMA does; returns its weights."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@cache
+def content_of(seed: int) -> tuple[bytes, dict[str, torch.Tensor]]:
+    """A checkpoint as a training with AdamW and EMA writes it, and its weights."""
     torch.manual_seed(seed)
-    net = seglight_net()
-    write(path, NET, {f"net.{key}": value for key, value in net.state_dict().items()})
-    content = torch.load(path, weights_only=True)
-    weights: dict[str, torch.Tensor] = content["state_dict"]
-    moments = [{"state": {k: {"exp_avg": v, "exp_avg_sq": v} for k, v in enumerate(weights.values())}}]
-    more = {"optimizer_states": moments, "current_model_state": weights, "exact": {"finished": True}, "global_step": 7}
-    torch.save(content | more, path)
-    return weights
-
-
-def seglight_net() -> torch.nn.Module:
-    from seglight.models import EncoderDecoder, TimmEncoder
-    from seglight.models.decoders import FPN
-
-    return EncoderDecoder(3, TimmEncoder("test_resnet", None, depth=2), lambda *fine: FPN(*fine, 8, 8))
+    net = EncoderDecoder(3, TimmEncoder("test_resnet", None, depth=2), lambda *fine: FPN(*fine, 8, 8))
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder) / "a.ckpt", NET, {f"net.{key}": value for key, value in net.state_dict().items()})
+        content = torch.load(path, weights_only=True)
+        weights: dict[str, torch.Tensor] = content["state_dict"]
+        moments = [{"state": {k: {"exp_avg": v, "exp_avg_sq": v} for k, v in enumerate(weights.values())}}]
+        more = {"optimizer_states": moments, "current_model_state": weights, "exact": {"finished": True}}
+        torch.save(content | more | {"global_step": 7}, path)
+        return path.read_bytes(), weights
 
 
 def trained(trials: Path, number: int, *names: str, last: int = 0, run: str = "") -> Path:
     """Write the checkpoints of a trial, `last.ckpt` with another seed if one is given; returns their folder."""
     folder = trial_folder(trials, number) / run / "checkpoints"
+    folder.mkdir(parents=True)
     for name in names or ("best.ckpt", "last.ckpt", "last.previous.ckpt"):
-        checkpoint(folder / name, (last if name == "last.ckpt" else 0) or number)
+        seed = (last if name == "last.ckpt" else 0) or number
+        (folder / name).write_bytes(content_of(seed)[0])
     (folder.parent / "scores.json").write_text("{}")
     return folder
 
@@ -83,7 +83,7 @@ def test_the_last_weights_are_kept_if_they_differ_from_the_best(tmp_path: Path) 
     folder = trained(tmp_path, 0, last=5)
     other = trial_folder(tmp_path, 1)
     records = [record(0, 0.1, "finished", 0.5), record(1, 0.1, "finished", 0.4)]
-    expected = checkpoint(tmp_path / "again.ckpt", 5)
+    expected = content_of(5)[1]
     CheckpointCleanup(tmp_path, small_sweep(), records).run()
     assert names(folder) == ["best.ckpt", "last.ckpt"]
     content = torch.load(folder / "last.ckpt", weights_only=True)
