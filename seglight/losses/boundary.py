@@ -83,4 +83,6 @@ def signed_distance(inside: NDArray[np.bool_], labelled: NDArray[np.bool_]) -> N
 def _distance_to(region: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Euclidean distance, in pixels, to the nearest pixel of a region."""
     away = (~region).view(np.uint8)
-    return cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32, copy=False)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # the last digit of OpenCV's square roots depends on the address of its memory; the squares are integers
+    return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
