@@ -1,4 +1,4 @@
-"""What passes between the parts: samples, batches, a net's output, and the factories a YAML gives."""
+"""Types shared by all rooms: samples, batches, outputs of nets, base classes, and factories given by YAML."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ from seglight.ops.upsample import upsampled_argmax
 
 
 class Labelled(Protocol):
-    """A split: labelled images by index."""
+    """A split of a data set: labelled images by index."""
 
     def __len__(self) -> int: ...
 
     @property
     def fingerprint(self) -> str:
-        """What decides the samples besides the content of the files: a cache is good for one fingerprint only."""
+        """Identity of all that the samples depend on except the files' content; a cache belongs to one fingerprint."""
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The files that a sample is read from, its image first; empty where it is drawn."""
+        """Files that a sample is read from, its image first; empty if it is generated."""
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3), mask uint8 (H, W) of class index or ignore_index, and a name."""
+        """Return an image uint8 (H, W, 3), a mask uint8 (H, W) of class index or ignore_index, and a name."""
 
 
 class Sample(TypedDict):
@@ -38,9 +38,9 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """Samples stacked: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), and of each image its `name` and `size`.
+    """Stacked samples: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), and the `name` and `size` of each image.
 
-    In evaluation images of different sizes share a batch: each stands in the upper left corner, at its own size (H, W).
+    In evaluation images of different sizes can share a batch: each is in the upper left corner, of its own size (H, W).
     """
 
     image: Tensor
@@ -50,7 +50,7 @@ class Batch(TypedDict):
 
 
 class SegOutput(NamedTuple):
-    """What a net gives: `logits` (B, C, h, w) at its head's stride, and those of auxiliary heads while training."""
+    """Output of a net: `logits` (B, C, h, w) at its head's stride, and those of auxiliary heads in training."""
 
     logits: Tensor
     aux: tuple[Tensor, ...] = ()
@@ -76,12 +76,12 @@ class Described:
 
 
 class Encoder(Described, nn.Module):
-    """`forward(image)` takes uint8 (B, 3, H, W) RGB and gives features from fine to coarse.
+    """Base class of encoders: `forward(image)` takes uint8 (B, 3, H, W) RGB and returns features from fine to coarse.
 
     Attributes:
-        out_channels: Channels of each feature.
-        strides: Pixels of the image for a step in each feature.
-        in_channels: Bands of the image.
+        out_channels: Number of channels of each feature.
+        strides: Stride of each feature in pixels of the image.
+        in_channels: Number of bands of the image.
     """
 
     out_channels: list[int]
@@ -94,10 +94,10 @@ class Encoder(Described, nn.Module):
 
 
 class Decoder(Described, nn.Module):
-    """`forward(features)` gives one map (B, out_channels, h, w) at the stride of the feature it ends on.
+    """Base class of decoders: `forward(features)` returns one map (B, out_channels, h, w).
 
     Attributes:
-        out_channels: Channels of the map.
+        out_channels: Number of channels of the map.
         heads: Prefixes of the decoder's state-dict keys whose tensors depend on the classes, such as ("scores.",).
     """
 
@@ -177,17 +177,18 @@ class Loss(nn.Module):
 
 
 class Inferer:
-    """How a net is applied to an image. The net takes uint8 (B, 3, H, W) and gives what `seg_output` reads.
+    """Base class of ways to apply a net to images of any size.
 
-    All of seglight's own refuse, by a UserError, logits that are not finite.
+    The net takes uint8 (B, 3, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
+    UserError if the logits are not finite.
     """
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
+        """Return label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
         raise NotImplementedError
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): each pixel's sum to 1."""
+        """Return probabilities float32 (B, C, H, W) of images uint8 (B, 3, H, W); they sum to 1 at each pixel."""
         raise NotImplementedError
 
     def rows(self, net: nn.Module, image: Any) -> Iterator[tuple[int, Tensor]] | None:
@@ -244,7 +245,7 @@ def heads_of(net: nn.Module) -> tuple[str, ...]:
 
 
 def bands_of(net: nn.Module) -> int:
-    """Bands of the images that a net reads: those of its first encoder; 3 where there is none in it."""
+    """Number of bands of the images that a net reads: that of its first encoder, or 3 if it has none."""
     return next((module.in_channels for module in net.modules() if isinstance(module, Encoder)), 3)
 
 

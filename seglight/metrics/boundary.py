@@ -1,7 +1,7 @@
-"""Scores of contours: boundary IoU, and precision, recall and F of boundaries.
+"""Scores of contours: boundary IoU, and precision, recall and F-measure of boundaries.
 
-Ignored pixels are seen through: they count for nothing, in labels and predictions alike, and where a class ends at them
-there is no contour, as nobody knows what is there.
+Ignored pixels are not counted, neither in labels nor in predictions, and a class that ends at ignored pixels has no
+contour there, because its true extent is unknown.
 """
 
 import math
@@ -20,14 +20,14 @@ class BoundaryIoU(Metric):
     """Intersection over union of the inner boundary bands of each class, over the whole split.
 
     Cheng et al., Boundary IoU: Improving Object-Centric Image Segmentation Evaluation (CVPR 2021), section 3. The band
-    of a class is its pixels at most d rows and columns away from a pixel that is not of it, as in the authors' code,
-    which erodes d times with a square of 3. As there, what lies beyond the image is of no class: the image's border is
-    a boundary. The counts are summed over the split before they are divided. An image comes without padding.
+    of a class consists of its pixels at most d rows and columns away from a pixel of another class, as in the authors'
+    code, which erodes d times with a square of 3. As there, pixels beyond the image are of no class: the image's border
+    is a boundary. The counts are summed over the split before they are divided. Images must not be padded.
 
     Args:
-        num_classes: C.
-        ignore_index: Mask value that is left out.
-        dilation_ratio: d as a share of the image's diagonal; d is rounded, and at least a pixel.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        dilation_ratio: Width d of the band as a share of the image's diagonal, rounded to at least one pixel.
         **kwargs: Further arguments of torchmetrics' Metric.
     """
 
@@ -37,7 +37,9 @@ class BoundaryIoU(Metric):
 
     def __init__(self, num_classes: int, ignore_index: int, dilation_ratio: float = 0.02, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes, self.ignored, self.dilation_ratio = num_classes, ignore_index, dilation_ratio
+        self.num_classes = num_classes
+        self.ignored = ignore_index
+        self.dilation_ratio = dilation_ratio
         for state in ("intersection", "union"):
             self.add_state(state, torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -49,14 +51,14 @@ class BoundaryIoU(Metric):
             target: Integer class index or ignore_index (B, H, W).
 
         Raises:
-            UserError: A shape or type does not fit, or a label is no class.
+            UserError: A shape or type does not fit, or a label is not a class.
         """
         pred, true = label_maps(preds, target, self.num_classes, self.ignored)
         height, width = target.shape[-2:]
         radius = max(1, round(self.dilation_ratio * math.hypot(height, width)))
         edge = torch.ones_like(target, dtype=torch.bool)
         edge[:, radius : height - radius, radius : width - radius] = False
-        # near_other_class means nothing on ignored pixels, whose label is -1 and counts nowhere
+        # near_other_class is undefined on ignored pixels, whose label is -1, which is not counted
         pred, true = (
             labels.masked_fill(~(edge | near_other_class(labels, self.num_classes, radius)), -1)
             for labels in (pred, true)
@@ -66,12 +68,18 @@ class BoundaryIoU(Metric):
         self.union += _histogram(pred, self.num_classes) + _histogram(true, self.num_classes) - both
 
     def compute(self) -> Tensor:
-        """Boundary IoU of each class, float64 (C,), NaN where it has no boundary; the score is its `nanmean()`."""
+        """Boundary IoU of each class, float64 (C,), NaN if it has no boundary; the score is its `nanmean()`."""
         return self.intersection.double() / self.union
 
 
 class BoundaryScores(NamedTuple):
-    """Of each class, float64 (C,): share of its predicted boundary that is right, of its true one that is found, F."""
+    """Scores of the boundaries of each class.
+
+    Attributes:
+        precision: (C,) float64, share of the predicted boundary that is right.
+        recall: (C,) float64, share of the true boundary that is found.
+        f: (C,) float64, harmonic mean of the two.
+    """
 
     precision: Tensor
     recall: Tensor
@@ -79,19 +87,19 @@ class BoundaryScores(NamedTuple):
 
 
 class BoundaryF(Metric):
-    """Precision, recall and F of the boundaries of each class at a tolerance of some pixels, over the whole split.
+    """Precision, recall and F-measure of the boundaries of each class within a tolerance, over the whole split.
 
     As in the DAVIS benchmark (Perazzi et al., CVPR 2016, section 4) and Csurka et al., What is a Good Evaluation
-    Measure for Semantic Segmentation? (BMVC 2013): a pixel of a predicted boundary is right where the true boundary of
-    the same class is within the tolerance, and the other way round. They take the mean of each image's F; here the four
+    Measure for Semantic Segmentation? (BMVC 2013): a pixel of a predicted boundary is right if the true boundary of
+    the same class is within the tolerance, and vice versa. The papers average the F-measures of images; here the four
     counts are summed over the split first, as for the mean IoU, so that an image with ten pixels of a class does not
-    weigh as much as one with a million. A boundary is a class's pixels that touch another class, at a corner too; the
-    image's border is none.
+    weigh as much as one with a million. A boundary consists of the pixels of a class that touch another class, also at
+    a corner; the image's border is not a boundary.
 
     Args:
-        num_classes: C.
-        ignore_index: Mask value that is left out.
-        tolerance: Pixels. DAVIS takes 0.008 of the image's diagonal, rounded up: 5 at 480x360.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        tolerance: Tolerance in pixels. DAVIS uses 0.008 of the image's diagonal, rounded up: 5 at 480x360.
         **kwargs: Further arguments of torchmetrics' Metric.
     """
 
@@ -103,7 +111,9 @@ class BoundaryF(Metric):
 
     def __init__(self, num_classes: int, ignore_index: int, tolerance: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes, self.ignored, self.tolerance = num_classes, ignore_index, tolerance
+        self.num_classes = num_classes
+        self.ignored = ignore_index
+        self.tolerance = tolerance
         for state in ("predicted", "right", "true", "found"):
             self.add_state(state, torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -115,7 +125,7 @@ class BoundaryF(Metric):
             target: Integer class index or ignore_index (B, H, W).
 
         Raises:
-            UserError: A shape or type does not fit, or a label is no class.
+            UserError: A shape or type does not fit, or a label is not a class.
         """
         pred, true = (
             labels.masked_fill(~near_other_class(labels, self.num_classes, 1), -1)
@@ -130,7 +140,7 @@ class BoundaryF(Metric):
             matched += _histogram(label[near], self.num_classes)
 
     def compute(self) -> BoundaryScores:
-        """NaN where a class has no such boundary; F is 0 where only one of the two has one.
+        """Scores of each class, NaN if it has no such boundary; F is 0 if only one of the two has one.
 
         The score is `f.nanmean()`.
         """
@@ -141,10 +151,16 @@ class BoundaryF(Metric):
 
 
 def label_maps(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Prediction and truth as int16 (B, H, W), both -1 where the target is ignored.
+    """Convert prediction and target to int16 (B, H, W), both -1 where the target is ignored.
+
+    Args:
+        preds: Integer labels (B, H, W), or logits (B, C, h, w), upsampled to the size of `target`.
+        target: Integer class index or ignore_index (B, H, W).
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
 
     Raises:
-        UserError: A shape or type does not fit, or a label is no class.
+        UserError: A shape or type does not fit, or a label is not a class.
     """
     check_shape(target, preds)
     # these metrics wait for a GPU anyway
@@ -160,5 +176,5 @@ def label_maps(preds: Tensor, target: Tensor, num_classes: int, ignore_index: in
 
 
 def _histogram(labels: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class, int64 (C,), without those that are -1."""
+    """Number of pixels of each class, int64 (C,), without those that are -1."""
     return torch.bincount(labels.flatten().int() + 1, minlength=num_classes + 1)[1:]

@@ -1,4 +1,4 @@
-"""How far confidence is from being right, and the temperature that brings it closest."""
+"""Calibration error of the confidence, and the temperature that minimises the negative log-likelihood."""
 
 import math
 from collections.abc import Iterator
@@ -13,16 +13,21 @@ from seglight.ops.bands import bands, full_precision
 from seglight.ops.label_values import check_labels, check_logits, check_shape
 
 FIXED_POINT = 2**30
-"""Confidences are summed as integers in units of this: the same sum in any order, for up to 2**33 pixels a bin."""
+"""Units of the integers in which confidences are summed: exact in any order, for up to 2**33 pixels a bin."""
 
 INVERSE_TEMPERATURES = tuple(2 ** (step / 2) for step in range(-8, 7))
 """1 / temperature from 1/16 to 8, a factor of sqrt(2) apart."""
 
 
 class Calibration(NamedTuple):
-    """`ece` and `mce` are scalars; the reliability table has `pixels`, mean `confidence` and `accuracy` by bin (bins,).
+    """Calibration errors and the reliability table.
 
-    float64 but for the pixels; NaN in an empty bin.
+    Attributes:
+        ece: Expected calibration error, scalar float64.
+        mce: Maximum calibration error, scalar float64.
+        pixels: (bins,) int64, number of pixels in each bin.
+        confidence: (bins,) float64, mean confidence; NaN in an empty bin.
+        accuracy: (bins,) float64, share of pixels whose class is right; NaN in an empty bin.
     """
 
     ece: Tensor
@@ -37,12 +42,12 @@ class CalibrationError(Metric):
 
     Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2: bins ((m-1)/M, m/M] of the largest
     softmax probability; ECE is the mean |accuracy - confidence| weighted by pixels, MCE the largest. The states are
-    integer sums: the same at any number of processes.
+    integer sums: the same for any number of processes.
 
     Args:
-        ignore_index: Mask value that is left out.
-        bins: M.
-        temperature: Logits are divided by it; that of `BestTemperature` makes the calibrated error.
+        ignore_index: Mask value that is ignored.
+        bins: Number of bins M.
+        temperature: Divisor of the logits; with that of `BestTemperature` the error is that after calibration.
         **kwargs: Further arguments of torchmetrics' Metric.
     """
 
@@ -53,7 +58,9 @@ class CalibrationError(Metric):
 
     def __init__(self, ignore_index: int, bins: int = 15, temperature: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.ignored, self.bins, self.temperature = ignore_index, bins, temperature
+        self.ignored = ignore_index
+        self.bins = bins
+        self.temperature = temperature
         for state in ("pixels", "right", "confidence"):
             self.add_state(state, torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -65,20 +72,20 @@ class CalibrationError(Metric):
             target: Integer class index or ignore_index (B, H, W).
 
         Raises:
-            UserError: A shape or type does not fit, or a label is no class.
+            UserError: A shape or type does not fit, or a label is not a class.
         """
         edges = torch.linspace(0, 1, self.bins + 1, device=logits.device)[1:-1]
         for values, labels in _labelled_bands(logits, target, self.ignored):
             values = values / self.temperature
             largest, pred = values.max(1)
             confidence = (largest - values.logsumexp(1)).exp()
-            place = torch.bucketize(confidence, edges)
-            self.pixels += torch.bincount(place, minlength=self.bins)
-            self.right += torch.bincount(place[pred == labels], minlength=self.bins)
-            self.confidence.index_add_(0, place, (confidence.double() * FIXED_POINT).round().long())
+            index = torch.bucketize(confidence, edges)
+            self.pixels += torch.bincount(index, minlength=self.bins)
+            self.right += torch.bincount(index[pred == labels], minlength=self.bins)
+            self.confidence.index_add_(0, index, (confidence.double() * FIXED_POINT).round().long())
 
     def compute(self) -> Calibration:
-        """Errors and reliability table; the errors are NaN where nothing was counted."""
+        """Errors and reliability table; the errors are NaN if nothing was counted."""
         confidence = self.confidence.double() / FIXED_POINT / self.pixels
         accuracy = self.right.double() / self.pixels
         gap = (accuracy - confidence).abs().nan_to_num()
@@ -90,19 +97,22 @@ class CalibrationError(Metric):
 class BestTemperature(Metric):
     """The temperature with the smallest mean negative log-likelihood over the pixels of the whole split.
 
-    Guo et al. (2017), section 4.2. No logits are kept: streamed are, for 15 temperatures from 1/8 to 16 that are a
+    Guo et al. (2017), section 4.2. No logits are kept. The states are, for 15 temperatures from 1/8 to 16 that are a
     factor of sqrt(2) apart, the sums of the first and the second derivative of the negative log-likelihood, which is
     convex in 1 / temperature. The minimum is where the first derivative, interpolated by a cubic between two of them,
-    is 0: within 0.1 % of that of a search over all logits. A minimum beyond them is told as the nearest of them.
+    is 0: within 0.1 % of that of a search over all logits. If the minimum is outside this range, the result is the
+    nearest of these temperatures.
 
     Args:
-        ignore_index: Mask value that is left out.
+        ignore_index: Mask value that is ignored.
         **kwargs: Further arguments of torchmetrics' Metric.
     """
 
     full_state_update = False
     slope: Tensor
+    """First derivative at each temperature."""
     curvature: Tensor
+    """Second derivative at each temperature."""
 
     def __init__(self, ignore_index: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -119,7 +129,7 @@ class BestTemperature(Metric):
             target: Integer class index or ignore_index (B, H, W).
 
         Raises:
-            UserError: A shape or type does not fit, or a label is no class.
+            UserError: A shape or type does not fit, or a label is not a class.
         """
         for values, labels in _labelled_bands(logits, target, self.ignored):
             values = values - values.gather(1, labels[:, None])  # relative to the logit of the true class
@@ -130,7 +140,7 @@ class BestTemperature(Metric):
                 self.curvature[k] += ((probability * values.square()).sum(1) - mean.square()).sum(dtype=torch.float64)
 
     def compute(self) -> Tensor:
-        """The temperature, a float64 scalar; NaN where nothing was counted."""
+        """The temperature, a float64 scalar; NaN if nothing was counted."""
         slope, curvature = self.slope.tolist(), self.curvature.tolist()
         if not any(slope):
             return torch.tensor(math.nan, dtype=torch.float64)
@@ -154,7 +164,7 @@ def _labelled_bands(logits: Tensor, target: Tensor, ignore_index: int) -> Iterat
 
 
 def _root(left: tuple[float, float, float], right: tuple[float, float, float]) -> float:
-    """Where a cubic in log x is 0 that has the values and slopes of two points (x, value, slope), by bisection."""
+    """Root of the cubic in log x through two points (x, value, derivative), by bisection."""
     (x0, y0, d0), (x1, y1, d1) = left, right
     span = math.log(x1 / x0)
     d0, d1 = d0 * x0 * span, d1 * x1 * span

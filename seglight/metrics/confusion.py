@@ -1,4 +1,4 @@
-"""torchmetrics' metrics of the confusion matrix, with an update that costs one histogram an image."""
+"""Metrics of torchmetrics that come from the confusion matrix, with an update of one histogram for each image."""
 
 from itertools import groupby
 from typing import Any
@@ -16,17 +16,17 @@ from seglight.ops.label_values import check_labels, check_logits, check_predicti
 from seglight.ops.upsample import upsampled_argmax
 from seglight.system.ranks import sum_over_ranks
 
-AT_ONCE = 64
-"""Images whose matrices are kept whole until their cells are looked for, as a GPU is waited for then."""
+DENSE_IMAGES = 64
+"""Number of images whose whole matrices are kept before their non-empty cells are found, which waits for a GPU."""
 
 
 class ConfusionMatrix(MulticlassConfusionMatrix):
-    """int64 (C, C) over the whole split, rows target (`compute` and synchronisation are torchmetrics' own).
+    """int64 (C, C) over the whole split, rows are true classes (`compute` and synchronisation are torchmetrics' own).
 
     Args:
-        num_classes: C.
-        ignore_index: Mask value that is left out.
-        per_image: Keep the non-empty cells of each image's own matrix too, for `image_counts`.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        per_image: Whether the non-empty cells of each image's own matrix are kept too, for `image_counts`.
         **kwargs: Further arguments of the metric of torchmetrics.
     """
 
@@ -38,7 +38,8 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
 
     def __init__(self, num_classes: int, ignore_index: int, per_image: bool = False, **kwargs: Any) -> None:
         super().__init__(num_classes, ignore_index=ignore_index, validate_args=False, **kwargs)
-        self.ignored, self.per_image = ignore_index, per_image
+        self.ignored = ignore_index
+        self.per_image = per_image
         self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         if per_image:
             for state in ("cells", "lengths", "order"):
@@ -53,8 +54,8 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
             target: Integer class index or ignore_index (B, H, W).
 
         Raises:
-            UserError: A shape or type does not fit, or on a CPU, a label is no class. On a GPU, which the host does not
-                wait for, labels of `target` that are no class count nowhere, and predictions are taken to be classes.
+            UserError: A shape or type does not fit, or on a CPU, a label is not a class. On a GPU, for which the host
+                does not wait, labels of `target` that are not classes are not counted, and predictions are not checked.
         """
         check_shape(target, preds)
         if preds.is_floating_point():
@@ -75,11 +76,11 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         self.confmat += confusion
         self.lengths.append((confusion > 0).sum(dtype=torch.int32).reshape(1))
         self.cells.append(confusion.reshape(1, -1).int())
-        if all(map(_is_dense, self.cells[-AT_ONCE:])) and len(self.cells) >= AT_ONCE:
+        if all(map(_is_dense, self.cells[-DENSE_IMAGES:])) and len(self.cells) >= DENSE_IMAGES:
             self._compact()
 
     def _compact(self) -> None:
-        """Replace whole matrices by their cells that are not empty, in the same order."""
+        """Replace whole matrices by their non-empty cells, in the same order."""
         cells: list[Tensor] = []
         for dense, run in groupby(self.cells, _is_dense):
             entries = list(run)
@@ -94,13 +95,13 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
     def image_counts(self) -> ImageCounts:
         """Each image's own matrix, of all processes, in the order of the split; needs `per_image`.
 
-        The k-th image of process r is taken for image k * processes + r, as `EvalSampler` deals them.
+        The k-th image of process r is image k * processes + r, as `EvalSampler` distributes them.
         """
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             return self._read()
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Number the images of this process before they go among those of others; it may have none."""
+        """Number the images of this process before they are joined with those of others; there may be none."""
         if self.per_image and not self._is_synced:
             self._compact()
             none = self.confmat.new_empty(0, dtype=torch.int32)
@@ -110,7 +111,7 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
         super().sync(*args, **kwargs)
 
     def _read(self) -> ImageCounts:
-        """From states that went through `sync`: one process's images after the other's, each numbered from 0."""
+        """Read the states after `sync`: one process's images after the other's, each numbered from 0."""
         cells, lengths, order = (
             dim_zero_cat(state).cpu().numpy().astype(np.int64) for state in (self.cells, self.lengths, self.order)
         )
@@ -121,12 +122,12 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
 
 
 def _is_dense(entry: Tensor) -> bool:
-    """Whether an entry of `cells` is a whole matrix (1, C * C), and not rows of cell and count (N, 2)."""
-    return entry.shape[1] != 2  # which no square is
+    """Whether an entry of `cells` is a whole matrix (1, C * C), rather than rows of cell and count (N, 2)."""
+    return entry.shape[1] != 2  # C * C is never 2
 
 
 def _nonempty(matrices: Tensor) -> Tensor:
-    """Cell and count (N, 2) of what is not 0 in (images, C * C)."""
+    """Cell and count (N, 2) of the non-zero entries of (images, C * C)."""
     image, cell = matrices.nonzero(as_tuple=True)
     return torch.stack([cell.int(), matrices[image, cell]], 1)
 
@@ -135,9 +136,9 @@ class JaccardIndex(ConfusionMatrix, MulticlassJaccardIndex):
     """Mean intersection over union over the whole split.
 
     Args:
-        num_classes: C.
-        ignore_index: Mask value that is left out.
-        average: "macro" leaves classes with an empty union out of the mean; see torchmetrics for the others.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        average: Kind of mean; "macro" leaves out classes with an empty union; see torchmetrics for the others.
         **kwargs: Further arguments of `ConfusionMatrix` and of the metric of torchmetrics.
     """
 
@@ -149,10 +150,10 @@ class MeanIoU(ConfusionMatrix):
     """Mean intersection over union over the whole split, with its 95 % bootstrap interval over images.
 
     Args:
-        num_classes: C.
-        ignore_index: Mask value that is left out.
-        resamples: Draws of as many images as there are, with replacement.
-        seed: Of the draws: the interval is the same for the same images at any number of processes.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the samples: the interval is the same for the same images and any number of processes.
         **kwargs: Further arguments of the metric of torchmetrics.
     """
 
@@ -160,10 +161,11 @@ class MeanIoU(ConfusionMatrix):
         self, num_classes: int, ignore_index: int, resamples: int = RESAMPLES, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(num_classes, ignore_index, per_image=True, **kwargs)
-        self.resamples, self.seed = resamples, seed
+        self.resamples = resamples
+        self.seed = seed
 
     def compute(self) -> Tensor:
-        """float64 (3,): the score and its interval's ends; see `seglight.ops.iou.bootstrap_interval`."""
+        """float64 (3,): the score and the bounds of its interval; see `seglight.ops.iou.bootstrap_interval`."""
         hit, true, predicted = self._read().by_class()
         interval = bootstrap_interval(hit, true, predicted, self.resamples, self.seed)
         score = float(mean_iou(hit.sum(0), true.sum(0), predicted.sum(0)))

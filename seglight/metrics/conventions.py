@@ -1,4 +1,4 @@
-"""What other libraries would have printed as mIoU for the same predictions."""
+"""The mIoU that other libraries would report for the same predictions."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.metrics.image_counts import ScoredImages
-from seglight.ops.iou import Counts, class_iou, mean_iou, share
+from seglight.ops.iou import Counts, class_iou, mean_iou, ratio
 
 SATURATION = 2**24
-"""Adding ones in float32 stops here."""
+"""Number at which adding ones in float32 stops."""
 
 
 class Convention(NamedTuple):
-    """A score by somebody's rules: what it is a mean over, and what becomes of a class that is nowhere."""
+    """A score by the rules of a library.
+
+    Attributes:
+        name: Library and setting.
+        miou: The score.
+        over: What the mean is over.
+        absent: Treatment of a class that is neither in the labels nor in the predictions.
+    """
 
     name: str
     miou: float
@@ -22,18 +29,21 @@ class Convention(NamedTuple):
 
 
 def conventions(scored: ScoredImages) -> list[Convention]:
-    """Ours first, then the others', each from the same integers.
+    """The score of seglight and those of other libraries, from the same integers.
 
     mmsegmentation is its `IoUMetric`; torchmetrics macro, micro and none are `average` of `MulticlassJaccardIndex`, the
     last followed by `.mean()`; torchmetrics MeanIoU is that of `torchmetrics.segmentation` 1.9 on one-hot maps; smp
-    macro and micro are `reduction` of `iou_score`; PaddleSeg is its `mean_iou`. The mean of batches is what a loop
-    gives that averages the macro score of each batch, images in the order of the split.
+    macro and micro are `reduction` of `iou_score`; PaddleSeg is its `mean_iou`. The mean of batches is that of a loop
+    that averages the macro score of each batch, with the images in the order of the split.
+
+    Args:
+        scored: Counts of each image.
     """
     images = scored.counts.by_class()
     split = hit, true, predicted = tuple(counts.sum(0) for counts in images)
     iou = class_iou(*split)
     ours = float(mean_iou(*split))
-    micro = float(share(hit.sum(), (true + predicted - hit).sum()))
+    micro = float(ratio(hit.sum(), (true + predicted - hit).sum()))
     as_zero, as_one = (float(np.where(np.isnan(iou), value, iou).mean()) for value in (0, 1))
     size = scored.batch_size
     return [
@@ -51,18 +61,18 @@ def conventions(scored: ScoredImages) -> list[Convention]:
 
 
 def saturated(scored: ScoredImages) -> bool:
-    """Whether an image has more pixels of a class than float32 can count by ones, as mmsegmentation's histc does."""
+    """Whether an image has more pixels of a class than float32 can count in ones, as mmsegmentation's histc does."""
     _, true, predicted = scored.counts.by_class()
     return bool(max(true.max(initial=0), predicted.max(initial=0)) > SATURATION)
 
 
 def _float32_miou(hit: Counts, true: Counts, predicted: Counts) -> float:
-    """Counts by image and their sums in float32, the quotient too."""
+    """The score with counts by image, their sums and the quotient in float32."""
     intersection, labels, guesses = (
         np.minimum(counts, SATURATION).astype(np.float32) for counts in (hit, true, predicted)
     )
     union = labels + guesses - intersection
-    # image after image, as Python's sum does it: NumPy's own sum adds in pairs, and rounds otherwise
+    # image after image, as Python's sum: that of NumPy adds in pairs, which rounds differently
     total, whole = (np.add.accumulate(areas, axis=0)[-1] for areas in (intersection, union))
     return float(np.mean(total[whole > 0] / whole[whole > 0])) if (whole > 0).any() else float("nan")
 
@@ -70,13 +80,13 @@ def _float32_miou(hit: Counts, true: Counts, predicted: Counts) -> float:
 def _pooled(hit: Counts, true: Counts, predicted: Counts) -> float:
     """Mean over all pairs of an image and a class that is in it or predicted in it."""
     iou = class_iou(hit, true, predicted)
-    there = ~np.isnan(iou)
-    return float(iou[there].mean()) if there.any() else float("nan")
+    present = ~np.isnan(iou)
+    return float(iou[present].mean()) if present.any() else float("nan")
 
 
 def _by_batch(images: tuple[NDArray[np.int64], ...], size: int) -> float:
     """Mean over batches of each batch's own mean IoU."""
     starts = np.arange(0, len(images[0]), size)
     scores = mean_iou(*(np.add.reduceat(counts, starts, axis=0) for counts in images))
-    there = ~np.isnan(scores)
-    return float(scores[there].mean()) if there.any() else float("nan")
+    present = ~np.isnan(scores)
+    return float(scores[present].mean()) if present.any() else float("nan")

@@ -1,4 +1,4 @@
-"""What each image adds to the confusion matrix, and the file in a run folder that keeps it."""
+"""The confusion matrix of each image, and the file in a run folder that contains them."""
 
 import hashlib
 import zipfile
@@ -19,13 +19,13 @@ FILE = "image_scores.npz"
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """The confusion matrices of single images, their non-empty cells alone: a few hundred of C * C.
+    """The confusion matrices of single images, as their non-empty cells: a few hundred of C * C.
 
     Attributes:
-        num_classes: C.
-        lengths: int64 (images,) number of cells of each image; 0 where all is ignored.
-        cells: int64 (N,) target * C + prediction, image after image.
-        counts: int64 (N,) pixels in each cell.
+        num_classes: Number of classes C.
+        lengths: int64 (images,) number of cells of each image; 0 if all of its pixels are ignored.
+        cells: int64 (N,) target * C + prediction of each cell, image after image.
+        counts: int64 (N,) number of pixels in each cell.
     """
 
     num_classes: int
@@ -37,13 +37,13 @@ class ImageCounts:
         return len(self.lengths)
 
     def confusion(self) -> NDArray[np.int64]:
-        """The sum of all: int64 (C, C), rows target, columns prediction."""
+        """The sum of all images: int64 (C, C), rows are true classes, columns predicted ones."""
         total = np.zeros(self.num_classes**2, np.int64)
         np.add.at(total, self.cells, self.counts)
         return total.reshape(self.num_classes, self.num_classes)
 
     def by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Of each image the pixels hit, true and predicted of each class, each int64 (images, C)."""
+        """True positives, true and predicted pixels of each class in each image, each int64 (images, C)."""
         image = np.repeat(np.arange(len(self)), self.lengths)
         target, prediction = np.divmod(self.cells, self.num_classes)
         hit, true, predicted = (np.zeros((len(self), self.num_classes), np.int64) for _ in range(3))
@@ -56,13 +56,13 @@ class ImageCounts:
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """What a run keeps of its last evaluation.
+    """The last evaluation of a run, image by image.
 
     Attributes:
-        split: "val" or "test".
-        batch_size: Images a process and step.
-        names: Of the images, in the order of the split.
-        counts: Their confusion matrices, in the same order.
+        split: Name of the split, "val" or "test".
+        batch_size: Number of images of a step of one process.
+        names: Names of the images, in the order of the split.
+        counts: Confusion matrices of the images, in the same order.
     """
 
     split: str
@@ -109,7 +109,7 @@ class ScoredImages:
         return scored
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells the images and labels that were scored from others: the same for whoever has the same files."""
+        """Identity of the images and labels that were scored: the same for anyone with the same files."""
         _, true, _ = self.counts.by_class()
         order = np.argsort([Path(name).name for name in self.names], kind="stable")
         lines = ["\t".join([Path(self.names[k]).name, *map(str, true[k])]) + "\n" for k in order]
@@ -117,7 +117,7 @@ class ScoredImages:
         return {"split": self.split, "images": len(lines), "sha256": digest}
 
     def fits(self) -> bool:
-        """Whether the parts can be of one evaluation."""
+        """Whether the parts can belong to one evaluation."""
         counts = self.counts
         return (
             len(self.names) == len(counts)

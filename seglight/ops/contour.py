@@ -8,45 +8,45 @@ from torch import Tensor
 
 
 def near_other_class(labels: Tensor, num_classes: int, radius: int) -> Tensor:
-    """Pixels with a pixel of another class at most `radius` rows and columns away (Chebyshev distance).
+    """Find pixels with a pixel of another class at most `radius` rows and columns away (Chebyshev distance).
 
-    All classes at once: a window holds nothing but its centre's class where its largest and smallest labels are that.
+    All classes at once: a window is of one class only if its largest and its smallest label are those of its centre.
 
     Args:
-        labels: int16 (B, H, W), class index, or -1: of no class, and no other class to its neighbours.
-        num_classes: C.
-        radius: In pixels; what lies beyond the border is nothing.
+        labels: int16 (B, H, W), class index, or -1 for no class, which is not another class to its neighbours.
+        num_classes: Number of classes C.
+        radius: Distance in pixels; beyond the border there is no class.
 
     Returns:
-        bool (B, H, W); meaningless where the label is -1.
+        bool (B, H, W); undefined where the label is -1.
     """
     turned = torch.where(labels < 0, labels, num_classes - 1 - labels)  # their largest is the smallest label
     return (_window_max(labels, radius) != labels) | (_window_max(turned, radius) != turned)
 
 
 def near_same_class(labels: Tensor, others: Tensor, num_classes: int, radius: int) -> tuple[Tensor, Tensor]:
-    """Whether each labelled pixel has a pixel of its class in another map within a disk.
+    """Find out for each labelled pixel whether another map has a pixel of the same class within a disk.
 
     The other map's pixels are sorted by row, class and column; a row of the disk is then one binary search, for the
-    pixels that no nearer row had an answer for.
+    pixels that have no match in a nearer row.
 
     Args:
         labels: int16 (B, H, W), class index on few pixels, -1 elsewhere.
         others: int16 (B, H, W), likewise.
-        num_classes: C.
-        radius: Of the disk, in pixels (Euclidean distance).
+        num_classes: Number of classes C.
+        radius: Radius of the disk, in pixels (Euclidean distance).
 
     Returns:
         The class of each labelled pixel (n,), and bool (n,).
     """
-    label, place = _by_class(labels, num_classes, radius)
+    label, key = _by_class(labels, num_classes, radius)
     there = _by_class(others, num_classes, radius)[1].sort().values
     there = torch.cat([there, there.new_full((1,), torch.iinfo(torch.int64).max)])
     found = torch.zeros_like(label, dtype=torch.bool)
     rest = torch.arange(len(label), device=label.device)
     for row in sorted(range(-radius, radius + 1), key=abs):
         reach = math.isqrt(radius * radius - row * row)
-        middle = place[rest] + row * num_classes * (labels.shape[-1] + 2 * radius)
+        middle = key[rest] + row * num_classes * (labels.shape[-1] + 2 * radius)
         near = there[torch.searchsorted(there, middle - reach)] <= middle + reach
         found[rest[near]] = True
         rest = rest[~near]
@@ -54,7 +54,7 @@ def near_same_class(labels: Tensor, others: Tensor, num_classes: int, radius: in
 
 
 def _by_class(labels: Tensor, num_classes: int, margin: int) -> tuple[Tensor, Tensor]:
-    """The class of each labelled pixel (n,) and its place, an int64 that counts columns, then classes, then rows."""
+    """The class of each labelled pixel (n,), and a sort key (n,) int64: by row, then class, then column."""
     image, row, column = (labels >= 0).nonzero(as_tuple=True)
     label = labels[image, row, column]
     height, width = labels.shape[-2] + 2 * margin, labels.shape[-1] + 2 * margin

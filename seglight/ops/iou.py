@@ -1,33 +1,34 @@
-"""The score, defined once: intersection over union by class, its mean, and the interval that its images leave it."""
+"""The score, defined once: intersection over union of each class, its mean, and its interval over images."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
-"""Pixels by class, (..., C)."""
+"""Number of pixels by class, (..., C)."""
 
 RESAMPLES = 1000
+"""Default number of bootstrap samples."""
 
 
 def class_iou(hit: Counts, true: Counts, predicted: Counts) -> NDArray[np.float64]:
-    """Intersection over union (..., C); NaN where a class is in neither labels nor predictions.
+    """Intersection over union (..., C); NaN for a class that is in neither labels nor predictions.
 
     Args:
-        hit: Pixels of a class that are predicted as it.
-        true: Pixels of a class.
-        predicted: Pixels predicted as a class.
+        hit: Number of pixels of each class that are predicted as it.
+        true: Number of pixels of each class.
+        predicted: Number of pixels predicted as each class.
     """
-    return share(hit, true + predicted - hit)
+    return ratio(hit, true + predicted - hit)
 
 
 def mean_iou(hit: Counts, true: Counts, predicted: Counts) -> NDArray[np.float64]:
-    """Mean over the classes with a non-empty union: (..., C) to (...); NaN where there is none."""
+    """Mean over the classes with a non-empty union, (...); NaN if there is none. Arguments as of `class_iou`."""
     iou = class_iou(hit, true, predicted)
-    there = ~np.isnan(iou)
-    return share(np.where(there, iou, 0).sum(-1), there.sum(-1))
+    present = ~np.isnan(iou)
+    return ratio(np.where(present, iou, 0).sum(-1), present.sum(-1))
 
 
-def share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
+def ratio(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
     """`part / whole` in float64; NaN where both are 0."""
     with np.errstate(invalid="ignore"):
         quotient: NDArray[np.float64] = np.divide(part, whole, dtype=np.float64)
@@ -37,21 +38,21 @@ def share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.f
 def bootstrap_interval(
     hit: Counts, true: Counts, predicted: Counts, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean IoU over images drawn anew, with replacement.
+    """The 95 % percentile interval of the mean IoU over bootstrap samples of the images.
 
-    Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. It tells what another draw of images of the
-    same kind would do to the score, not what another training would. Images count as independent: of frames of one
-    drive, which resemble each other, it is too narrow.
+    Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. It shows how much the
+    score depends on the choice of the images, not on the training. It assumes independent images: for frames of one
+    video, which resemble each other, it is too narrow.
 
     Args:
-        hit: (images, C) pixels of a class that are predicted as it, image by image.
-        true: (images, C) pixels of a class.
-        predicted: (images, C) pixels predicted as a class.
-        resamples: Draws of as many images as there are.
-        seed: The same draws for the same seed, whatever NumPy's global state.
+        hit: (images, C) number of pixels of each class that are predicted as it, in each image.
+        true: (images, C) number of pixels of each class.
+        predicted: (images, C) number of pixels predicted as each class.
+        resamples: Number of samples, each of as many images as there are, drawn with replacement.
+        seed: Seed of the samples, independent of NumPy's global state.
 
     Returns:
-        The 2.5th and the 97.5th percentile; NaN where nothing is labelled.
+        The 2.5th and the 97.5th percentile; NaN if nothing is labelled.
     """
     scores = bootstrap_scores(hit, true, predicted, resamples, seed)
     scores = scores[~np.isnan(scores)]
@@ -62,14 +63,15 @@ def bootstrap_interval(
 def bootstrap_scores(
     hit: Counts, true: Counts, predicted: Counts, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """The mean IoU of each draw of `bootstrap_interval`: (resamples,).
+    """The mean IoU of each sample of `bootstrap_interval`, (resamples,).
 
-    The draws of as many images are the same: the difference of what two nets get on them is of the same images.
+    For the same number of images and seed the samples are the same, so that the scores of two nets can be compared
+    sample by sample.
     """
     images = len(hit)
     if images == 0:
         return np.full(resamples, np.nan)
-    often = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
-    times = often.astype(np.float64)  # a matrix product of floats, exact up to 2**53, is BLAS's; of integers it isn't
-    drawn = [np.rint(times @ counts.astype(np.float64)).astype(np.int64) for counts in (hit, true, predicted)]
+    times = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+    weights = times.astype(np.float64)  # BLAS multiplies matrices of floats, exactly up to 2**53, but not of integers
+    drawn = [np.rint(weights @ counts.astype(np.float64)).astype(np.int64) for counts in (hit, true, predicted)]
     return mean_iou(*drawn)

@@ -1,7 +1,7 @@
-"""Checks of labels against the number of classes, made before a kernel would index by them.
+"""Checks of labels against the number of classes, made before a kernel indexes by them.
 
-Labels on a CPU are looked at by numpy, in one or a few passes over the mask. Labels on a GPU are not looked at where
-that would make the host wait for the device; what happens there instead is said by each caller.
+Labels on a CPU are checked by numpy, in one or a few passes over the mask. Labels on a GPU are not checked if the host
+would have to wait for the device; each caller documents what happens then.
 """
 
 from typing import Any
@@ -14,22 +14,22 @@ from torch import Tensor
 from seglight.errors import UserError
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
-"""Integers that torch stores and can do little else with."""
+"""Integer types that torch can store, but not compute with."""
 
 LISTED = 5
-"""Values that a complaint lists."""
+"""Number of values that a message lists."""
 
 
 def check_loss_inputs(logits: Tensor, mask: Tensor, ignore_index: int) -> None:
-    """Check what a loss is called with.
+    """Check the inputs of a loss.
 
     Args:
         logits: (B, C, h, w), floating point.
         mask: (B, H, W), integers: class index or ignore_index.
-        ignore_index: Mask value that counts for nothing.
+        ignore_index: Mask value that is ignored.
 
     Raises:
-        UserError: A shape or type is another one, or there are no pixels; or, on a CPU, a label is neither a class nor
+        UserError: A shape or type does not fit, there are no pixels, or on a CPU, a label is neither a class nor
             ignore_index.
     """
     check_logits(logits)
@@ -37,7 +37,7 @@ def check_loss_inputs(logits: Tensor, mask: Tensor, ignore_index: int) -> None:
     if mask.dtype in UNSIGNED:
         raise UserError(
             f"the mask is {_kind(mask)}: torch cannot compute losses of this type: class indices have to be uint8, "
-            "int8, int16, int32 or int64, as mask.long() gives"
+            "int8, int16, int32 or int64: convert the mask with mask.long()"
         )
     if 0 in (*logits.shape[1:], *mask.shape[1:]):
         raise UserError(f"the logits are {_kind(logits)} and the mask is {_kind(mask)}: there is nothing to compare")
@@ -45,36 +45,48 @@ def check_loss_inputs(logits: Tensor, mask: Tensor, ignore_index: int) -> None:
 
 
 def check_logits(logits: Tensor, num_classes: int | None = None) -> None:
-    """Check that logits are floating point (B, C, h, w), and where it is given, that C is `num_classes`.
+    """Check the type and shape of logits.
+
+    Args:
+        logits: (B, C, h, w), floating point.
+        num_classes: Number of classes C, or None for any.
 
     Raises:
-        UserError: They are not.
+        UserError: The logits are not floating point (B, C, h, w), or have another number of classes.
     """
     if logits.ndim != 4 or not logits.is_floating_point():
         raise UserError(f"the logits are {_kind(logits)}: they have to be floating point (B, C, h, w)")
     if num_classes not in (None, logits.shape[1]):
-        raise UserError(f"the logits are of {logits.shape[1]} classes where there are {num_classes}: give num_classes")
+        raise UserError(
+            f"the logits have {logits.shape[1]} classes but num_classes is {num_classes}: set it to those of the net"
+        )
 
 
 def check_shape(mask: Tensor, logits: Tensor | None = None) -> None:
-    """Check that a mask is of integers (B, H, W), as many as there are logits (B, C, h, w).
+    """Check the type and shape of a mask.
+
+    Args:
+        mask: (B, H, W), integers.
+        logits: Tensor of the same batch size B, or None.
 
     Raises:
-        UserError: It is not; says how it becomes one.
+        UserError: The mask is not of integers (B, H, W), or has another batch size.
     """
     if mask.is_floating_point() or mask.is_complex():
-        raise UserError(f"the mask is {_kind(mask)}: class indices have to be integers, as mask.long() gives")
+        raise UserError(f"the mask is {_kind(mask)}: class indices have to be integers: convert it with mask.long()")
     if mask.ndim != 3:
-        remedy = "give one label a pixel"
+        remedy = "give one label for each pixel"
         if mask.ndim == 2:
-            remedy = "add the batch by mask.unsqueeze(0)"
+            remedy = "add the batch dimension with mask.unsqueeze(0)"
         elif mask.ndim == 4 and mask.shape[1] == 1:
-            remedy = "take the channel away by mask.squeeze(1)"
+            remedy = "remove the channel with mask.squeeze(1)"
         elif mask.ndim == 4:
-            remedy = "of a one-hot mask give mask.argmax(1)"
+            remedy = "convert a one-hot mask with mask.argmax(1)"
         raise UserError(f"the mask is {_kind(mask)}: it has to be (B, H, W): {remedy}")
     if logits is not None and len(mask) != len(logits):
-        raise UserError(f"there are {len(mask)} masks for the logits of {len(logits)} images: give one an image")
+        raise UserError(
+            f"there are {len(mask)} masks for the logits of {len(logits)} images: give one mask for each image"
+        )
 
 
 def check_labels(mask: Tensor, num_classes: int, ignore_index: int, wait: bool = False) -> None:
@@ -82,12 +94,12 @@ def check_labels(mask: Tensor, num_classes: int, ignore_index: int, wait: bool =
 
     Args:
         mask: Class index or ignore_index.
-        num_classes: C.
-        ignore_index: Mask value that counts for nothing.
-        wait: Look at a mask on a GPU too, for which the host waits.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        wait: Whether a mask on a GPU is checked too, for which the host waits.
 
     Raises:
-        UserError: A label is neither a class nor ignore_index; says which, and on how many pixels.
+        UserError: A label is neither a class nor ignore_index; the message lists values and numbers of pixels.
     """
     if not _readable(mask, wait):
         return
@@ -97,26 +109,27 @@ def check_labels(mask: Tensor, num_classes: int, ignore_index: int, wait: bool =
     outside = _outside(labels, num_classes) & (labels != ignore_index)
     if outside.any():
         raise UserError(
-            f"the mask holds {_listed(labels[outside])} where there are {num_classes} classes, 0 to {num_classes - 1}, "
-            f"and {ignore_index} is ignored: map these values to classes or to {ignore_index}, or raise num_classes"
+            f"the mask contains {_listed(labels[outside])}, but there are {num_classes} classes, 0 to "
+            f"{num_classes - 1}, and {ignore_index} is ignored: map these values to classes or to {ignore_index}, or "
+            "increase num_classes"
         )
 
 
 def check_predictions(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int, wait: bool = False) -> None:
-    """Check predicted labels; where the target is ignored they may be anything.
+    """Check predicted labels; where the target is ignored they may have any value.
 
     Args:
-        preds: Class index, of the shape of `target`.
+        preds: Class index, the shape of `target`.
         target: Class index or ignore_index.
-        num_classes: C.
-        ignore_index: Mask value that counts for nothing.
-        wait: As in `check_labels`.
+        num_classes: Number of classes C.
+        ignore_index: Mask value that is ignored.
+        wait: Whether labels on a GPU are checked too, for which the host waits.
 
     Raises:
-        UserError: They have another shape, or one of them is no class.
+        UserError: The shapes differ, or a predicted label is not a class.
     """
     if preds.shape != target.shape:
-        raise UserError(f"the predictions are {_kind(preds)} and the mask is {_kind(target)}: give labels of its shape")
+        raise UserError(f"the predictions are {_kind(preds)} and the mask is {_kind(target)}: give both the same shape")
     if not _readable(preds, wait):
         return
     labels: NDArray[Any] = preds.cpu().numpy()
@@ -125,18 +138,18 @@ def check_predictions(preds: Tensor, target: Tensor, num_classes: int, ignore_in
     outside = _outside(labels, num_classes) & (target.cpu().numpy() != ignore_index)
     if outside.any():
         raise UserError(
-            f"the predictions hold {_listed(labels[outside])} where there are {num_classes} classes, "
-            f"0 to {num_classes - 1}: they are of a net for other classes, or num_classes is wrong"
+            f"the predictions contain {_listed(labels[outside])}, but there are {num_classes} classes, "
+            f"0 to {num_classes - 1}: the net has other classes, or num_classes is wrong"
         )
 
 
 def _readable(labels: Tensor, wait: bool) -> bool:
-    """Whether values can be looked at: not where a compiler only traces what would be done with them."""
+    """Whether values can be read: not while a compiler traces the code."""
     return not torch.compiler.is_compiling() and (labels.device.type == "cpu" or (wait and not labels.is_meta))
 
 
 def _within(labels: NDArray[Any], num_classes: int) -> bool:
-    """Whether all labels are classes: one pass over bytes, in which nothing is negative."""
+    """Whether all labels are classes, in one pass over unsigned bytes and two over other types."""
     if not labels.size or labels.dtype == np.bool_:
         return True
     return bool(labels.max() < num_classes and (labels.dtype == np.uint8 or labels.min() >= 0))

@@ -1,4 +1,4 @@
-"""Pad images so that every stride of a net divides them."""
+"""Padding of images to sizes that every stride of a net divides."""
 
 import torch
 import torch.nn.functional as F

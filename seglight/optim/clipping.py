@@ -1,4 +1,4 @@
-"""Gradient clipping where Lightning refuses it."""
+"""Gradient clipping of fused optimizers in mixed precision, which Lightning refuses."""
 
 from typing import Any
 
@@ -8,16 +8,19 @@ from torch.optim import Optimizer
 
 
 def clip_fused(precision: Any, optimizer: Optimizer, value: float | None, algorithm: str | None) -> bool:
-    """Clip the gradients of a fused optimizer in mixed precision; whether it was such a one.
+    """Clip the gradients of a fused optimizer in mixed precision.
 
-    Lightning refuses, because a fused optimizer undoes the scale of float16 within its step; bfloat16 has none, and
+    Lightning refuses, because a fused optimizer undoes the scale of float16 within its step; bfloat16 has no scale, and
     torch's scaler can undo it before.
 
     Args:
-        precision: The trainer's precision plugin.
-        optimizer: Whose gradients are clipped, in place.
-        value: Bound of the norm or of each value; None and 0: nothing is clipped.
-        algorithm: "norm" (None too) or "value".
+        precision: Precision plugin of the trainer.
+        optimizer: Optimizer whose gradients are clipped, in place.
+        value: Bound of the norm or of each value; None and 0 for no clipping.
+        algorithm: Kind of clipping, "norm" (also None) or "value".
+
+    Returns:
+        Whether the optimizer is fused, the precision mixed and a bound given; otherwise nothing is done.
     """
     if not (value and isinstance(precision, MixedPrecision) and optimizer.defaults.get("fused")):
         return False

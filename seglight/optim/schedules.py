@@ -1,4 +1,4 @@
-"""Parameter groups, and learning-rate schedules by optimizer step."""
+"""Parameter groups, and learning rate schedules by optimizer step."""
 
 import math
 import re
@@ -15,15 +15,17 @@ from seglight.interfaces import OptimizerFactory, ScheduleFactory
 
 
 def run_length(steps: float) -> int:
-    """The number of optimizer steps of a run, which must have an end.
+    """Check that a run has an end, and return its number of optimizer steps.
+
+    Args:
+        steps: Number of optimizer steps; infinite if only time limits the run.
 
     Raises:
-        UserError: It has none.
+        UserError: The number is infinite.
     """
     if math.isinf(steps):
         raise UserError(
-            "the run has no end, and the learning rate's schedule none to go to: give trainer.max_epochs or "
-            "trainer.max_steps"
+            "the run has no end, but the learning rate schedule needs one: set trainer.max_epochs or trainer.max_steps"
         )
     return int(steps)
 
@@ -32,11 +34,11 @@ def made_optimizer(factory: OptimizerFactory, groups: list[dict[str, Any]]) -> O
     """Build an optimizer.
 
     Args:
-        factory: Called with the groups.
+        factory: Factory of the optimizer, called with the groups.
         groups: Parameter groups.
 
     Raises:
-        UserError: It refuses its arguments, or takes one that is not finite.
+        UserError: The optimizer refuses its arguments, or one of them is not finite.
     """
     try:
         optimizer = factory(groups)
@@ -50,10 +52,15 @@ def made_optimizer(factory: OptimizerFactory, groups: list[dict[str, Any]]) -> O
 
 
 def made_schedule(factory: ScheduleFactory, optimizer: Optimizer, steps: int) -> LRScheduler:
-    """Build a learning-rate schedule for a run of so many optimizer steps.
+    """Build a learning rate schedule.
+
+    Args:
+        factory: Factory of the schedule, called with the optimizer and the number of steps.
+        optimizer: Optimizer whose learning rates are scheduled.
+        steps: Number of optimizer steps of the run.
 
     Raises:
-        UserError: It refuses its arguments.
+        UserError: The schedule refuses its arguments.
     """
     try:
         return factory(optimizer, steps)
@@ -62,27 +69,27 @@ def made_schedule(factory: ScheduleFactory, optimizer: Optimizer, steps: int) ->
 
 
 ENCODER = re.compile(r"(members\.\d+\.)*encoder\.")
-"""Names of an encoder's parameters, also within an ensemble."""
+"""Beginning of the names of an encoder's parameters, also within an ensemble."""
 
 NO_DECAY = "/no_decay"
-"""End of the name of a group that has no weight decay."""
+"""End of the name of a group without weight decay."""
 
 
 @dataclass(frozen=True)
 class ParameterGroups:
-    """Parameters by part (`encoder`, `decoder`: all the rest), by depth, and by whether they decay.
+    """Parameters grouped by part (`encoder`, or `decoder` for all others), by depth, and by whether they decay.
 
-    Norms, biases and everything else of one dimension get no weight decay (arXiv 1812.01187, section 3.1). Each group
-    has a `name` of its own, and an `lr_scale` that its learning rate is multiplied by. What is frozen stands in them
-    too: it has no gradient, so that no optimizer moves it, and can be thawed.
+    Norms, biases and all other parameters of one dimension have no weight decay (arXiv 1812.01187, section 3.1). Each
+    group has its own `name`, and an `lr_scale` by which its learning rate is multiplied. Frozen parameters are in the
+    groups too: they have no gradient, so that no optimizer changes them, and can be unfrozen later.
 
     Args:
-        encoder_lr_scale: Learning rate of the encoder as a share of that of the rest.
-        layer_decay: Learning rate of an encoder's layer as a share of that of the layer above (arXiv 2106.08254,
-            section 3.2); 0.65 to 0.95 for transformers, 1: all alike.
+        encoder_lr_scale: Learning rate of the encoder as a share of that of the other parameters.
+        layer_decay: Learning rate of a layer of the encoder as a share of that of the layer above (arXiv 2106.08254,
+            section 3.2); 0.65 to 0.95 for transformers, 1 for equal rates.
 
     Raises:
-        UserError: A share makes no sense.
+        UserError: A share is out of range.
     """
 
     encoder_lr_scale: float = 1.0
@@ -91,15 +98,18 @@ class ParameterGroups:
     def __post_init__(self) -> None:
         if not (0 <= self.encoder_lr_scale < math.inf and 0 < self.layer_decay <= 1):
             raise UserError(
-                f"model.groups: encoder_lr_scale {self.encoder_lr_scale} must be a finite number from 0, layer_decay "
-                f"{self.layer_decay} lie in (0, 1]"
+                f"model.groups: encoder_lr_scale is {self.encoder_lr_scale} and layer_decay is {self.layer_decay}: "
+                "give a finite number from 0 and one above 0 and up to 1"
             )
 
     def __call__(self, net: nn.Module) -> list[dict[str, Any]]:
-        """The groups of a net, for an optimizer.
+        """Return the groups of a net, for an optimizer.
+
+        Args:
+            net: Net whose parameters are grouped.
 
         Raises:
-            UserError: `layer_decay` for a net whose encoder does not number its layers.
+            UserError: `layer_decay` is not 1 and the net's encoder does not number its layers.
         """
         depths = self._depths(net)
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
@@ -124,17 +134,17 @@ class ParameterGroups:
             depths: dict[str, int] = net.encoder.depths()  # type: ignore[union-attr, operator]
         except AttributeError as error:
             raise UserError(
-                f"model.groups.layer_decay {self.layer_decay}: the encoder does not number its layers: take a timm "
+                f"model.groups.layer_decay {self.layer_decay}: the encoder does not number its layers: use a timm "
                 "encoder, or 1"
             ) from error
         return depths
 
 
 def learning_rates(groups: list[dict[str, Any]]) -> dict[str, float]:
-    """The learning rate of each part of a net by its log key, `lr/<part>`: with and without decay it is the same.
+    """The learning rate of each part of a net by its log key, `lr/<part>`, with or without weight decay.
 
     Args:
-        groups: Parameter groups, as `ParameterGroups` names them.
+        groups: Parameter groups, with the names that `ParameterGroups` gives.
     """
     return {f"lr/{group['name'].removesuffix(NO_DECAY)}": group["lr"] for group in groups if "name" in group}
 
@@ -143,10 +153,10 @@ class WarmupPoly(LambdaLR):
     """Linear warm-up, then (1 - progress) ** power down to zero at the last optimizer step.
 
     Args:
-        optimizer: Whose groups keep their ratio.
-        total_steps: Optimizer steps of the whole run.
-        warmup_steps: Steps from near zero to the full rate.
-        power: 1 is a straight line; 0.9 is DeepLab's (arXiv 1606.00915, section 4.1).
+        optimizer: Optimizer; the ratios of its groups' learning rates do not change.
+        total_steps: Number of optimizer steps of the whole run.
+        warmup_steps: Number of steps from near zero to the full rate.
+        power: Exponent: 1 for a straight line; 0.9 is that of DeepLab (arXiv 1606.00915, section 4.1).
 
     Raises:
         UserError: `warmup_steps` or `power` is negative or not finite.
@@ -168,10 +178,10 @@ class WarmupCosine(LambdaLR):
     """Linear warm-up, then half a cosine over all steps, down to `floor` at the last (arXiv 1608.03983, equation 5).
 
     Args:
-        optimizer: Whose groups keep their ratio.
-        total_steps: Optimizer steps of the whole run.
-        warmup_steps: Steps from near zero to the full rate.
-        floor: Share of the full rate that is left in the end.
+        optimizer: Optimizer; the ratios of its groups' learning rates do not change.
+        total_steps: Number of optimizer steps of the whole run.
+        warmup_steps: Number of steps from near zero to the full rate.
+        floor: Last learning rate as a share of the full one.
 
     Raises:
         UserError: `warmup_steps` is negative, or `floor` not within [0, 1].
@@ -190,7 +200,11 @@ class WarmupCosine(LambdaLR):
 
 
 def check_warmup(warmup_steps: int, total_steps: int) -> None:
-    """Say where a run ends before its warm-up does.
+    """Tell the user if a run ends before its warm-up does.
+
+    Args:
+        warmup_steps: Number of steps of the warm-up.
+        total_steps: Number of optimizer steps of the whole run.
 
     Raises:
         UserError: The warm-up is negative.

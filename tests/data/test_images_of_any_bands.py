@@ -310,7 +310,7 @@ def test_costs_and_an_export_of_a_net_of_four_bands(
     [
         ({"photometric": 0.4}, "augmentation.photometric takes RGB images, and these have 4 bands"),
         ({"in_channels": 3}, "the net is for images of 3 channels, these have 4: set in_channels of "),
-        ({"wrong": 9}, "drawn 0: the mask holds 9 (1 px) where there are 3 classes, 0 to 2, and 255 is ignored"),
+        ({"wrong": 9}, "drawn 0: the mask contains 9 (1 px), but there are 3 classes, 0 to 2, and 255 is ignored"),
     ],
 )
 def test_fit_refuses_what_does_not_fit_four_bands_in_one_line(

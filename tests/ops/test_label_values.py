@@ -1,4 +1,4 @@
-"""Labels that are no classes: told in one sentence by every loss and metric, before anything indexes by them."""
+"""Labels that are not classes: refused in one sentence by every loss and metric, before anything indexes by them."""
 
 import re
 from collections.abc import Callable
@@ -78,11 +78,13 @@ def pair() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
 @pytest.mark.parametrize("name", CALLS)
-def test_says_which_values_how_many_classes_and_what_to_do(name: str, dtype: torch.dtype) -> None:
+def test_the_message_lists_values_and_classes_and_the_remedy(name: str, dtype: torch.dtype) -> None:
     logits, mask = pair()
     mask[0, 10, :3] = 12
     mask[1, 11, 0] = 5
-    said = "the mask holds 5 (1 px), 12 (3 px) where there are 5 classes, 0 to 4, and 255 is ignored: map these values"
+    said = (
+        "the mask contains 5 (1 px), 12 (3 px), but there are 5 classes, 0 to 4, and 255 is ignored: map these values"
+    )
     with pytest.raises(UserError, match=re.escape(said)):
         CALLS[name](logits, mask.to(dtype))
 
@@ -92,7 +94,7 @@ def test_negative_labels(name: str) -> None:
     logits, mask = pair()
     mask = mask.long()
     mask[0, 5, 5] = -100
-    with pytest.raises(UserError, match=re.escape("holds -100 (1 px) where there are 5 classes")):
+    with pytest.raises(UserError, match=re.escape("contains -100 (1 px), but there are 5 classes")):
         CALLS[name](logits, mask)
 
 
@@ -102,10 +104,10 @@ def test_negative_labels(name: str) -> None:
         (lambda mask: mask.float(), "the mask is float32 (2, 24, 32): class indices have to be integers"),
         (
             lambda mask: mask[:, None],
-            "(2, 1, 24, 32): it has to be (B, H, W): take the channel away by mask.squeeze(1)",
+            "(2, 1, 24, 32): it has to be (B, H, W): remove the channel with mask.squeeze(1)",
         ),
-        (lambda mask: mask[:, None].repeat(1, CLASSES, 1, 1), "of a one-hot mask give mask.argmax(1)"),
-        (lambda mask: mask[0], "add the batch by mask.unsqueeze(0)"),
+        (lambda mask: mask[:, None].repeat(1, CLASSES, 1, 1), "convert a one-hot mask with mask.argmax(1)"),
+        (lambda mask: mask[0], "add the batch dimension with mask.unsqueeze(0)"),
         (lambda mask: mask[:1], "there are 1 masks for the logits of 2 images"),
     ],
 )
@@ -127,13 +129,13 @@ def test_logits_of_other_types_and_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["confusion", "per image", "jaccard", "mean", "boundary", "boundary F"])
-def test_predictions_that_are_no_classes(name: str) -> None:
+def test_predictions_that_are_not_classes(name: str) -> None:
     """They would be counted in the row of another class."""
     _, mask = pair()
     pred = mask.clone()
-    metrics()[name].update(pred, mask)  # where the mask is ignored anything may be predicted
+    metrics()[name].update(pred, mask)  # where the mask is ignored any value may be predicted
     pred[0, 20, 20] = 12
-    with pytest.raises(UserError, match=re.escape("the predictions hold 12 (1 px) where there are 5 classes")):
+    with pytest.raises(UserError, match=re.escape("the predictions contain 12 (1 px), but there are 5 classes")):
         metrics()[name].update(pred, mask)
     with pytest.raises(
         UserError, match=re.escape("the predictions are uint8 (2, 12, 32) and the mask is uint8 (2, 24")
@@ -144,14 +146,14 @@ def test_predictions_that_are_no_classes(name: str) -> None:
 @pytest.mark.parametrize("name", ["confusion", "per image", "jaccard", "mean", "boundary", "boundary F"])
 def test_logits_of_other_classes_than_the_metric_has(name: str) -> None:
     _, mask = pair()
-    with pytest.raises(UserError, match="the logits are of 7 classes where there are 5"):
+    with pytest.raises(UserError, match="the logits have 7 classes but num_classes is 5"):
         metrics()[name].update(torch.zeros(2, 7, 6, 8), mask)
 
 
-def test_what_a_weighted_mean_divides_by() -> None:
+def test_denominator_of_a_weighted_mean() -> None:
     _, mask = pair()
     mask[0, 9, 9] = 7
-    with pytest.raises(UserError, match=re.escape("the mask holds 7 (1 px)")):
+    with pytest.raises(UserError, match=re.escape("the mask contains 7 (1 px)")):
         CrossEntropy(IGNORE, WEIGHTS).denominator(mask)
 
 
@@ -166,13 +168,13 @@ def test_right_labels_pass(values: list[int], classes: int, ignore: int) -> None
 
 
 def test_many_wrong_values_are_counted() -> None:
-    with pytest.raises(UserError, match=re.escape("14 (1 px) and 246 more values where there are 5 classes")):
+    with pytest.raises(UserError, match=re.escape("14 (1 px) and 246 more values, but there are 5 classes")):
         check_labels(torch.arange(10, 261), 5, -1)
 
 
 def test_the_mask_that_a_gpu_indexes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     _, mask = pair()
-    assert guard_labels(mask, CLASSES, IGNORE) == (mask, None)  # on a CPU nothing is copied
+    assert guard_labels(mask, CLASSES, IGNORE) == (mask, None)  # nothing is copied on a CPU
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda tensor: True))
     safe, guard = guard_labels(mask, CLASSES, IGNORE)
     assert (guard, safe.tolist()) == (torch.ones(()), mask.tolist())

@@ -177,8 +177,8 @@ def test_min_and_max_and_intervals_count(run: CLI, tmp_path: Path) -> None:
         ("model.optimizer.init_args.momentum", ".inf", "model.optimizer: momentum inf is not finite: give another"),
         ("model.schedule.init_args.warmup_steps", "-3", "model.schedule: warmup_steps -3: give a whole number from 0"),
         ("model.schedule.init_args.power", "-1", "model.schedule: power -1.0: give a finite number from 0"),
-        ("model.groups.encoder_lr_scale", "-1", "model.groups: encoder_lr_scale -1.0 must be a finite number from 0"),
-        ("model.groups.layer_decay", "0", "model.groups: encoder_lr_scale 1.0 must be a finite number from 0, layer_"),
+        ("model.groups.encoder_lr_scale", "-1", "model.groups: encoder_lr_scale is -1.0 and layer_decay is 1.0: give"),
+        ("model.groups.layer_decay", "0", "model.groups: encoder_lr_scale is 1.0 and layer_decay is 0.0: give"),
         ("model.aux_weight", ".nan", "model.aux_weight nan: give a finite number from 0"),
     ],
 )  # fmt: skip
