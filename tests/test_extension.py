@@ -1,4 +1,4 @@
-"""CONTRIBUTING's new data set and new decoder: one Python file and one YAML each, taken from the page itself."""
+"""The new data set and the new decoder of CONTRIBUTING, one Python file and one YAML each, run as printed there."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ BLOCKS = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(), flags=r
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder with the page's four files, on the Python path."""
+    """A user's folder with the four files of CONTRIBUTING, on the Python path."""
     assert set(BLOCKS) == {"floods.py", "floods.yaml", "sumup.py", "sumup_resnet18.yaml"}
     for name, text in BLOCKS.items():
         (tmp_path / name).write_text(text)

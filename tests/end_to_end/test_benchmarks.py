@@ -1,4 +1,4 @@
-"""The benchmarks run, on a few images: what they print is a matter of quiet machines."""
+"""The benchmarks run on a few images. Their figures are not checked, because they need an idle machine."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from benchmarks.loss import check, ours, peer
 
 
 @pytest.mark.slow
-def test_loader_compares_loaders_of_one_distribution(tmp_path: Path) -> None:
+def test_loader_compares_loaders_with_the_same_distribution_of_crops(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "loader", "--images", "8", "8", "8", "--rounds", "1"]
     done = subprocess.run(
@@ -49,8 +49,8 @@ TINY = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
-def test_both_sides_are_held_equal_before_they_are_timed(name: str, tmp_path: Path) -> None:
-    """In this process, whose pair of processes is the same for all."""
+def test_results_are_compared_before_anything_is_timed(name: str, tmp_path: Path) -> None:
+    """Runs in this process, so that all benchmarks share its pair of processes."""
     out = tmp_path / "figures.json"
     import_module(f"benchmarks.{name}").main([*TINY[name], "--rounds", "1", "--json", str(out)])
     figures = json.loads(out.read_text())
@@ -60,10 +60,10 @@ def test_both_sides_are_held_equal_before_they_are_timed(name: str, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_contention_times_each_side_alone_and_beside_a_busy_process(
+def test_contention_times_each_side_on_idle_cores_and_with_a_busy_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # as seglight's own commands and test runs set them
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # set by seglight's commands and by test runs
         monkeypatch.delenv(name, raising=False)
     out = tmp_path / "figures.json"
     import_module("benchmarks.contention").main(["--scale", "10", "--rounds", "1", "--json", str(out)])
@@ -75,7 +75,7 @@ def test_contention_times_each_side_alone_and_beside_a_busy_process(
 
 
 @pytest.mark.parametrize("rounds", [0, 1])
-def test_a_difference_stops_the_comparison(rounds: int) -> None:
+def test_different_results_stop_the_comparison(rounds: int) -> None:
     def other(mine: Any, theirs: Any) -> None:
         check(mine, (theirs[0] + 1, theirs[1]))
 
@@ -83,7 +83,7 @@ def test_a_difference_stops_the_comparison(rounds: int) -> None:
         compare(ours, peer, (((1, 3, 8, 8), (32, 32)), "cpu"), other, rounds=rounds)
 
 
-def test_without_rounds_the_compared_runs_are_the_timed_ones() -> None:
+def test_without_rounds_the_compared_runs_are_timed() -> None:
     runs: list[tuple[str, str]] = []
     figures = compare(_Slept, _Slept, (0.2,), lambda mine, theirs: runs.append((mine, theirs)), rounds=0)
     assert runs == [("run 1", "run 1")]
@@ -92,10 +92,11 @@ def test_without_rounds_the_compared_runs_are_the_timed_ones() -> None:
 
 
 class _Slept:
-    """A step of so many seconds that counts its runs."""
+    """A step that takes the given number of seconds and counts its runs."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.runs = seconds, 0
+        self.seconds = seconds
+        self.runs = 0
 
     def __call__(self) -> str:
         time.sleep(self.seconds)
@@ -104,7 +105,7 @@ class _Slept:
 
 
 @pytest.mark.slow
-def test_overhead_holds_the_weights_of_three_loops_equal(tmp_path: Path) -> None:
+def test_overhead_compares_the_weights_of_three_loops(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "overhead", "--rounds", "1", "--steps", "30", "3", "--json", out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)

@@ -1,4 +1,4 @@
-"""Every YAML under configs/ parses; every recipe trains and validates a step on a fabricated data set."""
+"""Every YAML under configs/ is parsed, and every recipe trains and validates one step on a fabricated data set."""
 
 import json
 import re
@@ -16,14 +16,14 @@ from tests.support import fabricate
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = CONFIGS / "base.yaml"
 PARTS = {kind: sorted((CONFIGS / kind).glob("*.yaml")) for kind in ("data", "model", "schedule", "cluster")}
-SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tests/commands/sweep/test_options.py looks at these
+SWEEPS = sorted((CONFIGS / "sweeps").glob("*.yaml"))  # tested in tests/commands/sweep/test_options.py
 NO_RECIPES = {*PARTS, "sweeps"}
 RECIPES = [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.glob("*/*.yaml") if p.parent.name not in NO_RECIPES)]
 QUICK = (
     "quickstart.yaml", "camvid/fpn_efficientnet_lite0.yaml", "voc/deeplabv3plus_resnet50.yaml",
     "voc/unet_vgg16_bn.yaml", "voc/lraspp_mobilenetv3.yaml", "cityscapes/segformer_b0.yaml",
 )  # fmt: skip
-"""Recipes, one of a kind, that take a step in the quick suite; the others do in the slow one."""
+"""Recipes of different kinds that run a step in the default suite; the others do so in the slow tests."""
 
 FABRICATE = {
     "ade20k": fabricate.ade20k, "camvid": fabricate.camvid, "camvid32": fabricate.camvid32,
@@ -45,7 +45,7 @@ def name(path: Path) -> str:
     return str(path.relative_to(CONFIGS))
 
 
-def test_no_config_is_overlooked() -> None:
+def test_every_config_is_tested() -> None:
     known = {BASE, *RECIPES, *SWEEPS, *(path for paths in PARTS.values() for path in paths)}
     assert known == set(CONFIGS.rglob("*.yaml"))
 
@@ -61,7 +61,7 @@ def test_parts_compose(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         assert end.value.code == 0
         shown = yaml.safe_load(capsys.readouterr().out)
         written = yaml.safe_load(part.read_text())
-        assert contains(shown, written), f"{name(part)} is not what comes out of the parser"
+        assert contains(shown, written), f"{name(part)} differs from the parsed configuration"
 
 
 @pytest.mark.parametrize("config", PARTS["data"], ids=name)
@@ -72,14 +72,14 @@ def test_data_configs_read_their_data(config: Path, tmp_path: Path) -> None:
         args += ["--data.init_args.root", str(root)]
     if config.stem == "mapillary":
         args += ["--data.init_args.classes", str(root / "config_v2.0.json")]
-    datamodule, _ = datamodule_from(ArgumentParser(prog="seglight look", exit_on_error=False), args)
+    datamodule, _ = datamodule_from(ArgumentParser(prog="seglight test", exit_on_error=False), args)
     image, mask, _ = datamodule.split("val").read(0)
     assert image.shape == (*mask.shape, 3)
     assert mask[mask < 255].max() < datamodule.num_classes
 
 
 def contains(whole: object, part: object) -> bool:
-    """Whether every key of nested dicts stands in another with an equal value."""
+    """Whether `whole` has every key of the nested dicts in `part` with an equal value."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and contains(whole[key], value) for key, value in part.items())
     if isinstance(part, list) and isinstance(whole, list):
@@ -88,7 +88,7 @@ def contains(whole: object, part: object) -> bool:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name)
-def test_recipe_is_what_comes_out_of_the_parser(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipe_equals_the_parsed_configuration(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["fit", "--config", str(recipe), "--print_config"])
     assert end.value.code == 0

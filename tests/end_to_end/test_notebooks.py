@@ -1,4 +1,4 @@
-"""The notebooks run from a clean start, and are stored as they run: every cell, every picture, no path of a machine."""
+"""The notebooks run from a clean start and are stored with all outputs, without paths of the machine."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.fixture
 def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `python3` be this interpreter, whatever kernels and profiles the user has."""
+    """Make `python3` this interpreter, independently of the user's kernels and profiles."""
     spec = tmp_path / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -31,14 +31,14 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def pictures(notebook: NotebookNode) -> dict[str, int]:
-    """How many PNGs each cell shows."""
+    """Count the PNGs that each cell shows."""
     return {
         cell.id: sum("image/png" in output.get("data", {}) for output in cell.outputs) for cell in code_cells(notebook)
     }
 
 
 def line_starts(notebook: NotebookNode) -> dict[str, list[str]]:
-    """The first word of each line that each cell prints; numbers after it differ between machines."""
+    """Return the first word of each line that each cell prints; the numbers after it differ between machines."""
     printed = {
         cell.id: "".join(output.text for output in cell.outputs if output.output_type == "stream")
         for cell in code_cells(notebook)
@@ -53,7 +53,7 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_stored_whole(path: Path) -> None:
+def test_stored_with_outputs(path: Path) -> None:
     stored = nbformat.read(path, as_version=4)
     nbformat.validate(stored)
     cells = code_cells(stored)
@@ -68,7 +68,7 @@ def test_stored_whole(path: Path) -> None:
 
 @pytest.mark.usefixtures("_kernel")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_and_shows_what_is_stored(path: Path) -> None:
+def test_run_shows_the_stored_outputs(path: Path) -> None:
     stored, run = (nbformat.read(path, as_version=4) for _ in range(2))
     before = {entry: entry.stat().st_mtime_ns for entry in path.parent.rglob("*")}
     NotebookClient(
