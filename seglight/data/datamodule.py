@@ -22,7 +22,7 @@ from seglight.images.opencv import single_threaded_opencv
 from seglight.images.types import Color
 from seglight.interfaces import Batch, Described, Labelled, Sample
 from seglight.ops.label_values import check_labels
-from seglight.system.signals import held
+from seglight.system.signals import blocked_signals
 
 
 class SegmentationDataModule(Described, LightningDataModule):
@@ -213,7 +213,7 @@ class Loader(DataLoader[Sample]):
     """A loader whose processes do not hear of signals that end a training."""
 
     def __iter__(self) -> Any:
-        with held():
+        with blocked_signals():
             return super().__iter__()
 
 

@@ -13,7 +13,7 @@ from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, bands_of, seg_output
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.sizes import DIVISOR, round_up
-from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, held, peak_of, probed, too_little
+from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, peak_of, probed, resident_bytes, too_little
 
 
 class Passes(NamedTuple):
@@ -118,4 +118,4 @@ def _peak(work: Callable[[], object], device: torch.device) -> int:
 
 
 def _held(device: torch.device) -> int:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else held()
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident_bytes()

@@ -22,7 +22,7 @@ Peaks = Sequence[tuple[int, int]]
 """Pixels of an image and bytes that a pass of it takes at its worst, by rising pixels."""
 
 
-def held() -> int:
+def resident_bytes() -> int:
     """Bytes that this process holds, without those that were freed and kept: they would hide as much of a pass.
 
     Raises:

@@ -1,6 +1,6 @@
 """Runs that end before their first validation or their first logged step.
 
-Covers: callbacks.image_scores, system.signals.
+Covers: callbacks.image_scores.
 """
 
 import json

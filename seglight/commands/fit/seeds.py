@@ -3,21 +3,19 @@
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from seglight.errors import UserError, terminal
 from seglight.system.atomic import atomic_write
 from seglight.system.class_paths import safe_option
 from seglight.system.run_files import CHECKPOINTS, SCORES_FILE
-from seglight.system.signals import EXIT_CODE, SIGNALS
+from seglight.system.signals import EXIT_CODE, ForwardedSignals
 from seglight.training.resume.lock import PATIENCE, locked
 
 FIT = [sys.executable, "-m", "seglight", "fit"]
@@ -51,18 +49,18 @@ def main(args: list[str]) -> int:
     """
     options = parse(args[1:])
     folders = {seed: options.run_dir / f"seed_{seed}" for seed in options.seeds}
-    told: list[int] = []
-    with locked(options.run_dir, patience=PATIENCE if options.resume else 0.0, stopping=lambda: bool(told)):
-        return train(options, folders, told)
+    signals = ForwardedSignals()
+    with locked(options.run_dir, patience=PATIENCE if options.resume else 0.0, stopping=lambda: bool(signals.received)):
+        return train(options, folders, signals)
 
 
-def train(options: Options, folders: dict[int, Path], told: list[int]) -> int:
+def train(options: Options, folders: dict[int, Path], signals: ForwardedSignals) -> int:
     """Train for each seed in its folder, and report.
 
     Args:
         options: What is asked for.
         folders: By seed.
-        told: Takes the signals that come.
+        signals: Forwards the signals that arrive to the runs.
 
     Returns:
         As `main`.
@@ -78,7 +76,7 @@ def train(options: Options, folders: dict[int, Path], told: list[int]) -> int:
         [*FIT, *safe_option(), *options.rest, "--seed_everything", str(seed), "--run_dir", str(folder), *resume]
         for seed, folder in folders.items()
     ]
-    code = run_all(commands, device_groups(options.devices), told)
+    code = run_all(commands, device_groups(options.devices), signals)
     if code == 0:
         report(options.run_dir, folders)
     return code
@@ -129,15 +127,14 @@ def device_groups(devices: int | None) -> list[str | None]:
     return groups if len(groups) > 1 else [None]
 
 
-def run_all(commands: list[list[str]], groups: list[str | None], told: list[int]) -> int:
+def run_all(commands: list[list[str]], groups: list[str | None], signals: ForwardedSignals) -> int:
     """Run the commands, one on each group of devices at a time; gives 0 or the first other exit code.
 
-    After a failure no more are started; those that run are waited for. Signals to stop are passed on to them, and
-    noted in `told`.
+    After a failure no more are started; those that run are waited for. Signals to stop are forwarded to them.
     """
     waiting, free, code = list(commands), list(groups), 0
     running: dict[subprocess.Popen[bytes], str | None] = {}
-    with passed_on(running, told):
+    with signals:
         while running or (waiting and code == 0):
             while waiting and free and code == 0:
                 group = free.pop(0)
@@ -147,29 +144,14 @@ def run_all(commands: list[list[str]], groups: list[str | None], told: list[int]
                 # a lock that was handed on to this process stays held by what it starts
                 process = subprocess.Popen(command, env=environment, start_new_session=True, close_fds=False)
                 running[process] = group
+                signals.add(process)
             for process in [process for process in running if process.poll() is not None]:
                 free.append(running.pop(process))
+                signals.remove(process)
                 ended = process.returncode if process.returncode >= 0 else 128 - process.returncode
-                code = code or ended or (EXIT_CODE if told and waiting else 0)
+                code = code or ended or (EXIT_CODE if signals.received and waiting else 0)
             time.sleep(0.05)
     return code
-
-
-@contextmanager
-def passed_on(running: dict[subprocess.Popen[bytes], Any], told: list[int]) -> Iterator[None]:
-    """Send the signals that end a training on to the processes that run, and note them in `told`."""
-
-    def handler(number: int, frame: Any) -> None:
-        told.append(number)
-        for process in list(running):
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 def report(run_dir: Path, folders: dict[int, Path]) -> None:

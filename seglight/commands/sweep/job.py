@@ -11,13 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from seglight.system.atomic import atomic_write
-from seglight.system.signals import SCHEDULERS
+from seglight.system.signals import SCHEDULERS, ForwardedSignals
 
 LOCK = "lock"
 """File that is locked while the trial runs."""
@@ -31,8 +30,11 @@ LOG = "log.txt"
 STOP = "stop"
 """File that asks the trial to stop: a file reaches it on any machine."""
 
-DEFERRED = (*SCHEDULERS, signal.SIGINT, signal.SIGUSR2)
-"""Signals that do not end this process before its commands; those of schedulers are forwarded to the commands."""
+IGNORED = (signal.SIGINT, signal.SIGUSR2)
+"""Signals that do not end this process before its commands. Those of schedulers are forwarded to the commands.
+
+Slurm sends signals to this process only where it tracks processes by cgroups.
+"""
 
 Command = tuple[list[str], str]
 """Words of a command, and the file in the folder of the log that receives its standard output."""
@@ -59,32 +61,16 @@ def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
         lock.truncate(0)
         lock.write(str(os.getpgid(0)))
         lock.flush()
-        with _deferred_signals() as received:
-            code = _run_all(folder, commands, cwd, lock.fileno(), received)
+        with ForwardedSignals(SCHEDULERS, IGNORED) as signals:
+            code = _run_all(folder, commands, cwd, lock.fileno(), signals)
         atomic_write(folder / EXIT, json.dumps(code) + "\n")
     return code
 
 
 def run_secondary(words: list[str], cwd: Path) -> int:
     """Run the training command in the other processes of a distributed training; only the first one writes files."""
-    with _deferred_signals() as received:
-        return _wait(subprocess.Popen(words, stdin=subprocess.DEVNULL, cwd=cwd), received, None)
-
-
-@contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """Collect the signals that arrive in a list: where Slurm tracks processes by cgroups, only this one gets them."""
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        received.extend([number] if number in SCHEDULERS else [])
-
-    before = [signal.signal(number, note) for number in DEFERRED]  # the commands would inherit SIG_IGN
-    try:
-        yield received
-    finally:
-        for number, handler in zip(DEFERRED, before, strict=True):
-            signal.signal(number, handler)
+    with ForwardedSignals(SCHEDULERS, IGNORED) as signals:
+        return _wait(subprocess.Popen(words, stdin=subprocess.DEVNULL, cwd=cwd), signals, None)
 
 
 def _acquire(lock: TextIO) -> bool:
@@ -98,26 +84,28 @@ def _acquire(lock: TextIO) -> bool:
     return False
 
 
-def _run_all(folder: Path, commands: Sequence[Command], cwd: Path, lock: int, received: list[int]) -> int:
+def _run_all(folder: Path, commands: Sequence[Command], cwd: Path, lock: int, signals: ForwardedSignals) -> int:
     for words, output in commands:
         with (folder / LOG).open("ab") as log, (folder / output).open("ab" if output == LOG else "wb") as out:
             # the command inherits the lock: it still holds it if this process is killed
             process = subprocess.Popen(
                 words, stdout=out, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd, pass_fds=(lock,)
             )
-        code = _wait(process, received, folder / STOP)
+        code = _wait(process, signals, folder / STOP)
         if code:
             return code
     return 0
 
 
-def _wait(process: subprocess.Popen[bytes], received: list[int], stop: Path | None) -> int:
-    forwarded = False
+def _wait(process: subprocess.Popen[bytes], signals: ForwardedSignals, stop: Path | None) -> int:
+    signals.add(process)
+    stopped = False
     while process.poll() is None:
-        if not forwarded and (received or (stop is not None and stop.exists())):
-            process.send_signal(received[0] if received else signal.SIGTERM)
-            forwarded = True
+        if not (stopped or signals.received) and stop is not None and stop.exists():
+            process.send_signal(signal.SIGTERM)
+            stopped = True
         time.sleep(0.05)
+    signals.remove(process)
     return process.returncode
 
 

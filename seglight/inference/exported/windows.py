@@ -12,7 +12,7 @@ from seglight.images.types import Image, LabelMap, Windows
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import CheckedWindows, checked_batch
 from seglight.ops.sizes import DIVISOR, round_up
-from seglight.system.memory import MARGIN, WINDOWS, bytes_of, held, peak_of, probed, too_little
+from seglight.system.memory import MARGIN, WINDOWS, bytes_of, peak_of, probed, resident_bytes, too_little
 
 OVERLAP = 4
 """The next window begins after all but one of so many parts of a window."""
@@ -94,7 +94,7 @@ class WindowedPredictor:
 
     def _plan(self, max_memory: int) -> None:
         self._check_size()
-        before = held()
+        before = resident_bytes()
         # against what is held before them all: a runtime keeps what it has had
         self._pass(64)
         self.peaks = [*probed(lambda side: peak_of(lambda: self._pass(side)) - before, max_memory - before)]
