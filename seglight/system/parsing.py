@@ -1,10 +1,13 @@
 """Parsers of the commands, and their complaints as one line."""
 
 import re
+import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -15,6 +18,7 @@ from seglight.errors import UserError
 KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:\s*', re.IGNORECASE)
 CLASS = re.compile(r"Problem with given class_path '([^']+)':\s*")
 DENIED = re.compile(r"Importing '([^']+)' is not allowed, denied by the '([^']+)' entry")
+MISSING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|No ([\w.]+) attribute (\w+)")
 UNION = "Does not validate against any of the Union subtypes"
 
 
@@ -89,7 +93,9 @@ def complaint(error: BaseException) -> str:
         elif inner.__cause__ is not None and text.startswith(("\n- Expected a path", "Type ")):
             inner = inner.__cause__
         else:
-            inner = _reason(text)
+            missing = _missing_name(inner)
+            chosen = "" if missing else chosen
+            inner = missing or _reason(text)
     where = ".".join(keys) + chosen
     return f"{where}: {inner}" if where else inner
 
@@ -132,6 +138,21 @@ def _of_types(union: str) -> str:
     types = union.partition("\nSubtypes: [")[2].partition("]\nErrors:")[0]
     value = union.rpartition("\nGiven value: ")[2]
     return f"expected {_plain(types)}, got {_shown(value)}"
+
+
+def _missing_name(error: BaseException) -> str | None:
+    """The line about a name that a module does not have, with the most similar one that it has."""
+    module = error.obj if isinstance(error, AttributeError) else None
+    name = error.name if isinstance(error, AttributeError) else None
+    found = MISSING.fullmatch(str(error))
+    if found:  # as an alternative of a union it may be in no cause
+        module = sys.modules.get(found[1] or found[3])
+        name = found[2] or found[4]
+    if not isinstance(module, ModuleType) or name is None:
+        return None
+    similar = get_close_matches(name, [other for other in dir(module) if other[0].isupper()], 1)
+    hint = f": did you mean {module.__name__}.{similar[0]}?" if similar else ""
+    return f"{module.__name__}.{name} does not exist{hint}"
 
 
 def _reason(text: str) -> str:

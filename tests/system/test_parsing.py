@@ -40,7 +40,7 @@ LINES: list[tuple[Any, Any, str]] = [
     (int | None, "many", "x: expected int or null, got 'many'"),
     (bool | int, "many", "x: expected bool or int, got 'many'"),
     (Literal["exact", "force"] | None, "many", "x: expected 'exact', 'force' or null, got 'many'"),
-    (NetFactory, {"class_path": "seglight.models.Gone"}, "x: module 'seglight.models' has no attribute 'Gone'"),
+    (NetFactory, {"class_path": "seglight.models.Gone"}, "x: seglight.models.Gone does not exist"),
     (NetFactory, {"class_path": "segligth.models.EncoderDecoder"}, "x: No module named 'segligth'"),
     (NetFactory, net(channels=3), "x: Option 'channels' is not accepted"),
     (
@@ -67,12 +67,12 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         Callbacks,
         [EMA, {"class_path": "seglight.callbacks.EMAA"}],
-        "x of seglight.callbacks.EMAA: module 'seglight.callbacks' has no attribute 'EMAA'",
+        "x: seglight.callbacks.EMAA does not exist: did you mean seglight.callbacks.EMA?",
     ),
     (
         Callbacks,
         "seglight.callbacks.EMAA",
-        "x of seglight.callbacks.EMAA: module 'seglight.callbacks' has no attribute 'EMAA'",
+        "x: seglight.callbacks.EMAA does not exist: did you mean seglight.callbacks.EMA?",
     ),
     (Callbacks, [{"class_path": "EMAA"}], "x: expected list[Callback], Callback or null, got EMAA"),
     (
@@ -93,12 +93,12 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         Logger | list[Logger] | bool | None,
         [{"class_path": "lightning.pytorch.loggers.CSVLoger"}],
-        "x of lightning.pytorch.loggers.CSVLoger: module 'lightning.pytorch.loggers' has no attribute 'CSVLoger'",
+        "x: lightning.pytorch.loggers.CSVLoger does not exist: did you mean lightning.pytorch.loggers.CSVLogger?",
     ),
     (
         bool | list[Inferer | Callback],
         [{"class_path": "seglight.callbacks.EMAA"}],
-        "x of seglight.callbacks.EMAA: module 'seglight.callbacks' has no attribute 'EMAA'",
+        "x: seglight.callbacks.EMAA does not exist: did you mean seglight.callbacks.EMA?",
     ),
     (
         Callbacks,
