@@ -46,7 +46,10 @@ class MemoryBudget:
         """
         if self.max_memory is None or kind not in BYTES_PER_PIXEL:
             return
-        takes, before = FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline, resident_bytes()
+        takes, before = (
+            FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline,
+            resident_bytes(),
+        )
         if before + takes > self.max_memory:
             raise UserError(
                 f"{kind} of {pixels / 1e6:.1f} megapixels takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in "
