@@ -40,6 +40,7 @@ class RunReport(Callback):
         config: The recipe as YAML, shown in TensorBoard as text.
         hyperparameters: Flat; stand in TensorBoard beside the final score.
         checkpoint: What `validate` and `test` score.
+        temporary: Whether the folder is removed after an evaluation, which does not say where the scores are then.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class RunReport(Callback):
         config: str,
         hyperparameters: dict[str, Any],
         checkpoint: dict[str, Any] | None = None,
+        temporary: bool = False,
     ) -> None:
+        self.temporary = temporary
         self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
         self.step: int | None = None if checkpoint is None else checkpoint["global_step"]
         self.weights = None if checkpoint is None else weights_checksum(net_weights(checkpoint))
@@ -152,7 +155,8 @@ class RunReport(Callback):
         how = self.step, pl_module.inferer, self.weights
         write_scores(pl_module.scores, pl_module.class_names, split, path, *how)
         self.console.print(scores_table(pl_module.scores, pl_module.class_names, split))
-        self.console.print(f"scores      {path}")
+        if not self.temporary:
+            self.console.print(f"scores      {path}")
 
 
 NO_VALIDATION = "trainer.limit_val_batches is 0"

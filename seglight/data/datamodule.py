@@ -64,6 +64,16 @@ class SegmentationDataModule(Described, LightningDataModule):
         self.cache = cache
         self.start = (0, 0, 0)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a module has to know of the data: `SegmentationModule(net, **data.facts)`."""
+        return {
+            "num_classes": self.num_classes,
+            "ignore_index": self.ignore_index,
+            "class_names": self.class_names,
+            "palette": self.palette,
+        }
+
     def split(self, name: str) -> Labelled:
         """The labelled images of "train", "val" or "test".
 

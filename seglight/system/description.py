@@ -47,7 +47,7 @@ def describe(value: Any, key: str) -> Any:
 
 def _of_object(value: Any, key: str) -> Any:
     if isinstance(value, type):
-        return {"class_path": class_path(value, key)}
+        return _spec(value, {}, key)
     if isinstance(value, partial):
         return _of_partial(value, key)
     if isinstance(value, Described):
@@ -127,7 +127,27 @@ def _of_partial(factory: "partial[Any]", key: str) -> dict[str, Any]:
 
 def _spec(kind: type, init_args: Mapping[str, Any], key: str) -> dict[str, Any]:
     described = {name: describe(part, f"{key}.init_args.{name}") for name, part in init_args.items()}
+    described = _defaults(kind, init_args) | described
     return {"class_path": class_path(kind, key), **({"init_args": described} if described else {})}
+
+
+def _defaults(kind: type, init_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that were not given: the parser would keep those of the class that the recipe has by default."""
+    found = {}
+    for name, parameter in _parameters(kind).items():
+        if name not in init_args and parameter.default is not parameter.empty:
+            try:
+                found[name] = describe(parameter.default, name)
+            except UserError:  # such as a function, which no recipe names
+                continue
+    return found
+
+
+def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(kind).parameters
+    except (TypeError, ValueError):  # some builtins have none
+        return {}
 
 
 def _name(value: Any) -> str:

@@ -22,7 +22,7 @@ from seglight.system.ranks import sum_over_ranks
 from seglight.training.lightning_internals import syncs_batch_norm
 from seglight.training.trainer_values import NOT_FLOAT32, PRECISIONS
 
-ONE_GROUP = ParameterGroups()
+ONE_GROUP: ParameterGroups = ParameterGroups()
 
 
 class BaseModule(LightningModule):

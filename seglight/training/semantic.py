@@ -1,15 +1,16 @@
 """Semantic segmentation: the steps of training and evaluation, what they log, and the scores."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import card_of
+from seglight.checkpoints.checkpoint import card_of, without_encoder_weights
 from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
+from seglight.checkpoints.net_config import describe_net, made_net
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
@@ -19,6 +20,7 @@ from seglight.inference import WholeImage
 from seglight.inference.batches import images_of
 from seglight.interfaces import (
     Batch,
+    Described,
     Inferer,
     LossFactory,
     MethodFactory,
@@ -32,6 +34,7 @@ from seglight.losses import CrossEntropy
 from seglight.losses.plain_loss import as_loss
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
+from seglight.models.ensemble import in_full
 from seglight.models.misfit import misfit
 from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
@@ -47,12 +50,21 @@ from seglight.system.ranks import sum_over_ranks
 from seglight.training.base import ONE_GROUP, BaseModule
 from seglight.training.methods import Supervised
 
+if TYPE_CHECKING:
+    Net = NetFactory | nn.Module | Mapping[str, Any]
+else:
+    Net = NetFactory  # all that a recipe gives: its parser reads annotations
 
-class SegmentationModule(BaseModule):
+
+class SegmentationModule(Described, BaseModule):
     """Trains and scores a net.
 
+        module = SegmentationModule(partial(EncoderDecoder, encoder=TimmEncoder("resnet18"), decoder=FPN), **data.facts)
+
     Args:
-        net: Called with `num_classes`.
+        net: Factory of the net, called with `num_classes`; in Python also a net, or a description of one:
+            {"class_path": ..., "init_args": {...}}. A net that can't be described is not trained, since nothing could
+            read its checkpoints.
         num_classes: C; linked from the data.
         ignore_index: Mask value that counts for nothing; linked from the data.
         class_names: Names of the classes; linked from the data.
@@ -72,7 +84,7 @@ class SegmentationModule(BaseModule):
 
     def __init__(
         self,
-        net: NetFactory,
+        net: Net,
         num_classes: int,
         ignore_index: int,
         class_names: Sequence[str],
@@ -88,7 +100,7 @@ class SegmentationModule(BaseModule):
     ) -> None:
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
-        super().__init__(net(num_classes), optimizer, schedule, groups, channels_last)
+        super().__init__(made_net(net, num_classes), optimizer, schedule, groups, channels_last)
         self.loss = loss(ignore_index)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
@@ -108,11 +120,32 @@ class SegmentationModule(BaseModule):
         self.inferer: Inferer | None = None
         """Set by the command line: what labels images in evaluation, which has no loss then; None: one pass of each."""
         self.net_config: dict[str, Any] = {}
-        """The net's class_path and init_args, set by the command line: what a checkpoint is rebuilt from."""
+        """The net's class_path and init_args, from which it is built again."""
+        self.undescribed: UserError | None = None
+        """Why the net can't be described."""
+        try:
+            self.describe_net(describe_net(net))
+        except UserError as error:
+            self.undescribed = error
         if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
             rank_zero_only(say)(load_fitting_weights(self.net, weights).line())
         elif weights is not None:
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
+
+    def describe_net(self, config: dict[str, Any]) -> None:
+        """Take the description of the net as a recipe has it."""
+        self.net_config = without_encoder_weights(in_full(config))
+        self.undescribed = None
+
+    def setup(self, stage: str) -> None:
+        """Refuse what fails at the first step, or leaves a checkpoint that can't be read.
+
+        Raises:
+            UserError: The net can't be described, or as in `BaseModule`.
+        """
+        super().setup(stage)
+        if stage == "fit" and self.undescribed is not None:
+            raise self.undescribed
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride.
@@ -242,7 +275,13 @@ class SegmentationModule(BaseModule):
         return float(total / weight)
 
     def model_card(self) -> ModelCard:
-        """Description of the net, its classes and its training."""
+        """Description of the net, its classes and its training.
+
+        Raises:
+            UserError: The net can't be described.
+        """
+        if self.undescribed is not None:
+            raise self.undescribed
         optimizer = class_path(self.trainer.optimizers[0]) if self.trainer.optimizers else None
         provenance = Provenance(step=self.trainer.global_step, loss=class_path(self.loss), optimizer=optimizer)
         classes = Classes(tuple(self.class_names), tuple(self.palette))

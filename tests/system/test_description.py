@@ -17,16 +17,24 @@ from seglight.data import Augmentation, FolderDataModule, ShapesDataModule
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.interfaces import Decoder, NetFactory
-from seglight.losses import CrossEntropy
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
-from seglight.optim.schedules import ParameterGroups, WarmupPoly
+from seglight.optim.schedules import ParameterGroups
 from seglight.system.description import describe
 from tests.support.tiny import TinyNet
 
-ENCODER = {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}}
-DECODER = {"class_path": "seglight.models.decoders.FPN", "init_args": {"pyramid_channels": 8, "channels": 8}}
-NET = {"class_path": "seglight.models.EncoderDecoder", "init_args": {"encoder": ENCODER, "decoder": DECODER}}
+ENCODER: dict[str, Any] = {
+    "class_path": "seglight.models.TimmEncoder",
+    "init_args": {"name": "test_resnet", "weights": None},
+}
+DECODER: dict[str, Any] = {
+    "class_path": "seglight.models.decoders.FPN",
+    "init_args": {"pyramid_channels": 8, "channels": 8},
+}
+NET: dict[str, Any] = {
+    "class_path": "seglight.models.EncoderDecoder",
+    "init_args": {"encoder": ENCODER, "decoder": DECODER},
+}
 
 
 def encoder() -> TimmEncoder:
@@ -43,13 +51,9 @@ def decoder() -> Any:
         (3, 3),
         (None, None),
         ({"a": (1, Path("b"))}, {"a": [1, "b"]}),
-        (CrossEntropy, {"class_path": "seglight.losses.CrossEntropy"}),
-        (TinyNet, {"class_path": "tests.support.tiny.TinyNet"}),
-        (partial(torch.optim.SGD, lr=0.5), {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}}),
-        (
-            partial(WarmupPoly, warmup_steps=3),
-            {"class_path": "seglight.optim.WarmupPoly", "init_args": {"warmup_steps": 3}},
-        ),
+        (WholeImage, {"class_path": "seglight.inference.WholeImage"}),
+        (TinyNet, {"class_path": "tests.support.tiny.TinyNet", "init_args": {"norm": True}}),
+        (partial(TinyNet, norm=False), {"class_path": "tests.support.tiny.TinyNet", "init_args": {"norm": False}}),
         (
             ParameterGroups(encoder_lr_scale=0.5),
             {"encoder_lr_scale": 0.5, "layer_decay": 1.0},
@@ -61,11 +65,22 @@ def test_described(value: Any, expected: Any) -> None:
     assert describe(value, "key") == expected
 
 
+def test_arguments_that_were_not_given_are_described_too() -> None:
+    """A parser keeps those of another class otherwise: AdamW's weight decay for SGD."""
+    described = describe(partial(torch.optim.SGD, lr=0.5), "model.optimizer")
+    assert described["class_path"] == "torch.optim.SGD"
+    assert described["init_args"].items() >= {"lr": 0.5, "momentum": 0, "weight_decay": 0}.items()
+    assert "params" not in described["init_args"]
+
+
 def test_nets_by_a_factory_and_by_an_object() -> None:
-    assert describe(partial(EncoderDecoder, encoder=encoder(), decoder=decoder()), "model.net") == NET
-    described = describe(EncoderDecoder(4, encoder(), decoder()), "model.net")
-    assert described["init_args"].pop("num_classes") == 4
-    assert described == NET
+    described = describe(partial(EncoderDecoder, encoder=encoder(), decoder=decoder()), "model.net")
+    assert described["class_path"] == NET["class_path"]
+    assert described["init_args"]["encoder"]["init_args"].items() >= ENCODER["init_args"].items()
+    assert described["init_args"]["decoder"]["init_args"].items() >= DECODER["init_args"].items()
+    of_object = describe(EncoderDecoder(4, encoder(), decoder()), "model.net")
+    assert of_object["init_args"].pop("num_classes") == 4
+    assert of_object == described
 
 
 def test_data_modules_with_their_augmentation(tmp_path: Path) -> None:

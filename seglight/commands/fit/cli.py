@@ -1,13 +1,16 @@
 """fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
 
 import logging
+import shlex
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import torch
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
@@ -48,6 +51,7 @@ from seglight.training.lightning_internals import SubcommandCLI
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
 from seglight.training.resume.folder import check_scored, default_run_dir, flat, folder_of_scores
+from seglight.training.resume.random_states import random_states, set_random_states
 from seglight.training.semantic import SegmentationModule
 from seglight.training.trainer_arguments import (
     check_arguments,
@@ -57,16 +61,43 @@ from seglight.training.trainer_arguments import (
     refusals_in_one_line,
 )
 
-LINKS = ("num_classes", "ignore_index", "class_names", "palette")
-"""Facts that the data module knows and the module is told."""
+UNWANTED: dict[str, dict[str, Any]] = {
+    ".*LeafSpec.*deprecated": {"module": "lightning"},  # theirs to fix
+    # the state of best.ckpt had this key in earlier versions, and is found all the same
+    ".* add the following callbacks: ..ModelCheckpoint.'monitor': 'val/miou'[^{]*$": {},
+    "The number of training batches .* smaller than the logging interval": {},  # ShortRuns
+    r"\s*Dump of a value that does not round-trip: a tuple": {},  # albumentations' ranges
+    "Checkpoint directory .* exists and is not empty": {},  # when a run resumes
+    "The `srun` command is available": {},  # said where it is wrong, and only there
+}
+"""Warnings of Lightning that are not shown: the beginning of their text, and options of the filter."""
+
+FACTS = ("num_classes", "ignore_index", "class_names", "palette")
+"""Facts about the data that the data module knows, and the module gets from it."""
+
+
+class Built(NamedTuple):
+    """What was built in Python, and is trained or scored as it is."""
+
+    module: SegmentationModule
+    data: SegmentationDataModule
 
 
 class SegmentationCLI(SubcommandCLI):
-    """One command: parse, build, run."""
+    """One command: parse, build, run.
 
-    def __init__(self, args: list[str]) -> None:
-        self.see = " ".join(["seglight doctor", *data_options(args)])
-        # errors come up as exceptions, to be told in one line; a misspelt option is not completed to another one
+    Args:
+        args: Name of the command and its options.
+        built: Module and data module that were built in Python; `args` describe them. None: they are built from `args`.
+        temporary: Whether the run folder of an evaluation is removed after it.
+    """
+
+    def __init__(self, args: list[str], built: Built | None = None, temporary: bool = False) -> None:
+        self.built = built
+        self.temporary = temporary
+        self.generators = random_states(torch.device("cpu"))
+        self.see = shlex.join(["seglight", "doctor", *data_options(args)])
+        # errors come up as exceptions, to be shown in one line; a misspelt option is not completed to another one
         strict = {"exit_on_error": False, "allow_abbrev": False}
         with class_rules(), ExitStack() as self.claims:
             super().__init__(
@@ -103,7 +134,7 @@ class SegmentationCLI(SubcommandCLI):
         parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: train for each, such as 0,1,2")
         about = "fit: what a loss or gradient that is not finite does: end the run, or leave the step out"
         parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
-        for fact in LINKS:
+        for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
 
@@ -133,8 +164,8 @@ class SegmentationCLI(SubcommandCLI):
             config.ckpt_path = None if self.checkpoint is None else str(self.run_dir / CHECKPOINTS / LAST)
         else:
             self.checkpoint = None if config.ckpt_path is None else read_checkpoint(config.ckpt_path)
-        if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None:
-            check_scored(str(self.subcommand), [str(path) for path in config.config or []])
+        if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None and not self.built:
+            check_scored(str(self.subcommand), _files(config))
         if self.checkpoint is not None:
             config.model.weights = None  # which the checkpoint has, and more
         if self.checkpoint is not None or config.model.weights is not None:
@@ -148,16 +179,31 @@ class SegmentationCLI(SubcommandCLI):
             UserError: It does.
         """
         try:
-            super().instantiate_classes()
+            if self.built is None:
+                super().instantiate_classes()
+            else:
+                self._instantiate_trainer_for(self.built)
         except ValueError as error:
             complaint = before_run.construction_complaint(error)
             if complaint is None or user_error_behind(error):
                 raise
             raise UserError(f"trainer: {complaint}") from error
 
+    def _instantiate_trainer_for(self, built: Built) -> None:
+        """Build all but the module and the data module."""
+        config = self.config[self.subcommand]
+        config.data = built.data
+        config.model.net = built.module.net
+        instantiators = [(lambda kind, **arguments: built.module, SegmentationModule, False)]
+        self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
+        self.datamodule, self.model = built.data, built.module
+        self.trainer = self.instantiate_trainer()
+        # the module was built with these generators, and continues to draw from them
+        set_random_states(self.generators, torch.device("cpu"))
+
     def _proposal(self, config: Any) -> Path:
         """Where a run goes that was told no folder; an evaluation goes beside the run that it scores."""
-        configs = [str(path) for path in config.config or []]
+        configs = _files(config)
         scored = None if self.subcommand == "fit" else folder_of_scores(str(self.subcommand), config.ckpt_path, configs)
         return scored or default_run_dir(configs)
 
@@ -179,7 +225,8 @@ class SegmentationCLI(SubcommandCLI):
         """Add what every run has, in its own folder."""
         if self.checkpoint is not None:
             self._take_checkpoint(self.checkpoint)
-        self.model.net_config, self.model.inferer = self.net_config, self.config_init[self.subcommand].inferer
+        self.model.describe_net(self.net_config)
+        self.model.inferer = self.config_init[self.subcommand].inferer
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
             # what a killed run has shown of later steps is shown anew
@@ -229,7 +276,7 @@ class SegmentationCLI(SubcommandCLI):
     def _callbacks(self) -> list[Callback]:
         config = self.config_init[self.subcommand].trainer
         scored = None if self.subcommand == "fit" else self.checkpoint
-        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored)
+        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored, self.temporary)
         first = Preflight(self.run_dir / RECIPE_FILE, self.recipe)
         callbacks: list[Callback] = [first, ImageScores(self.run_dir), report]
         bars = [callback for callback in _listed(config.callbacks) if isinstance(callback, AnyProgressBar)]
@@ -273,7 +320,8 @@ class SegmentationCLI(SubcommandCLI):
             say(f"fast_dev_run: {subcommand} ran to its end; its files are removed")
 
     def _say_scored(self, subcommand: str) -> None:
-        weights = self.checkpoint is not None or self.config[subcommand].model.weights is not None
+        config = self.config[subcommand]
+        weights = self.checkpoint is not None or config.model.weights is not None or self.built is not None
         if not weights and self.trainer.is_global_zero:
             say(f"{subcommand}: no --ckpt_path or --model.weights: the net is scored with the weights of its recipe")
 
@@ -284,7 +332,12 @@ def _listed(plugins: Any) -> list[Any]:
 
 def _plain(config: Any) -> Any:
     """A jsonargparse namespace as dicts and lists."""
-    return config.as_dict() if hasattr(config, "as_dict") else config
+    return config.as_dict() if isinstance(config, Namespace) else config
+
+
+def _files(config: Namespace) -> list[str]:
+    """Paths of the config files; what was given as text, as Python does, has none."""
+    return [str(path) for path in config.config or [] if path is not None]
 
 
 def check_yaml(args: list[str]) -> None:
@@ -303,24 +356,27 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: The recipe or the data is wrong.
     """
+    if args[0] == "fit":
+        args = resume.with_recipe(args)
+    check_yaml(args)
+    run(args)
+
+
+def run(args: list[str], built: Built | None = None, temporary: bool = False) -> SegmentationCLI:
+    """Run a command, and return what it has built and left; the arguments are those of `SegmentationCLI`.
+
+    Raises:
+        UserError: The recipe or the data is wrong.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     before_run.let_callbacks_speak()
-    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated", module="lightning")  # theirs to mend
-    # the state of best.ckpt had this key in earlier versions, and finds its place all the same
-    warnings.filterwarnings("ignore", ".* add the following callbacks: ..ModelCheckpoint.'monitor': 'val/miou'[^{]*$")
-    warnings.filterwarnings(
-        "ignore", "The number of training batches .* smaller than the logging interval"
-    )  # ShortRuns
-    warnings.filterwarnings("ignore", r"\s*Dump of a value that does not round-trip: a tuple")  # albumentations' ranges
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # when a run goes on
-    warnings.filterwarnings("ignore", "The `srun` command is available")  # said where it is wrong, and only there
+    for message, options in UNWANTED.items():
+        warnings.filterwarnings("ignore", message, **options)
     try:
         if args[0] == "fit":
-            args = resume.with_recipe(args)
             STOP.install(SCHEDULERS)  # Ctrl-C may end at once what has nothing to save yet
-        check_yaml(args)
         with parser_errors(f"seglight {args[0]}", before_run.refused_class):
-            SegmentationCLI(args)
+            return SegmentationCLI(args, built, temporary)
     finally:
         STOP.restore()

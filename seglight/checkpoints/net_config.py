@@ -1,0 +1,100 @@
+"""A net and its description: `class_path` and `init_args`, of which checkpoints hold plain values."""
+
+from argparse import ArgumentError
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from seglight.errors import UserError, parser_complaint
+from seglight.interfaces import Described, NetFactory
+from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.description import arguments, describe
+
+KEY = "model.net"
+"""Key of the net in a recipe, for errors."""
+
+
+def build_net(
+    config: Mapping[str, Any],
+    num_classes: int,
+    packages: list[str] | None = None,
+    limit: AbstractContextManager[Any] | None = None,
+) -> nn.Module:
+    """Build a net from its description.
+
+    Args:
+        config: Description of the net.
+        num_classes: C.
+        packages: Packages whose classes the description may name; None: those that a recipe may name.
+        limit: Context in which the net is built.
+
+    Raises:
+        Exception: Whatever the parser or a constructor raises.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--net", type=NetFactory)
+    with class_rules(packages):
+        parsed = parser.parse_object({"net": config})
+        check_parsed(parsed)
+    with limit or nullcontext(), class_rules(packages):
+        net: nn.Module = parser.instantiate(parsed).net(num_classes)
+    return net
+
+
+def made_net(net: Any, num_classes: int) -> nn.Module:
+    """The net that a module trains.
+
+    Args:
+        net: A net, a factory of one that is called with `num_classes`, or the description of one.
+        num_classes: C.
+
+    Raises:
+        UserError: The net is for another number of classes, or a description names what is not there.
+    """
+    if isinstance(net, nn.Module):
+        check_classes(net, num_classes)
+        return net
+    if not isinstance(net, Mapping):
+        made: nn.Module = net(num_classes)
+        return made
+    try:
+        return build_net(net, num_classes)
+    except ArgumentError as error:
+        raise UserError(f"{KEY}: {parser_complaint(str(error))}") from error
+
+
+def check_classes(net: nn.Module, num_classes: int) -> None:
+    """Refuse a net that remembers being built for another number of classes.
+
+    Raises:
+        UserError: It was.
+    """
+    if isinstance(net, Described):
+        args, kwargs = net.built_with
+        count = arguments(type(net), args, kwargs, KEY)[_first(net)]
+        if count != num_classes:
+            raise UserError(f"{KEY}: the net is for {count} classes, the data has {num_classes}: build it for these")
+
+
+def describe_net(net: Any) -> dict[str, Any]:
+    """The description of a net, from which it is built for any number of classes.
+
+    Args:
+        net: As in `made_net`.
+
+    Raises:
+        UserError: The net can't be described.
+    """
+    config: dict[str, Any] = describe(net, KEY)
+    if isinstance(net, nn.Module):
+        config["init_args"].pop(_first(net))
+    return config
+
+
+def _first(net: nn.Module) -> str:
+    """Name of the argument that is the number of classes."""
+    return next(iter(signature(type(net)).parameters))
