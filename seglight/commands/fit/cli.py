@@ -1,41 +1,27 @@
-"""fit, validate, test: LightningCLI with the data's facts linked to the module, run folders and one-line errors."""
+"""fit, validate and test: LightningCLI with run folders and one-line errors.
 
-import logging
+Facts about the data, such as the number of classes, are linked from the data module to the module.
+"""
+
 import shlex
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from seglight.callbacks import (
-    ConfusionFigure,
-    Environment,
-    ExactCheckpoint,
-    ImagePanels,
-    ImageScores,
-    LabelledPixels,
-    MetricsFile,
-    NonFinite,
-    Preflight,
-    ProgressBar,
-    RunReport,
-    ShortRuns,
-    Throughput,
-)
-from seglight.callbacks.best_checkpoint import BestCheckpoint
+from seglight.callbacks import ShortRuns
 from seglight.checkpoints.checkpoint import load_weights, read_checkpoint, without_encoder_weights
 from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
+from seglight.commands.fit.messages import quiet_lightning
+from seglight.commands.fit.run_callbacks import RunCallbacks
 from seglight.commands.recipe import config_paths, data_options, read_recipe
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
@@ -43,14 +29,14 @@ from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.parsing import parser_errors
-from seglight.system.run_files import CHECKPOINTS, ENVIRONMENT_FILE, LAST, METRICS_FILE, RECIPE_FILE
+from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run, former_recipes
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
 from seglight.training.lightning_internals import SubcommandCLI
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
-from seglight.training.resume.folder import check_scored, default_run_dir, flat, folder_of_scores
+from seglight.training.resume.folder import check_scored, default_run_dir, folder_of_scores
 from seglight.training.resume.random_states import random_states, set_random_states
 from seglight.training.semantic import SegmentationModule
 from seglight.training.trainer_arguments import (
@@ -60,17 +46,6 @@ from seglight.training.trainer_arguments import (
     check_trainer,
     refusals_in_one_line,
 )
-
-UNWANTED: dict[str, dict[str, Any]] = {
-    ".*LeafSpec.*deprecated": {"module": "lightning"},  # theirs to fix
-    # the state of best.ckpt had this key in earlier versions, and is found all the same
-    ".* add the following callbacks: ..ModelCheckpoint.'monitor': 'val/miou'[^{]*$": {},
-    "The number of training batches .* smaller than the logging interval": {},  # ShortRuns
-    r"\s*Dump of a value that does not round-trip: a tuple": {},  # albumentations' ranges
-    "Checkpoint directory .* exists and is not empty": {},  # when a run resumes
-    "The `srun` command is available": {},  # said where it is wrong, and only there
-}
-"""Warnings of Lightning that are not shown: the beginning of their text, and options of the filter."""
 
 FACTS = ("num_classes", "ignore_index", "class_names", "palette")
 """Facts about the data that the data module knows, and the module gets from it."""
@@ -108,7 +83,7 @@ class SegmentationCLI(SubcommandCLI):
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
                 seed_everything_default=0,
-                # order and shares are the data module's: Lightning's own sampler would count images twice
+                # the data module distributes the images: Lightning's own sampler would count some of them twice
                 trainer_defaults={"use_distributed_sampler": False, "enable_model_summary": False},
                 parser_kwargs={**strict, **{name: dict(strict) for name in self.subcommands()}},
                 args=args,
@@ -116,7 +91,7 @@ class SegmentationCLI(SubcommandCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """The commands and the arguments of Trainer's methods that are not the user's."""
+        """The commands, and those arguments of the trainer's methods that are no options."""
         given = {"model", "datamodule", "weights_only"}
         return {
             "fit": given | {"train_dataloaders", "val_dataloaders"},
@@ -125,14 +100,14 @@ class SegmentationCLI(SubcommandCLI):
         }
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add --run_dir and --resume, and link the data's facts to the module and the seed to the data."""
-        parser.add_argument("--run_dir", type=str | None, default=None, help="where everything of the run goes")
-        about = "fit: go on with the run in --run_dir, or start it; 'force': with a recipe that has changed"
+        """Add the options of a run, and link the facts about the data to the module and the seed to the data."""
+        parser.add_argument("--run_dir", type=str | None, default=None, help="folder of the run, for all of its files")
+        about = "fit: resume the run in --run_dir, or start it; 'force': even if the recipe has changed"
         parser.add_argument("--resume", type=Literal["exact", "force"] | None, nargs="?", const="exact", help=about)
-        about = "how images are evaluated, such as seglight.inference.SlidingWindow; none: each whole, in one pass"
+        about = "how images are evaluated, such as by seglight.inference.SlidingWindow; default: whole, in one pass"
         parser.add_argument("--inferer", type=Inferer | None, help=about)
-        parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: train for each, such as 0,1,2")
-        about = "fit: what a loss or gradient that is not finite does: end the run, or leave the step out"
+        parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: a training for each, such as 0,1,2")
+        about = "fit: whether a loss or gradient that is not finite stops the run, or the step is left out"
         parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
@@ -150,13 +125,14 @@ class SegmentationCLI(SubcommandCLI):
         check_arguments(_plain(config.trainer), self.config.subcommand)
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run folder; a checkpoint is read before anything is built, and brings the encoder's weights."""
+        """Choose the run folder, and read the checkpoint before anything is built: it brings the encoder's weights."""
         config = self.config[self.subcommand]
         before_run.check_entries(config, self.subcommand == "fit")
         self.run_dir = self._claimed_run_dir(self._proposal(config))
         self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
-        recipe = config.clone()  # what another run repeats: not where this one went, nor what it went on from
-        recipe.run_dir = recipe.ckpt_path = recipe.resume = None
+        recipe = config.clone()
+        for key in ("run_dir", "ckpt_path", "resume"):  # of this run, and none that repeats it
+            recipe[key] = None
         self.recipe = self.subcommand_parser(str(self.subcommand)).dump(recipe, skip_unset=False)
         if self.subcommand == "fit":
             resume.refuse_ckpt_path(config.ckpt_path)
@@ -167,16 +143,16 @@ class SegmentationCLI(SubcommandCLI):
         if self.subcommand != "fit" and self.checkpoint is None and config.model.weights is None and not self.built:
             check_scored(str(self.subcommand), _files(config))
         if self.checkpoint is not None:
-            config.model.weights = None  # which the checkpoint has, and more
+            config.model.weights = None  # those of the checkpoint are used
         if self.checkpoint is not None or config.model.weights is not None:
             config.model.net = self.net_config
         before_run.settle(config.trainer, self.run_dir, self.subcommand == "fit" and self.checkpoint is not None)
 
     def instantiate_classes(self) -> None:
-        """Tell in one line what a callback or a logger refuses.
+        """Build module, data module and trainer.
 
         Raises:
-            UserError: It does.
+            UserError: A callback or a logger refuses its arguments.
         """
         try:
             if self.built is None:
@@ -196,63 +172,54 @@ class SegmentationCLI(SubcommandCLI):
         config.model.net = built.module.net
         instantiators = [(lambda kind, **arguments: built.module, SegmentationModule, False)]
         self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
-        self.datamodule, self.model = built.data, built.module
+        self.datamodule = built.data
+        self.model = built.module
         self.trainer = self.instantiate_trainer()
         # the module was built with these generators, and continues to draw from them
         set_random_states(self.generators, torch.device("cpu"))
 
     def _proposal(self, config: Any) -> Path:
-        """Where a run goes that was told no folder; an evaluation goes beside the run that it scores."""
+        """Folder of a run without --run_dir; that of an evaluation lies in the folder of the run that it scores."""
         configs = _files(config)
         scored = None if self.subcommand == "fit" else folder_of_scores(str(self.subcommand), config.ckpt_path, configs)
         return scored or default_run_dir(configs)
 
     def _claimed_run_dir(self, proposal: Path) -> Path:
-        """The run folder, which no other process writes to as long as this command runs."""
+        """The run folder, which is locked against other processes while this command runs."""
         config = self.config[self.subcommand]
-        if config.trainer.fast_dev_run:  # tries everything out, files too, and keeps nothing
+        if config.trainer.fast_dev_run:  # everything is tried, also writing files, and nothing is kept
             return Path(self.claims.enter_context(TemporaryDirectory(prefix="seglight-fast_dev_run-")))
         claim = claimed_run_dir(config.run_dir, proposal, self.data_root, config.resume is not None)
         return self.claims.enter_context(claim)
 
     @property
     def data_root(self) -> str | None:
-        """Folder of the data set, where it lies in one."""
+        """Folder of the data set; None where its class has no argument `root`."""
         root: str | None = self.config[self.subcommand].get("data.init_args.root")
         return root
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Add what every run has, in its own folder."""
+        """Build the trainer, with what every run has in its own folder."""
         if self.checkpoint is not None:
             self._take_checkpoint(self.checkpoint)
+        config = self.config_init[self.subcommand].trainer
         self.model.describe_net(self.net_config)
         self.model.inferer = self.config_init[self.subcommand].inferer
-        config = self.config_init[self.subcommand].trainer
+        environment = launcher()
+        plugins = [*_listed(config.plugins), *([environment] if environment else [])]
+        if self.subcommand == "fit" and config.enable_checkpointing is not False:
+            plugins.append(CheckpointFiles())
+        else:
+            STOP.restore()  # there would be no checkpoint to leave behind
+        kwargs["plugins"] = plugins
+        kwargs["callbacks"] = self._callbacks(config)
+        kwargs["default_root_dir"] = str(self.run_dir)
         if config.logger in (None, True):
-            # what a killed run has shown of later steps is shown anew
+            # what a killed run has shown of later steps is shown again
             step = 0 if self.checkpoint is None else self.checkpoint["global_step"]
             kwargs["logger"] = TensorBoardLogger(self.run_dir, "", "", default_hp_metric=False, purge_step=step)
         if self.subcommand == "fit" and config.profiler is None:
             kwargs["profiler"] = RunTimes()
-        kwargs["default_root_dir"] = str(self.run_dir)
-        given = _listed(config.callbacks)
-        before_run.check_callbacks(given, config)
-        if self.subcommand == "fit":
-            before_run.check_monitors(given, self.model, config)
-        if self.subcommand == "fit" and self.checkpoint is not None:
-            given = resume.without_finders(given, self.datamodule, self.checkpoint)
-        exact = [callback for callback in given if isinstance(callback, ExactCheckpoint)]
-        environment = launcher()
-        kwargs["plugins"] = [*_listed(config.plugins), *([environment] if environment else [])]
-        if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            exact = exact or [ExactCheckpoint()]
-            kwargs["plugins"].append(CheckpointFiles())
-        else:
-            STOP.restore()  # nobody would save, and leave
-        others = [callback for callback in given if not isinstance(callback, ExactCheckpoint)]
-        if self.subcommand == "fit" and config.enable_checkpointing is False:
-            exact = []
-        kwargs["callbacks"] = [*exact, *others, *self._callbacks()]
         check_machine(config)
         with refusals_in_one_line():
             trainer = super().instantiate_trainer(**kwargs)
@@ -261,6 +228,17 @@ class SegmentationCLI(SubcommandCLI):
         check_processes(trainer, environment)
         check_trainer(trainer, config)
         return trainer
+
+    def _callbacks(self, config: Namespace) -> list[Callback]:
+        given = _listed(config.callbacks)
+        before_run.check_callbacks(given, config)
+        callbacks = RunCallbacks(self.run_dir, self.recipe, config, self.temporary)
+        if self.subcommand != "fit":
+            return callbacks.of_evaluation(given, self.checkpoint)
+        before_run.check_monitors(given, self.model, config)
+        if self.checkpoint is not None:
+            given = resume.without_finders(given, self.datamodule, self.checkpoint)
+        return callbacks.of_training(given, self.config[self.subcommand].on_nonfinite)
 
     def _take_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path = self.config[self.subcommand].ckpt_path
@@ -273,29 +251,6 @@ class SegmentationCLI(SubcommandCLI):
             )
         load_weights(self.model.net, checkpoint, path)
 
-    def _callbacks(self) -> list[Callback]:
-        config = self.config_init[self.subcommand].trainer
-        scored = None if self.subcommand == "fit" else self.checkpoint
-        report = RunReport(self.run_dir, self.recipe, flat(yaml.safe_load(self.recipe)), scored, self.temporary)
-        first = Preflight(self.run_dir / RECIPE_FILE, self.recipe)
-        callbacks: list[Callback] = [first, ImageScores(self.run_dir), report]
-        bars = [callback for callback in _listed(config.callbacks) if isinstance(callback, AnyProgressBar)]
-        if config.enable_progress_bar is not False and not bars:
-            callbacks.append(ProgressBar())
-        if self.subcommand == "fit":
-            callbacks += [
-                NonFinite(self.config[self.subcommand].on_nonfinite),
-                MetricsFile(self.run_dir / METRICS_FILE),
-                Environment(self.run_dir / ENVIRONMENT_FILE),
-                LabelledPixels(),
-                Throughput(),
-                ImagePanels(self.run_dir),
-                ConfusionFigure(),
-            ]
-        if self.subcommand == "fit" and config.enable_checkpointing is not False:
-            callbacks.append(BestCheckpoint(self.run_dir / CHECKPOINTS))
-        return callbacks
-
     def subcommand_arguments(self, subcommand: str) -> dict[str, Any]:
         """Add how the trainer's method reads a checkpoint."""
         kwargs = super().subcommand_arguments(subcommand)
@@ -307,11 +262,12 @@ class SegmentationCLI(SubcommandCLI):
     def run_subcommand(self, subcommand: str) -> None:
         """Train or evaluate, unless there is nothing left to train."""
         if subcommand == "fit" and self.checkpoint and resume.is_finished(self.checkpoint, self.config.fit.resume):
-            say(f"{self.run_dir}: the run is finished, there is nothing to go on with")
+            say(f"{self.run_dir}: the run is finished, there is nothing to resume")
             return
         if subcommand == "fit" and self.trainer.is_global_zero:
             trainer: Any = self.trainer
-            scored, overfits = trainer.limit_val_batches != 0, trainer.overfit_batches != 0
+            scored = trainer.limit_val_batches != 0
+            overfits = trainer.overfit_batches != 0
             quick_check(self.datamodule, self.see, scored, overfits)
         if subcommand != "fit":
             self._say_scored(subcommand)
@@ -326,8 +282,11 @@ class SegmentationCLI(SubcommandCLI):
             say(f"{subcommand}: no --ckpt_path or --model.weights: the net is scored with the weights of its recipe")
 
 
-def _listed(plugins: Any) -> list[Any]:
-    return plugins if isinstance(plugins, list) else [] if plugins is None else [plugins]
+def _listed(value: Any) -> list[Any]:
+    """One or several plugins or callbacks, or None, as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(config: Any) -> Any:
@@ -341,7 +300,7 @@ def _files(config: Namespace) -> list[str]:
 
 
 def check_yaml(args: list[str]) -> None:
-    """The parser does not say which of several configs is no YAML: do it here.
+    """Check that config files are YAML: the parser's error does not name which of several is not.
 
     Raises:
         UserError: A config file is missing or not YAML.
@@ -368,14 +327,10 @@ def run(args: list[str], built: Built | None = None, temporary: bool = False) ->
     Raises:
         UserError: The recipe or the data is wrong.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are not there, advertisements
-        logging.getLogger(name).setLevel(logging.WARNING)
-    before_run.let_callbacks_speak()
-    for message, options in UNWANTED.items():
-        warnings.filterwarnings("ignore", message, **options)
+    quiet_lightning()
     try:
         if args[0] == "fit":
-            STOP.install(SCHEDULERS)  # Ctrl-C may end at once what has nothing to save yet
+            STOP.install(SCHEDULERS)  # until there is something to save, Ctrl-C ends the process at once
         with parser_errors(f"seglight {args[0]}", before_run.refused_class):
             return SegmentationCLI(args, built, temporary)
     finally:

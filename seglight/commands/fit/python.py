@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import torch
 
-from seglight.checkpoints.checkpoint import KEY, read_checkpoint
+from seglight.checkpoints.checkpoint import read_checkpoint
+from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.net_config import describe_net
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
@@ -84,7 +85,10 @@ def fit(
         UserError: The recipe, the module or the data is wrong, or can't be described in the recipe of the run.
         SystemExit: A signal, or Ctrl-C, has stopped the run; it is saved and can be resumed.
     """
-    built = _built(recipe, data) if isinstance(recipe, SegmentationModule) else None
+    built = None
+    if isinstance(recipe, SegmentationModule):
+        built = _built(recipe, data)
+        inferer = inferer or recipe.inferer
     args = ["fit", *_configs(recipe, data), *_data(data), *_trainer(trainer)]
     args += _options(inferer=inferer, on_nonfinite=on_nonfinite, run_dir=run_dir)
     if resume:
@@ -133,6 +137,7 @@ def evaluate(
     args = ["validate" if split == "val" else "test"]
     if isinstance(model, SegmentationModule):
         built = _built(model, data)
+        inferer = inferer or model.inferer
         args += _configs(model, data)
     else:
         args += _of_file(_checkpoint(model), data, trust)
@@ -289,9 +294,9 @@ def _of_file(path: Path, data: Data | None, trust: Sequence[str]) -> list[str]:
     recipe = path.parent.parent / RECIPE_FILE
     if path.parent.name == CHECKPOINTS and recipe.is_file():
         return [*_configs(recipe, data), _option("ckpt_path", str(path))]
-    card = read_checkpoint(path)[KEY]
-    check_classes(str(path), card["net"], trust)
+    card: ModelCard = read_checkpoint(path)[KEY]
+    check_classes(str(path), card.net, trust)
     if data is None:
         raise UserError(f"{path}: it lies in no folder of a run, whose recipe would name the data: give data")
-    model = {"net": card["net"], "channels_last": card["channels_last"]}
+    model = {"net": card.net, "channels_last": card.channels_last}
     return [_text({"model": model}), _option("ckpt_path", str(path))]
