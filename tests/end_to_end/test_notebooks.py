@@ -49,7 +49,7 @@ def line_starts(notebook: NotebookNode) -> dict[str, list[str]]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_quickstart", "02_own_data"]
+    assert [path.stem for path in NOTEBOOKS] == ["01_quickstart", "02_own_data", "03_python"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

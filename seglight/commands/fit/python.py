@@ -20,7 +20,7 @@ from seglight.checkpoints.trust import check_classes
 from seglight.commands.fit.cli import FACTS, Built, SegmentationCLI, run
 from seglight.commands.recipe import read_recipe
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError, user_error_behind
+from seglight.errors import UserError, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
 from seglight.system.description import arguments, describe
@@ -89,6 +89,9 @@ def fit(
     if isinstance(recipe, SegmentationModule):
         built = _built(recipe, data)
         inferer = inferer or recipe.inferer
+        if not resume and torch.initial_seed() != built.data.seed:
+            seed = built.data.seed
+            say(f"the module was built without torch.manual_seed({seed}): its recipe begins with other random weights")
     args = ["fit", *_configs(recipe, data), *_data(data), *_trainer(trainer)]
     args += _options(inferer=inferer, on_nonfinite=on_nonfinite, run_dir=run_dir)
     if resume:

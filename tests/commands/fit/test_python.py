@@ -154,6 +154,13 @@ def net_object() -> Any:
     return factory()(CLASSES)
 
 
+def test_weights_that_no_seed_decides_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(4)
+    data = shapes(seed=3)
+    seglight.fit(new_module(data, TinyNet), data, run_dir=tmp_path / "run", max_steps=1, **QUIET)
+    assert "the module was built without torch.manual_seed(3)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("net", [NET, factory, net_object], ids=["description", "factory", "object"])
 def test_every_way_to_give_a_net_gives_the_same_weights(net: Any) -> None:
     data = shapes()
