@@ -1,18 +1,17 @@
 """A net and its description: `class_path` and `init_args`, of which checkpoints hold plain values."""
 
-from argparse import ArgumentError
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
-from jsonargparse import ArgumentParser
 from torch import nn
 
-from seglight.errors import UserError, parser_complaint
+from seglight.errors import UserError
 from seglight.interfaces import Described, NetFactory
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.description import arguments, describe
+from seglight.system.parsing import new_parser, parser_errors
 
 KEY = "model.net"
 """Key of the net in a recipe, for errors."""
@@ -35,7 +34,7 @@ def build_net(
     Raises:
         Exception: Whatever the parser or a constructor raises.
     """
-    parser = ArgumentParser(exit_on_error=False)
+    parser = new_parser()
     parser.add_argument("--net", type=NetFactory)
     with class_rules(packages):
         parsed = parser.parse_object({"net": config})
@@ -62,9 +61,10 @@ def made_net(net: Any, num_classes: int) -> nn.Module:
         made: nn.Module = net(num_classes)
         return made
     try:
-        return build_net(net, num_classes)
-    except ArgumentError as error:
-        raise UserError(f"{KEY}: {parser_complaint(str(error))}") from error
+        with parser_errors():
+            return build_net(net, num_classes)
+    except UserError as error:
+        raise UserError(f"model.{error}") from error  # its key is that of the net alone
 
 
 def check_classes(net: nn.Module, num_classes: int) -> None:
