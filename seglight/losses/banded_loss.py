@@ -42,7 +42,7 @@ def check_class_weights(name: str, weight: Tensor | None, num_classes: int) -> N
         UserError: There is another number of weights.
     """
     if weight is not None and len(weight) != num_classes:
-        raise UserError(f"{name} has {len(weight)} weights for {num_classes} classes: give one a class")
+        raise UserError(f"{name} has {len(weight)} weights for {num_classes} classes: give one for each class")
 
 
 def banded_with_labels(

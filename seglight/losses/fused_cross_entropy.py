@@ -179,7 +179,7 @@ def _gradients(
     first_y, first_x = _first(source_y, step_y, REACH_Y), _first(source_x, step_x, REACH_X)
     every = _by_class(class_weight, channel, channels, spread, WEIGHTED)
     every_sum = tl.sum(every)
-    slope = tl.zeros((CHANNELS, BLOCK), tl.float32)
+    by_source = tl.zeros((CHANNELS, BLOCK), tl.float32)
     for offset_y in range(REACH_Y):
         y = first_y + offset_y
         row = _position(y.to(tl.float32), step_y, source_height)
@@ -209,6 +209,6 @@ def _gradients(
                 p = tl.where(inside, tl.exp(values - total[None, :]), 0.0)
                 by_value = p * (weight + every_sum)[None, :] - every[:, None]
                 by_value -= tl.where(channel[:, None] == label[None, :], weight[None, :], 0.0)
-                slope += tl.where(tent[None, :] > 0, by_value * tent[None, :], 0.0)
+                by_source += tl.where(tent[None, :] > 0, by_value * tent[None, :], 0.0)
     to = image * to_batch + channel[:, None] * to_channel + source_y * to_row + source_x[None, :] * to_column
-    tl.store(gradient + to, slope * tl.load(scale), mask=inside)
+    tl.store(gradient + to, by_source * tl.load(scale), mask=inside)

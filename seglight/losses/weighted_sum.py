@@ -31,7 +31,7 @@ class WeightedSum(Loss):
     def __init__(self, ignore_index: int, losses: Sequence[LossFactory], weights: Sequence[float]) -> None:
         super().__init__(ignore_index)
         if not losses or len(losses) != len(weights):
-            raise UserError(f"loss.weights has {len(weights)} weights for {len(losses)} losses: give one a loss")
+            raise UserError(f"loss.weights has {len(weights)} weights for {len(losses)} losses: give one for each loss")
         self.losses = nn.ModuleList(loss(ignore_index) for loss in losses)
         self.weights = list(weights)
         for loss in self.losses:

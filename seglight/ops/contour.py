@@ -32,7 +32,7 @@ def near_same_class(labels: Tensor, others: Tensor, num_classes: int, radius: in
 
     Args:
         labels: int16 (B, H, W), class index on few pixels, -1 elsewhere.
-        others: int16 (B, H, W), likewise.
+        others: int16 (B, H, W), class index on few pixels, -1 elsewhere.
         num_classes: Number of classes C.
         radius: Radius of the disk, in pixels (Euclidean distance).
 

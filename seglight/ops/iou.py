@@ -22,7 +22,7 @@ def class_iou(hit: Counts, true: Counts, predicted: Counts) -> NDArray[np.float6
 
 
 def mean_iou(hit: Counts, true: Counts, predicted: Counts) -> NDArray[np.float64]:
-    """Mean over the classes with a non-empty union, (...); NaN if there is none. Arguments as of `class_iou`."""
+    """Mean over the classes with a non-empty union, (...); NaN if there is none. Arguments as in `class_iou`."""
     iou = class_iou(hit, true, predicted)
     present = ~np.isnan(iou)
     return ratio(np.where(present, iou, 0).sum(-1), present.sum(-1))

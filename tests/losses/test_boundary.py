@@ -43,7 +43,7 @@ def test_by_hand() -> None:
     torch.testing.assert_close(gradient[0, 1, 0], expected)
 
 
-def test_one_class_alone_has_no_boundary() -> None:
+def test_a_single_class_has_no_boundary() -> None:
     logits, mask = drawn("x4")
     value, gradient = value_and_gradient(BoundaryLoss(IGNORE), logits, torch.where(mask != IGNORE, 3, IGNORE))
     assert value == 0

@@ -48,7 +48,7 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(2, COUNT, 8, 12, requires_grad=True), mask, image
 
 
-def test_no_images_are_zero_and_bad_masks_are_told(teacher: Path, batch: tuple[Tensor, Tensor, Tensor]) -> None:
+def test_no_images_are_zero_and_bad_masks_are_refused(teacher: Path, batch: tuple[Tensor, Tensor, Tensor]) -> None:
     logits, mask, image = batch
     loss = Distillation(255, str(teacher))
     assert loss.with_image(logits[:0], mask[:0], image[:0]) == 0

@@ -178,7 +178,7 @@ def test_a_function_has_the_value_and_the_gradient_of_its_class(name: str) -> No
         (partial(upsampled_cross_entropy, label_smoothing=2.0), "label_smoothing is 2: it has to be between 0 and 1"),
         (
             partial(upsampled_cross_entropy, weight=torch.ones(3)),
-            "weight has 3 weights for 4 classes: give one a class",
+            "weight has 3 weights for 4 classes: give one for each class",
         ),
     ],
 )

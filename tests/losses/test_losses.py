@@ -1,11 +1,11 @@
-"""What every loss keeps to.
+"""The contract of every loss.
 
 Covers: losses.banded_loss.
 """
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import pytest
@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.losses import CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky
+from seglight.losses import CrossEntropy, Dice, Focal, LovaszSoftmax, OHEMCrossEntropy, Tversky, band_pass
 from seglight.losses import WeightedSum as Sum
+from seglight.ops.bands import full_precision
 from tests.support.loss_cases import LOSSES, WEIGHTS, drawn, value_and_gradient
 
 
@@ -49,7 +50,7 @@ def test_a_step_down_the_gradient_lowers_it(loss: nn.Module, logits: Tensor, mas
 
 
 def test_gradient_is_zero_over_ignored_pixels(loss: nn.Module, logits: Tensor, mask: Tensor) -> None:
-    mask[:, :16] = 255  # the upper half, but for the row of logits that reaches below
+    mask[:, :16] = 255  # the upper half; the last row of logits over it also reaches below
     loss(logits, mask).backward()
     assert (logits.grad[:, :, :3] == 0).all()
     assert (logits.grad[:, :, 4:] != 0).any()
@@ -64,7 +65,7 @@ def test_ignored_pixels_change_nothing(loss: nn.Module) -> None:
 
 
 def first_class_weighted(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Four classes and one that is never seen: some losses here have five weights."""
+    """Four classes and one that never occurs, because some of the losses have five weights."""
     return F.pad(logits, (0, 0, 0, 0, 0, 1), value=-5.0), mask
 
 
@@ -173,6 +174,32 @@ def test_denominator_is_the_labelled_pixels_or_their_weight(loss: nn.Module, mas
     assert loss.denominator(mask) == expected
 
 
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_the_matmul_precision_is_set_once_around_a_loss_and_changes_nothing(
+    loss: nn.Module, precision: str, logits: Tensor, mask: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TF32 and bfloat16 products are allowed for the net only."""
+    value, gradient = value_and_gradient(loss, logits, mask)
+    entered = []
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        entered.append(precision)
+        with full_precision():
+            yield
+
+    monkeypatch.setattr(band_pass, "full_precision", counted)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        again, same = value_and_gradient(loss, logits, mask)
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert entered == [precision]
+    assert torch.equal(again, value)
+    assert torch.equal(same, gradient)
+
+
 def test_state_dict_is_empty(loss: nn.Module) -> None:
     assert not loss.state_dict()  # or else a checkpoint would depend on the loss
 
@@ -180,9 +207,9 @@ def test_state_dict_is_empty(loss: nn.Module) -> None:
 @pytest.mark.parametrize("loss", [CrossEntropy, OHEMCrossEntropy, Focal])
 def test_class_weights_of_another_length(loss: Callable[..., nn.Module], logits: Tensor, mask: Tensor) -> None:
     wrong = partial(loss, class_weights=[1, 2, 3])
-    with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one a class"):
+    with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one for each class"):
         wrong(255)(logits, mask)
-    with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one a class"):
+    with pytest.raises(UserError, match=r"loss.class_weights has 3 weights for 5 classes: give one for each class"):
         Sum(255, [wrong], [1.0])(logits, mask)
 
 

@@ -66,8 +66,8 @@ def test_per_image(bins: int | None) -> None:
         torch.testing.assert_close(loss(logits, mask), expected, rtol=0, atol=0.5 / bins)
     # the images do not see each other, and an ignored one isn't counted
     mask[2] = IGNORE
-    alone = sum(loss(logits[k : k + 1], mask[k : k + 1]) for k in (0, 1)) / 2
-    torch.testing.assert_close(loss(logits, mask), alone)
+    single = sum(loss(logits[k : k + 1], mask[k : k + 1]) for k in (0, 1)) / 2
+    torch.testing.assert_close(loss(logits, mask), single)
 
 
 @pytest.mark.parametrize("bins", [None, 1024])
@@ -91,7 +91,7 @@ def test_value_is_within_half_a_bin_of_the_authors(bins: int, shape: str) -> Non
 
 
 @pytest.mark.parametrize("bins", [1, 3, 64])
-def test_slopes_by_errors_are_slopes_of_the_exact_form_but_for_a_bin(bins: int) -> None:
+def test_gradients_by_errors_are_subgradients_of_the_exact_form_within_a_bin(bins: int) -> None:
     """L(f) >= L(e) + <w, f - e> - 1 / bins for any f, and w is of the polytope: not negative, with the sum of all."""
     rng = np.random.default_rng(bins)
     for share in (0.1, 0.5, 0.9):
@@ -109,8 +109,8 @@ def test_slopes_by_errors_are_slopes_of_the_exact_form_but_for_a_bin(bins: int) 
                 assert jaccard_extension(f, of_class) >= exact + slope @ (f - errors) - 1 / bins - 1e-12
 
 
-def test_one_error_a_bin_has_the_exact_slopes() -> None:
-    """Nothing ties where each bin holds one pixel at its middle: value and slopes are those of the authors."""
+def test_one_error_a_bin_has_the_exact_gradients() -> None:
+    """Without ties, each bin with one pixel at its middle: value and gradients are those of the authors."""
     errors = (torch.tensor([0, 1, 2, 4, 5, 7]) + 0.5).double() / 8
     of_class = torch.tensor([1, 0, 0, 1, 0, 1])
     where = (errors * 8).long()

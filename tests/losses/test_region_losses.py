@@ -21,7 +21,7 @@ BOTH = {
 
 
 def theirs(loss: type, mask: Tensor, classes: int) -> Loss:
-    """Their mean is over all classes, ours over those that are there."""
+    """Their mean is over all classes, ours over those that are present."""
     module = loss("multiclass", ignore_index=IGNORE)
     present = len(mask[mask != IGNORE].unique())
     return lambda logits, labels: module(logits, labels) * classes / present
@@ -56,7 +56,7 @@ def test_gamma_is_the_root_of_each_class() -> None:
     assert_equal(Tversky(IGNORE, gamma=4 / 3), reference, logits, mask)
 
 
-def test_a_perfect_class_has_a_finite_slope_under_a_root() -> None:
+def test_a_perfect_class_has_a_finite_gradient_under_a_root() -> None:
     logits = torch.tensor([[[[99.0, -99.0]], [[-99.0, 99.0]]]])
     value, gradient = value_and_gradient(Tversky(IGNORE, gamma=4 / 3), logits, torch.tensor([[[0, 1]]]))
     assert value < 1e-4

@@ -54,9 +54,9 @@ def test_value_and_gradient_are_the_sum_of_the_members(count: int) -> None:
     losses, weights = zip(*MEMBERS[-count:], strict=True)
     logits, mask = drawn("x4")
     value, gradient = value_and_gradient(WeightedSum(IGNORE, losses, weights), logits, mask)
-    alone = [value_and_gradient(loss(IGNORE), logits, mask) for loss in losses]
-    expected = sum(weight * own for weight, (own, _) in zip(weights, alone, strict=True))
-    by_logits = sum(weight * own for weight, (_, own) in zip(weights, alone, strict=True))
+    single = [value_and_gradient(loss(IGNORE), logits, mask) for loss in losses]
+    expected = sum(weight * own for weight, (own, _) in zip(weights, single, strict=True))
+    by_logits = sum(weight * own for weight, (_, own) in zip(weights, single, strict=True))
     torch.testing.assert_close(value, expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(gradient, by_logits, rtol=0, atol=1e-5 * float(by_logits.abs().max()))
 
@@ -73,7 +73,7 @@ class Exponentials(TorchDispatchMode):
 
 
 def softmaxes(loss: nn.Module, logits: Tensor, mask: Tensor) -> float:
-    """How often each upsampled logit goes through exp."""
+    """Number of times that each upsampled logit goes through exp."""
     with Exponentials() as seen:
         loss(logits, mask)
     return seen.count / (logits.shape[1] * mask.numel())
@@ -86,14 +86,14 @@ def test_one_softmax_for_all_members() -> None:
     gathering = [*pixelwise, OHEMCrossEntropy, Dice, Tversky, LovaszSoftmax]
     assert softmaxes(CrossEntropy(IGNORE), logits, mask) == 1
     assert softmaxes(WeightedSum(IGNORE, pixelwise, [1] * 2), logits, mask) == 1
-    assert softmaxes(Dice(IGNORE), logits, mask) == 2, "one to gather the sums, one for the slope"
+    assert softmaxes(Dice(IGNORE), logits, mask) == 2, "one for the sums, one for the gradient"
     assert softmaxes(WeightedSum(IGNORE, gathering, [1] * 6), logits, mask) == 2
 
 
 def test_as_many_weights_as_losses() -> None:
-    with pytest.raises(UserError, match=r"loss.weights has 1 weights for 2 losses: give one a loss"):
+    with pytest.raises(UserError, match=r"loss.weights has 1 weights for 2 losses: give one for each loss"):
         WeightedSum(IGNORE, [CrossEntropy, Dice], [1.0])
-    with pytest.raises(UserError, match=r"loss.weights has 0 weights for 0 losses: give one a loss"):
+    with pytest.raises(UserError, match=r"loss.weights has 0 weights for 0 losses: give one for each loss"):
         WeightedSum(IGNORE, [], [])
 
 

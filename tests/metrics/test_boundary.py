@@ -178,7 +178,7 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
     iou, f = BoundaryIoU(11, 255), BoundaryF(11, 255)
     for metric in (iou, f):
         metric.update(preds, masks)
-    alone = (iou.compute(), *f.compute())
+    single = (iou.compute(), *f.compute())
     for rank in range(2):
-        for theirs, ours in zip(torch.load(tmp_path / f"{rank}.pt"), alone, strict=True):
+        for theirs, ours in zip(torch.load(tmp_path / f"{rank}.pt"), single, strict=True):
             assert torch.equal(theirs.nan_to_num(-1), ours.nan_to_num(-1))

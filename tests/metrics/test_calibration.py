@@ -141,6 +141,6 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
         metric.update(logits, target)
     for rank in range(2):
         errors, found = torch.load(tmp_path / f"{rank}.pt")
-        for theirs, alone in zip(errors, error.compute(), strict=True):
-            assert torch.equal(theirs.nan_to_num(-1), alone.nan_to_num(-1))  # integers in any order: to the last bit
+        for theirs, single in zip(errors, error.compute(), strict=True):
+            assert torch.equal(theirs.nan_to_num(-1), single.nan_to_num(-1))  # integers in any order: to the last bit
         assert float(found) == pytest.approx(float(temperature.compute()), rel=1e-9)

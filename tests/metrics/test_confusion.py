@@ -74,7 +74,7 @@ def test_scores_by_hand() -> None:
     assert scores.images == 1
 
 
-def test_a_class_predicted_but_nowhere_true_counts_as_zero() -> None:
+def test_a_class_predicted_but_never_true_has_iou_zero() -> None:
     scores = Scores.from_confusion(torch.tensor([[3, 1], [0, 0]]), 1)
     assert scores.iou.tolist() == [0.75, 0]
     assert scores.miou == pytest.approx(0.375)
@@ -129,7 +129,7 @@ def test_confusion_matrix_equals_torchmetrics_and_scikit_learn(classes: int, siz
 
 @pytest.mark.parametrize("anything", [IGNORE, -1])
 @pytest.mark.parametrize("classes", [2, 16, 19, 254])
-def test_a_prediction_may_be_anything_where_the_target_is_ignored(classes: int, anything: int) -> None:
+def test_a_prediction_may_have_any_value_where_the_target_is_ignored(classes: int, anything: int) -> None:
     pred, mask = labels(classes, size=(40, 37))
     kept = mask != IGNORE
     expected = sklearn_confusion(mask[kept], pred[kept], labels=range(classes))
@@ -168,7 +168,7 @@ def test_image_counts_are_the_matrices_of_the_images(classes: int, images: int) 
     np.testing.assert_array_equal(counts.confusion(), metric.compute())
 
 
-def test_counting_goes_on_after_reading() -> None:
+def test_counting_continues_after_reading() -> None:
     pred, mask = labels(11, images=6)
     metric = ConfusionMatrix(11, IGNORE, per_image=True)
     for k in (0, 2, 4):
@@ -176,9 +176,9 @@ def test_counting_goes_on_after_reading() -> None:
         metric(pred[k + 1 : k + 2], mask[k + 1 : k + 2])  # forward: counts, and gives the batch's own matrix
         if k:
             assert len(metric.image_counts()) == k + 2
-    alone = ConfusionMatrix(11, IGNORE, per_image=True)
-    alone.update(pred, mask)
-    assert_same_counts(metric, alone)
+    single = ConfusionMatrix(11, IGNORE, per_image=True)
+    single.update(pred, mask)
+    assert_same_counts(metric, single)
     metric.reset()
     assert len(metric.image_counts()) == 0
 
@@ -246,9 +246,9 @@ def count_share(rank: int, folder: str) -> None:
 def test_two_processes_count_each_image_once(tmp_path: Path) -> None:
     in_processes(2, count_share, str(tmp_path))
     for images, shares in ((3, (2, 1)), (1, (1, 0))):
-        alone = results(*counted(images))
+        single = results(*counted(images))
         for rank, share in enumerate(shares):
             together, own = torch.load(tmp_path / f"{images}-{rank}.pt")
             assert own == share  # reading leaves the process its own counts
-            for theirs, ours in zip(together, alone, strict=True):
+            for theirs, ours in zip(together, single, strict=True):
                 assert torch.equal(theirs, ours)

@@ -24,7 +24,7 @@ IMAGES, BATCH = 7, 3
 
 
 def maps(classes: int) -> tuple[Tensor, Tensor]:
-    """Labels that differ by image in what is in them; the last class is in none, the one before predicted alone."""
+    """Labels with other classes in each image; the last class is in none, the one before only in predictions."""
     generator = torch.Generator().manual_seed(classes)
     mask = torch.randint(0, max(1, classes - 2), (IMAGES, 21, 18), generator=generator)
     for k in range(IMAGES):

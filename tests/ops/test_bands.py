@@ -76,7 +76,7 @@ def test_a_band_stays_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None
         (["32K", "14336K", "512K"], 2**21),
         (["1024K"], 2**20),
         (["262144K"], 2**23),
-        ([], 2**25 // 7),  # a system that tells nothing
+        ([], 2**25 // 7),  # a system that reports no sizes
     ],
 )
 def test_the_budget_is_a_share_of_the_last_cache(

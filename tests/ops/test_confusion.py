@@ -62,7 +62,7 @@ def test_arguments_are_left_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("classes", "ignore"), [(2, 255), (19, 255), (60, 255), (250, 255), (19, 0), (19, -1), (5, 300)]
 )
-def test_what_is_predicted_where_the_mask_is_ignored_counts_nowhere(classes: int, ignore: int) -> None:
+def test_predictions_where_the_mask_is_ignored_are_not_counted(classes: int, ignore: int) -> None:
     mask = torch.arange(64) % classes
     mask[::2] = ignore
     expected = confusion_matrix(torch.where(mask == ignore, 0, mask), mask, classes, ignore)
@@ -73,7 +73,7 @@ def test_what_is_predicted_where_the_mask_is_ignored_counts_nowhere(classes: int
 
 @pytest.mark.parametrize("dtype", [U8, I16, I64])
 @pytest.mark.parametrize("classes", [2, 19, 31, 32, 60, 88, 127, 128, 200])
-def test_labels_beyond_the_classes_count_nowhere(classes: int, dtype: torch.dtype) -> None:
+def test_labels_beyond_the_classes_are_not_counted(classes: int, dtype: torch.dtype) -> None:
     """Whatever they are: none may wrap around into the cell of another class."""
     mask = torch.arange(256).repeat(40).to(dtype)
     pred = torch.arange(len(mask)) % classes

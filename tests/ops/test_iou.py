@@ -26,7 +26,7 @@ def written_out(hit: NDArray[np.int64], true: NDArray[np.int64], predicted: NDAr
     return sum(ious) / len(ious) if ious else math.nan
 
 
-def test_mean_leaves_out_what_is_nowhere() -> None:
+def test_mean_leaves_out_classes_without_pixels() -> None:
     hit, true, predicted = counts(6, 5)
     assert np.isnan(class_iou(hit, true, predicted)[:, -2]).all()
     for k, score in enumerate(mean_iou(hit, true, predicted)):

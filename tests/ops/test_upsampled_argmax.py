@@ -42,7 +42,7 @@ def beside_a_loss(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return CrossEntropy(999).with_labels(logits, mask.view(1, *size).expand(len(logits), -1, -1))[1]
 
 
-@pytest.fixture(params=[upsampled_argmax, beside_a_loss], ids=["alone", "beside a loss"])
+@pytest.fixture(params=[upsampled_argmax, beside_a_loss], ids=["by itself", "beside a loss"])
 def argmax(request: pytest.FixtureRequest) -> Argmax:
     form: Argmax = request.param
     return form
@@ -101,7 +101,7 @@ def test_near_ties_by_any_kernel_of_torch(
     threads: int,
     threads_of_torch: Callable[[int], None],
 ) -> None:
-    """It has one for few channels, one for small maps, and chooses by the threads that there are."""
+    """It has one for few channels and one for small maps, and chooses by the number of threads."""
     threads_of_torch(threads)
     logits = 100 * torch.randn(2, classes, *small, generator=torch.Generator().manual_seed(0))
     spots = torch.arange(0, small[0] * small[1], 97)
@@ -118,7 +118,7 @@ def threads_of_torch() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-def test_torch_is_asked_about_near_ties_alone(argmax: Argmax, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_upsamples_only_near_ties(argmax: Argmax, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     interpolate = F.interpolate
 

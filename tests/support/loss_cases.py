@@ -19,7 +19,7 @@ SHAPES = {
     "same": ((2, 4, 24, 18), (24, 18)),
     "bands": ((2, 19, 20, 60), (160, 480)),
 }
-"""Of logits, and of masks."""
+"""Shapes of logits, and heights and widths of masks."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
