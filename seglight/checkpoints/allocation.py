@@ -1,4 +1,4 @@
-"""Nets that are built within a stated memory: a configuration of a few bytes may ask for all that there is."""
+"""A limit on the memory that building a net may allocate: a configuration of a few bytes can ask for terabytes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

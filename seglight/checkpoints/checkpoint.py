@@ -1,4 +1,4 @@
-"""Read checkpoints without running anything that stands in them, and build the net that one describes."""
+"""Read checkpoints without running any code that they contain, and build the nets that they describe."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from seglight.system.class_paths import check_parsed, class_rules, imported
 from seglight.system.parsing import complaint, new_parser
 
 SCORES = "scores"
-"""Where a checkpoint keeps the scores of the last validation before it was saved, and of what data they are."""
+"""Key of a checkpoint: scores of the last validation before it was saved, and the fingerprint of its data."""
 
 SPARE = 2**30
 """Bytes that building a net may take in addition to three times those of its weights.
@@ -62,11 +62,11 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
 
     Args:
         path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
-        trusted: Packages beside those of `seglight.checkpoints.trust` whose classes it may name.
+        trusted: Packages whose classes it may name, beside those of `seglight.checkpoints.trust`.
 
     Raises:
-        UserError: As `read_checkpoint`; or it names a class that is not trusted or not there, or does not fit it; or
-            its weights are not finite.
+        UserError: The checkpoint can't be read; it names a class that is not trusted or does not exist; its arguments
+            or its weights do not fit the class; or its weights are not finite.
     """
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
@@ -138,12 +138,13 @@ def normalisation_of(net: nn.Module) -> tuple[Normalisation, ...]:
 
 
 def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Load the weights of a checkpoint, all of them, into a net.
+    """Load all weights of a checkpoint into a net.
 
     Raises:
-        UserError: They are those of another net, or not finite.
+        UserError: The weights are those of another net, or not finite.
     """
-    theirs, ours = net_weights(checkpoint), net.state_dict()
+    theirs = net_weights(checkpoint)
+    ours = net.state_dict()
     strange = [key for key in {**theirs, **ours} if key not in theirs or key not in ours]
     strange += [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
     if strange:
@@ -155,7 +156,7 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: str | Path) -
 
 
 def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The state dict of the net alone, out of that of the whole module."""
+    """State dict of the net, taken from that of the whole module."""
     return {
         key.removeprefix("net."): value
         for key, value in checkpoint["state_dict"].items()
@@ -164,7 +165,7 @@ def net_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights_checksum(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a net's parameters and buffers, by name: what tells whose scores are whose."""
+    """SHA-256 of a net's parameters and buffers by name: it tells to which weights scores belong."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -173,7 +174,7 @@ def weights_checksum(weights: Mapping[str, Tensor]) -> str:
 
 
 def without_encoder_weights(config: Any) -> Any:
-    """A copy of a net's configuration whose encoders fetch no weights: a checkpoint brings them."""
+    """Copy of a net's configuration whose encoders load no weights, because a checkpoint has them."""
     if isinstance(config, list):
         return [without_encoder_weights(entry) for entry in config]
     if not isinstance(config, dict):

@@ -24,7 +24,7 @@ WEIGHTS = "model.safetensors"
 README = "README.md"
 
 MOST_BYTES = 2**24
-"""A description longer than this is none."""
+"""Longest description that is read."""
 
 
 def is_release(path: str | Path) -> bool:
@@ -44,7 +44,7 @@ def write_release(folder: Path, card: ModelCard, state: dict[str, Tensor], readm
     Raises:
         UserError: The folder exists.
     """
-    there = UserError(f"--out {folder}: it is there already: name a folder that is not, or take that one away")
+    there = UserError(f"--out {folder}: it exists already: name another folder, or remove this one")
     if folder.exists():
         raise there
     try:
@@ -55,7 +55,7 @@ def write_release(folder: Path, card: ModelCard, state: dict[str, Tensor], readm
             sealed = {**card.to_dict(), "sha256_of_weights": file_sha256(part / WEIGHTS)}
             sealed["sha256"] = seal(sealed)
             (part / DESCRIPTION).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
-            # the folder's name can be any bytes
+            # the name of the folder can be any bytes
             (part / README).write_text(readme, encoding="utf-8", errors="replace")
     except OSError as error:
         if error.errno == errno.ENOTEMPTY:  # another process was faster
@@ -72,35 +72,35 @@ def read_release(folder: str | Path) -> tuple[ModelCard, dict[str, Tensor]]:
     path, weights = Path(folder) / DESCRIPTION, Path(folder) / WEIGHTS
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path}: too long for the description of a net: take another")
+            raise UserError(f"{path}: too long for the description of a net: copy the release again")
         description = json.loads(path.read_text(encoding="utf-8"))
         found = seal(description) if isinstance(description, dict) else None
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: a released net is a folder with this file in it") from error
+        raise UserError(f"{path}: {error.strerror}: a released net is a folder that contains this file") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as JSON, it is cut off or damaged: take the release anew") from error
+        raise UserError(f"{path}: not readable as JSON, it is cut off or damaged: copy the release again") from error
     if found is None or found != description.get("sha256"):
-        raise UserError(f"{path}: its checksum does not fit, it is damaged or was changed: take the release anew")
+        raise UserError(f"{path}: its checksum does not match, it is damaged or was changed: copy the release again")
     if not weights.is_file():
-        raise UserError(f"{weights}: no such file, the release is not whole: take it anew")
+        raise UserError(f"{weights}: no such file, the release is incomplete: copy it again")
     if file_sha256(weights) != description.get("sha256_of_weights"):
-        raise UserError(f"{weights}: its checksum does not fit, it is damaged or was changed: take the release anew")
+        raise UserError(f"{weights}: its checksum does not match, it is damaged or was changed: copy the release again")
     try:
         tensors = _tensors(weights)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{weights}: not readable as safetensors: take the release anew") from error
+        raise UserError(f"{weights}: not readable as safetensors: copy the release again") from error
     return ModelCard.from_dict(description, path, "a file of `seglight release`"), tensors
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         os.fspath(path).encode()
-    except UnicodeEncodeError:  # safetensors maps no file of such a name: its content is held twice, for a moment
+    except UnicodeEncodeError:  # safetensors maps no file with such a name: for a moment its content is in memory twice
         return dict(safetensors.torch.load(path.read_bytes()))
     return dict(safetensors.torch.load_file(path))
 
 
 def seal(description: dict[str, Any]) -> str:
-    """SHA-256 of a description without its own, as JSON with sorted keys and no spaces."""
+    """SHA-256 of a description without the key `sha256`, as JSON with sorted keys and no spaces."""
     plain = {key: value for key, value in description.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -15,18 +15,18 @@ TRUSTED = ("seglight", "timm", "torch", "torchvision")
 
 
 def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> list[str]:
-    """Refuse a net's configuration that names a class of a strange package, before it is imported.
+    """Check that a net's configuration names classes of trusted packages only, before any of them is imported.
 
     Args:
-        source: Where the configuration stands, for the complaint.
-        config: Of class_path and init_args, nested.
-        trusted: Packages beside `TRUSTED`.
+        source: File of the configuration, for error messages.
+        config: Configuration of class_path and init_args, nested.
+        trusted: Packages that are trusted beside `TRUSTED`.
 
     Returns:
-        The packages whose classes may be built: those that are trusted, and those that they have their classes from.
+        Packages whose classes may be built: the trusted ones, and those that define the classes they re-export.
 
     Raises:
-        UserError: A class is not trusted, not there or no part of a net.
+        UserError: A class is not trusted, does not exist, or is not part of a net.
     """
     packages = [*TRUSTED, *trusted]
     found = [_check_class(source, class_path, packages) for class_path in _class_paths(config)]
@@ -34,7 +34,7 @@ def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> list
 
 
 def _class_paths(config: Any) -> Iterator[str]:
-    """Every string that could be taken for a class: the parser takes a bare one, and YAML within a string, too."""
+    """Every string that the parser could take for a class: it also accepts bare strings, and YAML within a string."""
     if isinstance(config, dict):
         for key, value in config.items():
             if key == "class_path":

@@ -1,4 +1,4 @@
-"""Checkpoint files: written beside in a thread, synced and renamed; damage is noticed by checksum."""
+"""Checkpoint files, written to a temporary file in a thread, synced and renamed."""
 
 import io
 import threading
@@ -16,12 +16,12 @@ from seglight.system.run_files import LAST, PREVIOUS
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's plugin that writes checkpoints, one at a time.
 
-    The checkpoint is serialised at once, into memory, so that training may go on; a thread brings it to the disk. What
-    can't be written (a full disk) leaves no part of a file behind and the files that were there as they were; it is
-    said in a line, and training goes on.
+    The checkpoint is serialised into memory, so that training can continue while a thread writes it to disk. If it
+    can't be written, as on a full disk, no partial file remains, earlier files stay as they were, a line reports it,
+    and training continues.
 
     Attributes:
-        error: Why the last file could not be written, or None.
+        error: Error of the last file that could not be written; None: it was written.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class CheckpointFiles(TorchCheckpointIO):
         self.thread: threading.Thread | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Serialise, and begin to write; waits for the file before."""
+        """Serialise a checkpoint and start writing it, after the previous one is written."""
         self.wait()
         content = io.BytesIO()
         torch.save(checkpoint, content)
@@ -37,23 +37,23 @@ class CheckpointFiles(TorchCheckpointIO):
         self.thread.start()
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As Lightning's, when all is written."""
+        """Do what Lightning's plugin does, after everything is written."""
         self.wait()
         return super().load_checkpoint(path, *args, **kwargs)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """As Lightning's, when all is written."""
+        """Do what Lightning's plugin does, after everything is written."""
         self.wait()
         super().remove_checkpoint(path)
 
     def wait(self) -> None:
-        """Until nothing is being written."""
+        """Wait until nothing is being written."""
         if self.thread is not None:
             self.thread.join()
             self.thread = None
 
     def teardown(self) -> None:
-        """Called by Lightning at the end."""
+        """Wait for the last file; called by Lightning at the end."""
         self.wait()
 
     def _write(self, content: io.BytesIO, path: Path) -> None:

@@ -19,19 +19,19 @@ from seglight.ops.blending import first_largest
 class TestTimeAugmentation(Inferer):
     """The mean of the probabilities of an image at several scales, each as it is and mirrored.
 
-    A view's probabilities are brought back to the image's size, bilinearly, before they are averaged. They are held at
-    full resolution, twice: for images of gigapixels this is not.
+    The probabilities of a view are resized bilinearly to the image's size before they are averaged. Two full-resolution
+    maps of them are in memory: too much for images of gigapixels.
 
     Args:
-        inferer: What is done with a view.
+        inferer: How the net is applied to a view.
         scales: Factors of height and width.
-        flip: Views mirrored from left to right as well.
+        flip: Whether each view is mirrored from left to right as well.
 
     Raises:
-        UserError: There is no scale, or one that isn't above 0 and finite.
+        UserError: There is no scale, or one that is not finite and above 0.
     """
 
-    __test__ = False  # pytest takes it for a test by its name
+    __test__ = False  # its name looks like a test to pytest
 
     inferer: Inferer = field(default_factory=WholeImage)
     scales: tuple[float, ...] = (0.75, 1.0, 1.25)

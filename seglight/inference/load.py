@@ -1,4 +1,4 @@
-"""`seglight.load`: whatever holds a net, ready to predict. What is exported is loaded without importing torch."""
+"""`seglight.load`: a predictor of any model file. Exported files are loaded without importing torch."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def members(text: str) -> list[str]:
-    """The models that are meant by paths with commas between them; a comma in a path that exists is part of it."""
+    """Paths of models from a text with commas between them; a comma within an existing path is part of it."""
     parts, found = text.split(","), list[str]()
     while parts:
         longest = [count for count in range(1, len(parts) + 1) if os.path.exists(",".join(parts[:count]))]
@@ -41,17 +41,17 @@ def load(
     Args:
         model: A checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`; several
             checkpoints or folders predict the mean of their probabilities.
-        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one. Exported files run on the CPU.
-        inferer: How the net is applied to an image: `seglight.inference`; None: all of it in one pass.
-        max_memory: Instead of an inferer, bytes that the process may hold (on a GPU, torch there): images that do not
-            fit are seen by windows.
-        trust: Packages beside seglight, torch, torchvision and timm whose classes it may name; torch.export for .pt2.
+        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU if there is one. Exported files run on the CPU.
+        inferer: How the net is applied to an image, see `seglight.inference`; None: the whole image in one pass.
+        max_memory: Bytes that the process may hold (on a GPU: torch), in place of an inferer. Larger images are
+            predicted by windows.
+        trust: Packages whose classes it may name, beside seglight, torch, torchvision and timm; torch.export for .pt2.
 
     Raises:
-        UserError: It is missing, damaged, names classes that are not trusted, or does not take what was asked for.
+        UserError: The model is missing or damaged, names classes that are not trusted, or does not support an option.
     """
     if inferer is not None and max_memory is not None:
-        raise UserError("an inferer and max_memory: give one of them, for max_memory chooses an inferer")
+        raise UserError("an inferer and max_memory: give one of them, because max_memory chooses an inferer")
     models = [model] if isinstance(model, str | Path) else list(model)
     if not models:
         raise UserError("no model: give a checkpoint, a released folder or an exported file")
@@ -61,11 +61,11 @@ def load(
 
         return load_torch(models, device, inferer if max_memory is None else _within(max_memory), trust)
     if len(models) > 1:
-        raise UserError(f"{exported[0]}: exported, several checkpoints alone are one model: export their ensemble")
+        raise UserError(f"{exported[0]}: an exported file is not one of several models: export their ensemble")
     if inferer is not None:
-        raise UserError(f"{exported[0]}: exported, an inferer goes with checkpoints")
+        raise UserError(f"{exported[0]}: an exported file takes no inferer: give the checkpoint")
     if device not in ("auto", "cpu"):
-        raise UserError(f"{exported[0]}: exported files run on the CPU, without --device {device}: give the checkpoint")
+        raise UserError(f"{exported[0]}: exported files run on the CPU, not on --device {device}: give the checkpoint")
     return WindowedPredictor(load_exported(exported[0], trust=trust), max_memory)
 
 

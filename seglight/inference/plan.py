@@ -1,4 +1,4 @@
-"""Choose how a net sees images so that a stated memory is kept."""
+"""Choose how a net is applied to images within a memory limit."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,20 @@ from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, peak_of, probed, resident_bytes, too_little
 
+PIXEL_BYTES = 9
+"""Bytes of a pixel beside the logits: 3 of the image, 3 of its padded copy, 3 of labels and marks of near-ties.
+
+`python -m pytest tests/inference/test_plan.py` measures what a process holds while it predicts within a limit.
+"""
+
 
 class Passes(NamedTuple):
-    """What a net takes.
+    """Measured memory of a net's forward pass.
 
     Attributes:
-        peaks: Of some images.
-        logits: (C, h, w) of the largest of them.
-        side: Pixels of its side.
+        peaks: Peak memory for images of some sizes.
+        logits: Shape (C, h, w) of the logits of the largest of these images.
+        side: Side of that image in pixels.
     """
 
     peaks: Peaks
@@ -30,31 +36,31 @@ class Passes(NamedTuple):
     side: int
 
     def bytes(self, pixels: int) -> int:
-        """Of an image of so many pixels."""
+        """Bytes of a pass of an image of so many pixels."""
         return bytes_of(self.peaks, pixels)
 
     def logit_bytes(self, pixels: int) -> int:
-        """Float32 logits of an image of so many pixels."""
+        """Bytes of the float32 logits of an image of so many pixels."""
         return 4 * math.prod(self.logits) * pixels // self.side**2
 
 
 def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool = False) -> Inferer:
-    """The whole image where that fits, else the largest window that does.
+    """Choose the whole image if it fits, and else the largest window that does.
 
-    A pass of the net is measured on small images, that of larger ones is reckoned from them.
+    The memory of a pass is measured on small images and extrapolated to larger ones.
 
     Args:
-        net: In evaluation mode, on its device.
-        size: (H, W) of the image.
-        max_memory: Bytes that this process may hold; on a GPU those of torch there.
-        probabilities: Those of all classes are held for the whole image.
+        net: The net, in evaluation mode, on its device.
+        size: Size (H, W) of the image.
+        max_memory: Bytes that this process may hold; on a GPU those of torch.
+        probabilities: Whether the probabilities of all classes are kept for the whole image.
 
     Raises:
         UserError: Not even the smallest window fits, or memory can't be measured here.
     """
     device = next(net.parameters()).device
     image = torch.zeros(1, bands_of(net), 64, 64, dtype=torch.uint8, device=device)
-    net(image)  # what is allocated once, and code that is loaded
+    net(image)  # what is allocated and loaded only once
     before = _held(device)
     if before <= max_memory:
         passes = _measured(net, device, max_memory - before)
@@ -62,8 +68,7 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         height, width = (round_up(length, DIVISOR) for length in size)
         if probabilities:
             room -= _probability_bytes(passes.logits[0], size, max_memory, room)
-        # beside the logits: the image, its padded copy, labels, and where these are near-ties
-        if MARGIN * passes.bytes(height * width) + 9 * height * width + 3 * budget(device) <= room:
+        if MARGIN * passes.bytes(height * width) + PIXEL_BYTES * height * width + 3 * budget(device) <= room:
             return WholeImage()
         for window in WINDOWS:
             inferer = SlidingWindow(window)
@@ -73,23 +78,23 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
 
 
 def _probability_bytes(classes: int, size: tuple[int, int], max_memory: int, room: int) -> int:
-    """Of an image's probabilities in float32, and in half of that as they are written."""
+    """Bytes of an image's probabilities in float32, and of the float16 copy that is written."""
     total = 6 * classes * size[0] * size[1]
     if total > room:
         raise UserError(
             f"probabilities of {size[0]} x {size[1]} pixels x {classes} classes take {total / 1e9:.1f} GB beside "
-            f"{(max_memory - room) / 1e9:.1f} GB that are held, and --max_memory is {max_memory / 1e9:.2f} GB: "
+            f"{(max_memory - room) / 1e9:.1f} GB in use, and --max_memory is {max_memory / 1e9:.2f} GB: "
             "give more, or cut the image"
         )
     return total
 
 
 def _sliding_bytes(inferer: SlidingWindow, passes: Passes, size: tuple[int, int]) -> int:
-    """What is held beside a pass: the logits of rows of windows, rows of the image, and a band of what is blended."""
+    """Bytes beside a pass: the logits of rows of windows, rows of the image, and the band that is blended."""
     down, across = inferer.sides(size)
     rows = max(sum(start < end <= start + down.window for start in down.starts) for end in down.ends)
     logits = rows * len(across.starts) * passes.logit_bytes(down.window * across.window)
-    pixels = 9 * down.window * across.length  # as they are read, as a tensor, and padded
+    pixels = 9 * down.window * across.length  # as read, as a tensor, and padded: 3 bytes each
     band = 4 * passes.logits[0] * 2 * (SOURCE_ROWS + 2) * across.length
     return logits + pixels + band + 3 * budget(torch.device("cpu"))
 
@@ -109,7 +114,7 @@ def _measured(net: nn.Module, device: torch.device, room: int) -> Passes:
 
 
 def _peak(work: Callable[[], object], device: torch.device) -> int:
-    """The most bytes that are held while it works."""
+    """Peak memory in bytes of a function call."""
     if device.type != "cuda":
         return peak_of(work)
     torch.cuda.reset_peak_memory_stats(device)

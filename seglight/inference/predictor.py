@@ -1,4 +1,4 @@
-"""What every loaded model does: images in, label maps out. Imports no torch: an exported net is run without."""
+"""Interface of every loaded model: images in, label maps out. Imports no torch, which exported nets do not need."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -41,7 +41,7 @@ class Predictor(Protocol):
         """Probabilities (C, H, W) of the classes at the image's size.
 
         Raises:
-            UserError: As `predict`, or the file holds a net that gives labels alone.
+            UserError: As `predict`, or the exported file has no probabilities.
         """
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
@@ -53,17 +53,17 @@ class Predictor(Protocol):
 
 
 class CheckedWindows:
-    """An image that is read by windows, each of which is looked at before a net sees it.
+    """An image that is read by windows, each of which is checked before it reaches the net.
 
     Args:
-        image: As it was given.
-        bands: Those that the net reads; None: the net itself says what it does not take.
+        image: Image of the user.
+        bands: Number of bands that the net takes; None: not known, the net raises an error itself.
 
     Attributes:
-        shape: (H, W).
+        shape: Size (H, W) of the image.
 
     Raises:
-        UserError: It has no `read`, or its shape is none of an image.
+        UserError: The image has no method `read`, or its shape is not that of an image.
     """
 
     def __init__(self, image: Windows, bands: int | None = 3) -> None:
@@ -73,14 +73,16 @@ class CheckedWindows:
                 "an image that is read by windows has `shape`, (H, W), and `read(rows, columns)`, which gives uint8 "
                 f"arrays (h, w, {bands or 'bands'}), unlike {type(image).__name__}: `predict` takes images in memory"
             )
-        self.shape, self._image, self._bands = (int(shape[0]), int(shape[1])), image, bands
+        self.shape = (int(shape[0]), int(shape[1]))
+        self._image = image
+        self._bands = bands
         check_size(*self.shape)
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """Pixels (h, w, 3), RGB, of a window.
 
         Raises:
-            UserError: What was read is no uint8 array of this size.
+            UserError: `read` returned something other than a uint8 array of this size.
         """
         found = self._image.read(rows, columns)
         size = tuple(len(range(*part.indices(side))) for part, side in zip((rows, columns), self.shape, strict=True))
@@ -93,14 +95,14 @@ class CheckedWindows:
 
 
 def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Sequence[NDArray[np.uint8]]:
-    """Images in memory as they were given.
+    """Check images in memory, and return them.
 
     Args:
-        images: uint8 (H, W, bands), of any sizes.
-        bands: Those that the net reads; None: the net itself says what it does not take.
+        images: Arrays uint8 (H, W, bands) of any sizes.
+        bands: Number of bands that the net takes; None: not known, the net raises an error itself.
 
     Raises:
-        UserError: One is of another type or shape, or has no pixel.
+        UserError: An image has another type or shape, or no pixels.
     """
     for place, image in enumerate(images):
         if not is_image(image, bands):

@@ -1,4 +1,4 @@
-"""Windows over an image of any size, blended row by row of windows: memory does not grow with the image's height."""
+"""Overlapping windows, blended row by row of windows: memory does not grow with the height of the image."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from seglight.ops.sizes import DIVISOR, round_up
 class SlidingWindow(Inferer):
     """Logits of overlapping windows, their weighted mean taken at the image's resolution.
 
-    What is averaged are logits, as in mmsegmentation and MONAI. Rows of the image are done as soon as no later window
-    reaches them: only the logits of overlapping rows of windows are held, at the net's own stride. The image is padded
-    to a multiple of 32 by its last row and column, and the last windows are moved back to end with it; an image no
-    larger than a window is one.
+    Logits are averaged, as in mmsegmentation and MONAI. Rows of the image are finished as soon as no later window
+    reaches them: only the logits of overlapping rows of windows are in memory, at the net's own stride. The image is
+    padded to a multiple of 32 by its last row and column, and the last windows are moved back to end with it; an image
+    no larger than a window is one window.
 
     Args:
-        window: Pixels of a window's side, or of its height and its width; multiples of 32.
-        overlap: Share of a window that the next one covers too, at least; windows begin at multiples of 32.
-        batch_size: Windows that the net sees at a time.
-        blending: Weights of a window's pixels: "gaussian", or "uniform".
-        sigma: Of the Gaussian around the window's middle, as a share of the window (1/8: nnU-Net, arXiv 1904.08128).
+        window: Side of a window in pixels, or its height and its width; multiples of 32.
+        overlap: Least fraction of a window that the next one covers, too; windows begin at multiples of 32.
+        batch_size: Number of windows in a forward pass.
+        blending: Weights of a window's pixels: "gaussian" or "uniform".
+        sigma: Standard deviation of the Gaussian as a fraction of the window (1/8: nnU-Net, arXiv 1904.08128).
 
     Raises:
         UserError: An argument is out of its range.
@@ -70,14 +70,14 @@ class SlidingWindow(Inferer):
         return self._whole(net, image, _softmax)
 
     def rows(self, net: nn.Module, image: Tensor | Windows) -> Iterator[tuple[int, Tensor]]:
-        """Labels of an image from top to bottom, as they are done.
+        """Labels of an image from top to bottom, as they are finished.
 
         Args:
-            net: Takes uint8 (B, 3, H, W).
-            image: uint8 (3, H, W), or what is read by windows: rows of the image at a time, in order.
+            net: Net that takes uint8 (B, bands, H, W).
+            image: uint8 (bands, H, W), or an image that is read by windows, in order of its rows.
 
         Yields:
-            A row of the image, and the labels (rows, W) from there on.
+            Row of the image, and the labels (rows, W) from there on.
         """
         return self._bands(net, image, first_largest)
 
@@ -131,7 +131,7 @@ class SlidingWindow(Inferer):
             starts = across.starts[first : first + self.batch_size]
             batch = torch.stack([strip[..., start : start + across.window] for start in starts])
             logits = seg_output(net(batch)).logits
-            if held is None:  # not gathered and concatenated, which would hold them twice
+            if held is None:  # not gathered and concatenated, which would need twice the memory
                 held = torch.empty((len(across.starts), *logits.shape[1:]), device=logits.device)
             held[first : first + len(starts)] = logits
         assert held is not None
@@ -156,7 +156,7 @@ def _strip(image: Tensor | Windows, rows: slice, device: torch.device) -> Tensor
     else:
         height, width = image.shape[:2]
         pixels = image.read(slice(rows.start, min(rows.stop, height)), slice(0, width))
-        # contiguous: the weights alone decide in which memory format a net runs, whatever an image is read from
+        # contiguous: only the weights decide in which memory format a net runs, not the file that an image is read from
         strip = torch.tensor(pixels.transpose(2, 0, 1), device=device).contiguous()
     return pad_image(strip.unsqueeze(0), DIVISOR).squeeze(0)
 

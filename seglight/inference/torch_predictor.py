@@ -30,19 +30,18 @@ class TorchPredictor:
     """A net that is ready to predict.
 
     Args:
-        net: Takes uint8 (B, 3, H, W) RGB.
-        card: Its classes, and its memory format.
-        source: Where it comes from, for complaints.
-        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU where there is one.
-        inferer: How the net is applied to an image; it may be exchanged later.
+        net: Net that takes uint8 (B, bands, H, W).
+        card: Model card of the net.
+        source: Name of the model, for error messages.
+        device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU if there is one.
+        inferer: How the net is applied to an image.
 
     Attributes:
-        class_names: By class index.
-        palette: An RGB colour for each class.
-        card: As given.
+        class_names: Names of the classes, by class index.
+        palette: RGB colours of the classes, by class index.
 
     Raises:
-        UserError: There is no such device.
+        UserError: The device does not exist.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class TorchPredictor:
         try:
             self.net = net.to(self.device).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-            raise UserError(f"--device {device}: not to be had here: {str(error).splitlines()[0]}") from error
+            raise UserError(f"--device {device}: not available here: {str(error).splitlines()[0]}") from error
         self.class_names = card.class_names
         self.palette = card.palette
         self.memory_format = FORMATS[card.channels_last]
@@ -69,9 +68,7 @@ class TorchPredictor:
         return self._labels([pixels_of(image)])[0]
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes; those of one size pass the net together.
-
-        A net of other bands takes uint8 (H, W, bands).
+        """Label maps of images uint8 (H, W, bands) of any sizes; images of one size are one batch of the net.
 
         Raises:
             UserError: As `predict`.
@@ -124,7 +121,7 @@ class TorchPredictor:
             yield
         except UserError:
             raise
-        except Exception as error:  # of a net that takes no such image, or there is too little memory
+        except Exception as error:  # the net takes no such image, or there is too little memory
             reason = one_line(error) or type(error).__name__
             raise UserError(f"{self.source}: the net fails on an image of {height}x{width}: {reason}") from error
 
@@ -132,16 +129,16 @@ class TorchPredictor:
 def load_torch(
     paths: Sequence[str | Path], device: str = "auto", inferer: Inferer | None = None, trust: Sequence[str] = ()
 ) -> TorchPredictor:
-    """The predictor of a checkpoint or a released net; of several, of the mean of their probabilities.
+    """Predictor of a checkpoint or a released net, or of the mean of the probabilities of several.
 
     Args:
-        paths: Of one class table.
-        device: As in TorchPredictor.
-        inferer: Likewise; None: the whole image in one pass.
+        paths: Checkpoints and released folders, all with the same classes.
+        device: Device as in `TorchPredictor`.
+        inferer: How the net is applied to an image; None: the whole image in one pass.
         trust: Further packages whose classes they may name.
 
     Raises:
-        UserError: As `load_net`, or their classes differ.
+        UserError: A model can't be loaded, see `load_net`, or their classes differ.
     """
     loaded = [load_net(path, trust) for path in paths]
     net, card = loaded[0]

@@ -14,7 +14,7 @@ from seglight.ops.upsample import upsampled_argmax, upsampled_softmax
 
 @dataclass(frozen=True)
 class WholeImage(Inferer):
-    """One pass for an image of any size, padded by its last row and column to a multiple of 32."""
+    """One forward pass for an image of any size, padded to a multiple of 32 by its last row and column."""
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W), without full-resolution logits.

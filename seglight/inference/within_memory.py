@@ -1,4 +1,4 @@
-"""Whole images where these fit into a stated memory, else windows."""
+"""Whole images if they fit into a memory limit, else windows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from seglight.interfaces import Inferer
 from seglight.ops.sizes import round_up
 
 STEP = 256
-"""Images are planned for by this many pixels: of many sizes not each is measured anew."""
+"""Sizes are rounded up to multiples of this many pixels, so that not every size is measured."""
 
 Chosen = dict[tuple[nn.Module, int, int, bool], Inferer]
 
 
 @dataclass(frozen=True)
 class WithinMemory(Inferer):
-    """What `plan` chooses for the size of each image; one image at a time.
+    """The inferer that `plan` chooses for the size of each image; one image at a time.
 
     Args:
-        max_memory: Bytes that this process may hold; on a GPU those of torch there.
+        max_memory: Bytes that this process may hold; on a GPU those of torch.
     """
 
     max_memory: int
@@ -40,7 +40,7 @@ class WithinMemory(Inferer):
         return torch.cat([chosen.probabilities(net, one) for one in torch.split(image, 1)])
 
     def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
-        """As SlidingWindow's: with the largest window that fits, or its own where the whole image would."""
+        """As `SlidingWindow.rows`, with the largest window that fits; its default window if the whole image fits."""
         chosen = self._planned(net, (image.shape[0], image.shape[1]))
         return (chosen if isinstance(chosen, SlidingWindow) else SlidingWindow()).rows(net, image)
 

@@ -173,9 +173,9 @@ def test_a_pillow_image_of_floats(net: Predictor) -> None:
     [
         ([], {}, "no model"),
         ("gone.ckpt", {}, "gone.ckpt: no such checkpoint"),
-        (["gone.onnx", "other.onnx"], {}, "gone.onnx: exported, several checkpoints alone are one model"),
+        (["gone.onnx", "other.onnx"], {}, "gone.onnx: an exported file is not one of several models"),
         ("gone.ckpt", {"inferer": WholeImage(), "max_memory": 10**9}, "an inferer and max_memory: give one of them"),
-        ("gone.onnx", {"device": "cuda"}, "run on the CPU, without --device cuda: give the checkpoint"),
+        ("gone.onnx", {"device": "cuda"}, "run on the CPU, not on --device cuda: give the checkpoint"),
     ],
 )
 def test_what_is_no_model(models: Any, options: dict[str, Any], told: str) -> None:
@@ -184,7 +184,7 @@ def test_what_is_no_model(models: Any, options: dict[str, Any], told: str) -> No
 
 
 def test_no_such_device(trained: Path) -> None:
-    with pytest.raises(UserError, match="--device tpu9: not to be had here"):
+    with pytest.raises(UserError, match="--device tpu9: not available here"):
         seglight.load(trained, device="tpu9")
 
 

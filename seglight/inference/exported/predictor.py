@@ -1,4 +1,4 @@
-"""What the predictors of exported files share, whatever runs them. Imports no torch."""
+"""Base class of the predictors of exported files. Imports no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ REMEDY = "export another checkpoint, and without int8 if it was quantised"
 
 
 class ExportedPredictor:
-    """What the predictors of exported files share.
+    """Base class of the predictors of exported files; a subclass runs the graph.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
         metadata: Content of the file beside its graph.
         card: Model card of the net.
-        class_names: By class index.
-        palette: An RGB colour for each class.
+        class_names: Names of the classes, by class index.
+        palette: RGB colours of the classes, by class index.
     """
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
@@ -41,7 +41,7 @@ class ExportedPredictor:
         """Label map (H, W) at the image's size.
 
         Raises:
-            UserError: The image is damaged, of another type, or not of the one size that the file takes; or the net's
+            UserError: The image is damaged, has another type, or not the only size that the file takes; or the net's
                 logits are not finite.
         """
         labels: LabelMap = self._output("labels", image)
@@ -70,11 +70,11 @@ class ExportedPredictor:
         if self.metadata.size not in (None, (height, width)):
             fixed = "{}x{}".format(*self.metadata.size or ())
             raise UserError(
-                f"{self.path}: takes images of {fixed} alone (height x width), not of {height}x{width}: "
+                f"{self.path}: takes images of {fixed} only (height x width), not of {height}x{width}: "
                 "export it with --size dynamic"
             )
         if name not in self._outputs():
-            raise UserError(f"{self.path}: gives labels alone: export it with --probabilities")
+            raise UserError(f"{self.path}: it has labels only: export it with --probabilities")
         try:
             found = self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
         except Exception as error:  # onnxruntime's have no common class
@@ -82,18 +82,18 @@ class ExportedPredictor:
         self._check_finite(name, found)
         if found.shape[-2:] != (height, width):
             raise UserError(
-                f"{self.path}: gives {name} of {found.shape} for an image of {height}x{width}: export it anew"
+                f"{self.path}: its {name} are {found.shape} for an image of {height}x{width}: export it again"
             )
         return found
 
     def _check_finite(self, name: Output, found: NDArray[Any]) -> None:
-        """The graph marks labels that come of logits that are not finite; probabilities show it themselves."""
+        """The graph marks labels of logits that are not finite; probabilities are not finite themselves."""
         if name == "probabilities":
             broken = not np.isfinite(found.sum())
         else:
             broken = bool(found.size) and not 0 <= found.min() <= found.max() < len(self.class_names)
         if broken:
-            raise UserError(f"{self.path}: its logits are NaN or infinite, which no label map can be made of: {REMEDY}")
+            raise UserError(f"{self.path}: its logits are NaN or infinite, which gives no label map: {REMEDY}")
 
     def _outputs(self) -> Sequence[str]:
         raise NotImplementedError
@@ -103,10 +103,10 @@ class ExportedPredictor:
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a file.
+    """Path of a file that exists.
 
     Raises:
-        UserError: There is none.
+        UserError: The file does not exist.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
@@ -114,15 +114,15 @@ def existing(path: str | Path) -> Path:
 
 
 def missing(path: Path, package: str, extra: str) -> UserError:
-    """What to say where a runtime is not installed."""
+    """Error for a runtime that is not installed."""
     return UserError(f'{path}: needs {package}: pip install "seglight[{extra}]"')
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    """What to say where a runtime refuses a file."""
+    """Error for a file that a runtime refuses."""
     return UserError(f"{path}: not readable, it is cut off, damaged or of another program ({first_line(error)})")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line that an error says, or its name."""
+    """First line of an error's message, or the name of its class."""
     return one_line(Exception((str(error).strip() or type(error).__name__).splitlines()[0]))

@@ -1,4 +1,4 @@
-"""Exported files as predictors, each run by its own runtime. ONNX and OpenVINO need no torch: none is imported."""
+"""Predictors of exported files, each run by its own runtime. Imports no torch: ONNX and OpenVINO do not need it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from seglight.inference.exported.predictor import ExportedPredictor, Output, exi
 from seglight.inference.exported.seal import check_seal
 
 SUFFIXES = (".onnx", ".xml", ".pt2")
-"""Of the files that `load_exported` reads."""
+"""Suffixes of the files that `load_exported` reads."""
 
 PROGRAM = "torch.export"
-"""What is to be trusted for a .pt2: torch unpickles parts of it and evaluates its formulas."""
+"""Name to trust for a .pt2 file: torch unpickles parts of it and evaluates its formulas."""
 
 
 class OnnxPredictor(ExportedPredictor):
@@ -30,7 +30,7 @@ class OnnxPredictor(ExportedPredictor):
         name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
-        UserError: There is no such file, it is not to be read or not of `seglight export`, or onnxruntime is missing.
+        UserError: The file does not exist, is not readable or not of `seglight export`, or onnxruntime is missing.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None, name: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class OnnxPredictor(ExportedPredictor):
             raise missing(path, "onnxruntime", "onnx") from error
         check_seal(path)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong comes as an error; no line beside it
+        options.log_severity_level = 4  # problems raise errors; no further lines
         options.intra_op_num_threads = threads or 0
         try:
             # without its fallback, which would print that it tries the same again
@@ -49,7 +49,7 @@ class OnnxPredictor(ExportedPredictor):
                 path, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
             text = self.session.get_modelmeta().custom_metadata_map.get(KEY)
-        except Exception as error:  # onnxruntime has a class of its own for each, without a common one
+        except Exception as error:  # the exceptions of onnxruntime have no common class
             raise unreadable(path, error) from error
         super().__init__(name or path, Metadata.from_json(text, path))
 
@@ -70,7 +70,7 @@ class OpenVinoPredictor(ExportedPredictor):
         name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
-        UserError: There is no such file, it is not to be read or not of `seglight export`, or openvino is missing.
+        UserError: The file does not exist, is not readable or not of `seglight export`, or openvino is missing.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None, name: Path | None = None) -> None:
@@ -80,7 +80,7 @@ class OpenVinoPredictor(ExportedPredictor):
         except ImportError as error:
             raise missing(path, "openvino", "openvino") from error
         check_seal(path)
-        # on some processors OpenVINO would compute in bfloat16: labels are to be the same on all
+        # on some processors OpenVINO would compute in bfloat16: labels have to be the same on all
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
@@ -108,7 +108,7 @@ class TorchProgramPredictor(ExportedPredictor):
         name: Path that error messages name, if the file is renamed afterwards.
 
     Raises:
-        UserError: There is no such file, or it is not to be read or not of `seglight export`.
+        UserError: The file does not exist, is not readable, or is not of `seglight export`.
     """
 
     def __init__(self, path: str | Path, name: Path | None = None) -> None:

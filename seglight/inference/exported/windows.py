@@ -1,4 +1,4 @@
-"""Exported nets within a stated memory: images that do not fit are seen by windows. Imports no torch."""
+"""Exported nets within a memory limit: images that do not fit are predicted by windows. Imports no torch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,14 +22,14 @@ Read = Callable[[slice, slice], NDArray[np.uint8]]
 
 
 class WindowedPredictor:
-    """An exported net that sees windows of images that are read by windows, or would take too much memory whole.
+    """An exported net that predicts large images by windows.
 
-    Such a file gives labels, which cannot be blended: of overlapping windows each gives those up to the middle of the
+    Labels can't be blended as logits can: each of two overlapping windows gives the labels up to the middle of the
     overlap.
 
     Args:
-        predictor: The net.
-        max_memory: Bytes that this process may hold; None: images in memory are seen whole.
+        predictor: Predictor of the exported file.
+        max_memory: Bytes that this process may hold; None: images in memory are predicted in one pass.
 
     Attributes:
         card: Model card of the net.
@@ -37,7 +37,7 @@ class WindowedPredictor:
         palette: RGB colours of the classes, by class index.
 
     Raises:
-        UserError: Not even the smallest window fits, or the file takes images of one size alone.
+        UserError: Not even the smallest window fits, or the file takes images of one size only.
     """
 
     def __init__(self, predictor: ExportedPredictor, max_memory: int | None = None) -> None:
@@ -47,7 +47,9 @@ class WindowedPredictor:
         self.device = predictor.device
         self.class_names = predictor.class_names
         self.palette = predictor.palette
-        self.window, self.room, self.peaks = WINDOWS[0], 0, list[tuple[int, int]]()
+        self.window = WINDOWS[0]
+        self.room = 0
+        self.peaks: list[tuple[int, int]] = []
         if max_memory is not None:
             self._plan(max_memory)
 
@@ -71,7 +73,7 @@ class WindowedPredictor:
         """
         pixels = pixels_of(image)
         if not self._fits(pixels, 6 * len(self.class_names)):  # in float32, and in half of it as they are written
-            raise UserError("--save probabilities: an exported file gives those of whole images: give more memory")
+            raise UserError("--save probabilities: an exported file has them for whole images only: give more memory")
         return self.predictor.probabilities(pixels)
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
@@ -88,14 +90,14 @@ class WindowedPredictor:
         size = self.predictor.metadata.size
         if size is not None:
             raise UserError(
-                f"{self.predictor.path}: takes images of {size[0]}x{size[1]} alone (height x width), not the windows "
-                "that --max_memory and large TIFFs want: export it with --size dynamic"
+                f"{self.predictor.path}: takes images of {size[0]}x{size[1]} only (height x width), not the windows "
+                "that --max_memory and large TIFFs need: export it with --size dynamic"
             )
 
     def _plan(self, max_memory: int) -> None:
         self._check_size()
         before = resident_bytes()
-        # against what is held before them all: a runtime keeps what it has had
+        # compared with the memory before all of them: a runtime keeps what it once allocated
         self._pass(64)
         self.peaks = [*probed(lambda side: peak_of(lambda: self._pass(side)) - before, max_memory - before)]
         self.room = max_memory - before
@@ -133,14 +135,14 @@ class WindowedPredictor:
 
 
 class Span(NamedTuple):
-    """A window along one side: the pixels that it sees, and of these those whose labels it gives."""
+    """A window along one side: the pixels that the net sees, and those of them whose labels are kept."""
 
     seen: slice
     kept: slice
 
 
 def spans(length: int, window: int) -> list[Span]:
-    """Windows that overlap by a quarter at least; the last one ends with the side, padded to a multiple of 32."""
+    """Windows that overlap by at least a quarter; the last one ends with the side, padded to a multiple of 32."""
     last = max(0, round_up(length, DIVISOR) - window)
     # at multiples of the coarsest stride windows see what the whole image does
     step = window * (OVERLAP - 1) // OVERLAP // DIVISOR * DIVISOR

@@ -131,7 +131,7 @@ def test_images_of_another_size_do_not_check_a_file_of_one(export: Export, image
     Image.new("RGB", (40, 50)).save(images / "1.png")
     ran = export("torch", "net.pt2", "--check", images)
     assert ran.rc == 2
-    assert f"{tmp_path}/out/net.pt2: takes images of 64x96 alone (height x width), not of 50x40" in ran.err
+    assert f"{tmp_path}/out/net.pt2: takes images of 64x96 only (height x width), not of 50x40" in ran.err
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -123,7 +123,7 @@ def test_the_grids_of_a_pyramid_at_a_fixed_size(tmp_path: Path) -> None:
     assert np.mean(predictor.predict(image) == expected(net, image)[0]) >= 0.999
     with pytest.raises(UserError, match="takes images of 100x150 alone"):
         predictor.predict(image[:90])
-    with pytest.raises(UserError, match="gives labels alone: export it with --probabilities"):
+    with pytest.raises(UserError, match="it has labels only: export it with --probabilities"):
         predictor.probabilities(image)
 
 

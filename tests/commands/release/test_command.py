@@ -249,7 +249,7 @@ def test_whose_scores_they_are(scored: dict[str, Any], ours: bool, tmp_path: Pat
 
 def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     checkpoint = run / "checkpoints" / "best.ckpt"
-    assert "is there already" in complaint(seglight_cli("release", checkpoint, "--out", released))
+    assert "it exists already" in complaint(seglight_cli("release", checkpoint, "--out", released))
     assert "released already" in complaint(seglight_cli("release", released, "--out", tmp_path / "net"))
     assert "no such checkpoint" in complaint(seglight_cli("release", tmp_path / "gone", "--out", tmp_path / "net"))
     assert not (tmp_path / "net").exists()
@@ -265,7 +265,7 @@ def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.M
         return "0" * 64
 
     monkeypatch.setattr("seglight.checkpoints.release.file_sha256", slow)
-    with pytest.raises(UserError, match=r"net: it is there already: name a folder that is not"):
+    with pytest.raises(UserError, match=r"net: it exists already: name another folder"):
         write_release(tmp_path / "net", card(["a"]), {}, "")
     assert (tmp_path / "net" / "release.json").read_text() == "the other's"
     assert os.listdir(tmp_path) == ["net"]

@@ -75,12 +75,12 @@ def test_weights_of_another_export(exported: Path, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[::-1])
     assert "its .bin is that of another export" in complaint(path)
     weights.unlink()
-    told = f"{weights}: not readable: No such file or directory, and {path} has its weights there: copy it anew"
+    told = f"{weights}: not readable: No such file or directory, and {path} has its weights there: copy it again"
     assert complaint(path) == told
 
 
 def test_one_file_may_be_moved_alone(exported: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(exported / "model.onnx", tmp_path / "elsewhere.onnx"))
     assert complaint(path) == ""
-    with pytest.raises(UserError, match="takes images of 64x64 alone"):
+    with pytest.raises(UserError, match="takes images of 64x64 only"):
         load_exported(path).predict(np.zeros((8, 8, 3), np.uint8))

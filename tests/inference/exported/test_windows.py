@@ -62,7 +62,7 @@ def test_the_largest_window_that_fits() -> None:
     net.each = 0
     np.testing.assert_array_equal(windowed.predict(large), Blurred().predict(large))
     assert len(net.seen) > 2
-    with pytest.raises(UserError, match="gives those of whole images"):
+    with pytest.raises(UserError, match="has them for whole images only"):
         windowed.probabilities(large)
     assert windowed.probabilities(small).shape == (2, 300, 400)
 
@@ -71,8 +71,8 @@ def test_what_cannot_be() -> None:
     with pytest.raises(UserError, match=r"--max_memory 0\.00 GB: .* are held already"):
         WindowedPredictor(Blurred(), 1000)
     fixed = Blurred((360, 480))
-    with pytest.raises(UserError, match=r"net\.onnx: takes images of 360x480 alone .* export it with --size dynamic"):
+    with pytest.raises(UserError, match=r"net\.onnx: takes images of 360x480 only .* export it with --size dynamic"):
         WindowedPredictor(fixed, 10**10)
-    with pytest.raises(UserError, match=r"net\.onnx: takes images of 360x480 alone .* export it with --size dynamic"):
+    with pytest.raises(UserError, match=r"net\.onnx: takes images of 360x480 only .* export it with --size dynamic"):
         next(WindowedPredictor(fixed).rows(Drawn(noise(400, 500))))
     assert WindowedPredictor(fixed).predict(noise(360, 480)).shape == (360, 480)
