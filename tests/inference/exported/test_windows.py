@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.inference.exported.windows import WindowedPredictor, spans
-from seglight.system.memory import WINDOWS, held
+from seglight.system.memory import WINDOWS, resident_bytes
 from tests.support.exported import Blurred
 
 
@@ -53,7 +53,7 @@ def test_every_pixel_is_given_once_and_lies_within_its_window(length: int, windo
 def test_the_largest_window_that_fits() -> None:
     """500 MB more than is held, a kilobyte for a pixel and a quarter to spare: windows of 640, or less."""
     net = Blurred(each=1000)
-    windowed = WindowedPredictor(net, held() + 500_000_000)
+    windowed = WindowedPredictor(net, resident_bytes() + 500_000_000)
     assert windowed.window == max(side for side in WINDOWS if side <= 640)
     net.seen.clear()
     small, large = noise(300, 400), noise(700, 800)
