@@ -1,0 +1,31 @@
+"""The Python code of the README runs as printed, on a small folder of images."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import fabricate
+
+PAGE = Path(__file__).parents[2] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_ten_lines_train_on_a_folder_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = (block for block in BLOCKS if "seglight.fit" in block)
+    assert len([line for line in code.splitlines() if line]) <= 10
+    small = {
+        "Augmentation(crop_size=256)": "Augmentation(crop_size=32), batch_size=2, num_workers=0",
+        "max_epochs=20": "max_epochs=1, accelerator='cpu'",
+    }
+    for given, smaller in small.items():
+        assert given in code
+        code = code.replace(given, smaller)
+    fabricate.folder(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(PAGE), "exec"), {})
+    miou, best = capsys.readouterr().out.splitlines()[-1].split()
+    assert 0 <= float(miou) <= 1
+    assert (tmp_path / best).is_file()
