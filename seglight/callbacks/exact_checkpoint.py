@@ -18,10 +18,10 @@ from seglight.errors import UserError, say
 from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import EXIT_CODE, STOP
 from seglight.training import lightning_internals as internals
-from seglight.training.resume.environment_fingerprint import moved_to, surroundings
+from seglight.training.resume.environment_fingerprint import describe_changes, environment_fingerprint
 from seglight.training.resume.evaluation_state import evaluation_state, set_evaluation_state
 from seglight.training.resume.folder import relocated
-from seglight.training.resume.position import Position, moved, place, position_of
+from seglight.training.resume.position import Position, position_of, rescaled_position, write_position
 from seglight.training.resume.random_states import random_states, set_random_states
 
 KEY = "exact"
@@ -189,7 +189,7 @@ class ExactCheckpoint(Callback):
         """Add what it takes to go on exactly, if this is to be an exact checkpoint."""
         if self.position is None:
             return
-        place(checkpoint["loops"]["fit_loop"], self.position)
+        write_position(checkpoint["loops"]["fit_loop"], self.position)
         own: dict[str, Any] = {
             "random": random_states(pl_module.device),
             "callbacks": {callback.state_key: callback.state_dict() for callback in callbacks_of(trainer)},
@@ -213,7 +213,7 @@ class ExactCheckpoint(Callback):
             "batch_sizes": [data.batch_size, data.eval_batch_size],
             "finished": self.finished,
             "torch": str(torch.__version__),
-            "surroundings": surroundings(data, pl_module.device),
+            "surroundings": environment_fingerprint(data, pl_module.device),
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -223,14 +223,18 @@ class ExactCheckpoint(Callback):
         self._relocate(trainer, checkpoint)
         self.loaded = deepcopy(checkpoint[KEY]) | {"step": checkpoint["global_step"]}
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        change = moved_to(self.loaded["surroundings"], surroundings(data, trainer.strategy.root_device))
+        change = describe_changes(
+            self.loaded["surroundings"], environment_fingerprint(data, trainer.strategy.root_device)
+        )
         if change and trainer.is_global_zero:
             say(change)
         position, processes = self.loaded["position"], self.loaded["processes"]
         (batch_size, eval_batch_size), count = self.loaded["batch_sizes"], trainer.world_size
         if (len(processes), batch_size) != (count, data.batch_size):
             samples = len(data.splits["train"])
-            position = moved(position, samples, count * data.batch_size, samples // count // data.batch_size)
+            position = rescaled_position(
+                position, samples, count * data.batch_size, samples // count // data.batch_size
+            )
             if trainer.is_global_zero:
                 say(
                     f"{count} x {data.batch_size} samples a step where it was {len(processes)} x {batch_size}: the "
@@ -242,7 +246,7 @@ class ExactCheckpoint(Callback):
         if position["evaluated"] == 0:  # what callbacks had of another evaluation is of no use to this one
             self.loaded["processes"] = [{"random": own["random"]} for own in processes]
         self.loaded["position"] = position
-        place(checkpoint["loops"]["fit_loop"], position)
+        write_position(checkpoint["loops"]["fit_loop"], position)
         data.start_at(position["epoch"], position["samples"], position["evaluated"] or 0)
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch")  # exactly
         internals.reload_train_loader(trainer)  # FSDP restores after the loader was first asked for

@@ -64,7 +64,9 @@ class BaseModule(LightningModule):
         if self.trainer.precision not in PRECISIONS:
             raise UserError(f"trainer.precision {self.trainer.precision}: {NOT_FLOAT32}")
         if self.trainer.strategy.root_device.type == "cpu" and syncs_batch_norm(self.trainer):
-            raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
+            raise UserError(
+                "trainer.sync_batchnorm: torch supports it on GPUs only: remove it, or use another accelerator"
+            )
 
     def check_example(self, image: Tensor, batch_size: int) -> None:
         """Check that the net can be trained on such images.

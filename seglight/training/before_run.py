@@ -58,14 +58,14 @@ REFUSED: dict[type[Callback], str] = {
 """Callbacks that `fit` refuses: what is wrong, and what to use instead."""
 
 BASES = (BaseFinetuning, ProgressBar)
-"""Those of `REFUSED` of which a subclass may be complete."""
+"""Base classes in `REFUSED`, subclasses of which may be complete."""
 
 PACKAGES: dict[type, tuple[str, str]] = {
     CometLogger: ("comet-ml", "comet_ml"),
     MLFlowLogger: ("mlflow", "mlflow"),
     WandbLogger: ("wandb", "wandb"),
 }
-"""Loggers that need a package which seglight does not install: its name and that of its module."""
+"""Loggers that need a package which seglight does not install: names of the package and of its module."""
 
 NO_LOGGERS = {
     "Logger": "is a base class that logs nothing: use CSVLogger or TensorBoardLogger",
@@ -78,29 +78,29 @@ RESERVED = ("best", "last", "last.previous")
 """Names without `.ckpt` of the files that seglight itself writes to `checkpoints`."""
 
 OWN = ("seglight", "lightning")
-"""Packages whose callbacks log nothing that is not known here."""
+"""Packages whose callbacks only log keys that are known here."""
 
 
-class _Wanted(logging.Filter):
-    """Of what Lightning's parts say by one logger, what callbacks say that were asked to be verbose."""
+class _VerboseCallbacks(logging.Filter):
+    """Passes what verbose callbacks log, of the messages that Lightning sends to one logger."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING or record.filename in ("model_checkpoint.py", "timer.py")
 
 
-WANTED = _Wanted()
+VERBOSE_CALLBACKS = _VerboseCallbacks()
 
 
-def let_callbacks_speak() -> None:
-    """Show what ModelSummary and callbacks with `verbose` print through Lightning's loggers, which are kept quiet."""
+def show_callback_messages() -> None:
+    """Show what ModelSummary and callbacks with `verbose` log: Lightning's loggers are silent otherwise."""
     logging.getLogger("lightning.pytorch.callbacks").setLevel(logging.INFO)
-    spoken = logging.getLogger("lightning.fabric.utilities.rank_zero")
-    spoken.setLevel(logging.INFO)
-    spoken.addFilter(WANTED)
+    shared = logging.getLogger("lightning.fabric.utilities.rank_zero")
+    shared.setLevel(logging.INFO)
+    shared.addFilter(VERBOSE_CALLBACKS)
 
 
 def refused_class(complaint: str) -> str | None:
-    """The line about a class that the parser refuses by its type, if its complaint names one; otherwise None."""
+    """Return the message about a class that the parser refuses by its type; None if it names no such class."""
     if re.search(r"[.']ReduceLROnPlateau'", complaint):
         return PLATEAU
     found = re.search(rf"(?:'class_path': '|Given value: )[\w.]*\b({'|'.join(NO_LOGGERS)})\b", complaint)
@@ -117,8 +117,8 @@ def check_entries(config: Any, fit: bool) -> None:
     """Check the parsed options of a command before anything is built.
 
     Args:
-        config: Options of `fit`, `validate` or `test`; enumerations in those of callbacks become plain values.
-        fit: Whether it is `fit`: the others only build the callbacks of a training.
+        config: Options of the command; enumerations in options of callbacks become plain values.
+        fit: Whether the command is `fit`: `validate` and `test` only build the callbacks of a training.
 
     Raises:
         UserError: A callback is refused; a logger or a callback needs a package that is not installed.
@@ -143,7 +143,7 @@ def check_entries(config: Any, fit: bool) -> None:
 
 
 def _check_hooks(options: dict[str, Any]) -> None:
-    """See that what stands for the hooks of a LambdaCallback can be called as Lightning calls them."""
+    """Check that the hooks of a LambdaCallback can be called as Lightning calls them."""
     for hook, given in options.items():
         kind = imported(given["class_path"]) if given is not None and "class_path" in given else None
         arguments = list(inspect.signature(getattr(Callback, hook)).parameters)[1:]
@@ -155,8 +155,8 @@ def _check_hooks(options: dict[str, Any]) -> None:
 
 
 def _takes(kind: type, arguments: list[str]) -> bool:
-    """Whether objects of a class can be called with the arguments of a hook, of which `stage` is given by its name."""
-    if issubclass(kind, torch.nn.Module):  # takes anything, and hands it to `forward`
+    """Whether objects of a class can be called with the arguments of a hook; `stage` is passed by keyword."""
+    if issubclass(kind, torch.nn.Module):  # takes any arguments, for `forward`
         return False
     named = {name: None for name in arguments if name == "stage"}
     try:
@@ -172,27 +172,27 @@ def _asks_cpu(options: Any) -> bool:
 
 
 def entries(given: Any) -> Iterator[tuple[Any, type]]:
-    """The parsed options of one class or of several, each with its class."""
+    """Yield the parsed options of one class or of several, each with its class."""
     for entry in given if isinstance(given, list) else [given]:
         if "class_path" in (entry if hasattr(entry, "init_args") else ()):
             module, _, name = entry.class_path.rpartition(".")
             yield entry, getattr(import_module(module), name)
 
 
-def settle(config: Any, run_dir: Path, resumed: bool) -> None:
-    """Let what a recipe's callbacks and loggers write go to the run folder, and outlast a resume.
+def prepare_outputs(config: Any, run_dir: Path, resumed: bool) -> None:
+    """Direct the files of a recipe's callbacks and loggers to the run folder, and keep them when the run is resumed.
 
-    A `ModelCheckpoint` without a folder writes to `checkpoints`, whichever loggers there are. A resumed run writes the
-    checkpoints of steps that it repeats over those that are there, and a `CSVLogger` into its next version: Lightning
-    would delete the table of the version before.
+    A `ModelCheckpoint` without a folder writes to `checkpoints`, whichever loggers there are. A resumed run replaces
+    the checkpoints of steps that it repeats, and a `CSVLogger` writes to its next version: Lightning would delete the
+    table of the version before.
 
     Args:
-        config: Options of `trainer`, which are changed.
+        config: Options of `trainer`; they are changed.
         run_dir: The run folder.
-        resumed: Whether the run resumes.
+        resumed: Whether the run is resumed.
 
     Raises:
-        UserError: A checkpoint would take the place of one of seglight's own.
+        UserError: A checkpoint would replace one of seglight's own.
     """
     folder = (run_dir / CHECKPOINTS).resolve()
     for entry, kind in entries(config.callbacks):
@@ -211,7 +211,8 @@ def settle(config: Any, run_dir: Path, resumed: bool) -> None:
             options.enable_version_counter = False
     for entry, kind in entries(config.logger):
         if resumed and issubclass(kind, CSVLogger) and entry.init_args.get("version") is not None:
-            say(f"CSVLogger: version {entry.init_args.version} is of the run so far: the resumed run gets the next one")
+            version = entry.init_args.version
+            say(f"CSVLogger: version {version} holds the run so far: the resumed run writes the next one")
             entry.init_args.version = None
 
 
@@ -219,11 +220,11 @@ def check_callbacks(given: Sequence[Callback], config: Any) -> None:
     """Check the callbacks of a recipe against each other and against options of the trainer.
 
     Args:
-        given: The callbacks.
+        given: Callbacks of the recipe.
         config: Options of `trainer`, with loggers built.
 
     Raises:
-        UserError: Two of them cannot be saved beside each other; a callback lacks a logger, or is switched off.
+        UserError: Two callbacks share a key in checkpoints, or a callback lacks a logger or is switched off.
     """
     kept = Counter(c.state_key for c in given if type(c).state_dict is not Callback.state_dict)
     twice = next((key for key, count in kept.items() if count > 1), None)
@@ -261,16 +262,16 @@ def _check_numbers(callback: EarlyStopping) -> None:
 
 
 def check_monitors(given: Sequence[Callback], module: SegmentationModule, config: Any) -> None:
-    """Check that what callbacks monitor will be logged; where others may log too, an unknown key is only said.
+    """Check that the monitors of callbacks are logged; if other callbacks may log, an unknown key is only announced.
 
     Args:
-        given: The callbacks of a recipe.
-        module: What is trained.
+        given: Callbacks of the recipe.
+        module: Module that is trained.
         config: Options of `trainer`.
 
     Raises:
-        UserError: A key is unknown; names those that there are. Or a number of EarlyStopping compares with nothing, or
-            the name of a checkpoint cannot be formatted.
+        UserError: A key is unknown; the message names the known ones. Or a number of EarlyStopping is NaN, or the name
+            of a checkpoint cannot be formatted.
     """
     keys = module.log_keys()
     known = [
@@ -294,15 +295,13 @@ def check_monitors(given: Sequence[Callback], module: SegmentationModule, config
         if (rates and key.startswith("lr-")) or (isinstance(callback, ModelCheckpoint) and key in ("epoch", "step")):
             continue
         if others:
-            say(
-                f"trainer.callbacks: {name}: nothing of seglight logs {key}: it is left to {', '.join(others)} to do so"
-            )
+            say(f"trainer.callbacks: {name}: seglight itself does not log {key}: {', '.join(others)} has to")
             continue
         raise UserError(f"trainer.callbacks: {name}: monitor {key} is never logged: use one of {', '.join(known)}")
 
 
 def _try_filename(callback: ModelCheckpoint, known: Sequence[str]) -> None:
-    """Format the name of a checkpoint as a training will: scores are floats, epoch and step whole numbers."""
+    """Format the name of a checkpoint as a training does: scores are floats, epoch and step are integers."""
     counts = {name: torch.tensor(1) for name in ("epoch", "step")}
     try:
         callback.format_checkpoint_name({name: torch.tensor(0.5) for name in known} | counts)
@@ -322,7 +321,7 @@ def _say_mode(callback: EarlyStopping | ModelCheckpoint) -> None:
 
 
 def construction_complaint(error: ValueError) -> str | None:
-    """The line behind what the parser raises when a callback or a logger cannot be built; None for other errors."""
+    """Return the cause of the parser's error when a callback or a logger cannot be built; None for other errors."""
     text = str(error)
     if not text.startswith("Does not validate against any of the Union subtypes"):
         return None

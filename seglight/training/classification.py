@@ -21,17 +21,17 @@ def _created(name: str, num_classes: int) -> Any:
 
 
 class ClassificationModule(BaseModule):
-    """Trains a timm model, untrained at first, to tell the classes of images; its encoder is what is wanted.
+    """Trains a timm model to classify images, from random weights; its encoder is the result.
 
     Args:
-        name: timm's model name, as in `TimmEncoder`.
-        num_classes: C; linked from the data.
-        optimizer: Called with the parameter groups.
-        schedule: Called with the optimizer and the number of optimizer steps of the run.
+        name: Name of a timm model, as in `TimmEncoder`.
+        num_classes: Number of classes C; linked from the data.
+        optimizer: Factory of the optimizer, called with the parameter groups.
+        schedule: Factory of the schedule, called with the optimizer and the number of optimizer steps of the run.
         label_smoothing: Share of each target that is spread over all classes.
 
     Raises:
-        UserError: No such model.
+        UserError: timm has no such model.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class ClassificationModule(BaseModule):
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count images, those told right, and batches whose logits are not finite."""
+        """Count images, correct predictions, and batches whose logits are not finite."""
         logits = self(batch["image"])
         right = logits.argmax(1) == batch["label"]
         number = right.new_tensor(len(right), dtype=torch.int64)
         self.counts += torch.stack((right.sum(), number, (~all_finite(logits)).long()))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the share told right, of the whole split at any number of processes.
+        """Log the accuracy on the whole split, the same for any number of processes.
 
         Raises:
             UserError: Logits were not finite.
@@ -85,7 +85,7 @@ class ClassificationModule(BaseModule):
         self.counts.zero_()
 
     def encoder_weights(self) -> dict[str, Tensor]:
-        """The weights without the classifier's, by timm's own names: what `TimmEncoder(weights=FILE)` reads."""
+        """Return the weights without the classifier, by timm's own names, as `TimmEncoder(weights=FILE)` reads them."""
         classifier = self.net.pretrained_cfg["classifier"]
         heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
         return {

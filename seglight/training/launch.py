@@ -1,4 +1,4 @@
-"""Who starts the processes of a run: Lightning itself, torchrun, or Slurm's srun."""
+"""The launcher of a run's processes: Lightning itself, torchrun, or Slurm's srun."""
 
 import itertools
 import os
@@ -19,14 +19,14 @@ from seglight.training.resume.folder import check_apart, check_utf8
 from seglight.training.resume.lock import PATIENCE, FolderInUseError, FolderLock, wait_for_first
 
 RUN_DIR = "SEGLIGHT_RUN_DIR"
-"""Variable in which the first process tells the run folder to those that Lightning starts from it."""
+"""Environment variable that passes the run folder to the processes that Lightning starts from the first one."""
 
 
 def launcher() -> ClusterEnvironment | None:
-    """How torchrun or srun numbered this process, if one of them started it.
+    """Return the cluster environment of torchrun or srun; None if neither started this process.
 
     Raises:
-        UserError: Slurm is to run several tasks, and srun was left out or was not told how many a node gets.
+        UserError: The Slurm job has several tasks, and srun is missing or does not set the tasks per node.
     """
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
@@ -42,10 +42,14 @@ def launcher() -> ClusterEnvironment | None:
 
 
 def check_processes(trainer: Trainer, environment: ClusterEnvironment | None) -> None:
-    """See that the trainer reckons with the processes that there are: otherwise they wait, or train each by itself.
+    """Check that the trainer expects the processes that were started: otherwise they wait, or train separately.
+
+    Args:
+        trainer: Trainer of the run.
+        environment: Cluster environment that started the processes, if any.
 
     Raises:
-        UserError: It does not, or its strategy would silently train another way.
+        UserError: The trainer expects another number, or its strategy would silently train in another way.
     """
     if isinstance(trainer.strategy, FSDPStrategy):
         raise UserError("trainer.strategy fsdp: its flat weights would not decay: use configs/cluster/fsdp.yaml")
@@ -58,10 +62,10 @@ def check_processes(trainer: Trainer, environment: ClusterEnvironment | None) ->
 
 
 def shared_run_dir(proposal: Path) -> Path:
-    """The folder for a run that was told none: what the first process proposed, whose name has its own time in it.
+    """Return the folder of a run without --run_dir: the one proposed by the first process, with the time in its name.
 
     Raises:
-        UserError: torchrun or srun started several processes, of which none is first.
+        UserError: torchrun or srun started several processes at once.
     """
     environment = launcher()
     started_at_once = environment is not None and environment.world_size() > 1
@@ -74,15 +78,15 @@ def shared_run_dir(proposal: Path) -> Path:
 
 
 def is_first() -> bool:
-    """Whether this is the one process of a run that writes to its folder."""
+    """Whether this is the process of a run that writes to its folder."""
     if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return False
-    # without torchrun and srun, the first process of each machine is started by hand, and told its number
+    # without torchrun and srun, the first process of each machine is started by hand, with NODE_RANK set
     return launcher() is not None or int(os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", 0))) == 0
 
 
 def job_name() -> str:
-    """What the processes that torchrun or srun started together have in common; "" where neither did."""
+    """Return an identifier of the processes that torchrun or srun started together; "" without them."""
     environment, names = launcher(), list[str]()
     if isinstance(environment, TorchElasticEnvironment):
         names = ["TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT"]
@@ -93,17 +97,17 @@ def job_name() -> str:
 
 @contextmanager
 def claimed_run_dir(given: str | None, proposal: Path, root: str | None, resumes: bool) -> Iterator[Path]:
-    """The folder of a run, locked by its first process within the context.
+    """Lock the folder of a run within the context, in its first process.
 
     Args:
-        given: The folder that the user named, if any.
-        proposal: Otherwise this one, or one of its name with a number where that is there already.
-        root: Folder of the data set, which must be apart from it.
-        resumes: Whether to wait for a process that is stopping: the run before this one may still be saving.
+        given: Value of --run_dir, if any.
+        proposal: Folder to use otherwise; a number is appended if it exists already.
+        root: Folder of the data set, which must be separate.
+        resumes: Whether to wait for a process that is stopping, because it may still be saving.
 
     Raises:
-        UserError: Another process uses the folder, it can't be written to, its name is not UTF-8, or the data set is in
-            its way.
+        UserError: Another process uses the folder, it can't be written to, its name is not UTF-8, or it and the data
+            set contain one another.
     """
     check_utf8(Path(given or proposal))
     check_apart(Path(given or proposal), root, "--run_dir")
@@ -127,7 +131,7 @@ def claimed_run_dir(given: str | None, proposal: Path, root: str | None, resumes
 
 
 def _lock_of_new_folder(proposal: Path) -> FolderLock:
-    """The lock of a folder that was not there: several runs may begin within the second that their name tells."""
+    """Lock a new folder: several runs may start within the second of their name."""
     for number in itertools.count(1):
         folder = proposal if number == 1 else proposal.with_name(f"{proposal.name}-{number}")
         lock = FolderLock(folder, stopping=lambda: STOP.received is not None)

@@ -1,4 +1,4 @@
-"""Where the time of a fit goes, by Lightning's own profiling points."""
+"""Times of the parts of a fit, measured at Lightning's own profiling points."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -17,15 +17,15 @@ PARTS = {
     "validation_step": "evaluation",
     "save_checkpoint": "saving",
 }
-"""What the end of an action's name counts as; hooks of validation are evaluation, all else is the rest."""
+"""Part of the time that an action counts for, by the end of its name; all others are the rest."""
 
 
 class RunTimes(Profiler):
-    """Seconds of waiting for data, forward, backward, optimizer, evaluation, saving, and the rest.
+    """Measures seconds of waiting for data, forward, backward, optimizer, evaluation, saving, and the rest.
 
-    A part that runs within another, as the backward pass does within the optimizer's step, is taken out of it. Times
-    are the host's: with a GPU, work counts where the host waits for it. What is of no interest costs less than with
-    Lightning's own profiler that does nothing, since no generator is made for it.
+    A part that runs within another, as the backward pass does within the optimizer's step, is subtracted from it. Times
+    are those of the host: with a GPU, work counts where the host waits for it. Other actions cost less than with
+    Lightning's PassThroughProfiler, because no generator is created for them.
     """
 
     def __init__(self) -> None:
@@ -51,22 +51,22 @@ class RunTimes(Profiler):
             self.enter(part.name)
 
     def stop(self, action_name: str) -> None:
-        """Called by Lightning after it has fetched one."""
+        """Called by Lightning after it has fetched a batch."""
         if self._part(action_name) is not None:
             self.leave()
 
     def enter(self, name: str) -> None:
-        """From now on time counts for this part."""
+        """Count the time from now on for this part."""
         self._count()
         self.open.append(name)
 
     def leave(self) -> None:
-        """From now on time counts for the part around it again."""
+        """Count the time from now on for the enclosing part."""
         self._count()
         self.open.pop()
 
     def line(self) -> str:
-        """Total and shares, for people."""
+        """Format the total and the shares."""
         self._count()
         total = sum(self.seconds.values())
         shares = ", ".join(f"{part} {seconds / total:.1%}" for part, seconds in self.seconds.items())
@@ -88,10 +88,11 @@ class RunTimes(Profiler):
 
 
 class _Part(AbstractContextManager[None]):
-    """A part as a context; one object serves every time, since the profiler remembers what is open."""
+    """A part as a context manager; it is reused, because the profiler keeps the stack of open parts."""
 
     def __init__(self, times: RunTimes, name: str) -> None:
-        self.times, self.name = times, name
+        self.times = times
+        self.name = name
 
     def __enter__(self) -> None:
         self.times.enter(self.name)

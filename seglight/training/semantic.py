@@ -57,7 +57,7 @@ else:
 
 
 class SegmentationModule(Described, BaseModule):
-    """Trains and scores a net.
+    """Trains and scores a net for semantic segmentation.
 
         module = SegmentationModule(partial(EncoderDecoder, encoder=TimmEncoder("resnet18"), decoder=FPN), **data.facts)
 
@@ -65,17 +65,17 @@ class SegmentationModule(Described, BaseModule):
         net: Factory of the net, called with `num_classes`; in Python also a net, or a description of one:
             {"class_path": ..., "init_args": {...}}. A net that can't be described is not trained, since nothing could
             read its checkpoints.
-        num_classes: C; linked from the data.
-        ignore_index: Mask value that counts for nothing; linked from the data.
+        num_classes: Number of classes C; linked from the data.
+        ignore_index: Mask value that is ignored; linked from the data.
         class_names: Names of the classes; linked from the data.
         palette: RGB colours of the classes; linked from the data.
-        loss: Called with `ignore_index`.
-        optimizer: Called with the parameter groups.
-        schedule: Called with the optimizer and the number of optimizer steps of the run.
+        loss: Factory of the loss, called with `ignore_index`.
+        optimizer: Factory of the optimizer, called with the parameter groups.
+        schedule: Factory of the schedule, called with the optimizer and the number of optimizer steps of the run.
         groups: Learning rates of the encoder and of its layers as shares of that of the rest.
         aux_weight: Weight of each auxiliary head's loss.
         channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU. "auto": the faster
-            one on the first batch; a run that goes on keeps it.
+            one on the first batch; a resumed run keeps it.
         weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), a released folder,
             or a file of another project (see `import_weights`). Heads of another class count stay fresh.
         method: Factory of what a training step computes from net, batch and loss, called with `num_classes` and
@@ -111,12 +111,12 @@ class SegmentationModule(Described, BaseModule):
         self.method = method(num_classes, ignore_index)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
-        """Of each image that was evaluated, its loss and what that is a mean over."""
+        """Loss of each evaluated image, and the denominator of that loss."""
         self.train_loss = torch.tensor(math.nan)
-        """Of the last training batch."""
+        """Loss of the last training batch."""
         self.scores: Scores | None = None
         self.image_counts: ImageCounts | None = None
-        """What each image of the last evaluation adds to its scores."""
+        """Counts of each image of the last evaluation."""
         self.inferer: Inferer | None = None
         """Set by the command line: what labels images in evaluation, which has no loss then; None: one pass of each."""
         self.net_config: dict[str, Any] = {}
@@ -148,10 +148,10 @@ class SegmentationModule(Described, BaseModule):
             raise self.undescribed
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the head's stride.
+        """Compute logits (B, C, h, w) at the head's stride of images, uint8 (B, 3, H, W) RGB.
 
         Raises:
-            UserError: The net is for images of other channels, or can't be trained on a batch of one.
+            UserError: The net is for images of other channels, or cannot be trained on a batch of one.
         """
         try:
             return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
@@ -180,7 +180,7 @@ class SegmentationModule(Described, BaseModule):
         """The loss of the head, plus that of each auxiliary head times `aux_weight`; a scalar.
 
         Args:
-            output: What the net gives for the images of the batch.
+            output: Output of the net for the images of the batch.
             batch: The training batch.
         """
         loss = self._head_loss(output.logits, batch)
@@ -200,10 +200,10 @@ class SegmentationModule(Described, BaseModule):
         return [*super().parameter_groups(), *self.method.parameter_groups()]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Count a batch; gives its labels, uint8 (B, H, W)."""
+        """Count a batch, and return its predicted labels, uint8 (B, H, W)."""
         pred = torch.full_like(batch["mask"], self.ignore_index)
         for k, (height, width) in enumerate(batch["size"]):
-            # the net sees one image at a time: what a convolution gives depends, in its last digits, on the batch
+            # the net sees one image at a time: the result of a convolution depends, in its last digits, on the batch
             image, mask = batch["image"][k : k + 1, :, :height, :width], batch["mask"][k : k + 1, :height, :width]
             if self.inferer is not None:
                 pred[k, :height, :width] = self.inferer.labels(self, image)[0]
@@ -223,16 +223,16 @@ class SegmentationModule(Described, BaseModule):
     test_step = validation_step
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Tensor]:
-        """Label maps, uint8 (H, W) of class indices on the CPU, each at its image's own size.
+        """Predict label maps: class indices, uint8 (H, W) on the CPU, each at the size of its image.
 
         Args:
-            batch: uint8 images (B, 3, H, W) RGB, alone, first in a sequence, or as `image` in a dict, which may hold
-                the `size` (H, W) of each image within its padding.
+            batch: Images, uint8 (B, 3, H, W) RGB: a tensor, the first of a sequence, or `image` of a dict, which may
+                hold the `size` (H, W) of each image within its padding.
             batch_idx: Unused.
             dataloader_idx: Unused.
 
         Raises:
-            UserError: The batch holds no such images.
+            UserError: The batch has no such images.
         """
         inferer = WholeImage() if self.inferer is None else self.inferer
         images = images_of(batch)
@@ -261,15 +261,15 @@ class SegmentationModule(Described, BaseModule):
         self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True, rank_zero_only=True)
 
     def _mean_loss(self, split: str) -> float:
-        """The mean of the images' losses, each weighted by its labelled pixels: as in training a mean over pixels.
+        """Return the mean of the images' losses weighted by labelled pixels: a mean over pixels, as in training.
 
         Raises:
-            UserError: The logits of an image were not finite.
+            UserError: The logits of an image are not finite.
         """
         loss, weight = torch.stack([torch.zeros(2, device=self.device), *self.losses]).unbind(1)
         self.losses = []
         total, weight, broken = sum_over_ranks((loss * weight).sum(), weight.sum(), weight.isnan().sum())
-        if broken and not self.trainer.sanity_checking:  # of a first step that is no better more is known
+        if broken and not self.trainer.sanity_checking:  # a first step that is no better tells more
             step = f"step {self.trainer.global_step}, " if self.trainer.state.fn == "fit" else ""
             raise UserError(f"{step}{split}: the net's logits on {int(broken)} images are NaN or infinite: {REMEDY}")
         return float(total / weight)
@@ -289,7 +289,7 @@ class SegmentationModule(Described, BaseModule):
         return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
 
     def log_keys(self) -> dict[str, list[str]]:
-        """The keys that are logged in training, `train`, and after an evaluation while training, `val`."""
+        """Return the keys that are logged in training, as `train`, and after an evaluation in training, as `val`."""
         scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
         rates = learning_rates([{**group, "lr": 0.0} for group in self.parameter_groups()])
         return {

@@ -20,18 +20,18 @@ from seglight.training import trainer_values as values
 from seglight.training.trainer_values import Complaint, Options
 
 LARGEST = 2**63 - 1
-"""Of whole numbers: torch has none above."""
+"""Largest integer of torch."""
 
 PROCESSES_A_CORE = 4
-"""CPU processes for each core, at most: of a mistyped number, so many would start before anything fails."""
+"""Maximum number of CPU processes per core: with a mistyped number, all of them would start before anything fails."""
 
 
 class Argument(NamedTuple):
     """An argument of the Trainer.
 
     Attributes:
-        verdict: What works, and what is refused, for people.
-        complaint: Why a value is refused, or None.
+        verdict: Description of what works and what is refused.
+        complaint: Function that returns why a value is refused, or None.
     """
 
     verdict: str
@@ -144,14 +144,14 @@ ARGUMENTS = {
 
 
 def check_arguments(options: Options, command: str) -> None:
-    """See that the arguments of the Trainer make sense, each and together.
+    """Check the arguments of the Trainer, each and together.
 
     Args:
-        options: All of them by name, as parsed; classes as dicts with `class_path` and `init_args`.
-        command: "fit", "validate" or "test"; limits of a training count in `fit` alone.
+        options: All arguments by name, as parsed; classes are dicts with `class_path` and `init_args`.
+        command: "fit", "validate" or "test"; limits of a training are only checked for `fit`.
 
     Raises:
-        UserError: One is refused; the line names it, its value, and what to do.
+        UserError: An argument is refused; the line names it, its value, and what to do.
     """
     for name, argument in ARGUMENTS.items():
         complaint = argument.complaint(options, command)
@@ -162,20 +162,20 @@ def check_arguments(options: Options, command: str) -> None:
 
 
 def _too_large(value: Any) -> bool:
-    """Whether it is, or a list that holds, a whole number that torch has no type for."""
+    """Whether a value is, or a list contains, a number beyond torch's integers."""
     if isinstance(value, list):
         return any(map(_too_large, value))
     return isinstance(value, int | float) and abs(value) > LARGEST
 
 
 def check_machine(options: Options) -> None:
-    """See that this machine has what the Trainer is to run on.
+    """Check that this machine has the devices that the Trainer needs.
 
     Args:
         options: As in `check_arguments`.
 
     Raises:
-        UserError: It has not.
+        UserError: The accelerator is not available, or there are too few cores.
     """
     name, devices = options["accelerator"], str(options["devices"])
     there = {"gpu": torch.cuda.is_available() or torch.backends.mps.is_available()}
@@ -190,29 +190,29 @@ def check_machine(options: Options) -> None:
 
 
 def check_seed(seed: Any) -> None:
-    """See that random generators take a seed.
+    """Check that random generators accept a seed.
 
     Args:
-        seed: That of `seed_everything`: a number, or true for 0 and false for none.
+        seed: Value of `seed_everything`: a number, or true for 0 and false for none.
 
     Raises:
-        UserError: They don't.
+        UserError: The seed is out of range.
     """
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(f"seed_everything {_shown(seed)}: give a whole number from 0 to {2**32 - 1}")
 
 
 def _shown(value: Any) -> str:
-    """As in YAML."""
+    """Format a value as in YAML."""
     return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))
 
 
 @contextmanager
 def refusals_in_one_line() -> Iterator[None]:
-    """Build a Trainer: what Lightning refuses becomes a line.
+    """Report any error within the block, in which a Trainer is built, in one line.
 
     Raises:
-        UserError: In place of any exception: each is due to a value of the recipe.
+        UserError: Instead of any exception, because each is due to a value of the recipe.
     """
     try:
         yield
@@ -221,27 +221,28 @@ def refusals_in_one_line() -> Iterator[None]:
 
 
 def check_trainer(trainer: Trainer, options: Options) -> None:
-    """See what only the finished Trainer shows.
+    """Check what is only known of the finished Trainer.
 
     Args:
-        trainer: Built from the options.
+        trainer: Trainer built from the options.
         options: As in `check_arguments`.
 
     Raises:
-        UserError: Its processes would not find each other, or not share the work.
+        UserError: The processes would not find each other, or not share the work.
     """
-    processes, on_cpu = trainer.num_devices * trainer.num_nodes, isinstance(trainer.accelerator, CPUAccelerator)
+    processes = trainer.num_devices * trainer.num_nodes
+    on_cpu = isinstance(trainer.accelerator, CPUAccelerator)
     if options["use_distributed_sampler"] and processes > 1:
         raise UserError(
             "trainer.use_distributed_sampler true: the data module distributes the images itself, each of them once: "
             "take it out"
         )
     if options["sync_batchnorm"] and processes > 1 and on_cpu:
-        raise UserError("trainer.sync_batchnorm: torch has it for GPUs only: take it out, or another accelerator")
+        raise UserError("trainer.sync_batchnorm: torch supports it on GPUs only: remove it, or use another accelerator")
     strategy = trainer.strategy
     environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
     if trainer.num_nodes > 1 and type(environment) is LightningEnvironment and "MASTER_ADDR" not in os.environ:
         raise UserError(
-            f"trainer.num_nodes {trainer.num_nodes}: nothing says where the other nodes are: start it by torchrun or "
+            f"trainer.num_nodes {trainer.num_nodes}: no address of the other nodes is given: start it by torchrun or "
             "srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK"
         )

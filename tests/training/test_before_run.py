@@ -165,7 +165,7 @@ def test_a_key_that_another_callback_logs_is_left_to_it(fit: Fit) -> None:
     adds = {"class_path": "tests.training.test_before_run.Adds"}
     ran = fit([adds, named("EarlyStopping", monitor="val/own", patience=5)])
     assert ran.rc == 0
-    assert "EarlyStopping: nothing of seglight logs val/own: it is left to Adds to do so" in ran.err
+    assert "EarlyStopping: seglight itself does not log val/own: Adds has to" in ran.err
 
 
 def test_training_loss_is_logged_before_it_is_looked_at(fit: Fit) -> None:

@@ -186,4 +186,4 @@ def test_a_run_that_was_killed_resumes_to_the_same_bits(
             "epoch=1-step=12-mine.ckpt",
         ]
         assert (tmp_path / "broken" / "logs" / "lightning_logs" / "one" / "metrics.csv").exists()
-        assert "CSVLogger: version one is of the run so far: the resumed run gets the next one" in resumed.err
+        assert "CSVLogger: version one holds the run so far: the resumed run writes the next one" in resumed.err

@@ -146,7 +146,9 @@ class SegmentationCLI(SubcommandCLI):
             config.model.weights = None  # those of the checkpoint are used
         if self.checkpoint is not None or config.model.weights is not None:
             config.model.net = self.net_config
-        before_run.settle(config.trainer, self.run_dir, self.subcommand == "fit" and self.checkpoint is not None)
+        before_run.prepare_outputs(
+            config.trainer, self.run_dir, self.subcommand == "fit" and self.checkpoint is not None
+        )
 
     def instantiate_classes(self) -> None:
         """Build module, data module and trainer.

@@ -22,6 +22,6 @@ def quiet_lightning() -> None:
     """Hide the messages that say nothing new to the user; what callbacks were asked to print is shown."""
     for name in ("lightning.pytorch", "lightning.fabric"):  # seeds, devices that are missing, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
-    before_run.let_callbacks_speak()
+    before_run.show_callback_messages()
     for message, options in UNWANTED.items():
         warnings.filterwarnings("ignore", message, **options)

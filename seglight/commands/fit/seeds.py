@@ -70,7 +70,7 @@ def train(options: Options, folders: dict[int, Path], signals: ForwardedSignals)
     """
     taken = [folder for folder in folders.values() if any((folder / CHECKPOINTS).glob("[!.]*.ckpt"))]
     if taken and options.resume is None:
-        raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or go on with --resume")
+        raise UserError(f"{taken[0]} holds a run already: choose another --run_dir, or resume it with --resume")
     resume = ["--resume"] if options.resume in (None, "exact") else ["--resume", options.resume]
     commands = [
         [*FIT, *safe_option(), *options.rest, "--seed_everything", str(seed), "--run_dir", str(folder), *resume]

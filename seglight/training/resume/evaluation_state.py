@@ -1,4 +1,4 @@
-"""What an evaluation that is under way has counted, as values that load weights-only."""
+"""The counts of an unfinished evaluation, as values that load weights-only."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ from torch import Tensor
 
 
 def evaluation_state(module: Any) -> dict[str, Any]:
-    """Of a SegmentationModule: its confusion matrices and losses so far, on this process, and that of the last step."""
+    """Return the confusion matrices and losses of a SegmentationModule on this process, and its last training loss."""
     return {"confusion": module.confusion.metric_state, "losses": module.losses, "train_loss": module.train_loss}
 
 
 def set_evaluation_state(module: Any, state: dict[str, Any]) -> None:
-    """Put back what `evaluation_state` gave."""
+    """Restore the result of `evaluation_state`."""
     for name, value in state["confusion"].items():
         setattr(module.confusion, name, _to(value, module))
-    module.losses, module.train_loss = _to(state["losses"], module), state["train_loss"]
+    module.losses = _to(state["losses"], module)
+    module.train_loss = state["train_loss"]
 
 
 def _to(value: Any, module: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The folder that everything of a run goes to."""
+"""The folder that all files of a run are written to."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from seglight.system.run_files import BEST, CHECKPOINTS, LAST, PREVIOUS, RECIPE_
 
 
 def default_run_dir(configs: list[str]) -> Path:
-    """`runs/<recipe>/<time>`: the recipe is the file's place under `configs`; several files are joined by `+`."""
+    """Return `runs/<recipe>/<time>`; the recipe is the file's path below `configs`, several files are joined by `+`."""
     names = []
     for config in configs:
         parts = Path(config).with_suffix("").parts
@@ -23,15 +23,15 @@ def default_run_dir(configs: list[str]) -> Path:
 
 
 def folder_of_scores(command: str, ckpt_path: str | None, configs: list[str]) -> Path | None:
-    """`RUN/<command>/<time>`, where `validate` and `test` write unless they are given a folder.
+    """Return `RUN/<command>/<time>`, the default folder of `validate` and `test`.
 
     Args:
         command: "validate" or "test".
-        ckpt_path: The checkpoint that is scored, which lies in RUN/checkpoints; or None.
+        ckpt_path: Checkpoint that is scored, in RUN/checkpoints, or None.
         configs: Config files; one of them may be RUN/config.yaml.
 
     Returns:
-        None where neither the checkpoint nor a config file lies in a run's folder.
+        None if neither the checkpoint nor a config file lies in the folder of a run.
     """
     places = [] if ckpt_path is None else [Path(ckpt_path).parent.parent]
     places += [Path(config).parent for config in configs if Path(config).name == RECIPE_FILE]
@@ -40,15 +40,15 @@ def folder_of_scores(command: str, ckpt_path: str | None, configs: list[str]) ->
 
 
 def check_apart(folder: Path, root: str | Path | None, option: str) -> None:
-    """See that a run neither writes among the images and labels of its data set nor has them in its folder.
+    """Check that neither of the folders of a run and of its data set contains the other.
 
     Args:
-        folder: What is written to.
-        root: Folder of the data set; None where the data lies in none.
+        folder: Folder that is written to.
+        root: Folder of the data set; None if it has no single folder.
         option: Option of the command that names `folder`, for the message.
 
     Raises:
-        UserError: One folder is or contains the other, also by way of links.
+        UserError: One folder is or contains the other, links included.
     """
     check_outside(folder, root, option)
     if root is not None and _is_below(Path(root), folder):
@@ -56,7 +56,7 @@ def check_apart(folder: Path, root: str | Path | None, option: str) -> None:
 
 
 def check_outside(path: Path, root: str | Path | None, option: str) -> None:
-    """See that what is written doesn't come to lie among the images and labels of a data set.
+    """Check that nothing is written among the images and labels of a data set.
 
     Args:
         path: File or folder that is written.
@@ -64,17 +64,17 @@ def check_outside(path: Path, root: str | Path | None, option: str) -> None:
         option: As in `check_apart`.
 
     Raises:
-        UserError: It lies in the folder of the data set, or is that folder, also by way of links.
+        UserError: The path is the folder of the data set or lies in it, links included.
     """
     if root is not None and _is_below(path, Path(root)):
         raise UserError(f"{option} {path}: lies in the data set {root}: choose a place outside of it")
 
 
 def check_utf8(run_dir: Path) -> None:
-    """See that the path of a run folder is text, which logs and recipes hold.
+    """Check that the path of a run folder is text: logs and recipes contain it.
 
     Raises:
-        UserError: It has bytes that are no UTF-8.
+        UserError: The path is not UTF-8.
     """
     try:
         str(run_dir).encode("utf-8")
@@ -84,7 +84,7 @@ def check_utf8(run_dir: Path) -> None:
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder or lies in it, by real paths and, for what there is, by inode: of bind mounts too."""
+    """Whether a path is a folder or lies in it, by real paths and, for existing ones, by inode, for bind mounts."""
     real, target = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     if real.is_relative_to(target):
         return True
@@ -92,14 +92,14 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def prepare_folder(run_dir: Path) -> None:
-    """Clean what killed runs left half written, and see that the folder can be written to.
+    """Remove partial files of killed runs, and check that the folder can be written to.
 
     Raises:
         UserError: It can't.
     """
     places = [place for place in (run_dir, run_dir / CHECKPOINTS) if place.exists()]
     try:
-        # a folder that is not there yet is made when there is something to write: in the first one that is there
+        # a missing folder is created with the first file; until then its closest existing parent is checked
         for place in places or [next(parent for parent in run_dir.absolute().parents if parent.exists())]:
             with tempfile.TemporaryFile(dir=place):
                 pass
@@ -112,11 +112,11 @@ def prepare_folder(run_dir: Path) -> None:
 
 
 def check_scored(command: str, configs: Sequence[str]) -> None:
-    """Refuse to score the recipe of a run without one of its checkpoints: the net would be untrained.
+    """Refuse to score the recipe of a run without one of its checkpoints, because the net would be untrained.
 
     Args:
         command: `validate` or `test`.
-        configs: The recipe's files.
+        configs: Files of the recipe.
 
     Raises:
         UserError: One of them is the recipe of a run.
@@ -131,13 +131,13 @@ def check_scored(command: str, configs: Sequence[str]) -> None:
 
 
 def holds_run(run_dir: Path) -> bool:
-    """Whether a run was saved in a folder."""
+    """Whether a folder holds a checkpoint of a run."""
     # in this order: another process may be renaming the one into the other
     return any((run_dir / CHECKPOINTS / name).exists() for name in (PREVIOUS, LAST))
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one with dotted keys."""
+    """Flatten nested dicts into one with dotted keys."""
     if not isinstance(config, dict):
         return {prefix: config if isinstance(config, (bool, int, float, str)) else str(config)}
     return {
@@ -146,7 +146,7 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def relocated(value: Any, old: str, new: str) -> Any:
-    """A copy of nested values with the paths under one folder, also those that are keys, turned to another."""
+    """Copy nested values, with paths and keys below folder `old` moved to folder `new`."""
     if isinstance(value, dict):
         return {relocated(key, old, new): relocated(part, old, new) for key, part in value.items()}
     if isinstance(value, str) and (value == old or value.startswith(f"{old}{os.sep}")):

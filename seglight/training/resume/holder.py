@@ -1,4 +1,4 @@
-"""Who holds the lock of a folder: a process that describes itself in a file, and whether it is alive."""
+"""The holder of a folder's lock: the description that a process writes to the lock file, and whether it is alive."""
 
 import json
 import os
@@ -16,18 +16,18 @@ SHOWN = 300
 
 @dataclass(frozen=True)
 class Holder:
-    """A process, as it describes itself in the file.
+    """Description of a process in the lock file.
 
     Args:
-        host: Name of its machine.
-        kernel: Identifies a boot of a machine.
-        space: Identifies the process numbers that `pid` is one of, which containers have of their own.
-        pid: Its number.
-        started: Clock ticks from boot to its start, as in /proc; None where there is no /proc.
-        since: Time at which it took the lock, to the second, with the time zone.
-        command: Its command line.
-        job: Identifies the processes that torchrun or Slurm started with it; "" where nobody did.
-        stopping: Whether it was told to stop, and is saving.
+        host: Name of the machine.
+        kernel: Identifier of a boot of the machine.
+        space: Identifier of the namespace of `pid`; a container has its own.
+        pid: Process id.
+        started: Clock ticks from boot to the start of the process, as in /proc; None without /proc.
+        since: Time at which the process took the lock, to the second, with the time zone.
+        command: Command line.
+        job: Identifier of the processes that torchrun or Slurm started together; "" without them.
+        stopping: Whether the process was asked to stop and is saving.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Holder:
 
     @classmethod
     def here(cls, job: str) -> "Holder":
-        """This process."""
+        """Describe this process."""
         command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]) if sys.orig_argv else "python"
         since = datetime.now().astimezone().isoformat(" ", "seconds")
         host = platform.node()
@@ -56,7 +56,7 @@ class Holder:
 
 
 def read_holder(number: int) -> Holder | None:
-    """Who an opened file names; None where it is empty, or not written to its end yet."""
+    """Read the holder from an open file; None if it is empty or only partly written."""
     try:
         content: Any = json.loads(os.pread(number, 2**16, 0))
         return Holder(**content)
@@ -65,10 +65,10 @@ def read_holder(number: int) -> Holder | None:
 
 
 def write_holder(number: int, holder: Holder) -> None:
-    """Replace the content of an opened file.
+    """Replace the content of an open file.
 
     Raises:
-        OSError: It can't be written.
+        OSError: The file can't be written.
     """
     text = json.dumps(asdict(holder)).encode()
     os.pwrite(number, text, 0)
@@ -77,7 +77,7 @@ def write_holder(number: int, holder: Holder) -> None:
 
 
 def is_alive(former: Holder) -> bool:
-    """Whether a process of this machine is there, and still the same one: numbers are given again."""
+    """Whether a process of this machine runs and is still the same one: process ids are reused."""
     if former.started is not None:
         return _started(former.pid) == former.started
     try:
@@ -90,9 +90,9 @@ def is_alive(former: Holder) -> bool:
 
 
 def _started(pid: int) -> int | None:
-    """Clock ticks from boot to a process's start; None where there is none, or a dead one whose parent did not ask."""
+    """Clock ticks from boot to the start of a process; None if there is none, or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # its name may hold anything
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # its name may contain anything
     except OSError:
         return None
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
@@ -101,7 +101,7 @@ def _started(pid: int) -> int | None:
 def _kernel() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:  # Linux alone has it
+    except OSError:  # only Linux has it
         return platform.node()
 
 

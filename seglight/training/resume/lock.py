@@ -1,4 +1,4 @@
-"""A lock on a folder: one process at a time writes there, and whoever comes second learns who has it.
+"""A lock on a folder: one process at a time writes there, and a second one is told which process holds the lock.
 
 The lock is a POSIX record lock (fcntl) on `FOLDER/.lock`, in which its holder describes itself. The kernel releases it
 when the holder ends, however it ends, and processes that the holder forks (loader workers) do not inherit it: after a
@@ -56,20 +56,20 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """Why the kernel refuses a lock: another process has it, or the file system has no locks."""
 
 _held: set[str] = set()
-"""Real paths that this process holds: opening and closing the file once more would release its lock."""
+"""Real paths of the locks of this process: opening and closing a lock file again would release its lock."""
 
 
 class FolderInUseError(UserError):
-    """Another process has the lock of a folder."""
+    """Another process holds the lock of a folder."""
 
 
 class Refusal(NamedTuple):
     """Why a lock can't be taken.
 
     Args:
-        holder: Who has it, for people.
-        state: Of the holder: "may end" soon, as it was told to stop, or as it is on another machine and may be dead;
-            "is dying", as the kernel has not yet released all that a process had which was killed.
+        holder: Description of the holder for messages.
+        state: State of the holder: "may end" soon, because it was asked to stop, or because it is on another machine
+            and may be dead; "is dying", because the kernel has not yet released everything of a killed process.
     """
 
     holder: str
@@ -80,16 +80,18 @@ class FolderLock:
     """The lock of one folder.
 
     Args:
-        folder: The folder; made where it is not there, and removed again on release where nothing was written to it.
-        option: Option of the command that names it, for error messages.
-        job: As in `Holder`.
-        stopping: Whether this process was told to stop; asked twice a second, for who waits.
+        folder: Folder to lock; created if it is missing, and removed on release if it is still empty.
+        option: Option of the command that names the folder, for error messages.
+        job: Identifier of the processes of the run, as in `Holder`.
+        stopping: Function that returns whether this process was asked to stop; called twice a second.
     """
 
     def __init__(
         self, folder: Path, option: str = "--run_dir", job: str = "", stopping: Callable[[], bool] = lambda: False
     ) -> None:
-        self.folder, self.option, self.stopping = folder, option, stopping
+        self.folder = folder
+        self.option = option
+        self.stopping = stopping
         self.path = folder / FILE
         self.holder = Holder.here(job)
         self.made: list[Path] = []
@@ -101,11 +103,11 @@ class FolderLock:
         """Take the lock.
 
         Args:
-            patience: Seconds to wait for a holder that may end soon; waiting is said in a line.
+            patience: Seconds to wait for a holder that may end soon; a line announces it.
 
         Raises:
-            FolderInUseError: Another process has it. Nothing was written.
-            UserError: Nothing can be written to the folder.
+            FolderInUseError: Another process holds the lock. Nothing was written.
+            UserError: The folder can't be written to.
         """
         start, waits = time.monotonic(), False
         seconds = {"runs": 0.0, "may end": patience, "is dying": max(patience, GRACE)}
@@ -127,7 +129,7 @@ class FolderLock:
         self._thread.start()
 
     def release(self) -> None:
-        """Remove the file, and the folders that were made for it and are still empty."""
+        """Remove the lock file, and the folders that were created for it and are still empty."""
         assert self.number is not None
         self._released.set()
         self._thread.join()
@@ -139,7 +141,7 @@ class FolderLock:
         self._remove_made()
 
     def _try(self) -> Refusal | None:
-        """Take the lock if it is free."""
+        """Try to take the lock; return why it can't be taken."""
         for _ in range(RETRIES):
             try:
                 self._make_folder()
@@ -162,7 +164,7 @@ class FolderLock:
         return Refusal("processes that come and go", "may end")
 
     def _take(self, number: int) -> Refusal | None:
-        """Lock the opened file and describe this process in it."""
+        """Lock the open file and describe this process in it."""
         kernel = True
         try:
             fcntl.lockf(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,7 +174,7 @@ class FolderLock:
             if error.errno not in UNSUPPORTED:
                 raise
             kernel = False
-            say(f"{self.folder}: its file system has no locks: other runs there are noticed by their signs of life")
+            say(f"{self.folder}: its file system has no locks: other runs are recognised by the lock file's time")
         former = read_holder(number)
         if former is not None and self._lives(former, number, kernel):
             return self._refusal(former)
@@ -182,7 +184,7 @@ class FolderLock:
             self.path.unlink()
             raise
         if not kernel:
-            time.sleep(1.0)  # of several that write at once, the last one has it
+            time.sleep(1.0)  # of several that write at once, the last one holds the lock
             if (found := read_holder(number)) != self.holder:
                 return self._refusal(found)
         return None
@@ -197,7 +199,7 @@ class FolderLock:
         return Refusal(str(holder), "may end" if holder.stopping else "runs")
 
     def _lives(self, former: Holder, number: int, kernel: bool) -> bool:
-        """Whether the holder that a file names is alive although no lock of its is seen."""
+        """Whether the holder named in a file is alive although the kernel shows no lock of it."""
         if former.kernel == self.holder.kernel and kernel:
             return False  # one kernel knows all of its locks
         if former.kernel == self.holder.kernel and former.space == self.holder.space:
@@ -205,18 +207,18 @@ class FolderLock:
         with tempfile.TemporaryFile(dir=self.folder) as file:  # its time is by the file server's clock
             silence = os.fstat(file.fileno()).st_mtime - os.fstat(number).st_mtime
         if silence >= SILENT:
-            say(f"{self.folder}: taken over from {former}, which gave no sign of life for {silence:.0f} s")
+            say(f"{self.folder}: taken over from {former}, whose lock file was not updated for {silence:.0f} s")
         return silence < SILENT
 
     def _is_file(self, number: int) -> bool:
-        """Whether the opened file is still the one in the folder: its last holder may just have removed it."""
+        """Whether the open file is still the one in the folder: its last holder may just have removed it."""
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(number))
         except FileNotFoundError:
             return False
 
     def _beat(self) -> None:
-        """Update the file's time, and say in it when this process was told to stop."""
+        """Update the time of the file, and write to it when this process was asked to stop."""
         number, last = self.number, time.monotonic()
         assert number is not None
         while not self._released.wait(0.5):
@@ -256,7 +258,7 @@ def _introduced(number: int) -> Holder | None:
 
 
 def in_use(folder: Path, holder: object, option: str) -> FolderInUseError:
-    """The error that says who has a folder."""
+    """Return the error that names the holder of a folder."""
     return FolderInUseError(f"{folder}: in use by {holder}: wait until it ends, or choose another {option}")
 
 
@@ -282,15 +284,15 @@ def locked(
 
 
 def wait_for_first(folder: Path, job: str, patience: float = 2 * PATIENCE) -> None:
-    """Wait while a folder belongs to another job: the first process of this one waits for its lock, or is refused it.
+    """Wait while a folder belongs to another job; the first process of this job waits for its lock.
 
     Args:
         folder: The run folder.
-        job: That of this process, which is not the first.
+        job: Job of this process, which is not the first one.
         patience: Seconds to wait at most.
 
     Raises:
-        FolderInUseError: The other job still has it after that time.
+        FolderInUseError: The other job still holds the folder after that time.
     """
     deadline = time.monotonic() + patience
     while (holder := holder_of(folder)) is not None and holder.job != job:
@@ -300,7 +302,7 @@ def wait_for_first(folder: Path, job: str, patience: float = 2 * PATIENCE) -> No
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Who a folder's lock file names, dead or alive; None where there is no such file. Not for the holder itself."""
+    """Read the holder from the lock file of a folder, dead or alive; None without a file. Not for the holder itself."""
     try:
         number = os.open(folder / FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

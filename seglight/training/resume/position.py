@@ -1,4 +1,4 @@
-"""Where a run stands, as Lightning's loops keep it in a checkpoint."""
+"""The position of a run, as Lightning's loops store it in a checkpoint."""
 
 from typing import Any, TypedDict
 
@@ -7,18 +7,18 @@ from lightning.pytorch import Trainer
 from seglight.training.lightning_internals import logged_steps, write_logged_steps
 
 Counts = dict[str, dict[str, Any]]
-"""What a progress of Lightning's loops counts, in all (`total`) and since it was reset (`current`)."""
+"""Counters of one of Lightning's loops: since the start (`total`) and since the last reset (`current`)."""
 
 
 class Position(TypedDict):
-    """A place between two batches, where no gradient is under way.
+    """A position between two batches, with no gradient accumulated.
 
     Attributes:
-        epoch: Finished epochs.
-        batches: Batches of this epoch that each process is done with.
-        samples: The same, in samples of all processes.
-        evaluated: Batches of the evaluation that is under way, or None.
-        logged: Optimizer steps as loggers count them.
+        epoch: Number of finished epochs.
+        batches: Number of batches of this epoch that each process has finished.
+        samples: Number of samples of this epoch that all processes have finished.
+        evaluated: Number of finished batches of the current evaluation, or None outside of one.
+        logged: Number of optimizer steps as loggers count them.
     """
 
     epoch: int
@@ -29,7 +29,13 @@ class Position(TypedDict):
 
 
 def position_of(trainer: Trainer, batch_size: int, evaluated: int | None) -> Position:
-    """Of a run before a batch of training or evaluation, or at its end."""
+    """Read the position of a run before a batch of training or evaluation, or at its end.
+
+    Args:
+        trainer: Trainer of the run.
+        batch_size: Samples of a batch of one process.
+        evaluated: Number of finished batches of the current evaluation, or None outside of one.
+    """
     loop: Any = trainer.fit_loop
     epoch, batches = loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.completed
     if epoch == loop.epoch_progress.current.ready:  # at the end of the run, whose last epoch may be cut off
@@ -44,37 +50,48 @@ def position_of(trainer: Trainer, batch_size: int, evaluated: int | None) -> Pos
     }
 
 
-def place(loops: dict[str, Any], position: Position) -> None:
-    """Write a position into the state of Lightning's fit loop, so that it goes on there.
+def write_position(loops: dict[str, Any], position: Position) -> None:
+    """Write a position into the state of Lightning's fit loop, which then continues there.
 
-    Lightning guesses from its counters where it was interrupted: within an epoch with the last batch done, or with one
-    batch of the evaluation begun and not finished. What is written here has but these two meanings.
+    Lightning infers from its counters where it was interrupted: within an epoch after its last finished batch, or with
+    one batch of the evaluation started and not finished. The counters written here have only these two meanings.
+
+    Args:
+        loops: State of the fit loop in a checkpoint; it is changed.
+        position: Position to continue at.
     """
-    fill(loops["epoch_progress"], "total", position["epoch"], begun=1)
-    fill(loops["epoch_progress"], "current", position["epoch"], begun=1)
+    set_counters(loops["epoch_progress"], "total", position["epoch"], begun=1)
+    set_counters(loops["epoch_progress"], "current", position["epoch"], begun=1)
     train = loops["epoch_loop.batch_progress"]
-    fill(train, "total", train["total"]["completed"])
-    fill(train, "current", position["batches"])
+    set_counters(train, "total", train["total"]["completed"])
+    set_counters(train, "current", position["batches"])
     train["is_last_batch"] = train["is_last_batch"] and position["evaluated"] is not None
     evaluation = loops["epoch_loop.val_loop.batch_progress"]
-    fill(evaluation, "total", evaluation["total"]["completed"], begun=int(position["evaluated"] is not None))
-    fill(evaluation, "current", position["evaluated"] or 0)
+    set_counters(evaluation, "total", evaluation["total"]["completed"], begun=int(position["evaluated"] is not None))
+    set_counters(evaluation, "current", position["evaluated"] or 0)
     write_logged_steps(loops, position["logged"])
 
 
-def fill(progress: Counts, kind: str, done: int, begun: int = 0) -> None:
-    """Set a progress to so many done, and so many begun beyond them."""
+def set_counters(progress: Counts, kind: str, done: int, begun: int = 0) -> None:
+    """Set the counters of a loop.
+
+    Args:
+        progress: Counters; they are changed.
+        kind: "total" or "current".
+        done: Number of finished items.
+        begun: Number of items that were started and not finished.
+    """
     progress[kind] |= {"ready": done + begun, "started": done + begun, "processed": done, "completed": done}
 
 
-def moved(position: Position, samples: int, step_samples: int, batches: int) -> Position:
-    """The position for another number of samples a step; an evaluation under way starts again.
+def rescaled_position(position: Position, samples: int, step_samples: int, batches: int) -> Position:
+    """Convert a position to another number of samples a step; a started evaluation starts again.
 
     Args:
-        position: As it was saved.
-        samples: Of the training split.
-        step_samples: Samples a step of all processes, as it is now.
-        batches: Of an epoch, for each process, as it is now.
+        position: Position that was saved.
+        samples: Samples of the training split.
+        step_samples: Samples of a step of all processes, at present.
+        batches: Batches of an epoch of each process, at present.
     """
     left = (samples - position["samples"]) // step_samples
     begun = None if position["evaluated"] is None and left else 0

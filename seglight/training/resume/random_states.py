@@ -8,7 +8,7 @@ import torch
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """Those of Python, numpy, torch on the CPU and, where it is a GPU, on `device`."""
+    """Return the states of Python, numpy, torch on the CPU and, if `device` is a GPU, of torch on it."""
     mersenne_twister: Any = np.random.get_state()  # noqa: NPY002 the global one is what a user's code may draw from
     _, key, *rest = mersenne_twister
     states = {
@@ -20,7 +20,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
-    """Put back what `random_states` gave; what another kind of device had is left out."""
+    """Restore the result of `random_states`; states of another kind of device are ignored."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     key, *rest = states["numpy"]

@@ -1,4 +1,4 @@
-"""`fit --resume`: whether there is a run to go on with, and whether it is still the same run."""
+"""`fit --resume`: find the run to resume, and check that it is still the same run."""
 
 import itertools
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ FREE = (
     "trainer.max_time", "trainer.default_root_dir", "data.init_args.num_workers", "data.init_args.cache",
     "data.init_args.root", "data.init_args.eval_batch_size",
 )  # fmt: skip
-"""Keys of a recipe that change no result, or, for the number of processes, one that is said."""
+"""Keys of a recipe that change no result, or one that is announced: the number of processes."""
 
 PROCESSES, SHARE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy"), "data.init_args.batch_size"
-"""Where the former change, each process may take another share of the samples of a step."""
+"""If one of the former changes, each process may take another share of the samples of a step."""
 
 ADDED = {"model.method.class_path": former_recipes.SUPERVISED}
 """Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
@@ -38,7 +38,10 @@ SAVING = "ExactCheckpoint"
 
 
 def with_recipe(args: list[str]) -> list[str]:
-    """The arguments of `fit --resume` with the recipe of the run in front of the others, if none was given.
+    """Put the recipe of the run in front of the arguments of `fit --resume`, unless a recipe was given.
+
+    Args:
+        args: Arguments of `fit`.
 
     Raises:
         UserError: There is neither a run nor a recipe.
@@ -48,44 +51,50 @@ def with_recipe(args: list[str]) -> list[str]:
     joined = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--run_dir=") else [arg])]
     run_dir = next((place for option, place in itertools.pairwise(joined) if option == "--run_dir"), None)
     if run_dir is None:
-        raise UserError("--resume goes on with the run in a folder: say which with --run_dir")
+        raise UserError("--resume resumes the run of a folder, and no folder is given: add --run_dir DIR")
     if any(arg.split("=")[0] in ("-c", "--config") for arg in args):
         return args
     recipe = Path(run_dir) / RECIPE_FILE
     if not recipe.is_file():
-        raise UserError(f"{run_dir}: no run to go on with, and no recipe to start one: add --config RECIPE")
+        raise UserError(f"{run_dir}: there is no run to resume and no recipe to start one: add --config RECIPE")
     return [args[0], "--config", str(recipe), *args[1:]]
 
 
 def describe_ckpt_path(fit: ArgumentParser) -> None:
-    """Let the help of `fit` say so: Lightning's says what it would do."""
+    """Replace the help of --ckpt_path, which describes what Lightning would do."""
     next(action for action in fit._actions if action.dest == "ckpt_path").help = "refused: --resume, or --model.weights"
 
 
 def refuse_ckpt_path(path: str | None) -> None:
-    """Checkpoints alone are no run: what it has logged and its best score lie beside them.
+    """Refuse --ckpt_path: a checkpoint is not the whole run, whose logs and best score are files beside it.
+
+    Args:
+        path: Value of --ckpt_path.
 
     Raises:
-        UserError: One was given.
+        UserError: There is one.
     """
     if path is not None:
         raise UserError(
-            "fit --ckpt_path: go on with a run by --run_dir DIR --resume, or start another from its weights with "
+            "fit --ckpt_path: resume a run with --run_dir DIR --resume, or start another from its weights with "
             f"--model.weights {path}"
         )
 
 
 def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[str, Any] | None:
-    """The checkpoint that `fit` goes on from, or None where it starts; its folder is ready to be written to.
+    """Find the checkpoint that `fit` resumes from, and prepare the run folder.
 
     Args:
         run_dir: The run folder.
-        recipe: What is to be trained, as YAML.
-        resume: None, "exact" or "force", which takes a changed recipe.
+        recipe: Recipe of this command, as YAML.
+        resume: Value of --resume: None, "exact", or "force", which accepts a changed recipe.
+
+    Returns:
+        None if the folder holds no run: a new one starts.
 
     Raises:
-        UserError: The folder can't be written to; it holds a run that is not to be gone on with, is of another recipe,
-            or has no whole checkpoint.
+        UserError: The folder can't be written to, or its run is not to be resumed, has another recipe, or has no
+            intact checkpoint.
     """
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     if first:
@@ -93,8 +102,8 @@ def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[s
     if not holds_run(run_dir):
         return None
     if resume is None:
-        raise UserError(f"{run_dir} holds a run already: choose another --run_dir, or go on with --resume")
-    checkpoint = take_up(run_dir, first)
+        raise UserError(f"{run_dir} holds a run already: choose another --run_dir, or resume it with --resume")
+    checkpoint = newest_checkpoint(run_dir, first)
     if not is_finished(checkpoint, resume):
         check_discriminator(checkpoint, run_dir)
     check_recipe(run_dir, recipe, resume == "force")
@@ -104,41 +113,45 @@ def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[s
 
 
 def is_finished(checkpoint: dict[str, Any], resume: str | None) -> bool:
-    """Whether there is nothing to go on with: by force, a run goes on beyond its end."""
+    """Whether a run has nothing left to train; with "force", it is continued beyond its end."""
     finished: bool = checkpoint["exact"]["finished"]
     return finished and resume != "force"
 
 
 def without_finders(callbacks: list[Callback], data: Any, checkpoint: dict[str, Any]) -> list[Callback]:
-    """The callbacks of a run that goes on: Lightning's finders have done their work, and would begin the run anew.
+    """Remove Lightning's finders from the callbacks of a resumed run: they have run, and would start it again.
 
     Args:
-        callbacks: Of the recipe.
-        data: The data module, which gets the batch size that was found; the optimizer's state has the learning rate.
-        checkpoint: What is gone on from.
+        callbacks: Callbacks of the recipe.
+        data: Data module, which gets the batch size that was found; the learning rate is in the optimizer's state.
+        checkpoint: Checkpoint that the run is resumed from.
     """
     if any(isinstance(callback, BatchSizeFinder) for callback in callbacks):
         data.batch_size = checkpoint["exact"]["batch_sizes"][0]
     return [callback for callback in callbacks if not isinstance(callback, BatchSizeFinder | LearningRateFinder)]
 
 
-def take_up(run_dir: Path, first: bool) -> dict[str, Any]:
-    """The newest whole checkpoint of a folder that `holds_run`; the first process makes it `last.ckpt`.
+def newest_checkpoint(run_dir: Path, first: bool) -> dict[str, Any]:
+    """Read the newest intact checkpoint of a folder that `holds_run`; the first process renames it to `last.ckpt`.
+
+    Args:
+        run_dir: The run folder.
+        first: Whether this is the first process of the run.
 
     Raises:
-        UserError: None is whole, or they are not exact ones.
+        UserError: All are damaged, or the newest is not an exact checkpoint.
     """
     last, previous = (run_dir / CHECKPOINTS / name for name in (LAST, PREVIOUS))
     for path in (last, previous, last):  # the first process may have put it there in the meantime
         checkpoint = _whole(path)
         if checkpoint is not None:
             if path == previous and first:
-                say(f"{last} is {'damaged' if last.exists() else 'not there'}: going on with the one before it")
+                say(f"{last} is {'damaged' if last.exists() else 'not there'}: resuming from the one before it")
                 previous.replace(last)
             if "exact" not in checkpoint:
-                raise UserError(f"{path}: not an exact checkpoint: start from its weights with model.weights")
+                raise UserError(f"{path}: this is not an exact checkpoint: start from its weights with model.weights")
             return checkpoint
-    raise UserError(f"{last}: damaged, as is the one before it: start anew in another --run_dir")
+    raise UserError(f"{last}: it is damaged, as is the one before it: start a new run in another --run_dir")
 
 
 def _whole(path: Path) -> dict[str, Any] | None:
@@ -163,7 +176,7 @@ def check_discriminator(checkpoint: dict[str, Any], run_dir: Path) -> None:
 
 
 def check_versions(checkpoint: dict[str, Any]) -> None:
-    """Say what has changed since a checkpoint was written."""
+    """Print which versions differ from those that wrote a checkpoint."""
     now = {"seglight": __version__, "torch": str(torch.__version__), "lightning": lightning.__version__}
     written = {
         "seglight": checkpoint[KEY].provenance.version,
@@ -172,14 +185,19 @@ def check_versions(checkpoint: dict[str, Any]) -> None:
     }
     changed = [f"{name} {written[name]} -> {now[name]}" for name in now if written[name] != now[name]]
     if changed:
-        say(f"the run was saved by other versions, it may not go on to the last digit: {', '.join(changed)}")
+        say(f"the run was saved by other versions and may not continue to the last digit: {', '.join(changed)}")
 
 
 def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
-    """Compare the recipe of a run with what is to go on.
+    """Compare the recipe of a run with that of this command.
+
+    Args:
+        run_dir: The run folder.
+        recipe: Recipe of this command, as YAML.
+        force: Whether a changed recipe is accepted.
 
     Raises:
-        UserError: They differ in what can change the result, and it is not forced.
+        UserError: They differ in something that can change the result, and `force` is False.
     """
     path = run_dir / RECIPE_FILE
     if not path.is_file():
@@ -192,10 +210,10 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     differences = "; ".join(f"{key}: {earlier.get(key, '-')} -> {now.get(key, '-')}" for key in changed)
     if changed and not force:
         raise UserError(
-            f"{path}: another recipe than the one to go on with: {differences} (--resume force goes on all the same)"
+            f"{path}: the recipe has changed since the run started: {differences} (--resume force resumes all the same)"
         )
     if changed:
-        say(f"going on with another recipe, as forced: {differences}")
+        say(f"resuming with a changed recipe, as forced: {differences}")
 
 
 def _read(recipe: str) -> dict[str, Any]:
@@ -213,7 +231,7 @@ def _is_free(key: str, *values: Any) -> bool:
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values; a callback that only decides when to save is left out."""
+    """Yield dotted keys and values, without callbacks that only decide when to save."""
     if isinstance(config, list):
         config = {
             str(index): entry

@@ -1,4 +1,4 @@
-"""Runs that are killed go on as if nothing had happened: all they leave is compared with the undisturbed run's.
+"""Killed runs are resumed as if nothing had happened: all files are compared with the undisturbed run's.
 
 Covers: system.run_files, training.resume.environment_fingerprint, training.resume.evaluation_state,
 training.resume.position, training.resume.random_states.
@@ -100,7 +100,7 @@ def test_killed_at_chosen_moments(folder: Path, undisturbed: dict[str, Any]) -> 
         assert wait(fit(run_dir, before=before)) == code, (moment, (folder / "chosen.log").read_text())
     assert wait(fit(run_dir)) == 0
     log = (folder / "chosen.log").read_text()
-    assert "last.ckpt is not there: going on with the one before it" in log
+    assert "last.ckpt is not there: resuming from the one before it" in log
     assert log.count("seglight: stopped after step") == 3, log
     assert "nan" not in log
     assert differences(final(run_dir), undisturbed) == []
@@ -146,8 +146,8 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Pat
     run_dir = run_dir.rename(folder / "damaged and moved")
     assert wait(fit(run_dir)) == 0
     log = (folder / "damaged and moved.log").read_text()
-    assert f"{run_dir}/checkpoints/last.ckpt is damaged: going on with the one before it" in log
-    assert "the run may not go on to the last digit: train images 27 -> 26, device NVIDIA H100 -> cpu\n" in log
+    assert f"{run_dir}/checkpoints/last.ckpt is damaged: resuming from the one before it" in log
+    assert "the run may not continue to the last digit: train images 27 -> 26, device NVIDIA H100 -> cpu\n" in log
     assert "dirpath has changed" not in log, "the best score so far would be forgotten"
     assert best == 6
     assert differences(final(run_dir), undisturbed) == []
@@ -166,7 +166,7 @@ def test_another_recipe_is_refused(folder: Path, seglight_cli: Callable[..., Any
     assert seglight_cli("fit", "--run_dir", run_dir, "--resume", *fine).rc == 0
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--model.optimizer.init_args.lr", 0.5)
     assert ran.rc == 2
-    assert "model.optimizer.init_args.lr: 0.01 -> 0.5 (--resume force goes on all the same)" in ran.err
+    assert "model.optimizer.init_args.lr: 0.01 -> 0.5 (--resume force resumes all the same)" in ran.err
     assert len(ran.err.splitlines()) == 1
     sharded = '{"class_path": "seglight.training.fsdp.FSDP"}'  # its optimizer's state is in another order
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--trainer.strategy", sharded)
@@ -178,9 +178,12 @@ def test_options_that_make_no_sense(folder: Path, seglight_cli: Callable[..., An
     recipe, last = folder / "recipe.yaml", folder / "whole" / "checkpoints" / "last.ckpt"
     for options, said in (
         (("--resume",), "say which with --run_dir"),
-        (("--resume", "--run_dir", tmp_path / "none"), "no run to go on with, and no recipe to start one"),
+        (("--resume", "--run_dir", tmp_path / "none"), "there is no run to resume and no recipe to start one"),
         (("-c", recipe, "--ckpt_path", last), "--run_dir DIR --resume, or start another from its weights"),
-        (("-c", recipe, "--run_dir", folder / "whole"), "holds a run already: choose another --run_dir, or go on with"),
+        (
+            ("-c", recipe, "--run_dir", folder / "whole"),
+            "holds a run already: choose another --run_dir, or resume it with",
+        ),
     ):
         ran = seglight_cli("fit", *options)
         assert ran.rc == 2
