@@ -177,7 +177,7 @@ def test_another_recipe_is_refused(folder: Path, seglight_cli: Callable[..., Any
 def test_options_that_make_no_sense(folder: Path, seglight_cli: Callable[..., Any], tmp_path: Path) -> None:
     recipe, last = folder / "recipe.yaml", folder / "whole" / "checkpoints" / "last.ckpt"
     for options, said in (
-        (("--resume",), "say which with --run_dir"),
+        (("--resume",), "no folder is given: add --run_dir DIR"),
         (("--resume", "--run_dir", tmp_path / "none"), "there is no run to resume and no recipe to start one"),
         (("-c", recipe, "--ckpt_path", last), "--run_dir DIR --resume, or start another from its weights"),
         (
