@@ -29,7 +29,7 @@ sys.stderr.write(f"training {folder.name}\n")
 done = int(checkpoint.read_text()) if checkpoint.exists() else 0
 (folder / "starts").open("a").write(f"{done}\n")
 if recipe.get("fails", 0) >= len((folder / "starts").read_text().splitlines()):
-    sys.stderr.write(recipe.get("says", "boom") + "\n")
+    sys.stderr.write(recipe.get("message", "boom") + "\n")
     sys.exit(recipe.get("code", 1))
 kept = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)[:done] if done else []
 (folder / "metrics.jsonl").write_text("".join(kept))  # without what was logged after the checkpoint

@@ -25,8 +25,11 @@ from seglight.commands.sweep.record import JOB_FOLDER, Record
 from seglight.system.signals import StopSignals
 from tests.support import resumable
 
-STARTS, ALONE = "starts", "alone"
-"""Files of a trial: the process id of each start of its training, and a file that the training locks while it runs."""
+STARTS = "starts"
+"""File of a trial with the process id of each start of its training."""
+
+TRAINING_LOCK = "training.lock"
+"""File of a trial that its training locks while it runs."""
 
 
 class Fork:
@@ -84,16 +87,16 @@ def train(args: list[str]) -> int:
     own = Path(args[args.index("--run_dir") + 1]) / JOB_FOLDER
     with (own / STARTS).open("a") as starts:
         starts.write(f"{os.getpid()}\n")
-    with (own / ALONE).open("a") as alone:
-        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (own / TRAINING_LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return main(args)
 
 
 def trains(own: Path) -> bool:
     """Whether the training of a trial is alive."""
     try:
-        with (own / ALONE).open("a") as alone:
-            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (own / TRAINING_LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     return False

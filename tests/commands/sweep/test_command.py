@@ -126,8 +126,8 @@ def test_a_real_training_killed_with_its_coordinator(tmp_path: Path) -> None:
     assert (record.state, len(record.reports)) == ("finished", 3)
 
     rate = record.params["model.optimizer.init_args.lr"]
-    alone = resumable.fit(tmp_path / "alone", "--model.optimizer.init_args.lr", rate)
-    assert resumable.wait(alone) == 0
-    assert resumable.differences(resumable.final(run), resumable.final(tmp_path / "alone")) == []
+    single = resumable.fit(tmp_path / "single", "--model.optimizer.init_args.lr", rate)
+    assert resumable.wait(single) == 0
+    assert resumable.differences(resumable.final(run), resumable.final(tmp_path / "single")) == []
     assert yaml.safe_load((out / "best.yaml").read_text())["model"]["optimizer"]["init_args"]["lr"] == rate
     assert (out / "report.html").exists()

@@ -55,7 +55,7 @@ def failing(tmp_path: Path, trials: int = 9, running: dict[str, Any] | None = No
 def test_refusals_are_not_retried_and_the_third_ends_the_sweep(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = failing(tmp_path, running={"pause": 60.0}, code=2, says="seglight: error: no data in /nowhere")
+    run = failing(tmp_path, running={"pause": 60.0}, code=2, message="seglight: error: no data in /nowhere")
     assert run.run() == 2
     assert [record.state for record in run.records] == ["failed"] * 3
     assert [lines(tmp_path / "trials" / f"000{number}" / "starts") for number in range(3)] == [[0]] * 3
@@ -92,7 +92,7 @@ def test_other_failures_are_retried_before_they_end_the_sweep(
 
 
 @pytest.mark.parametrize(
-    "says",
+    "message",
     [
         f"/x: {os.strerror(errno.ENOSPC)}: make room",
         f"/x: {os.strerror(errno.EDQUOT)}: make room",
@@ -100,9 +100,9 @@ def test_other_failures_are_retried_before_they_end_the_sweep(
     ],
     ids=["disk", "quota", "lock"],
 )
-def test_temporary_failures_are_retried(tmp_path: Path, says: str) -> None:
+def test_temporary_failures_are_retried(tmp_path: Path, message: str) -> None:
     """A full disk and a locked folder have the exit code of a user's mistake."""
-    run = coordinator(tmp_path, small_sweep(trials=1), fails=2, code=2, says=f"seglight: error: {says}")
+    run = coordinator(tmp_path, small_sweep(trials=1), fails=2, code=2, message=f"seglight: error: {message}")
     assert run.run() == 0
     assert (run.records[0].state, run.records[0].failures) == ("finished", 2)
 
@@ -111,7 +111,7 @@ def test_the_sweep_continues_if_another_trial_has_finished(tmp_path: Path, capsy
     first = coordinator(tmp_path, small_sweep(trials=1))
     assert first.run() == 0
     capsys.readouterr()
-    run = failing(tmp_path, trials=6, code=2, says="ValueError: x is not y")
+    run = failing(tmp_path, trials=6, code=2, message="ValueError: x is not y")
     assert run.run() == 0
     assert [record.state for record in run.records] == ["finished"] + ["failed"] * 5
     assert capsys.readouterr().err.count("\n") == 1
@@ -120,7 +120,7 @@ def test_the_sweep_continues_if_another_trial_has_finished(tmp_path: Path, capsy
 def test_each_new_cause_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As with a space of which only a part is wrong."""
     run = coordinator(tmp_path, small_sweep(trials=4))
-    run.recipe = lambda record: json.dumps({"fails": 99, "code": 2, "says": "abba"[record.number]})
+    run.recipe = lambda record: json.dumps({"fails": 99, "code": 2, "message": "abba"[record.number]})
     assert run.run() == 0, "the causes differ"
     printed = [line.split("exit code 2: ")[1][0] for line in capsys.readouterr().err.splitlines()]
     assert printed == ["a", "b", "a"]
