@@ -1,4 +1,4 @@
-"""`python -m seglight`: sends each command to its module; `--help` and `--version` import nothing heavy."""
+"""`python -m seglight`: dispatches each command to its module; `--help` and `--version` import nothing heavy."""
 
 import sys
 from importlib import import_module
@@ -9,20 +9,20 @@ from seglight.system.escaping import write_anything
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
-    "fit": ("seglight.commands.fit.cli", "train a net by a YAML recipe"),
+    "fit": ("seglight.commands.fit.cli", "train a net from a YAML recipe"),
     "validate": ("seglight.commands.fit.cli", "score a checkpoint on the validation split"),
     "test": ("seglight.commands.fit.cli", "score a checkpoint on the test split"),
-    "pretrain": ("seglight.commands.pretrain", "train an encoder to tell the classes of images"),
+    "pretrain": ("seglight.commands.pretrain", "train an encoder to classify images"),
     "predict": ("seglight.commands.predict.command", "write label maps for images or folders of images"),
-    "sweep": ("seglight.commands.sweep.command", "search a space of recipes by many trainings"),
-    "release": ("seglight.commands.release.command", "make of a checkpoint a folder that can be passed on"),
+    "sweep": ("seglight.commands.sweep.command", "search a space of recipes with many trainings"),
+    "release": ("seglight.commands.release.command", "write a checkpoint as a folder to distribute"),
     "export": ("seglight.commands.export.command", "write a net as ONNX, OpenVINO or torch.export"),
-    "soup": ("seglight.commands.soup", "the mean of the weights of several trainings of one net"),
-    "scores": ("seglight.commands.scores", "what the scores of a run are made of, and by other conventions"),
-    "summary": ("seglight.commands.summary", "what the net of a recipe costs, part by part"),
-    "models": ("seglight.commands.models", "decoders and encoders to choose from, with their parameters"),
-    "doctor": ("seglight.commands.doctor.command", "read a whole data set and say what is wrong with it"),
-    "prepare": ("seglight.commands.prepare.command", "get a data set, or say how to get it by hand"),
+    "soup": ("seglight.commands.soup", "average the weights of several trainings of one net"),
+    "scores": ("seglight.commands.scores", "compute the scores of a run by the conventions of other libraries"),
+    "summary": ("seglight.commands.summary", "show parameters and operations of the net of a recipe"),
+    "models": ("seglight.commands.models", "list the available decoders and encoders"),
+    "doctor": ("seglight.commands.doctor.command", "check a whole data set and report what is wrong with it"),
+    "prepare": ("seglight.commands.prepare.command", "download a data set, or explain how to get it"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
 }
 
@@ -36,14 +36,14 @@ commands:
   seglight COMMAND --help    the options of a command
   seglight --version         the version
   --debug                    after any command: show the traceback of an error
-  --safe_recipe              after any command that reads a recipe: take classes of a few packages alone, and import
+  --safe_recipe              after any command that reads a recipe: accept only classes of a few packages, and import
                              nothing else (docs/security.md)
 """
 
 
 def help_text() -> str:
-    """The commands, a line each."""
-    return HELP.format(commands="\n".join(f"  {name:<10} {says}" for name, (_, says) in COMMANDS.items()))
+    """Text of `--help`, with a line for each command."""
+    return HELP.format(commands="\n".join(f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,9 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 done; 1 `doctor` found mistakes in the data, `predict` left inputs out, or the file of `export`
-        failed its check; 2 the user's mistake, told in one line; 75 `fit` or `sweep` was told to stop, saved and left;
-        130 Ctrl-C. That of `fit --seeds` is the first of its runs' that isn't 0.
+        The exit code: 0 success; 1 `doctor` found mistakes in the data, `predict` skipped inputs, or the file of
+        `export` failed its check; 2 an error of the user, explained in one line; 75 `fit` or `sweep` received a signal,
+        saved and ended; 130 Ctrl-C. `fit --seeds` returns the first code of its runs that isn't 0.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_safely(args: list[str]) -> int:
-    """Run a command whose recipe may be a stranger's."""
+    """Run a command whose recipe may come from an untrusted source."""
     from seglight.system.class_paths import safe_recipes  # which imports the parser
 
     with safe_recipes(True):
@@ -91,10 +91,10 @@ def run_safely(args: list[str]) -> int:
 
 
 def run_command(args: list[str]) -> int:
-    """Import the module of a command and hand it the arguments; gives its exit code, 0 where it gives none.
+    """Import the module of a command and run it with the arguments; return its exit code, 0 if it returns none.
 
     Raises:
-        UserError: No such command, or the command's own.
+        UserError: There is no such command, or the command raised it.
     """
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")

@@ -1,4 +1,4 @@
-"""What the user did wrong, in one line: what, where, and how to mend it."""
+"""Errors of the user as one line: what is wrong, where, and how to fix it."""
 
 import errno
 import sys
@@ -10,25 +10,25 @@ class UserError(Exception):
 
 
 STOPPED = 130
-"""Exit code of a command that Ctrl-C has ended, as of a shell's."""
+"""Exit code of a command that was ended by Ctrl-C, as in shells."""
 
 UNATTAINABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-"""What a system says of a path that can't be written or read: not there for this user, or something else lies there."""
+"""Errors of the system for a path that can't be read or written: no permission, or something else has that path."""
 
 
 HIDDEN = ("Cc", "Cf", "Zl", "Zp")
-"""Unicode categories of what is not seen but acts: controls, directions of writing, ends of lines and paragraphs."""
+"""Unicode categories of invisible characters with an effect: controls, writing directions, line and paragraph ends."""
 
 JOINERS = "\u200c\u200d"
-"""Of those, what scripts need to be written at all."""
+"""Characters of these categories that some scripts need."""
 
 
 def terminal(text: str, keep: str = "") -> str:
-    r"""A text with control characters written out, such as `\x1b`, on one line.
+    r"""Text with control characters as escape sequences, such as `\x1b`, on one line.
 
     Args:
-        text: Any; bytes of file names that are no UTF-8 stay as they are, but for those of control characters.
-        keep: Control characters that stay, such as line ends.
+        text: Text of any origin. Bytes of file names that are not UTF-8 are kept, except those of control characters.
+        keep: Control characters that are kept, such as line ends.
     """
     return "".join(_visible(sign) if _acts(sign) and sign not in keep else sign for sign in text)
 
@@ -45,30 +45,33 @@ def _visible(sign: str) -> str:
 
 
 def say(line: str) -> None:
-    """Tell the user one line that is no error."""
+    """Print a line for the user that is not an error."""
     sys.stderr.write(f"seglight: {terminal(line)}\n")
 
 
 def user_error_behind(error: BaseException | None) -> UserError | None:
-    """The user error that another was raised from or while handling: parsers wrap what constructors raise.
+    """The user error that another error was raised from, since parsers wrap what constructors raise.
 
-    A full disk is one too, and a path that can't be had. Errors that threads raise again can go round in a ring.
+    A full disk and a path that can't be read or written are user errors, too. The causes of errors that are raised
+    again in another thread can form a ring.
     """
     if isinstance(error, OSError) and error.errno in UNATTAINABLE and error.filename:
-        return UserError(f"{error.filename2 or error.filename}: {error.strerror}: see to it, or name another path")
+        return UserError(f"{error.filename2 or error.filename}: {error.strerror}: check it, or give another path")
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, UserError):
             return error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f"{error.filename}: " if error.filename else ""
-            return UserError(f"{where}{error.strerror}: make room, then give the command again (fit: with --resume)")
+            return UserError(
+                f"{where}{error.strerror}: free some space, then run the command again (fit: with --resume)"
+            )
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
 
 
 def one_line(error: BaseException) -> str:
-    """The message alone: a DataLoader worker hands errors over with its whole traceback wrapped around them."""
+    """Message of an error, without the traceback that a DataLoader worker adds to it."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
     return terminal(" ".join(text.split()))

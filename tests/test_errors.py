@@ -46,7 +46,7 @@ def test_a_full_disk_is_the_users_mistake_whoever_raises_it() -> None:
         wrapped = RuntimeError("a library's own")
         wrapped.__cause__ = error
     mistake = user_error_behind(wrapped)
-    assert str(mistake).startswith("No space left on device: make room, then give the command again")
+    assert str(mistake).startswith("No space left on device: free some space, then run the command again")
 
 
 def test_a_path_that_cannot_be_had_is_one_too(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_path_that_cannot_be_had_is_one_too(tmp_path: Path) -> None:
     ):
         with pytest.raises(OSError, match=told.partition(": ")[2]) as caught:
             mistake()
-        assert str(user_error_behind(caught.value)) == f"{told}: see to it, or name another path"
+        assert str(user_error_behind(caught.value)) == f"{told}: check it, or give another path"
     with pytest.raises(FileNotFoundError) as caught:
         (tmp_path / "gone").read_text()
     assert user_error_behind(caught.value) is None, "what is not there may be our own fault"

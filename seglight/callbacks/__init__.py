@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: exact checkpoints, weight averages, panels, reports."""
+"""Callbacks, which act between the steps of a training: exact checkpoints, weight averages, panels, reports."""
 
 from seglight.callbacks.bn_momentum import BatchNormMomentum
 from seglight.callbacks.compile import Compile

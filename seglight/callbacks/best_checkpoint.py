@@ -1,4 +1,4 @@
-"""`checkpoints/best.ckpt`: the weights of the best validation of a run."""
+"""Callback that writes `checkpoints/best.ckpt`, the checkpoint of the best validation of a run."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint of the highest `val/miou`.
 
-    A class of its own has a state of its own, beside that of a `ModelCheckpoint` in a recipe with the same monitor.
+    It is a class of its own so that its state has another key than that of a `ModelCheckpoint` with the same monitor
+    in a recipe.
 
     Args:
-        folder: The folder that `best.ckpt` is written to.
+        folder: Folder that `best.ckpt` is written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,5 +28,5 @@ class BestCheckpoint(ModelCheckpoint):
 
     @property
     def former_state_key(self) -> str:
-        """The key of its state in checkpoints of runs that were started when it was a plain `ModelCheckpoint`."""
+        """Key of its state in checkpoints of earlier versions, where it was a plain `ModelCheckpoint`."""
         return ModelCheckpoint(monitor=self.monitor, mode=self.mode).state_key

@@ -1,4 +1,4 @@
-"""torch.compile of the net."""
+"""Callback that compiles the net with torch.compile."""
 
 import time
 from typing import Any
@@ -10,18 +10,18 @@ from seglight.errors import UserError, one_line, say
 
 
 class Compile(Callback):
-    """Compiles the net for training, in place: a checkpoint's keys stay as they are.
+    """Compiles the net for training, in place: the keys of checkpoints stay the same.
 
-    Evaluation runs the net as it is, as `validate` and `predict` do: its images differ in size, and each size would be
-    compiled anew.
+    Evaluation runs the net without compilation, as `validate` and `predict` do: its images differ in size, and every
+    size would be compiled again.
 
-    A line before the first step says what is compiled, and one after it how long that took.
+    A line before the first step reports what is compiled, and a line after it how long that took.
 
     Args:
         options: Arguments of torch.compile, such as `mode` and `backend`.
 
     Raises:
-        UserError: torch does not know an option or the backend.
+        UserError: An option or the backend is unknown to torch.
     """
 
     def __init__(self, options: dict[str, Any] | None = None) -> None:
@@ -30,7 +30,7 @@ class Compile(Callback):
         self.compiled = False
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Have it compiled by its first step."""
+        """Mark the net for compilation at its first step."""
         if stage != "fit":
             return
         try:
@@ -39,7 +39,7 @@ class Compile(Callback):
             raise UserError(f"callback Compile: options {self.options}: {one_line(error)}") from error
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Say what the first step compiles."""
+        """Report what the first step compiles."""
         if self.started is not None:
             return
         self.started = time.monotonic()
@@ -52,19 +52,19 @@ class Compile(Callback):
             )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Say how long the first step took."""
+        """Report how long the first step took."""
         if self.started is not None and not self.compiled and trainer.is_global_zero:
             say(f"compiled: the first step took {time.monotonic() - self.started:.1f} s")
         self.compiled = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Leave the compiled net alone."""
+        """Run the net without compilation."""
         torch.compiler.set_stance("force_eager")
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Go back to it."""
+        """Run the compiled net again."""
         torch.compiler.set_stance("default")
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """The stance belongs to the process, not to the run."""
+        """Restore the stance, which belongs to the process and not to the run."""
         torch.compiler.set_stance("default")

@@ -1,4 +1,4 @@
-"""The confusion matrix as a figure in TensorBoard."""
+"""Callback that draws the confusion matrix as a figure in TensorBoard."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +12,17 @@ from seglight.system.escaping import figure as in_figure
 
 
 class ConfusionFigure(Callback):
-    """Draws the matrix after each validation, every row as shares of the true class."""
+    """Draws the confusion matrix after each validation, each row divided by the pixels of its true class."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Draw it."""
+        """Draw the figure."""
         for writer in writers(trainer) if pl_module.scores is not None else []:  # each closes the figure
             figure = confusion_figure(pl_module.scores.confusion, pl_module.class_names)
             writer.add_figure("val/confusion", figure, last_step(trainer))
 
 
 def confusion_figure(confusion: Tensor, class_names: Sequence[str]) -> Figure:
-    """Draw an int64 (C, C) matrix, rows target, columns prediction, each row divided by its sum."""
+    """Draw a confusion matrix, int64 (C, C), rows target, columns prediction, each row divided by its sum."""
     share = (confusion / confusion.sum(1, keepdim=True).clamp(min=1)).numpy()
     side = 2 + 0.45 * len(class_names)
     figure = Figure(figsize=(side, side), layout="constrained")

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is validated, saved and predicted with."""
+"""Exponential moving average of the weights, which is validated, saved and used for predictions."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from seglight.training.lightning_internals import set_average_device
 
 
 class EMA(WeightAveraging):
-    """Lightning's weight averaging with a decay that grows from 0.1 to `decay`, so that short runs gain too.
+    """Lightning's weight averaging with a decay that grows from 0.1 to `decay`, so that short runs benefit too.
 
     At update n the decay is min(decay, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage.
 
     Args:
-        decay: Share of the old average that an update keeps in the end.
+        decay: Fraction of the old average that an update keeps once the decay has grown.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -33,6 +33,6 @@ class EMA(WeightAveraging):
         super().__init__(multi_avg_fn=update)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Keep the average where the net will be: it is still on the CPU at this point."""
+        """Keep the average on the device of the training: the net is still on the CPU at this point."""
         set_average_device(self, trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)

@@ -1,4 +1,4 @@
-"""`environment.json`: on what, with what and by which command a run was started, each time that it was."""
+"""Callback that writes `environment.json`: machine, versions and command of each start of a run."""
 
 import json
 import os
@@ -21,14 +21,14 @@ PACKAGES = (
     "seglight", "torch", "torchvision", "lightning", "torchmetrics", "timm", "numpy", "albumentations",
     "opencv-python-headless", "pillow",
 )  # fmt: skip
-"""Distributions whose versions decide what a run gives."""
+"""Distributions whose versions affect the results of a run."""
 
 
 class Environment(Callback):
-    """Appends an entry to a list at each start of training, and to that where the time went when it ends.
+    """Appends an entry to a list at each start of training, and adds the time of each part to it at the end.
 
     Args:
-        path: Written by the process of rank 0 alone.
+        path: File that the process of rank 0 writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class Environment(Callback):
         self.starts: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Append the entry of this start."""
+        """Append an entry for this start."""
         if trainer.is_global_zero:
             before = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
             self.starts = [*before, {"step": trainer.global_step, "world_size": trainer.world_size, **environment()}]
@@ -54,7 +54,7 @@ class Environment(Callback):
 
 
 def environment() -> dict[str, Any]:
-    """Time, command, machine and versions, as this process finds them."""
+    """Time, command, machine and versions of this process."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
@@ -73,7 +73,7 @@ def environment() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit that a folder is at, and whether tracked files differ from it; None where git knows nothing."""
+    """Commit of a folder and whether tracked files differ from it; None outside of a git repository."""
     command = ["git", "-C", str(folder)]
     try:
         commit = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
@@ -84,7 +84,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def cpu_name() -> str:
-    """The model's name, as the system tells it."""
+    """Name of the processor model."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

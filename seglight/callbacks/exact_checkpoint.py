@@ -1,4 +1,4 @@
-"""Exact checkpoints: what is saved goes on as if it had never stopped, to the last bit."""
+"""Callback that writes exact checkpoints: a resumed run has the weights of an uninterrupted one, to the last bit."""
 
 import time
 import warnings
@@ -25,64 +25,67 @@ from seglight.training.resume.position import Position, position_of, rescaled_po
 from seglight.training.resume.random_states import random_states, set_random_states
 
 KEY = "exact"
-"""Where a checkpoint keeps what it takes beside Lightning's own to go on exactly."""
+"""Key in a checkpoint of the state that an exact resume needs beside that of Lightning."""
 
-SAVE, LEAVE = 1, 2
-"""What the processes agree on; otherwise 0."""
+SAVE = 1
+LEAVE = 2
+"""Decisions that the processes agree on; 0: neither."""
 
 
 class ExactCheckpoint(Callback):
     """Writes `checkpoints/last.ckpt`, between two steps or two batches of an evaluation.
 
-    It is written from time to time, at the end, and when SIGTERM, SIGUSR1 or Ctrl-C comes: the processes agree, save,
-    and leave with exit code 75. It has to stand before all other callbacks: it saves before they see a batch, and
-    gives them their state back at the same place.
+    It is written at the given intervals, at the end, and after SIGTERM, SIGUSR1 or Ctrl-C: the processes agree, save,
+    and end with exit code 75. It has to be the first callback: it saves before the others process a batch, and
+    restores their state at the same place.
 
     Args:
-        every_n_steps: Optimizer steps between two checkpoints, or None.
-        every_n_minutes: Minutes between two checkpoints, or None.
+        every_n_steps: Optimizer steps between two checkpoints; None: not by steps.
+        every_n_minutes: Minutes between two checkpoints; None: not by time.
     """
 
     def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = 5.0) -> None:
-        self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
-        self.saved_at, self.saved_step = time.monotonic(), 0
+        self.every_n_steps = every_n_steps
+        self.every_n_minutes = every_n_minutes
+        self.saved_at = time.monotonic()
+        self.saved_step = 0
         self.position: Position | None = None
-        """Set while an exact checkpoint is put together."""
+        """Position of the run while an exact checkpoint is written, otherwise None."""
         self.finished = False
         self.loaded: dict[str, Any] | None = None
-        """What the checkpoint had under KEY, until the run stands where it was saved."""
+        """Content of the checkpoint under `KEY`, until the run has reached the position where it was saved."""
         self.ballot: tuple[torch.Tensor, Any] | None = None
         self.group: Any = None
         self.common_batches = 0
         self.steps_lifted = False
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Take the signals: Lightning's own handlers save and communicate from within a handler."""
+        """Install the signal handlers: those of Lightning save and communicate within a handler."""
         self.path = Path(trainer.default_root_dir) / CHECKPOINTS / LAST
         STOP.install()
         internals.use_signal_handlers(trainer, STOP.install)
 
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         STOP.restore()
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Open a channel between the processes on which nothing waits for a GPU."""
+        """Create a process group that does not wait for a GPU."""
         if trainer.world_size > 1:
             self.group = dist.new_group(backend="gloo")
-            internals.skip_sigterm_broadcast(trainer)  # it asks the question that `_vote` asks
+            internals.skip_sigterm_broadcast(trainer)  # `_vote` does the same without a wait
         if self.loaded is not None and self.loaded["position"]["evaluated"] is not None:
             self._lift_steps(trainer, self.loaded["step"])
         self.saved_at = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Between two steps."""
-        self._go_on(trainer, pl_module)
+        """Save or leave between two steps."""
+        self._restore(trainer, pl_module)
         if batch_idx % trainer.accumulate_grad_batches == 0:
-            self._attend(trainer, pl_module, None)
+            self._save_or_leave(trainer, pl_module, None)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Find out how many batches all processes have: beyond them, nobody may wait for the others."""
+        """Compute how many batches all processes have: after them, no process may wait for the others."""
         least = torch.tensor(int(sum(trainer.num_val_batches)))
         if self.group is not None:
             dist.all_reduce(least, dist.ReduceOp.MIN, group=self.group)
@@ -91,16 +94,16 @@ class ExactCheckpoint(Callback):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Between two batches of an evaluation."""
+        """Save or leave between two batches of an evaluation."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        self._go_on(trainer, pl_module)
+        self._restore(trainer, pl_module)
         evaluated = trainer.fit_loop.epoch_loop.val_loop.batch_progress.current.completed
         if evaluated < self.common_batches and not internals.is_accumulating(trainer):
-            self._attend(trainer, pl_module, evaluated)
+            self._save_or_leave(trainer, pl_module, evaluated)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Let a run end that was only continued for this evaluation."""
+        """End a run that was continued only for this evaluation."""
         if self.steps_lifted:
             self.steps_lifted = False
             trainer.fit_loop.epoch_loop.max_steps -= 1
@@ -112,7 +115,7 @@ class ExactCheckpoint(Callback):
             trainer.fit_loop.epoch_loop.max_steps = step + 1
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Save the finished run; here at last, what can't be written is an error."""
+        """Save the finished run; a checkpoint that can't be written is an error only here."""
         if self.ballot is not None:
             self.ballot[1].wait()
         self.finished = True
@@ -122,71 +125,69 @@ class ExactCheckpoint(Callback):
             files.wait()
             if files.error is not None:
                 raise UserError(
-                    f"{self.path}: the finished run could not be saved ({files.error.strerror}): make room, then go on "
-                    f"with fit --run_dir {trainer.default_root_dir} --resume"
+                    f"{self.path}: the finished run could not be saved ({files.error.strerror}): free some space, then "
+                    f"resume with fit --run_dir {trainer.default_root_dir} --resume"
                 )
 
-    def _attend(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
-        """Save or leave, if it is time."""
+    def _save_or_leave(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
+        """Save or leave, if the processes agree on it."""
         step = trainer.global_step
         by_step = self.every_n_steps is not None and step % self.every_n_steps == 0 and step > self.saved_step
-        decision = max(self._vote(self._wish(trainer)), SAVE if by_step and evaluated is None else 0)
+        decision = max(self._vote(self._own_decision(trainer)), SAVE if by_step and evaluated is None else 0)
         if decision:
             self._save(trainer, pl_module, evaluated)
         if decision == LEAVE:
             self._leave(trainer)
 
-    def _wish(self, trainer: Trainer) -> int:
+    def _own_decision(self, trainer: Trainer) -> int:
         if STOP.received is not None:
             return LEAVE
         due = self.every_n_minutes is not None and time.monotonic() - self.saved_at >= 60 * self.every_n_minutes
         return SAVE if due and trainer.is_global_zero else 0
 
-    def _vote(self, wish: int) -> int:
-        """The strongest wish of all processes: with several, the one that they had a batch ago, so that nobody waits.
-
-        A wish to save that was granted is not counted twice: `_save` resets the clock, and drops the ballot.
-        """
+    def _vote(self, own: int) -> int:
+        """The strongest decision of all processes; of several, the one of a batch ago, so that none of them waits."""
         if self.group is None:
-            return wish
+            return own
         decision = 0
         if self.ballot is not None:
-            wishes, work = self.ballot
+            votes, work = self.ballot
             work.wait()
-            decision = int(wishes)
-        wishes = torch.tensor(wish if decision == 0 else 0)
-        self.ballot = wishes, dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self.group, async_op=True)
+            decision = int(votes)
+        votes = torch.tensor(own if decision == 0 else 0)  # a decision that is carried out now is not counted again
+        self.ballot = votes, dist.all_reduce(votes, dist.ReduceOp.MAX, group=self.group, async_op=True)
         return decision
 
     def _save(self, trainer: Trainer, pl_module: Any, evaluated: int | None) -> None:
         averages = [callback for callback in callbacks_of(trainer) if isinstance(callback, WeightAveraging)]
         self.position = position_of(trainer, trainer.datamodule.batch_size, evaluated)  # type: ignore[attr-defined]
-        for average in averages if evaluated is not None else []:  # within an evaluation it stands in the net's place
+        for average in averages if evaluated is not None else []:  # within an evaluation, the average is in the net
             average.on_validation_epoch_end(trainer, pl_module)
         trainer.save_checkpoint(self.path)
         for average in averages if evaluated is not None else []:
             average.on_validation_epoch_start(trainer, pl_module)
         self.position = None
-        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        self.saved_at = time.monotonic()
+        self.saved_step = trainer.global_step
 
     def _leave(self, trainer: Trainer) -> None:
         files = trainer.strategy.checkpoint_io
         if isinstance(files, CheckpointFiles):
             files.wait()
         if trainer.is_global_zero:
-            reason = "another process was told to" if STOP.received is None else STOP.received.name
+            reason = "another process received a signal" if STOP.received is None else STOP.received.name
             say(
-                f"stopped after step {trainer.global_step} ({reason}): go on with "
+                f"stopped after step {trainer.global_step} ({reason}): resume with "
                 f"fit --run_dir {trainer.default_root_dir} --resume"
             )
         strategy = trainer.strategy
         environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
         launched_here = environment is not None and not environment.creates_processes_externally
-        # Lightning kills the process that launched the others when one of these ends with another code than 0
+        # Lightning kills the launching process if one of the others ends with another code than 0
         raise SystemExit(0 if launched_here and trainer.local_rank > 0 else EXIT_CODE)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Add what it takes to go on exactly, if this is to be an exact checkpoint."""
+        """Add the state that an exact resume needs, if this is an exact checkpoint."""
         if self.position is None:
             return
         write_position(checkpoint["loops"]["fit_loop"], self.position)
@@ -198,7 +199,7 @@ class ExactCheckpoint(Callback):
                 for callback in callbacks_of(trainer)
                 if isinstance(callback, ModelCheckpoint)
             },
-            # what monitors look at at the end of an epoch may have been logged before this
+            # monitors use them at the end of an epoch
             "metrics": {key: torch.as_tensor(value).detach().cpu() for key, value in trainer.callback_metrics.items()},
         }
         if self.position["evaluated"] is not None:
@@ -217,7 +218,7 @@ class ExactCheckpoint(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Put the loops and the data where the run was saved."""
+        """Set the loops and the data to the position where the run was saved."""
         if KEY not in checkpoint:
             return
         self._relocate(trainer, checkpoint)
@@ -237,13 +238,13 @@ class ExactCheckpoint(Callback):
             )
             if trainer.is_global_zero:
                 say(
-                    f"{count} x {data.batch_size} samples a step where it was {len(processes)} x {batch_size}: the "
-                    "order of samples stays; the batches, their statistics, the schedule's steps and the random "
-                    "numbers of new processes do not"
+                    f"{count} x {data.batch_size} samples per step instead of {len(processes)} x {batch_size}: the "
+                    "order of samples stays the same; the batches, their statistics, the steps of the schedule and the "
+                    "random numbers of new processes change"
                 )
         if position["evaluated"] and (len(processes) != count or eval_batch_size != data.eval_batch_size):
             position["evaluated"] = 0
-        if position["evaluated"] == 0:  # what callbacks had of another evaluation is of no use to this one
+        if position["evaluated"] == 0:  # the evaluation starts again, and so do its callbacks
             self.loaded["processes"] = [{"random": own["random"]} for own in processes]
         self.loaded["position"] = position
         write_position(checkpoint["loops"]["fit_loop"], position)
@@ -252,7 +253,7 @@ class ExactCheckpoint(Callback):
         internals.reload_train_loader(trainer)  # FSDP restores after the loader was first asked for
 
     def _relocate(self, trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-        """Let each ModelCheckpoint find its state where the run was moved, and where it is of an earlier version."""
+        """Let each ModelCheckpoint find its state if the folder was moved, or if an earlier version wrote it."""
         best = next((callback for callback in callbacks_of(trainer) if isinstance(callback, BestCheckpoint)), None)
         if best is None:
             return
@@ -268,8 +269,8 @@ class ExactCheckpoint(Callback):
                 if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
                     states[callback.state_key] = relocated(states[callback.state_key], before, folder)
 
-    def _go_on(self, trainer: Trainer, pl_module: Any) -> None:
-        """Once, at the place where the checkpoint was saved: undo what the start of the loops has changed."""
+    def _restore(self, trainer: Trainer, pl_module: Any) -> None:
+        """Restore the state once, at the saved position: the start of the loops has changed some of it."""
         if self.loaded is None:
             return
         loaded, self.loaded = self.loaded, None
@@ -281,7 +282,7 @@ class ExactCheckpoint(Callback):
         set_random_states(own["random"], pl_module.device)
         trainer.callback_metrics.update(own.get("metrics", {}))
         for callback in callbacks_of(trainer):
-            if isinstance(callback, GradientAccumulationScheduler):  # it is asked when an epoch starts
+            if isinstance(callback, GradientAccumulationScheduler):  # it acts only at the start of an epoch
                 trainer.accumulate_grad_batches = callback.get_accumulate_grad_batches(trainer.current_epoch)
             if isinstance(callback, ModelCheckpoint):
                 internals.set_unsaved_state(callback, own.get("model_checkpoints", {}).get(callback.state_key, {}))
@@ -292,6 +293,6 @@ class ExactCheckpoint(Callback):
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """All of them; Lightning sets the attribute where type checkers do not see it."""
+    """Callbacks of a trainer, an attribute that type checkers do not see."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return callbacks

@@ -1,4 +1,4 @@
-"""What `seglight scores` reads: each image's own confusion matrix, by its name."""
+"""Callback that writes the confusion matrix of each image, which `seglight scores` reads."""
 
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -15,7 +15,7 @@ class ImageScores(Callback):
     """Writes `image_scores.npz` after each evaluation.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,7 +23,7 @@ class ImageScores(Callback):
         self.batches: list[list[str]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the evaluation before."""
+        """Drop the names of the last evaluation."""
         self.batches = []
 
     def on_validation_batch_end(
@@ -35,28 +35,28 @@ class ImageScores(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the names."""
+        """Keep the names of the images."""
         self.batches.append(list(batch["name"]))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Write, unless it was the check before a training."""
+        """Write the file, except after the sanity check."""
         if not trainer.sanity_checking:
             self._write(trainer, pl_module, "val")
         self.batches = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The names of an evaluation that is under way, on this process."""
+        """Names of an evaluation in progress, on this process."""
         return {"batches": self.batches} if self.batches else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with that evaluation."""
+        """Resume that evaluation."""
         self.batches = state_dict["batches"]
 
     on_test_start = on_validation_start
     on_test_batch_end = on_validation_batch_end
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Write."""
+        """Write the file."""
         self._write(trainer, pl_module, "test")
 
     def _write(self, trainer: Trainer, pl_module: Any, split: str) -> None:
@@ -67,7 +67,7 @@ class ImageScores(Callback):
 
 
 def in_turn(own: list[str]) -> list[str]:
-    """The names of all processes' images in the order of the split, of which each process takes one in turn."""
+    """Names of the images of all processes in the order of the split, which is distributed image by image."""
     if world_size() == 1:
         return own
     shares: list[Any] = [None] * world_size()

@@ -1,4 +1,4 @@
-"""Ends a training that has nothing to learn from."""
+"""Callback that ends a training without any labelled pixel."""
 
 from typing import Any
 
@@ -10,49 +10,51 @@ from seglight.system.ranks import sum_over_ranks
 
 
 class LabelledPixels(Callback):
-    """Ends a training in whose first epoch, or first 500 batches, no pixel was labelled: its loss is 0.
+    """Ends a training if no pixel is labelled in its first epoch, or in its first 500 batches: the loss would be 0.
 
-    Batches without a labelled pixel here and there are as they should be. After the first batch with one, nothing is
-    looked at any more.
+    Single batches without a labelled pixel are normal. After the first batch with one, nothing is checked any more.
     """
 
     most = 500
 
     def __init__(self) -> None:
-        self.seen = self.settled = False
+        self.seen = False
+        self.decided = False
         self.batches = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """A run that was saved before this callback existed has been trained already."""
-        self.settled = self.settled or (trainer.global_step > 0 and self.batches == 0)
+        """Skip the check in a run that was saved before this callback existed."""
+        self.decided = self.decided or (trainer.global_step > 0 and self.batches == 0)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Look for a labelled pixel, unless one was found."""
-        if not self.seen and not self.settled:
+        """Search the batch for a labelled pixel, unless one was found."""
+        if not self.seen and not self.decided:
             self.seen = bool((batch["mask"] != pl_module.ignore_index).any())
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Judge before the first validation."""
+        """Check before the first validation."""
         self.batches += 1
         if self.batches == min(self.most, trainer.num_training_batches):
-            self._judge(pl_module, batch["name"][0])
+            self._check(pl_module, batch["name"][0])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Judge a run that ends within its first epoch."""
-        self._judge(pl_module, None)
+        """Check a run that ends within its first epoch."""
+        self._check(pl_module, None)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen so far."""
-        return {"seen": self.seen, "settled": self.settled, "batches": self.batches}
+        """What was found so far."""
+        return {"seen": self.seen, "settled": self.decided, "batches": self.batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume there."""
-        self.seen, self.settled, self.batches = (state_dict[key] for key in ("seen", "settled", "batches"))
+        """Restore what was found."""
+        self.seen = state_dict["seen"]
+        self.decided = state_dict["settled"]
+        self.batches = state_dict["batches"]
 
-    def _judge(self, pl_module: Any, name: str | None) -> None:
-        if self.settled:
+    def _check(self, pl_module: Any, name: str | None) -> None:
+        if self.decided:
             return
-        self.settled = True
+        self.decided = True
         (found,) = sum_over_ranks(torch.tensor(float(self.seen), device=pl_module.device))
         if not found:
             such_as = "" if name is None else f" (such as those of {name})"

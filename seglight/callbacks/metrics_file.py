@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: everything that a fit logs, a line of JSON for each logged step and each validation."""
+"""Callback that writes `metrics.jsonl`: a line of JSON for each logged step and each validation of a fit."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from seglight.training.lightning_internals import logged_metrics
 
 
 class MetricsFile(Callback):
-    """Appends what `self.log` was given, and the step and epoch; no times: a repeated run writes the same bytes.
+    """Appends the values given to `self.log` with the step and epoch, but no times: a repeated run writes equal bytes.
 
-    A checkpoint keeps the length of the file, and a run that goes on from it first cuts off what was written later. A
-    line is there before a checkpoint of its step is saved, which is why this is no Logger: those are told afterwards.
+    A checkpoint keeps the length of the file, and a resumed run first removes what was written after it. Each line is
+    written before a checkpoint of its step is saved. That is why this is a Callback: loggers are called later.
 
     Args:
-        path: Written by the process of rank 0 alone.
+        path: File that the process of rank 0 writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class MetricsFile(Callback):
         self.step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin at the checkpoint's length: at nothing, where there is none."""
+        """Cut the file to the length in the checkpoint, or to nothing without one."""
         self.step = trainer.global_step
         if trainer.is_global_zero:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,19 +40,20 @@ class MetricsFile(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A line every `log_every_n_steps` optimizer steps."""
-        stepped, self.step = trainer.global_step > self.step, trainer.global_step
+        """Append a line every `log_every_n_steps` optimizer steps."""
+        stepped = trainer.global_step > self.step
+        self.step = trainer.global_step
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if stepped and every and self.step % every == 0:
             self._append(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A line, unless it was the check before a training."""
+        """Append a line, except after the sanity check."""
         if not trainer.sanity_checking:
             self._append(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A line, if something was logged of the epoch as a whole."""
+        """Append a line if values of the whole epoch were logged."""
         self._append(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,20 +61,22 @@ class MetricsFile(Callback):
         return {"bytes": self.bytes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the length; `on_train_start` cuts."""
+        """Restore the length; `on_train_start` cuts the file."""
         self.bytes = state_dict["bytes"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint that survives a crash of the machine finds its lines."""
+        """Sync the file, so that a checkpoint that survives a crash of the machine finds its lines."""
         if trainer.is_global_zero and self.path.exists():
             with self.path.open("rb+") as file:
                 os.fsync(file)
 
     def _append(self, trainer: Trainer) -> None:
-        values = logged_metrics(trainer)  # all processes ask
+        values = logged_metrics(trainer)  # on all processes: means over an epoch are reduced
         if values and trainer.is_global_zero:
             line = json_line({"step": trainer.global_step, "epoch": trainer.current_epoch, **values})
-            with self.path.open("ab") as file:  # closed at once: nothing stays in a buffer when the process is killed
+            with self.path.open(
+                "ab"
+            ) as file:  # closed at once, so that nothing stays in a buffer if the process is killed
                 self.bytes += file.write(line)
 
 

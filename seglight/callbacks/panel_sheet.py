@@ -1,4 +1,4 @@
-"""Panels one below the other as one picture, with column headings and a legend."""
+"""Sheet of panels below each other, with column headings and a legend."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,16 +25,16 @@ WHITE: Color = (255, 255, 255)
 
 
 def panel_sheet(panels: Sequence[NDArray[np.uint8]], class_names: Sequence[str], palette: Palette) -> NDArray[np.uint8]:
-    """Set panels one below the other, under headings and above a legend.
+    """Arrange panels below each other, between headings and a legend.
 
     Args:
-        panels: Pictures as `seglight.images.draw.panel` gives them, uint8 (H, 4 W, 3), of any sizes.
+        panels: Pictures of `seglight.images.draw.panel`, uint8 (H, 4 W, 3), of any sizes.
         class_names: Names of the classes.
         palette: RGB colours of the classes.
 
     Returns:
-        uint8 (H', 4 W', 3): the headings, the panels, of which narrow ones are enlarged by a whole factor, and a legend
-        of the error colours and of the classes whose colour is in a truth or a prediction.
+        Sheet, uint8 (H', 4 W', 3). Narrow panels are enlarged by an integer factor. The legend has the error colours
+        and the classes that occur in a truth or a prediction.
     """
     parts = [np.split(panel, len(COLUMNS), axis=1) for panel in panels]
     width = max(row[0].shape[1] for row in parts)
@@ -57,7 +57,7 @@ def _padded(part: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's own font knows no letters beyond Latin ones
+    # Pillow's default font has only Latin letters
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
@@ -83,7 +83,7 @@ def _entries(maps: list[NDArray[np.uint8]], class_names: Sequence[str], palette:
 
 
 def _legend(entries: list[tuple[str, Color]], width: int, font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
-    """Swatches and names in as many lines as it takes."""
+    """Swatches and names, wrapped to the width."""
     side, height = int(font.size), int(font.size * 1.6)
     places, x, y = [], 0, 0
     for name, _ in entries:

@@ -1,4 +1,4 @@
-"""Panels image | truth | prediction | error of a fixed set of validation images."""
+"""Callback that shows panels image | truth | prediction | error of a fixed set of validation images."""
 
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,20 @@ class ImagePanels(Callback):
     Images of other bands than three are shown in grey, as the mean of their bands.
 
     Args:
-        folder: Where `panels.png` goes.
+        folder: Folder that `panels.png` is written to.
         count: Number of images.
     """
 
     def __init__(self, folder: Path, count: int = 6) -> None:
-        self.folder, self.count = folder, count
+        self.folder = folder
+        self.count = count
         self.panels: list[NDArray[np.uint8]] = []
         self.seen = 0
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose the batches: the same ones every time."""
-        self.panels, self.seen = [], 0
+        """Choose the batches, the same ones for each validation."""
+        self.panels = []
+        self.seen = 0
         batches = int(trainer.num_val_batches[0]) if trainer.num_val_batches else 0
         self.chosen = {round(position) for position in np.linspace(0, max(0, batches - 1), self.count)}
 
@@ -46,7 +48,8 @@ class ImagePanels(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the panel of a chosen batch's first image."""
-        position, self.seen = self.seen, self.seen + 1  # not batch_idx: an evaluation that is gone on with counts anew
+        position = self.seen  # batch_idx starts at 0 again in a resumed evaluation
+        self.seen += 1
         if trainer.is_global_zero and not trainer.sanity_checking and position in self.chosen:
             height, width = batch["size"][0]
             image = batch["image"][0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
@@ -54,7 +57,7 @@ class ImagePanels(Callback):
             self.panels.append(panel(shown(image), mask, pred, pl_module.palette, pl_module.ignore_index))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Write them."""
+        """Write the panels."""
         if not self.panels:
             return
         classes = pl_module.class_names, pl_module.palette
@@ -67,9 +70,10 @@ class ImagePanels(Callback):
         self.panels = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The panels of an evaluation that is under way."""
+        """Panels of an evaluation in progress."""
         return {"seen": self.seen, "panels": [torch.from_numpy(picture) for picture in self.panels]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with that evaluation."""
-        self.seen, self.panels = state_dict["seen"], [picture.numpy() for picture in state_dict["panels"]]
+        """Resume that evaluation."""
+        self.seen = state_dict["seen"]
+        self.panels = [picture.numpy() for picture in state_dict["panels"]]

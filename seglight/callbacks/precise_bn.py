@@ -1,4 +1,4 @@
-"""Statistics of batch norms over many batches at once, for what is evaluated and saved."""
+"""Callback that estimates the statistics of batch norms over many batches before each validation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,36 +14,36 @@ from seglight.system.ranks import sum_over_ranks
 
 
 class PreciseBN(Callback):
-    """Estimates the running statistics of batch norms anew before each validation (arXiv 2105.07576, section 3).
+    """Estimates the running statistics of batch norms before each validation (arXiv 2105.07576, section 3).
 
-    What training leaves is a moving average over nets that have changed since. Here the net as it is sees the same
-    augmented training batches each time, in evaluation mode but for its batch norms, and their inputs' mean and
-    variance over all of them take the place of the moving average. Give it after EMA or SWA, whose average it then
-    sees: averaged weights had no batch of their own.
+    Training computes a moving average over nets that have changed since. Here the present net processes the same
+    augmented training batches each time, in evaluation mode except for its batch norms, and the mean and variance of
+    their inputs over all batches replace the moving average. Place it after EMA or SWA, so that it estimates the
+    statistics of the averaged weights, which no training batch has passed through.
 
     Args:
-        batches: Training batches of each process.
+        batches: Number of training batches of each process.
     """
 
     def __init__(self, batches: int = 200) -> None:
         self.batches = batches
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Estimate, unless this is the check before a training."""
+        """Estimate the statistics, except before the sanity check."""
         norms = [m for m in pl_module.net.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         if trainer.state.fn != "fit" or trainer.sanity_checking or not norms:
             return
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices), estimating(norms), trainer.precision_plugin.train_step_context():
             loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-            loader.sampler.start_at(0, 0)  # a run that goes on within an epoch takes the same batches
+            loader.sampler.start_at(0, 0)  # a run that resumes within an epoch takes the same batches
             for batch in islice(loader, self.batches):
                 pl_module(batch["image"].to(pl_module.device))
 
 
 @contextmanager
 def estimating(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Batch norms normalise by their batches within, and after it have the mean and variance of all, over all ranks."""
+    """Let batch norms use batch statistics within the block, and set their statistics over all batches after it."""
     modes = [norm.training for norm in norms]
     device = next(norms[0].buffers()).device
     sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64, device=device) for norm in norms}

@@ -1,4 +1,4 @@
-"""What is seen to before the first step: that the net takes the images, and the recipe in the run folder."""
+"""Callback that checks the net with a training image before the first step, and writes the recipe."""
 
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,26 @@ from seglight.training.half_precision import cpu_flags, slow_precision
 
 
 class Preflight(Callback):
-    """Shows the net a training image, says what will be slow, and then writes the recipe.
+    """Checks the net with a training image, warns about a slow precision, and then writes the recipe.
 
     Args:
-        path: Where the recipe goes; `validate` and `test` leave one that is there alone.
-        recipe: YAML.
+        path: File that the recipe is written to; `validate` and `test` do not replace an existing one.
+        recipe: Recipe as YAML.
     """
 
     def __init__(self, path: Path, recipe: str) -> None:
-        self.path, self.recipe = path, recipe
+        self.path = path
+        self.recipe = recipe
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Say that a precision is slow on this CPU."""
+        """Warn about a precision that is slow on this CPU."""
         if trainer.is_global_zero and isinstance(trainer.accelerator, CPUAccelerator):
             slow = slow_precision(str(trainer.precision), cpu_flags())
             if slow is not None:
                 say(slow)
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Refuse images that the net can't be trained on, with nothing written yet."""
+        """Refuse images that the net can't be trained on, before anything is written."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         pl_module.check_example(data.example()["image"][None], data.batch_size)
         self._write(trainer, again=True)

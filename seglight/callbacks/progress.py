@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""Progress bar of a training."""
 
 import math
 import time
@@ -9,13 +9,13 @@ from lightning.pytorch import Trainer
 from seglight.training.lightning_internals import NamedEpochBar
 
 SECONDS = 0.25
-"""Between two looks at a bar."""
+"""Seconds between two updates of the bar."""
 
 
 class ProgressBar(NamedEpochBar):
-    """Rich's bar with loss, learning rate and images a second, a few times a second; epochs count from 1.
+    """Rich progress bar with loss, learning rate and images per second, updated a few times per second.
 
-    Lightning's brings it up to date at every step, and asks the device for the loss each time.
+    Lightning's bar is updated at every step, and synchronises with the device for the loss each time.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class ProgressBar(NamedEpochBar):
         self.shown = -math.inf
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Bring the bar up to date, if it is time or the epoch is over."""
+        """Update the bar after `SECONDS`, and at the end of the epoch."""
         now = time.monotonic()
         if now - self.shown >= SECONDS or batch_idx + 1 == self.total_train_batches:
             self.shown = now
@@ -35,7 +35,7 @@ class ProgressBar(NamedEpochBar):
         return f"Epoch {epoch + 1}{last}".ljust(len(self.validation_description))
 
     def get_metrics(self, trainer: Trainer, pl_module: Any) -> dict[str, int | str | float | dict[str, float]]:
-        """What stands to the right of the bar."""
+        """Values to the right of the bar."""
         logged = trainer.progress_bar_metrics
         shown: dict[str, int | str | float | dict[str, float]] = {}
         if trainer.training:

@@ -1,4 +1,4 @@
-"""What a run says and leaves: a line for each validation, `scores.json`, a table of classes, the next command."""
+"""Callback that prints the progress of a run, and writes its scores."""
 
 import json
 import math
@@ -30,16 +30,16 @@ from seglight.training.profiler import RunTimes
 
 
 class RunReport(Callback):
-    """Tells the user; the process of rank 0 alone speaks and writes.
+    """Prints a line for each validation, a table of classes and the next command; writes `scores.json`.
 
-    A checkpoint gets the scores of the last validation, with the checksum of the weights that were scored: `best.ckpt`
-    those with which it became the best, whatever is scored afterwards.
+    Only the process of rank 0 prints and writes. A checkpoint receives the scores of the last validation, with the
+    checksum of the scored weights: `best.ckpt` keeps those with which it became the best.
 
     Args:
-        folder: The run folder.
-        config: The recipe as YAML, shown in TensorBoard as text.
-        hyperparameters: Flat; stand in TensorBoard beside the final score.
-        checkpoint: What `validate` and `test` score.
+        folder: Run folder.
+        config: Recipe as YAML, shown in TensorBoard as text.
+        hyperparameters: Flat hyperparameters, shown in TensorBoard beside the final score.
+        checkpoint: Checkpoint that `validate` and `test` score.
         temporary: Whether the folder is removed after an evaluation, which does not say where the scores are then.
     """
 
@@ -52,15 +52,17 @@ class RunReport(Callback):
         temporary: bool = False,
     ) -> None:
         self.temporary = temporary
-        self.folder, self.config, self.hyperparameters = folder, config, hyperparameters
+        self.folder = folder
+        self.config = config
+        self.hyperparameters = hyperparameters
         self.step: int | None = None if checkpoint is None else checkpoint["global_step"]
         self.weights = None if checkpoint is None else weights_checksum(net_weights(checkpoint))
         self.kept: dict[str, Any] | None = None
-        """Of the last validation."""
+        """Scores of the last validation and the fingerprint of its data."""
         self.console = plain_console()
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Say what is trained on what; show the recipe in TensorBoard."""
+        """Print the sizes of the net and the data; show the recipe in TensorBoard."""
         self.start = time.monotonic()
         if trainer.is_global_zero:
             parameters = sum(parameter.numel() for parameter in pl_module.net.parameters())
@@ -69,24 +71,24 @@ class RunReport(Callback):
                 f"{parameters / 1e6:.1f} M parameters, {counts[0]} training and {counts[1]} validation images, "
                 f"{trainer.world_size} x {trainer.strategy.root_device.type}, run {self.folder}"
             )
-        indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # Markdown for verbatim
+        indented = "\n".join(f"    {line}" for line in self.config.splitlines())  # verbatim in Markdown
         for writer in writers(trainer):
             writer.add_text("config", tag(indented, keep="\n"))
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Say what a step takes, now that finders are done and a run that goes on has its optimizer."""
+        """Print the global batch, after finders and after the optimizer of a resumed run was restored."""
         if trainer.is_global_zero:
             self.console.print(global_batch(trainer, pl_module.lr))
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Note which weights are scored while they, or their average, are in the net."""
+        """Compute the checksum of the scored weights while they, or their average, are in the net."""
         if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        shared_out = isinstance(trainer.strategy, ModelParallelStrategy)  # no process has all of them
-        self.weights = None if shared_out else weights_checksum(pl_module.net.state_dict())
+        sharded = isinstance(trainer.strategy, ModelParallelStrategy)  # no process has all weights
+        self.weights = None if sharded else weights_checksum(pl_module.net.state_dict())
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """A line while training; otherwise the table."""
+        """Print a line in a training, otherwise the table."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         if trainer.state.fn != "fit":
@@ -105,21 +107,21 @@ class RunReport(Callback):
         )
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Keep the scores."""
+        """Add the scores of the last validation."""
         if self.kept is not None:
             checkpoint[SCORES] = self.kept
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Take them up again: the run may be saved before its next validation."""
+        """Restore the scores: the run may be saved before its next validation."""
         self.kept = checkpoint.get(SCORES)
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """The table."""
+        """Print the table."""
         if trainer.is_global_zero:
             self._final(pl_module, "test")
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Say where things are and what to type next."""
+        """Print the paths of the results and the next command."""
         texts = {tag(key): tag(v) if isinstance(v, str) else v for key, v in self.hyperparameters.items()}
         for logger in tensorboard_loggers(trainer) if pl_module.scores is not None else []:
             logger.log_hyperparams(texts, {"final/val_miou": pl_module.scores.miou})
@@ -164,14 +166,14 @@ NO_CHECKPOINT = "no checkpoint was saved: trainer.enable_checkpointing is false"
 
 
 def curves(trainer: Trainer, folder: Path) -> list[str]:
-    """Where the curves of a run are: commands that show events of TensorBoard, or files of numbers."""
+    """Commands that show the curves of a run in TensorBoard, or paths of its metrics files."""
     events = [f"tensorboard --logdir {Path(logger.log_dir)}" for logger in tensorboard_loggers(trainer)]
     tables = [f"{logger.log_dir}/metrics.csv" for logger in trainer.loggers if isinstance(logger, CSVLogger)]
     return [*events, *tables] or [str(folder / METRICS_FILE)]
 
 
 def reasons_to_stop(trainer: Trainer) -> list[str]:
-    """What the callbacks say that ended a run before its last step."""
+    """Reasons of the callbacks that ended a run before its last step."""
     reasons = []
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
@@ -183,11 +185,11 @@ def reasons_to_stop(trainer: Trainer) -> list[str]:
 
 
 def global_batch(trainer: Trainer, found: float | None = None) -> str:
-    """What an optimizer step takes, over all devices, and the highest learning rate that the schedule starts from.
+    """Line about the images of an optimizer step on all devices and the highest initial learning rate.
 
     Args:
-        trainer: With its optimizers.
-        found: The learning rate that a finder puts in their place.
+        trainer: Trainer with its optimizers.
+        found: Learning rate of a finder, which replaces that of the optimizers.
     """
     images: int = trainer.datamodule.batch_size  # type: ignore[attr-defined]
     batches = accumulated_batches(trainer, trainer.current_epoch)
@@ -208,16 +210,16 @@ def write_scores(
     inferer: Inferer | None = None,
     weights: str | None = None,
 ) -> dict[str, Any]:
-    """Write `scores.json`, whole or not at all, and return its content; a class that is nowhere has the value null.
+    """Write `scores.json` atomically, and return its content; a class without pixels has the value null.
 
     Args:
-        scores: Of an evaluation.
-        class_names: In the order of the scores.
-        split: "val" or "test".
-        path: The file.
-        step: Optimizer steps of the weights that were scored: by them it is known whose scores these are.
-        inferer: What labelled the images; None: the whole image in one pass.
-        weights: Checksum of those weights, where this process has all of them.
+        scores: Scores of an evaluation.
+        class_names: Class names in the order of the scores.
+        split: Split that was scored, "val" or "test".
+        path: File to write.
+        step: Optimizer steps of the scored weights, which identify them.
+        inferer: Inferer of the evaluation; None: the whole image in one pass.
+        weights: Checksum of the scored weights, if this process has all of them.
     """
     low, high = map(_finite, scores.miou_interval)
     content = {
@@ -245,7 +247,7 @@ def _unlabelled(scores: Scores, split: str) -> str:
 
 
 def _fingerprint(folder: Path) -> dict[str, Any] | None:
-    """Of the data of the last evaluation in a run folder; None where its images were not kept."""
+    """Fingerprint of the data of the last evaluation in a run folder; None if its images were not kept."""
     try:
         return ScoredImages.load(folder / FILE).fingerprint()
     except UserError:
@@ -253,7 +255,7 @@ def _fingerprint(folder: Path) -> dict[str, Any] | None:
 
 
 def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Table:
-    """IoU, F1, recall, precision and share of pixels by class; the title has the means and the interval of the miou."""
+    """Table of IoU, F1, recall, precision and percentage of pixels by class, with the means in its title."""
     low, high = scores.miou_interval
     interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
     title = f"{split}: miou {scores.miou:.4f}{interval}, accuracy {scores.accuracy:.4f}, {scores.images} images"

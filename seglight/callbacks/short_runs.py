@@ -1,4 +1,4 @@
-"""Runs that are too short for their intervals: they are logged more often, and scored at their end."""
+"""Callback for runs that are shorter than their intervals: they are logged more often, and validated at their end."""
 
 import math
 from typing import Any
@@ -11,35 +11,36 @@ from seglight.optim.accumulation import accumulated_batches, optimizer_steps
 from seglight.training.lightning_internals import set_validation_seconds, validation_seconds
 
 POINTS = 10
-"""The fewest points of its loss that a run logs, if it has as many steps."""
+"""Minimum number of points of the loss curve, for runs of at least that many steps."""
 
 
 class ShortRuns(Callback):
-    """Logs at least ten points of a run, and validates after its last batch if no validation came before.
+    """Logs at least ten points of a run, and validates after its last batch if there was no validation before.
 
-    Nothing is validated where `trainer.limit_val_batches` is 0. It stands behind all other callbacks in the list, where
-    it knows whether a timer has just ended the run.
+    Nothing is validated if `trainer.limit_val_batches` is 0. It has to be the last callback in the list, so that it
+    runs after a timer that ends the run.
     """
 
     def __init__(self) -> None:
-        self.scored, self.forced = False, False
+        self.scored = False
+        self.forced = False
         self.usual: tuple[int | None, Any, Any] = (None, None, None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose how often is logged; a run that resumes within its forced validation finds it forced."""
-        given: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        """Choose the interval of logging; a run that resumes within its forced validation forces it again."""
+        configured: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         every = log_interval(trainer)
-        if every != given:
+        if every != configured:
             trainer.log_every_n_steps = every  # type: ignore[attr-defined]
             steps = f"{every} steps" if every > 1 else "step"
-            pl_module.print(f"logging every {steps}: trainer.log_every_n_steps {given} is too many for this run")
+            pl_module.print(f"logging every {steps}: trainer.log_every_n_steps {configured} is too many for this run")
         if self.forced:
             self._force(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After the last batch, let a validation follow."""
+        """Force a validation after the last batch."""
         if self.scored or not trainer.enable_validation or not is_last(trainer):
             return
         if not is_validated(trainer) and trainer.is_global_zero:
@@ -47,7 +48,7 @@ class ShortRuns(Callback):
         self._force(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that there is a score."""
+        """Record that there is a score."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self.scored = True
@@ -66,12 +67,13 @@ class ShortRuns(Callback):
         set_validation_seconds(trainer, None)  # a duration would come before the other two
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether the run was scored, and whether its forced validation is under way."""
+        """Whether the run was scored, and whether its forced validation is in progress."""
         return {"scored": self.scored, "forced": self.forced}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take both."""
-        self.scored, self.forced = state_dict["scored"], state_dict["forced"]
+        """Restore both."""
+        self.scored = state_dict["scored"]
+        self.forced = state_dict["forced"]
 
 
 def is_last(trainer: Trainer) -> bool:
@@ -89,15 +91,15 @@ def is_validated(trainer: Trainer) -> bool:
         return False
     if trainer.should_stop:
         return True
-    loop, batches = trainer.fit_loop, trainer.val_check_batch  # None where validations are by the clock
+    loop, batches = trainer.fit_loop, trainer.val_check_batch  # None if the interval is a duration
     return batches is not None and ((loop.total_batch_idx if every is None else loop.batch_idx) + 1) % batches == 0
 
 
 def log_interval(trainer: Trainer) -> int:
-    """The optimizer steps between two points that are logged.
+    """Optimizer steps between two logged points.
 
     That is `trainer.log_every_n_steps`, unless a run would have fewer than ten points, or a callback that monitors the
-    training loss or a learning rate would look for it before it is logged. 0 logs nothing.
+    training loss or a learning rate would need it before it is logged. 0: nothing is logged.
     """
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     steps = optimizer_steps(trainer)

@@ -10,49 +10,51 @@ from seglight.training.lightning_internals import averaged_module, set_average_d
 
 
 class SWA(WeightAveraging):
-    """The equal average of weights late in training (arXiv 1803.05407); it is what is validated and saved.
+    """The equal average of weights late in training (arXiv 1803.05407); the average is validated and saved.
 
-    Before `start` that is the net itself. The schedule stays what it is; the paper's is constant by then.
-    Running statistics of batch norms are averaged as the weights are; `PreciseBN` after it estimates them anew.
+    Before `start`, the net itself is validated and saved. The schedule does not change; in the paper it is constant by
+    then. Running statistics of batch norms are averaged like the weights; a `PreciseBN` after this callback estimates
+    them again.
 
     Args:
-        start: Share of the run's optimizer steps after which averaging begins.
-        every_n_steps: Optimizer steps between two nets that go into the average.
+        start: Fraction of the optimizer steps of the run after which averaging begins.
+        every_n_steps: Optimizer steps between two updates of the average.
     """
 
     def __init__(self, start: float = 0.75, every_n_steps: int = 1) -> None:
         super().__init__()
-        self.start, self.every_n_steps = start, every_n_steps
+        self.start = start
+        self.every_n_steps = every_n_steps
         self.first_step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Keep the average where the net will be: it is still on the CPU at this point."""
+        """Keep the average on the device of the training: the net is still on the CPU at this point."""
         set_average_device(self, trainer.strategy.root_device)
         super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the first step to average."""
+        """Compute the first step to average."""
         self.first_step = int(self.start * optimizer_steps(trainer))
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Whether the net after this step, counted from 0, goes into the average."""
+        """Whether the average is updated after this step, counted from 0."""
         if step_idx is None or step_idx < self.first_step:
             return False
         return (step_idx - self.first_step) % self.every_n_steps == 0
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The average takes the net's place."""
+        """Swap the average into the net."""
         self._follow(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save both."""
-        if not trainer.validating:  # otherwise it is what was scored, with the statistics of `PreciseBN`
+        """Save the net and its average."""
+        if not trainer.validating:  # otherwise the net is what was scored, with the statistics of `PreciseBN`
             self._follow(pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The net ends as the average."""
+        """Copy the average into the net."""
         self._follow(pl_module)
         super().on_train_end(trainer, pl_module)
 

@@ -1,4 +1,4 @@
-"""The TensorBoard writers of a run, if it has any."""
+"""TensorBoard writers of a run."""
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -6,19 +6,19 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 def tensorboard_loggers(trainer: Trainer) -> list[TensorBoardLogger]:
-    """The TensorBoard loggers of a run, whichever others stand before them; none but on the process of rank 0."""
+    """TensorBoard loggers of a run, at any place among its loggers; empty on processes other than rank 0."""
     loggers = trainer.loggers if trainer.is_global_zero else []
     return [logger for logger in loggers if isinstance(logger, TensorBoardLogger)]
 
 
 def writers(trainer: Trainer) -> list[SummaryWriter]:
-    """The writers of these loggers."""
+    """Writers of the TensorBoard loggers."""
     return [logger.experiment for logger in tensorboard_loggers(trainer)]
 
 
 def last_step(trainer: Trainer) -> int:
-    """The step that Lightning gives to what it logs after an optimizer step: it counts from 0.
+    """Step of what Lightning logs after an optimizer step, counted from 0.
 
-    What a resumed run logs again is dropped by this number.
+    TensorBoard drops by it what a resumed run logs again.
     """
     return trainer.global_step - 1

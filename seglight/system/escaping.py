@@ -1,4 +1,4 @@
-"""Text that comes from files, escaped for where it is shown: a function for each surface, and how streams write it.
+"""Escaping of text from files for each place where it is shown, and for output streams.
 
 Class names, file names, values of recipes and strings of checkpoints can hold anything: escape sequences of terminals,
 markup, formulas of spreadsheets.
@@ -24,14 +24,14 @@ ASCII = {
     "\N{MINUS SIGN}": "-",
     "\N{INFINITY}": "inf",
 }
-"""What stands in place of a sign of our own or of a progress bar where a terminal has no such character."""
+"""Replacements of characters of our own output that the encoding of a terminal lacks."""
 
 ERRORS = "seglight"
 """Name of the error handler of streams."""
 
 
 def markdown(text: str) -> str:
-    """A text within a line or a cell of a table of Markdown, where it is no markup, no HTML and no address."""
+    """Text for a line or a table cell of Markdown, without markup, HTML and links."""
     text = html_of.escape(_encodable(terminal(text)), quote=False)
     # an underscore within a word is no markup
     text = re.sub(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
@@ -39,37 +39,37 @@ def markdown(text: str) -> str:
 
 
 def html(text: str) -> str:
-    """A text within an element or an attribute of HTML."""
+    """Text for an element or an attribute of HTML."""
     return html_of.escape(_encodable(terminal(text, keep="\n\t")))
 
 
 def figure(text: str) -> str:
-    """A text in a figure of matplotlib, which would take what stands between dollars for a formula."""
+    """Text for a figure of matplotlib, which would read text between dollar signs as a formula."""
     return _encodable(terminal(text)).replace("$", r"\$")
 
 
 def tag(text: str, keep: str = "") -> str:
-    """A tag or a text of TensorBoard, which shows both without running them; but its files hold UTF-8 alone."""
+    """Tag or text of TensorBoard, which does not interpret them; its files have to be UTF-8."""
     return _encodable(terminal(text, keep))
 
 
 def plotly(text: str) -> str:
-    """A text in a figure of plotly, which reads some tags of HTML; line ends and the ends of its hovers stay."""
+    """Text for a figure of plotly, which interprets some HTML tags; its own line breaks and hover ends are kept."""
     return re.sub(r"<(?!/?(?:br|extra)>)", "&lt;", _encodable(text))
 
 
 def csv(text: str) -> str:
-    """A cell of CSV: an apostrophe before what a spreadsheet would take for a formula."""
+    """Cell of CSV, with an apostrophe before text that a spreadsheet would read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _encodable(text: str) -> str:
-    """Bytes that are no UTF-8 as a replacement character."""
+    """Text with a replacement character in place of bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 
 def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
-    """For what a stream's encoding lacks: the byte of a file's name, a similar sign, or Python's escape sequence."""
+    """Replace a character that an encoding lacks by the byte of a file name, a similar one or an escape sequence."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     sign = error.object[error.start]
@@ -85,7 +85,7 @@ codecs.register_error(ERRORS, _replaced)
 
 
 def encodable(text: str, stream: Any) -> str:
-    """A text as a stream will show it, also one that `write_anything` has not prepared: tables are as wide as that."""
+    """Text as a stream will show it, also without `write_anything`, to compute the width of tables."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if getattr(stream, "errors", None) == ERRORS:
         return text.encode(encoding, ERRORS).decode(encoding, "surrogateescape")
@@ -93,7 +93,7 @@ def encodable(text: str, stream: Any) -> str:
 
 
 def write_anything() -> None:
-    """Let standard output and error write every text, whatever the terminal's encoding."""
+    """Let standard output and standard error accept every text, whatever the encoding of the terminal."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=ERRORS)

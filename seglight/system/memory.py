@@ -1,4 +1,4 @@
-"""What this process holds, by Linux's account of it, and what a pass of a net takes, reckoned from small ones."""
+"""Memory of this process on Linux, and memory of a forward pass, extrapolated from small images."""
 
 import ctypes
 import math
@@ -10,23 +10,23 @@ from typing import Any
 from seglight.errors import UserError
 
 WINDOWS = (1024, 768, 512, 384, 256, 128)
-"""Pixels of the side of a window, the best first: a larger one sees more."""
+"""Side lengths of windows in pixels, the best first: a larger window has more context."""
 
 PROBES = (128, 256, 512)
-"""Pixels of the side of the images that a pass is measured on."""
+"""Side lengths in pixels of the images that a pass is measured with."""
 
 MARGIN = 1.25
-"""What is reckoned of a pass is taken so many times: what is freed is not all given back at once."""
+"""Factor on the estimated memory of a pass: freed memory is not returned to the system at once."""
 
 Peaks = Sequence[tuple[int, int]]
-"""Pixels of an image and bytes that a pass of it takes at its worst, by rising pixels."""
+"""Pairs of the pixels of an image and the peak bytes of its pass, sorted by pixels."""
 
 
 def resident_bytes() -> int:
-    """Bytes that this process holds, without those that were freed and kept: they would hide as much of a pass.
+    """Resident memory of this process in bytes, after freed memory was returned: it would hide a part of a pass.
 
     Raises:
-        UserError: The system does not tell.
+        UserError: The system has no `/proc`.
     """
     trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -35,13 +35,13 @@ def resident_bytes() -> int:
 
 
 def peak_of(work: Callable[[], object]) -> int:
-    """The most bytes that this process holds while it works.
+    """Peak resident memory of this process in bytes while a function runs.
 
     Raises:
-        UserError: The system does not tell.
+        UserError: The system has no `/proc`, or it can't be written to.
     """
     try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the high-water mark
     except OSError as error:
         raise UserError("--max_memory: it is measured by /proc/self/clear_refs, which can't be written here") from error
     work()
@@ -49,7 +49,14 @@ def peak_of(work: Callable[[], object]) -> int:
 
 
 def probed(cost: Callable[[int], int], room: int) -> Peaks:
-    """What `cost` says of images of a growing side, as long as they would fit into a room; at least of the smallest."""
+    """Peak bytes of passes of growing images, as long as the next one is expected to fit into `room` bytes.
+
+    The smallest image is always measured.
+
+    Args:
+        cost: Function of the side length of an image that returns the peak bytes of its pass.
+        room: Available bytes.
+    """
     peaks: list[tuple[int, int]] = []
     for side in PROBES:
         if peaks and bytes_of(peaks, side**2) > room:
@@ -59,7 +66,7 @@ def probed(cost: Callable[[int], int], room: int) -> Peaks:
 
 
 def bytes_of(peaks: Peaks, pixels: int) -> int:
-    """Of a pass of an image of so many pixels, extrapolated by the power of the pixels that the last two peaks show."""
+    """Bytes of a pass of an image with that many pixels, extrapolated by the exponent between the last two peaks."""
     for (smaller, least), (larger, most) in pairwise(((0, 0), *peaks)):
         if pixels <= larger:
             return least + (most - least) * (pixels - smaller) // (larger - smaller)
@@ -73,7 +80,7 @@ def bytes_of(peaks: Peaks, pixels: int) -> int:
 
 
 def too_little(max_memory: int, before: int) -> UserError:
-    """What to say where not even the smallest window fits."""
+    """Error for a limit into which not even the smallest window fits."""
     return UserError(
         f"--max_memory {max_memory / 1e9:.2f} GB: {before / 1e9:.2f} GB are held already, and the rest is too "
         f"little for windows of {WINDOWS[-1]}x{WINDOWS[-1]} pixels: give more"
@@ -81,7 +88,7 @@ def too_little(max_memory: int, before: int) -> UserError:
 
 
 def _status(key: str) -> int:
-    """A line of Linux's account of this process, in bytes."""
+    """Value of a line of `/proc/self/status` in bytes."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError as error:

@@ -38,16 +38,16 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Gives the module that a former name stands for; it is one module under both names."""
+    """Importer of modules under their former names; a module is the same object under both names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The former names alone are found."""
+        """Find former names only."""
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the present module in the place of the empty one."""
+        """Replace the empty module by the present one."""
         sys.modules[module.__name__] = import_module(MOVED[module.__name__])
 
 

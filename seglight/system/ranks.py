@@ -6,26 +6,26 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Processes that train together; 1 without a process group.
+    """Number of processes that train together; 1 without a process group.
 
-    DistributedDataParallel averages gradients over them: a process's own part of a mean over all of their pixels is
-    scaled by this number first.
+    DistributedDataParallel averages gradients over them: the part of a process in a mean over the pixels of all
+    processes is multiplied by this number.
     """
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def sum_over_ranks(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Each tensor's sum over all processes, in one all-reduce; the tensors themselves where there is one process.
+    """Sum of each tensor over all processes, in one all-reduce; the tensors themselves in a single process.
 
-    Every process has to call it as often as all others, or they wait for it: never for a batch in evaluation, where
-    shares are uneven. No gradient flows through it.
+    Every process has to call it equally often. Do not call it for batches of an evaluation, of which processes have
+    different numbers. No gradient flows through it.
 
     Args:
-        *tensors: Of any dtype and shape, on one device; a tensor has the same shape in every process. They travel as
-            int64, or as float64 where one of them is floating, in which counts are exact up to 2**53.
+        *tensors: Tensors of any dtype and shape, on one device; the shapes are equal in all processes. They are sent as
+            int64, or as float64 if one of them is floating, in which counts are exact up to 2**53.
 
     Returns:
-        Tensors of the same dtypes and shapes.
+        Sums of the same dtypes and shapes.
     """
     if world_size() == 1:
         return tensors

@@ -1,4 +1,4 @@
-"""What commands print to: tables and lines in which a name is never markup."""
+"""Console of the commands: tables and lines in which names are never markup."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from seglight.system.escaping import encodable
 
 
 class PlainConsole(Console):
-    """Rich's console for texts of any origin: no markup, no emoji, control characters written out but for line ends."""
+    """Rich console for texts of any origin: no markup, no emoji, control characters other than line ends escaped."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string as rich shows it, in a line, a cell or a title."""
+        """Text that rich shows for a string in a line, a cell or a title."""
         text = encodable(terminal(text, keep="\n\t"), self.file)
         return super().render_str(text, **{**options, "markup": False, "emoji": False})
 
@@ -23,17 +23,16 @@ def plain_console(*, stderr: bool = False, width: int | None = None, soft_wrap: 
     """A console for a command.
 
     Args:
-        stderr: Standard error in place of standard output, for progress bars.
-        width: Width in characters; None: that of the terminal.
-        soft_wrap: Whether long lines are left to the terminal, so that what is printed can be copied; False: what does
-            not fit is wrapped.
+        stderr: Whether to print to standard error, for progress bars.
+        width: Width in characters; None: width of the terminal.
+        soft_wrap: Whether the terminal wraps long lines, so that they can be copied; False: rich wraps them.
     """
     soft_wrap = soft_wrap and not stderr
     return PlainConsole(stderr=stderr, width=width, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
 
 
 class Name:
-    """A name in a cell or heading of a table, on one line, whatever the console that prints it makes of strings."""
+    """Name in a cell or heading of a table, on one line, in any console."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,18 +1,18 @@
-"""How the threads of OpenMP wait for each other, which is settled before torch is imported."""
+"""Waiting of OpenMP threads, which has to be configured before torch is imported."""
 
 import os
 
 SPINS = "1000"
-"""Turns of the loop in which a thread waits at a barrier before it sleeps; see `python -m benchmarks contention`."""
+"""Iterations that a thread spins at a barrier before it sleeps; measured by `python -m benchmarks contention`."""
 
 
 def sleep_at_barriers() -> None:
-    """Let the threads of OpenMP sleep soon at a barrier, where the environment does not say how they wait.
+    """Let OpenMP threads sleep soon at a barrier, unless the environment configures how they wait.
 
-    GNU OpenMP, which torch computes with on a CPU, lets a thread that waits spin for some milliseconds. That is faster
-    as long as every thread has a core of its own. Beside one other busy process, the thread that spins takes the core
-    from the one that it waits for, at each of the thousands of barriers of a training step. The library reads its
-    environment once, when it is loaded: the call has to come before torch is imported.
+    GNU OpenMP, which torch uses on a CPU, lets a waiting thread spin for some milliseconds. That is faster as long as
+    every thread has its own core. Beside another busy process, the spinning thread occupies the core that the thread it
+    waits for needs, at each of the thousands of barriers of a training step. The library reads its environment once,
+    when it is loaded: this function has to be called before torch is imported.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS

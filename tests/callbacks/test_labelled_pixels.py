@@ -43,7 +43,7 @@ def test_batches_without_a_label_stay_legal(labelled: int) -> None:
     callback = LabelledPixels()
     fit(data(labelled), callback, max_epochs=2)
     assert callback.seen
-    assert callback.settled
+    assert callback.decided
 
 
 def test_a_long_epoch_ends_after_some_batches() -> None:

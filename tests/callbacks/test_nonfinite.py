@@ -28,7 +28,7 @@ def test_a_step_that_is_skipped_leaves_no_trace(capsys: pytest.CaptureFixture[st
     found = fit(data, callback, module=new_module(loss=Infinite))
     assert_same(found.net, plain_loop([data[0:2], data[4:6], data[6:8]]))
     assert callback.state_dict() == {"skipped": 1}
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "step skipped" in line]
     assert line.startswith("step 1: loss inf ")
     assert "images im2, im3," in line
 

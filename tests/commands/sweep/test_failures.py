@@ -94,8 +94,8 @@ def test_other_failures_are_retried_before_they_end_the_sweep(
 @pytest.mark.parametrize(
     "message",
     [
-        f"/x: {os.strerror(errno.ENOSPC)}: make room",
-        f"/x: {os.strerror(errno.EDQUOT)}: make room",
+        f"/x: {os.strerror(errno.ENOSPC)}: free some space",
+        f"/x: {os.strerror(errno.EDQUOT)}: free some space",
         str(in_use(Path("/x"), "`python -m seglight fit` (pid 7 on a)", "--run_dir")),
     ],
     ids=["disk", "quota", "lock"],

@@ -85,8 +85,8 @@ def test_other_numbers_of_processes(tmp_path: Path) -> None:
     for child in begin(run_dir, 1, 0):
         assert wait(child) == 0
     log = (tmp_path / "run.log").read_text()
-    assert "2 x 2 samples a step where it was 1 x 4: the order of samples stays" in log
-    assert "1 x 4 samples a step where it was 2 x 2" in log
+    assert "2 x 2 samples per step instead of 1 x 4: the order of samples stays" in log
+    assert "1 x 4 samples per step instead of 2 x 2" in log
     checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
     assert (checkpoint["global_step"], checkpoint["exact"]["position"]["epoch"]) == (18, 3)
 
@@ -132,7 +132,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
     assert wait(children[0]) == 2
     log = (tmp_path / "run.log").read_text()
     assert "last.ckpt could not be written (No space left on device): the files before it are as they were" in log
-    assert "the finished run could not be saved (No space left on device): make room, then go on with fit" in log
+    assert "the finished run could not be saved (No space left on device): free some space, then resume with fit" in log
     assert not list(small_disk.glob("*.part*"))
     assert torch.load(small_disk / "last.ckpt", weights_only=True)["global_step"] < 18
     filler.unlink()
@@ -151,7 +151,7 @@ def test_a_full_disk_under_the_whole_run(tmp_path: Path) -> None:
         filler = fill(run_dir)
         assert wait(children[0]) == 2
         last = (tmp_path / "run.log").read_text().splitlines()[-1]
-        assert "No space left on device: make room, then give the command again (fit: with --resume)" in last
+        assert "No space left on device: free some space, then run the command again (fit: with --resume)" in last
         filler.unlink()
         assert wait(fit(run_dir, *SLOWLY)) == 0
         assert differences(final(run_dir), final(tmp_path / "whole")) == []
@@ -184,7 +184,7 @@ def test_the_real_command_line_in_two_processes(tmp_path: Path) -> None:
         code = process.wait(60)
     log = (tmp_path / "run.log").read_text()
     assert code == 75, log
-    assert f"(SIGTERM): go on with fit --run_dir {run_dir} --resume" in log
+    assert f"(SIGTERM): resume with fit --run_dir {run_dir} --resume" in log
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     write_recipe(tmp_path)
