@@ -1,4 +1,4 @@
-"""The name under which recipes of earlier versions ask for adversarial training."""
+"""Former name of adversarial training in recipes of earlier versions."""
 
 from seglight.errors import UserError
 from seglight.interfaces import Loss, LossFactory
@@ -6,15 +6,15 @@ from seglight.losses.cross_entropy import CrossEntropy
 
 
 class Adversarial(Loss):
-    """Placeholder in recipes of earlier versions: `fit` reads it as its `loss` and a `model.method`.
+    """Placeholder in recipes of earlier versions, which `fit` reads as `model.loss` and `model.method`.
 
-    `seglight.training.former_recipes` makes them of these arguments; nothing else can build this class.
+    `seglight.training.former_recipes` translates the arguments; the class itself is never built.
 
     Args:
         ignore_index: Mask value that is ignored.
         num_classes: Number of classes, which the method now takes from the data.
-        weight: `weight` of the method.
-        lr: `lr` of the method.
+        weight: Argument `weight` of the method.
+        lr: Argument `lr` of the method.
         loss: Loss of the labels, which becomes `model.loss`.
 
     Raises:

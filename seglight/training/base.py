@@ -49,7 +49,7 @@ class BaseModule(LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.groups = groups
-        self.undecided = channels_last == "auto"
+        self.format_undecided = channels_last == "auto"
         self._set_format(channels_last is True)
         self.window = GradientWindow()
         self.lr: float | None = None
@@ -91,8 +91,8 @@ class BaseModule(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Choose the memory format by the first batch, if it is to be chosen."""
-        if self.undecided:
-            self.undecided = False
+        if self.format_undecided:
+            self.format_undecided = False
             with self.trainer.precision_plugin.train_step_context():
                 seconds = seconds_a_pass(self.net, batch["image"])
             self._set_format(seconds[True] < seconds[False])
@@ -143,14 +143,14 @@ class BaseModule(LightningModule):
         for group in optimizer.param_groups:
             group["lr"] *= group.get("lr_scale", 1.0)
         self.steps = run_length(optimizer_steps(self.trainer))
-        self.begun = made_schedule(self.schedule, optimizer, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.begun, "interval": "step"}}
+        self.current_schedule = made_schedule(self.schedule, optimizer, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.current_schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
         """Begin the schedule anew where one of Lightning's finders changed the learning rate or the batch size."""
         steps = run_length(optimizer_steps(self.trainer))
         config = self.trainer.lr_scheduler_configs[0]
-        at_start = self.trainer.global_step == 0 and config.scheduler is self.begun  # not a finder's own
+        at_start = self.trainer.global_step == 0 and config.scheduler is self.current_schedule  # not a finder's own
         if at_start and (self.lr is not None or steps != self.steps):
             self.steps = steps
             optimizer = self.trainer.optimizers[0]
@@ -160,8 +160,8 @@ class BaseModule(LightningModule):
                     full = self.lr * group["lr_scale"]
                 group["lr"] = full
                 group["initial_lr"] = full
-            self.begun = self.schedule(optimizer, steps)
-            config.scheduler = self.begun
+            self.current_schedule = self.schedule(optimizer, steps)
+            config.scheduler = self.current_schedule
 
     def model_card(self) -> ModelCard | None:
         """What it takes to use a checkpoint without its recipe; None: such a checkpoint is only resumed."""
@@ -175,8 +175,8 @@ class BaseModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the memory format that was chosen, on which the last digits depend, and name all parameter groups."""
-        if self.undecided:
-            self.undecided = False
+        if self.format_undecided:
+            self.format_undecided = False
             self._set_format(ModelCard.from_dict(checkpoint[KEY], "the checkpoint").channels_last)
         for state in checkpoint.get("optimizer_states", []):
             for saved, group in zip(state["param_groups"], self.parameter_groups(), strict=False):

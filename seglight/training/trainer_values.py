@@ -1,7 +1,7 @@
-"""Why a value of an argument of Lightning's Trainer does not work here, one function an argument.
+"""Checks of the values of Lightning's Trainer arguments, one function an argument.
 
-Each is called with all of the arguments and the command, "fit", "validate" or "test", and gives the reason and the
-remedy, or None. Class configurations are dicts with `class_path` and `init_args`.
+Each is called with all arguments and the command, "fit", "validate" or "test", and returns why the value does not work
+and what to do, or None. Class configurations are dicts with `class_path` and `init_args`.
 """
 
 import math
@@ -17,7 +17,7 @@ Complaint = Callable[[Options, str], str | None]
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-"""Those with weights of 32 bits, by Lightning's names."""
+"""Precisions with weights of 32 bits, by Lightning's names."""
 
 NOT_FLOAT32 = "losses and scores are exact for weights of 32 bits: use 32-true, or 16-mixed or bf16-mixed"
 NO_LENGTH = "the learning rate's schedule needs to know where the run ends: give max_epochs or max_steps"
@@ -27,16 +27,16 @@ NO_XLA = "seglight runs on CPUs and GPUs, not on TPUs"
 
 
 def anything(options: Options, command: str) -> None:
-    """No complaint: what the parser and Lightning take works."""
+    """Accept any value that the parser and Lightning accept."""
 
 
 def whole_number(name: str, least: int, *, none: bool = True) -> Complaint:
-    """A complaint about what is no whole number from `least` up.
+    """Return a check for whole numbers from `least` up.
 
     Args:
-        name: The argument.
-        least: The smallest value that works.
-        none: Whether null works.
+        name: Name of the argument.
+        least: Smallest accepted value.
+        none: Whether null is accepted.
     """
 
     def complaint(options: Options, command: str) -> str | None:
@@ -48,7 +48,7 @@ def whole_number(name: str, least: int, *, none: bool = True) -> Complaint:
 
 
 def max_epochs(options: Options, command: str) -> str | None:
-    """A training has an end, and at least one epoch."""
+    """Require an end of the training and at least one epoch."""
     value, endless = options["max_epochs"], options["max_steps"] == -1
     if command != "fit" or options["fast_dev_run"]:
         return None
@@ -60,7 +60,7 @@ def max_epochs(options: Options, command: str) -> str | None:
 
 
 def max_steps(options: Options, command: str) -> str | None:
-    """A training has at least one step."""
+    """Require at least one step."""
     value = options["max_steps"]
     if command != "fit" or value == -1 or value > 0:
         return None
@@ -68,7 +68,7 @@ def max_steps(options: Options, command: str) -> str | None:
 
 
 def minimum(kind: str) -> Complaint:
-    """A complaint about a `min_` below zero or above its `max_`; `kind` is "epochs" or "steps"."""
+    """Return a check for a `min_` below zero or above its `max_`; `kind` is "epochs" or "steps"."""
 
     def complaint(options: Options, command: str) -> str | None:
         least, most = options[f"min_{kind}"], options[f"max_{kind}"]
@@ -83,17 +83,17 @@ def minimum(kind: str) -> Complaint:
 
 
 def max_time(options: Options, command: str) -> str | None:
-    """A time above zero."""
+    """Require a time above zero."""
     value = options["max_time"]
     return None if value is None or (_seconds(value) or 0) > 0 else "give a time above zero as DD:HH:MM:SS"
 
 
 def limit(split: str, needed_by: str) -> Complaint:
-    """A complaint about what is no number of batches; 0 is refused by the command that needs batches of the split.
+    """Return a check for numbers of batches; 0 is refused by the command that needs batches of the split.
 
     Args:
-        split: "train", "val", "test" or "predict".
-        needed_by: The command, or "".
+        split: Name of the split: "train", "val", "test" or "predict".
+        needed_by: Name of the command, or "".
     """
 
     def complaint(options: Options, command: str) -> str | None:
@@ -105,18 +105,18 @@ def limit(split: str, needed_by: str) -> Complaint:
         if value == 0 and command == needed_by:
             return f"`{command}` needs batches: {SHARE}, not 0"
         both = command == "fit" and split in ("train", "val") and overfit and value not in (1.0, overfit)
-        return f"overfit_batches {overfit} sets it too: take one of them out" if both else None
+        return f"overfit_batches {overfit} sets it too: remove one of them" if both else None
 
     return complaint
 
 
 def overfit_batches(options: Options, command: str) -> str | None:
-    """A number of batches, or a share of them."""
+    """Require a number of batches, or a share of them."""
     return None if _is_share(options["overfit_batches"]) else SHARE
 
 
 def val_check_interval(options: Options, command: str) -> str | None:
-    """A number of batches, a share of the epoch, or a time."""
+    """Require a number of batches, a share of the epoch, or a time."""
     value, every = options["val_check_interval"], options["check_val_every_n_epoch"]
     if value is None:
         return None
@@ -130,13 +130,13 @@ def val_check_interval(options: Options, command: str) -> str | None:
 
 
 def gradient_clip_val(options: Options, command: str) -> str | None:
-    """A bound; 0 and null clip nothing."""
+    """Require a bound; 0 and null disable clipping."""
     value = options["gradient_clip_val"]
     return None if value is None or (_is_number(value) and value >= 0) else "give a bound above 0, or null for none"
 
 
 def gradient_clip_algorithm(options: Options, command: str) -> str | None:
-    """How the bound is kept, where there is one."""
+    """Require "norm" or "value", together with a bound."""
     value = options["gradient_clip_algorithm"]
     if value is None:
         return None
@@ -146,19 +146,19 @@ def gradient_clip_algorithm(options: Options, command: str) -> str | None:
 
 
 def precision(options: Options, command: str) -> str | None:
-    """Weights of 32 bits."""
+    """Require weights of 32 bits."""
     value = str(options["precision"])
     return NOT_FLOAT32 if value.startswith(("64", "transformer")) or value in ("16-true", "bf16-true") else None
 
 
 def accelerator(options: Options, command: str) -> str | None:
-    """A CPU or a GPU."""
+    """Require a CPU or a GPU."""
     value = options["accelerator"]
     return None if not isinstance(value, str) or value in ACCELERATORS else f"give one of {', '.join(ACCELERATORS)}"
 
 
 def devices(options: Options, command: str) -> str | None:
-    """A number, list or "auto"; on the CPU, a number of processes."""
+    """Require a number, a list or "auto"; on the CPU, a number of processes."""
     value = options["devices"]
     if value == "auto":
         return None
@@ -171,46 +171,46 @@ def devices(options: Options, command: str) -> str | None:
 
 
 def strategy(options: Options, command: str) -> str | None:
-    """Processes that run the command again, or are forked."""
+    """Require processes that run the command again or are forked."""
     value = options["strategy"]
     name = value if isinstance(value, str) else str((value.get("init_args") or {}).get("start_method"))
     if "spawn" in name:
-        return "what the recipe builds can't be handed to spawned processes: use ddp"
+        return "objects of the recipe cannot be passed to spawned processes: use ddp"
     return f"{NO_XLA}: use auto or ddp" if "xla" in name or "tpu" in name else None
 
 
 def barebones(options: Options, command: str) -> str | None:
-    """Without logs there is no run."""
-    return "it bars the logs, checkpoints and scores that every run has: take it out" if options["barebones"] else None
+    """Refuse barebones, which disables all logs."""
+    return "it disables the logs, checkpoints and scores of a run: remove it" if options["barebones"] else None
 
 
 def profiler(options: Options, command: str) -> str | None:
-    """One of Lightning's for CPUs and GPUs."""
+    """Require a profiler for CPUs and GPUs."""
     return f"{NO_XLA}: use simple, advanced or pytorch" if options["profiler"] == "xla" else None
 
 
 def plugins(options: Options, command: str) -> str | None:
-    """Anything but another writer of checkpoints."""
+    """Refuse another writer of checkpoints."""
     value = options["plugins"]
     classes = [str(plugin["class_path"]) for plugin in (value if isinstance(value, list) else [value]) if plugin]
     if any("CheckpointIO" in name for name in classes):
-        return "checkpoints are written by seglight's own, beside and renamed: take the CheckpointIO out"
+        return "seglight writes checkpoints itself, to a temporary file that is renamed: remove the CheckpointIO"
     return None
 
 
 def default_root_dir(options: Options, command: str) -> str | None:
-    """--run_dir, and nothing else."""
-    return None if options["default_root_dir"] is None else "everything of a run goes to one folder: use --run_dir"
+    """Refuse default_root_dir in favour of --run_dir."""
+    return None if options["default_root_dir"] is None else "all files of a run go to one folder: use --run_dir"
 
 
 def model_registry(options: Options, command: str) -> str | None:
-    """Nothing is uploaded."""
+    """Refuse model_registry: nothing is uploaded."""
     unused = options["model_registry"] is None
-    return None if unused else "no model is uploaded or downloaded: take it out, and see `seglight release`"
+    return None if unused else "no model is uploaded or downloaded: remove it, and see `seglight release`"
 
 
 def fast_dev_run(options: Options, command: str) -> str | None:
-    """A number of batches, true or false."""
+    """Require a number of batches, true or false."""
     return None if options["fast_dev_run"] >= 0 else "give true, false or a number of batches"
 
 
@@ -219,12 +219,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_share(value: Any) -> bool:
-    """A whole number from 0, or a share in [0, 1]."""
+    """Whether a value is a whole number from 0, or a share in [0, 1]."""
     return _is_number(value) and (0 <= value <= 1 or (1 < value < math.inf and value == int(value)))
 
 
 def _seconds(value: Any) -> float | None:
-    """Of DD:HH:MM:SS, a timedelta or its keywords; None where it is none of them."""
+    """Seconds of DD:HH:MM:SS, of a timedelta or of its keywords; None for other values."""
     try:
         if isinstance(value, str):
             value = dict(zip(("days", "hours", "minutes", "seconds"), map(int, value.split(":")), strict=True))

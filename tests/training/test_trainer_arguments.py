@@ -115,13 +115,13 @@ def test_values_at_the_edges(name: str, tmp_path: Path, monkeypatch: pytest.Monk
         ("devices=2 use_distributed_sampler=true", "trainer.use_distributed_sampler true: the data module distributes"),
         ("devices=2 sync_batchnorm=true", "trainer.sync_batchnorm: torch supports it on GPUs only"),
         ("num_nodes=2", "trainer.num_nodes 2: no address of the other nodes is given"),
-        ("barebones=true", "trainer.barebones true: it bars the logs, checkpoints and scores"),
+        ("barebones=true", "trainer.barebones true: it disables the logs, checkpoints and scores"),
         ("precision=64-true", "trainer.precision 64-true: losses and scores are exact for weights of 32 bits"),
         ("plugins=lightning.pytorch.plugins.io.TorchCheckpointIO", "trainer.plugins {'class_path': "),
         ("strategy.class_path=lightning.pytorch.strategies.DDPStrategy strategy.init_args.start_method=spawn",
          "trainer.strategy {'class_path': "),
         ("strategy=deepspeed", "trainer: "),
-        ("default_root_dir=elsewhere", "trainer.default_root_dir elsewhere: everything of a run goes to one folder"),
+        ("default_root_dir=elsewhere", "trainer.default_root_dir elsewhere: all files of a run go to one folder"),
     ],
 )  # fmt: skip
 def test_what_is_refused_says_what_to_do(options: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
