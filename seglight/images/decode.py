@@ -1,9 +1,9 @@
 """Decoding image files: OpenCV for plain PNG and JPEG, Pillow for everything else.
 
-OpenCV is the faster of the two and notices a PNG whose bytes have changed, which Pillow often does not; but it turns
-palettes into colours and says nothing of a file's mode, so that it is only asked where the header leaves no doubt.
+OpenCV is faster and notices a PNG whose bytes have changed, which Pillow often does not; but it converts palettes to
+colours and does not report a file's mode, so it is used only if the header leaves no doubt.
 
-Every file is turned as its EXIF orientation says, and nothing that it holds is dropped: see `image_header`.
+The EXIF orientation of every file is applied, and no content is dropped silently: see `image_header`.
 """
 
 from pathlib import Path
@@ -40,12 +40,12 @@ from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 (H, W, 3) RGB, turned as its EXIF orientation says.
+    """Read an image file as uint8 (H, W, 3) RGB, with its EXIF orientation applied.
 
     Raises:
         UserError: The file is damaged or no image.
-        UnreadImageError: It holds more than 8-bit RGB can: depth, bands, pages, frames, transparency; or is of a kind
-            that is not read.
+        UnreadImageError: It has more than 8-bit RGB can hold (depth, bands, pages, frames, transparency), or its format
+            is not supported.
     """
     data = content(path)
     if data.startswith(TIFF):
@@ -58,21 +58,21 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if header.channels < 4:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         return turned(_decoded(path, data, flags), header.orientation)
-    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)  # which turns nothing
+    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)  # which applies no orientation
     _refuse_transparency(path, pixels[..., 3])
     return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
 
 
 def read_page(path: Path, index: int) -> NDArray[np.uint8]:
-    """A page of a TIFF as uint8 (H, W, 3) RGB, turned as its orientation says.
+    """Read a page of a TIFF as uint8 (H, W, 3) RGB, with its orientation applied.
 
     Args:
-        path: The file.
-        index: One of those that `tiff_pages` gives.
+        path: Path of the file.
+        index: Number of a page that `tiff_pages` lists.
 
     Raises:
-        UserError: It is damaged.
-        UnreadImageError: As `read_image`.
+        UserError: The file is damaged.
+        UnreadImageError: See `read_image`.
     """
     with blamed(path):
         page = next(page for page in tiff_pages(path).pages if page.number == index)
@@ -80,7 +80,7 @@ def read_page(path: Path, index: int) -> NDArray[np.uint8]:
 
 
 def read_grey(path: Path) -> NDArray[np.uint8] | None:
-    """An 8-bit greyscale PNG as uint8 (H, W), turned as its EXIF orientation says; None for any other file.
+    """Read an 8-bit greyscale PNG as uint8 (H, W), with its EXIF orientation applied; None for any other file.
 
     Raises:
         UserError: The file is damaged, or an animation.
@@ -95,12 +95,12 @@ def read_grey(path: Path) -> NDArray[np.uint8] | None:
 
 
 def opened(path: Path) -> Image.Image:
-    """A label file decoded by Pillow, in its own mode, turned as its EXIF orientation says.
+    """Decode a label file by Pillow in its own mode, with its EXIF orientation applied.
 
     Raises:
         UserError: The file is damaged, no image, or so large that it can only be an attack.
-        UnreadImageError: It has several pages or frames, or colours of more than 8 bits, or is of a kind that is not
-            read.
+        UnreadImageError: It has several pages or frames, or colours of more than 8 bits, or its format is not
+            supported.
     """
     data = content(path)
     if data.startswith(TIFF):
@@ -112,15 +112,15 @@ def opened(path: Path) -> Image.Image:
 
 
 def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
-    """An image that was opened by Pillow as uint8 (H, W, 3) RGB, turned as its EXIF orientation says.
+    """Convert a Pillow image to uint8 (H, W, 3) RGB, with its EXIF orientation applied.
 
     Args:
-        path: The file that it is of, or what it is called in complaints.
-        image: Opened; where it has several frames and stands at the first, nobody chose that one.
+        path: Path of its file, or its name in messages.
+        image: Opened image; if it has several frames and is at the first one, that frame does not count as chosen.
 
     Raises:
-        UserError: It is damaged.
-        UnreadImageError: As `read_image`, as far as Pillow tells.
+        UserError: The image is damaged.
+        UnreadImageError: See `read_image`, as far as Pillow reports it.
     """
     name = getattr(image, "filename", "")
     of_file = bool(name) and path.is_file()
@@ -132,7 +132,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         if isinstance(image, ImageFile.ImageFile):
             image.filename = ""  # see `opened_by_name`
         image.load()
-        xmp |= drop_xmp(image)  # that stood behind the pixels
+        xmp |= drop_xmp(image)  # stored behind the pixels
         orientation = orientation_carried(image, xmp)
     except DAMAGE as error:
         raise damaged(path, error) from error
@@ -141,7 +141,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
             image.filename = name
         image.info |= xmp
     held = frames_held(frames, image.format or "Pillow") or depth_held(len(image.getbands()), bits)
-    if of_file:  # what Pillow has dropped of it, the file tells
+    if of_file:  # the file shows what Pillow has dropped
         held = image_header(path).held
         held = None if chosen and held is not None and held[0] == "pages" else held
         if image.format == "TIFF" and not chosen and held is None and (page := single_page(path).number):
@@ -154,7 +154,7 @@ def as_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
 
 
 def pixel_count(path: Path) -> int:
-    """What an image's header says; 0 where it can't be read."""
+    """Number of pixels by an image's header; 0 if it can't be read."""
     try:
         height, width = image_header(path).size
     except UserError:
@@ -163,16 +163,16 @@ def pixel_count(path: Path) -> int:
 
 
 def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDArray[np.uint8]) -> None:
-    """Nothing, if the labels were not made for the picture as it is stored, before it is turned.
+    """Check that labels were not made for an image as it is stored, without its EXIF orientation.
 
     Args:
-        path: The image file.
-        image: (H, W, 3), as it was read.
-        labels: The label file.
-        mask: (H, W), as it was read.
+        path: Path of the image.
+        image: Image (H, W, 3) as it was read.
+        labels: Path of the label file.
+        mask: Mask (H, W) as it was read.
 
     Raises:
-        UserError: The sizes say that they were.
+        UserError: The sizes show that they were.
     """
     if image.shape[:2] == mask.shape or image.shape[1::-1] != mask.shape:
         return
@@ -180,8 +180,8 @@ def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDAr
     if orientation in SIDEWAYS:
         raise UserError(
             f"{path}: its EXIF orientation {orientation} turns it to {image.shape[0]}x{image.shape[1]} (height x "
-            f"width), as viewers and labelling tools show it, but {labels} fits the picture as it is stored, "
-            f"{mask.shape[0]}x{mask.shape[1]}: label the turned picture, or take the tag out of the image, as "
+            f"width), as viewers and labelling tools show it, but {labels} fits the image as it is stored, "
+            f"{mask.shape[0]}x{mask.shape[1]}: label the turned image, or remove the tag from the image, as "
             "`seglight doctor --fix` does"
         )
 
@@ -199,13 +199,13 @@ def _page_as_rgb(path: Path, page: Page) -> NDArray[np.uint8]:
 
 
 def _tiff_page(path: Path, page: Page) -> Image.Image:
-    """A page decoded by Pillow, which turns it."""
+    """Decode a page by Pillow, which applies its orientation."""
     if page.compression not in COMPRESSION_INFO:
         raise unread(path, "format", f"a TIFF compressed as {compression_name(page.compression)}")
     try:
         with opened_by_name(path, ("TIFF",)) as image:
             image.seek(page.number)
-            drop_xmp(image)  # that of this page
+            drop_xmp(image)  # of this page
             image.load()
     except UnidentifiedImageError as error:  # though its tags could be read
         shown = f"{page.channels} channel{'' if page.channels == 1 else 's'} of {page.bits} bits"
@@ -218,7 +218,7 @@ def _tiff_page(path: Path, page: Page) -> Image.Image:
 def _decoded_by_pillow(
     path: Path, data: bytes, header: ImageHeader | None, for_labels: bool = False
 ) -> tuple[Image.Image, ImageHeader]:
-    """The pixels as they are stored, and the header; of labels single samples of any depth are read."""
+    """Decode the pixels as stored, and the header; for labels, single samples of any depth are accepted."""
     if header is not None:
         refuse(path, header.held, for_labels and header.channels == 1)
     with opened_by_pillow(path, data) as image:
@@ -233,7 +233,7 @@ def _decoded_by_pillow(
 
 
 def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
-    """What was decoded, as it lies."""
+    """Convert a decoded image to RGB without applying an orientation."""
     try:
         if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -244,7 +244,7 @@ def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
-    """What OpenCV makes of the bytes of a file."""
+    """Decode the bytes of a file by OpenCV."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise damaged(path, "cut off, or its checksums do not fit")

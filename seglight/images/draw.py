@@ -1,4 +1,4 @@
-"""Label maps as pictures."""
+"""Drawings of label maps."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)
 
 
 def shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image of any bands (H, W, bands) as uint8 (H, W, 3): of others than three, their mean as grey.
+    """An image (H, W, bands) as uint8 (H, W, 3): if it does not have three bands, their mean as grey.
 
-    Which of four bands are red, green and blue is not known: none is shown in the place of all.
+    It is not known which of four bands are red, green and blue, so no three of them are chosen.
     """
     if image.shape[2] == 3:
         return image
@@ -31,7 +31,7 @@ def colorize(mask: NDArray[np.uint8], palette: Palette) -> NDArray[np.uint8]:
 
 
 def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: int) -> NDArray[np.uint8]:
-    """Where a prediction (H, W) is right, wrong or not asked for, as uint8 (H, W, 3)."""
+    """Show where a prediction (H, W) is right, wrong or ignored, as uint8 (H, W, 3)."""
     table = np.array([RIGHT, WRONG, IGNORED], np.uint8)
     return table[np.where(mask == ignore_index, 2, pred != mask)]
 
@@ -39,7 +39,7 @@ def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: in
 def panel(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], pred: NDArray[np.uint8], palette: Palette, ignore_index: int
 ) -> NDArray[np.uint8]:
-    """Image | truth | prediction | error side by side: uint8 (H, 4 W, 3)."""
+    """Image, truth, prediction and error side by side: uint8 (H, 4 W, 3)."""
     parts = [image, colorize(mask, palette), colorize(pred, palette), error_map(mask, pred, ignore_index)]
     return np.concatenate(parts, axis=1)
 
@@ -47,7 +47,7 @@ def panel(
 def overlay(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Palette, opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """A label map (H, W) laid over its image (H, W, 3)."""
+    """An image (H, W, 3) overlaid with its label map (H, W)."""
     return np.round(image * (1 - opacity) + colorize(mask, palette) * opacity).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""The EXIF tag that says how a picture is to be turned (CIPA DC-008, tag 274), and turning it."""
+"""The EXIF orientation of images (CIPA DC-008, tag 274): reading it and applying it."""
 
 import re
 import struct
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ORIENTATION = 274
-"""The tag. 1: as it stands; 3: upside down; 6 and 8: on its side; 2, 4, 5 and 7: mirrored as well."""
+"""Number of the tag. Values: 1 upright; 3 upside down; 6 and 8 on its side; 2, 4, 5 and 7 mirrored as well."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
@@ -17,26 +17,26 @@ SIDEWAYS = (5, 6, 7, 8)
 SHORT, LONG = 3, 4
 
 RAW_PROFILE = "Raw profile type exif"
-"""The text of a PNG in which ImageMagick writes EXIF data."""
+"""Keyword of the PNG text in which ImageMagick writes EXIF data."""
 
 XMP = ("xmp", "XML:com.adobe.xmp")
-"""Where Pillow keeps XMP, from which it takes an orientation that EXIF does not state."""
+"""Keys under which Pillow keeps XMP, from which it takes an orientation that EXIF does not state."""
 
 
 def orientation_of(exif: bytes) -> int:
-    """The orientation, 1 to 8, in a block of EXIF data; 1 where it has none, or is damaged.
+    """Read the orientation, 1 to 8, from a block of EXIF data; 1 if it has none or is damaged.
 
     Args:
-        exif: A TIFF header and its first directory, with or without "Exif" and two zeros before it.
+        exif: TIFF header and its first directory, optionally preceded by "Exif" and two zeros.
     """
     exif = exif.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")  # some programs write it twice
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return 1
     try:
-        (place,) = struct.unpack_from(f"{order}I", exif, 4)
-        (number,) = struct.unpack_from(f"{order}H", exif, place)
-        for entry in range(place + 2, place + 2 + 12 * number, 12):
+        (directory,) = struct.unpack_from(f"{order}I", exif, 4)
+        (number,) = struct.unpack_from(f"{order}H", exif, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * number, 12):
             tag, kind, count = struct.unpack_from(f"{order}HHI", exif, entry)
             if tag == ORIENTATION and kind in (SHORT, LONG) and count == 1:
                 (value,) = struct.unpack_from(order + ("H" if kind == SHORT else "I"), exif, entry + 8)
@@ -47,33 +47,33 @@ def orientation_of(exif: bytes) -> int:
 
 
 def exif_in_text(text: str) -> bytes:
-    """EXIF data in a PNG's text `RAW_PROFILE`: a name, a length and hexadecimal digits; empty where it is damaged."""
+    """EXIF data in a PNG's text `RAW_PROFILE`: a name, a length and hexadecimal digits; empty if it is damaged."""
     digits = "".join(text.split("\n")[3:])
     return bytes.fromhex(digits) if re.fullmatch(r"(\s*[0-9a-fA-F]{2})*\s*", digits) else b""
 
 
 def exif_of(info: dict[Any, Any]) -> bytes:
-    """The EXIF data among what Pillow has read beside the pixels; empty if there is none."""
+    """EXIF data in the `info` of a Pillow image; empty if there is none."""
     exif = info.get("exif")
     return bytes(exif) if isinstance(exif, bytes) else exif_in_text(str(info.get(RAW_PROFILE, "")))
 
 
 def drop_xmp(image: Image.Image) -> dict[Any, Any]:
-    """Take the XMP from an image, by which Pillow would turn it; what was taken."""
+    """Remove the XMP of a Pillow image, whose orientation Pillow would apply; returns what was removed."""
     return {key: image.info.pop(key) for key in XMP if key in image.info}
 
 
 def orientation_carried(image: Image.Image, xmp: dict[Any, Any]) -> int:
-    """The EXIF orientation, 1 to 8, of a loaded Pillow image: the tag that was set in Python, else that of its file.
+    """EXIF orientation, 1 to 8, of a loaded Pillow image: the tag set in Python, else that of its file.
 
     Args:
-        image: Without its XMP.
-        xmp: What `drop_xmp` took from it; Pillow may have looked into it before.
+        image: Image without its XMP.
+        xmp: XMP that `drop_xmp` removed; Pillow may have read it before.
     """
     try:
         carried = image.getexif().get(ORIENTATION)
         of_file = {_by_pillow(image.info), _by_pillow(image.info | xmp)}
-    except Exception:  # of damaged EXIF data, which turn nothing where files are read either
+    except Exception:  # damaged EXIF data, which are ignored when files are read, too
         return orientation_of(exif_of(image.info))
     if carried in of_file:
         return orientation_of(exif_of(image.info))
@@ -81,14 +81,14 @@ def orientation_carried(image: Image.Image, xmp: dict[Any, Any]) -> int:
 
 
 def _by_pillow(info: dict[Any, Any]) -> Any:
-    """The orientation that Pillow finds in what it has read beside the pixels, whatever was set later."""
+    """Orientation that Pillow finds in the `info` of an image, without tags that were set later."""
     bare = Image.new("1", (1, 1))
     bare.info = info
     return bare.getexif().get(ORIENTATION)
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A picture (H, W, ...) turned as its orientation says; a copy where there is something to turn."""
+    """Apply an orientation to an image (H, W, ...); returns a copy unless the orientation is 1."""
     if orientation == 1:
         return pixels
     if orientation in SIDEWAYS:
@@ -99,5 +99,5 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Height and width of a picture after it was turned."""
+    """Height and width of an image after its orientation is applied."""
     return (size[1], size[0]) if orientation in SIDEWAYS else size

@@ -1,7 +1,7 @@
-"""What an image file says before its pixels are decoded, and what of it is not read.
+"""Headers of image files, and content that is not supported.
 
-What cannot be given as 8-bit RGB without loss is refused by what it is: more than 8 bits, further bands, several pages
-or frames, transparency, and formats that are not read. docs/images.md says it for users.
+Content that cannot be converted to 8-bit RGB without loss is refused: more than 8 bits, further bands, several pages or
+frames, transparency, and formats that are not supported. docs/images.md describes this for users.
 """
 
 import io
@@ -24,42 +24,42 @@ from seglight.images.tiff_pages import Page, tiff_pages
 from seglight.images.unread import unread_content, unread_ending
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""What Pillow may decode: for PostScript, which any file can turn out to be, it would start Ghostscript."""
+"""Formats that Pillow may decode: for PostScript, which any file can contain, it would start Ghostscript."""
 
 MOST_PIXELS = 178_956_970
-"""Beyond this Pillow takes a file for a decompression bomb, too."""
+"""Largest number of pixels: beyond it, Pillow refuses a file as a decompression bomb, too."""
 
 HEADS = (1 << 16, 1 << 20, -1)
-"""Bytes at the beginning of a file in which a header is looked for: more where EXIF data or a profile are larger."""
+"""Numbers of bytes at the beginning of a file that are searched for a header: EXIF data or a profile may be long."""
 
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, RuntimeError, struct.error,
     zlib.error, Image.DecompressionBombError, MemoryError,
 )  # fmt: skip
-"""What Pillow raises on damaged files, and on files so large that they can only be an attack.
+"""Errors that Pillow raises for damaged files, and for files so large that they can only be an attack.
 
-A strip of a TIFF whose place is far behind the end of the file ends in a MemoryError.
+A TIFF strip whose offset is far behind the end of the file leads to a MemoryError.
 """
 
 REMEDIES = {
     "deep": "seglight reads unsigned integers of 8 bits: save it as 8-bit RGB or grey",
-    "bands": "seglight reads grey, palettes, RGB and CMYK: save the bands that count as 8-bit RGB",
-    "pages": "seglight reads files of one page in grey, RGB or CMYK: save what counts as such files",
-    "transparent": "seglight reads RGB alone: save it as RGB, on a background where it is transparent",
-    "format": "seglight does not read this kind of file: convert it to PNG, JPEG or TIFF",
+    "bands": "seglight reads grey, palettes, RGB and CMYK: save the bands of interest as 8-bit RGB",
+    "pages": "seglight reads files of one page in grey, RGB or CMYK: save the parts of interest as such files",
+    "transparent": "seglight reads RGB only: save it as RGB, on a background where it is transparent",
+    "format": "seglight does not read this format: convert it to PNG, JPEG or TIFF",
 }
-"""What to do about what is not read, by kind."""
+"""Remedy for each kind of content that is not supported."""
 
 Held = tuple[str, str] | None
-"""Kind and words of what a file holds that is not read; None where it is read."""
+"""Kind and description of unsupported content of a file; None if there is none."""
 
 
 class UnreadImageError(UserError):
-    """A sound image that holds what is not read.
+    """A sound image with content that is not supported.
 
     Attributes:
-        kind: A key of `REMEDIES`.
-        holds: What it holds, in words.
+        kind: Key of `REMEDIES`.
+        holds: Description of the content.
     """
 
     kind = ""
@@ -67,16 +67,16 @@ class UnreadImageError(UserError):
 
 
 class ImageHeader(NamedTuple):
-    """What an image file says before its pixels are decoded.
+    """Header of an image file.
 
     Args:
-        format: PNG, JPEG, ...
-        size: Height and width in pixels, turned as the orientation says.
+        format: Name of the format: PNG, JPEG, ...
+        size: Height and width in pixels, after the orientation is applied.
         bits: Bits of a sample.
         channels: Samples of a pixel.
-        orientation: EXIF's, 1 to 8.
-        plain: Whether OpenCV gives its pixels.
-        held: What it holds that is not read.
+        orientation: EXIF orientation, 1 to 8.
+        plain: Whether OpenCV decodes the file without loss.
+        held: Content that is not supported.
     """
 
     format: str
@@ -89,11 +89,11 @@ class ImageHeader(NamedTuple):
 
 
 def image_header(path: Path) -> ImageHeader:
-    """The header of a file, of which little more is read.
+    """Read the header of a file, and little more of the file.
 
     Raises:
         UserError: The file is damaged, no image, or so large that it can only be an attack.
-        UnreadImageError: It is of a kind that is not read at all.
+        UnreadImageError: Its format is not supported.
     """
     data = b""
     for length in HEADS:
@@ -108,10 +108,10 @@ def image_header(path: Path) -> ImageHeader:
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read the bytes of a file.
 
     Raises:
-        UserError: It can't be read.
+        UserError: The file can't be read.
     """
     try:
         return path.read_bytes()
@@ -120,25 +120,33 @@ def content(path: Path) -> bytes:
 
 
 def plain_header(head: bytes, tail: bytes) -> ImageHeader | None:
-    """The header of a PNG or JPEG; None for another file, one that is damaged, and where `head` does not suffice.
+    """Header of a PNG or JPEG; None for other files, damaged ones, and if `head` is too short.
 
     Args:
         head: The file, or its beginning.
-        tail: Its end.
+        tail: The end of the file.
     """
     if head.startswith(SIGNATURE):
         png = png_header(head, tail)
         if png is None:
             return None
-        form, exif, pictures, size = "PNG", png.exif, png.pictures, (png.height, png.width)
-        bits, channels = png.bits, png.channels
+        form = "PNG"
+        exif = png.exif
+        pictures = png.pictures
+        size = (png.height, png.width)
+        bits = png.bits
+        channels = png.channels
         plain = channels != 2 and not png.palette and not png.transparent
     elif head.startswith(JPEG):
         jpeg = jpeg_header(head)
         if jpeg is None:
             return None
-        form, exif, pictures, size = "JPEG", jpeg.exif, jpeg.pictures, (jpeg.height, jpeg.width)
-        bits, channels = jpeg.bits, jpeg.channels
+        form = "JPEG"
+        exif = jpeg.exif
+        pictures = jpeg.pictures
+        size = (jpeg.height, jpeg.width)
+        bits = jpeg.bits
+        channels = jpeg.channels
         plain = channels in (1, 3)
     else:
         return None
@@ -149,13 +157,15 @@ def plain_header(head: bytes, tail: bytes) -> ImageHeader | None:
 
 
 def pillow_header(image: ImageFile.ImageFile, data: bytes) -> ImageHeader:
-    """The header of a file that Pillow has opened and not decoded.
+    """Header of a file that Pillow has opened and not decoded.
 
     Args:
-        image: Opened.
-        data: The file.
+        image: Opened image.
+        data: Bytes of the file.
     """
-    form, channels, frames = image.format or "", len(image.getbands()), getattr(image, "n_frames", 1)
+    form = image.format or ""
+    channels = len(image.getbands())
+    frames = getattr(image, "n_frames", 1)
     orientation = orientation_of(exif_of(image.info))
     bits = pillow_bits(image)
     if form == "AVIF":
@@ -170,7 +180,7 @@ def pillow_header(image: ImageFile.ImageFile, data: bytes) -> ImageHeader:
 
 
 def pillow_bits(image: Image.Image) -> int:
-    """Bits of a sample in the file, by Pillow's mode and, where it still has to decode, by its decoder's arguments."""
+    """Bits of a sample in the file, by Pillow's mode and, before decoding, by its decoder's arguments."""
     if image.mode in ("I", "F"):
         return 32
     raw = "".join(str(tile[3]) for tile in getattr(image, "tile", ()))
@@ -178,7 +188,7 @@ def pillow_bits(image: Image.Image) -> int:
 
 
 def _of_netpbm(image: ImageFile.ImageFile, data: bytes) -> tuple[int, int]:
-    """Bits of a sample, and whether a further picture follows: 1 or 2."""
+    """Bits of a sample, and the number of images in the file: 1, or 2 if another one follows."""
     decoder, _, start, args = image.tile[0]
     most = args[1] if isinstance(args, tuple) and isinstance(args[1], int) else 0
     bits = 32 if image.mode == "F" else 16 if most > 255 or image.mode == "I" else 8
@@ -188,13 +198,13 @@ def _of_netpbm(image: ImageFile.ImageFile, data: bytes) -> tuple[int, int]:
 
 
 def tiff_header(page: Page) -> ImageHeader:
-    """The header of a TIFF's page."""
+    """Header of a TIFF page."""
     size = turned_size(page.size, page.orientation)
     return ImageHeader("TIFF", size, page.bits, page.channels, page.orientation, held=page.unread)
 
 
 def single_page(path: Path) -> Page:
-    """The page of a TIFF that holds one image; where it holds more, the first page says that it is not read.
+    """The page of a TIFF with one image; if it has more, the first page, marked as not supported.
 
     Raises:
         UserError: The file is damaged.
@@ -213,11 +223,11 @@ def single_page(path: Path) -> Page:
 
 @contextmanager
 def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
-    """The bytes of a file opened by Pillow and not decoded; what Pillow runs into is the file's fault.
+    """Open the bytes of a file by Pillow without decoding them; errors of Pillow are reported as damage of the file.
 
     Raises:
         UserError: The file is damaged or no image.
-        UnreadImageError: It is of a kind that is not read.
+        UnreadImageError: Its format is not supported.
     """
     name = unread_content(data[:1024]) or brand(data)
     if name and name != "AVIF":
@@ -234,13 +244,13 @@ def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
 
 
 def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile:
-    """A file opened by Pillow and not decoded.
+    """Open a file by Pillow without decoding it.
 
-    By its name, Pillow would map a TIFF that is not compressed into memory, and mix up the pixels of one that is turned
-    on its side; and it would turn any by its XMP, which is taken away.
+    Given the name, Pillow would map an uncompressed TIFF into memory, and mix up the pixels if its orientation is
+    sideways; and it would apply the orientation of the XMP, which is removed.
 
     Raises:
-        OSError, SyntaxError, ValueError: It is damaged, or of another format.
+        OSError, SyntaxError, ValueError: The file is damaged, or of another format.
     """
     image = Image.open(path, formats=formats)
     image.filename = ""
@@ -250,10 +260,10 @@ def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.
 
 @contextmanager
 def blamed(path: Path) -> Iterator[None]:
-    """Whatever tifffile runs into is the file's fault.
+    """Report all errors of tifffile as damage of the file.
 
     Raises:
-        UserError: In the place of any other error.
+        UserError: In place of any other error.
     """
     try:
         yield
@@ -265,43 +275,44 @@ def blamed(path: Path) -> Iterator[None]:
             raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
         if isinstance(error, OSError) and error.strerror:
             raise _unreadable(path, error) from error
-        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or of a rare kind") from error
+        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or uses a rare feature") from error
 
 
 def frames_held(number: int, form: str) -> Held:
-    """What is not read of a file of so many pictures."""
+    """Unsupported content of a file with a number of images, or None."""
     return ("pages", f"{number} frames or pictures in one file ({form})") if number > 1 else None
 
 
 def depth_held(channels: int, bits: int) -> Held:
-    """What is not read of samples of so many bits, in a format of grey, RGB and CMYK, each with alpha or without."""
+    """Unsupported content of samples of so many bits, in grey, RGB or CMYK with or without alpha, or None."""
     shown = f"{channels} channel{'' if channels == 1 else 's'} of {bits} bits"
     return ("deep", shown) if bits > 8 else ("bands", shown) if channels > 4 else None
 
 
 def unread(path: Path, kind: str, holds: str) -> UnreadImageError:
-    """The error about a sound image that is not read.
+    """The error about a sound image that is not supported.
 
     Args:
-        path: The file.
-        kind: A key of `REMEDIES`.
-        holds: What it holds.
+        path: Path of the file.
+        kind: Key of `REMEDIES`.
+        holds: Description of the content.
     """
     error = UnreadImageError(f"{path}: {holds}; {REMEDIES[kind]}")
-    error.kind, error.holds = kind, holds
+    error.kind = kind
+    error.holds = holds
     return error
 
 
 def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
-    """Nothing, if there is nothing that is not read.
+    """Raise if a file has unsupported content.
 
     Args:
-        path: The file.
-        held: What it holds.
-        any_depth: Whether samples of more than 8 bits are read after all.
+        path: Path of the file.
+        held: Unsupported content, or None.
+        any_depth: Whether samples of more than 8 bits are accepted.
 
     Raises:
-        UnreadImageError: There is.
+        UnreadImageError: The file has unsupported content.
     """
     if held is not None and not (any_depth and held[0] == "deep"):
         raise unread(path, *held)
@@ -310,7 +321,7 @@ def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
 def damaged(path: Path, why: object) -> UserError:
     """The error about a file that can't be decoded."""
     if isinstance(why, MemoryError):
-        why = "decoding it takes more memory than there is"
+        why = "decoding it needs more memory than available"
     return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
 
 
@@ -319,7 +330,7 @@ def _unreadable(path: Path, error: OSError) -> UserError:
 
 
 def _ends(path: Path, length: int) -> tuple[bytes, bytes]:
-    """The beginning of a file, and the end of a PNG."""
+    """Beginning of a file, and the end of a PNG."""
     try:
         with path.open("rb") as file:
             head = file.read(length)

@@ -1,4 +1,4 @@
-"""Files made of boxes (ISO/IEC 14496-12): which format they are, and how many bits AVIF and JPEG 2000 have."""
+"""Files that consist of boxes (ISO/IEC 14496-12): their format, and the bits of AVIF and JPEG 2000."""
 
 from collections.abc import Iterator
 
@@ -11,35 +11,38 @@ BRANDS = {
     b"crx ": "camera raw (CR3)",
     **dict.fromkeys((b"mif1", b"msf1"), "HEIC or HEIF"),
 }
-"""Format by brand, the most telling first."""
+"""Format by brand, the most specific first."""
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of one box after another; it ends where they are damaged."""
-    place = 0
-    while place + 8 <= len(data):
-        size, kind, header = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8], 8
+    """Yield type and content of the boxes in order, up to the first damaged one."""
+    offset = 0
+    while offset + 8 <= len(data):
+        size = int.from_bytes(data[offset : offset + 4])
+        kind = data[offset + 4 : offset + 8]
+        header = 8
         if size == 1:
-            size, header = int.from_bytes(data[place + 8 : place + 16]), 16
+            size = int.from_bytes(data[offset + 8 : offset + 16])
+            header = 16
         if size == 0:
-            size = len(data) - place
+            size = len(data) - offset
         if size < header:
             return
-        yield kind, data[place + header : place + size]
-        place += size
+        yield kind, data[offset + header : offset + size]
+        offset += size
 
 
 def brand(data: bytes) -> str:
-    """The name of a format of pictures by the first box; "" if it is none that is known."""
+    """Name of an image format by the first box, or "" if it is unknown."""
     kind, content = next(boxes(data[:256]), (b"", b""))
     if kind != b"ftyp":
         return ""
-    said = {content[:4], *(content[place : place + 4] for place in range(8, len(content) - 3, 4))}
-    return next((name for code, name in BRANDS.items() if code in said), "")
+    brands = {content[:4], *(content[start : start + 4] for start in range(8, len(content) - 3, 4))}
+    return next((name for code, name in BRANDS.items() if code in brands), "")
 
 
 def avif_bits(data: bytes) -> int:
-    """Bits of the samples of an AVIF, the most of its images (AV1 in ISOBMFF, section 2.3); 8 where it does not say."""
+    """Largest number of bits per sample in an AVIF (AV1 in ISOBMFF, section 2.3); 8 if it states none."""
     meta = next((content[4:] for kind, content in boxes(data) if kind == b"meta"), b"")
     properties = next((content for kind, content in boxes(meta) if kind == b"iprp"), b"")
     container = next((content for kind, content in boxes(properties) if kind == b"ipco"), b"")
@@ -48,11 +51,11 @@ def avif_bits(data: bytes) -> int:
 
 
 def jpeg2000_samples(data: bytes) -> tuple[int, int]:
-    """Components of a JPEG 2000, and the most bits of one; (0, 0) where it does not say."""
+    """Number of components of a JPEG 2000, and the largest number of bits of one; (0, 0) if it states none."""
     start = data.find(CODESTREAM)
     if start < 0:
         return 0, 0
-    place = start + 40  # after both markers, the length, the capabilities, and four sizes and offsets
-    channels = int.from_bytes(data[place : place + 2])
-    bits = [(byte & 0x7F) + 1 for byte in data[place + 2 : place + 2 + 3 * channels : 3]]
+    offset = start + 40  # after both markers, the length, the capabilities, and four sizes and offsets
+    channels = int.from_bytes(data[offset : offset + 2])
+    bits = [(byte & 0x7F) + 1 for byte in data[offset + 2 : offset + 2 + 3 * channels : 3]]
     return (channels, max(bits)) if bits else (0, 0)

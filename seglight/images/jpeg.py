@@ -1,4 +1,4 @@
-"""The header of a JPEG (ITU-T T.81, annex B), and the pictures that follow the first (CIPA DC-007)."""
+"""Headers of JPEG files (ITU-T T.81, annex B), and further images in the file (CIPA DC-007)."""
 
 import struct
 from typing import NamedTuple
@@ -15,22 +15,22 @@ SCAN = 0xDA
 """Marker of the first compressed data."""
 
 MULTI_FRAME = 2
-"""The upper byte of the type of pictures that make a panorama, a stereo pair or another set; thumbnails have 1."""
+"""Upper byte of the type of images that form a panorama, a stereo pair or another set; thumbnails have 1."""
 
 MAP_MARKS = (b"hdrgm:", b"hdrgainmap")
-"""Of a picture that only says how bright the first one is where the display can show it."""
+"""Marks of a gain map, which only describes the brightness of the first image on displays that can show it."""
 
 
 class JpegHeader(NamedTuple):
-    """What stands before the compressed data.
+    """Header of a JPEG.
 
     Args:
-        height: In pixels, as stored.
-        width: Likewise.
+        height: Height in pixels, as stored.
+        width: Width in pixels, as stored.
         bits: Bits of a sample.
-        channels: Components.
-        exif: EXIF data; empty if there is none.
-        pictures: Pictures in the file, without thumbnails and brightness maps of the first.
+        channels: Number of components.
+        exif: EXIF data, or b"".
+        pictures: Number of images in the file, without thumbnails and gain maps.
     """
 
     height: int
@@ -42,10 +42,10 @@ class JpegHeader(NamedTuple):
 
 
 def jpeg_header(data: bytes) -> JpegHeader | None:
-    """The header of a JPEG; None where it is cut off or damaged.
+    """Header of a JPEG; None if it is cut off or damaged.
 
     Args:
-        data: The file, or its beginning: where that does not suffice, None.
+        data: The file, or its beginning: if that is too short, None is returned.
     """
     place, frame, exif, pictures = 2, (0, 0, 0, 0), b"", 1
     while place + 4 <= len(data) and data[place] == 0xFF:
@@ -74,10 +74,10 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
 
 
 def _pictures(data: bytes, start: int, index: bytes) -> int | None:
-    """How many pictures an index of the Multi-Picture Format names; None where `data` ends before one of them.
+    """Number of images in an index of the Multi-Picture Format; None if `data` ends before one of them.
 
-    Pillow and phones give the further ones no type: one is a picture of its own where it has the size of the first and
-    does not call itself a brightness map.
+    Pillow and phones give further images no type: one is counted if it has the size of the first and is not marked as a
+    gain map.
     """
     order = "<" if index.startswith(b"II") else ">"
     count = 1
@@ -101,14 +101,14 @@ def _pictures(data: bytes, start: int, index: bytes) -> int | None:
 
 
 def _is_picture(other: bytes, data: bytes) -> bool:
-    """Whether a further picture is one of its own: as large as the first, and no brightness map of it."""
+    """Whether a further image counts: it is as large as the first, and no gain map."""
     if not other.startswith(JPEG) or any(mark in other[: 1 << 16] for mark in MAP_MARKS):
         return False
     return _size(other) == _size(data) != (0, 0)
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Height and width by the first frame header; (0, 0) where there is none."""
+    """Height and width by the first frame header; (0, 0) if there is none."""
     place = 2
     while place + 9 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]

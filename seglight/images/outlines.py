@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 
 def outlines(objects: NDArray[np.int32]) -> list[list[int]]:
-    """One polygon for each object, which filled by the even-odd rule covers its pixels and no other.
+    """One polygon for each object, which covers exactly its pixels if it is filled by the even-odd rule.
 
-    An object's edges form rings: its outer outline and those of its holes. A polygon goes round all of them; the cuts
-    between them are walked there and back and enclose nothing.
+    An object's edges form rings: its outer outline and those of its holes. A polygon follows all of them; the cuts
+    between them are followed in both directions and enclose nothing.
 
     Args:
-        objects: (H, W), to which of the objects 1 to N a pixel belongs.
+        objects: Map (H, W) of the object, 1 to N, of each pixel, or 0.
 
     Returns:
-        Of each object x, y, x, y, ... of the corners, in pixels from the image's upper left corner.
+        For each object the corners x, y, x, y, ..., in pixels from the image's upper left corner.
     """
     height, width = objects.shape
     key, ahead, corner = _edges(objects)
@@ -41,11 +41,11 @@ def outlines(objects: NDArray[np.int32]) -> list[list[int]]:
 
 
 def _edges(objects: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sides of pixels where an object ends, clockwise round it, by object: where each begins, which comes after it.
+    """Pixel edges at the border of an object, clockwise around it, ordered by object.
 
     Returns:
-        The object and the vertex that an edge starts from, as one number; the index of the edge that goes on from its
-        end; and whether it turns off from the one before it.
+        The object and the start vertex of each edge, as one number; the index of the next edge; and whether the edge
+        has another direction than the one before it.
     """
     height, width = objects.shape
     padded = np.pad(objects, 1)
@@ -76,5 +76,5 @@ def _edges(objects: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def outline_of(labels: NDArray[np.integer[Any]]) -> int:
-    """How many sides of pixels two classes of a label map (H, W) meet at."""
+    """Number of pixel edges between two classes of a label map (H, W)."""
     return int(np.count_nonzero(labels[1:] != labels[:-1]) + np.count_nonzero(labels[:, 1:] != labels[:, :-1]))

@@ -1,4 +1,4 @@
-"""The pixels of an image, however it was given. Imports no torch."""
+"""Pixels of images of any supported type. Imports no torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def pixels_of(image: Image) -> NDArray[np.uint8]:
-    """Any image as uint8 (H, W, 3) RGB; files and Pillow images turned as their EXIF orientation says.
+    """Convert any image to uint8 (H, W, 3) RGB, with the EXIF orientation of files and Pillow images applied.
 
     Raises:
-        UserError: It is damaged, of another type or shape, or holds more than 8-bit RGB can.
+        UserError: The image is damaged, of another type or shape, or has more than 8-bit RGB can hold.
     """
     if isinstance(image, str | Path):
         return read_image(Path(image))
     if isinstance(image, Pillow.Image):
         image = as_rgb(Path(getattr(image, "filename", "") or "the Pillow image"), image)
     got = described(image)
-    if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor: torch itself need not be asked
+    if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor, recognised without importing torch
         kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")
         got = f"a {dtype} tensor {tuple(image.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
         if (kind, dtype, image.ndim) == ("strided", "uint8", 3):
@@ -40,19 +40,19 @@ def pixels_of(image: Image) -> NDArray[np.uint8]:
 
 
 def _kind(tensor: "Tensor") -> str:
-    """How a tensor holds its values: "strided" is the usual way."""
+    """Layout of a tensor: "strided" is the usual one."""
     return "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
 
 
 def is_image(image: object, bands: int | None) -> bool:
-    """Whether this is a uint8 array (H, W, bands); None: of any number of bands."""
+    """Whether an object is a uint8 array (H, W, bands), of any number of bands if that is None."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
         return False
     return bands in (None, image.shape[2])
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuse an image without pixels.
+    """Check that an image has pixels.
 
     Raises:
         UserError: The height or the width is 0.
@@ -62,5 +62,5 @@ def check_size(height: int, width: int) -> None:
 
 
 def described(image: object) -> str:
-    """Type and shape of what was given as an image, for a message."""
+    """Type and shape of an image, for a message."""
     return f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__

@@ -1,6 +1,6 @@
-"""The checksums of a PNG, and what it says before its pixels.
+"""Checksums and headers of PNG files.
 
-Pillow reads many a damaged one without a word; a label that changed is worse than none.
+Pillow reads many damaged files without an error; a changed label is worse than none.
 """
 
 import zlib
@@ -15,24 +15,24 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 KEYWORD = RAW_PROFILE.encode() + b"\0"
 
 MOST_TEXT = 1 << 20
-"""Bytes beyond which a compressed text is not looked at, as in Pillow."""
+"""Largest number of bytes of a compressed text that is read, as in Pillow."""
 
 TAIL = 1 << 15
-"""Bytes at the end of a file in which EXIF data that stand behind the pixels are looked for."""
+"""Number of bytes at the end of a file that are searched for EXIF data behind the pixels."""
 
 
 class PngHeader(NamedTuple):
-    """What the chunks before the pixels say.
+    """Header of a PNG.
 
     Args:
-        height: In pixels, as stored.
-        width: Likewise.
-        bits: Bits of a sample, or of an index.
+        height: Height in pixels, as stored.
+        width: Width in pixels, as stored.
+        bits: Bits of a sample, or of a palette index.
         channels: Samples of a pixel; 1 with a palette.
-        palette: Whether the samples are indices of a palette.
+        palette: Whether the samples are palette indices.
         transparent: Whether a colour, or an entry of the palette, is transparent.
-        pictures: Pictures in the file: more than 1 in an animation.
-        exif: EXIF data; empty if there is none.
+        pictures: Number of images in the file: more than 1 in an animation.
+        exif: EXIF data, or b"".
     """
 
     height: int
@@ -46,11 +46,11 @@ class PngHeader(NamedTuple):
 
 
 def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
-    """The header of a PNG; None where it is damaged, or `head` ends before the pixels.
+    """Header of a PNG; None if it is damaged, or `head` ends before the pixels.
 
     Args:
         head: The file, or its beginning.
-        tail: The end of the file, where EXIF data may stand, too.
+        tail: End of the file, which may contain EXIF data, too.
     """
     chunks: dict[bytes, bytes] = {}
     frame_before = False
@@ -70,7 +70,7 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(header[9], 0) if len(header) == 13 else 0
     if not channels:
         return None
-    # the pixels of IDAT are the first frame if it is described before them, else a picture beside the frames
+    # the pixels of IDAT are the first frame if it is described before them, else an image beside the frames
     pictures = int.from_bytes(animation[:4]) + (not frame_before) if animation else 1
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     exif = chunks.get(b"eXIf") or _late(tail, b"eXIf")[4:]
@@ -79,12 +79,12 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
 
 
 def _late(tail: bytes, beginning: bytes, before: int = 0) -> bytes:
-    """Kind and content of the last chunk that begins so; empty where there is none, or its checksum does not fit.
+    """Type and content of the last matching chunk; empty if there is none, or its checksum does not fit.
 
     Args:
-        tail: The end of the file.
-        beginning: Its kind, or what its content begins with.
-        before: Bytes of the kind that stand before the beginning.
+        tail: End of the file.
+        beginning: Type of the chunk, or the beginning of its content.
+        before: Number of bytes of the type in front of the beginning.
     """
     place = tail.rfind(beginning) - before
     end = place + 4 + int.from_bytes(tail[max(0, place - 4) : max(0, place)])
@@ -93,7 +93,7 @@ def _late(tail: bytes, beginning: bytes, before: int = 0) -> bytes:
 
 
 def _of_text(chunk: bytes) -> bytes:
-    """EXIF data in a chunk of text (PNG specification, section 11.3.3), its kind first; empty where it is damaged."""
+    """EXIF data in a text chunk (PNG specification, section 11.3.3) that starts with its type; empty if damaged."""
     kind, text = chunk[:4], chunk[4 + len(KEYWORD) :]
     compressed = kind == b"zTXt" or (kind == b"iTXt" and text[:1] == b"\1")
     if kind == b"zTXt":
@@ -111,7 +111,7 @@ def _of_text(chunk: bytes) -> bytes:
 
 
 def png_fault(data: bytes) -> str:
-    """What is wrong with the chunks of a PNG file, "" if nothing (PNG specification, section 5)."""
+    """Defect of the chunks of a PNG file, or "" (PNG specification, section 5)."""
     place = len(SIGNATURE)
     while place + 12 <= len(data):
         end = place + 8 + int.from_bytes(data[place : place + 4])

@@ -1,4 +1,4 @@
-"""TIFF: the pages of a file, and windows out of a page that is too large to be decoded whole."""
+"""TIFF: the pages of a file, and windows of a page that is too large to be decoded whole."""
 
 from functools import lru_cache
 from itertools import product
@@ -13,59 +13,60 @@ from seglight.images.image_header import blamed, refuse, unread
 from seglight.images.tiff_pages import page_of, tiff_pages
 
 LARGE = 1 << 25
-"""Pixels beyond which a page is read by windows: as RGB it takes 100 MB, what a net makes of it many times that."""
+"""Number of pixels beyond which a page is read by windows: as RGB it takes 100 MB, and a net needs many times that."""
 
 CACHE_BYTES = 1 << 26
-"""Most that is kept of decoded strips and tiles."""
+"""Largest number of bytes of decoded strips and tiles that are kept."""
 
 
 class TiffWindows:
-    """A page that is decoded where it is asked for: 8-bit samples in grey, RGB or palette colours, none transparent.
+    """A page that is decoded by windows: 8-bit samples in grey, RGB or palette colours, none transparent.
 
     Args:
-        path: The file.
+        path: Path of the file.
         page: Index of the page.
 
     Attributes:
-        shape: (H, W).
+        shape: Height and width.
 
     Raises:
-        UserError: It is damaged, or of another kind.
-        UnreadImageError: It holds more than 8-bit RGB can.
+        UserError: The page is damaged, or can't be read by windows.
+        UnreadImageError: It has more than 8-bit RGB can hold.
     """
 
     def __init__(self, path: Path, page: int) -> None:
         self.path = path
         with blamed(path), tifffile.TiffFile(path) as file:
             self.page = file.pages[page].aspage()
-            told = page_of(self.page)
-            refuse(path, told.unread)
+            facts = page_of(self.page)
+            refuse(path, facts.unread)
             self.shape = (self.page.imagelength, self.page.imagewidth)
             rows = min(self.page.rowsperstrip, self.shape[0])
             self.part = (self.page.tilelength, self.page.tilewidth) if self.page.is_tiled else (rows, self.shape[1])
-            self.places = list(zip(self.page.dataoffsets, self.page.databytecounts, strict=True))
+            self.segments = list(zip(self.page.dataoffsets, self.page.databytecounts, strict=True))
             self.colors = tifffile.PHOTOMETRIC(self.page.photometric).name
             if self.page.compression == tifffile.COMPRESSION.JPEG:
                 _ = self.page.is_jfif  # kept: it looks into the file, which is closed when parts are decoded
                 self.colors = "RGB" if self.colors == "YCBCR" else self.colors  # as they are decoded
-            self.colormap, self.jpegtables = self.page.colormap, self.page.jpegtables
+            self.colormap = self.page.colormap
+            self.jpegtables = self.page.jpegtables
             if self.page.dtype != np.uint8 or self.colors not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE"):
                 raise UserError(
                     f"{path}: samples of {self.colors}, which are not read by windows: save it as 8-bit RGB or grey"
                 )
-            if told.orientation != 1:
-                raise UserError(f"{path}: a tag turns it, and what is read by windows is not turned: save it upright")
-            self.alpha = told.alpha
+            if facts.orientation != 1:
+                raise UserError(f"{path}: a tag turns it, which windows do not support: save it upright")
+            self.alpha = facts.alpha
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             in_place = self.page.is_memmappable and not self.separate
             self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None
             self.decoded = lru_cache(max(1, CACHE_BYTES // (self.part[0] * self.part[1] * 3)))(self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """A window of the page: uint8 (h, w, 3) RGB.
+        """Decode a window of the page: uint8 (h, w, 3) RGB.
 
         Raises:
-            UserError: It is damaged there.
+            UserError: The page is damaged there.
         """
         if self.mapped is not None:
             return self._rgb(np.array(self.mapped[rows, columns]))
@@ -81,15 +82,15 @@ class TiffWindows:
         return window
 
     def _decode(self, row: int, column: int) -> NDArray[np.uint8]:
-        """A strip or tile, (h, w, 3)."""
+        """Decode a strip or tile: uint8 (h, w, 3)."""
         down, across = (-(-whole // part) for whole, part in zip(self.shape, self.part, strict=True))
         planes = range(self.page.samplesperpixel if self.separate else 1)
         samples = [self._segment((plane * down + row) * across + column) for plane in planes]
         height, width = self.shape[0] - row * self.part[0], self.shape[1] - column * self.part[1]
-        return self._rgb(np.concatenate(samples, axis=2)[:height, :width])  # without what fills up a last tile
+        return self._rgb(np.concatenate(samples, axis=2)[:height, :width])  # without the padding of the last tile
 
     def _segment(self, index: int) -> NDArray[np.uint8]:
-        offset, length = self.places[index]
+        offset, length = self.segments[index]
         with self.path.open("rb") as file:
             file.seek(offset)
             data = file.read(length)
@@ -107,7 +108,7 @@ class TiffWindows:
 
 
 def pages(path: Path) -> dict[int, int]:
-    """Index and pixels of every page that is an image, not a smaller copy of one or a mask of it.
+    """Index and number of pixels of every page that is an image, not a reduced copy or a mask.
 
     Raises:
         UserError: The file is damaged.

@@ -1,4 +1,4 @@
-"""What the pages of a TIFF hold, by their tags, before a pixel is decoded."""
+"""Pages of a TIFF by their tags, before a pixel is decoded."""
 
 import logging
 import re
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "PALETTE": 1, "RGB": 3, "YCBCR": 3, "SEPARATED": 4}
-"""Samples of a pixel's colour by what they are; other kinds are not read."""
+"""Number of colour samples of a pixel by photometric interpretation; others are not supported."""
 
 SAMPLE_FORMATS = {2: "signed integers", 3: "floating point", 5: "complex integers", 6: "complex numbers"}
 
 REDUCED, MASK = 1, 4
-"""Bits of a page's type: a smaller copy of another page, and a mask of one."""
+"""Bits of a page's type: a reduced copy of another page, and a mask of one."""
 
 RAW_VERSION = 50706
 """Tag that makes a TIFF a digital negative (DNG)."""
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it complains of is told once, as an error
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # its complaints are reported once, as an error
 
 
 class Page(NamedTuple):
     """A page that is an image.
 
     Args:
-        number: Its place in the file, from 0.
+        number: Index of the page in the file, from 0.
         size: Height and width as stored.
         bits: Bits of a sample.
         channels: Samples of a pixel.
-        orientation: How it is to be turned, 1 to 8.
-        alpha: Whether a sample says how opaque the pixel is.
-        compression: The number of its compression.
-        unread: The kind of thing that is not read, and what it holds of it; None where it is read.
+        orientation: Orientation, 1 to 8.
+        alpha: Whether one of the samples is the opacity.
+        compression: TIFF number of the compression.
+        unread: Kind and description of unsupported content, or None.
     """
 
     number: int
@@ -54,9 +54,9 @@ class Pages(NamedTuple):
     """The pages of a file that are images.
 
     Args:
-        pages: All but reduced copies and masks; what calls itself reduced and is not smaller than any other page is
-            a page.
-        parts: How pages are parts of one image, where they are; else "".
+        pages: Pages without reduced copies and masks; a page that is marked as reduced but not smaller than any other
+            one is included.
+        parts: Description of how the pages are parts of one image, or "".
     """
 
     pages: tuple[Page, ...]
@@ -64,29 +64,29 @@ class Pages(NamedTuple):
 
 
 def tiff_pages(path: Path) -> Pages:
-    """The pages of a file.
+    """List the pages of a file.
 
     Raises:
-        Exception: Whatever tifffile raises on a damaged file.
-        ValueError: There is no page.
+        Exception: Any error that tifffile raises for a damaged file.
+        ValueError: The file has no page.
     """
-    import tifffile  # here: most images are no TIFFs
+    import tifffile  # here: most images are not TIFFs
 
     with tifffile.TiffFile(path) as file:
-        # by number: told to iterate, tifffile goes round in circles where a page is its own successor
+        # by number: iterating over pages, tifffile never ends if a page is its own successor
         read = [file.pages[number].aspage() for number in range(len(file.pages))]
         whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
-        if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail, which says that it is one of a raw image
+        if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
             whole = read[:1]
         if whole:
             whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
         else:
-            raise ValueError("it holds reduced copies alone" if read else "no page")
+            raise ValueError("it contains only reduced copies" if read else "no page")
         return Pages(tuple(map(page_of, whole)), _parts(file, whole))
 
 
 def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") -> bool:
-    """Whether a page is no mask, and no smaller copy of a whole page either; a side of one pixel cannot be halved."""
+    """Whether a page is neither a mask nor smaller than a whole page; a side of one pixel can't be reduced."""
     sides = page.imagelength, page.imagewidth
     return not page.subfiletype & MASK and not any(
         all(side < long or side == long == 1 for side, long in zip(sides, whole_sides, strict=True))
@@ -95,7 +95,7 @@ def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") ->
 
 
 def page_of(page: "tifffile.TiffPage") -> Page:
-    """What a page holds."""
+    """Facts about a page."""
     orientation = page.tags.valueof(ORIENTATION)
     alpha = len(page.extrasamples) == 1 and int(page.extrasamples[0]) in (1, 2)
     return Page(
@@ -111,7 +111,7 @@ def page_of(page: "tifffile.TiffPage") -> Page:
 
 
 def compression_name(number: int) -> str:
-    """What a compression is called."""
+    """Name of a compression."""
     import tifffile
 
     return tifffile.COMPRESSION(number).name if number in {*tifffile.COMPRESSION} else str(number)
@@ -143,7 +143,7 @@ def _unread(page: "tifffile.TiffPage", alpha: bool) -> tuple[str, str] | None:
 
 
 def _parts(file: "tifffile.TiffFile", pages: "list[tifffile.TiffPage]") -> str:
-    """How pages, or what a file keeps behind them, make one image; "" where each is an image of its own."""
+    """Description of how the pages, or data behind them, form one image; "" if each is an image of its own."""
     samples = pages[0].samplesperpixel
     ome = file.ome_metadata if file.is_ome else None
     channels = max(map(int, re.findall(r'SizeC="(\d{1,6})"', ome or "")), default=1)

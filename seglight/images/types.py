@@ -1,4 +1,4 @@
-"""What an image, a label map and a colour are. Imports neither torch nor a decoder."""
+"""Types of images, label maps and colours. Imports neither torch nor a decoder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -16,11 +16,11 @@ Color: TypeAlias = tuple[int, int, int]
 Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
 """A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB.
 
-Files and Pillow images are turned as their EXIF orientation says.
+The EXIF orientation of files and Pillow images is applied.
 """
 
 LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
-"""(H, W) class indices; int16 where there are more than 256 classes."""
+"""Class indices (H, W); int16 for more than 256 classes."""
 
 
 class Windows(Protocol):
@@ -28,7 +28,7 @@ class Windows(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(H, W, ...)."""
+        """Shape (H, W, ...) of the whole image."""
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Pixels (H, W, 3), RGB, of a window."""
+        """Read the RGB pixels (h, w, 3) of a window."""

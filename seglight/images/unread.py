@@ -1,10 +1,10 @@
-"""Formats of pictures that are not read, by name: so that none is called damaged, and none is passed over silently."""
+"""Image formats that are not supported, by name: so that none is called damaged or skipped silently."""
 
 from pathlib import Path
 
 RAW = ("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf", "pef",
        "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f")  # fmt: skip
-"""Endings of what cameras record: many are TIFFs inside, whose first page is a thumbnail."""
+"""Suffixes of raw files of cameras: many are TIFFs inside, whose first page is a thumbnail."""
 
 ENDINGS = {
     **{f".{ending}": f"camera raw ({ending.upper()})" for ending in RAW},
@@ -44,7 +44,7 @@ ENDINGS = {
     ".nd2": "ND2",
     ".lif": "LIF",
 }
-"""Name of the format by ending."""
+"""Name of the format by suffix."""
 
 BEGINNINGS = {
     b"\xff\x0a": "JPEG XL",
@@ -71,12 +71,12 @@ BEGINNINGS = {
 
 
 def unread_ending(path: Path) -> str:
-    """The name of a format that is not read, by a file's ending; "" if it is none of these."""
+    """Name of the unsupported format with a file's suffix, or ""."""
     return ENDINGS.get(path.suffix.lower(), "")
 
 
 def unread_content(head: bytes) -> str:
-    """The name of a format that is not read, by the beginning of a file; "" if it is none of these."""
+    """Name of the unsupported format with these first bytes, or ""."""
     for beginning, name in BEGINNINGS.items():
         if head.startswith(beginning):
             return name

@@ -17,30 +17,31 @@ SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 CODEC = cv2.VideoWriter.fourcc(*"mp4v")
 
 SHARE = 0.9
-"""A video that gives fewer of the frames that its header counts is cut off; some headers count by their duration."""
+"""Fraction of the frames in the header below which a video counts as cut off; some headers estimate the number."""
 
 QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 """Environment variable that OpenCV reads at each opening: complaints of FFmpeg are reported once, as an error."""
 
 
 def frame_count(path: Path) -> int:
-    """What the header says: for some containers it is an estimate.
+    """Number of frames by the header, which is an estimate for some containers.
 
     Raises:
-        UserError: The file is no video.
+        UserError: The file is not a video.
     """
     with _opened(path) as video:
         return max(1, round(video.get(cv2.CAP_PROP_FRAME_COUNT)))
 
 
 def frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Every frame as uint8 (H, W, 3) RGB, turned upright as players do.
+    """Yield every frame as uint8 (H, W, 3) RGB, upright as in players.
 
     Raises:
-        UserError: The file is no video, or cut off.
+        UserError: The file is not a video, or cut off.
     """
     with _opened(path) as video:
-        expected, count = video.get(cv2.CAP_PROP_FRAME_COUNT), 0
+        expected = video.get(cv2.CAP_PROP_FRAME_COUNT)
+        count = 0
         while True:
             there, frame = video.read()
             if not there:
@@ -53,16 +54,21 @@ def frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 @contextmanager
 def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Write frames uint8 (H, W, 3) RGB of one size to an MPEG-4 file, as many a second as another video has.
+    """Write frames uint8 (H, W, 3) RGB of one size to an MPEG-4 file, with the frame rate of another video.
 
-    Of an odd height or width the last row or column is left out: two pixels share a colour there.
+    The last row or column of an odd height or width is left out, because two pixels share a colour.
+
+    Args:
+        path: Path of the file.
+        like: Video whose frame rate is used.
 
     Raises:
-        UserError: The other is no video, or the frames cannot be encoded, or not all be written.
+        UserError: The other file is not a video, or the frames can't be encoded or written.
     """
     with _opened(like) as video:
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    writer, written = cv2.VideoWriter(), 0
+    writer = cv2.VideoWriter()
+    written = 0
 
     def write(frame: NDArray[np.uint8]) -> None:
         nonlocal written
@@ -78,12 +84,12 @@ def video_writer(path: Path, like: Path) -> Iterator[Callable[[NDArray[np.uint8]
             yield write
         finally:
             writer.release()
-        if frame_count(part) != max(1, written):  # OpenCV does not say where the disk is full
-            raise UserError(f"{path}: not all of its {written} frames could be written: make room")
+        if frame_count(part) != max(1, written):  # OpenCV reports no error if the disk is full
+            raise UserError(f"{path}: not all of its {written} frames could be written: free some space")
 
 
 def _name(path: Path) -> str:
-    # whole paths: FFmpeg takes what stands before a colon for a protocol
+    # absolute paths: FFmpeg reads the text before a colon as a protocol
     name = str(path.resolve())
     try:
         name.encode()
@@ -98,7 +104,7 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         video = cv2.VideoCapture(_name(path), cv2.CAP_FFMPEG)
     try:
         if not video.isOpened():
-            raise UserError(f"{path}: not readable as a video: it is damaged, or of a kind that is not known here")
+            raise UserError(f"{path}: not readable as a video: it is damaged, or of an unknown format")
         yield video
     finally:
         video.release()

@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seglight.images.opencv import single_threaded_opencv
 from seglight.losses.band_pass import LossTerm
 from seglight.losses.banded_loss import BandedLoss
 from seglight.losses.by_class import by_class
@@ -83,6 +84,7 @@ def signed_distance(inside: NDArray[np.bool_], labelled: NDArray[np.bool_]) -> N
 def _distance_to(region: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Euclidean distance, in pixels, to the nearest pixel of a region."""
     away = (~region).view(np.uint8)
-    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    with single_threaded_opencv():
+        distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # the last digit of OpenCV's square roots depends on the address of its memory; the squares are integers
     return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)

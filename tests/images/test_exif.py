@@ -300,7 +300,7 @@ def test_shapes_on_the_stored_picture_are_refused(orientation: int, tmp_path: Pa
     told = f"{path}: its EXIF orientation {orientation} turns it to 24x40"
     assert quick.startswith(told)
     assert training.startswith(told)
-    assert f"{root}/train/000.json fits the picture as it is stored, 40x24" in training
+    assert f"{root}/train/000.json fits the image as it is stored, 40x24" in training
     assert [(level, slug) for level, slug, _ in findings(datamodule)] == [("mistake", "exif-rotated")] * 2
 
 
@@ -329,7 +329,7 @@ def test_coco_outlines_lie_on_the_turned_picture(orientation: int, tmp_path: Pat
         datamodule = COCOPolygonsDataModule(str(coco(tmp_path / "stored", orientation, of_stored=True)))
         for told in refusals(datamodule):
             assert f"its EXIF orientation {orientation} turns it to 36x48" in told
-            assert "instances_train2017.json fits the picture as it is stored, 48x36" in told
+            assert "instances_train2017.json fits the image as it is stored, 48x36" in told
         assert {slug for _, slug, _ in findings(datamodule)} == {"exif-rotated"}
 
 
@@ -361,7 +361,7 @@ def test_masks_of_the_stored_picture(orientation: int, tmp_path: Path, seglight_
     datamodule, path = FolderDataModule(str(root)), root / "images" / "train" / "000.png"
     for message in refusals(datamodule):
         assert message.startswith(f"{path}: its EXIF orientation {orientation} turns it to 36x48")
-        assert "take the tag out of the image, as `seglight doctor --fix` does" in message
+        assert "remove the tag from the image, as `seglight doctor --fix` does" in message
     assert findings(datamodule) == [("mistake", "exif-rotated", [str(path)])]
     config = plant.recipe(tmp_path / "recipe.yaml", "FolderDataModule", root)
     seglight_cli("doctor", "--config", config, "--fix", tmp_path / "fixed")
