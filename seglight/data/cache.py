@@ -1,10 +1,10 @@
-"""Reading decoded samples: shards that are mapped into memory, so that a crop reads its own rows and nothing else.
+"""Cache of decoded samples: shards that are mapped into memory, so that a crop reads only its own rows.
 
 folder/<split>-00000.bin    images uint8 (H, W, bands) and masks uint8 (H, W) of 16 samples, one after the other
-folder/<split>-00000.json   where each lies, what it was decoded from, and the shard's own SHA-256
-folder/index.json           written last: the version, and the number of shards and images of each split
+folder/<split>-00000.json   their offsets, the files that they were decoded from, and the SHA-256 of the shard
+folder/index.json           the version, and the number of images of each split; written last
 
-commands/cache.py writes them.
+commands/cache.py writes these files.
 """
 
 import json
@@ -20,18 +20,18 @@ from seglight.interfaces import Labelled
 from seglight.system.checksums import file_sha256
 
 VERSION = 2  # 1 had images as they are stored, before EXIF turns them
-"""Of the files' layout and of what decoding means: another version is built anew."""
+"""Version of the file layout and of the decoding: a cache of another version is built again."""
 
 INDEX = "index.json"
 """Name of the file that is written last: without it there is no cache to read."""
 
 SHARD_LENGTH = 16
-"""Samples in a shard."""
+"""Number of samples in a shard."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A file as it was: size in bytes, time of its last change in ns, SHA-256."""
+    """State of a file: size in bytes, time of the last change in ns, SHA-256."""
 
     path: str
     size: int
@@ -40,12 +40,12 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Of a file as it is now."""
+        """State of a file now."""
         stat = path.stat()
         return cls(str(path), stat.st_size, stat.st_mtime_ns, file_sha256(path))
 
     def holds(self, path: Path) -> bool:
-        """Whether a file is still this one: by its content where its time alone has changed, as after a copy."""
+        """Whether a file is unchanged: by its content if only its time has changed, as after a copy."""
         try:
             stat = path.stat()
         except OSError:
@@ -56,7 +56,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Record:
-    """Where a sample begins in its shard, in bytes, its size in pixels, its files, and the bands of its image."""
+    """Entry of a sample: offset in the shard in bytes, size in pixels, source files, and bands of the image."""
 
     name: str
     offset: int
@@ -68,7 +68,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Shard:
-    """What the JSON beside a shard says."""
+    """Content of the JSON file beside a shard."""
 
     version: int
     fingerprint: str
@@ -94,16 +94,18 @@ class CachedSplit:
     """A split read from shards instead of its files.
 
     Args:
-        folder: What `seglight cache` wrote.
+        folder: Folder that `seglight cache` wrote.
         name: "train", "val" or "test".
-        split: The split itself: the cache must be of these files, as they are now.
+        split: Split that the cache must have been written from, with its files unchanged.
 
     Raises:
-        UserError: The cache is unfinished, damaged, or of other files, labels or versions.
+        UserError: The cache is incomplete, damaged, or of other files, labels or versions.
     """
 
     def __init__(self, folder: Path, name: str, split: Labelled) -> None:
-        self.folder, self.name, self.split = folder, name, split
+        self.folder = folder
+        self.name = name
+        self.split = split
         self.shards = [load_checked(folder, name, number, split) for number in range(check_index(folder, name, split))]
         self.maps: dict[int, NDArray[np.uint8]] = {}
 
@@ -112,19 +114,19 @@ class CachedSplit:
 
     @property
     def fingerprint(self) -> str:
-        """That of the split."""
+        """Fingerprint of the split."""
         return self.split.fingerprint
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """Those of the split."""
+        """Files of the sample in the split."""
         return self.split.sources(index)
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
         """Image uint8 (H, W, bands) and mask uint8 (H, W) as views of the file, and the name."""
-        number, place = divmod(index, SHARD_LENGTH)
+        number, position = divmod(index, SHARD_LENGTH)
         if number not in self.maps:
             self.maps[number] = np.memmap(shard_path(self.folder, self.name, number), np.uint8, "r")
-        record = self.shards[number].records[place]
+        record = self.shards[number].records[position]
         pixels = record.height * record.width
         raw = self.maps[number][record.offset : record.offset + (record.bands + 1) * pixels]
         image = raw[: record.bands * pixels].reshape(record.height, record.width, record.bands)
@@ -135,15 +137,15 @@ class CachedSplit:
 
 
 def shard_path(folder: Path, name: str, number: int) -> Path:
-    """The file of a shard."""
+    """Path of a shard."""
     return folder / f"{name}-{number:05d}.bin"
 
 
 def check_index(folder: Path, name: str, split: Labelled) -> int:
-    """The number of shards of a split.
+    """Check the index of a cache, and return the number of shards of a split.
 
     Raises:
-        UserError: The cache is unfinished, or of another version or number of images.
+        UserError: The cache is incomplete, or of another version or number of images.
     """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -158,10 +160,10 @@ def check_index(folder: Path, name: str, split: Labelled) -> int:
 
 
 def load_checked(folder: Path, name: str, number: int, split: Labelled) -> Shard:
-    """A shard's JSON, if shard and sources are what it says.
+    """Read the JSON file of a shard, and check the shard and its source files.
 
     Raises:
-        UserError: They are not.
+        UserError: They differ from the JSON file.
     """
     path = shard_path(folder, name, number)
     try:
@@ -177,7 +179,7 @@ def load_checked(folder: Path, name: str, number: int, split: Labelled) -> Shard
 
 
 def stale(shard: Shard, split: Labelled, number: int) -> str | None:
-    """Why a shard is not of the split as it is now; None if it is."""
+    """Why a shard does not fit the split as it is now; None if it does."""
     if (shard.version, shard.fingerprint) != (VERSION, split.fingerprint):
         return "the class table or the codec has changed since"
     indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))

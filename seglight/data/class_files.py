@@ -1,16 +1,16 @@
-"""Class tables that stand in a file: a `classes.yaml`, or the `config_v2.0.json` that Mapillary Vistas comes with.
+"""Class tables in files: a `classes.yaml`, or the `config_v2.0.json` of Mapillary Vistas.
 
     labels: index        # or color: the masks' RGB colours name the classes
-    others: refuse       # or ignore: what becomes of a value that is no class and not ignored
-    ignore: 255          # a value that counts for nothing, or a list of values; colours, where labels are colours
+    others: refuse       # or ignore: treatment of values that are neither a class nor ignored
+    ignore: 255          # value of ignored pixels, or a list of values; colours with `labels: color`
     images: {train: training/images, val: validation/images}    # folders below root, by split
     masks: {train: training/labels, val: validation/labels}
     classes:             # in the order of their index
     - {name: background, color: [0, 0, 0]}
-    - {name: car, color: [0, 0, 142], value: [7, 8]}    # the value, or values, that stand for it in the masks
+    - {name: car, color: [0, 0, 142], value: [7, 8]}    # its value, or values, in the masks
 
-Only `classes` must be given. `labels` and `others` are as shown, nothing is ignored, a class's value is its place in
-the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`, where nothing else is said.
+Only `classes` is required. By default, `labels` and `others` are as shown, nothing is ignored, a class's value is its
+index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`.
 """
 
 import json
@@ -37,18 +37,18 @@ CLASS_KEYS = ("color", "name", "value")
 SPLITS = {"train", "val", "test"}
 
 Folders = Mapping[str, str]
-"""A folder below the data set's root by split."""
+"""Folder below the data set's root, by split."""
 
 
 @dataclass(frozen=True)
 class ClassFile:
-    """What a file says of a data set.
+    """Description of a data set in a file.
 
     Args:
-        classes: Names and colours.
-        codec: Reads the masks.
-        images: Where the images of each split lie, or None: in `images/<split>`.
-        masks: Where the masks of each split lie, or None: in `masks/<split>`.
+        classes: Names and colours of the classes.
+        codec: Codec that reads the masks.
+        images: Folder of the images of each split, or None for `images/<split>`.
+        masks: Folder of the masks of each split, or None for `masks/<split>`.
     """
 
     classes: Classes
@@ -58,10 +58,10 @@ class ClassFile:
 
 
 def read_classes(path: Path) -> ClassFile:
-    """The class table, codec and folders that a file describes.
+    """Read the class table, codec and folders from a file.
 
     Raises:
-        UserError: The file is missing or not of the form that this module's docstring shows.
+        UserError: The file is missing or not of the form in this module's docstring.
     """
     table = _parsed(path)
     try:
@@ -88,7 +88,7 @@ def _parsed(path: Path) -> Any:
 
 
 def _mapillary(labels: Sequence[Mapping[str, Any]], version: str) -> ClassFile:
-    """A value is a place in the list, and what is not evaluated is ignored."""
+    """Labels of Mapillary: a value is an index in the list, and labels that are not evaluated are ignored."""
     kept = [value for value, label in enumerate(labels) if label["evaluate"]]
     classes = _classes([labels[value]["readable"] for value in kept], [labels[value]["color"] for value in kept])
     codec = LabelCodec(
@@ -123,7 +123,7 @@ def _classes(names: Sequence[Any], colors: Sequence[Any]) -> Classes:
     palette = tuple(_color(color) for color in colors)
     for name in names:
         if not isinstance(name, str):
-            raise UserError(f"the name {name!r} of a class is no text: put it in quotes")
+            raise UserError(f"the name {name!r} of a class is not a text: put it in quotes")
     if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
         raise UserError(f"{len(names)} classes: there must be 2 to {MOST_CLASSES}, each name once")
     return Classes(tuple(names), palette)
@@ -147,7 +147,7 @@ def _index_codec(entries: Sequence[Mapping[str, Any]], ignore: Any, others: Othe
 def _color_codec(entries: Sequence[Mapping[str, Any]], classes: Classes, ignore: Any, others: Others) -> ColorCodec:
     valued = [entry["name"] for entry in entries if "value" in entry]
     if valued:
-        raise UserError(f"class {valued[0]} has a `value` beside `labels: color`: take one of the two out")
+        raise UserError(f"class {valued[0]} has a `value` beside `labels: color`: remove one of the two")
     ignored = _ignored_colors(ignore)
     twice = [list(color) for color, times in Counter((*classes.palette, *ignored)).items() if times > 1]
     if twice:
@@ -159,7 +159,7 @@ def _ignored_colors(ignore: Any) -> list[Color]:
     if ignore is None:
         return []
     if not isinstance(ignore, list) or not ignore:
-        raise UserError(f"`ignore: {ignore}`, where `labels: color` wants a colour, [0, 0, 0], or a list of colours")
+        raise UserError(f"`ignore: {ignore}`, where `labels: color` needs a colour, [0, 0, 0], or a list of colours")
     return [_color(color) for color in (ignore if isinstance(ignore[0], list) else [ignore])]
 
 
@@ -176,14 +176,14 @@ def _folders(table: Mapping[str, Any], key: str) -> Folders | None:
 def _one_of(table: Mapping[str, Any], key: str, known: tuple[str, str]) -> str:
     value = table.get(key, known[0])
     if value not in known:
-        raise UserError(f"`{key}: {value}` is not known: it is '{known[0]}', as where it is left out, or '{known[1]}'")
+        raise UserError(f"`{key}: {value}` is not known: give '{known[0]}', which is the default, or '{known[1]}'")
     return str(value)
 
 
 def _known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     unknown = [key for key in table if key not in known]
     if unknown:
-        raise UserError(f"`{unknown[0]}` in {where} is not known: {', '.join(known)} are")
+        raise UserError(f"`{unknown[0]}` in {where} is not known: the keys are {', '.join(known)}")
 
 
 def _color(color: Any) -> Color:
@@ -193,8 +193,8 @@ def _color(color: Any) -> Color:
     return (r, g, b)
 
 
-def _values(given: Any) -> list[int]:
-    values = [_number(value) for value in (given if isinstance(given, list) else [given])]
+def _values(entry: Any) -> list[int]:
+    values = [_number(value) for value in (entry if isinstance(entry, list) else [entry])]
     if not values:
         raise UserError("an empty list as `value` or `ignore`: name a value, or leave the key out")
     return values
@@ -202,5 +202,5 @@ def _values(given: Any) -> list[int]:
 
 def _number(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no whole number")  # noqa: TRY004 one except clause for what a file holds
+        raise ValueError(f"{value!r} is not a whole number")  # noqa: TRY004 one except clause for all content of a file
     return value

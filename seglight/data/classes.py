@@ -1,4 +1,4 @@
-"""What a class table is."""
+"""Class tables: names and colours of classes."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from seglight.errors import UserError
 from seglight.images.types import Color
 
 IGNORE_INDEX = 255
-"""Mask value of ignored pixels, whatever the files of a data set call theirs."""
+"""Mask value of ignored pixels, whatever value the files of a data set use."""
 
 MOST_CLASSES = IGNORE_INDEX - 1
-"""Class indices are 0 to 253: 255 is ignored, and 254 stands in tables for what is refused."""
+"""Largest number of classes, 0 to 253: 255 is ignored, and 254 marks values that are refused in tables."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a data set in the order of their index, each with a name and an RGB colour for pictures."""
+    """Classes of a data set in the order of their index, each with a name and an RGB colour for display."""
 
     names: tuple[str, ...]
     palette: tuple[Color, ...]
@@ -23,7 +23,7 @@ class Classes:
         return len(self.names)
 
     def difference(self, other: "Classes") -> str | None:
-        """What tells two tables apart, to be put into a message; None where they are the same."""
+        """Difference between two tables, for a message; None if they are equal."""
         if self == other:
             return None
         if set(self.names) != set(other.names):
@@ -60,9 +60,9 @@ def check_trained(ours: Classes, *parts: object) -> None:
 
 
 def voc_color(index: int) -> Color:
-    """The colour of an index in VOC's palette: the bits of the index dealt out to R, G and B, highest bits first.
+    """Colour of an index in VOC's palette: the bits of the index are distributed to R, G and B, highest bits first.
 
-    Source: VOClabelcolormap.m of the PASCAL VOC development kit. Data sets without colours of their own take these.
+    Source: VOClabelcolormap.m of the PASCAL VOC development kit. Data sets without colours of their own use these.
     """
     channels = [0, 0, 0]
     for bit in range(8):

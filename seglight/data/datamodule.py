@@ -26,16 +26,16 @@ from seglight.system.signals import blocked_signals
 
 
 class SegmentationDataModule(Described, LightningDataModule):
-    """Base of all data sets: a subclass gives `classes` to `__init__` and writes `split(name)`.
+    """Base class of all data modules: a subclass passes `classes` to `__init__` and defines `split(name)`.
 
     Args:
         classes: Names and colours of the classes.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
-        num_workers: Loader processes. The samples are the same for any number.
-        seed: Decides order and augmentation.
-        augmentation: What a training sample goes through, or None: as it is.
-        cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.
+        batch_size: Training samples per process and step.
+        eval_batch_size: Images per process and step in evaluation; the net is applied to each by itself.
+        num_workers: Number of loader processes. The samples do not depend on it.
+        seed: Seed of order and augmentation.
+        augmentation: Augmentation of training samples, or None.
+        cache: Folder that `seglight cache` wrote from this data, or None to decode the files each time.
 
     Raises:
         UserError: A number is out of range.
@@ -59,8 +59,10 @@ class SegmentationDataModule(Described, LightningDataModule):
         self.class_names: list[str] = list(classes.names)
         self.palette: list[Color] = list(classes.palette)
         self.augmentation = augmentation
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.num_workers, self.seed = num_workers, seed
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
         self.cache = cache
         self.start = (0, 0, 0)
 
@@ -78,16 +80,16 @@ class SegmentationDataModule(Described, LightningDataModule):
         """The labelled images of "train", "val" or "test".
 
         Raises:
-            UserError: The split is not there; says where it was looked for.
+            UserError: There is no such split, with the place where it was expected.
         """
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Look for the splits that a stage needs, before anything else takes time; "predict" needs that of validation.
+        """Find the splits that a stage needs, before anything else takes time; "predict" needs the validation split.
 
         Raises:
-            UserError: A split is not there, has fewer images than a step takes, would be trained on and scored, or
-                the trainer wants another number of batches than it has.
+            UserError: A split is missing, has fewer images than a step needs, would be trained on and scored, or does
+                not fit the trainer's limits.
         """
         splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("val",)}
         self.splits = {name: self._source(name) for name in splits[stage]}
@@ -112,26 +114,26 @@ class SegmentationDataModule(Described, LightningDataModule):
         return split if self.cache is None else CachedSplit(Path(self.cache), name, split)
 
     def start_at(self, epoch: int, samples: int, eval_batches: int) -> None:
-        """Let the loaders, when they are asked for, begin within an epoch or within an evaluation.
+        """Start the loaders within an epoch or within an evaluation.
 
         Args:
-            epoch: The first one.
-            samples: Samples of it that all processes together are done with.
-            eval_batches: Batches of the first evaluation that each process is done with.
+            epoch: First epoch.
+            samples: Number of its samples that all processes together have finished.
+            eval_batches: Number of batches of the first evaluation that each process has finished.
         """
         self.start = (epoch, samples, eval_batches)
 
     def example(self) -> Sample:
-        """The first training image as a step sees it, after `setup`."""
+        """The first training sample, after `setup`."""
         return SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)[0, 0]
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Augmented crops in the order of (seed, epoch), or, where the trainer overfits, the same ones in each epoch.
+        """Loader of augmented crops in the order of (seed, epoch); the same ones in each epoch if the trainer overfits.
 
-        An unfinished last batch is dropped.
+        An incomplete last batch is dropped.
         """
         dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)
-        # Lightning's BatchSizeFinder doubles it beyond the images that there are
+        # Lightning's BatchSizeFinder doubles it beyond the number of images
         self.batch_size = min(self.batch_size, len(dataset) // self._rank()[1])
         sampler = sampler_kind(self.trainer)(len(dataset), self.seed, *self._rank())
         sampler.start_at(*self.start[:2])
@@ -139,18 +141,18 @@ class SegmentationDataModule(Described, LightningDataModule):
         return Loader(dataset, self.batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._workers())
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Each image of the validation split once, as it is; beside larger ones in a batch it is padded."""
+        """Loader of each image of the validation split once, padded to the largest one of its batch."""
         return self._eval_loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Each image of the test split once, as it is; beside larger ones in a batch it is padded."""
+        """Loader of each image of the test split once, padded to the largest one of its batch."""
         return self._eval_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Sample]:
-        """The validation split in order, for `Trainer.predict`, which itself shares it out to several processes."""
+        """Loader of the validation split in order, for `Trainer.predict`, which itself divides it among processes."""
         dataset = SegmentationDataset(self.splits["val"])
         options = {"sampler": SameSamples(len(dataset), self.seed), "collate_fn": collate_padded, **self._workers()}
-        # Lightning builds this loader again, and gives the batch size by its name
+        # Lightning builds this loader again, and passes the batch size by its name
         return Loader(dataset, batch_size=self.eval_batch_size, **options)
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
@@ -166,7 +168,7 @@ class SegmentationDataModule(Described, LightningDataModule):
             "num_workers": self.num_workers,
             "pin_memory": torch.cuda.is_available(),
             "persistent_workers": self.num_workers > 0,
-            # otherwise each new iterator draws from the generator of dropout, persistent workers' only once
+            # otherwise each new iterator draws from the global generator, persistent workers only once
             "generator": torch.Generator().manual_seed(self.seed),
         }
 
@@ -175,16 +177,16 @@ class SegmentationDataModule(Described, LightningDataModule):
 
 
 class FileDataModule(SegmentationDataModule):
-    """Base of data sets that lie in a folder: a subclass sets `classes` and writes `listing(name)`.
+    """Base class of data sets in a folder: a subclass sets `classes` and defines `listing(name)`.
 
     Args:
-        root: Folder of the data set; its module's docstring shows the layout.
-        augmentation: What a training sample goes through, or None: as it is.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
-        num_workers: Loader processes. The samples are the same for any number.
-        seed: Decides order and augmentation.
-        cache: Folder that `seglight cache` wrote from this data, or None: files are decoded each time.
+        root: Folder of the data set; the docstring of the module shows its layout.
+        augmentation: Augmentation of training samples, or None.
+        batch_size: Training samples per process and step.
+        eval_batch_size: Images per process and step in evaluation; the net is applied to each by itself.
+        num_workers: Number of loader processes. The samples do not depend on it.
+        seed: Seed of order and augmentation.
+        cache: Folder that `seglight cache` wrote from this data, or None to decode the files each time.
     """
 
     classes: Classes
@@ -203,10 +205,10 @@ class FileDataModule(SegmentationDataModule):
         self.root = Path(root)
 
     def listing(self, name: str) -> FilePairs:
-        """The pairs of files that the layout wants for "train", "val" or "test", whether they are there or not.
+        """The pairs of files that the layout expects for "train", "val" or "test", whether they exist or not.
 
         Raises:
-            UserError: The split is not there at all; says where it was looked for.
+            UserError: There is no such split, with the place where it was expected.
         """
         raise NotImplementedError
 
@@ -214,13 +216,13 @@ class FileDataModule(SegmentationDataModule):
         """The labelled images of "train", "val" or "test".
 
         Raises:
-            UserError: The split or one of its files is not there.
+            UserError: The split or one of its files is missing.
         """
         return self.listing(name).checked()
 
 
 class Loader(DataLoader[Sample]):
-    """A loader whose processes do not hear of signals that end a training."""
+    """A loader whose processes do not receive signals that end a training."""
 
     def __iter__(self) -> Any:
         with blocked_signals():
@@ -228,20 +230,23 @@ class Loader(DataLoader[Sample]):
 
 
 class SegmentationDataset(Dataset[Sample]):
-    """A split as tensors. Asked by (epoch, index), so that workers need no state to know the epoch.
+    """A split as tensors, indexed by (epoch, index), so that workers need no state for the epoch.
 
     Args:
         split: Labelled images.
-        augmentation: What a sample goes through, or None: as it is.
-        seed: Decides the augmentation.
-        num_classes: Labels are checked against it, here where the image has a name and no GPU has to be waited for;
-            None: they are not.
+        augmentation: Augmentation of the samples, or None.
+        seed: Seed of the augmentation.
+        num_classes: Number of classes for a check of the labels, which takes place here because the name of the image
+            is known and no GPU has to be waited for; None: no check.
     """
 
     def __init__(
         self, split: Labelled, augmentation: Augmentation | None = None, seed: int = 0, num_classes: int | None = None
     ) -> None:
-        self.split, self.augmentation, self.seed, self.num_classes = split, augmentation, seed, num_classes
+        self.split = split
+        self.augmentation = augmentation
+        self.seed = seed
+        self.num_classes = num_classes
 
     def __len__(self) -> int:
         return len(self.split)
@@ -253,7 +258,7 @@ class SegmentationDataset(Dataset[Sample]):
             check_sizes(image, mask, name)
             if self.augmentation is not None:
                 image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
-        # files and caches are read-only to torch, what was augmented is not: copied only where it must be
+        # arrays of files and caches are read-only, which torch does not accept: copied only then
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
         tensor, labels = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
@@ -287,7 +292,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def collate_padded(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of any sizes, or none: below and to the right images get 0, masks IGNORE_INDEX."""
+    """Stack any number of samples of any sizes: images are padded with 0, masks with IGNORE_INDEX, below and right."""
     if not samples:
         nothing = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
         return {"image": nothing, "mask": nothing[:, 0], "name": [], "size": []}

@@ -1,4 +1,4 @@
-"""Images that are in two splits: a score on them counts what was trained on."""
+"""Images that are in two splits, whose score includes training images."""
 
 import hashlib
 import os
@@ -12,50 +12,51 @@ from seglight.interfaces import Labelled
 from seglight.system.checksums import file_sha256
 
 FEW = 0.01
-"""Up to this share of the validation images it is only said: some benchmarks have a few, and moving a score by a
-hundredth at most, they are no reason to score by other rules than everybody."""
+"""Fraction of the validation images up to which there is only a hint: some benchmarks share a few, which move a score
+by a hundredth at most, and are no reason to score by other rules than everybody."""
 
 SAMPLED = 4000
-"""Files that are opened at most. Those beyond are left out, evenly spread: only their real path and inode count."""
+"""Largest number of files that are opened, evenly spread; of the others, real path and inode are compared."""
 
 PIECE = 4096
-"""Bytes of the beginning, the middle and the end of a file, by which most that differ are told apart."""
+"""Bytes at the beginning, the middle and the end of a file that are compared first."""
 
 
 def check_disjoint(train: Labelled, val: Labelled) -> list[str]:
-    """See that a training is not validated on its own images.
+    """Check that a training is not validated on its own images.
 
     Args:
-        train: What is trained on.
-        val: What is validated on.
+        train: Training split.
+        val: Validation split.
 
     Returns:
-        A line about the images that both have, where they are few; nothing where there are none.
+        A line about the images that both splits contain if they are few; nothing if there are none.
 
     Raises:
-        UserError: They are more than a few.
+        UserError: There are more than a few.
     """
     shared = shared_images(train, val)
     if not shared:
         return []
     (path, other), more = shared[0], f" (and {len(shared) - 1} more are)" if len(shared) > 1 else ""
     same = "" if path == other else f", as {other}"
-    told = f"{path}: a validation image that is a training image too{same}{more}: "
+    message = f"{path}: a validation image that is a training image too{same}{more}: "
     if len(shared) <= FEW * len(val):
-        return [f"{told}{len(shared)} of {len(val)}, for which the score counts what was trained on"]
+        return [f"{message}{len(shared)} of {len(val)}, for which the score includes training images"]
     raise UserError(
-        f"{told}the score would count what was trained on: take them out of one split; to train on them without a "
+        f"{message}the score would include training images: remove them from one split; to train on them without a "
         "score, add --trainer.limit_val_batches 0, and to overfit on purpose --trainer.overfit_batches 1.0"
     )
 
 
 def shared_images(first: Labelled, second: Labelled) -> list[tuple[Path, Path]]:
-    """Images of the second split that are in the first one too, each with its file there.
+    """Images of the second split that are in the first one, too, each with its file there.
 
-    Links and hard links are recognised by their inode, copies by their content, of files of one size. Pixels are not
-    compared: `seglight doctor` does, and finds images that were saved anew.
+    Links are recognised by their inode, copies by their content. Pixels are not compared: `seglight doctor` compares
+    them, and finds images that were saved again.
     """
-    ours, theirs = _files(first), _files(second)
+    ours = _files(first)
+    theirs = _files(second)
     by_inode = {(status.st_dev, status.st_ino): path for path, status in ours.items()}
     found = {
         path: by_inode[status.st_dev, status.st_ino]
@@ -68,9 +69,9 @@ def shared_images(first: Labelled, second: Labelled) -> list[tuple[Path, Path]]:
 
 
 def _files(split: Labelled) -> dict[Path, os.stat_result]:
-    """The image files of a split; none where its samples come several out of one file, as out of an archive.
+    """Image files of a split; none if several samples come from one file, as from an archive.
 
-    A list of files may name each several times.
+    A list of files may name each file several times.
     """
     paths = {files[0] for index in range(len(split)) if (files := split.sources(index))}
     if not isinstance(split, FilePairs) and 2 * len(paths) <= len(split) > 1:
@@ -79,7 +80,7 @@ def _files(split: Labelled) -> dict[Path, os.stat_result]:
 
 
 def _copies(ours: Mapping[Path, os.stat_result], theirs: Mapping[Path, os.stat_result]) -> Iterator[tuple[Path, Path]]:
-    """Files of the second with equal ones of the first: of equal size, equal pieces, and then equal content."""
+    """Files of the second that equal files of the first: in size, then in pieces, then in content."""
     sizes = {status.st_size for status in ours.values()} & {status.st_size for status in theirs.values()}
     candidates = [_spread([path for path in files if files[path].st_size in sizes]) for files in (ours, theirs)]
     for digest in (_pieces_hash, file_sha256):

@@ -1,10 +1,10 @@
-"""The codecs that turn a label file into class indices.
+"""Codecs that convert label files to class indices.
 
-| labels stand as | codec |
+| form of the labels | codec |
 | --- | --- |
-| index PNG of 8 or 16 bits, or palette PNG, of which the index counts | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
+| index PNG of 8 or 16 bits, or palette PNG, whose index is used | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
 | 0/255 binary PNG | `LabelCodec({0: 0, 255: 1})` |
-| other values, such as ids of which some count | `LabelCodec({7: 0, 8: 1}, others="ignore")` |
+| other values, such as ids of which some are classes | `LabelCodec({7: 0, 8: 1}, others="ignore")` |
 | colours of an RGB image | `ColorCodec({(128, 64, 128): 0, (0, 0, 142): 1}, ignored=((0, 0, 0),))` |
 """
 
@@ -24,17 +24,17 @@ from seglight.images.decode import opened, read_grey
 from seglight.images.types import Color
 
 Others = Literal["refuse", "ignore"]
-"""What becomes of a value that is neither a class nor ignored."""
+"""Treatment of values that are neither a class nor ignored."""
 
 UNKNOWN = MOST_CLASSES
-"""Stands in a table for a value that is refused: the first that is no class index."""
+"""Entry of a table for values that are refused: the first number that is not a class index."""
 
 
 class Codec(Protocol):
-    """Reads label files. Its repr says all that decides what comes out: a cache is good for one repr only."""
+    """Reads label files. Its repr states everything that determines the result: a cache is valid for one repr."""
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The mask in a file: uint8 (H, W), class index or IGNORE_INDEX."""
+        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class LabelCodec:
     """Reads index images (palette PNGs as index, never through their colours) and maps values to class indices.
 
     Args:
-        values: Class index of each value that may stand in a file, 0 to 65535.
-        ignored: Values that stand for no class.
+        values: Class index of each value in the files, 0 to 65535.
+        ignored: Values of ignored pixels.
         others: Whether any other value is refused or ignored.
     """
 
@@ -59,10 +59,10 @@ class LabelCodec:
         object.__setattr__(self, "table", table)
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
+        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
 
         Raises:
-            UserError: The file is damaged, in colour, or holds a value that is not in the table.
+            UserError: The file is damaged, in colour, or contains a value that is not in the table.
         """
         raw = read_index(path)
         mask = _looked_up(self.table, raw)
@@ -79,7 +79,7 @@ class ColorCodec:
 
     Args:
         colors: Class index of each RGB colour.
-        ignored: Colours that stand for no class.
+        ignored: Colours of ignored pixels.
         others: Whether any other colour is refused or ignored.
     """
 
@@ -88,16 +88,16 @@ class ColorCodec:
     others: Others = "refuse"
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
+        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
 
         Raises:
-            UserError: The file is damaged, not in colour, or holds a colour that is not in the table.
+            UserError: The file is damaged, not in colour, or contains a colour that is not in the table.
         """
         with opened(path) as image:
             if image.mode not in ("RGB", "RGBA", "P"):
                 raise UserError(
-                    f"{path}: the mask is a grey image (mode {image.mode}) where colours are due: "
-                    "take the colour version of the labels, or describe them as index labels"
+                    f"{path}: the mask is a grey image (mode {image.mode}) where colours are expected: "
+                    "use the colour version of the labels, or declare them as index labels"
                 )
             pixels = np.asarray(image.convert("RGB").convert("RGBX"))
         codes = pixels.view("<i4")[..., 0] & 0xFFFFFF  # R, G, B, X as one number, lowest byte first, without X
@@ -109,7 +109,7 @@ class ColorCodec:
         return mask
 
 
-# one table of 16 MB in a process, not one in every pickled codec
+# one table of 16 MB per process, not one in every pickled codec
 @lru_cache(maxsize=2)
 def _color_table(
     colors: tuple[tuple[Color, int], ...], ignored: tuple[Color, ...], others: Others
@@ -121,16 +121,16 @@ def _color_table(
 
 
 def _looked_up(table: NDArray[np.uint8], raw: NDArray[Any]) -> NDArray[np.uint8]:
-    """`table[raw]`, where every value of `raw` has its place in the table, in half the time and less."""
+    """`table[raw]` for values that are all in the table, in less than half the time."""
     mask: NDArray[Any] = cv2.LUT(raw, table[:256]) if raw.dtype == np.uint8 else table.take(raw, mode="clip")
     return mask.astype(np.uint8, copy=False)
 
 
 def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The values of an index image: uint8 (H, W), or uint16 (H, W) from a 16-bit file.
+    """Read the values of an index image: uint8 (H, W), or uint16 (H, W) from a 16-bit file.
 
     Raises:
-        UserError: The file is damaged or is no index image.
+        UserError: The file is damaged or not an index image.
     """
     grey = read_grey(path)
     if grey is not None:
@@ -144,13 +144,13 @@ def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
                 return values.astype(np.uint16)
         kind = "float or 32-bit" if image.mode[0] in "IF" else "colour"
         raise UserError(
-            f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index a pixel is due: "
-            "write it as an 8-bit index or palette PNG"
+            f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index per pixel is expected: "
+            "save it as an 8-bit index or palette PNG"
         )
 
 
 def _counted(found: NDArray[Any], name: Callable[[int], str]) -> tuple[list[str], int]:
-    """The first eight values with their pixels, and how many values there are."""
+    """The first eight values with their numbers of pixels, and the number of values."""
     values, counts = np.unique(found, return_counts=True)
     pairs = zip(values[:8].tolist(), counts[:8].tolist(), strict=True)
     return [f"{name(value)} ({count} pixels)" for value, count in pairs], len(values)

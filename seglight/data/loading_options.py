@@ -1,4 +1,4 @@
-"""What the data modules have in common: sizes of batches, loader processes, the seed, and the trainer's limits."""
+"""Checks that data modules share: batch sizes, loader processes, the seed, and the trainer's limits."""
 
 import math
 
@@ -7,19 +7,19 @@ from lightning.pytorch import Trainer
 from seglight.errors import UserError
 
 MOST_WORKERS = 1024
-"""Loader processes: more are a slip of the keyboard, and would be started one by one until the machine gives up."""
+"""Largest number of loader processes: more are a typing error, and would be started until the machine gives up."""
 
 
 def check_loading(num_workers: int, seed: int, **batch_sizes: int) -> None:
-    """See that a loader can be made.
+    """Check the options of a loader.
 
     Args:
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
-        batch_sizes: Images of a batch, by the names of the options.
+        num_workers: Number of loader processes.
+        seed: Seed of order and augmentation.
+        batch_sizes: Batch sizes by the names of their options.
 
     Raises:
-        UserError: One of them is out of range.
+        UserError: A value is out of range.
     """
     for name, size in batch_sizes.items():
         if size < 1:
@@ -31,15 +31,15 @@ def check_loading(num_workers: int, seed: int, **batch_sizes: int) -> None:
 
 
 def check_batches(trainer: Trainer, name: str, batches: int) -> None:
-    """See that a share of a split is a batch at least, and that a validation comes within an epoch.
+    """Check that a limit leaves at least one batch of a split, and that a validation takes place within an epoch.
 
     Args:
-        trainer: With its limits.
+        trainer: Trainer with its limits.
         name: "train", "val" or "test".
-        batches: Of the whole split, for each process.
+        batches: Number of batches of the whole split, for each process.
 
     Raises:
-        UserError: It is less, or none comes.
+        UserError: There would be no batch, or no validation.
     """
     limits = {
         "train": trainer.limit_train_batches,
@@ -55,7 +55,7 @@ def check_batches(trainer: Trainer, name: str, batches: int) -> None:
             f"give a whole number of batches, or a share from {math.ceil(1000 / batches) / 1000}"
         )
     each = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    every = vars(trainer).get("val_check_interval")  # unset where validations go by time
+    every = vars(trainer).get("val_check_interval")  # unset if validations go by time
     if name == "train" and trainer.check_val_every_n_epoch and isinstance(every, int) and every > each:
         raise UserError(
             f"trainer.val_check_interval {every}: an epoch has {each} batches: lower it, or count batches over epochs "

@@ -19,20 +19,20 @@ IMAGE_SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
     ".avif", ".jp2", ".j2k",
 )  # fmt: skip
-"""Of the images that are looked for in folders."""
+"""Suffixes of images in folders."""
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Environment variables that number the processes of a training."""
+"""Environment variables with the rank of a training process."""
 
 
 @dataclass(frozen=True)
 class FilePairs:
-    """Images and their label files, in order, as a layout wants them: whether they are there, `checked` says.
+    """Images and their label files, in order, as a layout expects them; `checked` verifies that they exist.
 
     Args:
         images: Image files.
-        masks: The label file of each image.
-        codec: Reads the label files.
+        masks: Label file of each image.
+        codec: Codec that reads the label files.
         surplus: Label files that belong to no image.
     """
 
@@ -46,7 +46,7 @@ class FilePairs:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the labels besides the files."""
+        """Identifies everything except the files that determines the labels."""
         return repr(self.codec)
 
     def sources(self, index: int) -> tuple[Path, ...]:
@@ -57,8 +57,8 @@ class FilePairs:
         """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
 
         Raises:
-            UserError: One of the files is damaged or not read, a label value is outside the table, or the labels fit
-                the image only as it is stored, not as its EXIF orientation turns it.
+            UserError: One of the files is damaged or not supported, a label value is not in the table, or the labels
+                fit the image only as stored, without its EXIF orientation.
         """
         path, labels = self.images[index], self.masks[index]
         image, mask = read_image(path), self.codec.read(labels)
@@ -66,10 +66,10 @@ class FilePairs:
         return image, mask, str(path)
 
     def checked(self) -> "FilePairs":
-        """The same pairs, if all of them are there and nothing else.
+        """Check that all files exist, and no others; returns the same pairs.
 
         Raises:
-            UserError: A file is missing or has no partner; says which and how many.
+            UserError: A file is missing or has no partner, with its name and how many there are.
         """
         for what, files, others in (("image", self.images, self.masks), ("mask", self.masks, self.images)):
             missing = [k for k, path in enumerate(files) if not path.is_file()]
@@ -77,13 +77,13 @@ class FilePairs:
                 first = missing[0]
                 raise UserError(
                     f"{others[first]}: its {what} {files[first]} is missing{_more(len(missing))}: "
-                    "add it, or take the other away"
+                    "add it, or remove the other file"
                 )
         if self.surplus:
             mask = self.surplus[0]
             raise UserError(
                 f"{mask}: no image of this name in {self.images[0].parent}{_more(len(self.surplus))}: "
-                "add it, or take the mask away"
+                "add it, or remove the mask"
             )
         return self
 
@@ -93,10 +93,14 @@ def _more(number: int) -> str:
 
 
 def existing_folder(path: Path, holds: str) -> Path:
-    """The folder, if it is there.
+    """Check that a folder exists, and return it.
+
+    Args:
+        path: Path of the folder.
+        holds: Description of its expected content.
 
     Raises:
-        UserError: It is not; `holds` says what should lie in it.
+        UserError: There is no such folder.
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such folder, where {holds} should be: set data.init_args.root to the right place")
@@ -104,10 +108,10 @@ def existing_folder(path: Path, holds: str) -> Path:
 
 
 def image_files(folder: Path, holds: str) -> list[Path]:
-    """All images of a folder by name; a line says which kinds of images in it are not read.
+    """List the images of a folder by name; a line on stderr names unsupported formats in it.
 
     Raises:
-        UserError: There is no folder, or no image in it that is read.
+        UserError: There is no such folder, or no supported image in it.
     """
     files = sorted(existing_folder(folder, holds).iterdir())
     found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -122,9 +126,9 @@ def image_files(folder: Path, holds: str) -> list[Path]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All images of a folder at any depth, by path; files alone: a pipe of an image's name would be read for ever.
+    """List the images of a folder at any depth, by path; only regular files, because reading a pipe would never end.
 
-    A line says which kinds of images in it are not read.
+    A line on stderr names unsupported formats in it.
     """
     files = sorted(files_below(folder))
     say_unread(folder, files)
@@ -132,21 +136,21 @@ def images_below(folder: Path) -> list[Path]:
 
 
 def unread_files(files: Iterable[Path]) -> str:
-    """How many files of each kind of image that is not read are among these, in words; "" if there is none."""
+    """Number of files of each unsupported image format, as text; "" if there is none."""
     kinds = Counter(kind for path in files if (kind := unread_ending(path)) and not path.name.startswith("._"))
     return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
 def say_unread(folder: Path | str, files: Iterable[Path]) -> None:
-    """Name the kinds of images in a folder that are not read in one line: once in a process, by the first of several.
+    """Name unsupported image formats of a folder in one line on stderr, once, in the first of several processes.
 
     Args:
-        folder: Where they lie.
-        files: All files there.
+        folder: Folder of the files.
+        files: All files of the folder.
     """
     found = unread_files(files)
     if found and all(os.environ.get(name, "0") == "0" for name in RANKS):
-        _say_once(f"{folder}: not read: {found}: convert them to PNG or JPEG, or take them away")
+        _say_once(f"{folder}: not read: {found}: convert them to PNG or JPEG, or remove them")
 
 
 @cache
@@ -155,19 +159,20 @@ def _say_once(line: str) -> None:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files at any depth; links to folders elsewhere are followed, each of these once."""
-    root, entered = folder.resolve(), set[Path]()
-    for place, names, files in os.walk(folder, followlinks=True):
-        below = {name: Path(place, name) for name in names}
+    """Yield the files at any depth; links to folders elsewhere are followed, each folder once."""
+    root = folder.resolve()
+    entered = set[Path]()
+    for parent, names, files in os.walk(folder, followlinks=True):
+        below = {name: Path(parent, name) for name in names}
         names[:] = [
             name
             for name, path in below.items()
             if path.resolve() not in entered and not (path.is_symlink() and path.resolve().is_relative_to(root))
         ]
         entered |= {below[name].resolve() for name in names}
-        yield from (path for name in files if (path := Path(place, name)).is_file())
+        yield from (path for name in files if (path := Path(parent, name)).is_file())
 
 
 def surplus_masks(folder: Path, masks: Sequence[Path], pattern: str = "*.png") -> list[Path]:
-    """Files of a label folder that fit the pattern and are none of `masks`."""
+    """Files of a label folder that match the pattern and are not in `masks`."""
     return sorted(set(folder.glob(pattern)) - set(masks))

@@ -15,24 +15,28 @@ class TrainSampler(Sampler[Key]):
     """Rank r takes every world_size-th entry of the permutation, all ranks the same number.
 
     Args:
-        length: Samples in the split.
-        seed: With the epoch, decides the order.
-        rank: This process.
+        length: Number of samples in the split.
+        seed: Seed of the order, together with the epoch.
+        rank: Rank of this process.
         world_size: Number of processes.
     """
 
     def __init__(self, length: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
-        self.length, self.seed, self.rank, self.world_size = length, seed, rank, world_size
+        self.length = length
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
         self.epoch = 0
         self.start = (0, 0)
 
     def start_at(self, epoch: int, samples: int) -> None:
-        """Let this epoch, the next one, begin after so many samples of all processes; nothing is read to get there.
+        """Start an epoch, which is the next one, after a number of samples of all processes, without reading them.
 
-        The processes share what is left. Every other epoch begins at its first sample.
+        The processes share the rest. All other epochs begin at their first sample.
         """
-        # a loader with workers asks for samples before Lightning has told it the epoch
-        self.epoch, self.start = epoch, (epoch, samples)
+        # a loader with workers draws samples before Lightning calls `set_epoch`
+        self.epoch = epoch
+        self.start = (epoch, samples)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -48,19 +52,19 @@ class TrainSampler(Sampler[Key]):
         return self.length // self.world_size
 
     def _order(self) -> tuple[int, NDArray[np.int64]]:
-        """The epoch whose samples these are, and their indices."""
+        """Epoch of the samples, and their indices."""
         return self.epoch, np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
 
 
 class SameSamples(TrainSampler, SequentialSampler):  # type: ignore[misc]
-    """The samples of the first epoch, in the order of their index, in every epoch: for a net to learn by heart.
+    """The samples of the first epoch, in the order of their index, in every epoch: for overfitting on purpose.
 
-    By being a SequentialSampler it keeps Lightning from putting one in its place, which knows no (epoch, index).
+    It is a SequentialSampler, so that Lightning does not replace it by one, which would not yield (epoch, index).
 
     Args:
-        length: Samples in the split.
+        length: Number of samples in the split.
         seed: Unused.
-        rank: This process.
+        rank: Rank of this process.
         world_size: Number of processes.
     """
 
@@ -69,20 +73,20 @@ class SameSamples(TrainSampler, SequentialSampler):  # type: ignore[misc]
 
 
 def sampler_kind(trainer: Trainer | None) -> type[TrainSampler]:
-    """What gives the order of training samples: that of a trainer, which may be one that overfits, or of none."""
+    """Class of the training sampler for a trainer, which may overfit, or for no trainer."""
     overfits = isinstance(trainer, Trainer) and trainer.overfit_batches > 0  # type: ignore[attr-defined]
     return SameSamples if overfits else TrainSampler
 
 
 class EvalSampler(Sampler[list[Key]]):
-    """Batches of images r, r + world_size, ... for rank r: each image exactly once, none twice to make shares even.
+    """Batches of images r, r + world_size, ... for rank r: each image exactly once, none twice to balance the ranks.
 
-    A rank beyond the last image has one batch of no images, so that it goes along with what all ranks do together.
+    A rank beyond the last image has one empty batch, so that it takes part in collective operations.
 
     Args:
-        length: Images in the split.
-        batch_size: Images of a batch; the last one may have fewer.
-        rank: This process.
+        length: Number of images in the split.
+        batch_size: Number of images of a batch; the last one may have fewer.
+        rank: Rank of this process.
         world_size: Number of processes.
     """
 
@@ -92,11 +96,12 @@ class EvalSampler(Sampler[list[Key]]):
         self.start = 0
 
     def start_at(self, batches: int) -> None:
-        """Let the next pass, and no other, begin after so many batches of this process."""
+        """Start only the next pass after a number of batches of this process."""
         self.start = batches
 
     def __iter__(self) -> Iterator[list[Key]]:
-        start, self.start = self.start, 0
+        start = self.start
+        self.start = 0
         yield from ([(0, index) for index in batch] for batch in self.batches[start:])
 
     def __len__(self) -> int:

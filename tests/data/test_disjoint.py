@@ -119,7 +119,7 @@ def test_few_are_said_and_more_are_refused(tmp_path: Path) -> None:
     (line,) = check_disjoint(files(tmp_path / "two", *contents[:2]), val)
     assert line == (
         f"{tmp_path}/val/0.jpg: a validation image that is a training image too, as {tmp_path}/two/0.jpg (and 1 more "
-        "are): 2 of 200, for which the score counts what was trained on"
+        "are): 2 of 200, for which the score includes training images"
     )
     with pytest.raises(UserError) as caught:
         check_disjoint(files(tmp_path / "three", *contents[:3]), val)

@@ -80,7 +80,7 @@ def test_colours_are_those_of_three_bands(bands: int) -> None:
     if bands == 3:
         assert augmentation(image, mask, (0, 0, 0))[0].shape == (24, 24, 3)
         return
-    said = re.escape(f"augmentation.photometric takes RGB images, and these have {bands} bands: set data.init_args.aug")
+    said = re.escape(f"augmentation.photometric needs RGB images, and these have {bands} bands: set data.init_args.aug")
     with pytest.raises(UserError, match=said):
         augmentation(image, mask, (0, 0, 0))
 
@@ -116,7 +116,7 @@ def test_every_transform_keeps_the_bands_or_is_refused_in_one_line_that_names_it
             np.testing.assert_array_equal(labels, mask, strict=True)
             continue
         assert said.startswith(f"augmentation.extra: {name} ")
-        assert "take it out" in said
+        assert "remove it" in said
         assert "\n" not in said
 
 
@@ -308,7 +308,7 @@ def test_costs_and_an_export_of_a_net_of_four_bands(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"photometric": 0.4}, "augmentation.photometric takes RGB images, and these have 4 bands"),
+        ({"photometric": 0.4}, "augmentation.photometric needs RGB images, and these have 4 bands"),
         ({"in_channels": 3}, "the net is for images of 3 channels, these have 4: set in_channels of "),
         ({"wrong": 9}, "drawn 0: the mask contains 9 (1 px), but there are 3 classes, 0 to 2, and 255 is ignored"),
     ],

@@ -188,7 +188,7 @@ def test_colours_outside_the_table_are_named_or_ignored(tmp_path: Path) -> None:
 def test_a_grey_mask_is_no_mask_of_colours(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "mask.png"
     Image.new(mode, (4, 4)).save(path)
-    with pytest.raises(UserError, match=rf"^{path}: the mask is a grey image \(mode {mode}\) where colours are due"):
+    with pytest.raises(UserError, match=rf"^{path}: the mask is a grey image \(mode {mode}\) where colours are"):
         COLORS.read(path)
 
 

@@ -79,7 +79,7 @@ def test_empty_split(fit: Fit, camvid: Path, config: Path) -> None:
 
 def test_image_without_mask(fit: Fit, camvid: Path, config: Path) -> None:
     (camvid / "trainannot" / FIRST).unlink()
-    told = f"{camvid}/train/{FIRST}: its mask {camvid}/trainannot/{FIRST} is missing: add it, or take the other away"
+    told = f"{camvid}/train/{FIRST}: its mask {camvid}/trainannot/{FIRST} is missing: add it, or remove the other file"
     assert fit(config) == told
 
 

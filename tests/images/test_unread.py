@@ -23,7 +23,7 @@ from tests.support.command import Ran
 from tests.support.samples import samples
 
 UNREAD = ("a.heic", "b.HEIC", "c.dng", "d.svg", "notes.txt", "._e.heic")
-TOLD = "not read: 2 HEIC, 1 SVG, 1 camera raw (DNG): convert them to PNG or JPEG, or take them away"
+TOLD = "not read: 2 HEIC, 1 SVG, 1 camera raw (DNG): convert them to PNG or JPEG, or remove them"
 
 
 def put(folder: Path, *names: str) -> Path:

@@ -1,4 +1,4 @@
-"""Transforms of albumentations, held to what a sample is: many take RGB alone, and some give something else."""
+"""Checks of albumentations' transforms: many accept only RGB, and some return other types or sizes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,16 +12,16 @@ from seglight.errors import UserError, one_line
 def checked_extra(transforms: Sequence[Any], image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
     """Try each transform by itself on a crop, whatever its probability.
 
-    albumentations says what a transform takes by no attribute, but by an error once it is applied; so a transform that
-    is rarely applied would end a training late. Nothing that is drawn here changes what is drawn later.
+    No attribute of a transform states which images it accepts; it fails when it is applied, so a rarely applied one
+    would end a training late. Random numbers drawn here do not change later ones.
 
     Args:
-        transforms: Of albumentations.
-        image: uint8 (H, W, bands).
-        mask: uint8 (H, W).
+        transforms: Transforms of albumentations.
+        image: Image uint8 (H, W, bands).
+        mask: Mask uint8 (H, W).
 
     Raises:
-        UserError: A transform does not take such an image, or gives another type, number of bands or size.
+        UserError: A transform does not accept such an image, or returns another type, number of bands or size.
     """
     for transform in transforms:
         name = type(transform).__name__
@@ -31,22 +31,22 @@ def checked_extra(transforms: Sequence[Any], image: NDArray[np.uint8], mask: NDA
             reason = one_line(error).rstrip(".") or type(error).__name__
             raise UserError(
                 f"augmentation.extra: {name} fails on an image of {image.shape[2]} bands, {image.dtype}: {reason}: "
-                "take it out, or take one that fits such images"
+                "remove it, or use one that accepts such images"
             ) from error
         check_result(f"{name} gives", out, image, mask)
 
 
 def check_result(what: str, out: Mapping[str, Any], image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
-    """Check what transforms give: the size may be another, as long as it is that of the mask.
+    """Check the result of transforms: the size may change if image and mask have the same size.
 
     Args:
-        what: Begins the complaint, as in "ToFloat gives".
+        what: Beginning of the message, such as "ToFloat gives".
         out: `image` and `mask` after the transforms.
-        image: (H, W, bands) before them.
-        mask: (H, W) before them.
+        image: Image (H, W, bands) before the transforms.
+        mask: Mask (H, W) before the transforms.
 
     Raises:
-        UserError: Type or bands are others, or image and mask have different sizes.
+        UserError: Type or bands have changed, or image and mask have different sizes.
     """
     pixels, labels = out["image"], out["mask"]
     arrays = isinstance(pixels, np.ndarray) and isinstance(labels, np.ndarray)
@@ -61,8 +61,8 @@ def check_result(what: str, out: Mapping[str, Any], image: NDArray[np.uint8], ma
             for pair in ((pixels, labels), (image, mask))
         )
         raise UserError(
-            f"augmentation.extra: {what} {found} as image and mask, of {wanted}: type and bands have to stay, and both "
-            "have to be of one size: take it out (the net itself normalises)"
+            f"augmentation.extra: {what} {found} as image and mask, of {wanted}: type and bands must not change, and "
+            "both must have one size: remove it (the net itself normalises)"
         )
 
 

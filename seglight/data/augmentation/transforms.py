@@ -1,8 +1,8 @@
 """Joint augmentation of image and mask: a pure function of (seed, epoch, index).
 
-The crop is chosen before anything is scaled: a window of the image, `crop_size` divided by the scale, is cut out and
-brought to `crop_size`. That is the distribution of scaling the whole image and cropping then (to the rounding of the
-window to whole pixels), for the price of the pixels in the window.
+The crop is chosen before scaling: a window of the image of `crop_size` divided by the scale is cut out and resized to
+`crop_size`. The distribution is that of scaling the whole image and cropping then (up to rounding the window to whole
+pixels), at the cost of the pixels in the window.
 """
 
 import math
@@ -25,13 +25,13 @@ with environment_default("NO_ALBUMENTATIONS_UPDATE", "1"):  # otherwise it asks 
     import albumentations as A
 
 PADDING = 128
-"""Grey beyond the image, ignored in the mask."""
+"""Grey value of pixels beyond the image, which are ignored in the mask."""
 
 LARGEST = 32767
-"""Height and width of a crop: OpenCV transforms no larger images."""
+"""Largest height and width of a crop: OpenCV transforms no larger images."""
 
 TRIES = 10
-"""Windows drawn at most to satisfy `max_class_ratio`, as in mmsegmentation's recipes."""
+"""Largest number of windows drawn to satisfy `max_class_ratio`, as in mmsegmentation's recipes."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class Augmentation:
         crop_size: Height and width of the training crop in pixels: one number for a square.
         scale: Smallest and largest factor by which an image is scaled before the crop.
         flip: Probability of a horizontal flip.
-        photometric: Largest relative change of brightness, contrast and saturation; hue turns by an eighth of it. It is
-            for RGB: give 0 for images of other bands.
-        max_class_ratio: Largest share of a crop's labelled pixels that one class may have; of ten crops without luck
-            the most even one is taken.
-        rare_class_crops: Share of the training pixels of each class (`seglight doctor` prints it), or None: crops
-            lie anywhere. Each crop then holds a pixel of a class that is drawn from those in the image, with a
-            probability as one over the square root of its share.
-        extra: Further transforms of albumentations, done to the finished crop. Each is tried on the first crop: it has
-            to take images of these bands, and leave their type and number as they are.
+        photometric: Largest relative change of brightness, contrast and saturation; hue changes by an eighth of it. It
+            needs RGB: give 0 for images of other bands.
+        max_class_ratio: Largest fraction of a crop's labelled pixels that one class may have; if ten crops exceed it,
+            the one with the smallest fraction is used.
+        rare_class_crops: Fraction of the training pixels of each class (`seglight doctor` prints it), or None for crops
+            anywhere. Each crop then contains a pixel of a class that is drawn from those in the image, with a
+            probability proportional to one over the square root of its fraction.
+        extra: Further transforms of albumentations, applied to the finished crop. Each is tried on the first crop: it
+            must accept images of these bands, and keep their type and number.
 
     Raises:
-        UserError: A size, range, share or probability makes no sense.
+        UserError: A size, range, fraction or probability is not valid.
     """
 
     crop_size: int | tuple[int, int]
@@ -83,7 +83,7 @@ class Augmentation:
         if shares is not None and (len(shares) < 2 or min(shares) < 0 or abs(sum(shares) - 1) > 0.01):
             raise UserError(
                 "augmentation: rare_class_crops must hold the share of each class, together 1: "
-                "take the line that `seglight doctor` prints"
+                "copy the line that `seglight doctor` prints"
             )
         object.__setattr__(self, "compose", A.Compose(list(self.extra)))
 
@@ -93,16 +93,16 @@ class Augmentation:
         """Augment one sample.
 
         Args:
-            image: uint8 (H, W, bands); only the window that the crop shows is read.
-            mask: uint8 (H, W).
-            seed: (seed, epoch, index); the same seed gives the same result, whoever asks and whenever.
+            image: Image uint8 (H, W, bands); only the window of the crop is read.
+            mask: Mask uint8 (H, W).
+            seed: (seed, epoch, index): the result depends on nothing else.
 
         Returns:
             Image (crop height, crop width, bands) and mask (crop height, crop width); padding is 128 in each band and
             ignored in the mask.
 
         Raises:
-            UserError: `photometric` or a transform of `extra` does not take images of these bands.
+            UserError: `photometric` or a transform of `extra` does not accept images of these bands.
         """
         rng = np.random.default_rng(seed)
         window = self._window(rng, mask)
@@ -128,14 +128,14 @@ class Augmentation:
         self.compose.set_random_seed(int(rng.integers(2**32)))
         out = self.compose(image=image, mask=mask, masks=np.ones((1, *mask.shape), np.uint8))
         check_result("together they give", out, image, mask)
-        # albumentations fills masks with 0, which is a class, where a rotation and the like look beyond the crop: a
-        # second mask that was 1 everywhere says where
+        # albumentations fills masks with 0, which is a class, where a rotation and the like reach beyond the crop: a
+        # second mask that was 1 everywhere shows where
         return out["image"], np.where(out["masks"][0] == 0, np.uint8(IGNORE_INDEX), out["mask"])
 
     def _recolored(self, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if image.shape[2] != 3:
             raise UserError(
-                f"augmentation.photometric takes RGB images, and these have {image.shape[2]} bands: "
+                f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
                 "set data.init_args.augmentation.photometric: 0"
             )
         brightness, contrast, saturation = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
@@ -148,14 +148,16 @@ class Augmentation:
 
     def _window(self, rng: np.random.Generator, mask: NDArray[np.uint8]) -> Window:
         anchor = None if self.rare_class_crops is None else rare_pixel(rng, mask, self.rare_class_crops)
-        best, least = draw_window(rng, mask.shape, self._crop(), self.scale, anchor), 2.0
+        best = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
+        least = 2.0  # more than any ratio
         if self.max_class_ratio == 1:
             return best
         window = best
         for _ in range(TRIES):
             ratio = class_ratio(mask[window.inside(mask.shape)])
             if ratio < least:
-                best, least = window, ratio
+                best = window
+                least = ratio
             if ratio <= self.max_class_ratio:
                 break
             window = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
@@ -163,26 +165,26 @@ class Augmentation:
 
 
 def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels of each value: (256,)."""
+    """Number of pixels of each value: (256,)."""
     return np.ravel(cv2.calcHist([mask], [0], None, [256], [0, 256])).astype(np.float32)
 
 
 def class_ratio(mask: NDArray[np.uint8]) -> float:
-    """Share of the most frequent class among the labelled pixels; above one where nothing is labelled."""
+    """Fraction of the most frequent class among the labelled pixels; above one if nothing is labelled."""
     counts = class_counts(mask)[:IGNORE_INDEX]
     labelled = counts.sum()
     return float(counts.max() / labelled) if labelled else 1.5
 
 
 def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]) -> tuple[int, int] | None:
-    """(y, x) of a pixel of a class of the mask, drawn with a probability as one over the root of its share.
+    """Draw a pixel (y, x) of a class of the mask, with a probability proportional to one over the root of its fraction.
 
-    None where no pixel is labelled.
+    Returns None if no pixel is labelled.
     """
     present = np.flatnonzero(class_counts(mask)[: len(shares)])
     if not len(present):
         return None
-    # a class that is in no other label than this one's has share 0 on the list, and all the weight here
+    # a class that occurs in no other label has fraction 0 in the list, and all the weight here
     weights = 1 / np.sqrt(np.maximum(np.asarray(shares)[present], 1e-9))
     chosen = rng.choice(present, p=weights / weights.sum())
     pixels = np.flatnonzero(mask == chosen)
@@ -191,10 +193,10 @@ def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequen
 
 
 def check_sizes(image: NDArray[np.uint8], mask: NDArray[np.uint8], name: str) -> None:
-    """Nothing, if image (H, W, bands) and mask (H, W) are such arrays of the same height and width.
+    """Check that image (H, W, bands) and mask (H, W) are arrays of one height and width.
 
     Raises:
-        UserError: They differ, or are something else.
+        UserError: The sizes differ, or one of them is not such an array.
     """
     for what, pixels, axes in (("image", image, ("H", "W", "bands")), ("mask", mask, ("H", "W"))):
         if not isinstance(pixels, np.ndarray) or pixels.ndim != len(axes):

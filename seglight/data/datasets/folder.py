@@ -1,14 +1,14 @@
-"""Any data set as folders of files, described by a `classes.yaml` and no line of Python.
+"""Any data set in folders, described by a `classes.yaml` without a line of Python.
 
     root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
 
-    ignore: 255            # value of pixels that count for nothing; may be left out
+    ignore: 255            # value of ignored pixels; may be left out
     classes:               # in the order of their value in the masks: 0, 1, ...
     - {name: background, color: [0, 0, 0]}
     - {name: cat, color: [200, 40, 40]}
 
-Other values, colours as labels, other folders: `seglight/data/class_files.py` shows all that the file can say. It may
-lie elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`, as they are.
+For other values, colours as labels and other folders, `seglight/data/class_files.py` shows all keys of the file. It may
+be elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`, unchanged.
 """
 
 from pathlib import Path
@@ -24,12 +24,12 @@ class FolderDataModule(FileDataModule):
     """Images and masks in folders by split.
 
     Args:
-        root: Folder that holds the images and masks.
+        root: Folder of the images and masks.
         classes: File that names the classes, or None: `classes.yaml` in root.
-        **kwargs: As FileDataModule.
+        **kwargs: Arguments of FileDataModule.
 
     Raises:
-        UserError: The file that names the classes is missing or says something that cannot be.
+        UserError: The file that names the classes is missing or not valid.
     """
 
     def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Images in a folder a class, as torchvision's ImageFolder reads them: root/train/cat/1.jpg, root/val/cat/7.png."""
+"""Images in one folder per class, as for torchvision's ImageFolder: root/train/cat/1.jpg, root/val/cat/7.png."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from seglight.images.decode import read_image
 
 
 class ImageFolderDataModule(LabelledImagesDataModule):
-    """A folder a class under root/train and root/val.
+    """One folder per class under root/train and root/val.
 
     Args:
-        root: Of both.
-        size: Height and width in pixels that images are brought to.
-        crop_area: Least share of an image's area that a training crop shows.
-        batch_size: Images a process and step.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation.
+        root: Parent folder of both splits.
+        size: Height and width in pixels to which images are resized.
+        crop_area: Least fraction of an image's area in a training crop.
+        batch_size: Images per process and step.
+        num_workers: Number of loader processes.
+        seed: Seed of order and augmentation.
 
     Raises:
-        UserError: There is no class, or one of `val` that is not in `train`.
+        UserError: There is no class, or `val` has a class that `train` does not have.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class ImageFolderDataModule(LabelledImagesDataModule):
 
 
 def _folders(folder: Path) -> list[str]:
-    names = sorted(path.name for path in existing_folder(folder, "a folder a class").iterdir() if path.is_dir())
+    names = sorted(path.name for path in existing_folder(folder, "one folder per class").iterdir() if path.is_dir())
     if not names:
-        raise UserError(f"{folder}: no folder there: each class has one, named after it")
+        raise UserError(f"{folder}: no folder there: create one for each class, with its name")
     return names
 
 
 @dataclass(frozen=True)
 class Files:
-    """An image a file."""
+    """Image files with a class each."""
 
     paths: Sequence[Path]
     labels: Sequence[int]

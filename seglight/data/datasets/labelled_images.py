@@ -1,4 +1,4 @@
-"""Images of one class each, to pre-train encoders on: what their data sets share."""
+"""Images of one class each, for pre-training encoders: the base of their data modules."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict, cast
@@ -34,15 +34,15 @@ class Split(Protocol):
 
 
 class LabelledImagesDataModule(LightningDataModule):
-    """Base: a subclass gives `class_names` to `__init__` and writes `split(name)`.
+    """Base class: a subclass passes `class_names` to `__init__` and defines `split(name)`.
 
     Args:
-        class_names: In the order of their index.
-        size: Height and width in pixels that images are brought to.
-        crop_area: Least share of an image's area that a training crop shows (arXiv 1409.4842, section 6).
-        batch_size: Images a process and step.
-        num_workers: Loader processes. The samples are the same for any number.
-        seed: Decides order and augmentation.
+        class_names: Names of the classes, by index.
+        size: Height and width in pixels to which images are resized.
+        crop_area: Least fraction of an image's area in a training crop (arXiv 1409.4842, section 6).
+        batch_size: Images per process and step.
+        num_workers: Number of loader processes. The samples do not depend on it.
+        seed: Seed of order and augmentation.
 
     Raises:
         UserError: A number is out of range.
@@ -55,20 +55,24 @@ class LabelledImagesDataModule(LightningDataModule):
         check_loading(num_workers, seed, batch_size=batch_size)
         if size < 1 or not 0 < crop_area <= 1:
             raise UserError(f"data.init_args: size {size} must be positive, and crop_area {crop_area} within (0, 1]")
-        self.class_names, self.num_classes = list(class_names), len(class_names)
-        self.size, self.crop_area = size, crop_area
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.class_names = list(class_names)
+        self.num_classes = len(class_names)
+        self.size = size
+        self.crop_area = crop_area
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
 
     def split(self, name: str) -> Split:
         """The images of "train" or "val".
 
         Raises:
-            UserError: They are not there.
+            UserError: They are missing.
         """
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Look for both splits."""
+        """Find both splits."""
         self.splits = {name: self.split(name) for name in ("train", "val")}
         least = self.batch_size * (self.trainer.world_size if self.trainer else 1)
         if len(self.splits["train"]) < least:
@@ -81,13 +85,13 @@ class LabelledImagesDataModule(LightningDataModule):
             check_batches(self.trainer, "val", -(-len(self.splits["val"]) // least))
 
     def train_dataloader(self) -> DataLoader[LabelledImage]:
-        """Random crops and flips in the order of (seed, epoch)."""
+        """Loader of random crops and flips in the order of (seed, epoch)."""
         dataset = LabelledImages(self.splits["train"], self.size, self.crop_area, self.seed)
         sampler = sampler_kind(self.trainer)(len(dataset), self.seed, *self._rank())
         return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._workers())
 
     def val_dataloader(self) -> DataLoader[LabelledImage]:
-        """The middle of each image, once."""
+        """Loader of the centre crop of each image, once."""
         dataset = LabelledImages(self.splits["val"], self.size)
         sampler = EvalSampler(len(dataset), self.batch_size, *self._rank())
         return DataLoader(dataset, batch_sampler=sampler, **self._workers())
@@ -103,7 +107,10 @@ class LabelledImages(Dataset[LabelledImage]):
     """A split as tensors of one size; training crops are a pure function of (seed, epoch, index)."""
 
     def __init__(self, split: Split, size: int, crop_area: float | None = None, seed: int = 0) -> None:
-        self.split, self.size, self.crop_area, self.seed = split, size, crop_area, seed
+        self.split = split
+        self.size = size
+        self.crop_area = crop_area
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.split)
@@ -136,7 +143,7 @@ def middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def random_window(image: NDArray[np.uint8], least: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A part of (H, W, 3) of `least` to all of its area and 3:4 to 4:3 in shape, as far as the image is that large."""
+    """Random window of (H, W, 3) with `least` to all of its area and an aspect ratio of 3:4 to 4:3, if it fits."""
     height, width = image.shape[:2]
     area = rng.uniform(least, 1) * height * width
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)))

@@ -2,12 +2,12 @@
 
     root/classes.yaml  root/{train,val,test}/*.jpg  root/{train,val,test}/*.json
 
-`classes.yaml` names the classes and their colours (`seglight/data/class_files.py`); the first of them lies where no
-shape does. Shapes are painted in the order of the file, a later one over an earlier one, edges included, as LabelMe's
-own export does. Polygons, rectangles and circles are read; a shape named `__ignore__` counts for nothing.
+`classes.yaml` names the classes and their colours (`seglight/data/class_files.py`); the first one is the class of
+pixels without a shape. Shapes are painted in the order of the file, later ones over earlier ones, edges included, like
+LabelMe's own export. Polygons, rectangles and circles are supported; a shape named `__ignore__` is ignored.
 
-LabelMe shows an image as its EXIF orientation turns it, and so is it read; where the sizes in a file are those of the
-image as it is stored, it is refused.
+LabelMe shows an image with its EXIF orientation applied, and it is read like this; if the sizes in a file are those of
+the image as stored, it is refused.
 """
 
 import json
@@ -35,12 +35,12 @@ class LabelMeDataModule(FileDataModule):
     """Images with LabelMe's shapes.
 
     Args:
-        root: Folder that holds a folder of images and JSON files for each split.
+        root: Folder with a folder of images and JSON files for each split.
         classes: File that names the classes, or None: `classes.yaml` in root.
-        **kwargs: As FileDataModule.
+        **kwargs: Arguments of FileDataModule.
 
     Raises:
-        UserError: The file that names the classes is missing or says something that cannot be.
+        UserError: The file that names the classes is missing or not valid.
     """
 
     def __init__(self, root: str, classes: str | None = None, **kwargs: Any) -> None:
@@ -61,16 +61,16 @@ class ShapeCodec:
     """Paints the shapes of a LabelMe file.
 
     Args:
-        names: The classes in the order of their index; the first lies where no shape does.
+        names: Names of the classes, by index; the first one is the class of pixels without a shape.
     """
 
     names: tuple[str, ...]
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """The mask of a file: uint8 (H, W), class index or IGNORE_INDEX.
+        """Paint the mask of a file: uint8 (H, W), class index or IGNORE_INDEX.
 
         Raises:
-            UserError: The file is no LabelMe file, or has a shape of unknown label or kind.
+            UserError: The file is not a LabelMe file, or has a shape of unknown label or kind.
         """
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
@@ -79,23 +79,24 @@ class ShapeCodec:
                 self._paint(ImageDraw.Draw(canvas), shape, path)
         except (AttributeError, KeyError, MemoryError, OSError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
-                f"{path}: not a file of LabelMe's ({type(error).__name__} {error}): save it there again"
+                f"{path}: not a file of LabelMe ({type(error).__name__} {error}): save it there again"
             ) from error
         return np.asarray(canvas)
 
     def _paint(self, draw: ImageDraw.ImageDraw, shape: Mapping[str, Any], path: Path) -> None:
-        label, kind = str(shape["label"]), shape.get("shape_type") or "polygon"  # the first LabelMe had polygons alone
+        label = str(shape["label"])
+        kind = shape.get("shape_type") or "polygon"  # the first LabelMe had only polygons
         points = [(float(x), float(y)) for x, y in shape["points"]]
         if label != IGNORE_LABEL and label not in self.names:
             raise UserError(
-                f"{path}: the label {label!r} is no class ({', '.join(self.names)}): "
+                f"{path}: the label {label!r} is not a class ({', '.join(self.names)}): "
                 f"correct it, add it to the classes, or name it {IGNORE_LABEL}"
             )
         enough = len(points) > 2 if kind == "polygon" else len(points) == 2
         if kind not in PAINTERS or not enough:
             raise UserError(
-                f"{path}: a shape {label!r} of kind {kind!r} and {len(points)} points covers no area that can be told: "
-                "draw it as polygon, rectangle or circle, or take it out"
+                f"{path}: a shape {label!r} of kind {kind!r} and {len(points)} points covers no known area: "
+                "draw it as polygon, rectangle or circle, or remove it"
             )
         PAINTERS[kind](draw, points, IGNORE_INDEX if label == IGNORE_LABEL else self.names.index(label))
 
@@ -105,13 +106,13 @@ def _polygon(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
 
 
 def _rectangle(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
-    """From one corner to the opposite one, whichever they are."""
+    """Paint a rectangle by any two opposite corners."""
     (x0, y0), (x1, y1) = points
     draw.rectangle((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), fill=value, outline=value)
 
 
 def _circle(draw: ImageDraw.ImageDraw, points: Points, value: int) -> None:
-    """By its centre and a point on it."""
+    """Paint a circle by its centre and a point on it."""
     (x, y), on = points
     radius = math.dist((x, y), on)
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value, outline=value)

@@ -1,11 +1,11 @@
-"""Oxford-IIIT Pet: cats and dogs cut out of their background (Parkhi et al. 2012, robots.ox.ac.uk/~vgg/data/pets).
+"""Oxford-IIIT Pet: cats and dogs in front of their background (Parkhi et al. 2012, robots.ox.ac.uk/~vgg/data/pets).
 
     root/images/*.jpg  root/annotations/trimaps/*.png  root/annotations/{trainval,test}.txt
 
-Trimaps hold 1 where the animal is, 2 for the background and 3 for the outline between, which the data set's README
-calls "not classified": it is ignored here. torchvision hands all three on as they are, and tutorials that score the
-outline as a third class get another mIoU. Each fifth line of trainval.txt, which goes by breed, is the `val` split, the
-others are `train`; `test` is test.txt. Root may also be the folder above, torchvision's. The colours are ours.
+Trimaps contain 1 for the animal, 2 for the background and 3 for the outline between them, which the data set's README
+calls "not classified": it is ignored here. torchvision returns all three values, and tutorials that score the outline
+as a third class get another mIoU. Each fifth line of trainval.txt, which is sorted by breed, is in the `val` split, the
+others are `train`; `test` is test.txt. Root may also be the parent folder, as for torchvision. The colours are ours.
 """
 
 from seglight.data.classes import Classes
@@ -17,7 +17,7 @@ from seglight.errors import UserError
 CLASSES = Classes(names=("background", "pet"), palette=((0, 0, 0), (230, 120, 40)))
 CODEC = LabelCodec({1: 1, 2: 0}, ignored=(3,))
 HELD_OUT = 5
-"""Of trainval, one line in so many is for validation."""
+"""One line of trainval in so many is for validation."""
 
 
 class OxfordIIITPetDataModule(FileDataModule):

@@ -1,8 +1,8 @@
-"""Drawn scenes: the embedded default, a data set without a file.
+"""Drawn scenes: the built-in default, a data set without files.
 
-Objects of one colour range, lighting and texture for all classes lie over and under each other before a shaded,
-textured ground: a class can be told by its outline alone. Sensor noise lies over it, and a thin rim of ignored pixels
-around every object stands for the annotator's doubt, as in VOC.
+Objects with the same range of colours, lighting and textures for all classes overlap in front of a shaded, textured
+ground: a class can be recognised only by its outline. Sensor noise is added, and a thin rim of ignored pixels around
+every object stands for the annotator's doubt, as in VOC.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ CLASSES = Classes(
 )
 RARE = CLASSES.names.index("cross")
 RARE_SHARE = 0.05
-"""Probability that an object is of the rare class; the others share the rest evenly."""
+"""Probability that an object is of the rare class; the others are equally likely."""
 
 FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
-"""Scenes of a split start here, so that no scene is in two splits."""
+"""First seed of the scenes of each split, so that no scene is in two splits."""
 
 
 class ShapesDataModule(SegmentationDataModule):
@@ -43,14 +43,14 @@ class ShapesDataModule(SegmentationDataModule):
 
     Args:
         size: Height and width of a scene in pixels.
-        train_images: Scenes to train on.
-        eval_images: Scenes of the validation and of the test split.
-        augmentation: What a training sample goes through, or None: as it is.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Images a process and step in evaluation; the net sees each by itself.
-        num_workers: Loader processes.
-        seed: Decides order and augmentation; never the scenes.
-        cache: Folder that `seglight cache` wrote from these scenes, or None: they are drawn each time.
+        train_images: Number of training scenes.
+        eval_images: Number of scenes of the validation split, and of the test split.
+        augmentation: Augmentation of training samples, or None.
+        batch_size: Training samples per process and step.
+        eval_batch_size: Images per process and step in evaluation; the net is applied to each by itself.
+        num_workers: Number of loader processes.
+        seed: Seed of order and augmentation, not of the scenes.
+        cache: Folder that `seglight cache` wrote from these scenes, or None to draw them each time.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class Scenes:
 
     @property
     def fingerprint(self) -> str:
-        """The scenes follow from size and seed alone."""
+        """Identifies size and seed, which determine the scenes."""
         return repr(self)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """None: scenes are drawn."""
+        """No files: scenes are drawn."""
         return ()
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
@@ -107,7 +107,7 @@ class Scenes:
 
 
 def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A scene and its labels: uint8 (size, size, 3) and (size, size), a pure function of both arguments."""
+    """Draw a scene and its labels: uint8 (size, size, 3) and (size, size), a pure function of both arguments."""
     rng = np.random.default_rng(seed)
     ground = rng.uniform(40, 215, 3)
     image = _surface(rng, size, ground)
@@ -128,7 +128,7 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
 
 
 def _color(rng: np.random.Generator, ground: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Any colour but the ground's, so that an outline can be seen."""
+    """Draw a colour that differs from the ground's, so that an outline is visible."""
     color = rng.uniform(40, 215, 3)
     while np.linalg.norm(color - ground) < 70:
         color = rng.uniform(40, 215, 3)
@@ -136,7 +136,7 @@ def _color(rng: np.random.Generator, ground: NDArray[np.float64]) -> NDArray[np.
 
 
 def _surface(rng: np.random.Generator, size: int, color: NDArray[np.float64]) -> NDArray[np.float32]:
-    """A colour, shaded from one side and textured at a random grain: float32 (size, size, 3) in [0, 255]."""
+    """Draw a surface, shaded from one side and textured at a random grain: float32 (size, size, 3)."""
     ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     shade = np.float32(rng.uniform(0, 90)) * (ramp[:, None] * np.sin(angle) + ramp * np.cos(angle))
@@ -148,7 +148,7 @@ def _surface(rng: np.random.Generator, size: int, color: NDArray[np.float64]) ->
 
 
 def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_]:
-    """The pixels of one object of a class, turned and placed at random: bool (size, size)."""
+    """Pixels of an object of a class with random rotation and position: bool (size, size)."""
     center = rng.uniform(0.1, 0.9, 2) * size
     radius = rng.uniform(0.15, 0.3) * size
     turn = rng.uniform(0, 2 * np.pi)
@@ -166,7 +166,7 @@ def _outline(rng: np.random.Generator, kind: str, size: int) -> NDArray[np.bool_
 
 
 def _corners(kind: str) -> NDArray[np.float64]:
-    """The polygon of a class in a circle of radius one: (corners, 2)."""
+    """Corners (N, 2) of the polygon of a class in a circle of radius one."""
     if kind == "bar":
         return np.array([(-1.4, -0.25), (1.4, -0.25), (1.4, 0.25), (-1.4, 0.25)])
     if kind == "cross":

@@ -1,9 +1,9 @@
-"""PASCAL VOC 2012 in 21 classes (Everingham et al. 2010), with SBD's `trainaug` list if it is there.
+"""PASCAL VOC 2012 in 21 classes (Everingham et al. 2010), with SBD's `trainaug` list if it exists.
 
     root/JPEGImages/*.jpg  root/SegmentationClass/*.png  root/ImageSets/Segmentation/{train,trainaug,val}.txt
 
-Masks are palette PNGs; 255 is void. Root may also be the folder above, `VOCdevkit`. The masks of SBD (Hariharan et al.
-2011) as index PNGs are looked for in `SegmentationClassAug`, the usual place.
+Masks are palette PNGs; 255 is void. Root may also be the parent folder `VOCdevkit`. The masks of SBD (Hariharan et al.
+2011) are index PNGs in `SegmentationClassAug`, the usual folder.
 """
 
 from seglight.data.classes import Classes, voc_color
@@ -27,7 +27,7 @@ class VOCDataModule(FileDataModule):
     classes = CLASSES
 
     def listing(self, name: str) -> FilePairs:
-        """The pairs of "train" (`trainaug` if its list is there) or "val"."""
+        """The pairs of "train" (`trainaug` if its list exists) or "val"."""
         if name == "test":
             raise UserError("VOC's test labels are not public: score with `seglight validate`")
         root = self.root / "VOC2012" if (self.root / "VOC2012").is_dir() else self.root

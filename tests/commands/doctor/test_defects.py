@@ -321,7 +321,7 @@ def test_damaged_labels_are_blamed_and_not_their_image(doctor: Callable[..., dic
     assert [(one["slug"], [file["file"] for file in one["files"]]) for one in findings] == [
         ("unreadable-label", [str(path)])
     ]
-    assert "not a file of LabelMe's" in findings[0]["files"][0]["note"]
+    assert "not a file of LabelMe" in findings[0]["files"][0]["note"]
     root = fabricate.coco_json(tmp_path / "coco")
     path = root / "annotations" / "instances_val2017.json"
     table = json.loads(path.read_text())

@@ -104,14 +104,17 @@ def spoil_json(path: Path, change: Callable[[Any], None]) -> Path:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda path: path.write_text(path.read_text()[:40]), "not a file of LabelMe's"),
-        (lambda path: spoil_json(path, lambda table: table.pop("imageWidth")), "not a file of LabelMe's"),
+        (lambda path: path.write_text(path.read_text()[:40]), "not a file of LabelMe"),
+        (lambda path: spoil_json(path, lambda table: table.pop("imageWidth")), "not a file of LabelMe"),
         (
             lambda path: spoil_json(path, lambda table: table["shapes"][0].update(label="cow")),
             "label 'cow' is no class",
         ),
-        (lambda path: spoil_json(path, lambda table: table["shapes"][0].update(points=[])), "0 points covers no area"),
-        (lambda path: spoil_json(path, lambda table: table.update(imageWidth=10**12)), "not a file of LabelMe's"),
+        (
+            lambda path: spoil_json(path, lambda table: table["shapes"][0].update(points=[])),
+            "0 points covers no known area",
+        ),
+        (lambda path: spoil_json(path, lambda table: table.update(imageWidth=10**12)), "not a file of LabelMe"),
     ],
 )
 def test_damaged_labels_of_labelme_stop_at_once(spoil: Callable[[Path], object], told: str, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_what_is_not_read_fails_in_a_line_and_the_rest_is_done(model: Path, segl
     assert ran.rc == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.png"]
     lines = ran.err.splitlines()
-    assert lines[0] == f"seglight: {images}: not read: 1 HEIC: convert them to PNG or JPEG, or take them away"
+    assert lines[0] == f"seglight: {images}: not read: 1 HEIC: convert them to PNG or JPEG, or remove them"
     told = {"clear": "whose alpha is below 255", "moving": "2 frames", "photo12": "3 channels of 16 bits",
             "renamed": "HEIC or HEIF"}  # fmt: skip
     assert len(lines) == 1 + len(told)

@@ -113,9 +113,9 @@ def test_outlines_of_images_that_were_taken_out_are_left_out(coco: Path) -> None
         (lambda t: t["annotations"][1].update(category_id=5), "annotation 1 is of category 5, which `categories` does"),
         (lambda t: t["annotations"][1].pop("image_id"), "not of COCO's form .KeyError 'image_id'"),
         (lambda t: t.pop("annotations"), "not of COCO's form .KeyError 'annotations'"),
-        (lambda t: t.update(images=[]), "it names no image"),
-        (lambda t: t["categories"].pop(), "other categories than the other splits have"),
-        (lambda t: t["categories"][0].update(name="divan"), "other categories than the other splits have"),
+        (lambda t: t.update(images=[]), "it lists no image"),
+        (lambda t: t["categories"].pop(), "other categories than in the other splits"),
+        (lambda t: t["categories"][0].update(name="divan"), "other categories than in the other splits"),
     ],
 )
 def test_faults_of_a_file_are_told(coco: Path, edit: Callable[[Any], object], told: str) -> None:

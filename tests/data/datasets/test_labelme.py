@@ -83,7 +83,7 @@ def test_classes_may_lie_elsewhere(labelme: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_label_is_told_with_its_remedy(tmp_path: Path) -> None:
-    told = r"a.json: the label 'cats' is no class \(background, cat, dog\): correct it, add it to the classes, or name"
+    told = r"a.json: the label 'cats' is not a class \(background, cat, dog\): correct it, add it to the classes"
     with pytest.raises(UserError, match=told):
         painted(tmp_path / "a.json", shape("cats", [(0, 0), (1, 0), (1, 1)]))
 
@@ -93,14 +93,14 @@ def test_an_unknown_label_is_told_with_its_remedy(tmp_path: Path) -> None:
     [("line", 2), ("point", 1), ("linestrip", 3), ("mask", 2), ("polygon", 2), ("rectangle", 1), ("circle", 3)],
 )
 def test_shapes_without_an_area_are_told(tmp_path: Path, kind: str, points: int) -> None:
-    with pytest.raises(UserError, match=rf"a.json: a shape 'cat' of kind '{kind}' and {points} points covers no area"):
+    with pytest.raises(UserError, match=rf"a.json: a shape 'cat' of kind '{kind}' and {points} points covers no known"):
         painted(tmp_path / "a.json", shape("cat", [(0, 0), (2, 0), (2, 2)][:points], kind))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"imageHeight": null, "imageWidth": 4, "shapes": []}'])
 def test_a_file_of_another_kind_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(UserError, match=rf"^{tmp_path}/a.json: not a file of LabelMe's .*: save it there again"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a.json: not a file of LabelMe .*: save it there again"):
         CODEC.read(tmp_path / "a.json")
 
 
