@@ -1,4 +1,4 @@
-"""An exported file against the checkpoint that it was made of, on real images."""
+"""Comparison of an exported file with its checkpoint, on real images."""
 
 import math
 import statistics
@@ -26,10 +26,10 @@ from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
 
 LEAST_AGREEMENT = 0.999
-"""Share of the pixels on which a float file must give the checkpoint's label."""
+"""Least fraction of the pixels for which a float file must give the checkpoint's label."""
 
 MOST_LOSS = 0.005
-"""Of mIoU, by an int8 file."""
+"""Largest loss of mIoU of an int8 file."""
 
 UNLABELLED = "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
 
@@ -38,13 +38,13 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a checkpoint and an exported file give for the same images.
+    """Results of a checkpoint and an exported file on the same images.
 
     Attributes:
-        images: How many.
-        agreement: Share of their pixels on which both give the same label.
-        miou: The checkpoint's and the file's; NaN without labels.
-        seconds: Median of an image, the checkpoint's and the file's, decoding left out.
+        images: Number of images.
+        agreement: Fraction of their pixels with the same label.
+        miou: mIoU of the checkpoint and of the file; NaN without labels.
+        seconds: Median seconds per image of the checkpoint and of the file, without decoding.
     """
 
     images: int
@@ -53,7 +53,7 @@ class Comparison:
     seconds: tuple[float, float]
 
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """Lines that describe the result."""
         yield f"{self.images} images, {100 * self.agreement:.3f} % of their pixels alike"
         theirs, ours = self.miou
         if not math.isnan(theirs):
@@ -62,10 +62,10 @@ class Comparison:
         yield f"{theirs:.1f} ms an image (checkpoint), {ours:.1f} ms (exported), {theirs / ours:.2f}x"
 
     def fault(self, precision: str) -> str | None:
-        """Why the file of a precision is not to be used; None where it may be.
+        """Why a file of a precision must not be used, or None.
 
         Raises:
-            UserError: Of int8 nothing is known without labels.
+            UserError: There are no labels, which int8 needs.
         """
         if precision == "float32":
             few = self.agreement < LEAST_AGREEMENT
@@ -82,12 +82,12 @@ def compare(
     """Predict images with both.
 
     Args:
-        checkpoint: Gives what is right.
-        exported: Gives what is to be like it.
-        images: uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
+        checkpoint: Predictor of the checkpoint, the reference.
+        exported: Predictor of the exported file.
+        images: Images uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
 
     Raises:
-        UserError: A predictor's own.
+        UserError: A predictor refuses an image.
     """
     classes = len(checkpoint.class_names)
     matrices = torch.zeros((2, classes, classes), dtype=torch.int64)
@@ -95,14 +95,16 @@ def compare(
     seconds: tuple[list[float], list[float]] = [], []
     for image, mask in images:
         labels: list[LabelMap] = []
-        for place, predictor in enumerate((checkpoint, exported)):
+        for index, predictor in enumerate((checkpoint, exported)):
             start = time.perf_counter()
             labels.append(predictor.predict(image))
-            seconds[place].append(time.perf_counter() - start)
+            seconds[index].append(time.perf_counter() - start)
             if mask is not None:
                 pair = torch.from_numpy(labels[-1]), torch.from_numpy(mask)
-                matrices[place] += confusion_matrix(*pair, classes, IGNORE_INDEX)
-        alike, pixels, count = alike + int((labels[0] == labels[1]).sum()), pixels + labels[0].size, count + 1
+                matrices[index] += confusion_matrix(*pair, classes, IGNORE_INDEX)
+        alike += int((labels[0] == labels[1]).sum())
+        pixels += labels[0].size
+        count += 1
     theirs, ours = (Scores.from_confusion(matrix, count).miou for matrix in matrices)
     return Comparison(
         count, alike / pixels, (theirs, ours), (statistics.median(seconds[0]), statistics.median(seconds[1]))
@@ -112,16 +114,16 @@ def compare(
 def check_folder(
     folder: Path, class_names: tuple[str, ...], size: tuple[int, int] | None = None, precision: str = "float32"
 ) -> None:
-    """Hold, before an export takes its time, that a folder's first image can be used to compare a file.
+    """Check that a folder's first image can be used for a comparison, before the export takes time.
 
     Args:
-        folder: As of `images_of`.
-        class_names: Of the checkpoint.
-        size: (H, W) that the file takes; None: any.
-        precision: Of the file.
+        folder: Folder as for `images_of`.
+        class_names: Names of the checkpoint's classes.
+        size: Height and width that the file accepts, or None for any size.
+        precision: Precision of the file.
 
     Raises:
-        UserError: As `images_of`; or the image is of another size, or has no labels, which int8 needs.
+        UserError: See `images_of`; or the image has another size, or no labels, which int8 needs.
     """
     image, mask = next(images_of(folder, class_names))
     if size not in (None, image.shape[:2]):
@@ -131,15 +133,15 @@ def check_folder(
 
 
 def holds_labels(folder: Path) -> bool:
-    """Whether a folder is laid out as CamVid or with a classes.yaml: not all that lies in it are images."""
+    """Whether a folder has the layout of CamVid or a classes.yaml, so that not all files in it are images."""
     return (folder / "valannot").is_dir() or (folder / CLASS_FILE).is_file()
 
 
 def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:
-    """The validation split of a folder laid out as CamVid or with a classes.yaml, else all its images without labels.
+    """The validation split of a folder like CamVid's or with a classes.yaml, else all its images without labels.
 
     Raises:
-        UserError: There is no image, or the labels are of other classes.
+        UserError: There is no image, or the labels have other classes.
     """
     if not holds_labels(folder):
         for path in image_paths(folder):
@@ -148,7 +150,7 @@ def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixe
     data: FileDataModule
     data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
-        raise UserError(f"--check {folder}: its labels are of other classes than the checkpoint's")
+        raise UserError(f"--check {folder}: its labels have other classes than the checkpoint")
     split = data.split("val")
     for index in range(len(split)):
         image, mask, _ = split.read(index)
@@ -156,10 +158,10 @@ def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixe
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """All images of a folder at any depth, by name.
+    """List the images of a folder at any depth, by name.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no image.
     """
     found = images_below(folder)
     if not found:

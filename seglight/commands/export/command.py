@@ -1,4 +1,4 @@
-"""Write a net as a file that runs without its code: ONNX, OpenVINO or torch.export. Takes uint8 RGB, gives labels."""
+"""Export a net to a file that runs without its code: ONNX, OpenVINO or torch.export; from uint8 RGB to labels."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,10 +30,10 @@ from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import PlainConsole, plain_console
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
-"""Formats, and how their files' names end."""
+"""Suffix of the files of each format."""
 
 CALIBRATION = 32
-"""Images that calibrate int8, at most: more hardly move the ranges of activations."""
+"""Largest number of images that calibrate int8: more hardly change the ranges of activations."""
 
 
 def export(
@@ -45,23 +45,23 @@ def export(
     probabilities: bool = False,
     aot: bool = False,
 ) -> bool:
-    """Write a net to a file, whose ending says in which format.
+    """Write a net to a file in the format of its suffix.
 
     Args:
-        predictor: The net.
-        out: The file; OpenVINO's weights lie beside it.
-        size: (H, W) of the images; None: any.
-        calibrate: Folder of images that int8 is calibrated on; None: float32.
+        predictor: Net to export.
+        out: Path of the file; OpenVINO's weights are written beside it.
+        size: Height and width of the images, or None for any size.
+        calibrate: Folder of images for the calibration of int8, or None for float32.
         check: Folder of images on which the file is compared with the net; see `images_of`.
-        probabilities: The graph gives those, too.
-        aot: Compile it by AOTInductor; for a .pt2 alone.
+        probabilities: Whether the graph returns the probabilities, too.
+        aot: Whether the graph is compiled by AOTInductor, for .pt2 files only.
 
     Returns:
-        Whether the file stands its check; there is no file where it does not.
+        Whether the file passes its check; otherwise it is not written.
 
     Raises:
-        UserError: The net or the format can't, a package is missing, or there are no images; or the net's logits on one
-            that calibrates are not finite.
+        UserError: The net or the format does not support an option, a package is missing, there are no images, or the
+            net's logits for a calibration image are not finite.
     """
     provenance = replace(
         predictor.card.provenance,
@@ -74,7 +74,7 @@ def export(
     if check is not None:
         check_folder(check, card.class_names, size, metadata.precision)
     images = [] if calibrate is None else calibration_images(calibrate, size)
-    for image in images:  # ranges of activations that overflow would be none
+    for image in images:  # activations that overflow have no range
         predictor.predict(image)
     program = program_of(Deployed(predictor.net, probabilities), size)
     console = plain_console()
@@ -92,22 +92,22 @@ def export(
 
 
 class TooFarError(Exception):
-    """Ends the writing of a file: it goes away."""
+    """Ends the writing of a file, which is removed."""
 
 
 def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, console: PlainConsole) -> None:
-    """Compare a file with the net that it was made of, and print what comes out.
+    """Compare a file with its net, and print the result.
 
     Args:
-        predictor: The net.
-        path: The file.
-        name: What it will be called, for complaints.
-        folder: Of images.
-        console: Prints.
+        predictor: Net that was exported.
+        path: Path of the file.
+        name: Final path of the file, for messages.
+        folder: Folder of images.
+        console: Console that prints the result.
 
     Raises:
-        TooFarError: Beyond the tolerance.
-        UserError: As `images_of` and `Comparison.fault`.
+        TooFarError: The difference exceeds the tolerance.
+        UserError: See `images_of` and `Comparison.fault`.
     """
     exported = load_exported(path, trust=(PROGRAM,), name=name)
     comparison = compare(predictor, exported, images_of(folder, predictor.class_names))
@@ -121,7 +121,7 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
 def write(
     program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray[np.uint8]], path: Path, aot: bool
 ) -> None:
-    """Write a traced graph in the format of the path's ending; as int8 where there are images to calibrate it."""
+    """Write a traced graph in the format of the path's suffix; as int8 if there are images to calibrate it."""
     with TemporaryDirectory() as folder:
         scratch = Path(folder) / "float.onnx"
         if path.suffix == FORMATS["torch"]:
@@ -138,7 +138,7 @@ def write(
 
 @contextmanager
 def written(out: Path) -> Iterator[Path]:
-    """As `whole`; OpenVINO's weights come before the graph that needs them, and after the end of an older one."""
+    """As `atomic_path`; OpenVINO's weights are renamed before the graph, and after an older graph is removed."""
     with ExitStack() as stack:
         part = stack.enter_context(atomic_path(out))
         if out.suffix == FORMATS["openvino"]:
@@ -149,13 +149,13 @@ def written(out: Path) -> Iterator[Path]:
 
 
 def calibration_images(folder: Path, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
-    """At most `CALIBRATION` images of a folder, evenly spaced.
+    """Read at most `CALIBRATION` images of a folder, evenly spaced.
 
     Raises:
-        UserError: There is none, one is not of the size, or there are label maps among them.
+        UserError: There is none, one has another size, or the folder contains label maps.
     """
     if holds_labels(folder):
-        raise UserError(f"--calibrate {folder}: there are label maps in it, too: give its folder of training images")
+        raise UserError(f"--calibrate {folder}: it contains label maps, too: give its folder of training images")
     paths = image_paths(folder)
     chosen = [paths[len(paths) * k // CALIBRATION] for k in range(CALIBRATION)] if len(paths) > CALIBRATION else paths
     images = [read_image(path) for path in chosen]
@@ -169,28 +169,30 @@ def main(args: list[str]) -> int:
     """Run `export`.
 
     Returns:
-        0, or 1 where the file did not stand its check.
+        0, or 1 if the file failed its check.
 
     Raises:
-        UserError: As `export`, or the arguments are wrong.
+        UserError: See `export`, or the arguments are wrong.
     """
     parser = new_parser("export", __doc__)
     parser.add_argument(
-        "model", type=str, help="a checkpoint or released folder; several with commas between them: their ensemble"
+        "model", type=str, help="checkpoint or released folder; several separated by commas: their ensemble"
     )
     parser.add_argument("--format", type=str, required=True, help=", ".join(FORMATS))
-    parser.add_argument("--out", type=Path, required=True, help=f"the file: {', '.join(FORMATS.values())}")
-    parser.add_argument("--size", type=str, default="dynamic", help="height x width of the images; dynamic: any")
+    parser.add_argument("--out", type=Path, required=True, help=f"file to write: {', '.join(FORMATS.values())}")
+    parser.add_argument(
+        "--size", type=str, default="dynamic", help="height x width of the images, or dynamic for any size"
+    )
     parser.add_argument("--quantize", type=str, help="int8, calibrated on real images")
     parser.add_argument("--calibrate", type=Path, help="folder of images for --quantize")
     parser.add_argument(
         "--check",
         type=Path,
-        help="folder of images to compare with the checkpoint on, with labels "
+        help="folder of images for a comparison with the checkpoint, with labels "
         "as CamVid's folders or as images/val and masks/val beside a classes.yaml",
     )
-    parser.add_argument("--probabilities", action="store_true", help="give those of the classes, too")
-    parser.add_argument("--aot", action="store_true", help="with torch: compiled; needs a C++ compiler")
+    parser.add_argument("--probabilities", action="store_true", help="return the probabilities of the classes, too")
+    parser.add_argument("--aot", action="store_true", help="with torch: compile the graph; needs a C++ compiler")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     options = parse_arguments(parser, args[1:])
     check_options(options.format, options.out, options.quantize, options.calibrate, options.aot)
@@ -201,20 +203,22 @@ def main(args: list[str]) -> int:
 
 
 def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool) -> None:
-    """Refuse what does not go together, before anything takes time.
+    """Check that the options fit together, before anything takes time.
 
     Raises:
-        UserError: It does not.
+        UserError: They do not.
     """
     if form not in FORMATS:
         raise UserError(f"--format {form}: give one of {', '.join(FORMATS)}")
     if out.suffix != FORMATS[form]:
         raise UserError(f"--out {out}: a file of --format {form} ends in {FORMATS[form]}")
     if quantize not in (None, "int8"):
-        raise UserError(f"--quantize {quantize}: int8 is what there is")
+        raise UserError(f"--quantize {quantize}: only int8 is supported")
     if (quantize is None) != (calibrate is None):
-        raise UserError("--quantize int8 and --calibrate FOLDER go together: int8 needs images to find its ranges")
+        raise UserError(
+            "--quantize int8 and --calibrate FOLDER are given together: int8 needs images to find its ranges"
+        )
     if quantize and form == "torch":
-        raise UserError("--quantize int8 goes with --format onnx or openvino")
+        raise UserError("--quantize int8 needs --format onnx or openvino")
     if aot and form != "torch":
-        raise UserError("--aot goes with --format torch")
+        raise UserError("--aot needs --format torch")

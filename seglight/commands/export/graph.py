@@ -1,4 +1,4 @@
-"""The net as it is deployed: uint8 pixels in, labels at the image's size out, with all that is between in the graph."""
+"""Graph of a deployed net: from uint8 pixels to labels at the image's size, with all steps between."""
 
 import copy
 import warnings
@@ -14,24 +14,24 @@ from seglight.interfaces import bands_of, seg_output
 from seglight.ops.sizes import DIVISOR
 
 EXAMPLE = (100, 150)
-"""Size of the image that a graph of any size is traced with: none of its sides means anything."""
+"""Height and width of the image with which a graph of any size is traced: arbitrary, but unequal."""
 
 BROKEN = 255
-"""Label of all pixels of an image whose logits are not finite; -1 for more than 256 classes."""
+"""Label of all pixels of an image whose logits are not finite; it is -1 for more than 256 classes."""
 
 SIDES = (DIVISOR + 1, 2**14)
-"""Shortest and longest side that are promised to torch.export, which takes other branches where a map has one cell."""
+"""Shortest and longest side that torch.export may assume: it takes other branches if a map has one cell."""
 
 
 class Deployed(nn.Module):
-    """What `WholeImage` gives, by plain operators that every runtime has.
+    """The result of `WholeImage` by operators that every runtime supports.
+
+    If the logits of an image are not finite, all of its labels are `BROKEN`, which is not a class of up to 255; with
+    256 classes no label is left for this.
 
     Args:
-        net: Any net of seglight, in evaluation mode; it is copied.
-        probabilities: Give those of the classes, too.
-
-    Where the logits of an image are not finite all of its labels are `BROKEN`, which is no class of up to 255; of
-    256 classes none is left to say so.
+        net: Net in evaluation mode; it is copied.
+        probabilities: Whether the probabilities of the classes are returned, too.
     """
 
     def __init__(self, net: nn.Module, probabilities: bool = False) -> None:
@@ -51,7 +51,7 @@ class Deployed(nn.Module):
 
 
 def _marked(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels as they are given, or `BROKEN` where the logits of their image are not finite."""
+    """Replace labels by `BROKEN` if the logits of their image are not finite."""
     classes = logits.shape[1]
     broken = logits.isfinite().flatten(1).all(1).logical_not()[:, None, None]
     if classes > 256:  # ONNX Runtime chooses between int64, but not between int16
@@ -61,15 +61,15 @@ def _marked(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def _repeated(length: int, image: Tensor) -> Tensor:
-    """Rows or columns of the padded image: all of the image's, the last again and again."""
+    """Indices of the rows or columns of the padded image: all of the image, then the last one repeated."""
     padded = (length + DIVISOR - 1) // DIVISOR * DIVISOR
     return torch.arange(padded, device=image.device).clamp(max=length - 1)
 
 
 def _with_fixed_padding(net: nn.Module) -> nn.Module:
-    """A copy in which convolutions that ask each image how much to pad know it: strides divide what comes here.
+    """A copy in which convolutions with padding that depends on the image get a fixed one: strides divide these images.
 
-    Asked for images of any size, torch.export takes minutes over the formulas that come of it.
+    For images of any size, torch.export needs minutes for the formulas of that padding.
     """
     net = copy.deepcopy(net)
     for parent in list(net.modules()):
@@ -98,8 +98,8 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     """Trace the graph by torch.export.
 
     Args:
-        deployed: The graph.
-        size: (H, W) of the images; None: any.
+        deployed: Graph to trace.
+        size: Height and width of the images, or None for any size.
 
     Raises:
         UserError: torch.export can't trace the net for images of any size, or at all.
@@ -112,7 +112,7 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
     try:
         with warnings.catch_warnings():
-            # recurrent layers gather their parameters anew in each pass
+            # recurrent layers gather their parameters again in each pass
             warnings.filterwarnings("ignore", r"The tensor attributes? .*_flat_weights", UserWarning)
             program = torch.export.export(
                 deployed,
@@ -120,12 +120,12 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
                 dynamic_shapes={"image": sides} if size is None else None,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
-    except Exception as error:  # torch raises what the net's own code does, and some ten classes of its own
+    except Exception as error:  # torch raises errors of the net's own code, and about ten classes of its own
         raise UserError(_untraceable(size)) from error
     graph = program.graph
     for node in list(graph.nodes):
-        # they hold what the net's code asked on its way, such as whether a map has the size of another already:
-        # both answers lead to the same values
+        # they hold conditions of the net's code, such as whether a map has the size of another one already: both
+        # branches give the same values
         if node.target is torch.ops.aten._assert_scalar.default:
             graph.erase_node(node)
     graph.eliminate_dead_code()
@@ -136,4 +136,4 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
 def _untraceable(size: tuple[int, int] | None) -> str:
     if size is None:
         return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW (see --debug)"
-    return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for what it says"
+    return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for its message"

@@ -1,4 +1,4 @@
-"""ONNX files, by torch's dynamo exporter."""
+"""ONNX files, written by torch's dynamo exporter."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from seglight.inference.exported import seal
 from seglight.inference.exported.metadata import Metadata
 
 OPSET = 20
-"""The first whose GridSample, which PointRend needs, is that of torch; ONNX Runtime reads it since 1.17."""
+"""The first opset whose GridSample, which PointRend needs, equals that of torch; ONNX Runtime reads it since 1.17."""
 
 
 def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None:
-    """Write a traced graph: input `image`, outputs `labels` and, if it gives them, `probabilities`.
+    """Write a traced graph: input `image`, outputs `labels` and, if the graph returns them, `probabilities`.
 
     Raises:
-        UserError: A package is missing, or the net has an operator that ONNX has not.
+        UserError: A package is missing, or the net has an operator that ONNX does not have.
     """
     try:
         import onnxscript  # noqa: F401
@@ -32,7 +32,9 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
             program, dynamo=True, opset_version=OPSET, input_names=["image"], output_names=names, verbose=False
         )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise UserError("--format onnx: the net has an operator that ONNX has not: see --debug for which") from error
+        raise UserError(
+            "--format onnx: the net has an operator that ONNX does not have: see --debug for its name"
+        ) from error
     for node in RecursiveGraphIterator(converted.model.graph):
         node.metadata_props.clear()  # stack traces, with the paths of this machine
     converted.model.metadata_props[KEY] = metadata.to_json()

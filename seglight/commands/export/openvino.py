@@ -13,10 +13,10 @@ from seglight.inference.exported.metadata import Metadata
 
 
 def openvino_model(program: ExportedProgram, metadata: Metadata, scratch: Path) -> Any:
-    """A traced graph as OpenVINO's model, read from an ONNX file that is written to `scratch`.
+    """Convert a traced graph to OpenVINO's model by an ONNX file that is written to `scratch`.
 
     Raises:
-        UserError: As `write_onnx`, or openvino is missing.
+        UserError: See `write_onnx`, or openvino is missing.
     """
     try:
         import openvino
@@ -27,7 +27,7 @@ def openvino_model(program: ExportedProgram, metadata: Metadata, scratch: Path) 
 
 
 def write_openvino(model: Any, metadata: Metadata, path: Path) -> None:
-    """Write a model to `path` (.xml) and beside it (.bin); weights stay float32 where they are not int8."""
+    """Write a model to `path` (.xml) and beside it (.bin); weights that are not int8 stay float32."""
     import openvino
 
     model.set_rt_info(metadata.to_json(), [KEY])

@@ -1,4 +1,4 @@
-"""int8 after training: the ranges of activations are those that real images give, found by the runtime's own tool."""
+"""Quantization to int8 after training: the runtime's own tool finds the ranges of activations on real images."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ QUANTIZED = (
 )  # fmt: skip
 """Operators of ONNX that become int8; normalisation, interpolation and argmax at both ends of the graph do not.
 
-Without ReLU and Clip among them, 8 bits would hold a convolution's range before what they cut off.
+Without ReLU and Clip among them, 8 bits would span a convolution's range before they clip it.
 """
 
 Pixels = NDArray[np.uint8]
@@ -26,9 +26,9 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
     """Write an ONNX file as int8, by onnxruntime.quantization.
 
     Args:
-        source: The float file.
-        images: uint8 (H, W, 3), for calibration.
-        path: Of the int8 file.
+        source: Path of the float file.
+        images: Images uint8 (H, W, 3) for calibration.
+        path: Path of the int8 file.
 
     Raises:
         UserError: onnxruntime is missing, or the net has no convolution.
@@ -49,18 +49,18 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
         nodes_to_exclude=_ends(prepared),
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
-        extra_options={"CalibMovingAverage": True},  # ranges: the mean of the images', not what one outlier gives
+        extra_options={"CalibMovingAverage": True},  # ranges: the mean over images, not the one of an outlier
         activation_type=quantization.QuantType.QUInt8,
     )
     seal(path)
 
 
 def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:
-    """An OpenVINO model as int8, by NNCF.
+    """Quantize an OpenVINO model to int8 by NNCF.
 
     Args:
-        model: The float model.
-        images: uint8 (H, W, 3), for calibration.
+        model: Float model.
+        images: Images uint8 (H, W, 3) for calibration.
 
     Raises:
         UserError: nncf is missing.
@@ -81,8 +81,8 @@ def _inputs(images: Sequence[Pixels]) -> Iterator[dict[str, Pixels]]:
 def _reader(images: Sequence[Pixels]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # of a package without types
-        """One image after another, as onnxruntime asks for them."""
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
+        """Returns the images one by one."""
 
         def __init__(self) -> None:
             self.rest = _inputs(images)
@@ -94,12 +94,12 @@ def _reader(images: Sequence[Pixels]) -> Any:
 
 
 def _ends(path: Path) -> list[str]:
-    """The normalisation before the first convolution, and the last convolution: its scores decide between classes."""
+    """Names of the nodes before the first convolution, and of the last one, whose scores decide between classes."""
     import onnx
 
     nodes = onnx.load(path).graph.node
-    convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
+    convolutions = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
     if not convolutions:
-        raise UserError("--quantize int8: the net has no convolution, which int8 is for: export it without --quantize")
+        raise UserError("--quantize int8: the net has no convolution to quantize: export it without --quantize")
     before = [node.name for node in nodes[: convolutions[0]]]
     return [*before, nodes[convolutions[-1]].name]

@@ -1,4 +1,4 @@
-"""torch.export's files (.pt2): a program that torch reads, or one that AOTInductor has compiled."""
+"""Files of torch.export (.pt2): a program that torch reads, or one that AOTInductor has compiled."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ def write_torch_program(program: ExportedProgram, metadata: Metadata, path: Path
 
 
 def write_compiled_program(program: ExportedProgram, metadata: Metadata, path: Path) -> None:
-    """Write a traced graph as machine code of this processor and its like, by AOTInductor.
+    """Write a traced graph as machine code for processors like this one, by AOTInductor.
 
     Raises:
-        UserError: There is no C++ compiler, or it can't.
+        UserError: There is no C++ compiler, or the net can't be compiled.
     """
     from torch._inductor import aoti_compile_and_package
     from torch._inductor.cpp_builder import get_cpp_compiler
@@ -32,5 +32,5 @@ def write_compiled_program(program: ExportedProgram, metadata: Metadata, path: P
         )
     except InvalidCxxCompiler as error:
         raise UserError("--aot: there is no C++ compiler: install g++, or name one in the variable CXX") from error
-    except Exception as error:  # torch raises what lowering, the compiler and the linker do
-        raise UserError("--aot: AOTInductor can't compile this net: see --debug for what it says") from error
+    except Exception as error:  # torch raises errors of lowering, the compiler and the linker
+        raise UserError("--aot: AOTInductor can't compile this net: see --debug for its message") from error

@@ -1,4 +1,4 @@
-"""Make of a checkpoint a folder that can be passed on: safetensors, JSON and a model card, nothing that is run."""
+"""Write a checkpoint as a folder that can be passed on: safetensors, JSON and a README, without executable content."""
 
 import json
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from seglight.system.terminal import plain_console
 
 
 def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
-    """Write the folder of a checkpoint, with the scores of its run where they are those of these weights.
+    """Write the folder of a checkpoint, with the scores of its run if they belong to these weights.
 
     Args:
-        checkpoint: A checkpoint of `seglight fit`.
-        out: The folder, not there yet.
+        checkpoint: Checkpoint of `seglight fit`.
+        out: Folder to write, which must not exist.
         trust: Further packages whose classes the checkpoint may name.
 
     Raises:
-        UserError: The checkpoint can't be used, or the folder is there.
+        UserError: The checkpoint can't be used, or the folder exists.
     """
     if is_release(checkpoint):
-        raise UserError(f"{checkpoint}: released already: copy the folder")
+        raise UserError(f"{checkpoint} is a released folder already: copy it")
     net, card = load_net(checkpoint, trust)
     content = read_checkpoint(checkpoint)
     step = content.get("global_step")
@@ -55,14 +55,14 @@ def release(checkpoint: str, out: str, trust: Sequence[str] = ()) -> None:
 def run_scores(
     checkpoint: Path, step: Any, weights: str, class_names: Sequence[str], kept: Any = None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The scores of a checkpoint's weights, and of what data: None, and a line that says why, where there are none.
+    """Scores of a checkpoint's weights, and their data; None, and a line on stderr with the reason, if unknown.
 
     Args:
-        checkpoint: RUN/checkpoints/NAME.ckpt; RUN/scores.json is that of the last evaluation, and goes before.
-        step: Optimizer steps of the checkpoint: tells whose scores they are where no checksum stands beside them.
+        checkpoint: Path RUN/checkpoints/NAME.ckpt; RUN/scores.json of the last evaluation is used first.
+        step: Optimizer steps of the checkpoint, which identify the scores if they have no checksum.
         weights: `weights_checksum` of the checkpoint.
-        class_names: Of the checkpoint.
-        kept: What the checkpoint holds under `SCORES`: of the last validation before it was saved.
+        class_names: Names of the checkpoint's classes.
+        kept: Scores in the checkpoint, of the last validation before it was saved.
     """
     path = checkpoint.absolute().parent.parent / SCORES_FILE
     try:
@@ -74,14 +74,14 @@ def run_scores(
     if isinstance(kept, dict) and _is_of(kept.get("scores"), step, weights, class_names):
         return kept["scores"], kept.get("data")
     say(
-        f"released without scores: neither {path} nor the checkpoint has those of these weights: score them with "
+        f"released without scores: neither {path} nor the checkpoint has scores of these weights: score them with "
         f"`seglight test -c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
     )
     return None, None
 
 
 def _is_of(scores: Any, step: Any, weights: str, class_names: Sequence[str]) -> bool:
-    """Whether scores are those of certain weights."""
+    """Whether scores belong to weights."""
     try:
         same = scores["weights"] == weights if scores.get("weights") else scores["step"] == step
         return bool(same and list(scores["iou"]) == list(class_names))
@@ -90,7 +90,7 @@ def _is_of(scores: Any, step: Any, weights: str, class_names: Sequence[str]) -> 
 
 
 def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
-    """A run's `ScoredImages.fingerprint`; None where the file is missing, or of another evaluation than the scores."""
+    """A run's `ScoredImages.fingerprint`; None if the file is missing, or of another evaluation than the scores."""
     try:
         scored = ScoredImages.load(path)
     except UserError:
@@ -104,11 +104,11 @@ def main(args: list[str]) -> None:
     """Run `release`.
 
     Raises:
-        UserError: As `release`, or the arguments are wrong.
+        UserError: See `release`, or the arguments are wrong.
     """
     parser = new_parser("release", __doc__)
-    parser.add_argument("checkpoint", type=str, help="a checkpoint of `seglight fit`")
-    parser.add_argument("--out", type=str, required=True, help="the folder to write")
+    parser.add_argument("checkpoint", type=str, help="checkpoint of `seglight fit`")
+    parser.add_argument("--out", type=str, required=True, help="folder to write")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     config = parse_arguments(parser, args[1:])
     release(config.checkpoint, config.out, config.trust)

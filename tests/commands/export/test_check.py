@@ -91,10 +91,10 @@ def test_options_that_do_not_go_together() -> None:
     for arguments, told in (
         (("tflite", out, None, None, False), "one of onnx, openvino, torch"),
         (("torch", out, None, None, False), "ends in .pt2"),
-        (("onnx", out, "int4", None, False), "int8 is what there is"),
-        (("onnx", out, "int8", None, False), "go together"),
-        (("torch", Path("a.pt2"), "int8", Path("images"), False), "goes with --format onnx or openvino"),
-        (("onnx", out, None, None, True), "goes with --format torch"),
+        (("onnx", out, "int4", None, False), "only int8 is supported"),
+        (("onnx", out, "int8", None, False), "are given together"),
+        (("torch", Path("a.pt2"), "int8", Path("images"), False), "needs --format onnx or openvino"),
+        (("onnx", out, None, None, True), "needs --format torch"),
     ):
         with pytest.raises(UserError, match=told):
             check_options(*arguments)

@@ -98,12 +98,12 @@ def test_one_that_does_not_is_not_written(
     [
         (("--check", "empty"), "empty: no image in this folder"),
         (("--check", "small"), "small: an image is 50x40: check with images of --size"),
-        (("--check", "labelled"), "labelled: its labels are of other classes than the checkpoint's"),
+        (("--check", "labelled"), "labelled: its labels have other classes than the checkpoint"),
         (("--quantize", "int8", "--calibrate", "images", "--check", "images"), "--check of int8 compares scores"),
         (("--quantize", "int8", "--calibrate", "empty"), "empty: no image in this folder"),
         (
             ("--quantize", "int8", "--calibrate", "labelled"),
-            "labelled: there are label maps in it, too",
+            "labelled: it contains label maps, too",
         ),
         (("--quantize", "int8", "--calibrate", "small"), "0.png: 50x40: calibrate with images of --size"),
     ],

@@ -250,7 +250,7 @@ def test_whose_scores_they_are(scored: dict[str, Any], ours: bool, tmp_path: Pat
 def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     checkpoint = run / "checkpoints" / "best.ckpt"
     assert "it exists already" in complaint(seglight_cli("release", checkpoint, "--out", released))
-    assert "released already" in complaint(seglight_cli("release", released, "--out", tmp_path / "net"))
+    assert "is a released folder already" in complaint(seglight_cli("release", released, "--out", tmp_path / "net"))
     assert "no such checkpoint" in complaint(seglight_cli("release", tmp_path / "gone", "--out", tmp_path / "net"))
     assert not (tmp_path / "net").exists()
     told = complaint(seglight_cli("release", checkpoint, "--out", checkpoint / "net"))
