@@ -143,7 +143,7 @@ FAULTS: dict[Callable[[Path, Path], None], str] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_stale_or_damaged_cache_is_refused_and_the_next_build_mends_it(
+def test_a_stale_or_damaged_cache_is_refused_and_the_next_build_repairs_it(
     voc: Path, built: tuple[VOCDataModule, Path], fault: Callable[[Path, Path], None]
 ) -> None:
     datamodule, folder = built
@@ -171,7 +171,7 @@ def test_files_that_only_look_new_are_known_by_their_content(voc: Path, built: t
     assert (cached.splits["val"].read(0)[1] == built[0].split("val").read(0)[1]).all()
 
 
-def test_a_damaged_image_is_told_and_leaves_no_cache(camvid: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_reported_and_leaves_no_cache(camvid: Path, tmp_path: Path) -> None:
     bad = camvid / "train" / "0001TP_000030.png"
     bad.write_bytes(bad.read_bytes()[:200])
     with pytest.raises(UserError, match=rf"{bad}: not readable as an image"):
@@ -179,7 +179,7 @@ def test_a_damaged_image_is_told_and_leaves_no_cache(camvid: Path, tmp_path: Pat
     assert not (tmp_path / "cache" / "index.json").exists()
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
@@ -201,7 +201,7 @@ command.cache(CamVidDataModule(sys.argv[1]), sys.argv[2])
 """
 
 
-def test_a_killed_build_is_no_cache_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_a_killed_build_is_no_cache_and_the_next_one_continues(tmp_path: Path) -> None:
     root, folder = fabricate.camvid(tmp_path / "CamVid", train=30), tmp_path / "cache"
     process = subprocess.Popen([sys.executable, "-c", BUILD, root, folder], start_new_session=True)
     deadline = time.monotonic() + 120

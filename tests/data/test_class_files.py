@@ -117,14 +117,14 @@ def test_mapillarys_first_file_had_no_version(tmp_path: Path) -> None:
         ({"images": ["a", "b"]}, "`images` should name a folder by split"),
     ],
 )
-def test_faults_are_told_in_one_line(tmp_path: Path, keys: dict[str, object], told: str) -> None:
+def test_faults_are_reported_in_one_line(tmp_path: Path, keys: dict[str, object], told: str) -> None:
     path = write(tmp_path, **keys)
     with pytest.raises(UserError, match=rf"^{path}: .*{told}") as error:
         read_classes(path)
     assert "\n" not in str(error.value)
 
 
-def test_faults_of_json_are_told(tmp_path: Path) -> None:
+def test_faults_of_json_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "config_v2.0.json"
     path.write_text("{'labels'")
     with pytest.raises(UserError, match=rf"^{path}: not JSON: "):

@@ -108,20 +108,20 @@ def test_training_images_of_differing_sizes_need_a_crop(voc: Path) -> None:
     assert [batch["image"].shape[0] for batch in cropped.val_dataloader()] == [1, 1, 1]
 
 
-def test_a_split_smaller_than_a_step_is_told_before_training(tmp_path: Path) -> None:
+def test_a_split_smaller_than_a_step_is_reported_before_training(tmp_path: Path) -> None:
     datamodule = VOCDataModule(str(fabricate.voc(tmp_path / "voc", train=3)), batch_size=4)
     with pytest.raises(UserError, match=r"^the train split has 3 images where one step takes 4: lower .*batch_size"):
         datamodule.setup("fit")
     datamodule.setup("validate")
 
 
-def test_setup_looks_for_the_splits_of_its_stage_alone(camvid: Path) -> None:
+def test_setup_finds_only_the_splits_of_its_stage(camvid: Path) -> None:
     datamodule = CamVidDataModule(str(camvid))
     datamodule.setup("test")
     assert list(datamodule.splits) == ["test"]
 
 
-def test_a_mask_of_another_size_is_told_with_both_sizes(camvid: Path) -> None:
+def test_a_mask_of_another_size_is_reported_with_both_sizes(camvid: Path) -> None:
     fabricate.save_mask(camvid / "valannot" / "0001TP_000000.png", np.zeros((18, 24), np.uint8))
     dataset = SegmentationDataset(CamVidDataModule(str(camvid)).split("val"))
     message = rf"^{camvid}/val/0001TP_000000.png: the image is 36x48 and its mask 18x24 \(height x width\)"

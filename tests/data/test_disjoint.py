@@ -211,7 +211,7 @@ def test_from_python_too(folder: Path) -> None:
     new_trainer().fit(new_module(), datamodule=data)
 
 
-def test_pixels_that_were_saved_anew_are_left_to_doctor(folder: Path) -> None:
+def test_pixels_that_were_saved_again_are_left_to_doctor(folder: Path) -> None:
     first, second = folder / "images" / "train" / "000.png", folder / "images" / "val" / "000.png"
     Image.open(first).save(second, dpi=(72, 72))
     data = FolderDataModule(str(folder))

@@ -54,7 +54,7 @@ def sample(bands: int, size: tuple[int, int] = (32, 40)) -> tuple[NDArray[np.uin
         (Window(31, 39, 4, 4), (16, 16)),
     ],
 )
-def test_each_band_is_cut_as_it_is_alone(bands: int, window: Window, crop: tuple[int, int]) -> None:
+def test_each_band_is_cut_as_it_is_by_itself(bands: int, window: Window, crop: tuple[int, int]) -> None:
     image, _ = sample(bands)
     found = cut(image, window, crop, cv2.INTER_LINEAR, 128)
     expected = [cut(np.ascontiguousarray(image[..., k]), window, crop, cv2.INTER_LINEAR, 128) for k in range(bands)]

@@ -61,7 +61,7 @@ def test_grey_of_16_bits_is_refused(tmp_path: Path, suffix: str) -> None:
         read_image(path)
 
 
-def test_grey_png_alone_is_read_as_index(tmp_path: Path) -> None:
+def test_grey_png_only_is_read_as_index(tmp_path: Path) -> None:
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(values).save(tmp_path / "grey.png")
     assert (read_grey(tmp_path / "grey.png") == values).all()
@@ -121,7 +121,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     told = r"none.png: not readable as an image \(No such file or directory\): is the path right"
     with pytest.raises(UserError, match=rf"^{tmp_path}/{told}"):
         read_image(tmp_path / "none.png")

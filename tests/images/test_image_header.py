@@ -269,7 +269,7 @@ def test_what_calls_itself_reduced_and_is_no_smaller_is_a_page(other: NDArray[np
         read_image(path)
 
 
-def test_a_row_of_pixels_is_reduced_in_its_length_alone(tmp_path: Path) -> None:
+def test_a_row_of_pixels_is_reduced_only_in_its_length(tmp_path: Path) -> None:
     path = tmp_path / "row.tif"
     with tifffile.TiffWriter(path) as file:
         file.write(RGB[:1], photometric="rgb")
@@ -326,7 +326,7 @@ def test_names_of_formats() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("name", ["moving.gif", "moving.avif", "alpha.avif", "rgb.jp2", "moving.webp", "stereo.jpg"])
-def test_damage_is_told_whatever_the_decoder_raises(name: str, tmp_path: Path) -> None:
+def test_damage_is_reported_whatever_the_decoder_raises(name: str, tmp_path: Path) -> None:
     """Pillow raises IndexError, RuntimeError and others; what is read all the same has a right type."""
     path, rng = tmp_path / name, np.random.default_rng(3)
     (READ.get(name) or REFUSED[name])[0](path)

@@ -119,7 +119,7 @@ TiffWindows(Path(sys.argv[1]), 0).read(slice(0, 9), slice(0, 9))
 """
 
 
-def test_what_a_compression_needs_is_told(tmp_path: Path) -> None:
+def test_what_a_compression_needs_is_reported(tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / "image.tif", compression="tiff_lzw")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, tmp_path / "image.tif"], capture_output=True, text=True, check=False
@@ -127,7 +127,7 @@ def test_what_a_compression_needs_is_told(tmp_path: Path) -> None:
     assert 'image.tif: <COMPRESSION.LZW: 5> needs imagecodecs: pip install "seglight[tiff]"' in done.stderr
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_damage_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, RGB, photometric="rgb", tile=(64, 64), compression="zlib")
     whole = path.read_bytes()

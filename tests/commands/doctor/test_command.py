@@ -61,7 +61,7 @@ def test_mistakes_on_the_command_line(seglight_cli: CLI, camvid: Path, tmp_path:
     assert "is not a folder that can be copied" in says("--data", "ShapesDataModule", "--fix", tmp_path / "new")
 
 
-def test_json_says_all(seglight_cli: CLI, tmp_path: Path) -> None:
+def test_json_contains_everything(seglight_cli: CLI, tmp_path: Path) -> None:
     root = fabricate.camvid(tmp_path / "CamVid", train=9)
     for path in sorted((root / "trainannot").iterdir())[:7]:
         path.unlink()

@@ -344,7 +344,7 @@ def test_labelme_without_a_file(doctor: Callable[..., dict[str, Any]], tmp_path:
     ]
 
 
-def test_drawn_scenes_are_looked_at_too(
+def test_drawn_scenes_are_inspected_too(
     doctor: Callable[..., dict[str, Any]], seglight_cli: CLI, tmp_path: Path
 ) -> None:
     config = tmp_path / "shapes.yaml"

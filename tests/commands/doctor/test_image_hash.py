@@ -50,7 +50,7 @@ def test_hash_is_that_of_the_cosine_transform_of_opencv() -> None:
     assert phash(grey) == int(bits, 2)
 
 
-def test_digest_is_of_the_pixels_alone() -> None:
+def test_digest_is_of_the_pixels_only() -> None:
     image = scene(0)
     assert image_hash(image).digest == image_hash(np.asfortranarray(image)).digest
     assert image_hash(image).digest != image_hash(image.reshape(160, 120, 3)).digest

@@ -70,7 +70,7 @@ def through_jpeg(quality: int) -> Callable[[Any], Any]:
         (through_jpeg(75), "jpeg-mask"),
     ],
 )
-def test_smeared_masks_are_told_from_sharp_ones(
+def test_smeared_masks_are_distinguished_from_sharp_ones(
     change: Callable[[Any], Any], slug: str, camvid_root: Path, tmp_path: Path
 ) -> None:
     table = label_table(CODEC, CLASSES)

@@ -154,7 +154,7 @@ def test_damaged_outlines_of_coco_stop_at_once(counts: object, told: str, tmp_pa
     assert message.startswith(f"{path}: {told}")
 
 
-def test_images_of_coco_are_looked_at(tmp_path: Path) -> None:
+def test_images_of_coco_are_inspected(tmp_path: Path) -> None:
     root = fabricate.coco_json(tmp_path / "coco")
     path = sorted((root / "val2017").iterdir())[1]
     plant.write(path, b"")

@@ -58,7 +58,7 @@ def test_tolerances(agreement: float, after: float, precision: str, stands: bool
     assert (Comparison(1, agreement, (0.7, after), (1, 1)).fault(precision) is None) is stands
 
 
-def test_int8_is_judged_by_labels_alone() -> None:
+def test_int8_is_judged_by_labels_only() -> None:
     with pytest.raises(UserError, match="give a folder with labels"):
         Comparison(1, 1.0, (np.nan, np.nan), (1, 1)).fault("int8")
 
@@ -80,7 +80,7 @@ def test_files_that_are_none(name: str, tmp_path: Path) -> None:
         load_exported(tmp_path / name, trust=(PROGRAM,))
 
 
-def test_programs_are_read_from_whom_one_trusts_alone(tmp_path: Path) -> None:
+def test_programs_are_read_from_whom_one_trusts_only(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"refused.*--trust torch\.export"):
         load_exported(tmp_path / "a.pt2")
 

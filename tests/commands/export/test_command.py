@@ -108,7 +108,7 @@ def test_one_that_does_not_is_not_written(
         (("--quantize", "int8", "--calibrate", "small"), "0.png: 50x40: calibrate with images of --size"),
     ],
 )
-def test_folders_are_looked_at_before_anything_takes_time(
+def test_folders_are_inspected_before_anything_takes_time(
     args: tuple[str, ...],
     told: str,
     export: Export,

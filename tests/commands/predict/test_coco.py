@@ -75,7 +75,7 @@ def test_an_object_is_a_connected_component_in_its_box(read: COCO) -> None:
         assert found == expected
 
 
-def test_polygons_have_corners_alone(tmp_path: Path) -> None:
+def test_polygons_have_corners_only(tmp_path: Path) -> None:
     objects = CocoObjects(NAMES, "polygons")
     objects.add("ring.png", RING)
     objects.write(tmp_path / "coco.json")

@@ -621,7 +621,7 @@ def test_frames_that_are_no_more(predict: Predict, tmp_path: Path) -> None:
         assert files(tmp_path / "out") == [f"drive/{number:06}.png" for number in range(1, count + 1)]
 
 
-def test_a_damaged_label_map_is_told(predict: Predict, images: Path, tmp_path: Path) -> None:
+def test_a_damaged_label_map_is_reported(predict: Predict, images: Path, tmp_path: Path) -> None:
     assert predict(images).rc == 0
     path = tmp_path / "out" / "a.png"
     path.write_bytes(path.read_bytes()[:-60])
@@ -649,7 +649,7 @@ def test_brackets_in_names(predict: Predict, images: Path, tmp_path: Path) -> No
     assert predict(images, out=tmp_path / "x[" / "b]").out.endswith("/x[/b]\n")
 
 
-def test_what_another_model_made_is_made_anew(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:
+def test_what_another_model_made_is_made_again(predict: Predict, model: Reds, images: Path, tmp_path: Path) -> None:
     assert predict(images, "--save", "overlay").rc == 0
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in files(tmp_path / "out")}
     (tmp_path / "model.ckpt").write_bytes(b"another")

@@ -82,7 +82,7 @@ def test_the_outline_of_labels() -> None:
     assert outline_of(np.zeros((4, 5), np.uint8)) == 0
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     MemoryBudget(None).check("coco", 10**12)
     MemoryBudget(10**11).check("coco", 10**9, 10**8)
     with pytest.raises(UserError, match=r"coco of 1000.0 megapixels takes 26.53 GB beside .* --max_memory is 8.00 GB"):

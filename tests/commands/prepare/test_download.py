@@ -117,7 +117,7 @@ def test_validators(
     assert (second.range, second.if_range) == (("bytes=100000-", asks) if asks else (None, None))
 
 
-def test_with_a_checksum_another_mirror_goes_on(server: Behaviour, other: Behaviour, folder: Path) -> None:
+def test_with_a_checksum_another_mirror_resumes(server: Behaviour, other: Behaviour, folder: Path) -> None:
     other.etag = '"another"'
     server.cuts, server.statuses = [100_000], [200, 503, 503, 503]
     assert fetch(archive(server, other), folder) == BODY
@@ -144,7 +144,7 @@ def test_a_part_that_was_whole_needs_no_request(server: Behaviour, folder: Path)
 
 
 @pytest.mark.parametrize("extra", [0, 5])
-def test_the_server_says_that_a_part_is_whole_or_too_long(server: Behaviour, folder: Path, extra: int) -> None:
+def test_the_server_states_that_a_part_is_whole_or_too_long(server: Behaviour, folder: Path, extra: int) -> None:
     leave(folder, BODY + CHANGED[:extra], f"{server.url}/x.tar", '"v1"')
     assert fetch(archive(server, checked=False), folder) == BODY
     assert [r.status for r in server.requests] == [416, 200][: 1 + bool(extra)]
@@ -162,7 +162,7 @@ def test_busy_servers_are_asked_again(server: Behaviour, folder: Path) -> None:
     assert [r.status for r in server.requests] == [503, 429, 200]
 
 
-def test_mirrors_are_tried_in_turn_and_each_reason_is_told(
+def test_mirrors_are_tried_in_turn_and_each_reason_is_reported(
     server: Behaviour, other: Behaviour, folder: Path, tmp_path: Path
 ) -> None:
     with socket.socket() as unused:
@@ -229,7 +229,7 @@ def test_a_mirror_is_an_http_url(server: Behaviour, mirror: str) -> None:
         addresses(archive(server), mirror)
 
 
-def test_a_folder_that_can_not_be_made_is_told(server: Behaviour, folder: Path) -> None:
+def test_a_folder_that_can_not_be_made_is_reported(server: Behaviour, folder: Path) -> None:
     folder.write_text("a file")
     with pytest.raises(UserError, match=rf"^{folder}: File exists: free some space"):
         download(archive(server), folder, None, lambda done, note: None)

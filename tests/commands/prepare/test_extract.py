@@ -141,7 +141,7 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, mode: int, says:
     assert not tree(tmp_path / "home" / "into")
 
 
-def test_links_that_nobody_wants_are_not_looked_at(tmp_path: Path) -> None:
+def test_links_that_nobody_wants_are_not_inspected(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "x.tar", (member("set/a"), b"a"), (member("code/l", tarfile.SYMTYPE, "/etc"), b""))
     unpack(path)
     assert tree(tmp_path / "home" / "into") == {"set/a": b"a"}
@@ -222,7 +222,7 @@ def test_a_bomb_of_members_stops_at_the_bound(tmp_path: Path, what: str, kind: s
 
 
 @pytest.mark.parametrize("name", ["x.tgz", "x.tar", "x.zip"])
-def test_damaged_archives_are_told(tmp_path: Path, name: str) -> None:
+def test_damaged_archives_are_reported(tmp_path: Path, name: str) -> None:
     files = {path: bytes(range(256)) * 100 for path in GOOD}
     if name == "x.zip":
         path = write_zip(tmp_path / name, *((p, body, 0) for p, body in files.items()))
@@ -240,7 +240,7 @@ def test_a_page_is_no_archive(tmp_path: Path, name: str) -> None:
         unpack(tmp_path / name)
 
 
-def test_an_encrypted_zip_is_told(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_reported(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "x.zip", ("set/a", b"a", 0))
     raw = bytearray(path.read_bytes())
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -250,7 +250,7 @@ def test_an_encrypted_zip_is_told(tmp_path: Path) -> None:
         unpack(path)
 
 
-def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_tar(tmp_path / "x.tar", (member("set/a"), b"a"))
 
     def full(*_: object, **__: object) -> None:

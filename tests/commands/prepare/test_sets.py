@@ -268,7 +268,7 @@ def test_what_lies_there_in_part_is_not_touched(
 
 
 @pytest.mark.parametrize("name", ["camvid", "pet", "ade20k"])
-def test_a_missing_mask_and_a_missing_pair_are_told(
+def test_a_missing_mask_and_a_missing_pair_are_reported(
     name: str, bodies: Callable[[str], dict[str, bytes]], root: Path, server: Behaviour, seglight_cli: Cli
 ) -> None:
     bodies(name)
@@ -289,7 +289,7 @@ def test_a_missing_mask_and_a_missing_pair_are_told(
     assert "pug_5" in ran.err if name == "pet" else "images in train in place of" in ran.err
 
 
-def test_a_disk_that_is_too_small_is_told_first(
+def test_a_disk_that_is_too_small_is_reported_first(
     bodies: Callable[[str], dict[str, bytes]],
     root: Path,
     server: Behaviour,
@@ -356,7 +356,7 @@ def test_a_terminal_sees_a_progress_bar(tmp_path: Path, root: Path, server: Beha
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_download_goes_on_without_fetching_a_byte_twice(
+def test_a_killed_download_resumes_without_fetching_a_byte_twice(
     tmp_path: Path, root: Path, server: Behaviour, by: signal.Signals
 ) -> None:
     command, made = launch(tmp_path, root, server)

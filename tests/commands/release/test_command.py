@@ -258,7 +258,7 @@ def test_what_is_refused(run: Path, released: Path, tmp_path: Path, seglight_cli
     assert "Not a directory" in told
 
 
-def test_of_two_at_once_the_slower_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_at_once_the_slower_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(path: Path) -> str:
         (tmp_path / "net").mkdir()
         (tmp_path / "net" / "release.json").write_text("the other's")

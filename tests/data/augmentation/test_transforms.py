@@ -49,7 +49,7 @@ def test_seed_epoch_and_index_each_decide() -> None:
     assert len(set(results)) == 4
 
 
-def test_the_input_is_left_alone() -> None:
+def test_the_input_is_not_changed() -> None:
     image, mask = sample()
     before = as_bytes((image, mask))
     Augmentation(32)(image, mask, (0, 0, 0))
@@ -168,7 +168,7 @@ def test_crops_are_distributed_as_those_of_torchvision_and_albumentations(
     assert p_values.keys() == {"torchvision", "albumentations"}
 
 
-def test_a_crop_touches_the_rows_of_its_window_alone() -> None:
+def test_a_crop_touches_the_rows_of_its_window_only() -> None:
     image, mask = sample(200, 100)
 
     class Spy(np.ndarray):

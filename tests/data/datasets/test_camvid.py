@@ -29,7 +29,7 @@ def test_a_missing_mask_is_named(camvid: Path) -> None:
         CamVidDataModule(str(camvid)).split("val")
 
 
-def test_a_missing_split_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_a_missing_split_states_where_it_was_expected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"^{tmp_path}/val: no such folder, .* set data.init_args.root"):
         CamVidDataModule(str(tmp_path)).split("val")
 

@@ -50,7 +50,7 @@ def test_masks_are_what_torchvision_reads_through_its_table(cityscapes: Path, sp
         assert set(np.unique(mask)) == {*range(19), 255}
 
 
-def test_the_test_split_says_what_to_score_on(cityscapes: Path) -> None:
+def test_the_test_split_names_what_to_score_on(cityscapes: Path) -> None:
     with pytest.raises(UserError, match=r"^Cityscapes' test labels are not public: score with `seglight validate`$"):
         CityscapesDataModule(str(cityscapes)).split("test")
 

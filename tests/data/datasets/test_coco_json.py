@@ -118,7 +118,7 @@ def test_outlines_of_images_that_were_taken_out_are_left_out(coco: Path) -> None
         (lambda t: t["categories"][0].update(name="divan"), "other categories than in the other splits"),
     ],
 )
-def test_faults_of_a_file_are_told(coco: Path, edit: Callable[[Any], object], told: str) -> None:
+def test_faults_of_a_file_are_reported(coco: Path, edit: Callable[[Any], object], told: str) -> None:
     path = edited(coco, "train", edit)
     with pytest.raises(UserError, match=rf"^{path}: .*{told}"):
         COCOPolygonsDataModule(str(coco)).split("train")
@@ -137,7 +137,7 @@ def test_faults_of_a_file_are_told(coco: Path, edit: Callable[[Any], object], to
         (lambda t: t["categories"][0].update(name="background"), "a category 'background', which is class 0 here"),
     ],
 )
-def test_categories_that_cannot_be_classes_are_told(coco: Path, edit: Callable[[Any], object], told: str) -> None:
+def test_categories_that_cannot_be_classes_are_reported(coco: Path, edit: Callable[[Any], object], told: str) -> None:
     path = edited(coco, "val", edit)
     with pytest.raises(UserError, match=rf"^{path}: .*{told}"):
         COCOPolygonsDataModule(str(coco))

@@ -62,30 +62,30 @@ def test_images_may_be_jpegs_beside_png_masks(folder: Path) -> None:
         (f"ignore: void\nclasses: [{CAT}, {DOG}]", "ValueError .*'ignore: 255'"),
     ],
 )
-def test_faults_of_classes_yaml_are_told(folder: Path, text: str, message: str) -> None:
+def test_faults_of_classes_yaml_are_reported(folder: Path, text: str, message: str) -> None:
     (folder / "classes.yaml").write_text(text)
     with pytest.raises(UserError, match=rf"(?s)^{folder}/classes.yaml: .*({message})"):
         FolderDataModule(str(folder))
 
 
-def test_classes_yaml_that_is_no_text_is_told(folder: Path) -> None:
+def test_classes_yaml_that_is_no_text_is_reported(folder: Path) -> None:
     (folder / "classes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=rf"^{folder}/classes.yaml: not YAML"):
         FolderDataModule(str(folder))
 
 
-def test_missing_classes_yaml_is_told(tmp_path: Path) -> None:
+def test_missing_classes_yaml_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"^{tmp_path}/classes.yaml: no such file: .* set data.init_args.root"):
         FolderDataModule(str(tmp_path))
 
 
-def test_a_mask_without_an_image_is_told(folder: Path) -> None:
+def test_a_mask_without_an_image_is_reported(folder: Path) -> None:
     (folder / "images" / "val" / "001.png").unlink()
     with pytest.raises(UserError, match=rf"^{folder}/masks/val/001.png: no image of this name in {folder}/images/val"):
         FolderDataModule(str(folder)).split("val")
 
 
-def test_an_image_without_a_mask_is_told(folder: Path) -> None:
+def test_an_image_without_a_mask_is_reported(folder: Path) -> None:
     (folder / "masks" / "train" / "002.png").unlink()
     with pytest.raises(
         UserError, match=rf"^{folder}/images/train/002.png: its mask {folder}/masks/train/002.png is mis"

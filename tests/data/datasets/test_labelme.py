@@ -82,7 +82,7 @@ def test_classes_may_lie_elsewhere(labelme: Path, tmp_path: Path) -> None:
         LabelMeDataModule(str(labelme))
 
 
-def test_an_unknown_label_is_told_with_its_remedy(tmp_path: Path) -> None:
+def test_an_unknown_label_is_reported_with_its_remedy(tmp_path: Path) -> None:
     told = r"a.json: the label 'cats' is not a class \(background, cat, dog\): correct it, add it to the classes"
     with pytest.raises(UserError, match=told):
         painted(tmp_path / "a.json", shape("cats", [(0, 0), (1, 0), (1, 1)]))
@@ -92,13 +92,13 @@ def test_an_unknown_label_is_told_with_its_remedy(tmp_path: Path) -> None:
     ("kind", "points"),
     [("line", 2), ("point", 1), ("linestrip", 3), ("mask", 2), ("polygon", 2), ("rectangle", 1), ("circle", 3)],
 )
-def test_shapes_without_an_area_are_told(tmp_path: Path, kind: str, points: int) -> None:
+def test_shapes_without_an_area_are_reported(tmp_path: Path, kind: str, points: int) -> None:
     with pytest.raises(UserError, match=rf"a.json: a shape 'cat' of kind '{kind}' and {points} points covers no known"):
         painted(tmp_path / "a.json", shape("cat", [(0, 0), (2, 0), (2, 2)][:points], kind))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"imageHeight": null, "imageWidth": 4, "shapes": []}'])
-def test_a_file_of_another_kind_is_told(tmp_path: Path, text: str) -> None:
+def test_a_file_of_another_kind_is_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=rf"^{tmp_path}/a.json: not a file of LabelMe .*: save it there again"):
         CODEC.read(tmp_path / "a.json")
@@ -114,7 +114,7 @@ def test_missing_and_surplus_files_are_named(labelme: Path) -> None:
         datamodule.split("test")
 
 
-def test_a_file_of_another_size_than_its_image_is_told(labelme: Path) -> None:
+def test_a_file_of_another_size_than_its_image_is_reported(labelme: Path) -> None:
     painted(labelme / "val/000.json", size=(48, 36))
     with pytest.raises(UserError, match=r"val/000.jpg: the image is 36x48 and its mask 48x36"):
         SegmentationDataset(LabelMeDataModule(str(labelme)).split("val"))[0, 0]

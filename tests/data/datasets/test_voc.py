@@ -76,6 +76,6 @@ def test_missing_and_empty_lists_are_named(voc: Path) -> None:
         VOCDataModule(str(voc)).split("val")
 
 
-def test_the_test_split_says_what_to_score_on(voc: Path) -> None:
+def test_the_test_split_names_what_to_score_on(voc: Path) -> None:
     with pytest.raises(UserError, match=r"^VOC's test labels are not public: score with `seglight validate`$"):
         VOCDataModule(str(voc)).split("test")
