@@ -108,7 +108,7 @@ def spoil_json(path: Path, change: Callable[[Any], None]) -> Path:
         (lambda path: spoil_json(path, lambda table: table.pop("imageWidth")), "not a file of LabelMe"),
         (
             lambda path: spoil_json(path, lambda table: table["shapes"][0].update(label="cow")),
-            "label 'cow' is no class",
+            "label 'cow' is not a class",
         ),
         (
             lambda path: spoil_json(path, lambda table: table["shapes"][0].update(points=[])),

@@ -77,7 +77,7 @@ def test_own_lists_decide_where_there_are_any(camvid32: Path) -> None:
 
 def test_what_is_in_no_published_split_is_named(camvid32: Path) -> None:
     fabricate.save_image(camvid32 / "701_StillsRaw_full" / "mine_1.png", np.random.default_rng(0), (4, 4))
-    with pytest.raises(UserError, match=r"mine_1.png: belongs to no sequence .* write train.txt, val.txt, test.txt"):
+    with pytest.raises(UserError, match=r"mine_1.png: it belongs to no sequence .* write train.txt, val.txt, test.txt"):
         CamVid32DataModule(str(camvid32)).split("val")
 
 

@@ -110,7 +110,10 @@ def test_outlines_of_images_that_were_taken_out_are_left_out(coco: Path) -> None
         (lambda t: t["annotations"][2].update(segmentation=[[1, 1, 5, 5]]), r"annotation 2 .* \[\[1, 1, 5, 5\]\]"),
         (lambda t: t["annotations"][2].update(segmentation=[[1, 1, 5, 5, 2, 3, 4]]), "annotation 2 has no outline"),
         (lambda t: t["annotations"][3]["segmentation"].update(size=[5, 5]), "annotation 3 .* runs at the image's size"),
-        (lambda t: t["annotations"][1].update(category_id=5), "annotation 1 is of category 5, which `categories` does"),
+        (
+            lambda t: t["annotations"][1].update(category_id=5),
+            "annotation 1 is of category 5, which is missing in `categories`",
+        ),
         (lambda t: t["annotations"][1].pop("image_id"), "not of COCO's form .KeyError 'image_id'"),
         (lambda t: t.pop("annotations"), "not of COCO's form .KeyError 'annotations'"),
         (lambda t: t.update(images=[]), "it lists no image"),
