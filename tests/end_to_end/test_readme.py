@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support import fabricate
 
@@ -25,7 +27,14 @@ def test_ten_lines_train_on_a_folder_of_images(
         code = code.replace(given, smaller)
     fabricate.folder(tmp_path / "own")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, str(PAGE), "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(code, str(PAGE), "exec"), names)
     miou, best = capsys.readouterr().out.splitlines()[-1].split()
     assert 0 <= float(miou) <= 1
     assert (tmp_path / best).is_file()
+
+    (code,) = (block for block in BLOCKS if "seglight.evaluate(run, split" in block)
+    Image.new("RGB", (50, 40)).save("new.jpg")
+    exec(compile(code, str(PAGE), "exec"), names)
+    assert names["scores"].images == 2
+    assert names["labels"].shape == (40, 50)
