@@ -1,4 +1,4 @@
-"""What a net costs, part by part: parameters, multiply-adds, activations, time; and how far its output sees."""
+"""Costs of a net by its parts: parameters, multiply-adds, activations and time; and the receptive field."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 SIGHT = (2048, 64)
-"""Height and width of the image on which receptive fields are looked for: as wide as coarse maps need."""
+"""Height and width of the image on which receptive fields are measured: as wide as coarse maps need."""
 
 
 @dataclass
 class Costs:
-    """Of a part, or of the whole net, for one image.
+    """Costs of a part, or of the whole net, for one image. `python -m seglight summary` prints them for a recipe.
 
     Attributes:
-        part: Its name in the net; "" is the whole.
-        parameters: Their number.
-        multiply_adds: Of convolutions, matrix products and attention.
-        activation_bytes: What a training step keeps of the forward pass for the backward pass.
-        strides: Pixels of the image's height for a step in each of its outputs; none if it is not used in evaluation.
+        part: Name of the part within the net; "" is the whole net.
+        parameters: Number of parameters.
+        multiply_adds: Multiply-adds of convolutions, matrix products and attention.
+        activation_bytes: Bytes that a training step keeps from the forward pass for the backward pass.
+        strides: Stride of each of its outputs in rows of the image; empty if it is not used in evaluation.
         receptive_field: Rows of the image that a middle entry of its last output depends on; None: all of `SIGHT`.
-        seconds: Median of five passes; of the whole only.
+        seconds: Median time of five passes; only of the whole net.
     """
 
     part: str
@@ -40,12 +40,12 @@ class Costs:
 
 
 def costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: int = 3) -> list[Costs]:
-    """The parts of a net, and last the whole.
+    """Costs of the parts of a net, and last of the whole net.
 
     Args:
-        net: Takes uint8 (1, bands, H, W). Is left with other statistics of batch norms.
-        size: (H, W).
-        device: Where passes are timed; all else is counted on the CPU.
+        net: Net that takes uint8 (1, bands, H, W). The statistics of its batch norms change.
+        size: Size (H, W) of the image.
+        device: Device on which passes are timed; everything else is counted on the CPU.
         bands: Channels of the image.
     """
     image = torch.randint(256, (1, bands, *size), dtype=torch.uint8)
@@ -83,7 +83,7 @@ def parts_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 @contextmanager
 def _outputs(parts: dict[str, nn.Module], see: Callable[[str, list[Tensor]], None]) -> Iterator[None]:
-    """Call `see` with the name and the maps (B, C, h, w) that each part gives."""
+    """Call `see` with the name and the output maps (B, C, h, w) of each part."""
     handles = [
         part.register_forward_hook(lambda _, __, out, name=name: see(name, list(_maps(out))))
         for name, part in parts.items()
@@ -119,7 +119,7 @@ def _activation_bytes(net: nn.Module, parts: dict[str, nn.Module], image: Tensor
     own = {tensor.untyped_storage().data_ptr() for tensor in (*net.parameters(), *net.buffers())}
     sizes = dict.fromkeys(parts, 0)
     inside: list[str] = []
-    kept: list[Tensor] = []  # or else another tensor could come to lie where one was
+    kept: list[Tensor] = []  # otherwise another tensor could get the address of one that was freed
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -145,7 +145,7 @@ def _activation_bytes(net: nn.Module, parts: dict[str, nn.Module], image: Tensor
 
 
 def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module], bands: int) -> dict[str, int | None]:
-    """By NaN, which spreads over exactly what depends on it: the rows that must be NaN for a middle entry to be."""
+    """Receptive fields, measured with NaN, which spreads to exactly the outputs that depend on it."""
     seen: dict[tuple[int, bool], dict[str, bool]] = {}
 
     def reached(name: str, rows: int, below: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The net: an encoder, a decoder, a head."""
+"""Nets of an encoder, a decoder and a head."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from seglight.models.layers import ConvNormAct, init_decoder
 
 
 class EncoderDecoder(Net):
-    """Asks the encoder for its channels and strides and hands them to the decoder: none stands twice.
+    """A net of an encoder, a decoder and a head; the decoder is built with the encoder's channels and strides.
 
     Args:
-        num_classes: C.
-        encoder: Gives the features.
-        decoder: Called with the encoder's `out_channels` and `strides`.
-        aux_index: Feature that an auxiliary head reads while training (FCN head, arXiv 1612.01105 section 3.3);
-            -2 is the usual one, None none. A guided decoder reads that head's scores, in evaluation too.
-        head_kernel: Side of the head's convolution: 3 is that of segmentation_models.pytorch's Unet and PSPNet.
+        num_classes: Number of classes C.
+        encoder: Encoder of the image.
+        decoder: Factory of the decoder, called with the encoder's `out_channels` and `strides`.
+        aux_index: Index of the feature that an auxiliary head reads in training (arXiv 1612.01105, section 3.3); -2 is
+            the usual one, None: no such head. A guided decoder reads that head's scores, also in evaluation.
+        head_kernel: Kernel size of the head: 3 in Unet and PSPNet of segmentation_models.pytorch.
 
     Raises:
         UserError: A guided decoder without an auxiliary head.

@@ -1,4 +1,4 @@
-"""Nets of other nets: the mean of what they give, and a combination of it that is learned."""
+"""Nets of other nets: the mean of their predictions, and a learned combination of them."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from seglight.system.class_paths import imported
 
 
 class Combination(Net, FromCheckpoints):
-    """A net of other nets, which stand in its configuration as `members`: by class_path, or as paths of checkpoints.
+    """A net of other nets, its `members`: nets by class_path, or paths of checkpoints.
 
     Args:
-        num_classes: C.
-        members: Nets, or checkpoints with their weights.
+        num_classes: Number of classes C.
+        members: Factories of nets, or checkpoints with their weights.
 
     Attributes:
         members: The nets.
-        classes: Those of the checkpoints; None where there is none among the members.
+        classes: Classes of the checkpoints; None: no member is a checkpoint.
 
     Raises:
-        UserError: The members are none, or a checkpoint is not to be read or of other classes than the first.
+        UserError: There are no members, or a checkpoint can't be read or is for other classes than the first.
     """
 
     def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
@@ -55,18 +55,18 @@ class Combination(Net, FromCheckpoints):
 class Ensemble(Combination):
     """The weighted mean of the members' probabilities, or of their logits (Lakshminarayanan et al., arXiv 1612.01474).
 
-    It is taken at the stride of the finest member, to which the others' logits are interpolated, and given as logits
-    whose softmax it is there. Between the points of that stride they are interpolated like any net's: an ensemble of
-    one is that net, to rounding.
+    The mean is computed at the stride of the finest member, to which the others' logits are interpolated, and returned
+    as logits whose softmax it is. Between the points of that stride they are interpolated as those of any net: an
+    ensemble of one member equals that net, up to rounding.
 
     Args:
-        num_classes: C.
+        num_classes: Number of classes C.
         members: Nets to train together, or checkpoints.
-        weights: One a member, of any sum; None: all alike.
-        average: "probabilities", or "logits": the geometric mean of the probabilities, where agreement counts for more.
+        weights: Weight of each member, of any sum; None: equal weights.
+        average: "probabilities", or "logits": the geometric mean of the probabilities, which favours agreement.
 
     Raises:
-        UserError: The members are none or of other classes than each other, or the weights do not fit them.
+        UserError: There are no members, their classes differ, or the weights do not fit them.
     """
 
     shares: Tensor
@@ -100,21 +100,21 @@ class Ensemble(Combination):
 class Stacking(Combination):
     """A learned combination of frozen members (Wolpert 1992): a weight for each class of each member, a bias a class.
 
-    It begins as the mean of the members' log-probabilities. What members saw in their training flatters them: train it
-    on other images.
+    Initially it is the mean of the members' log-probabilities. Train it on images that the members were not trained on,
+    for on those they are too confident.
 
     Args:
-        num_classes: C.
-        members: Checkpoints, or nets whose weights a checkpoint of the stack brings.
+        num_classes: Number of classes C.
+        members: Checkpoints, or nets whose weights are in a checkpoint of the stack.
 
     Raises:
-        UserError: The members are none or of other classes than each other.
+        UserError: There are no members, or their classes differ.
     """
 
     def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
         super().__init__(num_classes, members)
         self.members.requires_grad_(False)
-        # a group is a class: it reads that class's scores alone, one from each member
+        # a group is a class: it reads only the scores of that class, one from each member
         self.combine = nn.Conv2d(num_classes * len(members), num_classes, 1, groups=num_classes)
         nn.init.constant_(self.combine.weight, 1 / len(members))
         nn.init.zeros_(self.combine.bias)  # type: ignore[arg-type]  # there is one
@@ -122,7 +122,7 @@ class Stacking(Combination):
 
     def forward(self, image: Tensor) -> SegOutput:
         """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride."""
-        self.members.eval()  # here, not from the start: Lightning warns of a training that begins with such modules
+        self.members.eval()  # not in __init__: Lightning would warn of modules in evaluation mode
         with torch.no_grad():
             scores = log_probabilities([seg_output(member(image)).logits for member in self.members])
         logits: Tensor = self.combine(scores.permute(1, 2, 0, 3, 4).flatten(1, 2))
@@ -137,10 +137,10 @@ def log_probabilities(logits: Sequence[Tensor]) -> Tensor:
 
 
 def in_full(config: Any) -> Any:
-    """A copy of a net's configuration in which members that are checkpoints are described by what these hold.
+    """Copy of a net's configuration in which each checkpoint among the members is replaced by its own configuration.
 
     Raises:
-        UserError: A checkpoint is not to be read.
+        UserError: A checkpoint can't be read.
     """
     if isinstance(config, list):
         return [in_full(entry) for entry in config]

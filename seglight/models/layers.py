@@ -1,4 +1,4 @@
-"""Blocks that several decoders are made of."""
+"""Blocks that several decoders share."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -33,7 +33,8 @@ class ConvNormAct(nn.Sequential):
         size = finer[0].shape[-2:] if finer else torch.Size(2 * side for side in x.shape[-2:])
         batch, channels, height, width = x.shape
         fast = self.training and x.device.type == "cpu" and batch * height * width >= FEW
-        if mode == "bilinear" or not fast or size != (2 * height, 2 * width):  # what is exported stays as it is written
+        # an exported graph keeps the plain operators
+        if mode == "bilinear" or not fast or size != (2 * height, 2 * width):
             resized = x if x.shape[-2:] == size else _interpolated(x, size, mode)
             out: Tensor = self(torch.cat([resized, *finer], 1))
             return out
@@ -48,10 +49,10 @@ class ConvNormAct(nn.Sequential):
 
 
 def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
-    """A 3x3 convolution of (B, C, h, w) doubled by nearest neighbours, which is never made.
+    """3x3 convolution of (B, C, h, w) doubled by nearest neighbours, without the doubled map.
 
     Both steps are one transposed convolution of stride 2, whose kernel is the 3x3 one spread over 2x2 pixels: 4
-    multiplications a pixel and channel in place of 9.
+    multiplications for each pixel and channel instead of 9.
     """
     kernel = weight.transpose(0, 1).flip(2, 3)
     kernel = F.pad(kernel, (0, 0, 0, 1)) + F.pad(kernel, (0, 0, 1, 0))
@@ -83,9 +84,9 @@ class PooledConv(nn.Sequential):
 
 
 class GridMeans(nn.AdaptiveAvgPool2d):
-    """Adaptive average pooling; by products on a GPU with deterministic algorithms, which torch has not for it.
+    """Adaptive average pooling; by matrix products on a GPU with deterministic algorithms, which torch does not have.
 
-    In an exported graph by products too: ONNX has it for sizes that the grid divides alone.
+    An exported graph has products, too: ONNX only pools sizes that the grid divides.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,8 +125,8 @@ class AtrousPyramid(nn.Module):
     Args:
         in_channels: Channels of the map.
         channels: Channels of each branch and of the output.
-        dilations: Of the 3x3 branches, one each.
-        conv: What these are made of.
+        dilations: Dilations of the 3x3 branches.
+        conv: Class of these branches.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class PyramidPooling(nn.Module):
         bin_channels: Channels that each grid's means are brought to.
         channels: Channels of the output.
         bins: Cells along a side of each grid.
-        kernel_size: Of the convolution that merges.
+        kernel_size: Kernel size of the convolution that merges.
     """
 
     def __init__(

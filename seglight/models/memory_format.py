@@ -1,4 +1,4 @@
-"""Which memory format a net trains faster in, found by trying."""
+"""The memory format in which a net trains faster, found by trying both."""
 
 import time
 from copy import deepcopy
@@ -10,18 +10,18 @@ from seglight.interfaces import seg_output
 from seglight.system.ranks import sum_over_ranks
 
 FORMATS = {False: torch.contiguous_format, True: torch.channels_last}
-"""By whether channels come last."""
+"""Memory format by whether channels come last."""
 
 
 def seconds_a_pass(net: nn.Module, image: Tensor, repeats: int = 3) -> dict[bool, float]:
     """Seconds of a forward and backward pass with channels last or not, summed over all processes.
 
-    Copies of the net are tried: its weights, its batch norms and the random numbers to come stay as they are.
+    Copies of the net are used: its weights, its batch norms and later random numbers do not change.
 
     Args:
-        net: On the device that it will be trained on, in training mode.
-        image: A batch, uint8 (B, 3, H, W).
-        repeats: Passes of each, in turn; the fastest counts. One before them does not.
+        net: Net in training mode, on the device of the training.
+        image: Batch uint8 (B, 3, H, W).
+        repeats: Number of passes in each format, in turn; the fastest counts. One more pass before them does not.
     """
     trials = {last: deepcopy(net).to(memory_format=memory_format) for last, memory_format in FORMATS.items()}
     images = {last: image.contiguous(memory_format=memory_format) for last, memory_format in FORMATS.items()}

@@ -1,4 +1,4 @@
-"""Whether a net can be trained on the images that it is given, and a line where it can't."""
+"""Whether a net can be trained on certain images, and the error message if not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from seglight.models.encoders.normalized import NormalizedEncoder
 
 
 def encoder_channels(net: nn.Module) -> int | None:
-    """Channels of the images that the net's encoder is made for; None where it is none of seglight's."""
+    """Channels of the images that the net's encoder takes; None: it is no encoder of seglight."""
     encoder = next((part for part in net.modules() if isinstance(part, NormalizedEncoder)), None)
     return None if encoder is None else encoder.mean.shape[1]
 
 
 def wrong_channels(net: int, images: int) -> str:
-    """The line for a net and images of different numbers of channels."""
+    """Error message for a net and images of different numbers of channels."""
     return (
         f"the net is for images of {net} channels, these have {images}: set in_channels of "
         f"model.net.init_args.encoder.init_args to {images}, or take other images"
@@ -25,12 +25,12 @@ def wrong_channels(net: int, images: int) -> str:
 
 
 def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
-    """The line for an error of a forward pass that is due to the images; None where it is another.
+    """Error message for an exception of a forward pass that is due to the images; None: it has another cause.
 
     Args:
         net: The net.
-        image: Its input, uint8 (B, C, H, W).
-        error: What the pass has raised.
+        image: Input uint8 (B, C, H, W).
+        error: Exception of the pass.
     """
     first = next((part for part in net.modules() if isinstance(part, nn.Conv2d)), None)
     channels = encoder_channels(net) or (None if first is None else first.in_channels)
@@ -48,15 +48,15 @@ def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
 
 
 def has_batch_norm(net: nn.Module) -> bool:
-    """Whether batch statistics go into what the net gives while it is trained."""
+    """Whether the net's output depends on batch statistics in training."""
     return any(isinstance(part, _BatchNorm) for part in net.modules())
 
 
 @contextmanager
 def tried_out(net: nn.Module) -> Iterator[None]:
-    """Passes in training mode that leave the net as it is; batch norms that are frozen use their averages.
+    """Context of forward passes in training mode that do not change the net; frozen batch norms use their averages.
 
-    Random numbers are those that would have been drawn without the passes, and there is no gradient.
+    Later random numbers are those that would have been drawn without the passes, and there is no gradient.
     """
     modes = {part: part.training for part in net.modules()}
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}

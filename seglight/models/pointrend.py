@@ -1,4 +1,4 @@
-"""PointRend: logits made anew, point by point, where an upsampled map is uncertain (arXiv 1912.08193)."""
+"""PointRend: logits are predicted again at points where an upsampled map is uncertain (arXiv 1912.08193)."""
 
 import torch
 import torch.nn.functional as F
@@ -20,21 +20,21 @@ class PointRend(EncoderDecoder):
     predicted from a fine feature and the coarse logits there (section 3.1). In training the paper has a loss at drawn
     points beside that of the coarse map. A loss reads maps here, so those points are set into a doubled map that is
     otherwise constant, the first of the auxiliary outputs, weighted by `aux_weight`; its gradient is scaled up to that
-    of a mean over the points alone.
+    of a mean over the points only.
 
     Args:
-        num_classes: C.
-        encoder: Gives the features.
-        decoder: Called with the encoder's `out_channels` and `strides`.
-        aux_index: As of EncoderDecoder.
-        fine_index: Feature that points are read from, the finest usually.
+        num_classes: Number of classes C.
+        encoder: Encoder of the image.
+        decoder: Factory of the decoder, called with the encoder's `out_channels` and `strides`.
+        aux_index: Index of the feature of an auxiliary head, as in `EncoderDecoder`.
+        fine_index: Index of the feature that points are read from, usually the finest.
         channels: Channels of the point head's three hidden layers.
-        steps: Subdivisions in evaluation.
-        points: Points of an image while training.
-        eval_points: Points of a subdivision.
+        steps: Number of subdivisions in evaluation.
+        points: Number of points of an image in training.
+        eval_points: Number of points of a subdivision.
 
     Raises:
-        UserError: There is one class alone, or as of EncoderDecoder.
+        UserError: There is only one class, or a guided decoder has no auxiliary head.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class PointHead(nn.Module):
             fine: Feature (B, F, h, w).
             coarse: Logits (B, C, h', w').
             points: Indices (B, N) of the pixels, row by row, of a map of the whole image.
-            width: Of that map.
-            height: Of that map.
+            width: Width of that map.
+            height: Height of that map.
         """
         y = points // width
-        x = points - y * width  # ONNX has a remainder by constants alone
+        x = points - y * width  # ONNX has a remainder by constants only
         at = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], 2).unsqueeze(1).to(fine.dtype)
         here, scores = (
             F.grid_sample(m, at, padding_mode="border", align_corners=False).squeeze(2)

@@ -78,7 +78,7 @@ def test_same_outputs_and_no_encoder_weights_fetched(
 
 @pytest.mark.usefixtures("no_hub")
 def test_the_hub_would_have_been_missed() -> None:
-    with pytest.raises(UserError, match="can't be had from the hub"):
+    with pytest.raises(UserError, match="are not available from the hub"):
         TimmEncoder("test_resnet", weights="hub")
 
 

@@ -477,7 +477,7 @@ def test_hub_out_of_reach(weights_of: Callable[[object], str], monkeypatch: pyte
     naps: list[float] = []
     monkeypatch.setattr("time.sleep", naps.append)
     message = weights_of("hub")
-    assert message.startswith("encoder weights of 'test_resnet' can't be had from the hub (")
+    assert message.startswith("encoder weights of 'test_resnet' are not available from the hub (")
     assert "weights: FILE.safetensors" in message
     assert "tf_efficientnet_lite0 with weights: offline" in message
     assert sum(naps) < 10, f"{sum(naps)} seconds of waiting between tries"

@@ -401,7 +401,7 @@ def test_files_that_can_not_be_read(name: str, content: bytes | None, message: s
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], torch.ones(3), None], ids=["log", "list", "tensor", "none"])
 def test_a_file_without_tensors_by_name(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "log.pth")
-    assert "there are no tensors in it" in refusal(nn.Conv2d(1, 1, 1), tmp_path / "log.pth")
+    assert "it contains no tensors" in refusal(nn.Conv2d(1, 1, 1), tmp_path / "log.pth")
 
 
 def test_fit_starts_from_an_imported_file(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:

@@ -15,10 +15,10 @@ class DeepLabV3(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; not needed.
+        in_strides: Strides of the features; not used.
         channels: Channels of the pyramid and of the output.
-        dilations: Of the pyramid's 3x3 branches: 6, 12, 18 at stride 16, twice that at stride 8 (section 3.3).
-        dropout: After the pyramid.
+        dilations: Dilations of the 3x3 branches: 6, 12, 18 at stride 16, twice that at stride 8 (section 3.3).
+        dropout: Dropout rate after the pyramid.
     """
 
     def __init__(
@@ -36,6 +36,6 @@ class DeepLabV3(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, h, w) of the coarsest out."""
+        """From features to (B, channels, h, w) of the coarsest feature."""
         merged: Tensor = self.merge(self.dropout(self.pyramid(features[-1])))
         return merged

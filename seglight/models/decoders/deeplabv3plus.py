@@ -15,13 +15,13 @@ class DeepLabV3Plus(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; one must be 4.
+        in_strides: Strides of the features; one must be 4.
         channels: Channels of the pyramid and of the output.
         skip_channels: Channels that the stride-4 feature is brought to (section 3.1: 48).
-        dilations: Of the pyramid's 3x3 branches (6, 12, 18 at stride 16 in the paper).
+        dilations: Dilations of the pyramid's 3x3 branches (6, 12, 18 at stride 16 in the paper).
         convs: Separable 3x3 convolutions before and after the merge: none and two are the paper's (section 4.1), one
             and one those of segmentation_models.pytorch.
-        dropout: After the pyramid.
+        dropout: Dropout rate after the pyramid.
 
     Raises:
         UserError: No feature has stride 4.
@@ -53,7 +53,7 @@ class DeepLabV3Plus(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / 4, W / 4) out."""
+        """From features to (B, channels, H / 4, W / 4)."""
         skip = self.skip(features[self.skip_index])
         context = resize_to(self.context(self.dropout(self.pyramid(features[-1]))), skip)
         merged: Tensor = self.merge(torch.cat([context, skip], 1))

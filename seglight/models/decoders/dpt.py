@@ -17,11 +17,11 @@ class DPT(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; four must be 4 or coarser.
+        in_strides: Strides of the features; four must be 4 or coarser.
         widths: Channels of the four maps where they are reassembled, fine to coarse; those of DPT-Base.
         channels: Channels of the fusion and of the output.
-        readout: The second half of each feature's channels is the class token's: both are projected first (equation 5).
-        dropout: Before the head.
+        readout: Whether the second half of each feature's channels is the class token, which is projected (equation 5).
+        dropout: Dropout rate before the head.
 
     Raises:
         UserError: Not four features of stride 4 or coarser.
@@ -50,7 +50,7 @@ class DPT(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / 2, W / 2) out."""
+        """From features to (B, channels, H / 2, W / 2)."""
         maps = [part(features[level]) for part, level in zip(self.reassemble, self.levels, strict=True)]
         x = self.fusions[-1](maps[-1], None)
         for fusion, finer in zip(reversed(self.fusions[:-1]), reversed(maps[:-1]), strict=True):

@@ -19,10 +19,10 @@ class FCN(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides.
-        stride: Of the finest feature that is scored: 32, 16 or 8 (section 4.2).
+        in_strides: Strides of the features.
+        stride: Stride of the finest feature that is read: 32, 16 or 8 (section 4.2).
         channels: Channels of the output.
-        dropout: Before the scores.
+        dropout: Dropout rate before the head.
 
     Raises:
         UserError: No feature has that stride.
@@ -45,7 +45,7 @@ class FCN(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / stride, W / stride) out."""
+        """From features to (B, channels, H / stride, W / stride)."""
         x: Tensor = self.coarse(features[-1])
         for level, skip in zip(reversed(self.levels), reversed(self.skips), strict=True):
             x = skip(features[level]) + resize_to(x, features[level])

@@ -13,11 +13,11 @@ class FPN(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides.
+        in_strides: Strides of the features.
         pyramid_channels: Channels of the pyramid (arXiv 1612.03144: 256).
         channels: Channels of the output (arXiv 1901.02446, section 3: 128).
-        groups: Group norm of so many groups in the branches, as in the paper (section 3: 32); None: batch norm.
-        dropout: Before the head.
+        groups: Number of groups of the branches' group norms (section 3: 32); None: batch norms instead.
+        dropout: Dropout rate before the head.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FPN(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / 4, W / 4) out."""
+        """From features to (B, channels, H / 4, W / 4)."""
         pyramid = [conv(features[level]) for conv, level in zip(self.lateral, self.levels, strict=True)]
         for fine in range(len(pyramid) - 2, -1, -1):
             pyramid[fine] = pyramid[fine] + resize_to(pyramid[fine + 1], pyramid[fine])

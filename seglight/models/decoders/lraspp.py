@@ -18,7 +18,7 @@ class LRASPP(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; one must be 8.
+        in_strides: Strides of the features; one must be 8.
         channels: Channels that the coarsest feature is brought to.
 
     Raises:
@@ -37,6 +37,6 @@ class LRASPP(Decoder):
         self.out_channels = channels + in_channels[self.skip_index]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, out_channels, H / 8, W / 8) out."""
+        """From features to (B, out_channels, H / 8, W / 8)."""
         skip, x = features[self.skip_index], features[-1]
         return torch.cat([resize_to(self.coarse(x) * self.gate(x), skip), skip], 1)

@@ -16,10 +16,10 @@ class OCR(GuidedDecoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; not needed.
+        in_strides: Strides of the features; not used.
         channels: Channels of pixels and regions, and of the output (section 3.3).
         key_channels: Channels in which pixels and regions are compared.
-        dropout: Before the head.
+        dropout: Dropout rate before the head.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class OCR(GuidedDecoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor], scores: Tensor) -> Tensor:
-        """Features and class scores (B, C, any size) in, (B, channels, h, w) of the coarsest out."""
+        """From features and class scores (B, C, any size) to (B, channels, h, w) of the coarsest feature."""
         x = self.pixel(features[-1])
         membership = resize_to(scores, x).flatten(2).softmax(2)  # (B, C, h * w): each class over the pixels
         regions = (x.flatten(2) @ membership.transpose(1, 2)).unsqueeze(3)  # (B, channels, C, 1)

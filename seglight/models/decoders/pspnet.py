@@ -13,11 +13,11 @@ class PSPNet(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; not needed.
+        in_strides: Strides of the features; not used.
         channels: Channels of the output.
         bins: Cells along a side of each grid (section 3.2).
-        merge_kernel: Of the convolution that merges: 3 as in the paper's code, 1 as in segmentation_models.pytorch.
-        dropout: Before the head.
+        merge_kernel: Kernel size of the merging convolution: 3 in the paper's code, 1 in segmentation_models.pytorch.
+        dropout: Dropout rate before the head.
     """
 
     def __init__(
@@ -36,6 +36,6 @@ class PSPNet(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, h, w) of the coarsest out."""
+        """From features to (B, channels, h, w) of the coarsest feature."""
         dropped: Tensor = self.dropout(self.pyramid(features[-1]))
         return dropped

@@ -17,7 +17,7 @@ class ReSeg(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides.
+        in_strides: Strides of the features.
         hidden: Units of each of a layer's four sweeps (section 3.1); the first layer reads patches of 2x2.
         channels: Channels of the transposed convolutions (section 3.2).
 
@@ -48,7 +48,7 @@ class ReSeg(Decoder):
         self.out_channels = channels[-1]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, out_channels, h, w) of one of them out: at two transposed convolutions the last but one."""
+        """From features to (B, out_channels, h, w): with two transposed convolutions, of the last but one."""
         x: Tensor = self.sweeps(features[-1])
         for up, level in zip(self.ups, self.levels, strict=True):
             height, width = features[level].shape[-2:]

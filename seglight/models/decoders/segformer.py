@@ -17,9 +17,9 @@ class SegFormer(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides.
+        in_strides: Strides of the features.
         channels: Channels of each map and of the output: 256 beside B0 and B1, 768 beside the larger (section 4.2).
-        dropout: Before the head.
+        dropout: Dropout rate before the head.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class SegFormer(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / 4, W / 4) out."""
+        """From features to (B, channels, H / 4, W / 4)."""
         mix, norm, act = self.mix
         read = [features[level] for level in self.levels]
         columns = mix.weight[..., 0, 0].split(self.out_channels, 1)  # type: ignore[index]  # a Tensor, as below

@@ -13,10 +13,10 @@ class UNet(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; not needed, the features' own sizes tell.
+        in_strides: Strides of the features; not used, their sizes are read instead.
         channels: Channels of the stages from coarse to fine; stages without an entry take the last.
         further: Channels of stages after those, which have no feature to join: each doubles height and width.
-        upsampling: "nearest" is that of segmentation_models.pytorch.
+        upsampling: Interpolation, "bilinear" or "nearest", which segmentation_models.pytorch uses.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class UNet(Decoder):
         self.out_channels = below
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, out_channels, h, w) of the finest out."""
+        """From features to (B, out_channels, h, w) of the finest feature."""
         x = features[-1]
         skips: list[Sequence[Tensor]] = [(skip,) for skip in reversed(features[:-1])]
         skips += [()] * (len(self.stages) - len(skips))

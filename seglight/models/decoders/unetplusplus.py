@@ -9,17 +9,17 @@ from seglight.models.layers import ConvNormAct, Upsampling
 
 
 class UNetPlusPlus(Decoder):
-    """Output at the stride of the encoder's finest feature, or finer by `further` stages: the deepest node alone.
+    """Output at the stride of the encoder's finest feature, or finer by `further` stages: the deepest node only.
 
     Node j of level i (section 3.1, equation 1) reads all nodes before it on its level, the encoder's feature being the
     first of them, and node j - 1 of the next coarser level.
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides; not needed, the features' own sizes tell.
+        in_strides: Strides of the features; not used, their sizes are read instead.
         channels: Channels of the levels' nodes from coarse to fine; levels without an entry take the last.
         further: Channels of stages after those, which have no feature to join: each doubles height and width.
-        upsampling: "nearest" is that of segmentation_models.pytorch.
+        upsampling: Interpolation, "bilinear" or "nearest", which segmentation_models.pytorch uses.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class UNetPlusPlus(Decoder):
         self.out_channels = widths[-1]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, out_channels, h, w) of the finest out."""
+        """From features to (B, out_channels, h, w) of the finest feature."""
         below = [features[-1]]
         for nodes, skip in zip(self.levels, reversed(features[:-1]), strict=True):
             here = [skip]

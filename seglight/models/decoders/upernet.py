@@ -14,11 +14,11 @@ class UPerNet(Decoder):
 
     Args:
         in_channels: Channels of the encoder's features.
-        in_strides: Their strides.
+        in_strides: Strides of the features.
         channels: Channels of the pyramid and of the output.
         bins: Cells along a side of each grid that the coarsest feature is pooled to (arXiv 1612.01105).
-        norm_features: A layer norm of each feature first, as over Swin and ConvNeXt (their papers' code).
-        dropout: Before the head.
+        norm_features: Whether each feature has a layer norm first, as in the code of Swin and ConvNeXt.
+        dropout: Dropout rate before the head.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class UPerNet(Decoder):
         self.out_channels = channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features in, (B, channels, H / 4, W / 4) out."""
+        """From features to (B, channels, H / 4, W / 4)."""
         read = [*(features[level] for level in self.levels), features[-1]]
         *finer, coarsest = (norm(x) for norm, x in zip(self.norms, read, strict=True))
         pyramid = [*(conv(x) for conv, x in zip(self.lateral, finer, strict=True)), self.top(coarsest)]

@@ -1,4 +1,4 @@
-"""How deep a parameter lies in a timm model: what layer-wise learning rates go by."""
+"""Depth of each parameter of a timm model, on which layer-wise learning rates depend."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def layer_depths(name: str, features: nn.Module) -> dict[str, int]:
 
     Args:
         name: timm's model name.
-        features: The model as features only, which has not the names of the whole one.
+        features: The model built with features only, whose parameters have other names.
 
     Raises:
         UserError: timm does not group the layers of this model.

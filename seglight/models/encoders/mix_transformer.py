@@ -35,11 +35,11 @@ class MixTransformer(NormalizedEncoder):
     Args:
         variant: "b0" to "b5" (table 6).
         weights: A file of transformers' SegFormer, with or without its segmentation head; None: untrained.
-        drop_path: Share of the samples that skip the last block while training, from 0 at the first.
+        drop_path: Stochastic depth rate of the last block; it rises linearly from 0 at the first.
         in_channels: Channels of the image.
 
     Raises:
-        UserError: The weights are not there or do not fit.
+        UserError: The weights are not available or do not fit.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class MixTransformer(NormalizedEncoder):
             blocks = [Block(width, HEADS[k], REDUCTIONS[k], next(rates)) for _ in range(depth)]
             self.stages.append(Stage(below, width, 3 if k else 7, 2 if k else 4, blocks))
             below = width
-        self.out_channels, self.strides = list(channels), [4, 8, 16, 32]
+        self.out_channels = list(channels)
+        self.strides = [4, 8, 16, 32]
         self.apply(_init)
         if weights is not None:
             fill_encoder(self, SEGFORMER, weights)
@@ -94,9 +95,11 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, heads: int, reduction: int, drop_path: float) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels)
         self.attention = Attention(channels, heads, reduction)
-        self.fc1, self.fc2 = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.fc1 = nn.Linear(channels, 4 * channels)
+        self.fc2 = nn.Linear(4 * channels, channels)
         self.mix = nn.Conv2d(4 * channels, 4 * channels, 3, padding=1, groups=4 * channels)
         self.drop_path = DropPath(drop_path)
 
@@ -114,7 +117,8 @@ class Attention(nn.Module):
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query, self.key_value = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
+        self.query = nn.Linear(channels, channels)
+        self.key_value = nn.Linear(channels, 2 * channels)
         self.project = nn.Linear(channels, channels)
         self.reduce = nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None
         self.reduce_norm = nn.LayerNorm(channels) if reduction > 1 else None

@@ -32,7 +32,7 @@ class MobileNetV3Encoder(NormalizedEncoder):
         in_channels: Channels of the image.
 
     Raises:
-        UserError: The weights are not there or do not fit.
+        UserError: The weights are not available or do not fit.
     """
 
     def __init__(self, weights: str | None = None, in_channels: int = 3) -> None:

@@ -1,4 +1,4 @@
-"""Encoders with the normalisation of their weights built in: training, evaluation and export can't differ."""
+"""Encoders that normalise images themselves, so that training, evaluation and export can't differ."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ from seglight.interfaces import Encoder
 
 
 class NormalizedEncoder(Encoder):
-    """Buffers `mean` and `std`, (1, in_channels, 1, 1) in pixel units, and what they are for.
+    """Base class of encoders with buffers `mean` and `std`, (1, in_channels, 1, 1) in pixel units.
 
-    An image has values from 0 to 255: usually uint8, which costs no look at them. Of any other type the values are
-    looked at, since an image in [0, 1], or one that is normalised already, would give other features without a word.
+    Images have values from 0 to 255. For uint8 that needs no check; the values of any other type are checked, because
+    an image in [0, 1], or one that is normalised already, would silently give other features.
 
     Args:
-        mean: Of R, G, B in [0, 1], or of each channel.
-        std: Likewise.
-        in_channels: Of the image. Where there are not three, and mean and std are R, G, B's, they repeat in turn, as
-            the weights do; a single channel has their average.
+        mean: Mean of R, G, B in [0, 1], or of each channel.
+        std: Standard deviation of R, G, B in [0, 1], or of each channel.
+        in_channels: Channels of the image. If there are not three, mean and std of R, G, B repeat in turn, as the
+            weights do; a single channel has their average.
 
     Raises:
-        UserError: Neither three nor `in_channels` values.
+        UserError: There are neither three nor `in_channels` values.
     """
 
     mean: Tensor
@@ -60,13 +60,13 @@ def _fractions(pixels: Tensor) -> tuple[float, ...]:
 
 
 def check_pixels(image: Tensor, channels: int) -> None:
-    """Check that an image is what an encoder reads; uint8 for nothing, other types by a look at their values.
+    """Check that an encoder can read an image: its shape, and the values of any type but uint8.
 
-    NaN passes: it shows in what comes out. So do compilers and exporters, which know no values.
+    NaN is accepted, because it shows in the output. Within compilers and exporters values are not checked.
 
     Args:
-        image: (B, channels, H, W) of values from 0 to 255.
-        channels: That the encoder reads.
+        image: Image (B, channels, H, W) of values from 0 to 255.
+        channels: Channels that the encoder reads.
 
     Raises:
         UserError: The image has another number of channels, or values of another range: all of them in [0, 1] but not
@@ -90,7 +90,7 @@ def check_pixels(image: Tensor, channels: int) -> None:
 
 
 def told_bands(net: nn.Module) -> int | None:
-    """Channels of the images that a net's first encoder reads; None where no encoder of seglight's is in it."""
+    """Channels of the images that a net's first encoder reads; None: it has no encoder of seglight."""
     encoder = next((module for module in net.modules() if isinstance(module, NormalizedEncoder)), None)
     return None if encoder is None else encoder.mean.shape[1]
 
@@ -105,12 +105,12 @@ def per_channel(name: str, values: Sequence[float], channels: int) -> Tensor:
     """Values of R, G, B, or of each channel, as (1, channels, 1, 1); see `NormalizedEncoder`.
 
     Args:
-        name: "mean" or "std", for the complaint.
-        values: They.
-        channels: Of the image.
+        name: "mean" or "std", for the error message.
+        values: Values of the channels.
+        channels: Channels of the image.
 
     Raises:
-        UserError: Neither three nor `channels` values.
+        UserError: There are neither three nor `channels` values.
     """
     given = torch.tensor(values)
     if len(given) not in (3, channels):

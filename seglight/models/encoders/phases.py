@@ -14,7 +14,7 @@ class PhasedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape as nn.Conv2d gives, and the same values up to rounding."""
-        if not self.training or x.device.type != "cpu":  # what is exported stays one plain operator
+        if not self.training or x.device.type != "cpu":  # an exported graph keeps one plain operator
             return super().forward(x)
         d, (height, width) = self.dilation[0], x.shape[-2:]
         x = F.pad(x, (0, -width % d, 0, -height % d)).permute(0, 2, 3, 1)
@@ -28,7 +28,7 @@ class PhasedConv2d(nn.Conv2d):
 
 
 def phased(net: nn.Module) -> None:
-    """Let the dilated depthwise convolutions of a net run by phases; names and parameters stay."""
+    """Replace the dilated depthwise convolutions of a net by `PhasedConv2d`; names and parameters stay."""
     for parent in list(net.modules()):
         for name, conv in list(parent.named_children()):
             if type(conv) is nn.Conv2d and _fits(conv):

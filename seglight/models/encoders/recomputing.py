@@ -9,14 +9,14 @@ from seglight.errors import UserError
 
 
 def recompute_activations(name: str, net: Any) -> None:
-    """Let timm checkpoint the activations of a net; batch norms count each batch once all the same.
+    """Let timm recompute the activations of a net; batch norms still count each batch once.
 
     Args:
-        name: What errors call the net.
+        name: Name of the net for error messages.
         net: A timm model.
 
     Raises:
-        UserError: timm can't for this model.
+        UserError: timm does not support it for this model.
     """
     try:
         net.set_grad_checkpointing(True)
@@ -28,7 +28,7 @@ def recompute_activations(name: str, net: Any) -> None:
 
 
 class _Passes:
-    """Tells a forward pass from what is computed again in the backward pass: the net as a whole is not called there."""
+    """Tells a forward pass from the recomputation in the backward pass, which does not call the net as a whole."""
 
     def __init__(self) -> None:
         self.forward = self.hooked = False

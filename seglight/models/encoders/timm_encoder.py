@@ -1,4 +1,4 @@
-"""Encoders: any timm model that gives features, with the normalisation of its weights built in."""
+"""Encoders from timm: any model that returns features, with the normalisation of its weights built in."""
 
 from collections.abc import Sequence
 
@@ -22,19 +22,20 @@ class TimmEncoder(NormalizedEncoder):
 
     Args:
         name: timm's model name, with or without tag: `resnet50`, `resnet50.a1_in1k`, `vgg16_bn`, ...
-        weights: "hub": timm's own from its hub; "offline": those of the `pretrained` extra (tf_efficientnet_lite0);
+        weights: Weights to load. "hub": timm's from its hub; "offline": those of the extra `pretrained`
+            (tf_efficientnet_lite0);
             a path: a safetensors or weights-only .pth file of this model; "random" or None: untrained.
         output_stride: Stride of the coarsest feature, 8 or 16 by dilation where the model allows it, else 32.
-        depth: How many features, from the finest; the net ends there. None: all.
+        depth: Number of features, from the finest; the net ends there. None: all.
         in_channels: Channels of the image. Where there are not three, the first convolution's weights are summed to
             one, or repeat in turn at a smaller scale.
-        mean: Of R, G, B in [0, 1], or of each channel, if the weights were trained with another than timm says.
-        std: Likewise.
-        checkpoint_activations: Compute most activations again in the backward pass: less memory, more time.
+        mean: Mean of R, G, B in [0, 1], or of each channel, if the weights were trained with another than timm's.
+        std: Standard deviation of R, G, B in [0, 1], or of each channel, if it differs from timm's.
+        checkpoint_activations: Whether most activations are recomputed in the backward pass: less memory, more time.
 
     Raises:
-        UserError: No such model, it gives no features or fewer than `depth`, or the weights are not to be had or do not
-            fit, or timm can't compute its activations again.
+        UserError: The model does not exist, or returns no features or fewer than `depth`; the weights are not available
+            or do not fit; or timm can't compute its activations again.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class TimmEncoder(NormalizedEncoder):
         if checkpoint_activations:
             recompute_activations(name, net)
         super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
-        self.name, self.net, self.reads = name, net, reads
+        self.name = name
+        self.net = net
+        self.reads = reads
         self.channels_last = is_channels_last(net)
         self.out_channels = net.feature_info.channels()
         self.strides = net.feature_info.reduction()

@@ -1,4 +1,4 @@
-"""Models of timm as encoders need them: built, with their weights, and asked what images they read."""
+"""Models of timm for encoders: built with their weights, and with the image sizes that they read."""
 
 import importlib.util
 from difflib import get_close_matches
@@ -19,10 +19,10 @@ OFFLINE_MODEL = "tf_efficientnet_lite0"
 
 
 def check_name(name: str) -> None:
-    """Refuse what timm does not have, and say what is near.
+    """Check that timm has a model of this name.
 
     Raises:
-        UserError: No such model.
+        UserError: It has none; the message names similar ones.
     """
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
@@ -30,11 +30,11 @@ def check_name(name: str) -> None:
 
 
 class Reads(NamedTuple):
-    """What images a model reads.
+    """Sizes of the images that a model reads.
 
     Attributes:
-        multiple: Of what height and width must be multiples.
-        fixed: Only squares of that side.
+        multiple: Number of which height and width must be multiples.
+        fixed: Whether the model reads only squares of that side.
     """
 
     multiple: int
@@ -44,7 +44,7 @@ class Reads(NamedTuple):
 def feature_net(
     name: str, weights: str | None, output_stride: int, depth: int | None, in_channels: int
 ) -> tuple[Any, Reads]:
-    """A model that gives features, and what images it reads.
+    """A model that returns features, and the image sizes that it reads.
 
     Raises:
         UserError: See `TimmEncoder`.
@@ -60,7 +60,7 @@ def feature_net(
     try:
         net = timm.create_model(name, pretrained=False, **kwargs)
         reads = _reads(net, in_channels)
-        if (reads is None or reads.fixed) and "swin" in name:  # it reads any size if it is told so when built
+        if (reads is None or reads.fixed) and "swin" in name:  # it reads any size if it is built so
             kwargs["strict_img_size"] = False
             net = timm.create_model(name, pretrained=False, **kwargs)
             reads = _reads(net, in_channels)
@@ -80,13 +80,13 @@ def feature_net(
 
 
 def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any]) -> Any:
-    """A model with the weights that are asked for.
+    """Load the weights of a model.
 
     Args:
-        net: It, untrained.
-        name: timm's.
-        weights: See `TimmEncoder`.
-        kwargs: What it was built with.
+        net: Untrained model.
+        name: timm's model name.
+        weights: Weights to load, see `TimmEncoder`.
+        kwargs: Arguments that the model was built with.
 
     Raises:
         UserError: The weights are not available, do not fit or are not finite.
@@ -110,7 +110,7 @@ def is_channels_last(net: Any) -> bool:
 
 
 def _reads(net: Any, channels: int) -> Reads | None:
-    """The least that holds: images of any size, of multiples of 32 or of the model's own, or that one size alone."""
+    """The weakest condition that holds: any size, multiples of 32 or of the model's own size, or only that size."""
     own = net.pretrained_cfg["input_size"][-1]
     for reads, size in (
         (Reads(1), (65, 97)), (Reads(32), (64, 96)), (Reads(own), (own, 2 * own)), (Reads(own, fixed=True), (own, own))
@@ -142,7 +142,7 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
         return timm.create_model(name, pretrained=True, **kwargs)
     except Exception as error:  # whatever the hub's client of the day raises: refused, timed out, not found
         raise UserError(
-            f"encoder weights of '{name}' can't be had from the hub ({type(error).__name__}): give a file "
+            f"encoder weights of '{name}' are not available from the hub ({type(error).__name__}): give a file "
             f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
         ) from error
     finally:
@@ -160,11 +160,11 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[st
         raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
     check_weights(net.state_dict(), f"encoder weights '{path}'", constants)
     ours = _fingerprints(net.state_dict())
-    if len(ours & theirs) < len(ours) / 2:  # timm leaves out what does not fit, without a word
+    if len(ours & theirs) < len(ours) / 2:  # timm silently skips tensors that do not fit
         raise UserError(
             f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
         )
-    from lightning.pytorch.utilities import rank_zero_only  # here: what predicts does without Lightning
+    from lightning.pytorch.utilities import rank_zero_only  # imported here: prediction does not need Lightning
 
     rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
     return net

@@ -28,17 +28,17 @@ class ViTEncoder(NormalizedEncoder):
 
     Args:
         name: timm's model name.
-        weights: As of `TimmEncoder`.
-        blocks: Whose outputs are read, counted from 0; None: the last block's. What comes after them is left away.
+        weights: Weights to load, as in `TimmEncoder`.
+        blocks: Indices of the blocks whose outputs are read; None: the last block. Later blocks are removed.
         pyramid: Channels of a pyramid of strides 4, 8, 16 and 32 (arXiv 2203.16527, section 3; at patches of 16), made
             from one block, or each level from one of four. None: the outputs as they are, at the patches' stride.
-        readout: Without a pyramid: the class token's channels follow those of each patch, as DPT reads them.
+        readout: Whether the class token's channels follow those of each patch, as DPT reads them; without a pyramid.
         in_channels: Channels of the image.
-        mean: Of R, G, B in [0, 1], if the weights were trained with another than timm says.
-        std: Likewise.
+        mean: Mean of R, G, B in [0, 1], if the weights were trained with another than timm's.
+        std: Standard deviation of R, G, B in [0, 1], if it differs from timm's.
 
     Raises:
-        UserError: No such model, it is no plain ViT, it has fewer blocks, or the weights are not to be had.
+        UserError: The model does not exist, is no plain ViT or has fewer blocks, or the weights are not available.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class ViTEncoder(NormalizedEncoder):
         check_name(name)
         net, self.fixed = _create(name, weights, in_channels)
         super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
-        self.name, self.net = name, net
+        self.name = name
+        self.net = net
         self.blocks = [len(net.blocks) - 1] if blocks is None else list(blocks)
         if not 0 <= min(self.blocks) <= max(self.blocks) < len(net.blocks):
             raise UserError(f"encoder.blocks {self.blocks}: '{name}' has {len(net.blocks)}, counted from 0")
@@ -108,11 +109,11 @@ class FeaturePyramid(nn.Module):
 
     Args:
         in_channels: Channels of the maps.
-        channels: Of the pyramid.
-        maps: How many there are: one for all levels, or one for each.
+        channels: Channels of the pyramid.
+        maps: Number of maps: one for all levels, or one for each.
 
     Raises:
-        UserError: Another number of maps.
+        UserError: There is another number of maps.
     """
 
     def __init__(self, in_channels: int, channels: int, maps: int) -> None:

@@ -1,4 +1,4 @@
-"""Published weights of other projects in our nets."""
+"""Published weights of other projects in seglight's nets."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ FAMILIES = (*TORCHVISION, SEGFORMER, UPERNET, DPT, *SMP)
 
 
 def import_weights(net: nn.Module, file: str | Path) -> Imported:
-    """Fill a net with the weights of torchvision, transformers or segmentation_models.pytorch.
+    """Load weights of torchvision, transformers or segmentation_models.pytorch into a net.
 
-    In evaluation it then gives the logits that theirs gives, at its own stride. The encoder normalises as theirs was
-    trained, where that is known; a head for another number of classes and an auxiliary head that theirs lacks stay as
-    they are.
+    In evaluation the net then computes the logits of the original, at its own stride. The encoder normalises as in the
+    original's training, if that is known. A head for another number of classes, and an auxiliary head that the original
+    does not have, keep their initial values.
 
     Args:
         net: An EncoderDecoder of the same parts, channels and dilations.
-        file: Safetensors, or a weights-only .pth.
+        file: Safetensors file, or a .pth file that loads weights-only.
 
     Raises:
-        UserError: It can't be read safely, is of no family known here, or is of another net.
+        UserError: The file can't be read safely, belongs to no known family, or to another net.
     """
     theirs = read_state(file)
     family = next((family for family in FAMILIES if family.wrote(theirs)), None)

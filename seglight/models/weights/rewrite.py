@@ -1,4 +1,4 @@
-"""Families of published weights, their state dicts under our names, and layers that are one layer with us."""
+"""Families of published weights: their state dicts with seglight's keys, and layers that are joined."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 State = dict[str, Tensor]
 
 Rules = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
-"""Beginnings of names, as regular expressions, and what stands there with us, as in `re.sub`."""
+"""Regular expressions for prefixes of names, and the replacements, as in `re.sub`."""
 
 
 class Family(NamedTuple):
-    """Files that are written alike.
+    """Files with the same layout.
 
     Attributes:
-        name: For people.
-        marks: A regular expression that some tensor's name matches from its beginning, in no other family.
-        convert: Their state dict into one of an EncoderDecoder.
-        mean: Of R, G, B in [0, 1] as these nets are trained; None: as the encoder has it.
-        std: Likewise.
+        name: Name for messages.
+        marks: Regular expression that matches the beginning of some tensor's name, in no other family.
+        convert: Function from their state dict to that of an EncoderDecoder.
+        mean: Mean of R, G, B in [0, 1] of their training; None: as in the encoder.
+        std: Standard deviation of R, G, B in [0, 1] of their training; None: as in the encoder.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Family(NamedTuple):
     std: tuple[float, float, float] | None = None
 
     def wrote(self, state: State) -> bool:
-        """Whether a state dict is one of these."""
+        """Whether a state dict belongs to this family."""
         return any(re.match(self.marks, name) for name in state)
 
 
 def renamed(state: State, rules: Rules) -> State:
-    """A state dict under the names that the first fitting rule gives; what no rule fits keeps its name."""
+    """State dict with the names of the first rule that matches; other names stay."""
     new = {}
     for name, value in state.items():
         for start, ours in rules:
@@ -51,7 +51,7 @@ def renamed(state: State, rules: Rules) -> State:
 
 
 def fold(state: State, conv: str, norm: str, ours: str, eps: float = 1e-5) -> State:
-    """A state dict with a convolution and its norm as one convolution with a bias: the same in evaluation."""
+    """State dict with a convolution and its norm as one convolution with a bias, equal in evaluation."""
     rest = {name: value for name, value in state.items() if not name.startswith((f"{conv}.", f"{norm}."))}
     scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + eps).sqrt()
     rest[f"{ours}.weight"] = state[f"{conv}.weight"] * scale.view(-1, 1, 1, 1)

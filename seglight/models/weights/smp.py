@@ -104,7 +104,7 @@ SEGFORMER_RULES: Rules = (
 
 
 def convert_unet(state: State) -> State:
-    """Names alone."""
+    """Rename the tensors."""
     return renamed(state, UNET_RULES)
 
 
@@ -125,7 +125,7 @@ def convert_nested(state: State) -> State:
 
 
 def convert_fpn(state: State) -> State:
-    """Names alone."""
+    """Rename the tensors."""
     return renamed(state, FPN_RULES)
 
 

@@ -1,4 +1,4 @@
-"""Weights of other projects: read, and put into our nets whole or not at all."""
+"""Weights of other projects: read, and loaded into seglight's nets completely or not at all."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,23 +16,23 @@ from seglight.ops.finite import check_weights, nonfinite
 
 
 class Imported(NamedTuple):
-    """What was found in a file: tensors that fit, and names of ours that stay untrained."""
+    """Result of an import: number of tensors that fit, and keys of the net that stay untrained."""
 
     family: str
     fitting: int
     fresh: list[str]
 
     def line(self) -> str:
-        """For people."""
+        """Summary in one line."""
         rest = f"; untrained: {', '.join(self.fresh)}" if self.fresh else ""
         return f"{self.family}: {self.fitting} tensors fit{rest}"
 
 
 def read_state(path: str | Path) -> State:
-    """The tensors of a safetensors or weights-only file by their names.
+    """Tensors of a safetensors or weights-only file, by name.
 
     Raises:
-        UserError: It isn't there, can't be read safely, or holds no tensors.
+        UserError: The file does not exist, can't be read safely, or has no tensors.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file of weights")
@@ -48,7 +48,7 @@ def read_state(path: str | Path) -> State:
     entries = found.items() if isinstance(found, Mapping) else ()
     tensors = {key: value for key, value in entries if isinstance(value, Tensor)}
     if not tensors:
-        raise UserError(f"{path}: there are no tensors in it")
+        raise UserError(f"{path}: it contains no tensors")
     return tensors
 
 
@@ -90,15 +90,15 @@ def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = ()) -
 
 
 def fill_encoder(encoder: nn.Module, family: Family, path: str) -> None:
-    """Load the encoder's part of a file of one family, and say what fits.
+    """Load the encoder's part of a file of one family, and print how many tensors fit.
 
     Raises:
-        UserError: As `read_state` and `fill`.
+        UserError: The file can't be read, see `read_state`, or does not fit, see `fill`.
     """
     state = {name.removeprefix("encoder."): value for name, value in family.convert(read_state(path)).items()}
     own = {name: value for name, value in state.items() if not name.startswith(("decoder.", "head.", "aux_head."))}
     imported = fill(encoder, own, f"{path} ({family.name})")
-    from lightning.pytorch.utilities import rank_zero_only  # here: what predicts does without Lightning
+    from lightning.pytorch.utilities import rank_zero_only  # imported here: prediction does not need Lightning
 
     rank_zero_only(say)(f"weights of {imported.line()}")
 
@@ -116,5 +116,5 @@ def _may_stay(name: str, heads: tuple[str, ...]) -> bool:
 
 
 def _stage(name: str) -> str:
-    """Where the encoder may end: a child of what it wraps; else the first two names."""
+    """Part of the net after which the encoder may end: a child of the wrapped net; elsewhere the first name."""
     return ".".join(name.split(".")[: 3 if name.startswith("encoder.") else 1])

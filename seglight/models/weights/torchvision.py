@@ -25,7 +25,7 @@ LRASPP_RULES: Rules = (
 
 
 def convert_fcn(state: State) -> State:
-    """Names alone."""
+    """Rename the tensors."""
     return renamed(state, FCN_RULES)
 
 

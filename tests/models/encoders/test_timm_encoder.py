@@ -288,6 +288,6 @@ def test_hub_gives_the_weights(hub: tuple[str, dict[str, Tensor]], tmp_path: Pat
 def test_closed_hub_is_told_at_once_in_one_line(tmp_path: Path) -> None:
     said, seconds = ask_hub("http://127.0.0.1:9", tmp_path)
     assert isinstance(said, str)
-    assert said.startswith("encoder weights of 'test_resnet' can't be had from the hub")
+    assert said.startswith("encoder weights of 'test_resnet' are not available from the hub")
     assert "\n" not in said
     assert seconds < 10
