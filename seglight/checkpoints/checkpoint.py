@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.allocation import AllocationLimit
 from seglight.checkpoints.model_card import KEY, ModelCard, Normalisation, Provenance
+from seglight.checkpoints.net_config import build_net, without_encoder_weights
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
-from seglight.interfaces import Encoder, NetFactory, bands_of
+from seglight.interfaces import Encoder, bands_of
 from seglight.ops.finite import check_weights, nonfinite
-from seglight.system.class_paths import check_parsed, class_rules, imported
-from seglight.system.parsing import complaint, new_parser
+from seglight.system.parsing import complaint
 
 SCORES = "scores"
 """Key of a checkpoint: scores of the last validation before it was saved, and the fingerprint of its data."""
@@ -71,18 +71,10 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
     packages = check_classes(str(path), card.net, trusted)
-    parser = new_parser()
-    parser.add_argument("--net", type=NetFactory)
-    weights = net_weights(checkpoint).values()
+    size = sum(tensor.untyped_storage().nbytes() for tensor in net_weights(checkpoint).values())
+    limit = AllocationLimit(3 * size + SPARE)
     try:
-        with class_rules(packages):
-            config = parser.parse_object({"net": without_encoder_weights(card.net)})
-            check_parsed(config)
-        with (
-            AllocationLimit(3 * sum(tensor.untyped_storage().nbytes() for tensor in weights) + SPARE),
-            class_rules(packages),
-        ):
-            net: nn.Module = parser.instantiate(config).net(card.num_classes)
+        net = build_net(without_encoder_weights(card.net), card.num_classes, packages, limit)
     except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {complaint(error)}") from error
     load_weights(net, checkpoint, path)
@@ -171,20 +163,3 @@ def weights_checksum(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def without_encoder_weights(config: Any) -> Any:
-    """Copy of a net's configuration whose encoders load no weights, because a checkpoint has them."""
-    if isinstance(config, list):
-        return [without_encoder_weights(entry) for entry in config]
-    if not isinstance(config, dict):
-        return config
-    copy = {key: without_encoder_weights(value) for key, value in config.items()}
-    if _is_encoder(copy.get("class_path")):
-        copy["init_args"] = {**copy.get("init_args", {}), "weights": None}
-    return copy
-
-
-def _is_encoder(class_path: Any) -> bool:
-    found = imported(class_path)
-    return isinstance(found, type) and issubclass(found, Encoder)

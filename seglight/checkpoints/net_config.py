@@ -8,8 +8,9 @@ from typing import Any
 from torch import nn
 
 from seglight.errors import UserError
-from seglight.interfaces import Described, NetFactory
-from seglight.system.class_paths import check_parsed, class_rules
+from seglight.interfaces import Described, Encoder, NetFactory
+from seglight.system.class_paths import check_parsed, class_rules, imported
+from seglight.system.configs import with_classes
 from seglight.system.description import arguments, describe
 from seglight.system.parsing import new_parser, parser_errors
 
@@ -98,3 +99,15 @@ def describe_net(net: Any) -> dict[str, Any]:
 def _first(net: nn.Module) -> str:
     """Name of the argument that is the number of classes."""
     return next(iter(signature(type(net)).parameters))
+
+
+def without_encoder_weights(config: Any) -> Any:
+    """A copy of a net's description whose encoders fetch no weights: a checkpoint brings them."""
+    return with_classes(config, _without_weights)
+
+
+def _without_weights(spec: dict[str, Any]) -> dict[str, Any]:
+    found = imported(spec["class_path"])
+    if not isinstance(found, type) or not issubclass(found, Encoder):
+        return spec
+    return {**spec, "init_args": {**spec.get("init_args", {}), "weights": None}}

@@ -9,6 +9,7 @@ import yaml
 from torch import nn
 
 from seglight.errors import UserError
+from seglight.system.configs import children
 
 TRUSTED = ("seglight", "timm", "torch", "torchvision")
 """Packages whose classes a checkpoint may name."""
@@ -35,16 +36,12 @@ def check_classes(source: str, config: Any, trusted: Sequence[str] = ()) -> list
 
 def _class_paths(config: Any) -> Iterator[str]:
     """Every string that the parser could take for a class: it also accepts bare strings, and YAML within a string."""
-    if isinstance(config, dict):
-        for key, value in config.items():
-            if key == "class_path":
-                yield str(value)
-            else:
-                yield from _class_paths(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _class_paths(value)
-    elif isinstance(config, str):
+    for name, part in children(config):
+        if name == "class_path":
+            yield str(part)
+        else:
+            yield from _class_paths(part)
+    if isinstance(config, str):
         within = _yaml(config)
         if isinstance(within, dict | list) or (isinstance(within, str) and within != config):
             yield from _class_paths(within)

@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from seglight.checkpoints.checkpoint import without_encoder_weights
+from seglight.checkpoints.net_config import without_encoder_weights
 from seglight.commands.recipe import instantiate, parse_recipe, size_of
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, bands_of

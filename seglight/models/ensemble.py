@@ -15,6 +15,7 @@ from seglight.errors import UserError
 from seglight.interfaces import Net, NetFactory, SegOutput, heads_of, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
+from seglight.system.configs import with_classes
 
 
 class Combination(Net, FromCheckpoints):
@@ -142,20 +143,15 @@ def in_full(config: Any) -> Any:
     Raises:
         UserError: A checkpoint can't be read.
     """
-    if isinstance(config, list):
-        return [in_full(entry) for entry in config]
-    if not isinstance(config, dict):
-        return config
-    copy = {key: in_full(value) for key, value in config.items()}
-    if _is_combination(str(copy.get("class_path"))):
-        members = [_described(member) for member in copy["init_args"]["members"]]
-        copy["init_args"] = {**copy["init_args"], "members": members}
-    return copy
+    return with_classes(config, _with_members)
 
 
-def _is_combination(class_path: str) -> bool:
-    found = imported(class_path)
-    return isinstance(found, type) and issubclass(found, Combination)
+def _with_members(spec: dict[str, Any]) -> dict[str, Any]:
+    found = imported(spec["class_path"])
+    if not isinstance(found, type) or not issubclass(found, Combination):
+        return spec
+    members = [_described(member) for member in spec["init_args"]["members"]]
+    return {**spec, "init_args": {**spec["init_args"], "members": members}}
 
 
 def _described(member: Any) -> Any:

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace, _paths, set_parsing_settings
 from jsonargparse._common import parsing_settings
 
 from seglight.errors import UserError
+from seglight.system.configs import children, leaves
 from seglight.system.parsing import complaint
 
 SAFE = (
@@ -119,14 +120,11 @@ def check_parsed(config: Any) -> None:
 def _check(value: Any, key: str, default: Any = None) -> None:
     if isinstance(value, Namespace) and isinstance(value.get("class_path"), str):
         _check_class(value, key)
-    elif isinstance(value, Namespace | dict):
-        for name, part in vars(value).items() if isinstance(value, Namespace) else value.items():
-            _check(part, f"{key}.{name}".strip("."))
-    elif isinstance(value, list | tuple | set):
-        for index, part in enumerate(value):
-            _check(part, f"{key}.{index}")
-    elif inspect.isroutine(value) and value is not default:  # a function that the class itself has as default stays
+        return
+    if inspect.isroutine(value) and value is not default:  # a function that the class itself has as default stays
         raise UserError(f"{key}: {_path(value)} is a function, and only a class can be named here")
+    for name, part in children(value):
+        _check(part, f"{key}.{name}".strip("."))
 
 
 def _check_class(spec: Namespace, key: str) -> None:
@@ -134,8 +132,7 @@ def _check_class(spec: Namespace, key: str) -> None:
     if not isinstance(found, type):
         raise UserError(f"{key}: {spec['class_path']} is no class, and only a class can be named here")
     parameters = _parameters(found)
-    init_args = spec.get("init_args") or {}
-    for name, part in vars(init_args).items() if isinstance(init_args, Namespace) else init_args.items():
+    for name, part in children(spec.get("init_args")):
         own = f"{key}.init_args.{name}"
         parameter = parameters.get(name)
         if parameter is not None and _is_untyped(parameter) and _names_class(part):
@@ -194,15 +191,9 @@ def check_paths(value: Any, key: str) -> None:
     Raises:
         UserError: A string is an absolute path, goes up, or is the address of something elsewhere.
     """
-    if isinstance(value, Namespace | dict):
-        for name, part in vars(value).items() if isinstance(value, Namespace) else value.items():
-            check_paths(part, f"{key}.{name}")
-    elif isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            check_paths(part, f"{key}.{index}")
-    elif isinstance(value, str | os.PathLike):
-        text = os.fspath(value)
+    for place, leaf in leaves(value, key):
+        text = os.fspath(leaf) if isinstance(leaf, str | os.PathLike) else ""
         if os.path.isabs(text) or text.startswith("~") or ".." in text.split(os.sep) or "://" in text:
             raise UserError(
-                f"{key}: {text}: refused by --safe_recipe, for it lies outside of the working directory: leave it out"
+                f"{place}: {text}: refused by --safe_recipe, for it lies outside of the working directory: leave it out"
             )

@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import card_of, without_encoder_weights
+from seglight.checkpoints.checkpoint import card_of
 from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
-from seglight.checkpoints.net_config import describe_net, made_net
+from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
@@ -51,9 +51,9 @@ from seglight.training.base import ONE_GROUP, BaseModule
 from seglight.training.methods import Supervised
 
 if TYPE_CHECKING:
-    Net = NetFactory | nn.Module | Mapping[str, Any]
+    AnyNet = NetFactory | nn.Module | Mapping[str, Any]
 else:
-    Net = NetFactory  # all that a recipe gives: its parser reads annotations
+    AnyNet = NetFactory  # all that a recipe gives: its parser reads annotations
 
 
 class SegmentationModule(Described, BaseModule):
@@ -84,7 +84,7 @@ class SegmentationModule(Described, BaseModule):
 
     def __init__(
         self,
-        net: Net,
+        net: AnyNet,
         num_classes: int,
         ignore_index: int,
         class_names: Sequence[str],

@@ -16,8 +16,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from seglight.callbacks import ShortRuns
-from seglight.checkpoints.checkpoint import load_weights, read_checkpoint, without_encoder_weights
+from seglight.checkpoints.checkpoint import load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
+from seglight.checkpoints.net_config import without_encoder_weights
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.fit.messages import quiet_lightning
