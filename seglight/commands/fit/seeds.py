@@ -23,7 +23,7 @@ FILE = "seeds.json"
 
 
 class Options(NamedTuple):
-    """What is asked of all runs together; the rest is passed on to each."""
+    """Options of all runs together; `rest` is passed on to each of them."""
 
     seeds: list[int]
     run_dir: Path
@@ -42,7 +42,7 @@ def main(args: list[str]) -> int:
         args: "fit" and its arguments.
 
     Returns:
-        0, or the exit code of the first run that failed or was told to stop; none is started after it.
+        0, or the exit code of the first run that failed or was stopped; none is started after it.
 
     Raises:
         UserError: An argument is wrong, there is a run already, or a finished run has no score.
@@ -58,8 +58,8 @@ def train(options: Options, folders: dict[int, Path], signals: ForwardedSignals)
     """Train for each seed in its folder, and report.
 
     Args:
-        options: What is asked for.
-        folders: By seed.
+        options: Options of all runs.
+        folders: Folder of each run, by its seed.
         signals: Forwards the signals that arrive to the runs.
 
     Returns:
@@ -83,10 +83,10 @@ def train(options: Options, folders: dict[int, Path], signals: ForwardedSignals)
 
 
 def parse(args: Sequence[str]) -> Options:
-    """Take what concerns all runs out of the arguments of `fit`.
+    """Separate the options of all runs from the other arguments of `fit`.
 
     Raises:
-        UserError: The seeds are no different numbers, there is no folder, or one more seed.
+        UserError: The seeds are not different whole numbers, the folder is missing, or there is --seed_everything too.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--seeds", "--run_dir", "--seed_everything"):
@@ -114,7 +114,7 @@ def _devices(rest: list[str]) -> int | None:
 
 
 def device_groups(devices: int | None) -> list[str | None]:
-    """`CUDA_VISIBLE_DEVICES` of the runs that go on at once; [None] where each run gets all."""
+    """`CUDA_VISIBLE_DEVICES` of the runs that train at once; [None]: one after the other, each on all devices."""
     if devices is None:
         return [None]
     import torch  # takes seconds
@@ -128,21 +128,26 @@ def device_groups(devices: int | None) -> list[str | None]:
 
 
 def run_all(commands: list[list[str]], groups: list[str | None], signals: ForwardedSignals) -> int:
-    """Run the commands, one on each group of devices at a time; gives 0 or the first other exit code.
+    """Run the commands, one at a time on each group of devices.
 
-    After a failure no more are started; those that run are waited for. Signals to stop are forwarded to them.
+    After a failure no more are started, and those that run are waited for. Signals to stop are forwarded to them.
+
+    Returns:
+        0, or the first other exit code.
     """
-    waiting, free, code = list(commands), list(groups), 0
+    waiting = list(commands)
+    free = list(groups)
+    code = 0
     running: dict[subprocess.Popen[bytes], str | None] = {}
     with signals:
         while running or (waiting and code == 0):
             while waiting and free and code == 0:
                 group = free.pop(0)
                 devices = {} if group is None else {"CUDA_VISIBLE_DEVICES": group}
-                # of its own session: a Ctrl-C at the terminal reaches it once, from here
-                command, environment = waiting.pop(0), {**os.environ, **devices}
-                # a lock that was handed on to this process stays held by what it starts
-                process = subprocess.Popen(command, env=environment, start_new_session=True, close_fds=False)
+                environment = {**os.environ, **devices}
+                # in a session of its own, so that Ctrl-C reaches it once, from here; file descriptors stay open,
+                # so that a lock that this process inherited is held by what it starts, too
+                process = subprocess.Popen(waiting.pop(0), env=environment, start_new_session=True, close_fds=False)
                 running[process] = group
                 signals.add(process)
             for process in [process for process in running if process.poll() is not None]:
