@@ -17,6 +17,7 @@ class Reds:
 
     class_names = ("sky", "road", "tree", "car")
     palette = PALETTE
+    device = "cpu"
 
     def __init__(self) -> None:
         self.batches: list[int] = []

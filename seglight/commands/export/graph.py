@@ -89,7 +89,8 @@ def _with_fixed_padding(net: nn.Module) -> nn.Module:
                     groups=conv.groups,
                     bias=conv.bias is not None,
                 )
-                plain.weight, plain.bias = conv.weight, conv.bias
+                plain.weight = conv.weight
+                plain.bias = conv.bias
                 setattr(parent, name, nn.Sequential(padding, plain))
     return net
 
