@@ -138,7 +138,7 @@ def test_a_large_tiff_is_read_by_windows(predict: Predict, tmp_path: Path, monke
 
 def test_outputs_within_a_stated_memory(predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held stands at 1 GB: the rest is room for images, overlays and tables."""
-    monkeypatch.setattr("seglight.commands.predict.memory_budget.held", lambda: 10**9)
+    monkeypatch.setattr("seglight.commands.predict.memory_budget.resident_bytes", lambda: 10**9)
     save(tmp_path / "images" / "a.png", image(0))
     save(tmp_path / "images" / "b.png", image(1, (1000, 1000)))
     kinds = ("overlay", "csv", "coco")

@@ -152,7 +152,7 @@ def test_units_of_memory(
         return WholeImage()
 
     monkeypatch.setattr("seglight.inference.within_memory.plan", plan)
-    monkeypatch.setattr("seglight.commands.predict.memory_budget.held", lambda: -(10**9))
+    monkeypatch.setattr("seglight.commands.predict.memory_budget.resident_bytes", lambda: -(10**9))
     Image.fromarray(noise(0, (40, 40))).save(tmp_path / "image.png")
     ran = seglight_cli(
         "predict", checkpoints[0], tmp_path / "image.png", "--out", tmp_path / "out", "--max_memory", memory
