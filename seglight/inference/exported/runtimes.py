@@ -120,10 +120,12 @@ class TorchProgramPredictor(ExportedPredictor):
         try:
             with ZipFile(path) as archive:
                 compiled = any("/aotinductor/" in name for name in archive.namelist())
-            self.module, self.outputs, text = _compiled(path) if compiled else _traced(path)
+            module, outputs, text = _compiled(path) if compiled else _traced(path)
         except Exception as error:  # what torch's zip, JSON and tensor readers raise has no common class
             raise unreadable(path, error) from error
         super().__init__(name or path, Metadata.from_json(text, path))
+        self.module = module
+        self.outputs = outputs
 
     def _outputs(self) -> Sequence[str]:
         return ("labels", "probabilities")[: self.outputs]

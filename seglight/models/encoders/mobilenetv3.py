@@ -40,7 +40,8 @@ class MobileNetV3Encoder(NormalizedEncoder):
         self.net = mobilenet_v3_large(dilated=True).features
         stem = self.net[0][0]
         stem.in_channels, stem.weight = in_channels, nn.Parameter(adapt_input_conv(in_channels, stem.weight.detach()))
-        self.out_channels, self.strides = [self.net[k].out_channels for k in TAPS], list(TAPS.values())
+        self.out_channels = [self.net[k].out_channels for k in TAPS]
+        self.strides = list(TAPS.values())
         if weights is not None:
             fill_encoder(self, IMAGENET, weights)
 
