@@ -195,5 +195,5 @@ def check_paths(value: Any, key: str) -> None:
         text = os.fspath(leaf) if isinstance(leaf, str | os.PathLike) else ""
         if os.path.isabs(text) or text.startswith("~") or ".." in text.split(os.sep) or "://" in text:
             raise UserError(
-                f"{place}: {text}: refused by --safe_recipe, for it lies outside of the working directory: leave it out"
+                f"{place}: {text}: refused by --safe_recipe, as it is outside of the working directory: remove it"
             )

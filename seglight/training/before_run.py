@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning.pytorch.callbacks import (
     BackboneFinetuning,
     BaseFinetuning,
@@ -174,7 +175,7 @@ def _asks_cpu(options: Any) -> bool:
 def entries(given: Any) -> Iterator[tuple[Any, type]]:
     """Yield the parsed options of one class or of several, each with its class."""
     for entry in given if isinstance(given, list) else [given]:
-        if "class_path" in (entry if hasattr(entry, "init_args") else ()):
+        if isinstance(entry, Namespace) and "init_args" in entry and "class_path" in entry:
             module, _, name = entry.class_path.rpartition(".")
             yield entry, getattr(import_module(module), name)
 

@@ -56,7 +56,8 @@ class WideDataModule(FileDataModule):
 
 
 def recipe(path: Path, class_path: str, root: Path) -> Path:
-    """A recipe with a net that is never built."""
+    """A recipe with a net that is never built; a class of seglight.data may be given by its name."""
+    class_path = class_path if "." in class_path else f"seglight.data.{class_path}"
     content: dict[str, Any] = {
         "trainer": {"max_epochs": 1},
         "model": {"net": {"class_path": "nowhere.Net"}},

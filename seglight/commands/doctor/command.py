@@ -11,7 +11,7 @@ from seglight.commands.doctor.report import as_dict, show, show_fix, write_json
 from seglight.commands.doctor.scan import Survey, survey
 from seglight.commands.doctor.statistics import Statistics, statistics
 from seglight.commands.recipe import datamodule_from
-from seglight.data.datamodule import SegmentationDataModule
+from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
 from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
@@ -59,11 +59,10 @@ def _root(datamodule: SegmentationDataModule, fix_to: str | None) -> Path | None
     """Folder of the data set, if a repaired copy is requested."""
     if fix_to is None:
         return None
-    root = getattr(datamodule, "root", None)
-    if not isinstance(root, Path):
+    if not isinstance(datamodule, FileDataModule):
         raise UserError("--fix: this data set is not a folder that can be copied: run doctor without --fix")
-    check_target(root, Path(fix_to))
-    return root
+    check_target(datamodule.root, Path(fix_to))
+    return datamodule.root
 
 
 def main(args: list[str]) -> int:

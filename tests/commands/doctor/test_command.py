@@ -58,7 +58,9 @@ def test_mistakes_on_the_command_line(seglight_cli: CLI, camvid: Path, tmp_path:
     assert "--fixx" in says("--config", config, "--fixx", 3)
     good = ("--config", config, "--data.init_args.root", camvid)
     assert says(*good, "--json", config / "report.json").startswith(f"--json {config}/report.json can't be written: ")
-    assert "is not a folder that can be copied" in says("--data", "ShapesDataModule", "--fix", tmp_path / "new")
+    assert "is not a folder that can be copied" in says(
+        "--data", "seglight.data.ShapesDataModule", "--fix", tmp_path / "new"
+    )
 
 
 def test_json_contains_everything(seglight_cli: CLI, tmp_path: Path) -> None:
