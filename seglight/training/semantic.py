@@ -118,7 +118,7 @@ class SegmentationModule(Described, BaseModule):
         self.image_counts: ImageCounts | None = None
         """Counts of each image of the last evaluation."""
         self.inferer: Inferer | None = None
-        """Set by the command line: what labels images in evaluation, which has no loss then; None: one pass of each."""
+        """Inferer of evaluations and predictions, see `use_inferer`."""
         self.net_config: dict[str, Any] = {}
         """The net's class_path and init_args, from which it is built again."""
         self.undescribed: UserError | None = None
@@ -136,6 +136,14 @@ class SegmentationModule(Described, BaseModule):
         """Take the description of the net as a recipe has it."""
         self.net_config = without_encoder_weights(in_full(config))
         self.undescribed = None
+
+    def use_inferer(self, inferer: Inferer | None) -> None:
+        """Label images by an inferer in evaluations and predictions.
+
+        Args:
+            inferer: Inferer, with which an evaluation has no loss; None: one pass of each image.
+        """
+        self.inferer = inferer
 
     def setup(self, stage: str) -> None:
         """Refuse what fails at the first step, or leaves a checkpoint that can't be read.

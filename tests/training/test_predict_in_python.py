@@ -69,7 +69,7 @@ def test_data_loaders_of_ones_own(module: SegmentationModule, form: str) -> None
 
 def test_an_inferer_of_the_module_is_used(module: SegmentationModule) -> None:
     image = torch.randint(0, 256, (1, 3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    module.inferer = SlidingWindow(32)
+    module.use_inferer(SlidingWindow(32))
     ((labels,),) = new_predictor().predict(module, DataLoader(image, 1))  # type: ignore[misc, union-attr]
     assert torch.equal(labels, module.inferer.labels(module.net.eval(), image)[0])
     assert not torch.equal(labels, WholeImage().labels(module.net.eval(), image)[0])

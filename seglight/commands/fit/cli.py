@@ -207,7 +207,7 @@ class SegmentationCLI(SubcommandCLI):
             self._take_checkpoint(self.checkpoint)
         config = self.config_init[self.subcommand].trainer
         self.model.describe_net(self.net_config)
-        self.model.inferer = self.config_init[self.subcommand].inferer
+        self.model.use_inferer(self.config_init[self.subcommand].inferer)
         environment = launcher()
         plugins = [*_listed(config.plugins), *([environment] if environment else [])]
         if self.subcommand == "fit" and config.enable_checkpointing is not False:
