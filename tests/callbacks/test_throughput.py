@@ -1,4 +1,4 @@
-"""Images a second and training time, as loggers are told."""
+"""Images a second and training time, as loggers receive them."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ SLEEP = 0.05
 
 
 class Told(Logger):
-    """Keeps what it is told."""
+    """Keeps what it receives."""
 
     name, version = "told", 0
 

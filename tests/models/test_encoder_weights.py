@@ -1,4 +1,4 @@
-"""Files of weights from elsewhere in encoders: theirs give the same features; what matched is told; other channels.
+"""Files of weights from elsewhere in encoders: theirs give the same features; what matched is reported; other channels.
 
 Covers: models.decoders.lraspp, models.encoder_decoder, models.weights.published.
 """

@@ -1,4 +1,4 @@
-"""An HTTP server on 127.0.0.1 with range requests, which misbehaves as it is told."""
+"""An HTTP server on 127.0.0.1 with range requests, which misbehaves as a test asks."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""Threads of OpenMP sleep at barriers in every command; GNU OpenMP itself says what it was told."""
+"""Threads of OpenMP sleep at barriers in every command; GNU OpenMP itself prints its settings."""
 
 import os
 import subprocess

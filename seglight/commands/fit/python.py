@@ -170,7 +170,7 @@ def _in_python(function: str) -> Iterator[None]:
     """Let warnings be as they were afterwards, and a mistake be a UserError wherever it was found.
 
     Raises:
-        UserError: The user's mistake; or this is not the main thread, which alone is told of signals.
+        UserError: The user's mistake; or this is not the main thread, the only one that receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UserError(f"{function}: call it from the main thread, which receives the signals that stop a run")

@@ -39,7 +39,8 @@ class MobileNetV3Encoder(NormalizedEncoder):
         super().__init__(IMAGENET_MEAN, IMAGENET_STD, in_channels)
         self.net = mobilenet_v3_large(dilated=True).features
         stem = self.net[0][0]
-        stem.in_channels, stem.weight = in_channels, nn.Parameter(adapt_input_conv(in_channels, stem.weight.detach()))
+        stem.in_channels = in_channels
+        stem.weight = nn.Parameter(adapt_input_conv(in_channels, stem.weight.detach()))
         self.out_channels = [self.net[k].out_channels for k in TAPS]
         self.strides = list(TAPS.values())
         if weights is not None:

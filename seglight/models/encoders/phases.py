@@ -41,7 +41,8 @@ def phased(net: nn.Module) -> None:
                     groups=conv.groups,
                     bias=conv.bias is not None,
                 )
-                ours.weight, ours.bias = conv.weight, conv.bias
+                ours.weight = conv.weight
+                ours.bias = conv.bias
                 setattr(parent, name, ours)
 
 

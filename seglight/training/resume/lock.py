@@ -1,4 +1,4 @@
-"""A lock on a folder: one process at a time writes there, and a second one is told which process holds the lock.
+"""A lock on a folder: one process at a time writes there, and a second one reports which process holds the lock.
 
 The lock is a POSIX record lock (fcntl) on `FOLDER/.lock`, in which its holder describes itself. The kernel releases it
 when the holder ends, however it ends, and processes that the holder forks (loader workers) do not inherit it: after a

@@ -1,4 +1,4 @@
-"""A byte that is another than was written is told when the file is loaded, whichever it is.
+"""A byte that is another than was written is reported when the file is loaded, whichever it is.
 
 Covers: inference.exported.runtimes.
 """

@@ -27,7 +27,7 @@ def starts(log: Path) -> int:
 
 
 def begin(run_dir: Path, processes: int, workers: int) -> tuple[int, ...]:
-    """Start a run or go on with it, and wait for its training."""
+    """Start a run or resume it, and wait for its training."""
     log = run_dir.parent / f"{run_dir.name}.log"
     before, options = starts(log), (*SLOWLY, "--data.init_args.num_workers", workers)
     children = (fit(run_dir, *options),) if processes == 1 else fit_in_two(run_dir, *options)
