@@ -1,4 +1,4 @@
-"""Callbacks, which act between the steps of a training: exact checkpoints, weight averages, panels, reports."""
+"""Callbacks that act between training steps: exact checkpoints, weight averages, panels, reports."""
 
 from seglight.callbacks.bn_momentum import BatchNormMomentum
 from seglight.callbacks.compile import Compile

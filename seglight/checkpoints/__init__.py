@@ -1,1 +1,1 @@
-"""Checkpoints and released folders: read weights-only, built into nets, written whole."""
+"""Checkpoints, model cards and released folders: reading, building nets, writing."""

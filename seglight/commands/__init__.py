@@ -1,1 +1,1 @@
-"""The commands of `python -m seglight`, one a file or a folder."""
+"""Commands of `python -m seglight`, one per file or folder."""

@@ -1,4 +1,4 @@
-"""Data modules: pairs of files, label codecs, loaders, sampling order, cache."""
+"""Data modules: file pairs, label codecs, loaders, sample order, cache."""
 
 import lazy_loader
 

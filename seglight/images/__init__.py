@@ -1,1 +1,1 @@
-"""Pixels in and out: decoding, TIFF by window, video, label maps, drawing. Nothing here imports torch."""
+"""Pixel input and output: decoding, TIFF by window, video, label maps, drawing. Without torch."""

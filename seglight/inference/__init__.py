@@ -1,4 +1,4 @@
-"""From a model file to label maps: whole image, sliding window, test-time augmentation, memory plan.
+"""Prediction of label maps: whole image, sliding window, test-time augmentation, memory plan.
 
 Imported when asked for: an ONNX file predicts without torch.
 """

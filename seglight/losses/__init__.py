@@ -1,4 +1,4 @@
-"""Losses on logits of the head's stride, one a file with its gradient."""
+"""Losses on logits at the head's stride, one per file with its gradient."""
 
 from seglight.losses.adversarial import Adversarial
 from seglight.losses.boundary import BoundaryLoss

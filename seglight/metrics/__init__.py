@@ -1,4 +1,4 @@
-"""Scores from one integer confusion matrix, of boundaries, and of confidence."""
+"""Scores from one integer confusion matrix, boundary scores, calibration."""
 
 import lazy_loader
 

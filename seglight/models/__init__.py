@@ -1,4 +1,4 @@
-"""Nets: encoders, decoders, and what is built of them."""
+"""Nets: encoders, decoders, and combinations of them."""
 
 from seglight.models.encoder_decoder import EncoderDecoder
 from seglight.models.encoders.mix_transformer import MixTransformer

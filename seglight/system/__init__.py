@@ -1,1 +1,1 @@
-"""The process that a command runs in: atomic files, signals, memory, threads, sums over processes."""
+"""The process: atomic files, signals, memory, threads, sums over processes, configurations."""

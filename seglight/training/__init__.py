@@ -1,4 +1,4 @@
-"""The LightningModules, and what a run of one needs before, while and after it trains."""
+"""LightningModules, checks before a run, launching of processes, profiling."""
 
 import lazy_loader
 

@@ -1,1 +1,1 @@
-"""doctor: what is wrong with a data set. Worker processes start from here without torch."""
+"""`doctor`: finds mistakes in a data set. Worker processes start from here without torch."""

@@ -1,1 +1,1 @@
-"""export: a net as ONNX, OpenVINO or torch.export, checked against the net itself."""
+"""`export`: writes a net as ONNX, OpenVINO or torch.export, and checks the file against the net."""

@@ -1,1 +1,1 @@
-"""fit, validate and test."""
+"""`fit`, `validate` and `test`, on the command line and in Python."""

@@ -1,1 +1,1 @@
-"""predict: from images, pages and videos to files of label maps."""
+"""`predict`: label maps of images, pages and videos, written to files."""

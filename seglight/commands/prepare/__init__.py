@@ -1,4 +1,4 @@
-"""prepare: data sets fetched, checked and unpacked."""
+"""`prepare`: downloads, checks and unpacks data sets."""
 
 from seglight.commands.prepare.download import Archive
 from seglight.commands.prepare.steps import DataSet, prepared

@@ -1,1 +1,1 @@
-"""release: a net as a folder that can be passed on."""
+"""`release`: writes a net to a folder that can be shared."""

@@ -1,1 +1,1 @@
-"""sweep: many trainings over a space of recipes."""
+"""`sweep`: many trainings over a search space of recipes."""

@@ -1,1 +1,1 @@
-"""Random crops, flips and colours of training samples."""
+"""Random crops, flips and colour changes of training samples."""

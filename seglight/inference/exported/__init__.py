@@ -1,1 +1,1 @@
-"""Exported files as predictors, each run by its own runtime."""
+"""Predictors for exported files, one runtime per format."""

@@ -1,4 +1,4 @@
-"""Decoders, one a file."""
+"""Decoders, one per file."""
 
 from seglight.models.decoders.deeplabv3 import DeepLabV3
 from seglight.models.decoders.deeplabv3plus import DeepLabV3Plus

@@ -1,4 +1,4 @@
-"""Encoders: an image in, features from fine to coarse out."""
+"""Encoders: from an image to features, fine to coarse."""
 
 from seglight.models.encoders.mix_transformer import MixTransformer
 from seglight.models.encoders.mobilenetv3 import MobileNetV3Encoder

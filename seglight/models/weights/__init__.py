@@ -1,1 +1,1 @@
-"""Importers of published weights of other projects, a family a file."""
+"""Importers of published weights of other projects, one family per file."""

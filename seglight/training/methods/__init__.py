@@ -1,4 +1,4 @@
-"""What a training step computes from net, batch and loss, one method a file."""
+"""Methods: what a training step computes from net, batch and loss, one per file."""
 
 from seglight.training.methods.adversarial import AdversarialNetwork
 from seglight.training.methods.supervised import Supervised

@@ -1,1 +1,1 @@
-"""What a run needs to continue exactly where it stopped, and who may write to its folder."""
+"""State that a run needs to resume exactly, and the lock of its folder."""
