@@ -20,6 +20,7 @@ from seglight.errors import UserError
 from seglight.interfaces import Encoder, bands_of
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.parsing import complaint
+from seglight.system.run_files import BEST, CHECKPOINTS
 
 SCORES = "scores"
 """Key of a checkpoint: scores of the last validation before it was saved, and the fingerprint of its data."""
@@ -44,6 +45,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         card, weights = read_release(path)
         state = {f"net.{name}": tensor for name, tensor in weights.items()}
         return {KEY: card, "state_dict": state, "global_step": card.provenance.step}
+    if (best := Path(path, CHECKPOINTS, BEST)).is_file():
+        raise UserError(f"{path}: a run folder, not a checkpoint: give {best}")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     checkpoint = read_weights_only(path)

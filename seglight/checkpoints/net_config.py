@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -53,13 +55,19 @@ def made_net(net: Any, num_classes: int) -> nn.Module:
         num_classes: C.
 
     Raises:
-        UserError: The net is for another number of classes, or a description names what is not there.
+        UserError: The net is for another number of classes, a description names what is not there, or the factory does
+            not take its arguments.
     """
     if isinstance(net, nn.Module):
         check_classes(net, num_classes)
         return net
     if not isinstance(net, Mapping):
-        made: nn.Module = net(num_classes)
+        if isinstance(net, partial) and isinstance(net.func, type):
+            net = deepcopy(net)  # each net gets an encoder of its own, however often the partial is used
+        try:
+            made: nn.Module = net(num_classes)
+        except (TypeError, AttributeError) as error:
+            raise UserError(f"{KEY}: it is called with the number of classes, and fails: {error}") from error
         return made
     try:
         with parser_errors():

@@ -22,6 +22,7 @@ class WarmStart(NamedTuple):
     Attributes:
         path: The checkpoint.
         num_classes: Number of its classes.
+        class_names: Names of its classes.
         loaded: Number of the net's tensors that were loaded.
         differing: Keys of the net whose tensor in the checkpoint has another shape; they keep their initial values.
         absent: Keys of the net that the checkpoint does not have; they keep their initial values.
@@ -30,14 +31,22 @@ class WarmStart(NamedTuple):
 
     path: str
     num_classes: int
+    class_names: tuple[str, ...]
     loaded: int
     differing: list[str]
     absent: list[str]
     unused: list[str]
 
-    def line(self) -> str:
-        """Summary in one line."""
+    def line(self, class_names: Sequence[str] = ()) -> str:
+        """Summary in one line.
+
+        Args:
+            class_names: Names of the classes to train, to compare with those of the checkpoint; empty: not compared.
+        """
         parts = [f"model.weights {self.path}: {self.loaded} tensors are loaded"]
+        if not self.differing and class_names and tuple(class_names) != self.class_names:
+            theirs = ", ".join(self.class_names[:NAMED]) + (", ..." if len(self.class_names) > NAMED else "")
+            parts.append(f"its head too, which was trained for the classes {theirs}")
         if self.differing:
             parts.append(f"{layers(self.differing)} untrained, as the checkpoint is for {self.num_classes} classes")
         if self.absent:
@@ -77,6 +86,7 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
     return WarmStart(
         path=str(path),
         num_classes=card.num_classes,
+        class_names=card.class_names,
         loaded=len(fitting),
         differing=[key for key in fresh if key in theirs],
         absent=[key for key in fresh if key not in theirs],

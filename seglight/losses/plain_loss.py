@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from seglight.errors import UserError
-from seglight.interfaces import Loss
+from seglight.interfaces import Loss, LossFactory
 
 OF_LOSS = {"mass": "denominator", "with_image": "with_image, with needs_image = True", "with_labels": "with_labels"}
 """Methods that were called on any module in version 0.1, and what they are in a `Loss`."""
@@ -20,6 +20,26 @@ def as_loss(module: nn.Module, ignore_index: int) -> Loss:
         UserError: The module is not a `Loss` but has one of its methods, which would never be called.
     """
     return module if isinstance(module, Loss) else PlainLoss(module, ignore_index)
+
+
+def made_loss(factory: LossFactory, ignore_index: int) -> nn.Module:
+    """The loss of a factory.
+
+    Args:
+        factory: Called with `ignore_index`.
+        ignore_index: Mask value that is ignored.
+
+    Raises:
+        UserError: The factory takes something else, as torch.nn.CrossEntropyLoss does, or is a loss itself.
+    """
+    example = "give a class whose first argument is ignore_index, such as seglight.losses.CrossEntropy"
+    try:
+        loss = factory(ignore_index)
+    except TypeError as error:
+        raise UserError(f"model.loss: it is called with ignore_index, and fails: {error}: {example}") from error
+    if not isinstance(loss, nn.Module):
+        raise UserError(f"model.loss: it is called with ignore_index, and returns no torch.nn.Module: {example}")
+    return loss
 
 
 class PlainLoss(Loss):

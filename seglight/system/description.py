@@ -75,7 +75,7 @@ def class_path(kind: type, key: str) -> str:
     if module == "__main__" or "<" in name:
         raise UserError(
             f"{key}: the class {name} can't be imported by other programs, which build it from the checkpoint: "
-            "define it at the top level of a module"
+            "move it to the top level of a file of its own, and import it from there"
         )
     packages = module.split(".")
     for count in range(2, len(packages)):

@@ -31,7 +31,7 @@ from seglight.interfaces import (
     seg_output,
 )
 from seglight.losses import CrossEntropy
-from seglight.losses.plain_loss import as_loss
+from seglight.losses.plain_loss import as_loss, made_loss
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
 from seglight.models.ensemble import in_full
@@ -77,7 +77,8 @@ class SegmentationModule(Described, BaseModule):
         channels_last: Memory format of the net: faster with tensor cores and for many nets on a CPU. "auto": the faster
             one on the first batch; a resumed run keeps it.
         weights: Weights to start from, with a fresh optimizer and schedule: a checkpoint (.ckpt), a released folder,
-            or a file of another project (see `import_weights`). Heads of another class count stay fresh.
+            or a file of another project (see `import_weights`). Parameters under the net's `heads`
+            may be missing or for another number of classes; they keep their initial values.
         method: Factory of what a training step computes from net, batch and loss, called with `num_classes` and
             `ignore_index`; supervised training by default.
     """
@@ -101,7 +102,7 @@ class SegmentationModule(Described, BaseModule):
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
         super().__init__(made_net(net, num_classes), optimizer, schedule, groups, channels_last)
-        self.loss = loss(ignore_index)
+        self.loss = made_loss(loss, ignore_index)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.class_names = list(class_names)
@@ -128,7 +129,7 @@ class SegmentationModule(Described, BaseModule):
         except UserError as error:
             self.undescribed = error
         if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
-            rank_zero_only(say)(load_fitting_weights(self.net, weights).line())
+            rank_zero_only(say)(load_fitting_weights(self.net, weights).line(class_names))
         elif weights is not None:
             rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
 

@@ -114,6 +114,12 @@ def test_the_line_by_hand(tmp_path: Path) -> None:
         f"model.weights {path}: {total} tensors are loaded; "
         "aux_head.0.0, aux_head.0.1, aux_head.1 untrained, as the checkpoint does not have it"
     )
+    start = load_fitting_weights(net, path)
+    assert start.line(start.class_names) == f"model.weights {path}: {total} tensors are loaded"
+    theirs = ", ".join(start.class_names)
+    assert start.line(("x", "y", "z")) == (
+        f"model.weights {path}: {total} tensors are loaded; its head too, which was trained for the classes {theirs}"
+    )
 
 
 def test_a_module_of_the_encoder_that_is_called_head_has_to_load(tmp_path: Path) -> None:

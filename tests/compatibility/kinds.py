@@ -226,7 +226,7 @@ DATA_SETS = {
     "pet": files("OxfordIIITPetDataModule"),
     "voc": files("VOCDataModule"),
 }
-"""By the name of the function of tests/fabricate.py that writes such a data set. Recipes alone are kept."""
+"""By the name of the function of tests/support/fabricate.py that writes such a data set. Recipes alone are kept."""
 
 VIEWS = named(
     "seglight.inference.TestTimeAugmentation",

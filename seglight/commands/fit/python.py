@@ -71,7 +71,7 @@ def fit(
     Args:
         recipe: Recipe as a path or as a dict, or several, of which a later one wins; or a module, which is trained as
             it is. None: the recipe of the run that is resumed.
-        data: Data module, in the place of that of the recipe; needed with a module. Its seed, where it was given one,
+        data: Data module, which replaces that of the recipe; required with a module. Its seed, where it was given one,
             is that of the run.
         run_dir: Folder of the run; None: `runs/<recipe>/<time>`.
         resume: Whether a run that is in the folder is resumed; "force": with a recipe that has changed, too.
@@ -86,12 +86,14 @@ def fit(
         SystemExit: A signal, or Ctrl-C, has stopped the run; it is saved and can be resumed.
     """
     built = None
+    if isinstance(recipe, SegmentationDataModule):
+        raise UserError("seglight.fit: the first argument is a data module: give the recipe or the module first")
     if isinstance(recipe, SegmentationModule):
         built = _built(recipe, data)
         inferer = inferer or recipe.inferer
         if not resume and torch.initial_seed() != built.data.seed:
             seed = built.data.seed
-            say(f"the module was built without torch.manual_seed({seed}): its recipe begins with other random weights")
+            say(f"config.yaml will start from other random weights: torch.manual_seed({seed}) was not called at first")
     args = ["fit", *_configs(recipe, data), *_data(data), *_trainer(trainer)]
     args += _options(inferer=inferer, on_nonfinite=on_nonfinite, run_dir=run_dir)
     if resume:
@@ -121,7 +123,7 @@ def evaluate(
     Args:
         model: A module with its weights; or a run, its folder, a checkpoint or a released folder. Of a run, the best
             checkpoint is scored.
-        data: Data module, in the place of that of the run; needed where the model is not in the folder of a run.
+        data: Data module, which replaces that of the run; required if the model is not in a run folder.
         split: "val" or "test".
         run_dir: Folder for `scores.json` and the counts of each image; None: nothing is written.
         inferer: How images are evaluated; None: as the run was, or each whole, in one pass.

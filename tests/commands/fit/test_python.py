@@ -158,7 +158,7 @@ def test_weights_that_no_seed_decides_are_said(tmp_path: Path, capsys: pytest.Ca
     torch.manual_seed(4)
     data = shapes(seed=3)
     seglight.fit(new_module(data, TinyNet), data, run_dir=tmp_path / "run", max_steps=1, **QUIET)
-    assert "the module was built without torch.manual_seed(3)" in capsys.readouterr().err
+    assert "torch.manual_seed(3) was not called at first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("net", [NET, factory, net_object], ids=["description", "factory", "object"])
@@ -354,3 +354,40 @@ def test_mistakes_are_one_line(recipe: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_a_partial_gives_each_module_an_encoder_of_its_own() -> None:
+    data, net = shapes(), factory()
+    first, second = new_module(data, net), new_module(data, net)
+    assert first.net.encoder is not second.net.encoder
+    with torch.no_grad():
+        for parameter in first.net.encoder.parameters():
+            parameter.zero_()
+    assert any(parameter.any() for parameter in second.net.encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"loss": torch.nn.CrossEntropyLoss}, "model.loss: it is called with ignore_index, and fails: "),
+        ({"loss": torch.nn.CrossEntropyLoss()}, "model.loss: it is called with ignore_index, and fails: "),
+        ({"loss": lambda ignore_index: None}, "model.loss: it is called with ignore_index, and returns no "),
+        ({"net": partial(EncoderDecoder, encoder="resnet18", decoder=FPN)}, "model.net: it is called with "),
+        ({"net": partial(factory(), chanels=3)}, "model.net: it is called with the number of classes, and fails: "),
+    ],
+)
+def test_a_factory_that_takes_something_else_is_one_line(change: dict[str, Any], message: str) -> None:
+    arguments = {"net": factory(), **shapes().facts, **change}
+    with pytest.raises(UserError, match=f"^{message}"):
+        SegmentationModule(**arguments)
+
+
+def test_arguments_in_the_wrong_order() -> None:
+    data = shapes()
+    with pytest.raises(UserError, match="the first argument is a data module"):
+        seglight.fit(data, new_module(data, factory()))  # type: ignore[arg-type]
+
+
+def test_a_run_folder_in_place_of_a_checkpoint(built: seglight.Run) -> None:
+    with pytest.raises(UserError, match=r"a run folder, not a checkpoint: give .*best\.ckpt"):
+        seglight.load(built.run_dir)
