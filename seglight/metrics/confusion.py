@@ -87,6 +87,11 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
             cells += [_nonempty(torch.cat(entries))] if dense else entries
         self.cells = cells
 
+    def reset(self) -> None:
+        """Set all counts to zero, by tensors that can be updated in any mode."""
+        with torch.inference_mode(False):  # an evaluation ends in it, and a training can't update inference tensors
+            super().reset()
+
     def totals(self) -> tuple[Tensor, int]:
         """The int64 (C, C) matrix and the number of images, summed over all processes in one all-reduce."""
         confusion, images = sum_over_ranks(self.confmat, self.images)

@@ -234,6 +234,21 @@ def results(metric: JaccardIndex, mean: MeanIoU) -> list[Tensor]:
     return [*arrays, confusion, torch.tensor(images), metric.compute(), mean.compute()]
 
 
+def test_counts_in_inference_mode_then_without_it() -> None:
+    pred, mask = labels(11)
+    metric, expected = (ConfusionMatrix(11, IGNORE, per_image=True) for _ in range(2))
+    for inference in (True, False, True):
+        with torch.inference_mode(inference):
+            metric.update(pred, mask)
+            assert len(metric.image_counts().lengths) == 4
+            metric.reset()
+    for images in (slice(0, 1), slice(1, 4)):
+        metric.update(pred[images], mask[images])
+    expected.update(pred, mask)
+    assert torch.equal(metric.compute(), expected.compute())
+    assert int(metric.images) == 4
+
+
 def count_share(rank: int, folder: str) -> None:
     """What each of two processes does: three images, two of them on rank 0; then one, and rank 1 has none."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)

@@ -241,6 +241,21 @@ def test_evaluate_a_module_as_it_is() -> None:
     assert all(torch.equal(value, before[key]) for key, value in module.net.state_dict().items())
 
 
+def test_a_module_is_trained_after_it_was_evaluated(tmp_path: Path) -> None:
+    data, trained = shapes(), []
+    for name in ("fresh", "evaluated"):
+        torch.manual_seed(0)
+        module = new_module(data, factory())
+        if name == "evaluated":
+            generator = torch.get_rng_state()
+            seglight.evaluate(module, data, **QUIET)
+            torch.set_rng_state(generator)
+        trained.append(seglight.fit(module, data, run_dir=tmp_path / name, max_epochs=1, **QUIET))
+    fresh, evaluated = trained
+    assert_same_weights(fresh.run_dir, evaluated.run_dir)
+    assert_scores_are_those_of(evaluated.scores, fresh.run_dir / "scores.json")
+
+
 def test_resume(tmp_path: Path, built: seglight.Run, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that was stopped goes on to the weights of one that was not."""
     folder = tmp_path / "run"
