@@ -1,5 +1,7 @@
 """The interface of `Loss` for losses that are plain modules."""
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from seglight.errors import UserError
@@ -59,7 +61,7 @@ class PlainLoss(Loss):
 
     def __init__(self, module: nn.Module, ignore_index: int) -> None:
         super().__init__(ignore_index)
-        _check_plain(type(module))
+        check_plain(type(module))
         self.unregistered = (module,)  # torch registers modules, but not tuples of them
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
@@ -68,8 +70,17 @@ class PlainLoss(Loss):
         return loss
 
 
-def _check_plain(kind: type[nn.Module]) -> None:
-    for name in sorted(OF_LOSS.keys() & set(dir(kind))):
+def check_plain(kind: type[nn.Module], names: Collection[str] = tuple(OF_LOSS)) -> None:
+    """Check that a plain module has none of the methods that only a `Loss` has.
+
+    Args:
+        kind: Class of the module.
+        names: Keys of `OF_LOSS`.
+
+    Raises:
+        UserError: The class has one of the methods, which would never be called.
+    """
+    for name in sorted(set(names) & set(dir(kind))):
         raise UserError(
             f"model.loss: {kind.__name__}.{name} would not be called, because {kind.__name__} is a plain module: "
             f"derive it from seglight.interfaces.Loss and define {OF_LOSS[name]}"

@@ -9,6 +9,7 @@ from seglight.errors import UserError
 from seglight.interfaces import Loss, LossFactory
 from seglight.losses.band_pass import LossTerm, banded_loss
 from seglight.losses.banded_loss import BandedLoss, banded_with_labels
+from seglight.losses.plain_loss import check_plain
 from seglight.ops.label_values import check_loss_inputs
 from seglight.ops.upsample import upsampled_argmax
 
@@ -35,7 +36,9 @@ class WeightedSum(Loss):
         self.losses = nn.ModuleList(loss(ignore_index) for loss in losses)
         self.weights = list(weights)
         for loss in self.losses:
-            if isinstance(loss, Loss) and loss.needs_image:
+            if not isinstance(loss, Loss):
+                check_plain(type(loss), ["with_image"])
+            elif loss.needs_image:
                 name = type(loss).__name__
                 raise UserError(f"loss.losses: {name} needs the images: make it the loss, and this sum its own `loss`")
 

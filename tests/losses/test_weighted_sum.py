@@ -129,3 +129,13 @@ def test_a_loss_that_needs_the_images_is_no_member() -> None:
     """Its part beside the labels would be left out without a word."""
     with pytest.raises(UserError, match=r"loss\.losses: OfImages needs the images: make it the loss"):
         WeightedSum(255, [CrossEntropy, OfImages], [1, 1])
+
+
+class PlainOfImages(Foreign):
+    def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+def test_a_plain_module_with_a_method_for_images_is_no_member() -> None:
+    with pytest.raises(UserError, match=r"model\.loss: PlainOfImages\.with_image would not be called, .* derive it"):
+        WeightedSum(255, [CrossEntropy, PlainOfImages], [1, 1])
