@@ -1,6 +1,7 @@
 """Callback that stops a training at a loss or gradient that is not finite, or skips the step."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -52,8 +53,8 @@ class NonFinite(Callback):
     Args:
         on_nonfinite: Reaction. "stop": the run ends with an error that names the step, its images and the largest
             gradients. It is raised a step later, but before anything is saved or evaluated, so that no step waits for
-            the device. "skip": weights, optimizer and batch norms keep their values, and a line reports the step; each
-            step waits for the device.
+            the device. "skip": weights, optimizer and buffers, such as those of batch norms, keep their values, and a
+            line reports the step; each step waits for the device.
     """
 
     def __init__(self, on_nonfinite: Literal["stop", "skip"] = "stop") -> None:
@@ -64,18 +65,20 @@ class NonFinite(Callback):
         self.buffers: list[Tensor] = []
         self.last: StepRecord | None = None
         self.constants: list[str] = []
+        self.other_constants: list[str] = []
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Record which tensors of the net are not finite from the start, such as masks of -inf."""
+        """Record which tensors of the module are not finite from the start, such as masks of -inf."""
         self.constants = nonfinite(pl_module.net.state_dict())
+        self.other_constants = nonfinite(_beside_net(pl_module.state_dict()))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Record the images of the step and the buffers of the net before it."""
+        """Record the images of the step and the buffers of the module before it."""
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.images = []
             self.losses = []
             if self.on_nonfinite == "skip":
-                self.buffers = [buffer.clone() for buffer in pl_module.net.buffers()]
+                self.buffers = [buffer.clone() for buffer in pl_module.buffers()]
         self.images += batch["name"]
 
     def on_before_backward(self, trainer: Trainer, pl_module: Any, loss: Tensor) -> None:
@@ -106,13 +109,15 @@ class NonFinite(Callback):
         self._stop_if_bad(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Check the last step and the net before they are saved.
+        """Check the last step, the net, and the method and the loss before they are saved.
 
         Raises:
-            UserError: The step's gradients, or the net's weights or buffers are not finite.
+            UserError: The step's gradients, or weights or buffers of the module are not finite.
         """
         self._stop_if_bad(trainer, pl_module)
-        check_weights(net_weights(checkpoint), f"step {trainer.global_step}, no checkpoint is saved", self.constants)
+        source = f"step {trainer.global_step}, no checkpoint is saved"
+        check_weights(net_weights(checkpoint), source, self.constants)
+        check_weights(_beside_net(checkpoint["state_dict"]), source, self.other_constants)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Check the last step."""
@@ -136,10 +141,15 @@ class NonFinite(Callback):
             )
 
     def _skip(self, record: StepRecord, pl_module: Any) -> None:
-        for buffer, before in zip(pl_module.net.buffers(), self.buffers, strict=True):
+        for buffer, before in zip(pl_module.buffers(), self.buffers, strict=True):
             buffer.copy_(before)
         self.skipped += 1
         pl_module.print(terminal(f"{complaint(record, pl_module)}: step skipped, {self.skipped} so far"))
+
+
+def _beside_net(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors of a module's state dict that are not the net's: those of the method and of the loss."""
+    return {key: value for key, value in state.items() if isinstance(value, Tensor) and not str(key).startswith("net.")}
 
 
 def _bad(record: StepRecord, trainer: Trainer) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seglight.callbacks import NonFinite
 from seglight.errors import UserError
+from seglight.interfaces import Batch, Criterion, Method
 from seglight.losses import CrossEntropy
 from tests.support.nonfinite import MARK, Infinite, Overflow, float16, marked
 from tests.support.training import SGD, assert_same, fit, new_module, plain_loop
@@ -74,3 +75,40 @@ def test_float16_skips_a_loss_that_is_not_finite(optimizer: Any) -> None:
     fit(marked(3), callback, module=module, plugins=precision, gradient_clip_val=1.0)
     assert callback.skipped == 1
     assert all(torch.isfinite(tensor).all() for tensor in module.state_dict().values())
+
+
+class WithNorm(Method):
+    """A batch norm of the logits, whose statistics become NaN in batches with a marked image.
+
+    With `silent`, loss and gradients stay finite.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int, silent: bool = False) -> None:
+        super().__init__(num_classes, ignore_index)
+        self.norm = nn.BatchNorm2d(num_classes, affine=False)
+        self.silent = silent
+
+    def forward(self, net: nn.Module, batch: Batch, criterion: Criterion) -> Tensor:
+        output = net(batch["image"])
+        broken = (batch["mask"][:, 0, 0] == MARK).any()
+        seen = self.norm(output.logits.detach() * (torch.nan if broken else 1))
+        loss = criterion(output, batch)
+        return loss if self.silent else loss + 0 * seen.sum()
+
+
+def test_a_step_that_is_skipped_leaves_no_trace_in_the_method() -> None:
+    data = marked(3)
+    without = [sample for k, sample in enumerate(data) if k not in (2, 3)]
+    modules = [fit(part, NonFinite("skip"), module=new_module(method=WithNorm)) for part in (data, without)]
+    assert_same(*modules)
+    assert torch.isfinite(modules[0].method.state_dict()["norm.running_mean"]).all()
+
+
+@pytest.mark.parametrize("mode", ["stop", "skip"])
+def test_no_checkpoint_is_saved_of_a_method_that_is_not_finite(mode: Any, tmp_path: Path) -> None:
+    module = new_module(method=partial(WithNorm, silent=True))
+    with pytest.raises(
+        UserError, match=r"step 4, no checkpoint is saved: 2 of 3 tensors .* method\.norm\.running_mean"
+    ):
+        fit(marked(3), NonFinite(mode), module=module, enable_checkpointing=True, default_root_dir=tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
