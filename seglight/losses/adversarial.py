@@ -31,5 +31,6 @@ class Adversarial(Loss):
     ) -> None:
         raise UserError(
             "seglight.losses.Adversarial is no longer a loss: set model.method to "
-            "seglight.training.methods.AdversarialNetwork, and model.loss to the loss of the labels."
+            "seglight.training.methods.AdversarialNetwork, and model.loss to the loss of the labels. Within "
+            "seglight.losses.Distillation it never had a discriminator: give the loss of the labels in its place."
         )

@@ -22,7 +22,7 @@ from seglight.data import ShapesDataModule
 from seglight.data.augmentation.transforms import Augmentation
 from seglight.errors import UserError
 from seglight.interfaces import SegOutput
-from seglight.losses import Adversarial, CrossEntropy
+from seglight.losses import Adversarial, CrossEntropy, Distillation
 from seglight.optim import WarmupPoly
 from seglight.training import SegmentationModule
 from seglight.training.methods import AdversarialNetwork
@@ -382,3 +382,9 @@ def test_a_former_loss_and_another_method_contradict_each_other(
 def test_python_is_told_what_became_of_the_loss() -> None:
     with pytest.raises(UserError, match=r"no longer a loss: set model\.method"):
         new_module(loss=partial(Adversarial, num_classes=CLASSES))
+
+
+def test_within_a_distillation_the_message_names_the_loss_that_was_trained() -> None:
+    """There, version 0.1 called `forward` only, which was the loss of the labels without a discriminator."""
+    with pytest.raises(UserError, match=r"Within seglight\.losses\.Distillation it never had a discriminator: give "):
+        Distillation(IGNORE, "teacher.ckpt", loss=partial(Adversarial, num_classes=CLASSES))
