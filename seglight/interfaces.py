@@ -102,7 +102,7 @@ class Decoder(Described, nn.Module):
     """
 
     out_channels: int
-    heads: tuple[str, ...] = ()
+    heads: Sequence[str] = ()
 
 
 class GuidedDecoder(Decoder):
@@ -215,7 +215,7 @@ class Net(Described, nn.Module):
             A warm start leaves these untrained where the checkpoint is for other classes.
     """
 
-    heads: tuple[str, ...] = ()
+    heads: Sequence[str] = ()
 
 
 DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
@@ -240,7 +240,7 @@ def heads_of(net: nn.Module) -> tuple[str, ...]:
     A net that is no `Net` declares none: there, keys that contain "head" are taken for them.
     """
     if isinstance(net, Net):
-        return net.heads
+        return (net.heads,) if isinstance(net.heads, str) else tuple(net.heads)
     return tuple(key for key in net.state_dict() if "head" in key)
 
 

@@ -129,7 +129,9 @@ class ModelCard:
         if not isinstance(content, Mapping):
             raise UserError(f"{path}: not {kind}: it holds no model card")
         version = content.get("card_version", 1)
-        if not isinstance(version, int) or version > CARD_VERSION:
+        if type(version) is not int or version < 1:
+            raise UserError(f"{path}: not {kind}: `card_version` of its model card is not valid")
+        if version > CARD_VERSION:
             raise UserError(
                 f"{path}: its model card is of version {version}, and this seglight reads versions up to "
                 f"{CARD_VERSION}: update seglight"

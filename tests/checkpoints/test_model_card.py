@@ -82,6 +82,11 @@ def test_a_later_version_is_refused_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("card_version", "2"),
+        ("card_version", 2.0),
+        ("card_version", None),
+        ("card_version", True),
+        ("card_version", 0),
         ("net", None),
         ("class_names", []),
         ("class_names", "sky"),

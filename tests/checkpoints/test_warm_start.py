@@ -154,6 +154,20 @@ def test_a_net_that_declares_no_heads_has_them_by_name(tmp_path: Path) -> None:
     torch.testing.assert_close(net.body.weight, theirs.body.weight, rtol=0, atol=0)
 
 
+class Listed(Net):
+    heads = ["c."]  # noqa: RUF012
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 1)
+        self.c = nn.Conv2d(4, num_classes, 1)
+
+
+def test_heads_may_be_a_list(tmp_path: Path) -> None:
+    start = load_fitting_weights(Listed(3), saved(Listed(5), tmp_path / "a.ckpt", 5))
+    assert start.differing == ["c.weight", "c.bias"]
+
+
 def test_the_command_line_says_it(tmp_path: Path, seglight_cli: CLI) -> None:
     path = saved(fpn(5), tmp_path / "a.ckpt", 5)
     decoder: Any = ("--model.net.init_args.decoder", "seglight.models.decoders.FPN")
