@@ -1,8 +1,10 @@
 """Errors of the user as one line: what is wrong, where, and how to fix it."""
 
 import errno
+import math
 import sys
 import unicodedata
+from typing import Any
 
 
 class UserError(Exception):
@@ -47,6 +49,20 @@ def _visible(sign: str) -> str:
 def say(line: str) -> None:
     """Print a line for the user that is not an error."""
     sys.stderr.write(f"seglight: {terminal(line)}\n")
+
+
+def within(value: Any, low: float, high: float = math.inf) -> bool:
+    """Whether a value is a number between two bounds, and not None or text, which the parser lets through in places.
+
+    Args:
+        value: Value of an argument.
+        low: Smallest value that is allowed.
+        high: Largest value that is allowed.
+    """
+    try:
+        return bool(low <= value <= high)
+    except TypeError:
+        return False
 
 
 def user_error_behind(error: BaseException | None) -> UserError | None:

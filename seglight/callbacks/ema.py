@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from seglight.errors import UserError, within
 from seglight.training.lightning_internals import set_average_device
 
 
@@ -17,9 +18,15 @@ class EMA(WeightAveraging):
 
     Args:
         decay: Fraction of the old average that an update keeps once the decay has grown.
+
+    Raises:
+        UserError: `decay` is not within [0, 1].
     """
 
     def __init__(self, decay: float = 0.999) -> None:
+        if not within(decay, 0, 1):
+            raise UserError(f"seglight.callbacks.EMA: decay is {decay}: give a number from 0 to 1.")
+
         def update(average: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
             if not average[0].is_floating_point():  # counters of batch norms
                 for old, new in zip(average, current, strict=True):

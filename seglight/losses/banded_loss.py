@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seglight.errors import UserError
+from seglight.errors import UserError, within
 from seglight.interfaces import Loss
 from seglight.losses.band_pass import BandGradient, BandPixels, LossTerm, banded_loss
 from seglight.ops.label_values import check_loss_inputs
@@ -25,9 +25,10 @@ def check_range(name: str, value: float, low: float, high: float = math.inf) -> 
     Raises:
         UserError: The value is outside these bounds.
     """
-    if not low <= value <= high:
+    if not within(value, low, high):
         bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-        raise UserError(f"{name} is {value:g}: it has to be {bounds}")
+        shown = f"{value:g}" if isinstance(value, int | float) else value
+        raise UserError(f"{name} is {shown}: it has to be {bounds}")
 
 
 def check_class_weights(name: str, weight: Tensor | None, num_classes: int) -> None:

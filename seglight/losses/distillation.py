@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net
 from seglight.data.classes import FromCheckpoints
-from seglight.errors import UserError
+from seglight.errors import UserError, within
 from seglight.interfaces import Loss, LossFactory, seg_output
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.losses.plain_loss import as_loss
@@ -48,7 +48,7 @@ class Distillation(Loss, FromCheckpoints):
         loss: LossFactory = CrossEntropy,
     ) -> None:
         super().__init__(ignore_index)
-        if not 0 <= weight <= 1 or not temperature > 0:
+        if not within(weight, 0, 1) or not within(temperature, 0) or temperature == 0:
             raise UserError(
                 f"loss.weight is {weight} and loss.temperature is {temperature}: the weight has to be between 0 and 1, "
                 "and the temperature above 0"

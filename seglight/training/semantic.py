@@ -23,6 +23,7 @@ from seglight.interfaces import (
     Described,
     Inferer,
     LossFactory,
+    Method,
     MethodFactory,
     NetFactory,
     OptimizerFactory,
@@ -109,7 +110,7 @@ class SegmentationModule(Described, BaseModule):
         self.palette = list(palette)
         check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
         self.aux_weight = aux_weight
-        self.method = method(num_classes, ignore_index)
+        self.method = _made_method(method, num_classes, ignore_index)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Loss of each evaluated image, and the denominator of that loss."""
@@ -305,3 +306,13 @@ class SegmentationModule(Described, BaseModule):
             "train": ["train/loss", *rates],
             "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)],
         }
+
+
+def _made_method(factory: MethodFactory, num_classes: int, ignore_index: int) -> Method:
+    try:
+        return factory(num_classes, ignore_index)
+    except TypeError as error:
+        raise UserError(
+            f"model.method: it is called with num_classes and ignore_index, and fails: {error}: give a subclass of "
+            "seglight.interfaces.Method, such as seglight.training.methods.Supervised"
+        ) from error

@@ -1,6 +1,7 @@
 """The moving average against its recurrence in numpy, within a real training run."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from seglight.callbacks import EMA
+from seglight.errors import UserError
 
 DECAY = 0.25  # reached at update 2: both the growth and the end of it are seen
 
@@ -70,3 +72,9 @@ def test_counters_are_copied(run: tuple[Tiny, list[dict[str, np.ndarray]]]) -> N
     counter = run[0].net[1].num_batches_tracked
     assert counter.dtype == torch.int64
     assert counter.item() == 6
+
+
+@pytest.mark.parametrize("decay", [None, -0.1, 1.5, float("nan")])
+def test_a_decay_that_is_no_fraction(decay: Any) -> None:
+    with pytest.raises(UserError, match=r"EMA: decay is (None|-0\.1|1\.5|nan): give a number from 0 to 1\.$"):
+        EMA(decay)

@@ -89,8 +89,10 @@ def test_the_teacher_is_no_part_of_the_student(teacher: Path) -> None:
     assert {parameter.dtype for parameter in loss.teacher.parameters()} == {torch.float64}
 
 
-@pytest.mark.parametrize(("weight", "temperature"), [(-0.1, 1), (1.1, 1), (0.5, 0), (0.5, float("nan"))])
-def test_out_of_range(weight: float, temperature: float, teacher: Path) -> None:
+@pytest.mark.parametrize(
+    ("weight", "temperature"), [(-0.1, 1), (1.1, 1), (0.5, 0), (0.5, float("nan")), (None, 1), (0.5, None)]
+)
+def test_out_of_range(weight: Any, temperature: Any, teacher: Path) -> None:
     with pytest.raises(UserError, match=r"loss\.weight .* loss\.temperature"):
         Distillation(255, str(teacher), weight, temperature)
 

@@ -220,6 +220,7 @@ def test_class_weights_of_another_length(loss: Callable[..., nn.Module], logits:
         (partial(Focal, gamma=-1.0), "loss.gamma is -1: it has to be at least 0"),
         (partial(Tversky, gamma=0.0), "loss.gamma is 0: it has to be at least 0.01"),
         (partial(Tversky, beta=-0.1), "loss.beta is -0.1: it has to be at least 0"),
+        (partial(Dice, smooth=None), "loss.smooth is None: it has to be at least 0"),
         (partial(Dice, smooth=-1.0), "loss.smooth is -1: it has to be at least 0"),
         (partial(OHEMCrossEntropy, threshold=70), "loss.threshold is 70: it has to be between 0 and 1"),
         (

@@ -1,6 +1,7 @@
 """Adversarial training: Luc et al. 2016, "Semantic Segmentation using Adversarial Networks", arXiv 1611.08408."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from seglight.errors import UserError
+from seglight.errors import UserError, within
 from seglight.interfaces import Batch, Criterion, Method
 
 MIN_LABEL_PROBABILITY = 0.9
@@ -39,7 +40,7 @@ class AdversarialNetwork(Method):
         betas: Coefficients of the discriminator's running averages, for an optimizer of Adam's family.
 
     Raises:
-        UserError: The weight or the learning rate is negative or not finite.
+        UserError: The weight or the learning rate is negative or not finite, or `betas` are not two numbers in [0, 1).
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class AdversarialNetwork(Method):
     ) -> None:
         super().__init__(num_classes, ignore_index)
         for name, value in (("weight", weight), ("lr", lr)):
-            if not 0 <= value < math.inf:
-                raise UserError(f"model.method: {name} is {value:g}: give a finite number from 0.")
+            if not within(value, 0) or value == math.inf:
+                raise UserError(f"model.method: {name} is {value}: give a finite number from 0.")
+        if not isinstance(betas, Sequence) or len(betas) != 2 or not all(within(b, 0) and b < 1 for b in betas):
+            raise UserError(f"model.method: betas is {betas}: give two numbers from 0 and below 1.")
         self.weight = weight
         self.lr = lr
         self.betas = betas

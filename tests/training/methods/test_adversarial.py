@@ -306,10 +306,16 @@ def test_no_images_are_zero() -> None:
     assert all(not gradient.any() for gradient in torch.autograd.grad(loss, list(method.parameters())))
 
 
-@pytest.mark.parametrize(("name", "value"), [("weight", -1.0), ("lr", float("nan"))])
-def test_numbers_that_make_no_sense(name: str, value: float) -> None:
-    with pytest.raises(UserError, match=rf"^model\.method: {name} is (-1|nan): give a finite number from 0\.$"):
+@pytest.mark.parametrize(("name", "value"), [("weight", -1.0), ("lr", float("nan")), ("weight", None)])
+def test_numbers_that_make_no_sense(name: str, value: Any) -> None:
+    with pytest.raises(UserError, match=rf"^model\.method: {name} is (-1\.0|nan|None): give a finite number from 0\.$"):
         AdversarialNetwork(3, IGNORE, **{name: value})
+
+
+@pytest.mark.parametrize("betas", [(2.0, 0.9), (0.9, 1.0), (-0.1, 0.9), (0.9,), (0.9, None), None, 0.9])
+def test_betas_that_make_no_sense(betas: Any) -> None:
+    with pytest.raises(UserError, match=r"^model\.method: betas is .*: give two numbers from 0 and below 1\.$"):
+        AdversarialNetwork(3, IGNORE, betas=betas)
 
 
 ADVERSARIAL = """

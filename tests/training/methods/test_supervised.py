@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from seglight.errors import UserError
 from seglight.training.methods import Supervised
 from tests.support.resumable import RECIPE, differences, final
 from tests.support.training import assert_same, fit, new_module, plain_loop, samples
@@ -72,3 +73,11 @@ def test_a_run_that_knew_no_methods_is_resumed_and_is_the_same(
     again = seglight_cli("fit", "--run_dir", run, "--resume")
     assert again.rc == 0, again.err
     assert differences(final(run), before) == []
+
+
+def test_a_method_that_cannot_be_called_is_one_line() -> None:
+    method: Any = None
+    with pytest.raises(
+        UserError, match=r"^model\.method: it is called with num_classes .*: give a subclass of seglight"
+    ):
+        new_module(method=method)
