@@ -91,6 +91,7 @@ class SegmentationDataModule(Described, LightningDataModule):
             UserError: A split is missing, has fewer images than a step needs, would be trained on and scored, or does
                 not fit the trainer's limits.
         """
+        self.start = (0, 0, 0)  # not where a former run of this data module was resumed
         splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("val",)}
         self.splits = {name: self._source(name) for name in splits[stage]}
         world_size = self.trainer.world_size if self.trainer else 1
