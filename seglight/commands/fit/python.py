@@ -1,9 +1,10 @@
 """`seglight.fit` and `seglight.evaluate`: the commands of the same names, called from Python."""
 
 import json
+import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def fit(
             seed = built.data.seed
             say(f"config.yaml will start from other random weights: torch.manual_seed({seed}) was not called at first")
     args = ["fit", *_configs(recipe, data), *_data(data), *_trainer(trainer)]
-    args += _options(inferer=inferer, on_nonfinite=on_nonfinite, run_dir=run_dir)
+    args += [*_options(inferer=inferer, on_nonfinite=on_nonfinite), *_run_dir(run_dir)]
     if resume:
         args += ["--resume", "exact" if resume is True else resume]
         args = resuming.with_recipe(args)
@@ -126,7 +127,8 @@ def evaluate(
         data: Data module, which replaces that of the run; required if the model is not in a run folder.
         split: "val" or "test".
         run_dir: Folder for `scores.json` and the counts of each image; None: nothing is written.
-        inferer: How images are evaluated; None: as the run was, or each whole, in one pass.
+        inferer: How images are evaluated, this once; None: by the module's own inferer, as the run was, or each whole,
+            in one pass.
         trust: Packages beside seglight, torch, torchvision and timm whose classes the net may name.
         **trainer: Arguments of Lightning's Trainer, such as `accelerator="cpu"`.
 
@@ -147,8 +149,12 @@ def evaluate(
     else:
         args += _of_file(_checkpoint(model), data, trust)
     args += [*_data(data), *_trainer(trainer), *_options(inferer=inferer)]
-    with _in_python("seglight.evaluate"), TemporaryDirectory(prefix="seglight-evaluate-") as folder:
-        cli = run([*args, *_options(run_dir=run_dir or Path(folder, "scores"))], built, temporary=run_dir is None)
+    with (
+        _in_python("seglight.evaluate"),
+        _same_inferer(built),
+        TemporaryDirectory(prefix="seglight-evaluate-") as folder,
+    ):
+        cli = run([*args, *_run_dir(run_dir or Path(folder, "scores"))], built, temporary=run_dir is None)
         scores = _scores_of(cli)
     assert scores is not None
     return scores
@@ -188,14 +194,30 @@ def _in_python(function: str) -> Iterator[None]:
         raise mistake from error
 
 
+@contextmanager
+def _same_inferer(built: Built | None) -> Iterator[None]:
+    """Let the inferer of a module that was built in Python be as it was afterwards."""
+    if built is None:
+        yield
+        return
+    own = built.module.inferer
+    try:
+        yield
+    finally:
+        built.module.use_inferer(own)
+
+
 def _configs(recipe: Recipe | Sequence[Recipe] | SegmentationModule | None, data: Data | None) -> list[str]:
     """The recipe as options of the command: a path, or a text in one line, which has no data where others are given."""
     if isinstance(recipe, SegmentationModule):
         return [_text({"model": _recipe_of(recipe)})]
     if recipe is None:
         return []
+    parts = [recipe] if isinstance(recipe, str | Path | Mapping) else recipe
+    if not isinstance(parts, Iterable):
+        raise _refused("recipe", recipe, "a path, a dict, several of them, or a module")
     args = []
-    for part in [recipe] if isinstance(recipe, str | Path | Mapping) else recipe:
+    for part in parts:
         content = describe(part, "recipe") if isinstance(part, Mapping) else read_recipe(str(part))
         if data is not None and "data" in content:  # its arguments would be kept for a data module of the same class
             del content["data"]
@@ -233,8 +255,13 @@ def _data(data: Data | None) -> list[str]:
     """The data module as options of the command; a seed that it was given is that of the run."""
     if data is None:
         return []
+    if not isinstance(data, SegmentationDataModule | Mapping):
+        raise _refused("data", data, 'a data module, or {"class_path": ..., "init_args": {...}}')
     config = describe(data, "data")
-    seed = config.get("init_args", {}).pop("seed", None)
+    init_args = config.get("init_args") or {}
+    if not isinstance(init_args, dict):
+        raise _refused("data.init_args", init_args, "the arguments by name, as a dict")
+    seed = init_args.pop("seed", None)
     if isinstance(data, SegmentationDataModule):
         args, kwargs = data.built_with
         seed = arguments(type(data), args, kwargs, "data").get("seed")
@@ -249,6 +276,15 @@ def _trainer(options: Mapping[str, Any]) -> list[str]:
 def _options(**options: Any) -> list[str]:
     """Options of the command that were given."""
     return [_option(name, describe(value, name)) for name, value in options.items() if value is not None]
+
+
+def _run_dir(run_dir: str | Path | None) -> list[str]:
+    """The run folder as an option of the command, whose parser takes `null` for no folder, but `./null` for one."""
+    return [] if run_dir in (None, "") else [f"--run_dir={os.path.join(os.curdir, run_dir)}"]
+
+
+def _refused(key: str, value: object, remedy: str) -> UserError:
+    return UserError(f"{key}: {type(value).__name__} ({value!r:.40}): give {remedy}")
 
 
 def _option(name: str, value: Any) -> str:
@@ -281,6 +317,8 @@ def _checkpoint(model: str | Path | Run) -> Path:
     Raises:
         UserError: The folder of a run has none.
     """
+    if not isinstance(model, str | Path | Run):
+        raise _refused("model", model, "a module, a run, or the path of a run folder, checkpoint or released folder")
     path = model.run_dir if isinstance(model, Run) else Path(model)
     if not path.is_dir() or is_release(path):
         return path

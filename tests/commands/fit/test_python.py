@@ -241,6 +241,18 @@ def test_evaluate_a_module_as_it_is() -> None:
     assert all(torch.equal(value, before[key]) for key, value in module.net.state_dict().items())
 
 
+def test_an_inferer_is_that_of_one_evaluation() -> None:
+    data = shapes()
+    module = new_module(data, factory())
+    module.use_inferer(own := SlidingWindow(32))
+    seglight.evaluate(module, data, inferer=SlidingWindow(64), **QUIET)
+    assert module.inferer is own
+    module.use_inferer(None)
+    with pytest.raises(UserError):
+        seglight.evaluate(module, data, inferer=SlidingWindow(64), precision="64-true", **QUIET)
+    assert module.inferer is None
+
+
 def test_a_module_is_trained_after_it_was_evaluated(tmp_path: Path) -> None:
     data, trained = shapes(), []
     for name in ("fresh", "evaluated"):
@@ -260,13 +272,13 @@ def test_resume(tmp_path: Path, built: seglight.Run, capsys: pytest.CaptureFixtu
     """A run that was stopped goes on to the weights of one that was not."""
     folder = tmp_path / "run"
 
-    def again(resume: bool) -> seglight.Run:
+    data = shapes(seed=3)
+
+    def again(resume: bool, run_dir: Path = folder) -> seglight.Run:
         seed_everything(3)
-        data = shapes(seed=3)
-        return seglight.fit(new_module(data, factory()), data, run_dir=folder, resume=resume, max_epochs=2, **QUIET)
+        return seglight.fit(new_module(data, factory()), data, run_dir=run_dir, resume=resume, max_epochs=2, **QUIET)
 
     seed_everything(3)
-    data = shapes(seed=3)
     module = new_module(data, factory())
     steps = []
 
@@ -283,6 +295,8 @@ def test_resume(tmp_path: Path, built: seglight.Run, capsys: pytest.CaptureFixtu
         again(False)
     run = again(True)
     assert_same_weights(run.run_dir, built.run_dir)
+    # the same data module starts the next run at its first sample
+    assert_same_weights(again(False, tmp_path / "next").run_dir, built.run_dir)
     capsys.readouterr()
     finished = seglight.fit(run_dir=folder, resume=True)
     assert finished.best == run.best
@@ -362,6 +376,10 @@ def test_mistakes_are_one_line(recipe: Path, tmp_path: Path) -> None:
         (lambda: new_module(data, factory()(9)), "model.net: the net is for 9 classes, the data has 8"),
         (lambda: new_module(data, {"class_path": "seglight.models.NoNet"}), "model.net.*NoNet"),
         (lambda: seglight.fit(resume=True), "run_dir"),
+        (lambda: seglight.fit(recipe, [1, 2]), r"data: list \(\[1, 2\]\): give a data module, or "),  # type: ignore[arg-type]
+        (lambda: seglight.fit(recipe, {**DATA, "init_args": [1]}), r"data.init_args: list .*: give the arguments by "),
+        (lambda: seglight.fit(5), r"recipe: int \(5\): give a path, "),  # type: ignore[arg-type]
+        (lambda: seglight.evaluate(5), r"model: int \(5\): give a module, "),  # type: ignore[arg-type]
         (lambda: seglight.evaluate(tmp_path / "none.ckpt"), "none.ckpt: no such checkpoint"),
         (lambda: seglight.evaluate(tmp_path, split="train"), "give 'val' or 'test'"),  # type: ignore[arg-type]
     ]
@@ -369,6 +387,16 @@ def test_mistakes_are_one_line(recipe: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["null", "~"])
+def test_a_folder_has_the_name_that_it_is_given(
+    name: str, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = seglight.fit(recipe, run_dir=name, max_steps=1)
+    assert run.run_dir == Path(name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_partial_gives_each_module_an_encoder_of_its_own() -> None:
