@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,7 @@ def models(folder: Path) -> dict[str, Path]:
     net = EncoderDecoder(3, TimmEncoder("test_resnet", None, depth=2), lambda *fine: FPN(*fine, 8, 8))
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
     checkpoint = write(folder / "net.ckpt", NET, state)
-    description = {**load_net(checkpoint)[1], "step": 1}
+    _, card = load_net(checkpoint)
+    description = replace(card, provenance=replace(card.provenance, step=1))
     write_release(folder / "released", description, net_weights(read_checkpoint(checkpoint)), "# A net\n")
     return {"checkpoint": checkpoint, "release": folder / "released", "onnx": red(folder / "red.onnx")}

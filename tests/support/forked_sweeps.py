@@ -22,7 +22,7 @@ from seglight.commands.sweep.dry_run import recipe_of
 from seglight.commands.sweep.executors import local
 from seglight.commands.sweep.options import Running, Sweep
 from seglight.commands.sweep.record import JOB_FOLDER, Record
-from seglight.system.signals import StopSignals
+from seglight.system.signals import SCHEDULERS, StopSignals
 from tests.support import resumable
 
 STARTS = "starts"
@@ -51,7 +51,7 @@ class Fork:
         try:
             if start_new_session:
                 os.setsid()
-            for number in job.DEFERRED:
+            for number in (*SCHEDULERS, *job.IGNORED):
                 signal.signal(number, signal.SIG_DFL)
             if stdout is not None and stderr is not None:
                 sys.stdout, sys.stderr = (os.fdopen(os.dup(f.fileno()), "w", buffering=1) for f in (stdout, stderr))

@@ -121,7 +121,7 @@ def test_the_grids_of_a_pyramid_at_a_fixed_size(tmp_path: Path) -> None:
     predictor = load_exported(tmp_path / "model.onnx")
     image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
     assert np.mean(predictor.predict(image) == expected(net, image)[0]) >= 0.999
-    with pytest.raises(UserError, match="takes images of 100x150 alone"):
+    with pytest.raises(UserError, match="takes images of 100x150 only"):
         predictor.predict(image[:90])
     with pytest.raises(UserError, match="it has labels only: export it with --probabilities"):
         predictor.probabilities(image)
@@ -142,7 +142,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
 def test_probabilities_of_any_size(name: str, small: tuple[nn.Module, Path]) -> None:
     net, folder = small
     predictor = load_exported(folder / name, trust=(PROGRAM,))
-    assert predictor.class_names == METADATA.class_names
+    assert predictor.class_names == METADATA.card.class_names
     rng = np.random.default_rng(0)
     for size in ((33, 45), (64, 96), (100, 150), (192, 70)):
         image = rng.integers(0, 256, (*size, 3), np.uint8)

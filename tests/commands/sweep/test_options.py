@@ -47,7 +47,7 @@ def test_a_grid_consists_of_the_choices_of_the_space(tmp_path: Path) -> None:
         ({"space": {LR: {"lgo": [1, 2]}}}, "give one of"),
         ({"configs": []}, "at least one entry"),
         ({"objectives": {"val/miou": "most"}}, "objectives"),
-        ({"sampler": {"class_path": "optuna.samplers.TPESamplr"}}, "no attribute 'TPESamplr'"),
+        ({"sampler": {"class_path": "optuna.samplers.TPESamplr"}}, "TPESamplr does not exist: did you mean"),
         ({"sampler": {"class_path": "optuna.samplers.TPESampler", "init_args": {"n_startup": 1}}}, "n_startup"),
         ({"sampler": {"class_path": "optuna.samplers.QMCSampler"}}, "use RandomSampler"),
         ({"running": {"parallel": 0}}, "running.parallel: 0"),
