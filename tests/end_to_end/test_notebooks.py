@@ -66,6 +66,7 @@ def test_stored_with_outputs(path: Path) -> None:
     assert path.stat().st_size < 700_000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_kernel")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_run_shows_the_stored_outputs(path: Path) -> None:
