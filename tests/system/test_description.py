@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from jsonargparse import ArgumentParser
@@ -16,7 +17,7 @@ from seglight.callbacks import EMA
 from seglight.data import Augmentation, FolderDataModule, ShapesDataModule
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
-from seglight.interfaces import Decoder, NetFactory
+from seglight.interfaces import Decoder, LossFactory, NetFactory
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.optim.schedules import ParameterGroups
@@ -50,6 +51,9 @@ def decoder() -> Any:
     [
         (3, 3),
         (None, None),
+        (np.int64(3), 3),
+        (np.float64(0.5), 0.5),
+        (np.bool_(True), True),
         ({"a": (1, Path("b"))}, {"a": [1, "b"]}),
         (WholeImage, {"class_path": "seglight.inference.WholeImage"}),
         (TinyNet, {"class_path": "tests.support.tiny.TinyNet", "init_args": {"norm": True}}),
@@ -62,7 +66,9 @@ def decoder() -> Any:
     ],
 )
 def test_described(value: Any, expected: Any) -> None:
-    assert describe(value, "key") == expected
+    described = describe(value, "key")
+    assert described == expected
+    assert type(described) is type(expected)
 
 
 def test_arguments_that_were_not_given_are_described_too() -> None:
@@ -71,6 +77,19 @@ def test_arguments_that_were_not_given_are_described_too() -> None:
     assert described["class_path"] == "torch.optim.SGD"
     assert described["init_args"].items() >= {"lr": 0.5, "momentum": 0, "weight_decay": 0}.items()
     assert "params" not in described["init_args"]
+
+
+class OwnLoss(nn.Module):
+    def __init__(self, ignore_index: int = 255, act: type[nn.Module] = nn.ReLU, power: float = 2.0) -> None:
+        super().__init__()
+
+
+def test_the_type_of_a_place_decides_how_a_class_is_described() -> None:
+    """A factory is called with its first argument; a class is an import path where a type is expected."""
+    described = describe(OwnLoss, "model.loss", LossFactory)
+    assert described["init_args"] == {"act": "torch.nn.ReLU", "power": 2.0}
+    assert describe(partial(OwnLoss, act=nn.GELU), "loss", LossFactory | None)["init_args"]["act"] == "torch.nn.GELU"
+    assert describe([nn.GELU], "acts", list[type[nn.Module]]) == ["torch.nn.GELU"]
 
 
 def test_nets_by_a_factory_and_by_an_object() -> None:
@@ -149,6 +168,8 @@ class Star:
         (partial(TinyNet, 3), r"net: a partial of TinyNet has an argument without a name: .* partial\(TinyNet, "),
         (nn.Linear(1, 1), r"net: an object of torch.nn.modules.linear.Linear can't be .*: give partial\(Linear, ...\)"),
         (partial(TinyNet, norm=nn.Identity()), "net.init_args.norm: an object of .*Identity can't be described"),
+        (torch.ones(2), "net: an object of torch.Tensor can't be described: give the numbers that it holds as plain "),
+        (np.ones(2), "net: an object of numpy.ndarray can't be described: give the numbers that it holds as plain "),
         (EMA(decay=0.5), r"net: an object of .*EMA can't be described: give partial\(EMA, ...\)"),
         (type("Local", (), {"__module__": "__main__"}), "net: the class Local can't be imported by other programs"),
     ],

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from seglight.callbacks import ShortRuns
 from seglight.checkpoints.checkpoint import load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
-from seglight.checkpoints.net_config import without_encoder_weights
+from seglight.checkpoints.net_config import plain_values, without_encoder_weights
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.fit.messages import quiet_lightning
@@ -130,7 +130,8 @@ class SegmentationCLI(SubcommandCLI):
         config = self.config[self.subcommand]
         before_run.check_entries(config, self.subcommand == "fit")
         self.run_dir = self._claimed_run_dir(self._proposal(config))
-        self.net_config: dict[str, Any] = without_encoder_weights(in_full(_plain(config.model.net)))
+        net = without_encoder_weights(in_full(_plain(config.model.net)))
+        self.net_config: dict[str, Any] = plain_values(net)
         recipe = config.clone()
         for key in ("run_dir", "ckpt_path", "resume"):  # of this run, and none that repeats it
             recipe[key] = None
@@ -146,7 +147,7 @@ class SegmentationCLI(SubcommandCLI):
         if self.checkpoint is not None:
             config.model.weights = None  # those of the checkpoint are used
         if self.checkpoint is not None or config.model.weights is not None:
-            config.model.net = self.net_config
+            config.model.net = net
         before_run.prepare_outputs(
             config.trainer, self.run_dir, self.subcommand == "fit" and self.checkpoint is not None
         )

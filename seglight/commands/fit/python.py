@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import torch
 
@@ -247,7 +247,10 @@ def _recipe_of(module: SegmentationModule) -> dict[str, Any]:
     args, kwargs = module.built_with
     given = arguments(SegmentationModule, args, kwargs, "model")
     net = given.pop("net")
-    described = {name: describe(part, f"model.{name}") for name, part in given.items() if name not in FACTS}
+    hints = get_type_hints(SegmentationModule.__init__)
+    described = {
+        name: describe(part, f"model.{name}", hints[name]) for name, part in given.items() if name not in FACTS
+    }
     return {"net": describe_net(net), **described}
 
 

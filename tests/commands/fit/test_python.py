@@ -1,6 +1,6 @@
 """Training and scoring from Python: the same runs as those of the command line.
 
-Covers: checkpoints.net_config, commands.fit.messages, commands.fit.run_callbacks.
+Covers: commands.fit.messages, commands.fit.run_callbacks.
 """
 
 import json
