@@ -24,6 +24,9 @@ from seglight.interfaces import Batch, Described, Labelled, Sample
 from seglight.ops.label_values import check_labels
 from seglight.system.signals import blocked_signals
 
+OPTIONS = ("augmentation", "batch_size", "eval_batch_size", "num_workers", "seed")
+"""Attributes of a data module that decide how images are loaded."""
+
 
 class SegmentationDataModule(Described, LightningDataModule):
     """Base class of all data modules: a subclass passes `classes` to `__init__` and defines `split(name)`.
@@ -65,6 +68,8 @@ class SegmentationDataModule(Described, LightningDataModule):
         self.seed = seed
         self.cache = cache
         self.start = (0, 0, 0)
+        self.built_options = {name: getattr(self, name) for name in OPTIONS}
+        """The options as they were given; Lightning's BatchSizeFinder, and users, change the attributes."""
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -119,6 +119,17 @@ def arguments(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any], key: st
     return named
 
 
+def changes(value: object, built_with: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of an object that were changed after it was built, by name.
+
+    Args:
+        value: Object.
+        built_with: Values that the attributes had at first, by name.
+    """
+    now = {name: getattr(value, name) for name in built_with}
+    return {name: new for name, new in now.items() if new is not built_with[name] and new != built_with[name]}
+
+
 def _of_partial(factory: "partial[Any]", key: str, positions: int) -> dict[str, Any]:
     if not isinstance(factory.func, type):
         raise UserError(

@@ -57,6 +57,10 @@ else:
     AnyNet = NetFactory  # all that a recipe gives: its parser reads annotations
 
 
+OPTIONS = ("optimizer", "schedule", "groups", "aux_weight")
+"""Attributes of a module that are as its arguments were."""
+
+
 class SegmentationModule(Described, BaseModule):
     """Trains and scores a net for semantic segmentation.
 
@@ -110,6 +114,8 @@ class SegmentationModule(Described, BaseModule):
         self.palette = list(palette)
         check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
         self.aux_weight = aux_weight
+        self.built_options = {name: getattr(self, name) for name in OPTIONS}
+        """The options as they were given; users change the attributes."""
         self.method = _made_method(method, num_classes, ignore_index)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []

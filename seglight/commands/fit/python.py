@@ -24,7 +24,7 @@ from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
-from seglight.system.description import arguments, describe
+from seglight.system.description import arguments, changes, describe
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
 from seglight.training.resume import resume as resuming
 from seglight.training.semantic import SegmentationModule
@@ -92,6 +92,11 @@ def fit(
     if isinstance(recipe, SegmentationModule):
         built = _built(recipe, data)
         inferer = inferer or recipe.inferer
+        if recipe.lr is not None and not resume:
+            raise UserError(
+                f"module.lr is {recipe.lr}, which a LearningRateFinder has set and no recipe holds: set it to None, "
+                "and give the module an optimizer with that rate"
+            )
         if not resume and torch.initial_seed() != built.data.seed:
             seed = built.data.seed
             say(f"config.yaml will start from other random weights: torch.manual_seed({seed}) was not called at first")
@@ -197,14 +202,12 @@ def _in_python(function: str) -> Iterator[None]:
 @contextmanager
 def _same_inferer(built: Built | None) -> Iterator[None]:
     """Let the inferer of a module that was built in Python be as it was afterwards."""
-    if built is None:
-        yield
-        return
-    own = built.module.inferer
+    own = built.module.inferer if built else None
     try:
         yield
     finally:
-        built.module.use_inferer(own)
+        if built:
+            built.module.use_inferer(own)
 
 
 def _configs(recipe: Recipe | Sequence[Recipe] | SegmentationModule | None, data: Data | None) -> list[str]:
@@ -244,13 +247,11 @@ def _recipe_of(module: SegmentationModule) -> dict[str, Any]:
         )
     if module.undescribed is not None:
         raise module.undescribed
-    args, kwargs = module.built_with
-    given = arguments(SegmentationModule, args, kwargs, "model")
+    given = arguments(SegmentationModule, *module.built_with, "model")
     net = given.pop("net")
+    given |= changes(module, module.built_options)
     hints = get_type_hints(SegmentationModule.__init__)
-    described = {
-        name: describe(part, f"model.{name}", hints[name]) for name, part in given.items() if name not in FACTS
-    }
+    described = {key: describe(part, f"model.{key}", hints[key]) for key, part in given.items() if key not in FACTS}
     return {"net": describe_net(net), **described}
 
 
@@ -266,8 +267,9 @@ def _data(data: Data | None) -> list[str]:
         raise _refused("data.init_args", init_args, "the arguments by name, as a dict")
     seed = init_args.pop("seed", None)
     if isinstance(data, SegmentationDataModule):
-        args, kwargs = data.built_with
-        seed = arguments(type(data), args, kwargs, "data").get("seed")
+        changed = changes(data, data.built_options)
+        seed = changed.get("seed", arguments(type(data), *data.built_with, "data").get("seed"))
+        init_args |= describe({key: value for key, value in changed.items() if key in init_args}, "data.init_args")
     return [_option("data", config), *_options(seed_everything=seed)]
 
 

@@ -198,6 +198,25 @@ def test_arguments_that_were_not_given_stand_in_the_config(built: seglight.Run) 
     assert config["model"]["optimizer"]["init_args"]["weight_decay"] == 0
 
 
+def test_attributes_that_were_changed_stand_in_the_config(tmp_path: Path) -> None:
+    data = shapes(seed=3)
+    module = new_module(data, factory())
+    data.batch_size = 3
+    data.augmentation = Augmentation(64)
+    module.aux_weight = 0.0
+    module.optimizer = partial(torch.optim.SGD, lr=0.25)
+    run = seglight.fit(module, data, run_dir=tmp_path / "run", max_epochs=1, **QUIET)
+    assert last(run.run_dir)["global_step"] == 2
+    config = yaml.safe_load((run.run_dir / "config.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["init_args"]["batch_size"] == 3
+    assert config["data"]["init_args"]["augmentation"]["crop_size"] == 64
+    assert config["model"]["aux_weight"] == 0
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.25
+    module.lr = 0.1
+    with pytest.raises(UserError, match=r"^module.lr is 0.1, which a LearningRateFinder has set and no recipe holds: "):
+        seglight.fit(module, data, run_dir=tmp_path / "next", **QUIET)
+
+
 def test_evaluate_gives_the_scores_of_the_command(
     built: seglight.Run, tmp_path: Path, seglight_cli: CLI, capsys: pytest.CaptureFixture[str]
 ) -> None:
