@@ -29,7 +29,7 @@ def test_images_of_any_size(tmp_path: Path) -> None:
     path = tmp_path / "net.pt2"
     write_compiled_program(program_of(Deployed(net, probabilities=True), None), replace(METADATA, size=None), path)
     predictor = load_exported(path, trust=(PROGRAM,))
-    assert predictor.class_names == METADATA.class_names
+    assert predictor.class_names == METADATA.card.class_names
     for size in ((64, 64), (33, 45), (100, 150)):
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         labels, probabilities = expected(net, image)
