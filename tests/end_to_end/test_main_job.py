@@ -218,7 +218,7 @@ def test_a_finished_run_goes_on_by_force(fitted: Path, tmp_path: Path, seglight_
     assert f"{run_dir}: the run is finished" in again.err
     refused = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--trainer.max_epochs", 3)
     assert refused.rc == 2
-    assert "trainer.max_epochs: 2 -> 3 (--resume force resumes all the same)" in refused.err
+    assert "trainer.max_epochs: 2 -> 3 (--resume force resumes nevertheless)" in refused.err
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "force", "--trainer.max_epochs", 3)
     assert ran.rc == 0, ran.err
     assert "epoch 3  step 6" in ran.out

@@ -107,7 +107,8 @@ class SegmentationCLI(SubcommandCLI):
         parser.add_argument("--resume", type=Literal["exact", "force"] | None, nargs="?", const="exact", help=about)
         about = "how images are evaluated, such as by seglight.inference.SlidingWindow; default: whole, in one pass"
         parser.add_argument("--inferer", type=Inferer | None, help=about)
-        parser.add_argument("--seeds", type=type(None), help="fit, not in a recipe: a training for each, such as 0,1,2")
+        about = "one training per seed, such as 0,1,2; for fit, on the command line only"
+        parser.add_argument("--seeds", type=type(None), help=about)
         about = "fit: whether a loss or gradient that is not finite stops the run, or the step is left out"
         parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
         for fact in FACTS:

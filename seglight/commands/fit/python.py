@@ -345,6 +345,6 @@ def _of_file(path: Path, data: Data | None, trust: Sequence[str]) -> list[str]:
     card: ModelCard = read_checkpoint(path)[KEY]
     check_classes(str(path), card.net, trust)
     if data is None:
-        raise UserError(f"{path}: it lies in no folder of a run, whose recipe would name the data: give data")
+        raise UserError(f"{path}: it is not in a run folder, whose config.yaml names the data: give data")
     model = {"net": card.net, "channels_last": card.channels_last}
     return [_text({"model": model}), _option("ckpt_path", str(path))]

@@ -62,7 +62,8 @@ def with_recipe(args: list[str]) -> list[str]:
 
 def describe_ckpt_path(fit: ArgumentParser) -> None:
     """Replace the help of --ckpt_path, which describes what Lightning would do."""
-    next(action for action in fit._actions if action.dest == "ckpt_path").help = "refused: --resume, or --model.weights"
+    (action,) = (action for action in fit._actions if action.dest == "ckpt_path")
+    action.help = "not available in fit: resume with --resume, or start from weights with --model.weights"
 
 
 def refuse_ckpt_path(path: str | None) -> None:
@@ -210,7 +211,7 @@ def check_recipe(run_dir: Path, recipe: str, force: bool) -> None:
     differences = "; ".join(f"{key}: {earlier.get(key, '-')} -> {now.get(key, '-')}" for key in changed)
     if changed and not force:
         raise UserError(
-            f"{path}: the recipe has changed since the run started: {differences} (--resume force resumes all the same)"
+            f"{path}: the recipe has changed since the run started: {differences} (--resume force resumes nevertheless)"
         )
     if changed:
         say(f"resuming with a changed recipe, as forced: {differences}")

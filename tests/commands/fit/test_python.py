@@ -245,7 +245,7 @@ def test_evaluate_on_other_data_without_a_run(built: seglight.Run, tmp_path: Pat
     for model in (lone, released):
         scores = seglight.evaluate(model, shapes(seed=3), **QUIET)
         assert torch.equal(scores.confusion, expected.confusion)
-    with pytest.raises(UserError, match=r"lone.ckpt: it lies in no folder of a run, .*: give data$"):
+    with pytest.raises(UserError, match=r"lone.ckpt: it is not in a run folder, .*: give data$"):
         seglight.evaluate(lone)
     with pytest.raises(UserError, match="no run of `seglight fit` and no released net"):
         seglight.evaluate(tmp_path)

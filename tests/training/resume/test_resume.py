@@ -166,7 +166,7 @@ def test_another_recipe_is_refused(folder: Path, seglight_cli: Callable[..., Any
     assert seglight_cli("fit", "--run_dir", run_dir, "--resume", *fine).rc == 0
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--model.optimizer.init_args.lr", 0.5)
     assert ran.rc == 2
-    assert "model.optimizer.init_args.lr: 0.01 -> 0.5 (--resume force resumes all the same)" in ran.err
+    assert "model.optimizer.init_args.lr: 0.01 -> 0.5 (--resume force resumes nevertheless)" in ran.err
     assert len(ran.err.splitlines()) == 1
     sharded = '{"class_path": "seglight.training.fsdp.FSDP"}'  # its optimizer's state is in another order
     ran = seglight_cli("fit", "--run_dir", run_dir, "--resume", "--trainer.strategy", sharded)
