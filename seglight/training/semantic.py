@@ -164,7 +164,7 @@ class SegmentationModule(Described, BaseModule):
             raise self.undescribed
 
     def forward(self, image: Tensor) -> SegOutput:
-        """Compute logits (B, C, h, w) at the head's stride of images, uint8 (B, 3, H, W) RGB.
+        """Compute logits (B, C, h, w) at the head's stride of images, uint8 (B, bands, H, W).
 
         Raises:
             UserError: The net is for images of other channels, or cannot be trained on a batch of one.
@@ -178,8 +178,15 @@ class SegmentationModule(Described, BaseModule):
             raise UserError(complaint) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The scalar that the method computes, weighted where batches are accumulated."""
+        """The scalar that the method computes, weighted where batches are accumulated.
+
+        Raises:
+            UserError: The method does not return one number as a tensor.
+        """
         loss: Tensor = self.method(self, batch, self.criterion)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise UserError(f"model.method {type(self.method).__name__} returns {got}: return the loss as one tensor")
         self.train_loss = loss.detach()
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.trainer.global_step + 1) % every == 0:

@@ -105,7 +105,7 @@ def fit(
     if resume:
         args += ["--resume", "exact" if resume is True else resume]
         args = resuming.with_recipe(args)
-    with _in_python("seglight.fit"):
+    with _in_python("seglight.fit"), _same_inferer(built):
         cli = run(args, built)
     best = (cli.run_dir / CHECKPOINTS / name for name in (BEST, LAST))
     return Run(cli.run_dir, next((path for path in best if path.is_file()), None), _scores_of(cli))

@@ -268,6 +268,9 @@ def test_an_inferer_is_that_of_one_evaluation() -> None:
     assert module.inferer is own
     module.use_inferer(None)
     with pytest.raises(UserError):
+        seglight.fit(module, data, inferer=SlidingWindow(64), precision="64-true", **QUIET)
+    assert module.inferer is None
+    with pytest.raises(UserError):
         seglight.evaluate(module, data, inferer=SlidingWindow(64), precision="64-true", **QUIET)
     assert module.inferer is None
 

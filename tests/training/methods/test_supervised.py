@@ -1,14 +1,17 @@
 """Supervised training needs no mention, and a method of the user's own is one file and its name in a recipe."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.interfaces import Batch, Criterion, Method
 from seglight.training.methods import Supervised
 from tests.support.resumable import RECIPE, differences, final
 from tests.support.training import assert_same, fit, new_module, plain_loop, samples
@@ -81,3 +84,22 @@ def test_a_method_that_cannot_be_called_is_one_line() -> None:
         UserError, match=r"^model\.method: it is called with num_classes .*: give a subclass of seglight"
     ):
         new_module(method=method)
+
+
+class Returning(Method):
+    """Returns what it is constructed with."""
+
+    def __init__(self, num_classes: int, ignore_index: int, value: Any) -> None:
+        super().__init__(num_classes, ignore_index)
+        self.value = value
+
+    def forward(self, net: nn.Module, batch: Batch, criterion: Criterion) -> Tensor:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(None, "NoneType"), (0.5, "float"), (torch.zeros(2, 3), r"a tensor of shape \(2, 3\)")]
+)
+def test_a_method_that_returns_no_loss_is_one_line(value: Any, got: str) -> None:
+    with pytest.raises(UserError, match=f"model.method Returning returns {got}: return the loss as one tensor"):
+        fit(samples(), module=new_module(method=partial(Returning, value=value)))
