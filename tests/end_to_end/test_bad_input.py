@@ -512,3 +512,11 @@ def test_damaged_image_to_predict(seglight_cli: CLI, checkpoint: Path, tmp_path:
 def test_unknown_device(seglight_cli: CLI, checkpoint: Path, tmp_path: Path, camvid: Path) -> None:
     ran = seglight_cli("predict", checkpoint, camvid / "val", "--out", tmp_path / "out", "--device", "tpux")
     assert "tpux" in complaint(ran)
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_score_without_a_recipe(command: str, tmp_path: Path, seglight_cli: CLI) -> None:
+    ran = seglight_cli(command, "--ckpt_path", tmp_path / "a.ckpt")
+    assert (ran.rc, ran.out) == (2, "")
+    remedy = "add --config RUN/config.yaml, the recipe of the run"
+    assert ran.err == f"seglight: error: {command}: no recipe is given: {remedy}\n"

@@ -322,6 +322,8 @@ def main(args: list[str]) -> None:
     """
     if args[0] == "fit":
         args = resume.with_recipe(args)
+    elif not any(config_paths(args)) and not any(arg.startswith(("--model", "--data", "-h", "--help")) for arg in args):
+        raise UserError(f"{args[0]}: no recipe is given: add --config RUN/config.yaml, the recipe of the run")
     check_yaml(args)
     run(args)
 

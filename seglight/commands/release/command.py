@@ -13,7 +13,7 @@ from seglight.commands.release.readme import readme
 from seglight.errors import UserError, say
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.system.parsing import new_parser, parse_arguments
-from seglight.system.run_files import SCORES_FILE
+from seglight.system.run_files import RECIPE_FILE, SCORES_FILE
 from seglight.system.terminal import plain_console
 
 
@@ -73,9 +73,13 @@ def run_scores(
         return last, fingerprint(path.with_name(FILE), last)
     if isinstance(kept, dict) and _is_of(kept.get("scores"), step, weights, class_names):
         return kept["scores"], kept.get("data")
+    recipe = path.with_name(RECIPE_FILE)
+    command = f"seglight test -c {recipe} --ckpt_path {checkpoint} --run_dir {path.parent}"
+    if not recipe.is_file():  # a checkpoint of a Trainer of the user's own
+        command = f"seglight.evaluate({str(checkpoint)!r}, data, run_dir={str(path.parent)!r})"
     say(
         f"released without scores: neither {path} nor the checkpoint has scores of these weights: score them with "
-        f"`seglight test -c RUN/config.yaml --ckpt_path {checkpoint} --run_dir {path.parent}`, then release"
+        f"`{command}`, then release"
     )
     return None, None
 

@@ -225,8 +225,14 @@ def test_without_scores(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     ran = seglight_cli("release", other, "--out", tmp_path / "net")
     assert ran.rc == 0, ran.err
     assert "released without scores" in ran.err
+    assert f"`seglight test -c {run / 'config.yaml'} --ckpt_path {other} " in ran.err
     assert json.loads((tmp_path / "net" / "release.json").read_text())["scores"] is None
     assert "Not known." in (tmp_path / "net" / "README.md").read_text()
+    own = tmp_path / "own" / "checkpoints" / "other.ckpt"  # of a Trainer of the user's own, which writes no recipe
+    own.parent.mkdir(parents=True)
+    torch.save(content, own)
+    ran = seglight_cli("release", own, "--out", tmp_path / "net2")
+    assert f"`seglight.evaluate('{own}', data, run_dir='{own.parents[1]}')`" in ran.err
 
 
 @pytest.mark.parametrize(
