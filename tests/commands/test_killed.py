@@ -95,10 +95,10 @@ def test_export_over_an_older_one(suffix: str, folder: Path, monkeypatch: pytest
     def whole() -> None:
         assert suffix == ".xml" or out.exists()
         if out.exists():
-            assert load_exported(out, trust=(PROGRAM,)).metadata.checksum in checksums
+            assert load_exported(out, trust=(PROGRAM,)).metadata.card.provenance.checksum in checksums
 
     assert moments(lambda: command.export(predictors[1], out, (64, 64)), folder, whole) > 1
-    assert load_exported(out, trust=(PROGRAM,)).metadata.checksum == checksums[1]
+    assert load_exported(out, trust=(PROGRAM,)).metadata.card.provenance.checksum == checksums[1]
 
 
 def test_release(folder: Path, tmp_path: Path) -> None:
