@@ -1,0 +1,76 @@
+"""What is known of a labelled data set in a folder after its layout has been recognised."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.classes import Classes
+
+WITHOUT_SPLIT = "all"
+"""Key of the images of a data set that has no splits."""
+
+Boxes = Literal["ignore", "fill"]
+"""Treatment of objects that have a box and no outline: their pixels are ignored, or belong to the class."""
+
+LabelReader = Callable[[Path], NDArray[np.uint8]]
+"""Function from an image file to its label map: uint8 (H, W), class index or IGNORE_INDEX, EXIF orientation applied."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a layout leaves open.
+
+    Args:
+        boxes: Treatment of objects that have a box and no outline.
+    """
+
+    boxes: Boxes = "ignore"
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """Data module that reads a layout where it is.
+
+    Args:
+        class_path: Import path of the data module.
+        init_args: Its arguments, without `root`, `classes` and `lists`.
+        class_table: Content of the `classes.yaml` that it needs; None: it needs none, or the folder contains one.
+    """
+
+    class_path: str
+    init_args: Mapping[str, Any] = field(default_factory=dict)
+    class_table: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A labelled data set in the form in which a tool wrote it.
+
+    Args:
+        form: Name of the form, such as "COCO JSON".
+        evidence: File or folder that it was recognised by.
+        classes: Names and colours of the classes.
+        splits: Image files by split, "train", "val" and "test"; only `WITHOUT_SPLIT` if the data set has no splits.
+        labels: Function that reads the label map of one of these images.
+        remarks: Decisions taken and objects left out, one sentence each, with numbers.
+        in_place: Data module that reads the layout where it is; None: it has to be converted.
+        lists: Folder with train.txt, val.txt and test.txt that belongs to the layout, for data modules that read it in
+            place; None: its splits are folders or files.
+    """
+
+    form: str
+    evidence: Path
+    classes: Classes
+    splits: Mapping[str, Sequence[Path]]
+    labels: LabelReader
+    remarks: Sequence[str] = ()
+    in_place: InPlace | None = None
+    lists: Path | None = None
+
+
+Recogniser = Callable[[Path, Choices], Layout | None]
+"""Function that looks at a folder; None: it is of another layout. A damaged or ambiguous one is a `UserError`."""

@@ -1,0 +1,28 @@
+"""Recognises the layout of a folder. The order matters: specific evidence first, plain folders of masks last."""
+
+from pathlib import Path
+
+from seglight.data.layouts.layout import Choices, Layout, Recogniser
+from seglight.errors import UserError
+
+RECOGNISERS: tuple[Recogniser, ...] = ()
+"""In the order in which they are asked."""
+
+
+def recognise(root: Path, choices: Choices) -> Layout:
+    """Find out the layout of a data set.
+
+    Args:
+        root: Folder of the data set.
+        choices: What the layout may leave open.
+
+    Raises:
+        UserError: There is no such folder, its layout is not known, or it is damaged.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder: give the folder of a labelled data set")
+    for recogniser in RECOGNISERS:
+        layout = recogniser(root, choices)
+        if layout is not None:
+            return layout
+    raise UserError(f"{root}: no labelled data set of a known layout was found in this folder: see docs/data.md")
