@@ -18,7 +18,7 @@ from seglight.commands.export.openvino import write_openvino
 from seglight.commands.export.torch_program import write_torch_program
 from seglight.errors import UserError
 from seglight.inference.exported.metadata import Metadata
-from seglight.inference.exported.runtimes import PROGRAM, load_exported
+from seglight.inference.exported.runtimes import PROGRAM, ExportedPredictor, load_exported
 from seglight.interfaces import seg_output
 from seglight.metrics.scores import Scores
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
@@ -87,23 +87,27 @@ def written(net: nn.Module, size: tuple[int, int] | None, folder: Path) -> list[
     return [onnx, openvino_file, torch_file]
 
 
+def loaded(net: nn.Module, size: tuple[int, int] | None, folder: Path) -> dict[str, ExportedPredictor]:
+    """A predictor for each format; reading a .pt2 takes as long as writing it."""
+    return {path.suffix: load_exported(path, 1, trust=(PROGRAM,)) for path in written(net, size, folder)}
+
+
 def parity(
     decoder: str, root: Path, folder: Path, number: int = 2
 ) -> Iterator[tuple[str, tuple[int, int], float, float]]:
     """Of each format and size: the share of pixels that agree with the net's, and the difference in mIoU."""
     net = real_net(decoder)
     spread(net, torch.from_numpy(np.stack([image for image, _ in photos(root, SIZES[0])])).permute(0, 3, 1, 2))
-    paths = [] if decoder in FIXED else written(net, None, folder)
+    predictors = {} if decoder in FIXED else loaded(net, None, folder)
     for size in SIZES:
-        paths = written(net, size, folder) if decoder in FIXED else paths
+        predictors = loaded(net, size, folder) if decoder in FIXED else predictors
         images, masks = zip(*photos(root, size, number), strict=True)
         right = [expected(net, image)[0] for image in images]
         assert all(np.unique(labels).size > CLASSES // 2 for labels in right)
-        for path in paths:
-            predictor = load_exported(path, 1, trust=(PROGRAM,))
+        for suffix, predictor in predictors.items():
             labels = [predictor.predict(image) for image in images]
             alike = float(np.mean([np.mean(a == b) for a, b in zip(labels, right, strict=True)]))
-            yield path.suffix, size, alike, miou(labels, masks) - miou(right, masks)
+            yield suffix, size, alike, miou(labels, masks) - miou(right, masks)
 
 
 @pytest.mark.slow
