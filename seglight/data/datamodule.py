@@ -1,28 +1,30 @@
 """Splits, loaders and the class contract that every data set keeps."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from seglight.data.augmentation.transforms import Augmentation, check_sizes
 from seglight.data.cache import CachedSplit
 from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.collate import collate, collate_padded
 from seglight.data.disjoint import check_disjoint
 from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs
 from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
+from seglight.data.split_lists import listed
 from seglight.errors import UserError
 from seglight.images.opencv import single_threaded_opencv
 from seglight.images.types import Color
-from seglight.interfaces import Batch, Described, Labelled, Sample
+from seglight.interfaces import Described, Labelled, Sample
 from seglight.ops.label_values import check_labels
 from seglight.system.signals import blocked_signals
+
+SPLITS = ("train", "val", "test")
 
 OPTIONS = ("augmentation", "batch_size", "eval_batch_size", "num_workers", "seed")
 """Attributes of a data module that decide how images are loaded."""
@@ -193,6 +195,11 @@ class FileDataModule(SegmentationDataModule):
         num_workers: Number of loader processes. The samples do not depend on it.
         seed: Seed of order and augmentation.
         cache: Folder that `seglight cache` wrote from this data, or None to decode the files each time.
+        lists: Folder with `train.txt`, `val.txt` and `test.txt`, which select the images of the splits from all images
+            of the layout: a path below root, a name or a stem per line. None: the splits are those of the layout.
+
+    Raises:
+        UserError: A number is out of range, or the data module has a `split` of its own, which reads no lists.
     """
 
     classes: Classes
@@ -206,9 +213,16 @@ class FileDataModule(SegmentationDataModule):
         num_workers: int = 2,
         seed: int = 0,
         cache: str | None = None,
+        lists: str | None = None,
     ) -> None:
         super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
         self.root = Path(root)
+        self.lists = Path(lists) if lists is not None else None
+        if lists is not None and type(self).split is not FileDataModule.split:
+            raise UserError(
+                f"data.init_args.lists: {type(self).__name__} has a `split` of its own, which reads no lists: "
+                "define `layout_split` instead"
+            )
 
     def listing(self, name: str) -> FilePairs:
         """The pairs of files that the layout expects for "train", "val" or "test", whether they exist or not.
@@ -218,13 +232,51 @@ class FileDataModule(SegmentationDataModule):
         """
         raise NotImplementedError
 
+    def layout_split(self, name: str) -> Labelled:
+        """The images of "train", "val" or "test" in the layout, whether their files exist or not.
+
+        Data modules whose labels are no files for each image define this method instead of `listing`.
+
+        Raises:
+            UserError: There is no such split, with the place where it was expected.
+        """
+        return self.listing(name)
+
+    def unchecked_split(self, name: str) -> Labelled:
+        """The images of a split, by `lists` if there are any, whether their files exist or not.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        if self.lists is None:
+            return self.layout_split(name)
+        return listed(self.lists / f"{name}.txt", self.root, self.pool)
+
     def split(self, name: str) -> Labelled:
         """The labelled images of "train", "val" or "test".
 
         Raises:
             UserError: The split or one of its files is missing.
         """
-        return self.listing(name).checked()
+        split = self.unchecked_split(name)
+        return split.checked() if isinstance(split, FilePairs) else split
+
+    def pool(self) -> list[Labelled]:
+        """All splits that the layout has.
+
+        Raises:
+            UserError: It has none.
+        """
+        found: list[Labelled] = []
+        missing: list[UserError] = []
+        for name in SPLITS:
+            try:
+                found.append(self.layout_split(name))
+            except UserError as error:
+                missing.append(error)
+        if not found:
+            raise missing[0]
+        return found
 
 
 class Loader(DataLoader[Sample]):
@@ -274,45 +326,3 @@ class SegmentationDataset(Dataset[Sample]):
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
         return {"image": tensor, "mask": labels, "name": name}
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of one size.
-
-    Raises:
-        UserError: The sizes differ.
-    """
-    sizes = sorted({_size(sample) for sample in samples})
-    if len(sizes) > 1:
-        raise UserError(
-            f"training images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: "
-            "give data.init_args.augmentation a crop_size"
-        )
-    image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
-    return {
-        "image": image,
-        "mask": torch.stack([sample["mask"] for sample in samples]),
-        "name": [sample["name"] for sample in samples],
-        "size": [_size(sample) for sample in samples],
-    }
-
-
-def collate_padded(samples: Sequence[Sample]) -> Batch:
-    """Stack any number of samples of any sizes: images are padded with 0, masks with IGNORE_INDEX, below and right."""
-    if not samples:
-        nothing = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
-        return {"image": nothing, "mask": nothing[:, 0], "name": [], "size": []}
-    height, width = (max(sides) for sides in zip(*map(_size, samples), strict=True))
-    padded = []
-    for sample in samples:
-        rows, columns = _size(sample)
-        below_right = (0, width - columns, 0, height - rows)
-        image = F.pad(sample["image"].permute(1, 2, 0), (0, 0, *below_right)).permute(2, 0, 1)
-        mask = F.pad(sample["mask"], below_right, value=IGNORE_INDEX)
-        padded.append(Sample(image=image, mask=mask, name=sample["name"]))
-    return {**collate(padded), "size": [_size(sample) for sample in samples]}
-
-
-def _size(sample: Sample) -> tuple[int, int]:
-    height, width = sample["mask"].shape
-    return height, width

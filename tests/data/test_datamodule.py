@@ -1,4 +1,4 @@
-"""Covers: data.loading_options."""
+"""Covers: data.collate, data.loading_options."""
 
 from pathlib import Path
 from types import SimpleNamespace

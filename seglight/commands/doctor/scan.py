@@ -65,15 +65,10 @@ def survey(datamodule: SegmentationDataModule) -> Survey:
     return found
 
 
-def has_listing(datamodule: SegmentationDataModule) -> bool:
-    """Whether a data set consists of pairs of files that it lists before checking that they exist."""
-    return isinstance(datamodule, FileDataModule) and type(datamodule).listing is not FileDataModule.listing
-
-
 def _listed(datamodule: SegmentationDataModule, name: str) -> Labelled:
     """A split with all files that its layout expects, whether they exist or not."""
-    if isinstance(datamodule, FileDataModule) and has_listing(datamodule):
-        return datamodule.listing(name)
+    if isinstance(datamodule, FileDataModule) and type(datamodule).split is FileDataModule.split:
+        return datamodule.unchecked_split(name)
     return datamodule.split(name)
 
 

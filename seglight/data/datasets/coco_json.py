@@ -61,7 +61,7 @@ class COCOPolygonsDataModule(FileDataModule):
         self.classes = Classes(names, tuple(voc_color(index) for index in range(len(names))))
         super().__init__(root, **kwargs)
 
-    def split(self, name: str) -> "OutlinedImages":
+    def layout_split(self, name: str) -> "OutlinedImages":
         """The labelled images of "train", "val" or "test".
 
         Raises:

@@ -1,0 +1,52 @@
+"""Batches of samples."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from seglight.data.classes import IGNORE_INDEX
+from seglight.errors import UserError
+from seglight.interfaces import Batch, Sample
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of one size.
+
+    Raises:
+        UserError: The sizes differ.
+    """
+    sizes = sorted({_size(sample) for sample in samples})
+    if len(sizes) > 1:
+        raise UserError(
+            f"training images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: "
+            "give data.init_args.augmentation a crop_size"
+        )
+    image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
+    return {
+        "image": image,
+        "mask": torch.stack([sample["mask"] for sample in samples]),
+        "name": [sample["name"] for sample in samples],
+        "size": [_size(sample) for sample in samples],
+    }
+
+
+def collate_padded(samples: Sequence[Sample]) -> Batch:
+    """Stack any number of samples of any sizes: images are padded with 0, masks with IGNORE_INDEX, below and right."""
+    if not samples:
+        nothing = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+        return {"image": nothing, "mask": nothing[:, 0], "name": [], "size": []}
+    height, width = (max(sides) for sides in zip(*map(_size, samples), strict=True))
+    padded = []
+    for sample in samples:
+        rows, columns = _size(sample)
+        below_right = (0, width - columns, 0, height - rows)
+        image = F.pad(sample["image"].permute(1, 2, 0), (0, 0, *below_right)).permute(2, 0, 1)
+        mask = F.pad(sample["mask"], below_right, value=IGNORE_INDEX)
+        padded.append(Sample(image=image, mask=mask, name=sample["name"]))
+    return {**collate(padded), "size": [_size(sample) for sample in samples]}
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    height, width = sample["mask"].shape
+    return height, width
