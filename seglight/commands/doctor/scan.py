@@ -8,7 +8,6 @@ from typing import Any
 from seglight.commands.doctor.facts import IGNORED, LabelTable, PairFacts, pair_facts
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
-from seglight.commands.doctor.pool import spread
 from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.samples import sample_facts
 from seglight.commands.doctor.tables import label_table
@@ -16,6 +15,7 @@ from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
+from seglight.system.pool import spread
 
 SPLITS = ("train", "val", "test")
 

@@ -60,6 +60,8 @@ class Layout:
         in_place: Data module that reads the layout where it is; None: it has to be converted.
         lists: Folder with train.txt, val.txt and test.txt that belongs to the layout, for data modules that read it in
             place; None: its splits are folders or files.
+        image_bytes: Function that reads the file of an image that is stored inside another file, where the path of the
+            image is only its name; None: the images are files.
     """
 
     form: str
@@ -70,6 +72,7 @@ class Layout:
     remarks: Sequence[str] = ()
     in_place: InPlace | None = None
     lists: Path | None = None
+    image_bytes: Callable[[Path], bytes] | None = None
 
 
 Recogniser = Callable[[Path, Choices], Layout | None]

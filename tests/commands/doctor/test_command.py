@@ -1,6 +1,6 @@
 """`seglight doctor` on the command line.
 
-Covers: commands.doctor.pool, commands.doctor.report, commands.doctor.rules.
+Covers: commands.doctor.report, commands.doctor.rules.
 """
 
 import json

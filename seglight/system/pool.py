@@ -18,32 +18,33 @@ FEW = 64
 Functions = Mapping[str, Callable[[Any], Any]]
 
 
-def spread(functions: Functions, items: Sequence[tuple[str, Any]]) -> Iterator[Any]:
+def spread(functions: Functions, items: Sequence[tuple[str, Any]], what: str = "reading") -> Iterator[Any]:
     """Yield the results for all items in order, with a progress bar on terminals.
 
     Args:
         functions: Functions by name, sent once to each process because they may hold large tables.
         items: Pairs of a function's name and its argument.
+        what: Description of the work, beside the bar.
 
     Raises:
         UserError: A process was killed.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(items) <= FEW or cores == 1:
-        yield from _shown((functions[name](item) for name, item in items), len(items))
+        yield from _shown((functions[name](item) for name, item in items), len(items), what)
         return
     chunk = max(1, min(32, len(items) // (4 * cores)))
     try:
         # spawned: a fork of a process that has used torch's threads may hang
         with ProcessPoolExecutor(cores, get_context("spawn"), _keep, (functions,)) as pool:
-            yield from _shown(pool.map(_call, items, chunksize=chunk), len(items))
+            yield from _shown(pool.map(_call, items, chunksize=chunk), len(items), what)
     except BrokenProcessPool as error:
         raise UserError("a process that read files was killed, most likely for lack of memory: run it again") from error
 
 
-def _shown(results: Iterable[Any], number: int) -> Iterable[Any]:
+def _shown(results: Iterable[Any], number: int, what: str) -> Iterable[Any]:
     console = plain_console(stderr=True)
-    return track(results, "reading", number, console=console, disable=not console.is_terminal)
+    return track(results, what, number, console=console, disable=not console.is_terminal)
 
 
 _kept: Functions = {}
