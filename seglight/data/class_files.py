@@ -3,14 +3,16 @@
     labels: index        # or color: the masks' RGB colours name the classes
     others: refuse       # or ignore: treatment of values that are neither a class nor ignored
     ignore: 255          # value of ignored pixels, or a list of values; colours with `labels: color`
-    images: {train: training/images, val: validation/images}    # folders below root, by split
-    masks: {train: training/labels, val: validation/labels}
+    images: {train: training/images, val: validation/images}    # below root, by split; or one for all: images: photos
+    masks: {train: training/labels, val: "validation/{stem}_mask.png"}    # folders or patterns
     classes:             # in the order of their index
     - {name: background, color: [0, 0, 0]}
     - {name: car, color: [0, 0, 142], value: [7, 8]}    # its value, or values, in the masks
 
 Only `classes` is required. By default, `labels` and `others` are as shown, nothing is ignored, a class's value is its
-index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`.
+index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`. An image and its mask have the
+same name without suffix, or the patterns of `seglight/data/file_patterns.py` tell which parts of their names are equal;
+masks may be .png, .tif, .bmp, .gif or .npy. If all splits have one description, `data.lists` names the images of each.
 """
 
 import json
@@ -24,6 +26,7 @@ from typing import Any
 import yaml
 
 from seglight.data.classes import MOST_CLASSES, Classes
+from seglight.data.file_patterns import Pattern
 from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
 from seglight.errors import UserError
 from seglight.images.types import Color
@@ -36,8 +39,8 @@ KEYS = ("classes", "ignore", "images", "labels", "masks", "others")
 CLASS_KEYS = ("color", "name", "value")
 SPLITS = {"train", "val", "test"}
 
-Folders = Mapping[str, str]
-"""Folder below the data set's root, by split."""
+Folders = str | Mapping[str, str]
+"""Folder or pattern below the data set's root: of all splits, or by split."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class ClassFile:
     Args:
         classes: Names and colours of the classes.
         codec: Codec that reads the masks.
-        images: Folder of the images of each split, or None for `images/<split>`.
-        masks: Folder of the masks of each split, or None for `masks/<split>`.
+        images: Folder or pattern of the images, or None for `images/<split>`.
+        masks: Folder or pattern of the masks, or None for `masks/<split>`.
     """
 
     classes: Classes
@@ -63,7 +66,19 @@ def read_classes(path: Path) -> ClassFile:
     Raises:
         UserError: The file is missing or not of the form in this module's docstring.
     """
-    table = _parsed(path)
+    return class_file(_parsed(path), path)
+
+
+def class_file(table: Any, path: Path) -> ClassFile:
+    """Interpret the content of a file.
+
+    Args:
+        table: Content of the file.
+        path: Path of the file.
+
+    Raises:
+        UserError: It is not of the form in this module's docstring.
+    """
     try:
         if isinstance(table, dict) and isinstance(table.get("labels"), list):
             return _mapillary(table["labels"], version=path.stem.removeprefix("config").strip("_"))
@@ -168,9 +183,17 @@ def _folders(table: Mapping[str, Any], key: str) -> Folders | None:
     if folders is None:
         return None
     by_split = isinstance(folders, dict) and folders.keys() <= SPLITS
-    if not by_split or not all(isinstance(folder, str) for folder in folders.values()):
-        raise UserError(f"`{key}` should name a folder by split: '{{train: training/{key}, val: validation/{key}}}'")
-    return dict(folders)
+    given = [*folders.values()] if by_split else [folders]
+    if not all(isinstance(folder, str) for folder in given):
+        raise UserError(
+            f"`{key}` should name a folder, or folders by split: '{{train: training/{key}, val: validation/{key}}}'"
+        )
+    for folder in given:
+        try:
+            Pattern.parsed(folder)
+        except UserError as error:
+            raise UserError(f"`{key}`: {error}") from error
+    return dict(folders) if by_split else str(folders)
 
 
 def _one_of(table: Mapping[str, Any], key: str, known: tuple[str, str]) -> str:

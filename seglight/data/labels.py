@@ -5,6 +5,7 @@
 | index PNG of 8 or 16 bits, or palette PNG, whose index is used | `LabelCodec({0: 0, 1: 1}, ignored=(255,))` |
 | 0/255 binary PNG | `LabelCodec({0: 0, 255: 1})` |
 | other values, such as ids of which some are classes | `LabelCodec({7: 0, 8: 1}, others="ignore")` |
+| array (H, W) of whole numbers in a .npy file | as an index PNG |
 | colours of an RGB image | `ColorCodec({(128, 64, 128): 0, (0, 0, 142): 1}, ignored=((0, 0, 0),))` |
 """
 
@@ -127,11 +128,13 @@ def _looked_up(table: NDArray[np.uint8], raw: NDArray[Any]) -> NDArray[np.uint8]
 
 
 def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read the values of an index image: uint8 (H, W), or uint16 (H, W) from a 16-bit file.
+    """Read the values of an index image or of an array in a .npy file: uint8 (H, W), or uint16 (H, W) of larger values.
 
     Raises:
         UserError: The file is damaged or not an index image.
     """
+    if path.suffix.lower() == ".npy":
+        return _read_array(path)
     grey = read_grey(path)
     if grey is not None:
         return grey
@@ -147,6 +150,29 @@ def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
             f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index per pixel is expected: "
             "save it as an 8-bit index or palette PNG"
         )
+
+
+def _read_array(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path}: not a NumPy array of numbers ({error}): save the mask again with numpy.save"
+        ) from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biu":
+        raise UserError(f"{path}: the array is not of whole numbers: save one class index per pixel, as uint8")
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim != 2:
+        raise UserError(
+            f"{path}: the array has the shape {values.shape} where (height, width) is expected: "
+            "save one class index per pixel"
+        )
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) < 2**16:
+        raise UserError(f"{path}: values from {values.min()} to {values.max()}: label values lie in 0 to 65535")
+    narrow: NDArray[np.uint8] | NDArray[np.uint16]
+    narrow = values.astype(np.uint8) if values.dtype.itemsize == 1 else values.astype(np.uint16)
+    return narrow
 
 
 def _counted(found: NDArray[Any], name: Callable[[int], str]) -> tuple[list[str], int]:

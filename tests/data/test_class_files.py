@@ -56,6 +56,11 @@ def test_folders_by_split(tmp_path: Path) -> None:
     assert (table.images, table.masks) == (folders, None)
 
 
+def test_one_folder_or_pattern_for_all_splits(tmp_path: Path) -> None:
+    table = read_classes(write(tmp_path, images="photos", masks={"train": "**/{stem}_mask.png"}))
+    assert (table.images, table.masks) == ("photos", {"train": "**/{stem}_mask.png"})
+
+
 def test_two_classes_may_share_a_colour_where_labels_are_values(tmp_path: Path) -> None:
     grey = [{"name": name, "color": [9, 9, 9]} for name in ("road", "skyscraper")]
     assert read_classes(write(tmp_path, classes=grey)).classes.palette == ((9, 9, 9), (9, 9, 9))
@@ -111,10 +116,16 @@ def test_mapillarys_first_file_had_no_version(tmp_path: Path) -> None:
         ({"labels": "color", "ignore": [0, 0]}, "ValueError not enough values"),
         ({"labels": "color", "ignore": [4, 5, 6]}, r"the colour \[4, 5, 6\] stands for two things"),
         ({"labels": "color", "classes": [CAT, {**DOG, "color": [1, 2, 3]}]}, r"the colour \[1, 2, 3\] stands for two"),
-        ({"images": "training"}, "`images` should name a folder by split: '{train: training/images, val: "),
-        ({"masks": {"training": "a"}}, "`masks` should name a folder by split: '{train: training/masks, val: "),
-        ({"masks": {"train": 3}}, "`masks` should name a folder by split"),
-        ({"images": ["a", "b"]}, "`images` should name a folder by split"),
+        (
+            {"masks": {"training": "a"}},
+            "`masks` should name a folder, or folders by split: '{train: training/masks, val: ",
+        ),
+        ({"masks": {"train": 3}}, "`masks` should name a folder, or folders by split"),
+        ({"images": ["a", "b"]}, "`images` should name a folder, or folders by split"),
+        ({"images": "../elsewhere"}, "`images`: '../elsewhere' should be a path below the data set's folder"),
+        ({"masks": {"val": "/masks"}}, "`masks`: '/masks' should be a path below"),
+        ({"masks": "{stem}/{stem}.png"}, "`masks`: '{stem}/{stem}.png' should contain {stem} once, in the file name"),
+        ({"masks": "**/a/{stem}.png"}, "`masks`: .* and \\*\\* only before the file name"),
     ],
 )
 def test_faults_are_reported_in_one_line(tmp_path: Path, keys: dict[str, object], told: str) -> None:

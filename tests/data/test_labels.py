@@ -207,3 +207,26 @@ def test_the_repr_of_a_codec_tells_all_that_decides_its_masks() -> None:
         ColorCodec(COLORS.colors), ColorCodec(COLORS.colors, (BLACK,), "ignore"),
     ]  # fmt: skip
     assert len({repr(codec) for codec in codecs}) == len(codecs)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "uint16"])
+@pytest.mark.parametrize("shape", [(2, 2), (1, 2, 2), (2, 2, 1)])
+def test_arrays_in_npy_files(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "mask.npy", np.array([[0, 1], [1, 0]], dtype).reshape(shape))
+    assert LabelCodec({0: 1, 1: 0}).read(tmp_path / "mask.npy").tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 2), np.float32), "the array is not of whole numbers"),
+        (np.zeros((2, 2, 3), np.uint8), r"the array has the shape \(2, 2, 3\) where \(height, width\) is expected"),
+        (np.full((2, 2), -1), "values from -1 to -1: label values lie in 0 to 65535"),
+        (np.full((2, 2), 70000), "values from 70000 to 70000"),
+        (np.array([[{}]]), "not a NumPy array of numbers"),
+    ],
+)
+def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    np.save(tmp_path / "mask.npy", array)
+    with pytest.raises(UserError, match=f"^{tmp_path}/mask.npy: {message}"):
+        LabelCodec({0: 0}).read(tmp_path / "mask.npy")

@@ -81,7 +81,7 @@ def _fix_pair(
     _put(image, pair.image, pair.wanted_image, root, part)
     mask = None
     mask_slug = ""
-    for slug in slugs[pair.mask]:
+    for slug in slugs[pair.mask] if Path(pair.mask).suffix.lower() != ".gif" else ():  # Pillow renumbers its values
         values = repaired_mask(one.mask, slug, table)
         if values is not None:
             deep = values.max() > 255

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.doctor.facts import mask_facts
-from seglight.commands.doctor.tables import label_table
+from seglight.commands.doctor.tables import split_table
 from seglight.data.classes import Classes
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
@@ -67,7 +67,7 @@ class _Labels:
         """The error about labels without a labelled pixel."""
         of_file = f"{self.split.sources(0)[-1]}: "
         values = ""
-        table = label_table(self.split.codec, self.classes) if isinstance(self.split, FilePairs) else None
+        table = split_table(self.split, self.classes) if isinstance(self.split, FilePairs) else None
         if table is not None and isinstance(self.split, FilePairs):
             found = mask_facts(str(self.split.masks[0]), table).values.tolist()
             values = f" (it holds the value{'s' * (len(found) > 1)} {', '.join(map(str, found[:SHOWN]))})"

@@ -8,7 +8,7 @@ from seglight.commands.doctor.headers import header_of
 from seglight.commands.doctor.labelled import check_labelled, evenly
 from seglight.commands.doctor.rules import FILES, RULES
 from seglight.commands.doctor.samples import sample_facts
-from seglight.commands.doctor.tables import label_table
+from seglight.commands.doctor.tables import split_table
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.disjoint import check_disjoint
 from seglight.data.pairs import FilePairs
@@ -40,7 +40,7 @@ def quick_check(datamodule: SegmentationDataModule, see: str, scored: bool = Tru
     splits = {name: datamodule.split(name) for name in ("train", "val")}
     for split in splits.values():
         if isinstance(split, FilePairs):
-            table = label_table(split.codec, datamodule.classes)
+            table = split_table(split, datamodule.classes)
             found = _of_samples(split, datamodule) if table is None else _of_masks(split, table)
         else:
             found = _of_samples(split, datamodule)

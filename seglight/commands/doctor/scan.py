@@ -10,7 +10,7 @@ from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
 from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.samples import sample_facts
-from seglight.commands.doctor.tables import label_table
+from seglight.commands.doctor.tables import split_table
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
@@ -80,7 +80,7 @@ def _plan(
     if isinstance(split, FilePairs):
         pairs, about_names = find_pairs(name, split)
         findings += about_names
-        table = label_table(split.codec, datamodule.classes)
+        table = split_table(split, datamodule.classes)
         if table is not None:
             return table, partial(pair_facts, table=table), pairs
         there = [index for index in indices if all(path.is_file() for path in split.sources(index))]

@@ -3,6 +3,7 @@
 from seglight.commands.doctor.facts import IGNORED, UNKNOWN, LabelTable
 from seglight.data.classes import Classes
 from seglight.data.labels import Codec, ColorCodec, LabelCodec
+from seglight.data.pairs import FilePairs
 
 
 def label_table(codec: Codec, classes: Classes) -> LabelTable | None:
@@ -19,6 +20,11 @@ def label_table(codec: Codec, classes: Classes) -> LabelTable | None:
         return None
     others = UNKNOWN if codec.others == "refuse" else IGNORED
     return LabelTable(classes.names, classes.palette, values | dict.fromkeys(ignored, IGNORED), others, colour)
+
+
+def split_table(split: FilePairs, classes: Classes) -> LabelTable | None:
+    """The table of a split, or None if its codec has none or a label file is no image."""
+    return None if any(path.suffix.lower() == ".npy" for path in split.masks) else label_table(split.codec, classes)
 
 
 def code(color: tuple[int, int, int]) -> int:

@@ -1,22 +1,23 @@
 """Any data set in folders, described by a `classes.yaml` without a line of Python.
 
-    root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*.png
+    root/classes.yaml  root/images/{train,val,test}/*  root/masks/{train,val,test}/*
 
     ignore: 255            # value of ignored pixels; may be left out
     classes:               # in the order of their value in the masks: 0, 1, ...
     - {name: background, color: [0, 0, 0]}
     - {name: cat, color: [200, 40, 40]}
 
-For other values, colours as labels and other folders, `seglight/data/class_files.py` shows all keys of the file. It may
-be elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`, unchanged.
+For other values, colours as labels, other folders and other names, `seglight/data/class_files.py` shows all keys of
+the file. It may be elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from seglight.data.class_files import CLASS_FILE, Folders, read_classes
+from seglight.data.class_files import CLASS_FILE, read_classes
 from seglight.data.datamodule import FileDataModule
-from seglight.data.pairs import FilePairs, existing_folder, image_files, surplus_masks
+from seglight.data.file_patterns import paired_files
+from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 
 
@@ -40,16 +41,18 @@ class FolderDataModule(FileDataModule):
 
     def listing(self, name: str) -> FilePairs:
         """The pairs of "train", "val" or "test"."""
-        images = image_files(self._folder("images", self.table.images, name), f"the {name} images")
-        folder = existing_folder(self._folder("masks", self.table.masks, name), f"the {name} masks")
-        masks = [folder / f"{image.stem}.png" for image in images]
-        return FilePairs(images, masks, self.table.codec, surplus_masks(folder, masks))
+        images, masks = (self._place(kind, name) for kind in ("images", "masks"))
+        return paired_files(self.root, images, masks, self.table.codec, f"{name} ")
 
-    def _folder(self, kind: str, folders: Folders | None, name: str) -> Path:
+    def _place(self, kind: str, name: str) -> str:
+        """Folder or pattern of the images or masks of a split."""
+        folders = self.table.images if kind == "images" else self.table.masks
         if folders is None:
-            return self.root / kind / name
+            return f"{kind}/{name}"
+        if isinstance(folders, str):
+            return folders
         if name not in folders:
             raise UserError(
                 f"{self.class_file}: `{kind}` names no folder for the {name} split, only for {', '.join(folders)}"
             )
-        return self.root / folders[name]
+        return folders[name]
