@@ -1,14 +1,13 @@
 """Options and rows of results that the pairwise benchmarks share."""
 
 import argparse
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks._pair import Figures, Make, compare
+from benchmarks._record import Parser, write_record
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -24,7 +23,7 @@ class Row(NamedTuple):
 
 def parser_of(name: str, doc: str | None, rounds: int = 7) -> argparse.ArgumentParser:
     """Return a parser with the options of every pairwise benchmark, to which each adds its own."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=doc)
+    parser = Parser(name, doc)
     parser.add_argument(
         "--rounds",
         type=int,
@@ -34,7 +33,6 @@ def parser_of(name: str, doc: str | None, rounds: int = 7) -> argparse.ArgumentP
     parser.add_argument(
         "--threads", type=int, nargs="+", default=(1, 2), help="numbers of threads of each process on a CPU"
     )
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     return parser
 
 
@@ -49,8 +47,5 @@ def measure(rows: Mapping[str, Row], options: argparse.Namespace) -> list[Figure
             print(f"{name:{width}} {DEVICE} {threads} threads  {figures.line()}", flush=True)
     if DEVICE == "cpu":
         print("The CUDA rows were not run, because there is no CUDA device.")
-    if options.json:
-        options.json.write_text(
-            json.dumps({name: figures.as_dict() for name, figures in results.items()}, indent=2) + "\n"
-        )
+    write_record(options, {name: figures.as_dict() for name, figures in results.items()})
     return list(results.values())

@@ -5,7 +5,6 @@ The peer is any script that is called with the folder of CamVid and prints, as i
 measured in the same way (the run's `train/seconds`), and also as the time of the whole process, including imports.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -13,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks._record import Parser, write_record
 
 RECIPE = "configs/camvid/fpn_efficientnet_lite0.yaml"
 
@@ -50,11 +51,10 @@ def train_seconds(run_dir: Path) -> float:
 
 def main(args: list[str]) -> None:
     """Run the peer and seglight one after the other, and print both results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks camvid", description=__doc__)
+    parser = Parser("camvid", __doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of CamVid")
     parser.add_argument("--peer", type=Path, help="script of the peer; without it only seglight is run")
     parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_camvid"))
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options, extra = parser.parse_known_args(args)
     rows = {"peer": run_peer(options.peer, options.root)} if options.peer else {}
     rows["seglight"] = run_ours(options.root, options.run_dir, extra)
@@ -63,5 +63,4 @@ def main(args: list[str]) -> None:
     if options.peer:
         ratio = rows["seglight"]["train_seconds"] / rows["peer"]["train_seconds"]
         print(f"training time relative to the peer: {ratio:.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    write_record(options, rows)

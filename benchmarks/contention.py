@@ -10,7 +10,6 @@ the CamVid recipe consists of the encoder, the decoder, the loss and the optimiz
 the same layers and weights, and the losses of that library. Both decoders use group normalisation here.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from benchmarks import loss, metric
 from benchmarks._pair import Side
+from benchmarks._record import write_record
 from benchmarks._table import Row, parser_of
 from seglight.interfaces import LossFactory
 from seglight.losses import CrossEntropy, Dice, WeightedSum
@@ -182,5 +182,4 @@ def main(args: list[str]) -> None:
     finally:
         for process in sides.values():
             process.end()
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_record(options, results)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks._record import Parser, write_record
 from benchmarks._table import DEVICE
 
 RECIPE = "configs/camvid/fpn_efficientnet_lite0.yaml"
@@ -144,7 +145,7 @@ def cost(name: str) -> tuple[float, float]:
 
 def main(args: list[str]) -> None:
     """Train, measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks decoders", description=__doc__)
+    parser = Parser("decoders", __doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of CamVid")
     parser.add_argument("--run_dir", type=Path, default=Path("runs/benchmark_decoders"))
     parser.add_argument("--epochs", type=int, default=4)
@@ -155,7 +156,6 @@ def main(args: list[str]) -> None:
         "--jobs", type=int, default=1, help="number of parallel trainings; use more than one only on a GPU"
     )
     parser.add_argument("--workers", type=int, default=0, help="number of loader workers of each training")
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     options.run_dir.mkdir(parents=True, exist_ok=True)
     runs = Runs(options)
@@ -185,5 +185,4 @@ def main(args: list[str]) -> None:
         costs = f"{row['parameters']:6.2f} M {row['images_per_second']:7.1f} images/s" if "parameters" in row else ""
         print(f"{name:20} {row['miou']:.4f} {costs}")
     print(f"ensemble and stack of {', '.join(best)}; soup of three trainings of one further epoch of {best[0]}")
-    if options.json:
-        options.json.write_text(json.dumps({"device": DEVICE, "rows": rows}, indent=2) + "\n")
+    write_record(options, rows)

@@ -7,7 +7,6 @@ construction of nets are not included. The peer is a script like that of `python
 `--epochs` and prints a line of JSON after each epoch and after its scores.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -16,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks._record import Parser, write_record
 from benchmarks.camvid import run_ours
 
 IMAGES = 45 * 8
@@ -43,12 +43,11 @@ def our_seconds(root: Path, run_dir: Path, epochs: int) -> float:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
+    parser = Parser("epoch", __doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of CamVid")
     parser.add_argument("--peer", type=Path, required=True, help="script of the peer")
     parser.add_argument("--epochs", type=int, default=1, help="number of epochs of a run")
     parser.add_argument("--rounds", type=int, default=5, help="number of alternating runs of each side")
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     taken: dict[str, list[float]] = {"peer": [], "seglight": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +58,10 @@ def main(args: list[str]) -> None:
     for side, seconds in taken.items():
         print(f"{side:9} {rates[side]:6.2f} images/s, seconds {[round(value, 1) for value in seconds]}")
     print(f"images per second relative to the peer: {rates['seglight'] / rates['peer']:.3f}")
-    if options.json:
-        figures = {"images_per_second": rates, "seconds": taken, "ratio": rates["seglight"] / rates["peer"]}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_record(
+        options,
+        {
+            side: {"images_per_second": rate, "relative_to_the_peer": rate / rates["peer"], "seconds": taken[side]}
+            for side, rate in rates.items()
+        },
+    )

@@ -7,7 +7,6 @@ to labels, and from the bytes of a JPEG to those of a label PNG. int8 is calibra
 
 import argparse
 import io
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from benchmarks._record import Parser, write_record
 from benchmarks._street import scene
 from seglight.checkpoints.model_card import ModelCard
 from seglight.commands.export.command import export
@@ -86,12 +86,11 @@ def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks latency", description=__doc__)
+    parser = Parser("latency", __doc__)
     parser.add_argument("--rounds", type=int, default=15, help="number of alternating timed runs of each side")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--encoder", default="resnet18", help="name of a timm model")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 480), help="height and width")
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     torch.set_num_threads(options.threads)
     height, width = options.size
@@ -130,6 +129,7 @@ def report(sides: dict[str, Predict], image: Pixels, jpeg: bytes, palette: Any, 
             f"JPEG to PNG {1e3 * whole[name]:8.1f} ms {whole[first] / whole[name]:5.2f}x   "
             f"{100 * alike[name]:.2f} % of the pixels equal"
         )
-    if options.json:
-        rows = {name: {"seconds": net[name], "jpeg_to_png": whole[name], "alike": alike[name]} for name in sides}
-        options.json.write_text(json.dumps({"instructions": found, "rows": rows}, indent=2) + "\n")
+    rows = {
+        name: {"seconds": net[name], "jpeg_to_png_seconds": whole[name], "equal_pixels": alike[name]} for name in sides
+    }
+    write_record(options, {name: {**row, "instructions": " ".join(found)} for name, row in rows.items()})

@@ -7,7 +7,6 @@ page cache. Before anything is timed, a Kolmogorov-Smirnov test checks that the 
 distribution of scale and position.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -39,6 +38,7 @@ from benchmarks._loader_peers import (
     geometry_v2,
     torchvision_loader,
 )
+from benchmarks._record import Parser, write_record
 from seglight.commands.cache import cache
 from seglight.data import Augmentation, CamVidDataModule, CityscapesDataModule, SegmentationDataModule, VOCDataModule
 
@@ -175,14 +175,13 @@ def measure(case: Case, rounds: int, scratch: Path) -> dict[str, Any]:
 
 def main(args: list[str]) -> None:
     """Measure the three cases and print them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks loader", description=__doc__)
+    parser = Parser("loader", __doc__)
     parser.add_argument("--camvid", type=Path, help="folder of the real CamVid; without it one is drawn")
     parser.add_argument(
         "--images", type=int, nargs=3, default=(96, 480, 368), help="numbers of training images of (a), (b), (c)"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--draws", type=int, default=1000, help="number of crops in the test of their distribution")
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     cv2.setNumThreads(0)
     results: dict[str, Any] = {}
@@ -198,5 +197,4 @@ def main(args: list[str]) -> None:
             p_values = check_distribution(quarter(case), options.draws)
             results[name] = {"p_values": p_values, **measure(case, options.rounds, scratch / "caches")}
             print(name, json.dumps(results[name], indent=2), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_record(options, results)

@@ -13,8 +13,6 @@ take seconds, during which the load of the machine may change: the two loops alt
 steps are reported.
 """
 
-import argparse
-import json
 import logging
 import statistics
 import tempfile
@@ -32,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks._in_step import seconds_in_step
+from benchmarks._record import Parser, write_record
 from benchmarks.camvid import RECIPE
 from seglight.commands.fit.cli import SegmentationCLI
 from seglight.data import SegmentationDataModule
@@ -229,14 +228,13 @@ def small(steps: int, folder: Path) -> Case:
 
 def main(args: list[str]) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks overhead", description=__doc__)
+    parser = Parser("overhead", __doc__)
     parser.add_argument("--root", help="folder of CamVid; without it only the small case is run")
     parser.add_argument("--rounds", type=int, default=5, help="number of timed runs of each side of the small case")
     parser.add_argument(
         "--steps", type=int, nargs=2, default=(1000, 40), help="numbers of steps of a run: small, camvid"
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -252,5 +250,4 @@ def main(args: list[str]) -> None:
         for side, value in seconds.items():
             over, ratio = 1e6 * (value - seconds["bare"]), value / seconds["bare"]
             print(f"{row:7} {side:6} {1e3 * value:10.3f} ms per step, {over:7.0f} us over bare, x{ratio:.4f}")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_record(options, results)

@@ -5,7 +5,6 @@ each. The score of ASHA's best trial is then taken from the full trainings. Scor
 seed; which of them ASHA prunes also depends on the order in which they reach a rung.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks._record import Parser, write_record
 from seglight.commands.sweep.record import Record, read_records, trial_folder
 
 EPOCHS, IMAGES, BATCH = 8, 128, 8
@@ -70,9 +70,8 @@ def epochs(out: Path, records: list[Record]) -> float:
 
 def main(args: list[str]) -> None:
     """Run both sweeps and print their best scores and numbers of epochs."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks sweep", description=__doc__)
+    parser = Parser("sweep", __doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_sweep"), help="folder of both sweeps")
-    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args(args)
     full = run(options.out / "full", {})
     halved = run(options.out / "asha", {"pruner": ASHA})
@@ -83,18 +82,18 @@ def main(args: list[str]) -> None:
     scores = [(record.values or [0.0])[0] for record in full]
     winner = max((record for record in halved if record.values), key=lambda record: (record.values or [0.0])[0])
     taken = {name: epochs(options.out / name, records) for name, records in (("full", full), ("asha", halved))}
+    share = taken["asha"] / taken["full"]
+    validations = [len(record.reports) for record in halved]
     figures = {
-        "best_miou": max(scores),
-        "asha_miou": scores[winner.number],
-        "epochs": taken,
-        "share_of_epochs": taken["asha"] / taken["full"],
-        "scores": scores,
-        "validations": [len(record.reports) for record in halved],
+        "full": {"miou": max(scores), "epochs": taken["full"], "scores": scores},
+        "asha": {
+            "miou": scores[winner.number],
+            "epochs": taken["asha"],
+            "share": share,
+            "validations": validations,
+        },
     }
     print(f"full  {taken['full']:6.1f} epochs, the best mIoU {max(scores):.4f}, trial {scores.index(max(scores))}")
     print(f"ASHA  {taken['asha']:6.1f} epochs, its winner's {scores[winner.number]:.4f}, trial {winner.number}")
-    print(
-        f"{max(scores) - scores[winner.number]:.4f} below the best for {figures['share_of_epochs']:.0%} of the epochs"
-    )
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"{max(scores) - scores[winner.number]:.4f} below the best for {share:.0%} of the epochs")
+    write_record(options, figures)

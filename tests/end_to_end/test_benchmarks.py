@@ -1,9 +1,11 @@
 """The benchmarks run on a few images. Their figures are not checked, because they need an idle machine."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks._pair import compare
+from benchmarks._record import Parser, write_record
 from benchmarks.loss import check, ours, peer
 
 
@@ -22,7 +25,7 @@ def test_loader_compares_loaders_with_the_same_distribution_of_crops(tmp_path: P
         [*command, "--draws", "60", "--json", out], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text())["rows"]
     assert list(figures) == ["a", "b", "c"]
     for case in figures.values():
         assert min(min(row) for row in case["p_values"].values()) > 0.001
@@ -53,7 +56,7 @@ def test_results_are_compared_before_anything_is_timed(name: str, tmp_path: Path
     """Runs in this process, so that all benchmarks share its pair of processes."""
     out = tmp_path / "figures.json"
     import_module(f"benchmarks.{name}").main([*TINY[name], "--rounds", "1", "--json", str(out)])
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text())["rows"]
     assert figures
     for row in figures.values():
         assert row["speedup"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
@@ -67,7 +70,7 @@ def test_contention_times_each_side_on_idle_cores_and_with_a_busy_process(
         monkeypatch.delenv(name, raising=False)
     out = tmp_path / "figures.json"
     import_module("benchmarks.contention").main(["--scale", "10", "--rounds", "1", "--json", str(out)])
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text())["rows"]
     assert [name.split(",")[0] for name in figures][:2] == ["step of the CamVid recipe", "loss C=19 128x256->512x1024"]
     for row in figures.values():
         assert row.keys() == {"idle", "busy"}
@@ -91,6 +94,22 @@ def test_without_rounds_the_compared_runs_are_timed() -> None:
     assert 0.2 <= figures.peer_seconds < 2
 
 
+def test_figures_are_written_with_command_machine_date_and_commit(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    parser = Parser("loss", "Losses.")
+    parser.add_argument("--root")
+    parser.add_argument("--threads", type=int, nargs="+")
+    options = parser.parse_args(["--root", str(tmp_path), "--json", str(out), "--threads", "1", "2"])
+    write_record(options, {"a": {"seconds": 0.5}})
+    record = json.loads(out.read_text())
+    assert list(record) == ["benchmark", "command", "machine", "date", "commit", "rows"]
+    assert record["command"] == "python -m benchmarks loss --root ROOT --threads 1 2", "no path of the machine"
+    assert record["machine"].keys() == {"cpu", "cores", "devices", "python", "torch"}
+    assert abs(date.fromisoformat(record["date"]) - datetime.now(UTC).date()) <= timedelta(days=1)
+    assert record["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(\+changes)?", record["commit"])
+    assert record["rows"] == {"a": {"seconds": 0.5}}
+
+
 class _Slept:
     """A step that takes the given number of seconds and counts its runs."""
 
@@ -110,4 +129,4 @@ def test_overhead_compares_the_weights_of_three_loops(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "overhead", "--rounds", "1", "--steps", "30", "3", "--json", out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(out.read_text())["small"].keys() == {"bare", "plain", "fit"}
+    assert json.loads(out.read_text())["rows"]["small"].keys() == {"bare", "plain", "fit"}
