@@ -9,9 +9,9 @@ from seglight.system.escaping import write_anything
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
-    "fit": ("seglight.commands.fit.cli", "train a net from a YAML recipe"),
-    "validate": ("seglight.commands.fit.cli", "score a checkpoint on the validation split"),
-    "test": ("seglight.commands.fit.cli", "score a checkpoint on the test split"),
+    "fit": ("seglight.commands.fit.command", "train a net from a YAML recipe"),
+    "validate": ("seglight.commands.fit.command", "score a checkpoint on the validation split"),
+    "test": ("seglight.commands.fit.command", "score a checkpoint on the test split"),
     "pretrain": ("seglight.commands.pretrain", "train an encoder to classify images"),
     "predict": ("seglight.commands.predict.command", "write label maps for images or folders of images"),
     "sweep": ("seglight.commands.sweep.command", "search a space of recipes with many trainings"),
