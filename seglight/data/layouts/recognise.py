@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from seglight.data.layouts.cvat_images import recognise_cvat_images
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
 from seglight.errors import UserError
 
-RECOGNISERS: tuple[Recogniser, ...] = ()
+RECOGNISERS: tuple[Recogniser, ...] = (
+    # files that only one tool writes
+    recognise_cvat_images,
+)
 """In the order in which they are asked."""
 
 
