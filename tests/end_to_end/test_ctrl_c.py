@@ -46,9 +46,12 @@ def interrupted(script: str, *args: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("command", ["predict", "export", "release", "fit"])
-def test_while_modules_are_imported(command: str) -> None:
-    assert interrupted(IMPORTING, command, "--help") == (130, "seglight: stopped\n")
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("predict", "--help"), ("export", "--help"), ("release", "--help"), ("fit", "--help_all")],
+)
+def test_while_modules_are_imported(command: str, option: str) -> None:
+    assert interrupted(IMPORTING, command, option) == (130, "seglight: stopped\n")
 
 
 def test_at_work() -> None:
