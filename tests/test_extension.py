@@ -1,4 +1,4 @@
-"""The additions that CONTRIBUTING.md shows, outside the package, and as commits within a copy of it."""
+"""The additions that docs/extending.md shows, outside the package, and as commits within a copy of it."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "CONTRIBUTING.md"
+PAGE = ROOT / "docs" / "extending.md"
 BLOCKS = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(), flags=re.DOTALL))
 
 
@@ -42,7 +42,7 @@ INSIDE = {
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder with the files of CONTRIBUTING, on the Python path."""
+    """A user's folder with the files of the page, on the Python path."""
     assert set(BLOCKS) == {name for files in ADDITIONS.values() for name in files}
     for name, text in BLOCKS.items():
         (tmp_path / name).write_text(text)

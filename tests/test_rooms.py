@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import rooms
-from tests.support.rooms import FILES, MODULES, ORDER, PACKAGES, PROJECT, ROOT, TREES, resolve
+from tests.support.rooms import FILES, MODULES, ORDER, PACKAGES, ROOT, TREES, resolve
 
 LONG: dict[str, str] = {}
 """Files of more than 350 lines, and why each of them is one file."""
@@ -50,10 +50,10 @@ def test_commands_import_no_other_command() -> None:
 
 
 @pytest.mark.parametrize("page", rooms.PAGES, ids=lambda page: page.name)
-def test_tables_are_those_of_the_docstrings(page: object) -> None:
-    text = (PROJECT / str(page)).read_text("utf-8")
+def test_tables_are_those_of_the_docstrings(page: Path) -> None:
+    text = page.read_text("utf-8")
     assert rooms.BEGIN in text
-    assert rooms.with_table(text) == text, "run python -m tests.support.rooms --write"
+    assert rooms.with_table(page) == text, "run python -m tests.support.rooms --write"
 
 
 def test_packages_only_re_export() -> None:

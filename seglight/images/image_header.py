@@ -1,7 +1,7 @@
 """Headers of image files, and content that is not supported.
 
 Content that cannot be converted to 8-bit RGB without loss is refused: more than 8 bits, further bands, several pages or
-frames, transparency, and formats that are not supported. docs/images.md describes this for users.
+frames, transparency, and formats that are not supported. docs/tasks/images.md describes this for users.
 """
 
 import io

@@ -110,7 +110,7 @@ class _TextError(Exception):
 
 def _refused(denied: re.Match[str], keys: list[str]) -> str:
     few = "only classes of a few packages are accepted here" if denied[2] == "*" else "it is no class for a recipe"
-    return f"{'.'.join(keys)}: {denied[1]} is refused: {few}, see docs/security.md".removeprefix(": ")
+    return f"{'.'.join(keys)}: {denied[1]} is refused: {few}, see docs/safety.md".removeprefix(": ")
 
 
 def _alternatives(union: str) -> list[str]:

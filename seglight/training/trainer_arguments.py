@@ -1,7 +1,7 @@
 """Which arguments of Lightning's Trainer work in `fit`, `validate` and `test`, and with which values.
 
 What does not work is refused in one line: by its value before anything is built, by the finished Trainer before
-anything is written. The table of `docs/lightning.md` is that of `ARGUMENTS`.
+anything is written. The table of `docs/tasks/lightning.md` is that of `ARGUMENTS`.
 """
 
 import os

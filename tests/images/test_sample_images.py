@@ -134,7 +134,7 @@ def test_read_with_its_right_values(name: str, read: Callable[[Path], Any]) -> N
 
 
 def test_cmyk_is_converted_by_the_plain_formula() -> None:
-    """Without the colour profile, as Pillow converts: R = 255 - min(255, C + K); docs/images.md says so."""
+    """Without the colour profile, as Pillow converts: R = 255 - min(255, C + K); docs/tasks/images.md says so."""
     path = samples() / "images" / "jpeg" / "cmyk.jpg"
     with Image.open(path) as image:
         assert image.mode == "CMYK"

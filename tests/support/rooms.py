@@ -113,13 +113,15 @@ def summary(package: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def table() -> str:
-    """The rooms in their order, and the packages within them, as a table of Markdown."""
+def table(nested: bool) -> str:
+    """The rooms in their order, and if `nested` the packages within them, as a table of Markdown."""
     rows = ["| room | what it holds |", "| --- | --- |"]
     for name in ORDER:
         rows.append(f"| `{name}/` | {summary(name)} |")
         within = sorted(
-            p.removesuffix(".__init__") for p in PACKAGES if p.startswith(f"{name}.") and p != f"{name}.__init__"
+            p.removesuffix(".__init__")
+            for p in PACKAGES
+            if nested and p.startswith(f"{name}.") and p != f"{name}.__init__"
         )
         rows += [f"| &nbsp;&nbsp;`{package.replace('.', '/')}/` | {summary(package)} |" for package in within]
     for name in OPEN:
@@ -128,19 +130,21 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def with_table(page: str) -> str:
-    """A page with its table made anew."""
-    return re.sub(f"(?s){BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{table()}\n{END}", page)
+PAGES = {PROJECT / "README.md": False, PROJECT / "CONTRIBUTING.md": True}
+"""Pages with a table of rooms, and whether it names the packages within the rooms."""
 
 
-PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
+def with_table(page: Path) -> str:
+    """Text of a page with its table made anew."""
+    made = f"{BEGIN}\n{table(PAGES[page])}\n{END}"
+    return re.sub(f"(?s){BEGIN}.*?{END}", lambda _: made, page.read_text("utf-8"))
 
 
 def main() -> None:
     """Print the figures, or write the tables."""
     if "--write" in sys.argv:
         for page in PAGES:
-            page.write_text(with_table(page.read_text("utf-8")), "utf-8")
+            page.write_text(with_table(page), "utf-8")
         return
     wrong = {name: against_the_order(name) for name in FILES}
     rooms = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))

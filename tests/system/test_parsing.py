@@ -103,7 +103,7 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         Callbacks,
         [{"class_path": "os.system"}],
-        "x: os.system is refused: it is no class for a recipe, see docs/security.md",
+        "x: os.system is refused: it is no class for a recipe, see docs/safety.md",
     ),
 ]
 

@@ -23,7 +23,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from seglight.training.before_run import NO_LOGGERS, PACKAGES, REFUSED
 from tests.support.resumable import RECIPE, BrokenOff, break_off_at, differences, leaves
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "lightning.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "tasks" / "lightning.md"
 HERE = "tests.training.test_every_callback"
 MONITOR = {"monitor": "val/miou", "mode": "max"}
 

@@ -25,7 +25,7 @@ from seglight.training.trainer_arguments import (
 )
 from tests.support.trainer_values import VALUES, WORKS
 
-DOCS = Path(__file__).parents[2] / "docs" / "lightning.md"
+DOCS = Path(__file__).parents[2] / "docs" / "tasks" / "lightning.md"
 NAMES = [name for name in inspect.signature(Trainer.__init__).parameters if name != "self"]
 
 

@@ -29,4 +29,4 @@ def recognise(root: Path, choices: Choices) -> Layout:
         layout = recogniser(root, choices)
         if layout is not None:
             return layout
-    raise UserError(f"{root}: no labelled data set of a known layout was found in this folder: see docs/data.md")
+    raise UserError(f"{root}: no labelled data set of a known layout was found in this folder: see docs/tasks/data.md")
