@@ -149,8 +149,18 @@ def say_unread(folder: Path | str, files: Iterable[Path]) -> None:
         files: All files of the folder.
     """
     found = unread_files(files)
-    if found and all(os.environ.get(name, "0") == "0" for name in RANKS):
-        _say_once(f"{folder}: not read: {found}: convert them to PNG or JPEG, or remove them")
+    if found:
+        say_once(f"{folder}: not read: {found}: convert them to PNG or JPEG, or remove them")
+
+
+def say_once(line: str) -> None:
+    """Print a line on stderr, once, in the first of several processes.
+
+    Args:
+        line: Line for the user that is not an error.
+    """
+    if all(os.environ.get(name, "0") == "0" for name in RANKS):
+        _say_once(line)
 
 
 @cache

@@ -164,7 +164,7 @@ def test_images_of_coco_are_inspected(tmp_path: Path) -> None:
 def test_a_file_of_annotations_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datamodule = COCOPolygonsDataModule(str(fabricate.coco_json(tmp_path / "coco")), batch_size=2)
     quick_check(datamodule, SEE)
-    monkeypatch.setattr("seglight.data.datasets.coco_json._read_json", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("seglight.data.datasets.coco_json.read_json", lambda path: pytest.fail("read again"))
     datamodule.setup("fit")
     assert len(datamodule.splits["train"]) == 4
 

@@ -9,7 +9,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from seglight.data import COCOPolygonsDataModule
-from seglight.data.datasets.coco_json import paint
+from seglight.data.layouts.outlines import paint
 from seglight.errors import UserError
 from tests.support import fabricate
 from tests.support.fabricate import box
@@ -137,7 +137,10 @@ def test_faults_of_a_file_are_reported(coco: Path, edit: Callable[[Any], object]
             "categories of one name: 'cat' .2 times.: rename",
         ),
         (lambda t: t["categories"][0].update(id=17), "two categories have one id"),
-        (lambda t: t["categories"][0].update(name="background"), "a category 'background', which is class 0 here"),
+        (
+            lambda t: t.update(categories=[{"id": 1, "name": "background"}]),
+            "no category but 'background': there is nothing to learn",
+        ),
     ],
 )
 def test_categories_that_cannot_be_classes_are_reported(coco: Path, edit: Callable[[Any], object], told: str) -> None:
