@@ -120,6 +120,7 @@ def _outlined_images(
     sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in table["images"]}
     of_image: dict[Any, list[tuple[int, Any]]] = {image: [] for image in sizes}
     boxes_only = 0
+    faulty: list[Any] = []
     for annotation in table["annotations"]:
         if annotation["image_id"] not in sizes:
             continue  # left over from images that were removed
@@ -135,12 +136,9 @@ def _outlined_images(
             outline = box_outline(*annotation["bbox"])
             value = IGNORE_INDEX if boxes == "ignore" else value
         elif not is_outline(outline, sizes[annotation["image_id"]]):
-            raise UserError(
-                f"{path}: annotation {annotation['id']} has no outline but {str(outline)[:60]}: "
-                "export polygons of three points and more, [[x, y, x, y, x, y, ...], ...], or runs at the image's "
-                "size, and remove annotations that are only boxes" + _or_boxes(annotation, boxes)
-            )
+            faulty.append(annotation)
         of_image[annotation["image_id"]].append((value, outline))
+    _refuse_faulty(faulty, path, boxes)
     return OutlinedImages(
         path,
         [image_path(folder, image["file_name"]) for image in table["images"]],
@@ -159,9 +157,17 @@ def is_box_only(annotation: Mapping[str, Any]) -> bool:
     return empty and isinstance(box, list) and len(box) == 4 and min(box[2:]) > 0
 
 
-def _or_boxes(annotation: Mapping[str, Any], boxes: Boxes | None) -> str:
-    possible = boxes is None and is_box_only(annotation)
-    return ", or set data.init_args.boxes to ignore or fill" if possible else ""
+def _refuse_faulty(faulty: Sequence[Mapping[str, Any]], path: Path, boxes: Boxes | None) -> None:
+    if not faulty:
+        return
+    more = f" (and {len(faulty) - 1} more annotations have none)" if len(faulty) > 1 else ""
+    possible = boxes is None and all(map(is_box_only, faulty))
+    raise UserError(
+        f"{path}: annotation {faulty[0]['id']} has no outline but {str(faulty[0].get('segmentation'))[:60]}{more}: "
+        "export polygons of three points and more, [[x, y, x, y, x, y, ...], ...], or runs at the image's "
+        "size, and remove annotations that are only boxes"
+        + (", or set data.init_args.boxes to ignore or fill" if possible else "")
+    )
 
 
 def image_path(folder: Path, name: str) -> Path:

@@ -1,0 +1,211 @@
+"""COCO JSON, as COCO itself, Roboflow, CVAT and Label Studio write it, and the files of Segment Anything.
+
+A file of a split is recognised by its beginning; its split is in its name or in that of a folder (`instances_val2017.json`,
+`valid/_annotations.coco.json`). Its images are in the folder in which the first of them are found. Larger objects are
+painted before smaller ones.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.layouts.coco_file import (
+    BACKGROUND,
+    OutlinedImages,
+    class_table,
+    image_path,
+    outlined_images,
+    read_categories,
+    read_json,
+    root_categories,
+)
+from seglight.data.layouts.finding import SAMPLE, counted, folders_below, head, split_of, walk_of
+from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, InPlace, Layout
+from seglight.errors import UserError
+
+OTHER_TASKS = ("captions", "keypoints", "image_info", "panoptic", "stuff")
+"""Words in the names of COCO's files that are no outlines of the objects in `instances_*.json`."""
+
+LIST_OF_ENTRIES = re.compile(r'"(images|annotations)"\s*:\s*\[')
+ENTRY = re.compile(r'"(file_name|image_id)"\s*:')
+
+
+@dataclass(frozen=True)
+class CocoLabels:
+    """Label maps of the images of several files.
+
+    Args:
+        files: Outlines by file.
+        places: File and index in it, by image.
+    """
+
+    files: Sequence[OutlinedImages]
+    places: Mapping[Path, tuple[int, int]]
+
+    def __call__(self, image: Path) -> NDArray[np.uint8]:
+        file, index = self.places[image]
+        return self.files[file].label_map(index)
+
+
+def recognise_coco(root: Path, choices: Choices) -> Layout | None:
+    """Recognise JSON files in COCO's format."""
+    found = _files(root)
+    if not found:
+        return None
+    paths, remarks = _one_each_split(found, root)
+    tables = {split: read_json(path) for split, path in paths.items()}
+    for split, path in paths.items():
+        _check_form(tables[split], path)
+    skipped = sorted(set.intersection(*(set(root_categories(table)) for table in tables.values())))
+    evidence = next(iter(paths.values()))
+    categories = read_categories(next(iter(tables.values())), evidence, skipped)
+    folders: dict[str, Path] = {}
+    files: dict[str, OutlinedImages] = {}
+    for split, path in paths.items():
+        if read_categories(tables[split], path, skipped) != categories:
+            raise UserError(f"{path}: other categories than in {evidence}: export all splits from one project")
+        folders[split] = _image_folder(tables[split], path, root, split)
+        files[split] = outlined_images(tables[split], path, folders[split], categories, choices.boxes)
+        _check_images(files[split])
+    boxes = sum(file.boxes_only for file in files.values())
+    remarks += _remarks(tables, skipped, categories, files)
+    if boxes:
+        done = "the pixels of the boxes are ignored" if choices.boxes == "ignore" else "the box is their area"
+        remarks.append(f"{boxes} objects have a box and no outline: {done}.")
+    return Layout(
+        form="COCO JSON",
+        evidence=evidence,
+        classes=class_table(categories),
+        splits={split: file.images for split, file in files.items()},
+        labels=CocoLabels(
+            list(files.values()),
+            {image: (k, index) for k, file in enumerate(files.values()) for index, image in enumerate(file.images)},
+        ),
+        remarks=remarks,
+        in_place=InPlace(
+            "seglight.data.COCOPolygonsDataModule",
+            {
+                "annotations": _relative(paths, root),
+                "images": _relative(folders, root),
+                **({"boxes": choices.boxes} if boxes else {}),
+                **({"skip_categories": skipped} if skipped else {}),
+            },
+        ),
+    )
+
+
+def _files(root: Path) -> list[Path]:
+    """JSON files in COCO's format; of a folder with many JSON files, which are one per image, only some are read."""
+    found = []
+    for _, files in walk_of(root, 2, (".json",)):
+        found += [path for path in files[:SAMPLE] if is_coco(head(path))]
+    instances = [path for path in found if "instances" in path.name.lower()]
+    if instances:
+        found = [path for path in found if not any(word in path.name.lower() for word in OTHER_TASKS)]
+    return found
+
+
+def is_coco(text: str) -> bool:
+    """Whether the beginning of a file is that of a file in COCO's format."""
+    return text.startswith("{") and bool(LIST_OF_ENTRIES.search(text)) and bool(ENTRY.search(text))
+
+
+def _one_each_split(files: Sequence[Path], root: Path) -> tuple[dict[str, Path], list[str]]:
+    of_split: dict[str, list[Path]] = {}
+    for path in files:
+        of_split.setdefault(split_of(path, root) or WITHOUT_SPLIT, []).append(path)
+    remarks = []
+    if len(of_split) > 1 and WITHOUT_SPLIT in of_split:
+        others = of_split.pop(WITHOUT_SPLIT)
+        remarks.append(f"Not read, because other files are named by their split: {counted(others)}.")
+    for split, paths in of_split.items():
+        if len(paths) > 1:
+            which = "without a split in their names" if split == WITHOUT_SPLIT else f"of the {split} split"
+            raise UserError(
+                f"{root}: {len(paths)} COCO files {which}: {counted(paths)}: keep one of them here, or merge them"
+            )
+    order = ("train", "val", "test", WITHOUT_SPLIT)
+    return {split: of_split[split][0] for split in order if split in of_split}, remarks
+
+
+def _check_form(table: Any, path: Path) -> None:
+    try:
+        panoptic = any("segments_info" in annotation for annotation in table["annotations"][:1])
+        listed = [str(image["file_name"]) for image in table["images"]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
+        ) from error
+    if panoptic:
+        raise UserError(
+            f"{path}: COCO's panoptic format, whose labels are PNG files: convert it to instances or to masks "
+            "by panopticapi (panoptic2detection_coco_format.py or panoptic2semantic_segmentation.py)"
+        )
+    if not listed:
+        raise UserError(f"{path}: it lists no image: export it again")
+    twice = [name for name, number in Counter(listed).items() if number > 1]
+    if twice:
+        raise UserError(f"{path}: {len(twice)} images are listed twice: {counted(twice)}: give each its own file name")
+
+
+def _image_folder(table: Any, path: Path, root: Path, split: str) -> Path:
+    """The folder in which the first images are, if possible one that is named by the split."""
+    names = [str(image["file_name"]) for image in table["images"]]
+    named = [folder for folder in folders_below(root, 3) if split_of(folder, root) == split]
+    near = [path.parent, path.parent / "images", root, root / "images"]
+    for folder in dict.fromkeys([*named, *near, *folders_below(root, 3)]):
+        if any(image_path(folder, name).is_file() for name in names[:3]):
+            return folder
+    raise UserError(
+        f"{path}: none of its {len(names)} images, such as {names[0]}, was found in {root}: "
+        "export the images, too, and put them beside this file or into a folder `images`"
+    )
+
+
+def _check_images(found: OutlinedImages) -> None:
+    missing = [image for image in found.images if not image.is_file()]
+    if missing:
+        raise UserError(
+            f"{found.path}: its image {missing[0]} is missing ({len(missing)} of {len(found)} are): "
+            "add it, or remove it from this file"
+        )
+
+
+def _remarks(
+    tables: Mapping[str, Any], skipped: Sequence[int], categories: Mapping[int, str], files: Mapping[str, OutlinedImages]
+) -> list[str]:
+    remarks = []
+    first = next(iter(tables.values()))
+    for entry in first["categories"]:
+        if entry["id"] in skipped:
+            remarks.append(
+                f"The root category {entry['name']!r} (id {entry['id']}), which Roboflow adds and no object has, "
+                "is no class."
+            )
+    if BACKGROUND in categories.values():
+        remarks.append(f"The category {BACKGROUND!r} is class 0, that of the pixels without an object.")
+    alike = [name for name in categories.values() if name != BACKGROUND and name.strip("_ ").lower() == BACKGROUND]
+    if alike:
+        remarks.append(f"{alike[0]!r} is a class beside class 0, {BACKGROUND!r}, which has the pixels without an object.")
+    crowds = sum(bool(one.get("iscrowd")) for table in tables.values() for one in table["annotations"])
+    if crowds:
+        remarks.append(f"{crowds} regions are marked `iscrowd`: their pixels are ignored, except objects in them.")
+    empty = sum(outlines == b"[]" for file in files.values() for outlines in file.outlines)
+    if empty:
+        remarks.append(f"{empty} images have no object: all of their pixels are {BACKGROUND}.")
+    listed = {split: {image["id"] for image in table["images"]} for split, table in tables.items()}
+    orphans = sum(one["image_id"] not in listed[split] for split, t in tables.items() for one in t["annotations"])
+    if orphans:
+        remarks.append(f"{orphans} objects belong to images that are not listed, and are left out.")
+    return remarks
+
+
+def _relative(paths: Mapping[str, Path], root: Path) -> str | dict[str, str]:
+    found = {split: path.relative_to(root).as_posix() for split, path in paths.items()}
+    return found[WITHOUT_SPLIT] if WITHOUT_SPLIT in found else found

@@ -1,0 +1,85 @@
+"""JSON files of Segment Anything: one per image, with masks as COCO's compressed runs and without classes."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.classes import Classes, voc_color
+from seglight.data.layouts.coco_file import BACKGROUND, image_path
+from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_of
+from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
+from seglight.data.layouts.outlines import is_outline, paint
+from seglight.errors import UserError, one_line
+
+BEGINNING = re.compile(r'\{\s*"(image"\s*:\s*\{|annotations"\s*:\s*\[\s*\{)')
+CLASSES = Classes((BACKGROUND, "object"), (voc_color(0), voc_color(1)))
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Label maps from one JSON file per image.
+
+    Args:
+        files: JSON file by image.
+    """
+
+    files: Mapping[Path, Path]
+
+    def __call__(self, image: Path) -> NDArray[np.uint8]:
+        path = self.files[image]
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+            size = (int(table["image"]["height"]), int(table["image"]["width"]))
+            outlines = [annotation["segmentation"] for annotation in table["annotations"]]
+            if not all(is_outline(outline, size) for outline in outlines):
+                raise ValueError("a segmentation is no mask of the image's size")
+            return paint([(1, outline) for outline in outlines], size)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: not a file of Segment Anything ({type(error).__name__} {one_line(error)}): export it again"
+            ) from error
+
+
+def recognise_segment_anything(root: Path, choices: Choices) -> Layout | None:
+    """Recognise JSON files of Segment Anything beside their images."""
+    files: dict[Path, Path] = {}
+    missing: list[Path] = []
+    for folder, paths in walk_of(root, 2, (".json",)):
+        if not any(_is_one(head(path)) for path in paths[:SAMPLE]):
+            continue
+        for path in paths:
+            text = head(path)
+            name = re.search(r'"file_name"\s*:\s*("[^"]*")', text)
+            if not _is_one(text) or name is None:
+                continue
+            image = image_path(folder, json.loads(name[1]))
+            if image.is_file():
+                files[image] = path
+            else:
+                missing.append(path)
+    if not files and not missing:
+        return None
+    if missing:
+        raise UserError(f"{root}: the images of {len(missing)} files are missing beside them: {counted(missing)}: add them")
+    splits: dict[str, list[Path]] = {}
+    for image in files:
+        splits.setdefault(split_of(image, root) or WITHOUT_SPLIT, []).append(image)
+    if len(splits) > 1 and WITHOUT_SPLIT in splits:
+        splits = {WITHOUT_SPLIT: list(files)}
+    return Layout(
+        form="Segment Anything JSON",
+        evidence=next(iter(files.values())),
+        classes=CLASSES,
+        splits=splits,
+        labels=MaskFiles(files),
+        remarks=["The masks of Segment Anything have no class: all of them are the class 'object'."],
+    )
+
+
+def _is_one(text: str) -> bool:
+    return bool(BEGINNING.match(text)) and '"image"' in text and '"segmentation"' in text and '"categories"' not in text
