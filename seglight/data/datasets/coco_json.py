@@ -100,7 +100,9 @@ class COCOPolygonsDataModule(FileDataModule):
         found = outlined_images(table, path, folder, self.categories, self.boxes)
         if found.boxes_only:
             done = "their pixels are ignored" if self.boxes == "ignore" else "the box is their area"
-            say_once(f"{path}: {found.boxes_only} objects have a box and no outline: {done} (data.init_args.boxes)")
+            say_once(
+                f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.init_args.boxes)"
+            )
         return found
 
 

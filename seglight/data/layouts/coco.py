@@ -1,6 +1,6 @@
 """COCO JSON, as COCO itself, Roboflow, CVAT and Label Studio write it, and the files of Segment Anything.
 
-A file of a split is recognised by its beginning; its split is in its name or in that of a folder (`instances_val2017.json`,
+A file is recognised by its beginning; its split is in its name or in that of a folder (`instances_val2017.json`,
 `valid/_annotations.coco.json`). Its images are in the folder in which the first of them are found. Larger objects are
 painted before smaller ones.
 """
@@ -49,6 +49,7 @@ class CocoLabels:
     places: Mapping[Path, tuple[int, int]]
 
     def __call__(self, image: Path) -> NDArray[np.uint8]:
+        """The label map of an image."""
         file, index = self.places[image]
         return self.files[file].label_map(index)
 
@@ -77,7 +78,7 @@ def recognise_coco(root: Path, choices: Choices) -> Layout | None:
     remarks += _remarks(tables, skipped, categories, files)
     if boxes:
         done = "the pixels of the boxes are ignored" if choices.boxes == "ignore" else "the box is their area"
-        remarks.append(f"{boxes} objects have a box and no outline: {done}.")
+        remarks.append(f"Objects that have a box and no outline: {boxes}; {done}.")
     return Layout(
         form="COCO JSON",
         evidence=evidence,
@@ -151,7 +152,7 @@ def _check_form(table: Any, path: Path) -> None:
         raise UserError(f"{path}: it lists no image: export it again")
     twice = [name for name, number in Counter(listed).items() if number > 1]
     if twice:
-        raise UserError(f"{path}: {len(twice)} images are listed twice: {counted(twice)}: give each its own file name")
+        raise UserError(f"{path}: the same image is listed twice: {counted(twice)}: give each image its own file name")
 
 
 def _image_folder(table: Any, path: Path, root: Path, split: str) -> Path:
@@ -178,34 +179,37 @@ def _check_images(found: OutlinedImages) -> None:
 
 
 def _remarks(
-    tables: Mapping[str, Any], skipped: Sequence[int], categories: Mapping[int, str], files: Mapping[str, OutlinedImages]
+    tables: Mapping[str, Any],
+    skipped: Sequence[int],
+    categories: Mapping[int, str],
+    files: Mapping[str, OutlinedImages],
 ) -> list[str]:
-    remarks = []
     first = next(iter(tables.values()))
-    for entry in first["categories"]:
-        if entry["id"] in skipped:
-            remarks.append(
-                f"The root category {entry['name']!r} (id {entry['id']}), which Roboflow adds and no object has, "
-                "is no class."
-            )
+    remarks = [
+        f"The root category {entry['name']!r} (id {entry['id']}), which Roboflow adds and no object has, is no class."
+        for entry in first["categories"]
+        if entry["id"] in skipped
+    ]
     if BACKGROUND in categories.values():
         remarks.append(f"The category {BACKGROUND!r} is class 0, that of the pixels without an object.")
     alike = [name for name in categories.values() if name != BACKGROUND and name.strip("_ ").lower() == BACKGROUND]
     if alike:
-        remarks.append(f"{alike[0]!r} is a class beside class 0, {BACKGROUND!r}, which has the pixels without an object.")
+        remarks.append(
+            f"{alike[0]!r} is a class beside class 0, {BACKGROUND!r}, which has the pixels without an object."
+        )
     crowds = sum(bool(one.get("iscrowd")) for table in tables.values() for one in table["annotations"])
     if crowds:
-        remarks.append(f"{crowds} regions are marked `iscrowd`: their pixels are ignored, except objects in them.")
+        remarks.append(f"Regions marked `iscrowd`: {crowds}; their pixels are ignored, except objects in them.")
     empty = sum(outlines == b"[]" for file in files.values() for outlines in file.outlines)
     if empty:
-        remarks.append(f"{empty} images have no object: all of their pixels are {BACKGROUND}.")
+        remarks.append(f"Images without an object: {empty}; all of their pixels are {BACKGROUND}.")
     listed = {split: {image["id"] for image in table["images"]} for split, table in tables.items()}
     orphans = sum(one["image_id"] not in listed[split] for split, t in tables.items() for one in t["annotations"])
     if orphans:
-        remarks.append(f"{orphans} objects belong to images that are not listed, and are left out.")
+        remarks.append(f"Objects of images that are not listed: {orphans}; they are left out.")
     return remarks
 
 
 def _relative(paths: Mapping[str, Path], root: Path) -> str | dict[str, str]:
     found = {split: path.relative_to(root).as_posix() for split, path in paths.items()}
-    return found[WITHOUT_SPLIT] if WITHOUT_SPLIT in found else found
+    return found.get(WITHOUT_SPLIT, found)

@@ -202,7 +202,7 @@ def read_json(path: Path) -> Any:
 def read_categories(table: Any, path: Path, skipped: Sequence[int] = ()) -> dict[int, str]:
     """Names of the categories by id, in the order of the ids.
 
-    Categories of one name are told apart by their supercategories, if these differ.
+    Categories of one name get their supercategory in brackets, if these differ.
 
     Args:
         table: Content of a JSON file.
@@ -256,15 +256,12 @@ def _told_apart(entries: Sequence[tuple[int, str, str]]) -> list[tuple[int, str,
 
 
 def root_categories(table: Any) -> list[int]:
-    """Ids of root categories as Roboflow writes them: id 0, supercategory "none", the parent of the rest, no objects."""
+    """Ids of root categories as Roboflow writes them: id 0, supercategory "none", parent of the rest, no objects."""
     entries = table["categories"]
     used = {annotation.get("category_id") for annotation in table["annotations"]}
     parents = {entry.get("supercategory") for entry in entries}
     return [
         entry["id"]
         for entry in entries
-        if entry["id"] == 0
-        and entry.get("supercategory") == "none"
-        and entry["name"] in parents
-        and 0 not in used
+        if entry["id"] == 0 and entry.get("supercategory") == "none" and entry["name"] in parents and 0 not in used
     ]

@@ -25,7 +25,7 @@ MOST_FOLDERS = 2000
 
 
 def split_in(name: str) -> str | None:
-    """The split that a name of a file or folder contains as a word, as in "instances_val2017"; None: none, or several."""
+    """The split that a name contains as a word, as "instances_val2017" does; None: none, or several."""
     words = re.findall(r"[a-z]+", name.lower())
     found = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
     return found.pop() if len(found) == 1 else None
@@ -82,14 +82,6 @@ def counted(files: Sequence[Path | str], most: int = 3) -> str:
     """The first names of a list, and the number of the rest, for messages."""
     shown = ", ".join(str(file) for file in files[:most])
     return shown + (f" and {len(files) - most} more" if len(files) > most else "")
-
-
-def by_split(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
-    """Files by the split that their path names; "" for those without."""
-    found: dict[str, list[Path]] = {}
-    for path in files:
-        found.setdefault(split_of(path, root) or "", []).append(path)
-    return found
 
 
 def walk_of(root: Path, depth: int, suffixes: Sequence[str]) -> Iterator[tuple[Path, list[Path]]]:

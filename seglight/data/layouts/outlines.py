@@ -1,7 +1,7 @@
 """Outlines of objects, painted as one label map by pycocotools, COCO's own library.
 
-An outline has one of the forms of COCO's `segmentation`: polygons, [[x, y, x, y, ...], ...], or runs of pixels, which are
-a list of lengths or COCO's compressed text.
+An outline has one of the forms of COCO's `segmentation`: polygons, [[x, y, x, y, ...], ...], or runs of pixels, which
+are a list of lengths or COCO's compressed text.
 """
 
 from collections.abc import Sequence

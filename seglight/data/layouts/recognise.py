@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from seglight.data.layouts.coco import recognise_coco
 from seglight.data.layouts.cvat_images import recognise_cvat_images
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
+from seglight.data.layouts.segment_anything import recognise_segment_anything
 from seglight.errors import UserError
 
 RECOGNISERS: tuple[Recogniser, ...] = (
     # files that only one tool writes
     recognise_cvat_images,
+    recognise_segment_anything,
+    recognise_coco,
 )
 """In the order in which they are asked."""
 

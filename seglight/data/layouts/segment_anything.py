@@ -31,18 +31,24 @@ class MaskFiles:
     files: Mapping[Path, Path]
 
     def __call__(self, image: Path) -> NDArray[np.uint8]:
+        """The label map of an image."""
         path = self.files[image]
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             size = (int(table["image"]["height"]), int(table["image"]["width"]))
-            outlines = [annotation["segmentation"] for annotation in table["annotations"]]
-            if not all(is_outline(outline, size) for outline in outlines):
-                raise ValueError("a segmentation is no mask of the image's size")
-            return paint([(1, outline) for outline in outlines], size)
+            # an empty mask may have another size
+            outlines = [one["segmentation"] for one in table["annotations"] if one.get("area") != 0]
+            fits = all(is_outline(outline, size) for outline in outlines)
+            labels = paint([(1, outline) for outline in outlines], size) if fits else None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a file of Segment Anything ({type(error).__name__} {one_line(error)}): export it again"
             ) from error
+        if labels is None:
+            raise UserError(
+                f"{path}: a mask in it has another size than its image, {size[1]}x{size[0]}: export it again"
+            )
+        return labels
 
 
 def recognise_segment_anything(root: Path, choices: Choices) -> Layout | None:
@@ -65,7 +71,7 @@ def recognise_segment_anything(root: Path, choices: Choices) -> Layout | None:
     if not files and not missing:
         return None
     if missing:
-        raise UserError(f"{root}: the images of {len(missing)} files are missing beside them: {counted(missing)}: add them")
+        raise UserError(f"{root}: images are missing beside their files: {counted(missing)}: add them")
     splits: dict[str, list[Path]] = {}
     for image in files:
         splits.setdefault(split_of(image, root) or WITHOUT_SPLIT, []).append(image)

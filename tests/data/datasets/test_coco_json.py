@@ -164,3 +164,43 @@ def test_what_is_missing_is_named(coco: Path, tmp_path: Path) -> None:
     (coco / "annotations/instances_train2017.json").write_text("{")
     with pytest.raises(UserError, match=r"instances_train2017.json: not JSON"):
         datamodule.split("train")
+
+
+def boxed(table: Any) -> None:
+    """The first cat is only a box, of x 10 to 20 and y 10 to 20."""
+    table["annotations"][0].update(segmentation=[], bbox=[10, 10, 10, 10])
+
+
+def test_boxes_are_refused_unless_they_are_chosen(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = edited(coco, "val", boxed)
+    with pytest.raises(
+        UserError, match=r"annotation 0 has no outline .*, or set data.init_args.boxes to ignore or fill$"
+    ):
+        COCOPolygonsDataModule(str(coco)).split("val")
+    assert COCOPolygonsDataModule(str(coco), boxes="fill").split("val").read(0)[1][10:20, 10:20].min() == 1
+    ignoring = COCOPolygonsDataModule(str(coco), boxes="ignore").split("val")
+    mask = ignoring.read(0)[1]
+    assert set(np.unique(mask[10:20, 10:20])) == {3}, "the sofa lies there, and objects count on ignored pixels"
+    assert ignoring.fingerprint.endswith("boxes: ignore")
+    assert f"{path}: objects that have a box and no outline: 1; their pixels are ignored" in capsys.readouterr().err
+
+
+def test_a_path_for_each_split(coco: Path) -> None:
+    (coco / "val2017").rename(coco / "valid")
+    datamodule = COCOPolygonsDataModule(
+        str(coco),
+        annotations={split: f"annotations/instances_{split}2017.json" for split in ("train", "val")},
+        images={"train": "train2017", "val": "valid"},
+    )
+    assert [len(datamodule.split(split)) for split in ("train", "val")] == [4, 2]
+    with pytest.raises(UserError, match=r"data.init_args.annotations names nothing for the test split, only for train"):
+        datamodule.split("test")
+
+
+def test_a_category_can_be_left_out(coco: Path) -> None:
+    for split in ("train", "val"):
+        edited(coco, split, lambda t: t["categories"].append({"id": 0, "name": "animals", "supercategory": "none"}))
+    assert COCOPolygonsDataModule(str(coco)).num_classes == 5
+    assert COCOPolygonsDataModule(str(coco), skip_categories=[0]).class_names == ["background", "cat", "dog", "sofa"]
+    with pytest.raises(UserError, match="category 63, which is missing in `categories`, or left out by"):
+        COCOPolygonsDataModule(str(coco), skip_categories=[0, 63]).split("val")
