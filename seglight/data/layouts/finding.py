@@ -1,18 +1,11 @@
 """Looks for the files of a data set by their names: files of a kind, splits in names, and folders of images."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from seglight.data.layouts import split_names
 from seglight.data.pairs import IMAGE_SUFFIXES
-
-SPLIT_NAMES: Mapping[str, str] = {
-    "train": "train", "training": "train", "tr": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""Split by its name in folders and files."""
 
 SAMPLE = 20
 """Number of files of one folder that are looked at before its form is known."""
@@ -24,17 +17,12 @@ MOST_FOLDERS = 2000
 """Number of folders in which files are looked for."""
 
 
-def split_in(name: str) -> str | None:
-    """The split that a name contains as a word, as "instances_val2017" does; None: none, or several."""
-    words = re.findall(r"[a-z]+", name.lower())
-    found = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
-    return found.pop() if len(found) == 1 else None
-
-
 def split_of(path: Path, root: Path) -> str | None:
     """The split that the last part of a path below root with a split in its name names."""
     parts = path.relative_to(root).parts
-    return next((split for part in reversed(parts) if (split := split_in(Path(part).stem)) is not None), None)
+    return next(
+        (split for part in reversed(parts) if (split := split_names.split_of(Path(part).stem)) is not None), None
+    )
 
 
 def folders_below(root: Path, depth: int) -> list[Path]:

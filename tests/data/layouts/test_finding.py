@@ -1,25 +1,6 @@
 from pathlib import Path
 
-import pytest
-
-from seglight.data.layouts.finding import counted, files_of, folders_below, split_in, split_of
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("instances_val2017", "val"),
-        ("valid", "val"),
-        ("Training", "train"),
-        ("test-set", "test"),
-        ("train_val", None),
-        ("trained", None),
-        ("latest", None),
-        ("street", None),
-    ],
-)
-def test_splits_in_names(name: str, split: str | None) -> None:
-    assert split_in(name) == split
+from seglight.data.layouts.finding import counted, files_of, folders_below, split_of
 
 
 def test_the_last_part_of_a_path_decides_and_those_above_the_data_set_do_not_count() -> None:
