@@ -24,6 +24,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "notebooks",
+    "commands",
+    "names",
+    "generated",
 ]
 exclude_patterns = ["_ext", "_pictures", "_static"]
 
@@ -41,3 +44,15 @@ html_show_sourcelink = False
 html_show_sphinx = False
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
+
+default_role = "code"  # single backticks in docstrings
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+nitpick_ignore_regex = [  # documented elsewhere; links to other sites would need a network to be checked
+    (r"py:.*", r"(albumentations|collections|lightning|numpy|pathlib|torch|typing)\..*"),
+    (
+        r"py:class",
+        r"Predictor|Tensor|ImageCounts|tuple\[float",
+    ),  # imported for annotations only, so that autodoc sees no module
+]

@@ -41,7 +41,7 @@ class CalibrationError(Metric):
     """Expected and maximum calibration error of the predicted class, over the pixels of the whole split.
 
     Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2: bins ((m-1)/M, m/M] of the largest
-    softmax probability; ECE is the mean |accuracy - confidence| weighted by pixels, MCE the largest. The states are
+    softmax probability; ECE is the mean `|accuracy - confidence|` weighted by pixels, MCE the largest. The states are
     integer sums: the same for any number of processes.
 
     Args:

@@ -1,0 +1,85 @@
+"""Public names of the rooms, with their docstrings."""
+
+import inspect
+from importlib import import_module
+
+from sphinx.application import Sphinx
+
+RST = """```{{eval-rst}}
+{0}
+```"""
+
+
+def names_of(module: str) -> list[str]:
+    """The names that a room re-exports; of a module, the public classes and functions that it defines."""
+    room = import_module(module)
+    if exported := getattr(room, "__all__", None):
+        return sorted(exported, key=str.lower)
+    defined = (name for name, value in vars(room).items() if getattr(value, "__module__", None) == module)
+    return [name for name in defined if not name.startswith("_") and _documented(vars(room)[name])]
+
+
+def _documented(value: object) -> bool:
+    return inspect.isclass(value) or inspect.isfunction(value)
+
+
+def public_names(module: str) -> str:
+    """A table of the public names, then each with its arguments, as autodoc writes them."""
+    names = names_of(module)
+    room = import_module(module)
+    lines = [f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
+    lines += [f"   {name}" for name in names]
+    for name in names:
+        value = getattr(room, name)
+        kind = "class" if inspect.isclass(value) else "function" if inspect.isfunction(value) else "data"
+        lines += ["", f".. auto{kind}:: {module}.{name}"]
+        lines += ["   :members:"] if kind == "class" else []
+    return RST.format("\n".join(lines))
+
+
+def types_of(paths: str) -> str:
+    """Classes by their full names, each with its fields."""
+    lines: list[str] = []
+    for path in paths.split():
+        lines += [f".. autoclass:: {path}", ""]
+    return RST.format("\n".join(lines))
+
+
+ATTRIBUTES: dict[str, list[str]] = {}
+
+
+def keep_attribute(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Keep the docstring of an attribute: napoleon reads the words before its first colon as a type."""
+    if what in ("attribute", "data", "property"):
+        ATTRIBUTES[name] = list(lines)
+
+
+def restore_attribute(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Restore the docstring of an attribute as it was before napoleon."""
+    if name in ATTRIBUTES:
+        lines[:] = ATTRIBUTES.pop(name)
+
+
+def mark_returns(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Write the section "Returns" as a field: napoleon reads the words before its first colon as a type."""
+    for index, line in enumerate(lines[:-1]):
+        if line in ("Returns:", "Yields:"):
+            lines[index : index + 2] = [f":returns: {lines[index + 1].strip()}"]
+
+
+def mark_code(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Mark an indented block after a paragraph as code, which docstrings that are read as text need not do."""
+    index = 1
+    while index < len(lines):
+        after_paragraph = not lines[index - 1] and index > 1 and lines[index - 2] and lines[index - 2][0] != " "
+        if lines[index].startswith("    ") and after_paragraph and not lines[index - 2].endswith("::"):
+            lines[index:index] = ["::", ""]
+            index += 2
+        index += 1
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Enter the functions above; napoleon's has the priority 500."""
+    for function, priority in ((mark_code, 400), (mark_returns, 400), (keep_attribute, 400), (restore_attribute, 600)):
+        app.connect("autodoc-process-docstring", function, priority=priority)
+    return {"parallel_read_safe": True}
