@@ -1,5 +1,6 @@
 """Write tiny data sets in the form of each labelling tool, with the label maps that a reader must find in them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.fabricate import save_image
+from tests.support.fabricate import save_image, save_mask
 
 SIZE = (48, 64)
 """Height and width of the images."""
@@ -90,3 +91,90 @@ def cvat_images(root: Path) -> Maps:
         images += cvat_image(path.name, mask + cvat_polygon("cat", corners(*cat)))
     (root / "annotations.xml").write_text(cvat_xml(images))
     return rectangle_maps()
+
+
+def brush(mask: NDArray[np.bool_], single: bool = False) -> list[int]:
+    """A mask as Label Studio's brush, bit by bit: values of RGBA, repeated up to 65536 times.
+
+    With `single`, every second packet lists up to 16 values that may differ.
+    """
+    values = np.repeat(np.where(mask.ravel(), 255, 0), 4).tolist()
+    bits = f"{len(values):032b}{7:05b}" + "".join(f"{size - 1:04b}" for size in (3, 4, 8, 16))
+    place, packets = 0, 0
+    while place < len(values):
+        packets += 1
+        if single and packets % 2 == 0:
+            listed = values[place : place + (16 if packets % 4 else 5)]
+            bits += f"001{len(listed) - 1:04b}" + "".join(f"{value:08b}" for value in listed)
+            place += len(listed)
+            continue
+        end = place
+        while end < len(values) and values[end] == values[place] and end - place < 65536:
+            end += 1
+        bits += f"111{end - place - 1:016b}{values[place]:08b}"
+        place = end
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)]
+
+
+def studio_result(kind: str, label: str, value: dict[str, object], **more: object) -> dict[str, object]:
+    """A region as in Label Studio's JSON; an empty label is left out."""
+    labels = {kind: [label]} if label else {}
+    return {
+        "original_width": SIZE[1], "original_height": SIZE[0], "image_rotation": 0, "value": {**value, **labels},
+        "id": f"{kind[:2]}{label}", "from_name": "tag", "to_name": "image", "type": kind, "origin": "manual", **more,
+    }  # fmt: skip
+
+
+def percent(points: list[tuple[float, float]]) -> list[list[float]]:
+    return [[100 * x / SIZE[1], 100 * y / SIZE[0]] for x, y in points]
+
+
+def studio_task(number: int, image: str, result: list[dict[str, object]], **more: object) -> dict[str, object]:
+    """A task as in Label Studio's JSON, with an annotation of these regions."""
+    annotation = {
+        "id": 100 + number, "completed_by": 1, "result": result, "was_cancelled": False, "ground_truth": False,
+        "created_at": "2024-01-01T00:00:00.000000Z", "updated_at": "2024-01-01T00:00:00.000000Z", "task": number,
+    }  # fmt: skip
+    return {
+        "id": number, "annotations": [annotation], "file_upload": image, "drafts": [], "predictions": [],
+        "data": {"image": f"/data/upload/1/{image}"}, "meta": {}, "project": 1, **more,
+    }  # fmt: skip
+
+
+STUDIO_CONFIG = """<View>
+  <Image name="image" value="$image"/>
+  <PolygonLabels name="tag" toName="image"><Label value="cat" background="#c82828"/></PolygonLabels>
+  <BrushLabels name="brush" toName="image"><Label value="dog" background="rgb(40, 200, 40)"/></BrushLabels>
+</View>
+"""
+
+
+def label_studio(root: Path) -> Maps:
+    """Label Studio's JSON: a polygon, and a brush in front of it; images are named without the digits of uploads."""
+    tasks = []
+    for k, path in enumerate(photographs(root / "images")):
+        cat, (left, top, right, bottom) = rectangles(k)
+        pixels = np.zeros(SIZE, bool)
+        pixels[top:bottom, left:right] = True
+        result = [
+            studio_result("polygonlabels", "cat", {"points": percent(corners(*cat)), "closed": True}),
+            studio_result("brushlabels", "dog", {"format": "rle", "rle": brush(pixels)}),
+        ]
+        tasks.append(studio_task(k + 1, f"{k:08x}-{path.name}", result))
+    (root / "project-1-at-2024-01-01.json").write_text(json.dumps(tasks))
+    (root / "label_config.xml").write_text(STUDIO_CONFIG)
+    return rectangle_maps()
+
+
+def label_studio_masks(root: Path) -> Maps:
+    """Label Studio's PNGs of brushes, for images that are named by the numbers of their tasks."""
+    maps = {}
+    for k, path in enumerate(photographs(root / "images")):
+        mask = rectangle_maps()[path.name]
+        path = path.rename(path.with_name(f"{k + 1}.jpg"))
+        maps[path.name] = mask
+        for value, label in enumerate(("cat", "dog"), start=1):
+            name = f"task-{k + 1}-annotation-{k + 7}-by-1-tag-{label}-0.png"
+            save_mask(root / "export" / name, np.where(mask == value, 255, 0).astype(np.uint8))
+    return maps

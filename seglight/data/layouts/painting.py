@@ -12,6 +12,7 @@ from pycocotools import mask as rle
 
 from seglight.data.classes import MOST_CLASSES, Classes, voc_color
 from seglight.errors import UserError
+from seglight.images.image_header import MOST_PIXELS
 from seglight.images.types import Color
 
 BACKGROUND = "background"
@@ -45,6 +46,8 @@ class Patch(NamedTuple):
 
 def paint(size: Size, patches: Iterable[Patch]) -> NDArray[np.uint8]:
     """Paint patches in their order over class 0: uint8 (H, W). What lies outside the image is cut off."""
+    if not 0 < size[0] * size[1] <= MOST_PIXELS:
+        raise ValueError(f"an image of {size[0]}x{size[1]} pixels")
     mask = np.zeros(size, np.uint8)
     for value, pixels, left, top in patches:
         above, before = max(0, -top), max(0, -left)

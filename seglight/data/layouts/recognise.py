@@ -4,6 +4,8 @@ from pathlib import Path
 
 from seglight.data.layouts.coco import recognise_coco
 from seglight.data.layouts.cvat_images import recognise_cvat_images
+from seglight.data.layouts.label_studio import recognise_label_studio
+from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
 from seglight.data.layouts.segment_anything import recognise_segment_anything
 from seglight.errors import UserError
@@ -11,6 +13,8 @@ from seglight.errors import UserError
 RECOGNISERS: tuple[Recogniser, ...] = (
     # files that only one tool writes
     recognise_cvat_images,
+    recognise_label_studio,
+    recognise_label_studio_masks,
     recognise_segment_anything,
     recognise_coco,
 )
