@@ -155,7 +155,7 @@ def test_what_is_missing_is_named(coco: Path, tmp_path: Path) -> None:
     ):
         COCOPolygonsDataModule(str(tmp_path))
     datamodule = COCOPolygonsDataModule(str(coco))
-    with pytest.raises(UserError, match=r"instances_test2017.json: no such file, .* set data.init_args.root and"):
+    with pytest.raises(UserError, match=r"instances_test2017.json: no such file, .* set data.root and"):
         datamodule.split("test")
     image = sorted((coco / "val2017").iterdir())[1]
     image.unlink()
