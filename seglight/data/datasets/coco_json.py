@@ -86,8 +86,7 @@ class COCOPolygonsDataModule(FileDataModule):
         path = _of_split(self.patterns[kind], name)
         if path is None:
             raise UserError(
-                f"data.{kind} names nothing for the {name} split, only for "
-                f"{', '.join(self.patterns[kind])}: add it"
+                f"data.{kind} names nothing for the {name} split, only for {', '.join(self.patterns[kind])}: add it"
             )
         return self.root / path
 
@@ -100,9 +99,7 @@ class COCOPolygonsDataModule(FileDataModule):
         found = outlined_images(table, path, folder, self.categories, self.boxes)
         if found.boxes_only:
             done = "their pixels are ignored" if self.boxes == "ignore" else "the box is their area"
-            say_once(
-                f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.boxes)"
-            )
+            say_once(f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.boxes)")
         return found
 
 
