@@ -9,6 +9,7 @@ from seglight.system.escaping import write_anything
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
+    "init": ("seglight.commands.init.command", "look at a labelled data set and write a recipe for it"),
     "fit": ("seglight.commands.fit.command", "train a net from a YAML recipe"),
     "validate": ("seglight.commands.fit.command", "score a checkpoint on the validation split"),
     "test": ("seglight.commands.fit.command", "score a checkpoint on the test split"),

@@ -1,0 +1,1 @@
+"""`init`: recognises a labelled data set and writes a recipe for it."""

@@ -1,0 +1,163 @@
+"""Files of a project that belong to its data: class table, lists of images, a converted copy."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.commands.init.sequences import divided, validation
+from seglight.data.layouts.convert import convert
+from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
+from seglight.errors import UserError
+from seglight.system.atomic import atomic_write
+
+FOLDER = "seglight.data.FolderDataModule"
+"""Data module of converted copies."""
+
+CLASSES, LISTS, DATA = "classes.yaml", "lists", "data"
+"""Names in the project's folder."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Images of each split, and how they were chosen.
+
+    Args:
+        files: Images by split.
+        folds: Images of the splits of each fold; without folds, nothing.
+        own: Whether the splits are not those of the layout, so that lists are needed.
+        remarks: What the user should know about them, one sentence each.
+    """
+
+    files: Mapping[str, Sequence[Path]]
+    folds: Sequence[Mapping[str, Sequence[Path]]] = ()
+    own: bool = False
+    remarks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """How the data of a project are read.
+
+    Args:
+        class_path: Import path of the data module.
+        init_args: Its arguments.
+        in_project: Further arguments that are paths, relative to the project's folder.
+        remarks: What the user should know about it, one sentence each.
+        comments: Comments on arguments, by their name.
+    """
+
+    class_path: str
+    init_args: Mapping[str, Any]
+    in_project: Mapping[str, str]
+    remarks: Sequence[str] = ()
+    comments: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, project: Path) -> dict[str, Any]:
+        """Part `data` of a recipe, for a folder of the project."""
+        paths = {name: str(project / path) for name, path in self.in_project.items()}
+        order = ("root", "classes", "lists")
+        arguments = {**paths, **self.init_args}
+        return {
+            "class_path": self.class_path,
+            "init_args": {name: arguments[name] for name in sorted(arguments, key=lambda name: _rank(name, order))},
+        }
+
+
+def _rank(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)
+
+
+def splits_of(layout: Layout, root: Path, folds: int | None) -> Splits:
+    """Training and validation images: those of the layout, or chosen where it has none, or for folds.
+
+    Args:
+        layout: The recognised layout.
+        root: Folder of the data set.
+        folds: Number of folds, or None.
+
+    Raises:
+        UserError: There are too few images.
+    """
+    given = {name: list(files) for name, files in layout.splits.items() if files}
+    test = {"test": given["test"]} if "test" in given and len(given) > 1 else {}
+    if folds is None and "train" in given and "val" in given:
+        return Splits(given)
+    pool = [*given.get("train", []), *given.get("val", []), *given.get(WITHOUT_SPLIT, [])]
+    pool = sorted(pool or given.get("test", []))
+    if not pool:
+        raise UserError(f"{root}: {layout.form}: there is no labelled image in it")
+    names = [relative(path, root) for path in pool]
+    if folds is None:
+        parts = validation(names)
+        train, val = ([pool[index] for index in part] for part in parts.parts)
+        remark = f"There is no validation split: {len(val)} of {len(pool)} images are chosen {parts.how}."
+        return Splits({"train": train, "val": val, **test}, own=True, remarks=[remark])
+    parts = divided(names, folds)
+    every = []
+    for part in parts.parts:
+        inside = set(part)
+        val = [pool[index] for index in part]
+        every.append({"train": [path for index, path in enumerate(pool) if index not in inside], "val": val, **test})
+    remark = f"{len(pool)} images are divided into {folds} folds {parts.how}."
+    return Splits(every[0], every, own=True, remarks=[remark])
+
+
+def relative(path: Path, root: Path) -> str:
+    """Path of an image below the data set's folder, with slashes."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepared:
+    """Write class table, lists and converted copy, as far as they are needed.
+
+    Args:
+        layout: The recognised layout.
+        root: Folder of the data set.
+        splits: Images of each split.
+        project: Folder of the project, which exists.
+
+    Raises:
+        UserError: The layout can't be converted.
+    """
+    if layout.in_place is None:
+        return _converted(layout, splits, project)
+    arguments: dict[str, Any] = {"root": str(root.absolute()), **layout.in_place.init_args}
+    in_project: dict[str, str] = {}
+    comments: dict[str, str] = {}
+    if layout.in_place.class_table is not None:
+        text = yaml.safe_dump(dict(layout.in_place.class_table), sort_keys=False, allow_unicode=True)
+        atomic_write(project / CLASSES, text)
+        in_project["classes"] = CLASSES
+    if splits.own:
+        in_project["lists"] = _write_lists(splits, project, {path: relative(path, root) for path in _all(splits)})
+        comments["lists"] = " ".join(splits.remarks)
+    elif layout.lists is not None:
+        arguments["lists"] = str(layout.lists.absolute())
+    return Prepared(layout.in_place.class_path, arguments, in_project, splits.remarks, comments)
+
+
+def _converted(layout: Layout, splits: Splits, project: Path) -> Prepared:
+    copy = convert(layout, project / DATA, splits.files)
+    in_project = {"root": DATA}
+    if splits.folds:
+        in_project["lists"] = _write_lists(splits, project, copy.images)
+    how = "The layout can't be read as it is: a converted copy is in the project's folder `data`."
+    return Prepared(FOLDER, {}, in_project, [*splits.remarks, how, *copy.remarks])
+
+
+def _all(splits: Splits) -> list[Path]:
+    parts = [splits.files, *splits.folds]
+    return sorted({path for part in parts for files in part.values() for path in files})
+
+
+def _write_lists(splits: Splits, project: Path, names: Mapping[Path, str]) -> str:
+    """Write the lists of the splits, or of each fold; returns the folder of those that are trained on first."""
+    folders = [f"{LISTS}/fold_{number}" for number in range(1, len(splits.folds) + 1)] or [LISTS]
+    for folder, files in zip(folders, splits.folds or [splits.files], strict=True):
+        for name, paths in files.items():
+            atomic_write(project / folder / f"{name}.txt", "".join(f"{names[path]}\n" for path in paths))
+    return folders[0]
