@@ -171,4 +171,4 @@ def main(args: list[str]) -> None:
     lengths = ", ".join(f"{count} {name}" for name, count in cache(datamodule, options.out).items())
     size = sum(path.stat().st_size for path in Path(options.out).glob("*.bin")) / 1e9
     summary = f"{lengths} images, {size:.2f} GB in {options.out}"
-    plain_console().print(f"{summary}\nto train from it: --data.init_args.cache {options.out}")
+    plain_console().print(f"{summary}\nto train from it: --data.cache {options.out}")

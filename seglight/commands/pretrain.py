@@ -17,6 +17,7 @@ from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.parsing import parser_errors
+from seglight.system.recipe_classes import with_class_paths
 from seglight.system.run_files import CHECKPOINTS
 from seglight.system.terminal import plain_console
 from seglight.training.classification import ClassificationModule
@@ -68,7 +69,8 @@ class ClassificationCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
         """Parse without Lightning's warning that `args` is meant for Python."""
-        self.config = parser.parse_args(args)
+        with parser_errors("seglight pretrain", parser=parser):
+            self.config = parser.parse_args(args)
         check_parsed(self.config)
         check_seed(self.config.seed_everything)
         check_arguments(self.config.trainer.as_dict(), "fit")
@@ -109,7 +111,7 @@ def main(args: list[str]) -> None:
         with parser_errors("seglight pretrain"):
             for config in config_paths(args):
                 read_recipe(config)
-            cli = ClassificationCLI(args[1:], claims)
+            cli = ClassificationCLI(with_class_paths(args[1:]), claims)
         train(cli)
 
 

@@ -12,6 +12,7 @@ from seglight.data import SegmentationDataModule
 from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, class_rules, is_safe_recipe, parse
 from seglight.system.parsing import parser_errors
+from seglight.system.recipe_classes import with_class_paths
 
 CONFIG_OPTIONS = ("-c", "--config")
 
@@ -19,7 +20,7 @@ CONFIG_OPTIONS = ("-c", "--config")
 def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = ()) -> Namespace:
     """Add --config and --data, as in `fit`, to the options of a command, and parse the arguments.
 
-    Several configs compose as in `fit`: the last one wins, and `--data.init_args.root DIR` overrides all of them.
+    Several configs compose as in `fit`: the last one wins, and `--data.root DIR` overrides all of them.
 
     Args:
         parser: Parser with the options of the command, made by `new_parser`.
@@ -31,8 +32,8 @@ def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = 
     """
     parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
     parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
-    with parser_errors(parser.prog):
-        options = parse(parser, list(_selected_parts(args, ("data", *more))))
+    with parser_errors(parser.prog, parser=parser):
+        options = parse(parser, with_class_paths(list(_selected_parts(args, ("data", *more)))))
     if options.data is None:
         raise UserError(
             f"no data is given: give --config FILE, a recipe with a data: part (see `{parser.prog} --help`)"

@@ -95,8 +95,7 @@ def _parsed(path: Path) -> Any:
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
-            f"{path}: no such file: it names the classes; "
-            "set data.init_args.root to the right place, or data.init_args.classes to the file"
+            f"{path}: no such file: it names the classes; set data.root to the right place, or data.classes to the file"
         ) from None
     except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from error

@@ -20,7 +20,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if len(sizes) > 1:
         raise UserError(
             f"training images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: "
-            "give data.init_args.augmentation a crop_size"
+            "give data.augmentation a crop_size"
         )
     image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
     return {

@@ -107,7 +107,7 @@ class SegmentationDataModule(Described, LightningDataModule):
             if len(split) < least:
                 raise UserError(
                     f"the {name} split has {len(split)} images where one step takes {least}: "
-                    "lower data.init_args.batch_size or trainer.devices, or add images"
+                    "lower data.batch_size or trainer.devices, or add images"
                 )
             if self.trainer is not None and stage != "predict":
                 size = self.batch_size if name == "train" else self.eval_batch_size
@@ -220,7 +220,7 @@ class FileDataModule(SegmentationDataModule):
         self.lists = Path(lists) if lists is not None else None
         if lists is not None and type(self).split is not FileDataModule.split:
             raise UserError(
-                f"data.init_args.lists: {type(self).__name__} has a `split` of its own, which reads no lists: "
+                f"data.lists: {type(self).__name__} has a `split` of its own, which reads no lists: "
                 "define `layout_split` instead"
             )
 

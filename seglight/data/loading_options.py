@@ -23,9 +23,9 @@ def check_loading(num_workers: int, seed: int, **batch_sizes: int) -> None:
     """
     for name, size in batch_sizes.items():
         if size < 1:
-            raise UserError(f"data.init_args.{name} {size}: give a whole number from 1")
+            raise UserError(f"data.{name} {size}: give a whole number from 1")
     if not 0 <= num_workers <= MOST_WORKERS:
-        raise UserError(f"data.init_args.num_workers {num_workers}: give a whole number from 0 to {MOST_WORKERS}")
+        raise UserError(f"data.num_workers {num_workers}: give a whole number from 0 to {MOST_WORKERS}")
     if not 0 <= seed < 2**32:
         raise UserError(f"the data's seed {seed}: give a whole number from 0 to {2**32 - 1}")
 

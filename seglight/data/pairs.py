@@ -103,7 +103,7 @@ def existing_folder(path: Path, holds: str) -> Path:
         UserError: There is no such folder.
     """
     if not path.is_dir():
-        raise UserError(f"{path}: no such folder, where {holds} should be: set data.init_args.root to the right place")
+        raise UserError(f"{path}: no such folder, where {holds} should be: set data.root to the right place")
     return path
 
 

@@ -90,7 +90,7 @@ def read_list(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(
-            f"{path}: no such list of images: write one image per line into it, or change data.init_args.lists"
+            f"{path}: no such list of images: write one image per line into it, or change data.lists"
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the list of images is not UTF-8 text ({error}): save it as UTF-8") from error

@@ -41,7 +41,7 @@ class EncoderDecoder(Net):
         if self.guided and aux_index is None:
             raise UserError(
                 f"{type(self.decoder).__name__} reads the class scores of an auxiliary head, and there is none: "
-                "set model.net.init_args.aux_index (-2 is the usual feature)"
+                "set model.net.aux_index (-2 is the usual feature)"
             )
         self.aux_index = aux_index
         self.aux_head: nn.Module | None = None

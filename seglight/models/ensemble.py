@@ -36,7 +36,7 @@ class Combination(Net, FromCheckpoints):
     def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
         super().__init__()
         if not members:
-            raise UserError("model.net.init_args.members: none: give checkpoints, or nets by class_path")
+            raise UserError("model.net.members: none: give checkpoints, or nets by class_path")
         self.members = nn.ModuleList()
         for member in members:
             if isinstance(member, str):
@@ -83,8 +83,7 @@ class Ensemble(Combination):
         shares = [1.0] * len(members) if weights is None else list(weights)
         if len(shares) != len(members) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
             raise UserError(
-                f"model.net.init_args.weights {shares} for {len(members)} members: "
-                "give one a member, none below 0, not all 0"
+                f"model.net.weights {shares} for {len(members)} members: give one a member, none below 0, not all 0"
             )
         self.register_buffer("shares", torch.tensor(shares) / sum(shares))
         self.average = average

@@ -20,7 +20,7 @@ def wrong_channels(net: int, images: int) -> str:
     """Error message for a net and images of different numbers of channels."""
     return (
         f"the net is for images of {net} channels, these have {images}: set in_channels of "
-        f"model.net.init_args.encoder.init_args to {images}, or take other images"
+        f"the arguments of model.net.encoder to {images}, or take other images"
     )
 
 
@@ -40,7 +40,7 @@ def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
     if "Expected more than 1 value per channel" in str(error):
         return (
             f"a batch of one image of {size} leaves a batch norm of the net one value for each channel, which has no "
-            "variance: set data.init_args.batch_size to 2 or more, or take a larger crop_size"
+            "variance: set data.batch_size to 2 or more, or take a larger crop_size"
         )
     if "size can't be greater than actual input size" in str(error):
         return f"images of {size} are smaller than the net's kernels: take a larger crop_size, or larger images"

@@ -13,6 +13,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from seglight.errors import UserError
+from seglight.system.hints import argument_hint, class_hint, option_hint
 
 # The keys, class paths and types below stand only in the texts of jsonargparse's errors, not in attributes of them.
 KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:\s*', re.IGNORECASE)
@@ -40,19 +41,22 @@ def parse_arguments(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
     Raises:
         UserError: An argument is wrong.
     """
-    with parser_errors(parser.prog):
+    with parser_errors(parser.prog, parser=parser):
         return parser.parse_args(list(args))
 
 
 @contextmanager
 def parser_errors(
-    command: str | None = None, instead: Callable[[str], str | None] = lambda text: None
+    command: str | None = None,
+    instead: Callable[[str], str | None] = lambda text: None,
+    parser: ArgumentParser | None = None,
 ) -> Iterator[None]:
     """Turn the complaint of a parser within the block into a line for the user.
 
     Args:
         command: Command whose help the line refers to, such as "seglight fit".
         instead: Function of the text of the error that returns another line, or None to keep the complaint.
+        parser: Parser whose options are proposed for one that is misspelt.
 
     Raises:
         UserError: The parser raised an `ArgumentError`.
@@ -61,7 +65,8 @@ def parser_errors(
         yield
     except ArgumentError as error:
         see = "" if command is None else f" (see `{command} --help`)"
-        raise UserError(instead(str(error)) or f"{complaint(error)}{see}") from error
+        hint = "" if parser is None else option_hint(str(error), parser.get_defaults().keys())
+        raise UserError(instead(str(error)) or f"{complaint(error)}{hint}{see}") from error
 
 
 def complaint(error: BaseException) -> str:
@@ -96,8 +101,27 @@ def complaint(error: BaseException) -> str:
             missing = _missing_name(inner)
             chosen = "" if missing else chosen
             inner = missing or _reason(text)
-    where = ".".join(keys) + chosen
-    return f"{where}: {inner}" if where else inner
+    place = ".".join(keys)
+    inner = _with_hint(inner, place, chosen.removeprefix(" of "))
+    return f"{place}{chosen}: {inner}" if place or chosen else inner
+
+
+def _with_hint(text: str, key: str, chosen: str) -> str:
+    """A cause with a similar name, where it is about a name.
+
+    Args:
+        text: The cause.
+        key: Dotted key of the value.
+        chosen: Import path of the class whose argument it is, or nothing.
+    """
+    option = re.fullmatch(r"Option '(\w+)' is not accepted", text)
+    if option:
+        return text + argument_hint(option[1], chosen or None, key)
+    name = re.fullmatch(r"Expected a dot import path string: (\w+)", text)
+    if name:
+        return f"{name[1]} is no class that is known by its name alone{class_hint(name[1], key)}"
+    refused = re.fullmatch(r"expected .*, got '?([A-Z]\w*)'?", text)
+    return text + class_hint(refused[1], key) if refused else text
 
 
 class _TextError(Exception):

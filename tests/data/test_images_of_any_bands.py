@@ -80,7 +80,7 @@ def test_colours_are_those_of_three_bands(bands: int) -> None:
     if bands == 3:
         assert augmentation(image, mask, (0, 0, 0))[0].shape == (24, 24, 3)
         return
-    said = re.escape(f"augmentation.photometric needs RGB images, and these have {bands} bands: set data.init_args.aug")
+    said = re.escape(f"augmentation.photometric needs RGB images, and these have {bands} bands: set data.aug")
     with pytest.raises(UserError, match=said):
         augmentation(image, mask, (0, 0, 0))
 

@@ -69,7 +69,7 @@ Fit = Callable[..., str]
 def test_missing_root(fit: Fit, tmp_path: Path, config: Path) -> None:
     message = fit(config, "--data.init_args.root", tmp_path / "elsewhere")
     assert message.startswith(f"{tmp_path}/elsewhere/train: no such folder")
-    assert message.endswith("set data.init_args.root to the right place")
+    assert message.endswith("set data.root to the right place")
 
 
 def test_empty_split(fit: Fit, camvid: Path, config: Path) -> None:

@@ -100,7 +100,7 @@ def test_auxiliary_heads_of_all_members_are_trained() -> None:
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, -1.0), (0.0, 0.0), (1.0, float("nan"))])
 def test_weights_that_do_not_fit(weights: tuple[float, ...]) -> None:
-    with pytest.raises(UserError, match=r"model\.net\.init_args\.weights .* for 2 members: give one a member"):
+    with pytest.raises(UserError, match=r"model\.net\.weights .* for 2 members: give one a member"):
         Ensemble(CLASSES, fixed(4, 4), weights)
 
 

@@ -1,12 +1,17 @@
 """Write tiny data sets in the form of each labelling tool, with the label maps that a reader must find in them."""
 
+import base64
+import io
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.support.fabricate import save_image, save_mask
 
@@ -178,3 +183,61 @@ def label_studio_masks(root: Path) -> Maps:
             name = f"task-{k + 1}-annotation-{k + 7}-by-1-tag-{label}-0.png"
             save_mask(root / "export" / name, np.where(mask == value, 255, 0).astype(np.uint8))
     return maps
+
+
+def sly_bitmap(mask: NDArray[np.bool_], mode: str = "P") -> str:
+    """A mask as Supervisely's bitmap: a PNG with a palette whose index 1 is opaque, or with an alpha channel."""
+    image = Image.fromarray(mask.astype(np.uint8))
+    more: dict[str, Any] = {}
+    if mode == "P":
+        image.putpalette([0, 0, 0, 255, 255, 255])
+        more = {"transparency": bytes([0, 255]), "bits": 4}
+    elif mode == "RGBA":
+        image = Image.fromarray(np.where(mask[..., None], 255, 0).astype(np.uint8).repeat(4, 2), "RGBA")
+    else:
+        image = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+    data = io.BytesIO()
+    image.save(data, "PNG", **more)
+    return base64.b64encode(zlib.compress(data.getvalue())).decode()
+
+
+def sly_object(kind: str, title: str, **geometry: Any) -> dict[str, Any]:
+    return {
+        "id": 1, "classId": {"cat": 7, "dog": 9}.get(title, 0), "description": "", "tags": [], "classTitle": title,
+        "geometryType": kind, "labelerLogin": "someone", **geometry,
+    }  # fmt: skip
+
+
+def sly_polygon(title: str, left: int, top: int, right: int, bottom: int) -> dict[str, Any]:
+    """A polygon that covers these pixels: its edges are pixels, too."""
+    exterior = [list(corner) for corner in corners(left, top, right - 1, bottom - 1)]
+    return sly_object("polygon", title, points={"exterior": exterior, "interior": []})
+
+
+def sly_annotation(*objects: dict[str, Any], tags: Sequence[str] = ()) -> dict[str, Any]:
+    size = {"height": SIZE[0], "width": SIZE[1]}
+    return {"description": "", "tags": [{"name": tag} for tag in tags], "size": size, "objects": list(objects)}
+
+
+SLY_META = {
+    "classes": [
+        {"title": "cat", "shape": "any", "color": "#C82828", "geometry_config": {}, "id": 7, "hotkey": ""},
+        {"title": "dog", "shape": "bitmap", "color": "#28C828", "geometry_config": {}, "id": 9, "hotkey": ""},
+    ],
+    "tags": [],
+    "projectType": "images",
+}
+
+
+def supervisely(root: Path) -> Maps:
+    """A project of Supervisely with the data sets `train` and `val`: a polygon, and a bitmap in front of it."""
+    for k, stem in enumerate(STEMS):
+        folder = root / ("train" if k < 4 else "val")
+        save_image(folder / "img" / f"{stem}.jpg", np.random.default_rng(k), SIZE)
+        cat, (left, top, right, bottom) = rectangles(k)
+        data = sly_bitmap(np.ones((bottom - top, right - left), bool), "P" if k % 2 else "RGBA")
+        dog = sly_object("bitmap", "dog", bitmap={"data": data, "origin": [left, top]})
+        (folder / "ann").mkdir(exist_ok=True)
+        (folder / "ann" / f"{stem}.jpg.json").write_text(json.dumps(sly_annotation(sly_polygon("cat", *cat), dog)))
+    (root / "meta.json").write_text(json.dumps(SLY_META))
+    return rectangle_maps()

@@ -46,7 +46,7 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         NetFactory,
         net(encoder={**ENCODER, "init_args": {"nam": "x"}}),
-        "x.encoder of seglight.models.TimmEncoder: Option 'nam' is not accepted",
+        "x.encoder of seglight.models.TimmEncoder: Option 'nam' is not accepted: did you mean name?",
     ),
     (
         NetFactory,
@@ -74,7 +74,7 @@ LINES: list[tuple[Any, Any, str]] = [
         "seglight.callbacks.EMAA",
         "x: seglight.callbacks.EMAA does not exist: did you mean seglight.callbacks.EMA?",
     ),
-    (Callbacks, [{"class_path": "EMAA"}], "x: expected list[Callback], Callback or null, got EMAA"),
+    (Callbacks, [{"class_path": "EMAA"}], "x: expected list[Callback], Callback or null, got EMAA: did you mean EMA?"),
     (
         Callbacks,
         [EMA, {"class_path": "seglight.losses.CrossEntropy"}],
@@ -88,7 +88,7 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         Callbacks,
         {**EMA, "init_args": {"dekay": 0.9}},
-        "x of seglight.callbacks.EMA: Option 'dekay' is not accepted",
+        "x of seglight.callbacks.EMA: Option 'dekay' is not accepted: did you mean decay?",
     ),
     (
         Logger | list[Logger] | bool | None,

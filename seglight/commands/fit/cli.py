@@ -30,6 +30,7 @@ from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.parsing import parser_errors
+from seglight.system.recipe_classes import with_class_paths
 from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run, former_recipes
@@ -118,7 +119,9 @@ class SegmentationCLI(SubcommandCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning that `args` is meant for Python."""
         resume.describe_ckpt_path(self.subcommand_parser("fit"))
-        self.config = parser.parse_args(args)
+        command = str(args[0])
+        with parser_errors(f"seglight {command}", before_run.refused_class, self.subcommand_parser(command)):
+            self.config = parser.parse_args(args)
         config = self.config[self.config.subcommand]
         check_parsed(config)
         if former_recipes.translated(config.model):
@@ -320,6 +323,7 @@ def main(args: list[str]) -> None:
     Raises:
         UserError: The recipe or the data is wrong.
     """
+    args = with_class_paths(args)
     if args[0] == "fit":
         args = resume.with_recipe(args)
     elif not any(config_paths(args)) and not any(arg.startswith(("--model", "--data", "-h", "--help")) for arg in args):

@@ -27,7 +27,7 @@ from seglight.system.terminal import PlainConsole, plain_console
 from seglight.training.resume.lock import PATIENCE, locked
 
 DESCRIPTION = f"""{" ".join((__doc__ or "").split())} Any key of the recipe may follow, as in `fit`:
---data.init_args.root DIR, --trainer.max_epochs 2. It applies to every trial and is stored for --resume, where only keys
+--data.root DIR, --trainer.max_epochs 2. It applies to every trial and is stored for --resume, where only keys
 that change no result, such as the data root, may get another value; relative paths start at the directory in which the
 sweep was started. When a trial is done, checkpoints that are not resumed any more are removed: of the best trial (with
 several objectives: of the Pareto front) the weights are kept, of every trial its recipe, scores, logged values and log.

@@ -136,7 +136,7 @@ class Augmentation:
         if image.shape[2] != 3:
             raise UserError(
                 f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
-                "set data.init_args.augmentation.photometric: 0"
+                "set data.augmentation.photometric: 0"
             )
         brightness, contrast, saturation = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
         hue = rng.uniform(-self.photometric / 8, self.photometric / 8)

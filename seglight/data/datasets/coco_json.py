@@ -79,15 +79,14 @@ class COCOPolygonsDataModule(FileDataModule):
         missing = [image for image in found.images if not image.is_file()]
         if missing or not found.images:
             what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it lists no image"
-            raise UserError(f"{path}: {what}: add images or set data.init_args.images to their place")
+            raise UserError(f"{path}: {what}: add images or set data.images to their place")
         return found
 
     def _path(self, kind: str, name: str) -> Path:
         path = _of_split(self.patterns[kind], name)
         if path is None:
             raise UserError(
-                f"data.init_args.{kind} names nothing for the {name} split, only for "
-                f"{', '.join(self.patterns[kind])}: add it"
+                f"data.{kind} names nothing for the {name} split, only for {', '.join(self.patterns[kind])}: add it"
             )
         return self.root / path
 
@@ -100,9 +99,7 @@ class COCOPolygonsDataModule(FileDataModule):
         found = outlined_images(table, path, folder, self.categories, self.boxes)
         if found.boxes_only:
             done = "their pixels are ignored" if self.boxes == "ignore" else "the box is their area"
-            say_once(
-                f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.init_args.boxes)"
-            )
+            say_once(f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.boxes)")
         return found
 
 

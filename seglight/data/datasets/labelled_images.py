@@ -54,7 +54,7 @@ class LabelledImagesDataModule(LightningDataModule):
         super().__init__()
         check_loading(num_workers, seed, batch_size=batch_size)
         if size < 1 or not 0 < crop_area <= 1:
-            raise UserError(f"data.init_args: size {size} must be positive, and crop_area {crop_area} within (0, 1]")
+            raise UserError(f"data: size {size} must be positive, and crop_area {crop_area} within (0, 1]")
         self.class_names = list(class_names)
         self.num_classes = len(class_names)
         self.size = size
@@ -78,7 +78,7 @@ class LabelledImagesDataModule(LightningDataModule):
         if len(self.splits["train"]) < least:
             raise UserError(
                 f"the train split has {len(self.splits['train'])} images where one step takes {least}: "
-                "lower data.init_args.batch_size"
+                "lower data.batch_size"
             )
         if self.trainer is not None:
             check_batches(self.trainer, "train", len(self.splits["train"]) // least)

@@ -67,11 +67,9 @@ class ShapesDataModule(SegmentationDataModule):
     ) -> None:
         super().__init__(CLASSES, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
         if size < 32:
-            raise UserError(f"data.init_args.size is {size}: scenes need at least 32 pixels a side")
+            raise UserError(f"data.size is {size}: scenes need at least 32 pixels a side")
         if min(train_images, eval_images) < 1:
-            raise UserError(
-                f"data.init_args: train_images {train_images} and eval_images {eval_images} must be positive"
-            )
+            raise UserError(f"data: train_images {train_images} and eval_images {eval_images} must be positive")
         self.size = size
         self.images = {"train": train_images, "val": eval_images, "test": eval_images}
 

@@ -127,7 +127,7 @@ def _outlined_images(
         if annotation["category_id"] not in index_of:
             raise UserError(
                 f"{path}: annotation {annotation['id']} is of category {annotation['category_id']}, "
-                "which is missing in `categories`, or left out by data.init_args.skip_categories: add it"
+                "which is missing in `categories`, or left out by data.skip_categories: add it"
             )
         outline = annotation.get("segmentation")
         value = IGNORE_INDEX if annotation.get("iscrowd") else index_of[annotation["category_id"]]
@@ -166,7 +166,7 @@ def _refuse_faulty(faulty: Sequence[Mapping[str, Any]], path: Path, boxes: Boxes
         f"{path}: annotation {faulty[0]['id']} has no outline but {str(faulty[0].get('segmentation'))[:60]}{more}: "
         "export polygons of three points and more, [[x, y, x, y, x, y, ...], ...], or runs at the image's "
         "size, and remove annotations that are only boxes"
-        + (", or set data.init_args.boxes to ignore or fill" if possible else "")
+        + (", or set data.boxes to ignore or fill" if possible else "")
     )
 
 
@@ -193,7 +193,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file, where outlines in COCO's JSON should be: "
-            "set data.init_args.root and data.init_args.annotations to the right place"
+            "set data.root and data.annotations to the right place"
         ) from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}): fetch or export it again") from error
@@ -234,7 +234,7 @@ def read_categories(table: Any, path: Path, skipped: Sequence[int] = ()) -> dict
         (
             bool(repeated),
             f"categories of one name: {', '.join(repeated)}: rename or remove all but one, or leave one without "
-            f"objects out by its id, data.init_args.skip_categories: [{first}]",
+            f"objects out by its id, data.skip_categories: [{first}]",
         ),
         (list(ids_of) == [BACKGROUND], f"no category but {BACKGROUND!r}: there is nothing to learn"),
     ]

@@ -19,9 +19,11 @@ class ImageIndex:
         self.root = root
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         self.by_stem: dict[str, list[Path]] = defaultdict(list)
+        self.by_folder: dict[Path, list[Path]] = defaultdict(list)
         for image in images_below(root):
             self.by_name[image.name].append(image)
             self.by_stem[image.stem].append(image)
+            self.by_folder[image.parent].append(image)
 
     def find(self, name: str, near: Path) -> Path | None:
         """Find an image; None: there is none of this name.

@@ -8,6 +8,7 @@ from seglight.data.layouts.label_studio import recognise_label_studio
 from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
 from seglight.data.layouts.segment_anything import recognise_segment_anything
+from seglight.data.layouts.supervisely import recognise_supervisely
 from seglight.errors import UserError
 
 RECOGNISERS: tuple[Recogniser, ...] = (
@@ -15,6 +16,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     recognise_cvat_images,
     recognise_label_studio,
     recognise_label_studio_masks,
+    recognise_supervisely,
     recognise_segment_anything,
     recognise_coco,
 )

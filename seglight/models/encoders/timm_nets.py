@@ -143,7 +143,7 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
     except Exception as error:  # whatever the hub's client of the day raises: refused, timed out, not found
         raise UserError(
             f"encoder weights of '{name}' are not available from the hub ({type(error).__name__}): give a file "
-            f"(encoder.init_args.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
+            f"(encoder.weights: FILE.safetensors), or use {OFFLINE_MODEL} with weights: offline"
         ) from error
     finally:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline

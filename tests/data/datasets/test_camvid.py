@@ -30,7 +30,7 @@ def test_a_missing_mask_is_named(camvid: Path) -> None:
 
 
 def test_a_missing_split_states_where_it_was_expected(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"^{tmp_path}/val: no such folder, .* set data.init_args.root"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/val: no such folder, .* set data.root"):
         CamVidDataModule(str(tmp_path)).split("val")
 
 

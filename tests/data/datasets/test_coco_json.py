@@ -155,7 +155,7 @@ def test_what_is_missing_is_named(coco: Path, tmp_path: Path) -> None:
     ):
         COCOPolygonsDataModule(str(tmp_path))
     datamodule = COCOPolygonsDataModule(str(coco))
-    with pytest.raises(UserError, match=r"instances_test2017.json: no such file, .* set data.init_args.root and"):
+    with pytest.raises(UserError, match=r"instances_test2017.json: no such file, .* set data.root and"):
         datamodule.split("test")
     image = sorted((coco / "val2017").iterdir())[1]
     image.unlink()
@@ -173,9 +173,7 @@ def boxed(table: Any) -> None:
 
 def test_boxes_are_refused_unless_they_are_chosen(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = edited(coco, "val", boxed)
-    with pytest.raises(
-        UserError, match=r"annotation 0 has no outline .*, or set data.init_args.boxes to ignore or fill$"
-    ):
+    with pytest.raises(UserError, match=r"annotation 0 has no outline .*, or set data.boxes to ignore or fill$"):
         COCOPolygonsDataModule(str(coco)).split("val")
     assert COCOPolygonsDataModule(str(coco), boxes="fill").split("val").read(0)[1][10:20, 10:20].min() == 1
     ignoring = COCOPolygonsDataModule(str(coco), boxes="ignore").split("val")
@@ -193,7 +191,7 @@ def test_a_path_for_each_split(coco: Path) -> None:
         images={"train": "train2017", "val": "valid"},
     )
     assert [len(datamodule.split(split)) for split in ("train", "val")] == [4, 2]
-    with pytest.raises(UserError, match=r"data.init_args.annotations names nothing for the test split, only for train"):
+    with pytest.raises(UserError, match=r"data.annotations names nothing for the test split, only for train"):
         datamodule.split("test")
 
 

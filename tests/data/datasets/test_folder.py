@@ -75,7 +75,7 @@ def test_classes_yaml_that_is_no_text_is_reported(folder: Path) -> None:
 
 
 def test_missing_classes_yaml_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"^{tmp_path}/classes.yaml: no such file: .* set data.init_args.root"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}/classes.yaml: no such file: .* set data.root"):
         FolderDataModule(str(tmp_path))
 
 

@@ -69,5 +69,5 @@ def test_colour_does_not_tell_the_class() -> None:
 
 
 def test_a_scene_too_small_to_draw_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^data.init_args.size is 16: scenes need at least 32 pixels a side$"):
+    with pytest.raises(UserError, match=r"^data.size is 16: scenes need at least 32 pixels a side$"):
         ShapesDataModule(size=16)

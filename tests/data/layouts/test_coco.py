@@ -174,7 +174,7 @@ def test_names_used_twice_are_told_apart_by_their_supercategories(tmp_path: Path
     with pytest.raises(
         UserError,
         match=r"default.json: categories of one name: 'wheel' \(2 times\): rename or remove all but one, or leave one "
-        r"without objects out by its id, data.init_args.skip_categories: \[1\]",
+        r"without objects out by its id, data.skip_categories: \[1\]",
     ):
         recognise(tmp_path, Choices())
 
