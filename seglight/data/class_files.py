@@ -66,7 +66,7 @@ def read_classes(path: Path) -> ClassFile:
     Raises:
         UserError: The file is missing or not of the form in this module's docstring.
     """
-    return class_file(_parsed(path), path)
+    return class_file(parsed(path), path)
 
 
 def class_file(table: Any, path: Path) -> ClassFile:
@@ -89,7 +89,12 @@ def class_file(table: Any, path: Path) -> ClassFile:
         raise UserError(f"{path}: {type(error).__name__} {error}: {FORM}") from error
 
 
-def _parsed(path: Path) -> Any:
+def parsed(path: Path) -> Any:
+    """Read the content of a file.
+
+    Raises:
+        UserError: The file is missing, or neither YAML nor JSON.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)

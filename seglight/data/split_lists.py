@@ -1,20 +1,14 @@
-"""Lists of images by split: a folder with `train.txt`, `val.txt` and `test.txt`, one image per line.
+"""Splits of a data set that are selected by lists of images (`seglight/data/image_lists.py`)."""
 
-A line is the path of an image below the data set's root, with or without its suffix, or the end of this path: its name
-alone, or a stem as in VOC's lists. Of longer paths, such as those of another computer, the end is compared. What
-follows a blank is a label file, as in the lists of CamVid, and is not read.
-"""
-
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.image_lists import read_list, selected
 from seglight.data.pairs import FilePairs
-from seglight.errors import UserError
 from seglight.interfaces import Labelled
 
 
@@ -78,70 +72,3 @@ def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> La
     masks = [pairs[split].masks[index] for split, index in chosen]
     surplus = dict.fromkeys(file for split in pairs for file in split.surplus)
     return FilePairs(images, masks, pairs[0].codec, list(surplus))
-
-
-def read_list(path: Path) -> list[str]:
-    """The lines of a list without blank ones, with any ends of lines.
-
-    Raises:
-        UserError: There is no such list, or it is empty or not text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UserError(
-            f"{path}: no such list of images: write one image per line into it, or change data.lists"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the list of images is not UTF-8 text ({error}): save it as UTF-8") from error
-    found = [stripped for line in lines if (stripped := line.strip())]
-    if not found:
-        raise UserError(f"{path}: the list of images is empty: write one image per line into it")
-    return found
-
-
-def selected(lines: Sequence[str], images: Sequence[Path], root: Path, path: Path) -> list[Path]:
-    """The image of each line.
-
-    Args:
-        lines: Lines of a list.
-        images: Images to select from.
-        root: Folder of the data set.
-        path: Path of the list.
-
-    Raises:
-        UserError: A line names no image, or one of several.
-    """
-    by_stem: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
-    for image in images:
-        parts = image.relative_to(root).parts if image.is_relative_to(root) else image.parts
-        by_stem[image.stem].append((parts, image))
-    return [_image(line, by_stem, path) for line in lines]
-
-
-def _image(line: str, by_stem: dict[str, list[tuple[tuple[str, ...], Path]]], path: Path) -> Path:
-    for text in dict.fromkeys((line, line.split()[0])):
-        wanted = tuple(part for part in PurePosixPath(text.replace("\\", "/")).parts if part not in ("/", "."))
-        if not wanted:
-            continue
-        name = PurePosixPath(wanted[-1])
-        near = {*by_stem.get(name.stem, ()), *by_stem.get(name.name, ())}
-        found: list[Path] = sorted(image for parts, image in near if _ends_alike(wanted, parts))
-        if len(found) > 1:
-            raise UserError(
-                f"{path}: {text!r} may be {found[0]} or {found[1]}: give the path below the data set's folder, "
-                "with its suffix"
-            )
-        if found:
-            return found[0]
-    raise UserError(
-        f"{path}: there is no image {line!r} in the data set: correct or remove this line, or add the image"
-    )
-
-
-def _ends_alike(wanted: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Whether one of two paths is the end of the other; the wanted one may lack the suffix."""
-    depth = min(len(wanted), len(parts))
-    if wanted[-depth:-1] != parts[-depth:-1]:
-        return False
-    return wanted[-1] in (parts[-1], PurePosixPath(parts[-1]).stem)

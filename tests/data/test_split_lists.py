@@ -1,4 +1,7 @@
-"""Lists of images by split, for data modules of files and of outlines."""
+"""Lists of images by split, for data modules of files and of outlines.
+
+Covers: data.image_lists.
+"""
 
 from pathlib import Path
 
@@ -8,8 +11,8 @@ import pytest
 from seglight.commands.doctor.scan import survey
 from seglight.data import COCOPolygonsDataModule, FolderDataModule, VOCDataModule
 from seglight.data.datamodule import FileDataModule
+from seglight.data.image_lists import read_list, selected
 from seglight.data.pairs import FilePairs
-from seglight.data.split_lists import read_list, selected
 from seglight.errors import UserError
 from tests.support import fabricate
 

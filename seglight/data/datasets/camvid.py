@@ -3,21 +3,9 @@
 root/train/*.png  root/trainannot/*.png  (and val, test): RGB images; 8-bit index masks, 11 is void
 """
 
-from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
-from seglight.data.labels import LabelCodec
+from seglight.data.datasets.camvid_classes import CLASSES, CODEC
 from seglight.data.pairs import FilePairs, image_files, surplus_masks
-
-CLASSES = Classes(
-    names=(
-        "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
-    ),
-    palette=(
-        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
-    ),
-)  # fmt: skip
-CODEC = LabelCodec({index: index for index in range(len(CLASSES))}, ignored=(11,))
 
 
 class CamVidDataModule(FileDataModule):

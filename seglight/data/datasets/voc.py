@@ -6,18 +6,12 @@ Masks are palette PNGs; 255 is void. Root may also be the parent folder `VOCdevk
 2011) are index PNGs in `SegmentationClassAug`, the usual folder.
 """
 
-from seglight.data.classes import Classes, voc_color
 from seglight.data.datamodule import FileDataModule
+from seglight.data.datasets.voc_classes import CLASSES
 from seglight.data.labels import LabelCodec
 from seglight.data.pairs import FilePairs, existing_folder
 from seglight.errors import UserError
 
-NAMES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
-
-CLASSES = Classes(NAMES, tuple(voc_color(index) for index in range(len(NAMES))))
 CODEC = LabelCodec({index: index for index in range(len(CLASSES))}, ignored=(255,))
 
 

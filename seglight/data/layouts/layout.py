@@ -62,6 +62,8 @@ class Layout:
             place; None: its splits are folders or files.
         image_bytes: Function that reads the file of an image that is stored inside another file, where the path of the
             image is only its name; None: the images are files.
+        lists_needed: Whether `in_place` reads all images as one pool, so that it has to be given lists of `splits`:
+            they are in a file of another form than `lists`.
     """
 
     form: str
@@ -73,6 +75,7 @@ class Layout:
     in_place: InPlace | None = None
     lists: Path | None = None
     image_bytes: Callable[[Path], bytes] | None = None
+    lists_needed: bool = False
 
 
 Recogniser = Callable[[Path, Choices], Layout | None]

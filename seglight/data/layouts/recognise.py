@@ -7,11 +7,17 @@ from seglight.data.layouts.cvat_images import recognise_cvat_images
 from seglight.data.layouts.label_studio import recognise_label_studio
 from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
+from seglight.data.layouts.masks import recognise_masks, recognise_own_folder
+from seglight.data.layouts.public_sets import recognise_public
 from seglight.data.layouts.segment_anything import recognise_segment_anything
 from seglight.data.layouts.supervisely import recognise_supervisely
+from seglight.data.layouts.voc import recognise_voc
 from seglight.errors import UserError
 
 RECOGNISERS: tuple[Recogniser, ...] = (
+    # files that name the classes, and folders that only one data set has
+    recognise_own_folder,
+    recognise_public,
     # files that only one tool writes
     recognise_cvat_images,
     recognise_label_studio,
@@ -19,6 +25,9 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     recognise_supervisely,
     recognise_segment_anything,
     recognise_coco,
+    # folders of masks
+    recognise_voc,
+    recognise_masks,
 )
 """In the order in which they are asked."""
 

@@ -1,3 +1,5 @@
+"""Covers: data.datasets.ade20k_classes."""
+
 from pathlib import Path
 
 import numpy as np

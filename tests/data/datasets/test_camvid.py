@@ -1,3 +1,5 @@
+"""Covers: data.datasets.camvid_classes."""
+
 from pathlib import Path
 
 import numpy as np

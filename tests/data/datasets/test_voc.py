@@ -1,3 +1,5 @@
+"""Covers: data.datasets.voc_classes."""
+
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,7 @@ from PIL import Image
 from torchvision.datasets import VOCSegmentation
 
 from seglight.data import VOCDataModule
-from seglight.data.datasets.voc import voc_color
+from seglight.data.classes import voc_color
 from seglight.errors import UserError
 from tests.support import fabricate
 

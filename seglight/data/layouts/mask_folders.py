@@ -1,0 +1,310 @@
+"""Which folders contain images and which their masks, and how the names of an image and its mask differ."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
+from seglight.data.layouts.split_names import NAMES, split_of
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below
+from seglight.errors import UserError
+
+MASK_WORDS = (
+    "mask", "label", "annot", "segm", "semantic", "groundtruth", "ground_truth", "ground-truth", "target", "trimap",
+    "matte", "gtfine", "gtcoarse",
+)  # fmt: skip
+MASK_TOKENS = {"gt", "gts", "seg", "segs", "lab", "lbl", "anno", "ann", "y", "sem"}
+IMAGE_WORDS = ("image", "img", "jpeg", "photo", "picture", "rgb", "frame", "still", "leftimg8bit")
+IMAGE_TOKENS = {"input", "inputs", "x", "original", "originals", "pic", "pics", "src", "sat"}
+LEFT_OUT = re.compile(
+    r"instance|segmentationobject|panoptic|depth|disparity|overlay|visual|preview|thumb|scribble|polygon|superpixel"
+)
+"""Folders of files that are neither images nor masks of classes."""
+
+DUBIOUS = re.compile(r"colou?r|instance|object|panoptic|overlay|vis")
+"""Additions to names of files beside the masks of classes."""
+
+SAMPLE = 40
+"""Number of images whose names are compared with those of all masks."""
+
+Affixes = tuple[str, str, str, str]
+"""Text before and behind the stem in the name of an image, and in that of a mask."""
+
+
+@dataclass
+class Group:
+    """Files of one folder, or below it.
+
+    Args:
+        folder: Folder below the root.
+        split: Split that its path names, or None.
+        masks: Whether its path says that there are masks in it: None if it says neither.
+        deep: Whether files lie in folders below it.
+        files: Its files.
+    """
+
+    folder: str
+    split: str | None
+    masks: bool | None
+    deep: bool = False
+    files: list[Path] = field(default_factory=list)
+
+    def images(self) -> list[str]:
+        """Stems of its images."""
+        return [path.stem for path in self.files if path.suffix.lower() in IMAGE_SUFFIXES]
+
+    def labels(self) -> list[str]:
+        """Stems of files that may be masks."""
+        return [path.stem for path in self.files if path.suffix.lower() in MASK_SUFFIXES]
+
+    def pattern(self, prefix: str, suffix: str) -> str:
+        """Description of its files with these additions to the stem."""
+        return str(Pattern(self.folder, prefix, suffix, self.deep))
+
+
+@dataclass(frozen=True)
+class MaskFolders:
+    """Descriptions of images and masks by split; None as split: there is none.
+
+    Args:
+        images: Description of the images, as in a `classes.yaml`.
+        masks: Description of the masks.
+        remarks: What was left out.
+    """
+
+    images: dict[str | None, str]
+    masks: dict[str | None, str]
+    remarks: tuple[str, ...] = ()
+
+
+def mask_folders(root: Path) -> MaskFolders | None:
+    """Find images and masks below a folder by their names; None if there are no masks.
+
+    Args:
+        root: Folder of the data set.
+
+    Raises:
+        UserError: Masks are JPEGs, or there are several folders of masks for the same images.
+    """
+    groups = _groups(root)
+    images: dict[str | None, str] = {}
+    masks: dict[str | None, str] = {}
+    unlabelled: list[str] = []
+    splits = [split for split in NAMES if any(group.split == split for group in groups)]
+    order: list[str | None] = [*splits] or [None]
+    for split in order:
+        own = [group for group in groups if group.split == split]
+        found = _described(root, own)
+        if found is not None:
+            images[split], masks[split] = found
+        elif number := sum(len(group.images()) for group in own if group.masks is not True):
+            unlabelled.append(f"{number} {split or ''} images without masks".replace("  ", " "))
+    if not masks:
+        return None
+    remarks = (f"Left out: {', '.join(unlabelled)}.",) if unlabelled else ()
+    return MaskFolders(images, masks, remarks)
+
+
+def _groups(root: Path) -> list[Group]:
+    found: dict[str, Group] = {}
+    unmarked = Group(".", None, None)
+    for folder, files in _folders(root):
+        parts = folder.parts
+        if any(LEFT_OUT.search(part.casefold()) for part in parts):
+            continue
+        marked = [index for index, part in enumerate(parts) if split_of_folder(part) or is_masks(part) is not None]
+        if not marked:
+            unmarked.files += files
+            unmarked.deep |= bool(parts)
+            continue
+        base = parts[: marked[-1] + 1]
+        name = "/".join(base)
+        split = next((split for part in reversed(base) if (split := split_of_folder(part))), None)
+        kinds = [kind for part in base if (kind := is_masks(part)) is not None]
+        group = found.setdefault(name, Group(name, split, kinds[-1] if kinds else None))
+        group.deep |= len(parts) > len(base)
+        group.files += files
+    return [*found.values(), *([unmarked] if unmarked.files else [])]
+
+
+def _folders(root: Path) -> Iterator[tuple[PurePosixPath, list[Path]]]:
+    by_folder = defaultdict[Path, list[Path]](list)
+    for path in files_below(root):
+        below = path.relative_to(root).parts
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in below)
+        if not hidden and path.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES):
+            by_folder[path.parent].append(path)
+    for folder in sorted(by_folder):
+        yield PurePosixPath(folder.relative_to(root).as_posix()), sorted(by_folder[folder])
+
+
+def split_of_folder(name: str) -> str | None:
+    """Split that the name of a folder tells of, also in one word with its content, such as "trainannot"."""
+    found = split_of(name)
+    if found is not None:
+        return found
+    lower = name.casefold()
+    for split, words in NAMES.items():
+        joined = [lower.removeprefix(word) for word in words if lower.startswith(word)]
+        joined += [lower.removesuffix(word) for word in words if lower.endswith(word)]
+        if any(is_masks(rest) is not None for rest in joined if rest):
+            return split
+    return None
+
+
+def is_masks(name: str) -> bool | None:
+    """Whether the name of a folder tells of masks (True) or images (False); None if it tells of neither."""
+    lower = name.casefold()
+    tokens = set(re.split(r"[^a-z]+", lower))
+    if any(word in lower for word in MASK_WORDS) or tokens & MASK_TOKENS:
+        return True
+    if any(word in lower for word in IMAGE_WORDS) or tokens & IMAGE_TOKENS:
+        return False
+    return None
+
+
+def _described(root: Path, groups: Sequence[Group]) -> tuple[str, str] | None:
+    """Descriptions of the images and the masks of one split."""
+    of_masks = [group for group in groups if group.masks]
+    of_images = [group for group in groups if group.masks is False and group.images()]
+    others = [group for group in groups if group.masks is None and group.images()]
+    candidates = of_images or others
+    if of_masks and candidates:
+        return _two_folders(root, candidates, of_masks)
+    alone = [*of_images, *others, *of_masks]
+    if len(alone) == 1:
+        return _one_folder(alone[0])
+    found = [(group, described) for group in alone if (described := _one_folder(group)) is not None]
+    return found[0][1] if len(found) == 1 else None
+
+
+def _two_folders(root: Path, images: Sequence[Group], masks: Sequence[Group]) -> tuple[str, str] | None:
+    found = []
+    for of_masks in masks:
+        for of_images in images:
+            affixes = _affixes(of_images.images(), of_masks.labels())
+            if affixes is not None:
+                before, behind, mask_before, mask_behind = affixes
+                pair = (of_images.pattern(before, behind + ANY), of_masks.pattern(mask_before, mask_behind + ANY))
+                found.append((of_images.folder, of_masks.folder, pair))
+    if not found:
+        _refuse_jpeg(root, masks)
+        return None
+    if len(found) > 1:
+        named = " and ".join(dict.fromkeys(f"{images} with {masks}" for images, masks, _ in found[:2]))
+        raise UserError(
+            f"{root}: images and masks may be {named}: write a classes.yaml there that says which, such as "
+            f"'images: {found[0][2][0]}' and 'masks: {found[0][2][1]}' beside 'classes: [{{name: background, color: "
+            "[0, 0, 0]}, {name: car, color: [200, 40, 40]}]'"
+        )
+    return found[0][2]
+
+
+def _refuse_jpeg(root: Path, masks: Sequence[Group]) -> None:
+    for group in masks:
+        lossy = [path for path in group.files if path.suffix.lower() in (".jpg", ".jpeg", ".webp")]
+        if lossy and not group.labels():
+            raise UserError(
+                f"{lossy[0]}: a mask saved as {lossy[0].suffix[1:].upper()}, which changes its values: export the "
+                f"masks of {root} again as PNG"
+            )
+
+
+def _affixes(images: Sequence[str], masks: Sequence[str]) -> Affixes | None:
+    """How the names of images and masks in two folders differ; None if they have nothing in common."""
+    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
+    candidates = Counter[Affixes]({("", "", "", ""): 1})
+    for image in sample:
+        candidates.update(_contained(image, masks))
+    candidates[_common(images, masks)] += 1
+    candidates.update(_tails(images, masks))
+    return _best(candidates, images, set(masks))
+
+
+def _one_folder(group: Group) -> tuple[str, str] | None:
+    """Descriptions of images and masks that share a folder."""
+    stems = group.labels()
+    own = set(stems)
+    photographs = Counter(
+        path.suffix for path in group.files if path.suffix.lower() not in MASK_SUFFIXES and path.stem in own
+    )
+    others = [path.stem for path in group.files if path.suffix.lower() not in MASK_SUFFIXES]
+    images = others or stems
+    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
+    candidates = Counter[Affixes]()
+    for image in sample:
+        candidates.update(affixes for affixes in _contained(image, stems) if affixes[2] + affixes[3])
+    tails = Counter(re.split(r"[._-]", stem)[-1] for stem in group.images() + stems).most_common(2)
+    for first, second in ((0, 1), (1, 0)):
+        if len(tails) == 2 and is_masks(tails[second][0]) and not is_masks(tails[first][0]):
+            separators = {stem[-len(tails[second][0]) - 1] for stem in stems if stem.endswith(tails[second][0])}
+            separator = min(separators, default="_")
+            candidates["", separator + tails[first][0], "", separator + tails[second][0]] += 1
+    best = _best(candidates, images, own)
+    if best is not None:
+        before, behind, mask_before, mask_behind = best
+        return group.pattern(before, behind + ANY), group.pattern(mask_before, mask_behind + ANY)
+    if photographs:
+        (image_suffix, _), *_ = photographs.most_common(1)
+        masks = Counter(path.suffix for path in group.files if path.suffix.lower() in MASK_SUFFIXES)
+        return group.pattern("", image_suffix), group.pattern("", masks.most_common(1)[0][0])
+    return None
+
+
+def _contained(image: str, masks: Sequence[str]) -> Iterator[Affixes]:
+    """Additions by which one name contains the other, next to which no number is cut."""
+    for mask in masks:
+        long, short = (mask, image) if len(mask) > len(image) else (image, mask)
+        at = long.find(short) if long != short else -1
+        if at < 0:
+            continue
+        before, behind = long[:at], long[at + len(short) :]
+        if (before[-1:].isdigit() and short[0].isdigit()) or (behind[:1].isdigit() and short[-1].isdigit()):
+            continue
+        yield ("", "", before, behind) if long == mask else (before, behind, "", "")
+
+
+def _common(images: Sequence[str], masks: Sequence[str]) -> Affixes:
+    """What all names of images have in common, and all names of masks, without numbers at its end."""
+    found = []
+    for stems in (images, masks):
+        low, high = (min(stems), max(stems)) if stems else ("", "")
+        before = _shared(low, high)
+        backwards = [stem[::-1] for stem in stems] or [""]
+        behind = _shared(min(backwards), max(backwards))[::-1]
+        found += [re.sub(r"\d+$", "", before), re.sub(r"^\d+", "", behind)]
+    return (found[0], found[1], found[2], found[3])
+
+
+def _tails(images: Sequence[str], masks: Sequence[str]) -> Iterator[Affixes]:
+    """The most frequent last words of the names."""
+    words = [
+        Counter(match[0] for stem in stems if (match := re.search(r"[._-][A-Za-z]\w*$", stem)))
+        for stems in (images, masks)
+    ]
+    tails = [[word for word, _ in counted.most_common(4)] or [""] for counted in words]
+    yield from (("", tails[0][0], "", tail) for tail in tails[1])
+
+
+def _shared(low: str, high: str) -> str:
+    number = next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    return low[:number]
+
+
+def _best(candidates: Counter[Affixes], images: Sequence[str], masks: set[str]) -> Affixes | None:
+    """The additions that give the most images a mask: a quarter of all images, or of all masks, at least."""
+    scores: dict[Affixes, int] = {}
+    for affixes, _ in candidates.most_common(12):
+        before, behind, mask_before, mask_behind = affixes
+        cores = [
+            image[len(before) : len(image) - len(behind)]
+            for image in images
+            if len(image) > len(before) + len(behind) and image.startswith(before) and image.endswith(behind)
+        ]
+        scores[affixes] = sum(f"{mask_before}{core}{mask_behind}" in masks for core in cores)
+    if not scores:
+        return None
+    best = max(scores, key=lambda a: (scores[a], not DUBIOUS.search("".join(a).casefold()), -sum(map(len, a))))
+    return best if scores[best] and 4 * scores[best] >= min(len(images), len(masks)) else None

@@ -1,0 +1,344 @@
+"""Values and colours in masks, which are read once, and the class table that follows from them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seglight.data.classes import MOST_CLASSES, voc_color
+from seglight.data.labels import read_index
+from seglight.data.layouts.class_names import ClassNames
+from seglight.errors import UserError
+from seglight.images.decode import opened, read_grey
+from seglight.images.types import Color
+
+VOID = 255
+"""Value, and level of white, that is ignored where it is rare beside small consecutive values."""
+
+RARE = 0.25
+"""Largest fraction of pixels of `VOID` for which it counts as rare."""
+
+FIRST = 64
+"""Number of masks that are read before all others: photographs among them are noticed in a moment."""
+
+EXAMPLE = (
+    "such as 'classes: [{name: background, color: [0, 0, 0], value: 0}, "
+    "{name: car, color: [200, 40, 40], value: 1}]' and 'ignore: 255'"
+)
+
+
+@dataclass
+class Values:
+    """What is in masks.
+
+    Args:
+        colored: Whether they are in colour: a value is the number red << 16 | green << 8 | blue.
+        counts: Pixels of each value.
+        files: First file with each value.
+        palette: Colour of values in files with a palette.
+        two_colors: Whether a value has different colours in different palettes.
+    """
+
+    colored: bool
+    counts: Counter[int] = field(default_factory=Counter)
+    files: dict[int, Path] = field(default_factory=dict)
+    palette: dict[int, Color] = field(default_factory=dict)
+    two_colors: bool = False
+
+    @property
+    def values(self) -> list[int]:
+        """The values, ascending."""
+        return sorted(self.counts)
+
+    def add(self, path: Path, mask: "MaskValues") -> None:
+        """Add a mask.
+
+        Raises:
+            UserError: There are too many values.
+        """
+        self.counts.update(mask.counts)
+        for value in mask.counts:
+            self.files.setdefault(value, path)
+        for value, color in mask.palette.items():
+            self.two_colors |= self.palette.setdefault(value, color) != color
+        if len(self.counts) > MOST_CLASSES + 1:
+            what = "colours" if self.colored else "values"
+            raise UserError(
+                f"{path}: {len(self.counts)} {what} in the masks so far, where each stands for a class: masks saved as "
+                "JPEG, resized with interpolation, or photographs: export the masks again as PNG"
+            )
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """Values of one mask, their pixels, and their colours in its palette."""
+
+    colored: bool
+    counts: Mapping[int, int]
+    palette: Mapping[int, Color] = field(default_factory=dict)
+
+
+def scanned(masks: Sequence[Path]) -> Values:
+    """Read all masks once, a sample of them first.
+
+    Raises:
+        UserError: A mask can't be read, there are too many values, or some masks are in colour and others are not.
+    """
+    step = max(1, len(masks) // FIRST)
+    sample = masks[::step][:FIRST]
+    known = set(sample)
+    order = [*sample, *(path for path in masks if path not in known)]
+    values: Values | None = None
+    for path, mask in zip(order, _read(order), strict=True):
+        values = values or Values(mask.colored)
+        if values.colored != mask.colored:
+            kinds = ("in colour", "of one channel")
+            raise UserError(
+                f"{path}: this mask is {kinds[values.colored]}, {order[0]} is {kinds[mask.colored]}: export all masks "
+                "in one form"
+            )
+        values.add(path, mask)
+    if values is None:
+        raise UserError("there is no mask to read")
+    return values
+
+
+def _read(masks: Sequence[Path]) -> Iterator[MaskValues]:
+    """Masks in order, read by threads, some at a time: an error is known before all are read."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(masks), FIRST):
+            yield from pool.map(mask_values, masks[start : start + FIRST])
+
+
+def mask_values(path: Path) -> MaskValues:
+    """Read the values of one mask.
+
+    Raises:
+        UserError: It is damaged, or of a kind that is not read.
+    """
+    if path.suffix.lower() == ".npy":
+        return MaskValues(False, _counted(read_index(path)))
+    grey = read_grey(path)
+    if grey is not None:
+        return MaskValues(False, _counted(grey))
+    with opened(path) as image:
+        if image.mode in ("RGB", "RGBA"):
+            channels = np.asarray(image.convert("RGB")).astype(np.int32)
+            return MaskValues(True, _counted(channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]))
+        if image.mode == "P":
+            counts = _counted(np.asarray(image))
+            flat = [*(image.getpalette("RGB") or ()), *[0] * 768]
+            return MaskValues(False, counts, {v: (flat[3 * v], flat[3 * v + 1], flat[3 * v + 2]) for v in counts})
+    return MaskValues(False, _counted(read_index(path)))
+
+
+def _counted(raw: NDArray[Any]) -> dict[int, int]:
+    """Pixels of each value: runs of equal pixels are counted first, which are few in a mask."""
+    if raw.dtype == np.uint8:
+        counts = np.bincount(raw.ravel(), minlength=256)
+        return {value: int(counts[value]) for value in np.flatnonzero(counts).tolist()}
+    flat = raw.ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    lengths = np.diff(np.append(starts, flat.size))
+    values, inverse = np.unique(flat[starts], return_inverse=True)
+    sums = np.bincount(inverse, weights=lengths)
+    return {int(value): int(number) for value, number in zip(values, sums, strict=True)}
+
+
+def class_table(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+    """The classes of masks as in a `classes.yaml`, and remarks about them.
+
+    Args:
+        values: What is in the masks.
+        names: Names of the classes, or None.
+        root: Folder of the data set, for messages.
+
+    Raises:
+        UserError: A value has no name, or its meaning is not clear.
+    """
+    if names is not None and names.colors and (values.colored or _by_palette(values, names)):
+        return _named_colors(values, names)
+    if values.colored:
+        return _colors(values, names, root)
+    return _indices(values, names, root)
+
+
+def _by_palette(values: Values, names: ClassNames) -> bool:
+    """Whether palettes have the colours of the names, and at other indices than in the file of the names."""
+    named = set(names.colors.values())
+    palette = values.palette
+    if not palette or not set(palette.values()) <= named:
+        return False
+    return values.two_colors or any(names.colors.get(value) != color for value, color in palette.items())
+
+
+def _named_colors(values: Values, names: ClassNames) -> tuple[dict[str, Any], list[str]]:
+    ignored = names.ignored
+    by_color: dict[Color, int] = {}
+    for value, color in names.colors.items():
+        if by_color.setdefault(color, value) != value:
+            raise UserError(
+                f"{names.path}: {names.names[by_color[color]]} and {names.names[value]} have the colour "
+                f"{list(color)}, which the masks name classes by: give each a colour of its own"
+            )
+    found = [rgb(value) for value in values.values] if values.colored else []
+    strange = [color for color in found if color not in by_color]
+    if strange:
+        code = strange[0][0] << 16 | strange[0][1] << 8 | strange[0][2]
+        raise UserError(
+            f"{values.files[code]}: the colour {list(strange[0])} ({values.counts[code]} pixels) is not in "
+            f"{names.path}{_more(len(strange))}: add it there, or write a classes.yaml that ignores it"
+        )
+    entries = [_entry(names.names[value], color) for value, color in names.colors.items() if value not in ignored]
+    table = _table(entries, [list(names.colors[value]) for value in sorted(ignored & names.colors.keys())])
+    return {"labels": "color", **table}, _about_ignored(names)
+
+
+def _colors(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+    colors = [rgb(value) for value in values.values]
+    grey = all(r == g == b for r, g, b in colors)
+    if grey:
+        levels = Values(False, Counter({value & 255: number for value, number in values.counts.items()}))
+        levels.files = {value & 255: path for value, path in values.files.items()}
+        table, remarks = _indices(levels, names, root)
+        entries = [_entry(entry["name"], (entry["value"],) * 3) for entry in _valued(table["classes"])]
+        kept = {entry["color"][0] for entry in entries}
+        void = [[value] * 3 for value in _list(table.get("ignore")) if value not in kept]
+        return {"labels": "color", **_table(entries, void)}, remarks
+    if names is not None:
+        raise UserError(
+            f"{names.path}: the classes have no colours there, and the masks are in colour: write "
+            f"{root / 'classes.yaml'}, such as 'labels: color' and 'classes: [{{name: road, color: [128, 64, 128]}}]'"
+        )
+    entries = [_entry(f"class_{index}", color) for index, color in enumerate(colors)]
+    return {"labels": "color", **_table(_enough(entries, values, root), [])}, [_unnamed(len(entries), "colours")]
+
+
+def _indices(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+    found = values.values
+    if names is not None:
+        return _named_indices(values, names)
+    void = VOID in found and _is_void(values, root)
+    kept = [value for value in found if not (void and value == VOID)]
+    entries = [
+        _entry(f"class_{index}", values.palette.get(value) or voc_color(index)) | {"value": value}
+        for index, value in enumerate(kept)
+    ]
+    colors = [tuple(entry["color"]) for entry in entries]
+    if len(set(colors)) < len(colors):
+        entries = [entry | {"color": list(voc_color(index))} for index, entry in enumerate(entries)]
+    remarks = [_unnamed(len(entries), "values")]
+    if void:
+        part = values.counts[VOID] / values.counts.total()
+        remarks.append(f"The value {VOID} ({part:.1%} of the pixels) is ignored.")
+    return _table(_enough(entries, values, root), [VOID] if void else []), remarks
+
+
+def _named_indices(values: Values, names: ClassNames) -> tuple[dict[str, Any], list[str]]:
+    void = {VOID} - names.names.keys() if VOID in values.counts else set()
+    binary = len(names.names) == 2 and set(names.names) == {0, 1} and {*values.values} == {0, VOID}
+    given = {0: names.names[0], VOID: names.names[1]} if binary else dict(names.names)
+    if binary:
+        void = set()
+    strange = [value for value in values.values if value not in given and value not in void]
+    if strange:
+        raise UserError(
+            f"{values.files[strange[0]]}: the value {strange[0]} ({values.counts[strange[0]]} pixels) has no name in "
+            f"{names.path}, which names {len(names.names)} classes{_more(len(strange))}: add it there, or describe the "
+            f"values in a classes.yaml, {EXAMPLE}"
+        )
+    ignored = set() if binary else names.ignored
+    entries = [
+        _entry(name, names.colors.get(value) or values.palette.get(value) or voc_color(index)) | {"value": value}
+        for index, (value, name) in enumerate(given.items())
+        if value not in ignored
+    ]
+    remarks = _about_ignored(names) if ignored else []
+    if void:
+        part = values.counts[VOID] / values.counts.total()
+        remarks.append(f"The value {VOID} ({part:.1%} of the pixels), which has no name, is ignored.")
+    return _table(entries, sorted(ignored | void)), remarks
+
+
+def _is_void(values: Values, root: Path) -> bool:
+    """Whether 255 is ignored: it is rare beside at least two small consecutive values.
+
+    Two values, such as 0 and 255, and evenly spread ones, such as 0, 85, 170 and 255, are classes.
+
+    Raises:
+        UserError: It may be a class or ignored.
+    """
+    others = [value for value in values.values if value != VOID]
+    if len(others) < 2:
+        return False
+    part = values.counts[VOID] / values.counts.total()
+    if others[0] <= 1 and others == list(range(others[0], others[-1] + 1)) and part <= RARE:
+        return True
+    steps = [after - before for before, after in pairwise([*others, VOID])]
+    if max(steps) - min(steps) <= 2 and min(steps) > 1:
+        return False
+    shown = ", ".join(map(str, others[:6])) + (", ..." if len(others) > 6 else "")
+    raise UserError(
+        f"{values.files[VOID]}: the masks hold the values {shown} and, in {part:.1%} of the pixels, {VOID}, which may "
+        f"be a class or ignored: describe them in {root / 'classes.yaml'}, {EXAMPLE}"
+    )
+
+
+def _enough(entries: list[dict[str, Any]], values: Values, root: Path) -> list[dict[str, Any]]:
+    if len(entries) > 1:
+        return entries
+    raise UserError(
+        f"{values.files[values.values[0]]}: all pixels of all masks have one value, {values.values[0]}, where at least "
+        f"two classes should be: label more, or describe the values in {root / 'classes.yaml'}, "
+        f"{EXAMPLE}"
+    )
+
+
+def _table(entries: Sequence[Mapping[str, Any]], ignored: Sequence[Any]) -> dict[str, Any]:
+    plain = [dict(entry) for entry in entries]
+    if [entry.get("value", index) for index, entry in enumerate(plain)] == list(range(len(plain))):
+        plain = [{key: entry[key] for key in ("name", "color")} for entry in plain]
+    table: dict[str, Any] = {"classes": plain}
+    if ignored:
+        table["ignore"] = ignored[0] if len(ignored) == 1 else list(ignored)
+    return table
+
+
+def _valued(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"value": index, **entry} for index, entry in enumerate(entries)]
+
+
+def _list(ignored: Any) -> list[Any]:
+    return [] if ignored is None else ignored if isinstance(ignored, list) else [ignored]
+
+
+def _entry(name: str, color: Sequence[int]) -> dict[str, Any]:
+    return {"name": name, "color": list(color)}
+
+
+def _unnamed(number: int, what: str) -> str:
+    return (
+        f"No file names the classes: the {number} {what} in the masks are class_0 to class_{number - 1}; "
+        "change the names in classes.yaml."
+    )
+
+
+def _about_ignored(names: ClassNames) -> list[str]:
+    ignored = [names.names[value] for value in sorted(names.ignored)]
+    return [f"Pixels of {', '.join(ignored)} are ignored."] if ignored else []
+
+
+def _more(number: int) -> str:
+    return f" (and {number - 1} more are not)" if number > 1 else ""
+
+
+def rgb(code: int) -> Color:
+    """A colour from one number."""
+    return (code >> 16 & 255, code >> 8 & 255, code & 255)
