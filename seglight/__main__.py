@@ -5,6 +5,7 @@ from importlib import import_module
 
 from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
+from seglight.system.collector import command_imports
 from seglight.system.escaping import write_anything
 from seglight.system.threads import sleep_at_barriers
 
@@ -100,7 +101,9 @@ def run_command(args: list[str]) -> int:
     if args[0] not in COMMANDS:
         raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
     several = args[0] == "fit" and any(arg.partition("=")[0] == "--seeds" for arg in args)
-    code: int | None = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0]).main(args)
+    with command_imports():
+        module = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0])
+    code: int | None = module.main(args)
     return code or 0
 
 

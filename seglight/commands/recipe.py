@@ -132,6 +132,16 @@ def read_recipe(path: str) -> dict[str, Any]:
     return content or {}
 
 
+def check_yaml(args: Sequence[str]) -> None:
+    """Check that config files are YAML: the parser's error does not name which of several is not.
+
+    Raises:
+        UserError: A config file is missing or not YAML.
+    """
+    for path in config_paths(args):
+        read_recipe(path)
+
+
 def size_of(text: str) -> tuple[int, int]:
     """Height and width from the text of --size, HxW.
 

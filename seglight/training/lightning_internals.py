@@ -14,6 +14,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from torch import Tensor, nn
 
+from seglight.system.collector import no_collections
+
 UNSAVED = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation", "current_score")
 """Attributes that a `ModelCheckpoint` leaves out of its state.
 
@@ -137,7 +139,18 @@ class SubcommandCLI(LightningCLI):
     """LightningCLI whose subcommands run by public methods, and that takes no hyperparameters from a checkpoint.
 
     Lightning would put those over the recipe and the command line without a word.
+
+    Attributes:
+        command: The subcommand that will run, set before `__init__`. The parsers of others get no options, because it
+            takes long to collect them. None: it is not known.
     """
+
+    command: str | None = None
+
+    def setup_parser(self, *args: Any) -> None:
+        """Collect the options: many objects, which stay."""
+        with no_collections():
+            super().setup_parser(*args)
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run the method of the trainer."""
@@ -150,6 +163,11 @@ class SubcommandCLI(LightningCLI):
     def subcommand_parser(self, subcommand: str) -> LightningArgumentParser:
         """The parser of a subcommand."""
         return self._parser(subcommand)
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        if self.command in (None, subcommand):
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        return self.init_parser(**kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.run_subcommand(subcommand)

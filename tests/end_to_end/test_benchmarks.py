@@ -130,3 +130,15 @@ def test_overhead_compares_the_weights_of_three_loops(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(out.read_text())["rows"]["small"].keys() == {"bare", "plain", "fit"}
+
+
+@pytest.mark.slow
+def test_startup_ends_at_the_first_step_of_the_quickstart(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    import_module("benchmarks.startup").main(["--rounds", "1", "--json", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert rows.keys() == {"bare script", "seglight fit", "ratio"}
+    for name in ("seconds", "processor"):
+        assert rows["ratio"][name] == pytest.approx(rows["seglight fit"][name] / rows["bare script"][name])
+        # the goal on an idle machine is 1.2; at 2, the imports are made twice
+        assert 0 < rows["ratio"][name] < 2

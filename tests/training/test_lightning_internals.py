@@ -308,3 +308,20 @@ def test_subcommand_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert cli.calls == ["test", ["ckpt_path", "datamodule", "model", "verbose", "weights_only"]]
     assert cli.model.width == 7
     assert cli.subcommand_parser("test").get_defaults().ckpt_path is None
+    assert cli.subcommand_parser("fit").get_defaults().ckpt_path is None
+
+
+class OnlyTest(internals.SubcommandCLI):
+    """Knows its subcommand."""
+
+    command = "test"
+
+
+@pytest.mark.filterwarnings("ignore:LightningCLI's args parameter")
+def test_only_the_subcommand_that_runs_has_options() -> None:
+    options = {"save_config_callback": None, "seed_everything_default": 0, "load_from_checkpoint_support": False}
+    args = ["test", "--model.width", "7", "--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
+    cli = OnlyTest(Model, BoringDataModule, args=args, **options)
+    assert cli.model.width == 7
+    assert "ckpt_path" in cli.subcommand_parser("test").get_defaults()
+    assert "model" not in cli.subcommand_parser("fit").get_defaults()

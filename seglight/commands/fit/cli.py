@@ -23,12 +23,13 @@ from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.fit.messages import quiet_lightning
 from seglight.commands.fit.run_callbacks import RunCallbacks
-from seglight.commands.recipe import config_paths, data_options, read_recipe
+from seglight.commands.recipe import check_yaml, config_paths, data_options
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.collector import no_collections
 from seglight.system.parsing import parser_errors
 from seglight.system.recipe_classes import with_class_paths
 from seglight.system.run_files import CHECKPOINTS, LAST
@@ -70,6 +71,7 @@ class SegmentationCLI(SubcommandCLI):
     """
 
     def __init__(self, args: list[str], built: Built | None = None, temporary: bool = False) -> None:
+        self.command = args[0]
         self.built = built
         self.temporary = temporary
         self.generators = random_states(torch.device("cpu"))
@@ -118,9 +120,13 @@ class SegmentationCLI(SubcommandCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without Lightning's warning that `args` is meant for Python."""
-        resume.describe_ckpt_path(self.subcommand_parser("fit"))
-        command = str(args[0])
-        with parser_errors(f"seglight {command}", before_run.refused_class, self.subcommand_parser(command)):
+        if self.command == "fit":
+            resume.describe_ckpt_path(self.subcommand_parser("fit"))
+        command = str(self.command)
+        with (
+            no_collections(),
+            parser_errors(f"seglight {command}", before_run.refused_class, self.subcommand_parser(command)),
+        ):
             self.config = parser.parse_args(args)
         config = self.config[self.config.subcommand]
         check_parsed(config)
@@ -305,16 +311,6 @@ def _plain(config: Any) -> Any:
 def _files(config: Namespace) -> list[str]:
     """Paths of the config files; what was given as text, as Python does, has none."""
     return [str(path) for path in config.config or [] if path is not None]
-
-
-def check_yaml(args: list[str]) -> None:
-    """Check that config files are YAML: the parser's error does not name which of several is not.
-
-    Raises:
-        UserError: A config file is missing or not YAML.
-    """
-    for path in config_paths(args):
-        read_recipe(path)
 
 
 def main(args: list[str]) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from seglight.commands.fit.help import page
+from seglight.system.collector import command_imports
 from seglight.system.help_pages import asked_topic, asks_help, with_parser_help
 
 
@@ -15,6 +16,7 @@ def main(args: list[str]) -> None:
     if asks_help(args):
         sys.stdout.write(page(args[0], asked_topic(args)))
         return
-    from seglight.commands.fit import cli  # imports torch and lightning
+    with command_imports():
+        from seglight.commands.fit import cli  # imports torch and lightning
 
     cli.main(with_parser_help(args))

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from seglight.commands.fit.cli import SegmentationCLI, check_yaml
+from seglight.commands.fit.cli import SegmentationCLI
+from seglight.commands.recipe import check_yaml
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.overrides import (
     as_arguments,
