@@ -33,6 +33,7 @@ exclude_patterns = ["_ext", "_pictures", "_static"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests execute the notebooks
+smartquotes = False  # code and keys stand in the text of docstrings
 highlight_language = "text"  # of blocks that name no language
 
 html_theme = "furo"
