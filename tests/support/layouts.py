@@ -241,3 +241,65 @@ def supervisely(root: Path) -> Maps:
         (folder / "ann" / f"{stem}.jpg.json").write_text(json.dumps(sly_annotation(sly_polygon("cat", *cat), dog)))
     (root / "meta.json").write_text(json.dumps(SLY_META))
     return rectangle_maps()
+
+
+def runs(mask: NDArray[np.bool_]) -> str:
+    """A mask as Kaggle's runs: starts and lengths, from 1, down the columns; pixel by pixel."""
+    found: list[list[int]] = []
+    for place, inside in enumerate(mask.ravel(order="F").tolist(), start=1):
+        if inside and found and found[-1][0] + found[-1][1] == place:
+            found[-1][1] += 1
+        elif inside:
+            found.append([place, 1])
+    return " ".join(f"{start} {length}" for start, length in found)
+
+
+def kaggle(root: Path) -> Maps:
+    """A Kaggle competition: a row for each class of an image, and `sample_submission.csv`."""
+    rows = ["ImageId,ClassName,EncodedPixels"]
+    for k, path in enumerate(photographs(root / "train_images")):
+        for label, (left, top, right, bottom) in zip(("cat", "dog"), rectangles(k), strict=True):
+            mask = np.zeros(SIZE, bool)
+            mask[top:bottom, left:right] = True
+            rows.append(f"{path.name},{label},{runs(mask)}")
+        rows.append(f"{path.name},cat,")
+    (root / "train.csv").write_text("\n".join(rows))
+    (root / "sample_submission.csv").write_text("ImageId,ClassName,EncodedPixels\nx.jpg,cat,1 1\n")
+    return rectangle_maps()
+
+
+ID2LABEL = {"0": "background", "1": "cat", "2": "dog"}
+
+
+def encoded(array: NDArray[np.uint8], suffix: str = ".png") -> bytes:
+    """The file of an image."""
+    data = io.BytesIO()
+    Image.fromarray(array).save(data, {".png": "PNG", ".jpg": "JPEG"}[suffix])
+    return data.getvalue()
+
+
+def parquet(path: Path, rows: list[dict[str, Any]], group: int = 2) -> None:
+    """A Parquet file with row groups of so many rows, as `datasets` writes them."""
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema([(name, file if isinstance(rows[0][name], dict) else pa.string()) for name in rows[0]])
+    pq.write_table(pa.Table.from_pylist(rows, schema), path, row_group_size=group)
+
+
+def huggingface(root: Path) -> Maps:
+    """Hugging Face's Parquet: two shards of training images, one of validation images."""
+    rng = np.random.default_rng(0)
+    maps = rectangle_maps()
+    rows = []
+    for name, mask in maps.items():
+        image = encoded(rng.integers(0, 256, (*SIZE, 3), np.uint8), ".jpg")
+        label = {"bytes": encoded(mask), "path": name.replace(".jpg", ".png")}
+        rows.append({"image": {"bytes": image, "path": name}, "label": label})
+    parquet(root / "data/train-00000-of-00002.parquet", rows[:3])
+    parquet(root / "data/train-00001-of-00002.parquet", rows[3:4])
+    parquet(root / "data/validation-00000-of-00001.parquet", rows[4:])
+    (root / "id2label.json").write_text(json.dumps(ID2LABEL))
+    return maps

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from seglight.data.layouts.coco import recognise_coco
 from seglight.data.layouts.cvat_images import recognise_cvat_images
+from seglight.data.layouts.huggingface import recognise_huggingface
+from seglight.data.layouts.kaggle import recognise_kaggle
 from seglight.data.layouts.label_studio import recognise_label_studio
 from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
@@ -25,6 +27,8 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     recognise_supervisely,
     recognise_segment_anything,
     recognise_coco,
+    recognise_kaggle,
+    recognise_huggingface,
     # folders of masks
     recognise_voc,
     recognise_masks,
