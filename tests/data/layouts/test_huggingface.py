@@ -148,10 +148,9 @@ def test_parquet_without_images_is_of_another_layout(tmp_path: Path) -> None:
 
 
 def test_without_pyarrow_the_command_that_installs_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    huggingface(tmp_path)
+    huggingface(tmp_path / "images")
+    parquet(tmp_path / "texts/a.parquet", [{"text": "a"}])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"needs pyarrow: run `pip install 'seglight\[parquet\]'`"):
-        recognise_huggingface(tmp_path, Choices())
-    parquet(tmp_path / "data/train-00000-of-00002.parquet", [{"text": "a"}])
-    parquet(tmp_path / "data/train-00001-of-00002.parquet", [{"text": "a"}])
-    assert recognise_huggingface(tmp_path, Choices()) is None
+        recognise_huggingface(tmp_path / "images", Choices())
+    assert recognise_huggingface(tmp_path / "texts", Choices()) is None
