@@ -10,7 +10,7 @@ Outlines refer to the image with its EXIF orientation applied, as CVAT, Label St
 sizes in the JSON are those of the image as stored, it is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,8 @@ from seglight.data.datamodule import FileDataModule
 from seglight.data.layouts.coco_file import OutlinedImages, class_table, outlined_images, read_categories, read_json
 from seglight.data.layouts.layout import Boxes
 from seglight.data.pairs import existing_folder, say_once
+from seglight.data.split_paths import BySplit, path_of, paths_of
 from seglight.errors import UserError
-
-BySplit = str | Mapping[str, str]
-"""Path below root, in which `{split}` stands for train, val or test, or a path for each of them."""
-
-SPLITS = ("val", "train", "test")
-"""The file of val is the smallest by far."""
 
 
 class COCOPolygonsDataModule(FileDataModule):
@@ -53,12 +48,13 @@ class COCOPolygonsDataModule(FileDataModule):
         skip_categories: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
-        self.patterns: dict[str, BySplit] = {"annotations": annotations, "images": images}
+        self.annotations = annotations
+        self.images = images
         self.boxes = boxes
         self.skipped = tuple(skip_categories)
-        files = [Path(root) / path for split in SPLITS if (path := _of_split(annotations, split)) is not None]
-        # all splits must agree
-        first = next((path for path in files if path.is_file()), Path(root) if not files else files[0])
+        files = paths_of(annotations, Path(root))
+        # the file of val is the smallest by far, and all splits must agree
+        first = next((path for path in files if path.is_file()), files[0] if files else Path(root))
         self.categories = read_categories(read_json(first), first, self.skipped)
         self.parsed: dict[tuple[Path, Path], tuple[tuple[int, int], OutlinedImages]] = {}
         self.classes = class_table(self.categories)
@@ -70,7 +66,8 @@ class COCOPolygonsDataModule(FileDataModule):
         Raises:
             UserError: The split or an image is missing, its categories differ, or an outline is not valid.
         """
-        path, folder = (self._path(kind, name) for kind in ("annotations", "images"))
+        path = path_of(self.annotations, name, self.root, "annotations")
+        folder = path_of(self.images, name, self.root, "images")
         stamp = _stamp(path)
         # by file, because one file can be that of all splits
         if (path, folder) not in self.parsed or self.parsed[path, folder][0] != stamp:
@@ -81,14 +78,6 @@ class COCOPolygonsDataModule(FileDataModule):
             what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it lists no image"
             raise UserError(f"{path}: {what}: add images or set data.images to their place")
         return found
-
-    def _path(self, kind: str, name: str) -> Path:
-        path = _of_split(self.patterns[kind], name)
-        if path is None:
-            raise UserError(
-                f"data.{kind} names nothing for the {name} split, only for {', '.join(self.patterns[kind])}: add it"
-            )
-        return self.root / path
 
     def _parse(self, name: str, path: Path, folder: Path) -> OutlinedImages:
         """Parse a file; it is kept, because COCO's has half a gigabyte and is needed for the first check, too."""
@@ -101,10 +90,6 @@ class COCOPolygonsDataModule(FileDataModule):
             done = "their pixels are ignored" if self.boxes == "ignore" else "the box is their area"
             say_once(f"{path}: objects that have a box and no outline: {found.boxes_only}; {done} (data.boxes)")
         return found
-
-
-def _of_split(paths: BySplit, split: str) -> str | None:
-    return paths.replace("{split}", split) if isinstance(paths, str) else paths.get(split)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -19,10 +19,11 @@ MOST_FOLDERS = 2000
 
 def split_of(path: Path, root: Path) -> str | None:
     """The split that the last part of a path below root with a split in its name names."""
-    parts = path.relative_to(root).parts
-    return next(
-        (split for part in reversed(parts) if (split := split_names.split_of(Path(part).stem)) is not None), None
-    )
+    for part in reversed(path.relative_to(root).parts):
+        split = split_names.split_of(Path(part).stem)
+        if split is not None:
+            return split
+    return None
 
 
 def folders_below(root: Path, depth: int) -> list[Path]:

@@ -74,7 +74,7 @@ def recognise_segment_anything(root: Path, choices: Choices) -> Layout | None:
         raise UserError(f"{root}: images are missing beside their files: {counted(missing)}: add them")
     splits: dict[str, list[Path]] = {}
     for image in files:
-        splits.setdefault(split_of(image, root) or WITHOUT_SPLIT, []).append(image)
+        splits.setdefault(split_of(image.parent, root) or WITHOUT_SPLIT, []).append(image)
     if len(splits) > 1 and WITHOUT_SPLIT in splits:
         splits = {WITHOUT_SPLIT: list(files)}
     return Layout(

@@ -105,7 +105,7 @@ def spoil_json(path: Path, change: Callable[[Any], None]) -> Path:
     ("spoil", "told"),
     [
         (lambda path: path.write_text(path.read_text()[:40]), "not a file of LabelMe"),
-        (lambda path: spoil_json(path, lambda table: table.pop("imageWidth")), "not a file of LabelMe"),
+        (lambda path: spoil_json(path, lambda table: table.pop("shapes")), "not a file of LabelMe"),
         (
             lambda path: spoil_json(path, lambda table: table["shapes"][0].update(label="cow")),
             "label 'cow' is not a class",

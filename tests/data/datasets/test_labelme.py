@@ -1,15 +1,22 @@
+"""Covers: data.layouts.labelme_shapes, data.split_paths."""
+
+import base64
+import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seglight.data import LabelMeDataModule
 from seglight.data.datamodule import SegmentationDataset
-from seglight.data.datasets.labelme import ShapeCodec
+from seglight.data.layouts.labelme_shapes import ShapeCodec
 from seglight.errors import UserError
-from tests.support import fabricate
+from tests.support import fabricate, outline_layouts
+from tests.support.samples import readings, samples
 
 CODEC = ShapeCodec(("background", "cat", "dog"))
 
@@ -63,6 +70,105 @@ def test_the_first_labelme_named_no_kind(tmp_path: Path) -> None:
     assert painted(tmp_path / "a.json", size=(1, 2)) == [[0, 0]]
 
 
+def test_shapes_of_the_samples_are_those_of_labelme(tmp_path: Path) -> None:
+    """LabelMe's `shape_to_mask` counted the pixels of each shape alone, and of all in the order of the file."""
+    told = readings(samples())["labelme-json/facade-made"]
+    codec = ShapeCodec(("_background_", "facade", "window", "lamp", "edge", "dot", "tree"))
+    path = samples() / "labelme-json/facade-made/all_shapes.json"
+    table = json.loads(path.read_text())
+    for one, expected in zip(table["shapes"], told["all_shapes"]["each"], strict=True):
+        (tmp_path / "one.json").write_text(json.dumps({**table, "shapes": [one]}))
+        assert (codec.read(tmp_path / "one.json") > 0).sum() == expected["pixels_alone"], one["shape_type"]
+    for name in ("all_shapes", "old_3x"):
+        mask = codec.read(path.with_name(f"{name}.json"))
+        assert mask.shape == (360, 480)
+        expected = told[name]["painted_in_file_order"]
+        numbers = {label: int((mask == codec.index_of(label)).sum()) for label in expected if label in codec.names}
+        background = int((mask == codec.index_of("__background__")).sum())
+        assert {"__background__": background, **numbers} == expected
+
+
+def test_masks_by_hand(tmp_path: Path) -> None:
+    """Corners of a mask are inclusive, holes show what is below, and what lies outside the image is cut off."""
+    ring = np.full((3, 3), 255, np.uint8)
+    ring[1, 1] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(ring).save(buffer, "PNG")
+    pixels = base64.b64encode(buffer.getvalue()).decode()
+    mask = painted(
+        tmp_path / "a.json",
+        shape("cat", [(1, 0), (3, 4)], "rectangle"),
+        {**shape("dog", [(1, 1), (3, 3)], "mask"), "mask": pixels},
+        {**shape("dog", [(-1, 3), (1, 5)], "mask"), "mask": pixels},
+    )
+    assert mask == [
+        [0, 1, 1, 1, 0, 0],
+        [0, 2, 2, 2, 0, 0],
+        [0, 2, 1, 2, 0, 0],
+        [2, 2, 2, 2, 0, 0],
+        [0, 2, 1, 1, 0, 0],
+    ]
+    with pytest.raises(UserError, match="the mask 'dog' of 3x3 pixels has another size than its corners: draw it as"):
+        painted(tmp_path / "a.json", {**shape("dog", [(1, 1), (3, 4)], "mask"), "mask": pixels})
+    with pytest.raises(UserError, match="the mask 'dog' has no pixels: draw it as"):
+        painted(tmp_path / "a.json", shape("dog", [(1, 1), (3, 3)], "mask"))
+
+
+def test_a_rotated_rectangle_is_a_polygon(tmp_path: Path) -> None:
+    corners: list[tuple[float, float]] = [(2, 0), (4, 2), (2, 4), (0, 2)]
+    mask = painted(tmp_path / "a.json", shape("cat", corners, "oriented_rectangle"))
+    assert mask == painted(tmp_path / "b.json", shape("cat", corners))
+    assert mask == [[int(abs(x - 2) + abs(y - 2) <= 2) for x in range(6)] for y in range(5)]
+
+
+def test_a_file_without_sizes_has_those_of_its_image(labelme: Path) -> None:
+    path = labelme / "val/000.json"
+    table = json.loads(path.read_text())
+    expected = CODEC.read(path)
+    del table["imageWidth"], table["imageHeight"]
+    path.write_text(json.dumps(table))
+    assert (CODEC.read(path) == expected).all()
+    path.write_text(json.dumps({**table, "imagePath": "..\\train\\000.jpg"}))
+    (labelme / "val/000.jpg").unlink()
+    assert (CODEC.read(path) == expected).all()
+    (labelme / "train/000.jpg").unlink()
+    with pytest.raises(UserError, match=r"not a file of LabelMe .*no imageWidth, no imageHeight, and its image was"):
+        CODEC.read(path)
+
+
+def test_names_of_the_background(tmp_path: Path) -> None:
+    points: list[tuple[float, float]] = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    over = [shape("cat", points), shape("_background_", points)]
+    assert painted(tmp_path / "a.json", *over, size=(2, 2)) == [[0, 0], [0, 0]]
+    path = tmp_path / "a.json"
+    with pytest.raises(UserError, match=r"the label '_background_' is not a class .sky, cat"):
+        ShapeCodec(("sky", "cat")).read(path)
+
+
+def test_files_name_their_images(tmp_path: Path) -> None:
+    """JSON files in folders of their own, with paths of Windows; images without a file are left out."""
+    expected = outline_layouts.labelme_apart(tmp_path)
+    classes = [{"name": name, "color": [k, k, k]} for k, name in enumerate(outline_layouts.NAMES)]
+    (tmp_path / "classes.yaml").write_text(json.dumps({"classes": classes}))
+    shutil.copy(tmp_path / "images/val/street_004.jpg", tmp_path / "images/val/unlabelled.jpg")
+    datamodule = LabelMeDataModule(str(tmp_path), shapes="labels/{split}")
+    found = {
+        Path(pairs.read(k)[2]).name: pairs.read(k)[1]
+        for pairs in map(datamodule.split, ("train", "val"))
+        for k in range(len(pairs))
+    }
+    assert found.keys() == expected.keys()
+    assert all((found[name] == expected[name]).all() for name in expected)
+    by_split = LabelMeDataModule(str(tmp_path), shapes={"train": "labels/train"})
+    with pytest.raises(UserError, match=r"data.init_args.shapes names nothing for the val split, only for train"):
+        by_split.split("val")
+    with pytest.raises(UserError, match=r"images: no file of LabelMe in it: set data.init_args.shapes"):
+        LabelMeDataModule(str(tmp_path), shapes="images").split("val")
+    (tmp_path / "images/train/street_000.jpg").unlink()
+    with pytest.raises(UserError, match=r"street_000.json: its image was not found below .* \(1 files have none\)"):
+        datamodule.split("train")
+
+
 def test_a_data_set(labelme: Path) -> None:
     datamodule = LabelMeDataModule(str(labelme))
     assert datamodule.class_names == ["background", "cat", "dog"]
@@ -90,7 +196,17 @@ def test_an_unknown_label_is_reported_with_its_remedy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "points"),
-    [("line", 2), ("point", 1), ("linestrip", 3), ("mask", 2), ("polygon", 2), ("rectangle", 1), ("circle", 3)],
+    [
+        ("line", 3),
+        ("point", 2),
+        ("linestrip", 1),
+        ("mask", 1),
+        ("polygon", 2),
+        ("rectangle", 1),
+        ("circle", 3),
+        ("oriented_rectangle", 3),
+        ("rotation", 3),
+    ],
 )
 def test_shapes_without_an_area_are_reported(tmp_path: Path, kind: str, points: int) -> None:
     with pytest.raises(UserError, match=rf"a.json: a shape 'cat' of kind '{kind}' and {points} points covers no known"):
