@@ -56,7 +56,7 @@ class LabelMeDataModule(FileDataModule):
     def _named_by_files(self, folder: Path, name: str, codec: ShapeCodec) -> FilePairs:
         files = labelme_files(existing_folder(folder, f"LabelMe's files of the {name} split"))
         if not files:
-            raise UserError(f"{folder}: no file of LabelMe in it: set data.init_args.shapes to their folder")
+            raise UserError(f"{folder}: no file of LabelMe in it: set data.shapes to their folder")
         found = with_images(files, ImageIndex(self.root))
         without = [*found.missing, *found.embedded]
         if without:

@@ -106,7 +106,8 @@ def recognise_labelme(root: Path, choices: Choices) -> Layout | None:
         )
     if found.missing:
         raise UserError(
-            f"{root}: LabelMe files whose image was not found: {counted(found.missing)}: add the images, or remove these"
+            f"{root}: LabelMe files whose image was not found: {counted(found.missing)}: "
+            "add the images, or remove these"
         )
     contents = _contents([*found.images, *found.embedded])
     classes, table = _classes(root, files, contents)

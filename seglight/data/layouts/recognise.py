@@ -8,12 +8,15 @@ from seglight.data.layouts.huggingface import recognise_huggingface
 from seglight.data.layouts.kaggle import recognise_kaggle
 from seglight.data.layouts.label_studio import recognise_label_studio
 from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
+from seglight.data.layouts.labelme import recognise_labelme
+from seglight.data.layouts.labelme_xml import recognise_labelme_xml
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
 from seglight.data.layouts.masks import recognise_masks, recognise_own_folder
 from seglight.data.layouts.public_sets import recognise_public
 from seglight.data.layouts.segment_anything import recognise_segment_anything
 from seglight.data.layouts.supervisely import recognise_supervisely
 from seglight.data.layouts.voc import recognise_voc
+from seglight.data.layouts.yolo import recognise_yolo
 from seglight.errors import UserError
 
 RECOGNISERS: tuple[Recogniser, ...] = (
@@ -27,6 +30,9 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     recognise_supervisely,
     recognise_segment_anything,
     recognise_coco,
+    recognise_labelme,
+    recognise_labelme_xml,
+    recognise_yolo,
     recognise_kaggle,
     recognise_huggingface,
     # folders of masks

@@ -30,6 +30,9 @@ CLASS_LIST = "classes.txt"
 TOLERANCE = 0.01
 """Distance by which a corner may lie outside the image, as a fraction of its size."""
 
+DIGITS = 3
+"""Decimals of corners in pixels: those of exports in COCO's format, whose pixels YOLO's fractions so have, too."""
+
 MOST_BYTES = 10**6
 """Size of a data.yaml beyond which a file is something else."""
 
@@ -75,7 +78,8 @@ class YoloLabels:
         for _, line in lines_of(path) if path is not None else ():
             one = parse_line(line, self.index_of)
             ignored = one.is_box and self.boxes == "ignore"
-            corners = [value * (height if k % 2 else width) for k, value in enumerate(one.corners)]
+            # the text has few digits, and pycocotools is sensitive to the last ones
+            corners = [round(value * (height if k % 2 else width), DIGITS) for k, value in enumerate(one.corners)]
             outlines.append((IGNORE_INDEX if ignored else self.index_of[one.number], [corners]))
         return paint(outlines, (height, width))
 
@@ -122,7 +126,7 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
         evidence, table = config
         names = _names(table, evidence)
         splits, remarks = _splits(table, evidence, root)
-    elif (root / CLASS_LIST).is_file() and (root / "labels").is_dir() and (root / "images").is_dir():
+    elif _is_of_label_studio(root):
         evidence = root / CLASS_LIST
         lines = evidence.read_text(encoding="utf-8-sig").splitlines()
         names = dict(enumerate(line.strip() for line in lines if line.strip()))
@@ -146,6 +150,12 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
         labels=YoloLabels(files, index_of, choices.boxes),
         remarks=[*remarks, *_remarks(files, boxes, choices.boxes)],
     )
+
+
+def _is_of_label_studio(root: Path) -> bool:
+    if not ((root / CLASS_LIST).is_file() and (root / "labels").is_dir() and (root / "images").is_dir()):
+        return False
+    return any(True for _ in walk_of(root / "labels", 2, (".txt",)))
 
 
 def _config(root: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -211,7 +221,7 @@ def _images(value: str, base: str, path: Path, root: Path) -> list[Path]:
     inside = "/".join(parts)
     bases = (path.parent / base, path.parent, root)
     places = [*(folder / inside for folder in bases), *(folder / value for folder in bases)]
-    places += [root / "/".join(parts[k:]) for k in range(1, len(parts))]
+    places += [root / "/".join(parts[k:]) for k in range(1, len(parts) - 1)]
     for place in places:
         if place.is_file() and place.suffix == ".txt":
             index = ImageIndex(root)

@@ -160,9 +160,9 @@ def test_files_name_their_images(tmp_path: Path) -> None:
     assert found.keys() == expected.keys()
     assert all((found[name] == expected[name]).all() for name in expected)
     by_split = LabelMeDataModule(str(tmp_path), shapes={"train": "labels/train"})
-    with pytest.raises(UserError, match=r"data.init_args.shapes names nothing for the val split, only for train"):
+    with pytest.raises(UserError, match=r"data.shapes names nothing for the val split, only for train"):
         by_split.split("val")
-    with pytest.raises(UserError, match=r"images: no file of LabelMe in it: set data.init_args.shapes"):
+    with pytest.raises(UserError, match=r"images: no file of LabelMe in it: set data.shapes"):
         LabelMeDataModule(str(tmp_path), shapes="images").split("val")
     (tmp_path / "images/train/street_000.jpg").unlink()
     with pytest.raises(UserError, match=r"street_000.json: its image was not found below .* \(1 files have none\)"):
