@@ -23,9 +23,7 @@ def path_of(paths: BySplit, split: str, root: Path, argument: str) -> Path:
     """
     path = paths.replace("{split}", split) if isinstance(paths, str) else paths.get(split)
     if path is None:
-        raise UserError(
-            f"data.{argument} names nothing for the {split} split, only for {', '.join(paths)}: add it"
-        )
+        raise UserError(f"data.{argument} names nothing for the {split} split, only for {', '.join(paths)}: add it")
     return root / path
 
 
