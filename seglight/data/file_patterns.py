@@ -7,6 +7,7 @@ text that the names of an image and its mask share:
     train/{stem}_mask.png                         masks with an addition to their name
     masks/gt_{stem}.*                             any suffix of masks: .png, .tif, .bmp, .gif, .npy ...
     gtFine/train/**/{stem}_gtFine_labelIds.png    at any depth, where an image and its mask have equal folders at `**`
+    train/**/masks                                also in the middle: train/forest/masks, train/city/masks
 
 A file that fits the description of the masks is no image.
 """
@@ -40,12 +41,14 @@ class Pattern:
         prefix: Text before `{stem}` in the name.
         suffix: Text behind it, with the suffix of the file, or ".*" for any.
         deep: Whether files below the folder count.
+        below: Folders between `**` and the name.
     """
 
     folder: str
     prefix: str = ""
     suffix: str = ANY
     deep: bool = False
+    below: str = ""
 
     @classmethod
     def parsed(cls, text: str) -> "Pattern":
@@ -59,20 +62,19 @@ class Pattern:
             raise UserError(f"{text!r} should be a path below the data set's folder")
         name = parts[-1] if parts and STEM in parts[-1] else None
         folders = parts if name is None else parts[:-1]
-        deep = folders[-1:] == (DEEP,)
-        folders = folders[:-1] if deep else folders
-        if DEEP in folders or any(STEM in part for part in folders) or (name or "").count(STEM) > 1:
-            raise UserError(
-                f"{text!r} should contain {STEM} once, in the file name, and {DEEP} only before the file name"
-            )
+        if folders.count(DEEP) > 1 or any(STEM in part for part in folders) or (name or "").count(STEM) > 1:
+            raise UserError(f"{text!r} should contain {STEM} once, in the file name, and {DEEP} once at most")
+        deep = DEEP in folders
+        at = folders.index(DEEP) if deep else len(folders)
         prefix, _, suffix = (name or f"{STEM}{ANY}").partition(STEM)
-        return cls("/".join(folders) or ".", prefix, suffix, deep)
+        return cls("/".join(folders[:at]) or ".", prefix, suffix, deep, "/".join(folders[at + 1 :]))
 
     def __str__(self) -> str:
         if (self.prefix, self.suffix, self.deep) == ("", ANY, False):
             return self.folder
         folders = [] if self.folder == "." else [self.folder]
-        return "/".join([*folders, *[DEEP] * self.deep, f"{self.prefix}{STEM}{self.suffix}"])
+        below = [self.below] if self.below else []
+        return "/".join([*folders, *[DEEP] * self.deep, *below, f"{self.prefix}{STEM}{self.suffix}"])
 
     def key(self, path: Path, root: Path, suffixes: Iterable[str]) -> Key | None:
         """What the path of a file has at `**` and `{stem}`; None if it does not fit."""
@@ -85,13 +87,17 @@ class Pattern:
         stem = name[len(self.prefix) : len(name) - len(ending)]
         if name != f"{self.prefix}{stem}{ending}" or not stem:
             return None
-        folder = path.parent.relative_to(root / self.folder).as_posix() if self.deep else "."
-        return folder, stem
+        if not self.deep:
+            return ".", stem
+        parts, below = path.parent.relative_to(root / self.folder).parts, PurePosixPath(self.below).parts
+        if parts[len(parts) - len(below) :] != below or len(parts) < len(below):
+            return None
+        return "/".join(parts[: len(parts) - len(below)]) or ".", stem
 
     def path(self, key: Key, root: Path, suffix: str) -> Path:
         """The file of a key; `suffix` stands for `.*`."""
         ending = self.suffix.removesuffix(ANY) + suffix if self.suffix.endswith(ANY) else self.suffix
-        return root / self.folder / key[0] / f"{self.prefix}{key[1]}{ending}"
+        return root / self.folder / key[0] / self.below / f"{self.prefix}{key[1]}{ending}"
 
 
 def paired_files(root: Path, images: str, masks: str, codec: Codec, holds: str = "") -> FilePairs:

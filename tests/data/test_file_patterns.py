@@ -29,6 +29,7 @@ CASES = [
         "gt/val/**/{stem}_ids.png",
         {"left/val/ulm/a_left.png": "gt/val/ulm/a_ids.png", "left/val/a_left.png": "gt/val/a_ids.png"},
     ),
+    ("train/**/images", "train/**/masks", {"train/a/images/x.png": "train/a/masks/x.png"}),
     ("**/{stem}.*", "**/{stem}_label.*", {"one/a.jpg": "one/a_label.bmp", "two/a.png": "two/a_label.GIF"}),
 ]
 
@@ -45,7 +46,9 @@ def test_images_find_their_masks(tmp_path: Path, images: str, masks: str, pairs:
     assert list(found.images) == sorted(found.images)
 
 
-@pytest.mark.parametrize("text", ["images", ".", "train/{stem}_mask.png", "a/**/gt_{stem}.*", "**/{stem}.*"])
+@pytest.mark.parametrize(
+    "text", ["images", ".", "train/{stem}_mask.png", "a/**/gt_{stem}.*", "**/{stem}.*", "a/**/b/{stem}.*"]
+)
 def test_descriptions_are_written_as_they_are_read(text: str) -> None:
     assert str(Pattern.parsed(text)) == text
 

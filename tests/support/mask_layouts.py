@@ -270,6 +270,44 @@ def _voc_lists(root: Path, splits: Mapping[str, Sequence[str]]) -> None:
         (folder / f"{split}.txt").write_bytes("\r\n".join(stems).encode())
 
 
+SCENES = {"train": "train/forest", "val": "val/city"}
+
+
+def scenes(root: Path) -> Form:
+    """A folder of images and one of masks in each scene; two scenes of the training split."""
+    first = write(root, "{split}/images/{stem}.png", "{split}/masks/{stem}.png", SCENES, splits=HALVES)
+    second = write(root, "{split}/images/{stem}.png", "{split}/masks/{stem}.png", {"train": "train/city"}, splits=REST)
+    return Form(UNNAMED, {"train": (*HALVES["train"], *REST["train"]), "val": HALVES["val"]}, first.maps | second.maps)
+
+
+HALVES, REST = {"train": STEMS[:2], "val": STEMS[2:3]}, {"train": STEMS[3:]}
+
+
+def scenes_without_split(root: Path) -> Form:
+    """Scene folders that contain images and masks side by side."""
+    return write(root, "{split}/{stem}.png", "{split}/{stem}_label.png", {"all": "scene"})
+
+
+def folder_of_other_name(root: Path) -> Form:
+    return write(root, "top/{stem}.tif", "gts/{stem}.tif")
+
+
+def isic(root: Path) -> Form:
+    """Folders whose names tell of split and content; a second folder of masks in colour is not for reading."""
+    folders = {split: word.capitalize() for split, word in LONG.items()}
+    form = write(
+        root,
+        "Task1_{split}_Input/{stem}.jpg",
+        "Task1_{split}_GroundTruth/{stem}_segmentation.png",
+        folders,
+        splits=SPLIT,
+    )
+    write(root, "x/{split}_{stem}.jpg", "color_masks_{split}/{stem}.png", folders, coloured, splits=SPLIT)
+    for path in (root / "x").iterdir():
+        path.unlink()
+    return form
+
+
 def own_folder(root: Path) -> Form:
     form = write(root, "images/{split}/{stem}.jpg", "masks/{split}/{stem}.png", SPLITS, splits=SPLIT, names=NAMES)
     entries = [f"- {{name: {name}, color: {list(color)}}}" for name, color in zip(NAMES, COLORS, strict=True)]
@@ -289,6 +327,6 @@ FORMS: tuple[Callable[[Path], Form], ...] = (
     two_folders, split_first, long_names, joined_names, capital_suffix, suffix_in_one_folder, same_stem_in_one_folder,
     both_suffixes, prefixes, label_suffix, tiff, bitmaps, gif, arrays, two_values, void_border, grey_in_three_channels,
     id2label, lists, table, class_dict, kaggle_labelmap, dataset_meta, roboflow, voc_palette, cvat_masks, own_folder,
-    own_classes,
+    own_classes, scenes, scenes_without_split, folder_of_other_name, isic,
 )  # fmt: skip
 """All forms."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
-from seglight.data.layouts.split_names import NAMES, split_of
+from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below
 from seglight.errors import UserError
 
@@ -23,8 +23,8 @@ LEFT_OUT = re.compile(
 )
 """Folders of files that are neither images nor masks of classes."""
 
-DUBIOUS = re.compile(r"colou?r|instance|object|panoptic|overlay|vis")
-"""Additions to names of files beside the masks of classes."""
+DUBIOUS = re.compile(r"colou?r|instance|object|panoptic|overlay|vis|human")
+"""Names of folders, and additions to names of files, beside the masks of classes."""
 
 SAMPLE = 40
 """Number of images whose names are compared with those of all masks."""
@@ -42,6 +42,7 @@ class Group:
         split: Split that its path names, or None.
         masks: Whether its path says that there are masks in it: None if it says neither.
         deep: Whether files lie in folders below it.
+        below: Folders below those, which contain the files.
         files: Its files.
     """
 
@@ -49,6 +50,7 @@ class Group:
     split: str | None
     masks: bool | None
     deep: bool = False
+    below: str = ""
     files: list[Path] = field(default_factory=list)
 
     def images(self) -> list[str]:
@@ -61,7 +63,7 @@ class Group:
 
     def pattern(self, prefix: str, suffix: str) -> str:
         """Description of its files with these additions to the stem."""
-        return str(Pattern(self.folder, prefix, suffix, self.deep))
+        return str(Pattern(self.folder, prefix, suffix, self.deep, self.below))
 
 
 @dataclass(frozen=True)
@@ -109,24 +111,46 @@ def mask_folders(root: Path) -> MaskFolders | None:
 
 def _groups(root: Path) -> list[Group]:
     found: dict[str, Group] = {}
-    unmarked = Group(".", None, None)
+    unmarked: list[Group] = []
     for folder, files in _folders(root):
         parts = folder.parts
         if any(LEFT_OUT.search(part.casefold()) for part in parts):
             continue
         marked = [index for index, part in enumerate(parts) if split_of_folder(part) or is_masks(part) is not None]
         if not marked:
-            unmarked.files += files
-            unmarked.deep |= bool(parts)
+            unmarked.append(Group(str(folder), None, None, files=files))
             continue
         base = parts[: marked[-1] + 1]
-        name = "/".join(base)
         split = next((split for part in reversed(base) if (split := split_of_folder(part))), None)
         kinds = [kind for part in base if (kind := is_masks(part)) is not None]
-        group = found.setdefault(name, Group(name, split, kinds[-1] if kinds else None))
+        group = found.setdefault("/".join(base), Group("/".join(base), split, kinds[-1] if kinds else None))
         group.deep |= len(parts) > len(base)
         group.files += files
-    return [*found.values(), *([unmarked] if unmarked.files else [])]
+    if not found and len(unmarked) > 1:
+        return [_merged(unmarked)]
+    return [*found.values(), *unmarked]
+
+
+def _merged(groups: Sequence[Group]) -> Group:
+    """One group of several whose folders differ only in the middle, such as scene1/images and scene2/images."""
+    if len(groups) == 1:
+        return groups[0]
+    folders = [PurePosixPath(group.folder).parts for group in groups]
+    before = _common_parts(folders)
+    behind = _common_parts([parts[len(before) :][::-1] for parts in folders])[::-1]
+    deep_below = any(group.deep for group in groups)
+    files = [path for group in groups for path in group.files]
+    below = "" if deep_below else "/".join(behind)
+    return Group("/".join(before) or ".", groups[0].split, groups[0].masks, True, below, files)
+
+
+def _common_parts(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    shared = []
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return tuple(shared)
 
 
 def _folders(root: Path) -> Iterator[tuple[PurePosixPath, list[Path]]]:
@@ -142,7 +166,8 @@ def _folders(root: Path) -> Iterator[tuple[PurePosixPath, list[Path]]]:
 
 def split_of_folder(name: str) -> str | None:
     """Split that the name of a folder tells of, also in one word with its content, such as "trainannot"."""
-    found = split_of(name)
+    words = re.split(r"[^a-z]+", name.casefold())
+    found = split_of(name) or next((SPLIT_OF_WORD[word] for word in words if word in SPLIT_OF_WORD), None)
     if found is not None:
         return found
     lower = name.casefold()
@@ -172,7 +197,10 @@ def _described(root: Path, groups: Sequence[Group]) -> tuple[str, str] | None:
     others = [group for group in groups if group.masks is None and group.images()]
     candidates = of_images or others
     if of_masks and candidates:
-        return _two_folders(root, candidates, of_masks)
+        plain = [group for group in of_masks if not DUBIOUS.search(group.folder.casefold())] or of_masks
+        if len(candidates) == len(plain) > 1:
+            candidates, plain = [_merged(candidates)], [_merged(plain)]
+        return _two_folders(root, candidates, plain)
     alone = [*of_images, *others, *of_masks]
     if len(alone) == 1:
         return _one_folder(alone[0])
