@@ -292,6 +292,10 @@ def folder_of_other_name(root: Path) -> Form:
     return write(root, "top/{stem}.tif", "gts/{stem}.tif")
 
 
+def unknown_folders(root: Path) -> Form:
+    return write(root, "a/{stem}.png", "b/{stem}.png")
+
+
 def isic(root: Path) -> Form:
     """Folders whose names tell of split and content; a second folder of masks in colour is not for reading."""
     folders = {split: word.capitalize() for split, word in LONG.items()}
@@ -327,6 +331,6 @@ FORMS: tuple[Callable[[Path], Form], ...] = (
     two_folders, split_first, long_names, joined_names, capital_suffix, suffix_in_one_folder, same_stem_in_one_folder,
     both_suffixes, prefixes, label_suffix, tiff, bitmaps, gif, arrays, two_values, void_border, grey_in_three_channels,
     id2label, lists, table, class_dict, kaggle_labelmap, dataset_meta, roboflow, voc_palette, cvat_masks, own_folder,
-    own_classes, scenes, scenes_without_split, folder_of_other_name, isic,
+    own_classes, scenes, scenes_without_split, folder_of_other_name, isic, unknown_folders,
 )  # fmt: skip
 """All forms."""

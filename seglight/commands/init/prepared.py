@@ -132,9 +132,9 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
         text = yaml.safe_dump(dict(layout.in_place.class_table), sort_keys=False, allow_unicode=True)
         atomic_write(project / CLASSES, text)
         in_project["classes"] = CLASSES
-    if splits.own:
+    if splits.own or layout.lists_needed:
         in_project["lists"] = _write_lists(splits, project, {path: relative(path, root) for path in _all(splits)})
-        comments["lists"] = " ".join(splits.remarks)
+        comments["lists"] = " ".join(splits.remarks) or f"The splits of {layout.form}, as lists."
     elif layout.lists is not None:
         arguments["lists"] = str(layout.lists.absolute())
     return Prepared(layout.in_place.class_path, arguments, in_project, splits.remarks, comments)

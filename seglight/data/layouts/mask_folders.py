@@ -3,10 +3,11 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
+from seglight.data.layouts.mask_values import mask_values
 from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below
 from seglight.errors import UserError
@@ -25,6 +26,9 @@ LEFT_OUT = re.compile(
 
 DUBIOUS = re.compile(r"colou?r|instance|object|panoptic|overlay|vis|human")
 """Names of folders, and additions to names of files, beside the masks of classes."""
+
+FEW = 64
+"""Largest number of values of a file that is a mask and not a photograph."""
 
 SAMPLE = 40
 """Number of images whose names are compared with those of all masks."""
@@ -95,8 +99,9 @@ def mask_folders(root: Path) -> MaskFolders | None:
     masks: dict[str | None, str] = {}
     unlabelled: list[str] = []
     splits = [split for split in NAMES if any(group.split == split for group in groups)]
-    order: list[str | None] = [*splits] or [None]
-    for split in order:
+    for split in [*splits, None]:
+        if split is None and masks:
+            break
         own = [group for group in groups if group.split == split]
         found = _described(root, own)
         if found is not None:
@@ -127,8 +132,23 @@ def _groups(root: Path) -> list[Group]:
         group.deep |= len(parts) > len(base)
         group.files += files
     if not found and len(unmarked) > 1:
-        return [_merged(unmarked)]
+        return _by_content(unmarked) or [_merged(unmarked)]
     return [*found.values(), *unmarked]
+
+
+def _by_content(groups: Sequence[Group]) -> list[Group]:
+    """Images and masks of two folders whose names tell of neither: the files of one have few values."""
+    if len(groups) != 2 or set(groups[0].images()).isdisjoint(groups[1].images()):
+        return []
+    found = [replace(group, masks=_few_values(group.files[0])) for group in groups]
+    return found if {group.masks for group in found} == {False, True} else []
+
+
+def _few_values(path: Path) -> bool:
+    try:
+        return path.suffix.lower() in MASK_SUFFIXES and len(mask_values(path).counts) <= FEW
+    except UserError:
+        return False
 
 
 def _merged(groups: Sequence[Group]) -> Group:
@@ -145,11 +165,11 @@ def _merged(groups: Sequence[Group]) -> Group:
 
 
 def _common_parts(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    shared = []
-    for parts in zip(*folders, strict=False):
-        if len(set(parts)) > 1:
+    shared: list[str] = []
+    for names in zip(*folders, strict=False):
+        if len(set(names)) > 1:
             break
-        shared.append(parts[0])
+        shared.append(names[0])
     return tuple(shared)
 
 
@@ -166,8 +186,8 @@ def _folders(root: Path) -> Iterator[tuple[PurePosixPath, list[Path]]]:
 
 def split_of_folder(name: str) -> str | None:
     """Split that the name of a folder tells of, also in one word with its content, such as "trainannot"."""
-    words = re.split(r"[^a-z]+", name.casefold())
-    found = split_of(name) or next((SPLIT_OF_WORD[word] for word in words if word in SPLIT_OF_WORD), None)
+    tokens = re.split(r"[^a-z]+", name.casefold())
+    found = split_of(name) or next((SPLIT_OF_WORD[token] for token in tokens if token in SPLIT_OF_WORD), None)
     if found is not None:
         return found
     lower = name.casefold()

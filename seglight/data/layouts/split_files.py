@@ -14,6 +14,8 @@ from seglight.errors import UserError
 FOLDERS = ("ImageSets/Segmentation", "ImageSets", "splits", "split", "lists", "list", "Segmentation", ".")
 """Folders below the root where lists are looked for, in this order."""
 
+ORDER = ("train", "val", "test", WITHOUT_SPLIT)
+
 NAMES = {"train.txt", "val.txt", "test.txt"}
 """Names of lists that `data.lists` reads."""
 
@@ -83,7 +85,7 @@ def _of_lists(root: Path, folder: Path, lists: Mapping[str, Path], masks: Mappin
     images: dict[str, list[Path]] = {}
     known: set[Path] = set()
     remarks: list[str] = []
-    for split, path in lists.items():
+    for split, path in sorted(lists.items(), key=lambda item: ORDER.index(item[0])):
         named = selected(read_list(path), list(masks), root, path)
         known.update(named)
         if split == "test" and not any(masks[image].is_file() for image in named):
