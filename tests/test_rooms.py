@@ -128,4 +128,4 @@ def test_no_test_file_imports_another_one() -> None:
         for path in TESTS
         if path.parent != Path(__file__).parent
     }
-    assert folders <= {*ORDER, "end_to_end", "distributed", "parity", *HELPERS}
+    assert folders <= {*ORDER, "docs", "end_to_end", "distributed", "parity", *HELPERS}
