@@ -129,7 +129,8 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
     in_project: dict[str, str] = {}
     comments: dict[str, str] = {}
     if layout.in_place.class_table is not None:
-        text = yaml.safe_dump(dict(layout.in_place.class_table), sort_keys=False, allow_unicode=True)
+        table = dict(layout.in_place.class_table)
+        text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
         atomic_write(project / CLASSES, text)
         in_project["classes"] = CLASSES
     if splits.own or layout.lists_needed:
