@@ -144,7 +144,7 @@ class RunReport(Callback):
         lines.append(
             (
                 "next",
-                NO_CHECKPOINT if checkpoint is None else f"python -m seglight predict {checkpoint} IMAGES --out masks",
+                NO_CHECKPOINT if checkpoint is None else f"seglight predict {checkpoint} IMAGES --out masks",
             )
         )
         self.console.print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines))

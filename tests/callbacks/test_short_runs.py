@@ -59,7 +59,7 @@ def test_it_is_scored_once_at_its_end(
     assert (f"the run ends before its first validation: it is scored now, at step {steps}" in ran.err) == said
     assert [line["step"] for line in lines(tmp_path / "run") if "val/miou" in line] == [steps]
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["step"] == steps
-    assert f"next        python -m seglight predict {tmp_path / 'run'}/checkpoints/best.ckpt" in ran.out
+    assert f"next        seglight predict {tmp_path / 'run'}/checkpoints/best.ckpt" in ran.out
 
 
 def test_one_that_is_told_not_to_validate_says_that_it_has_no_score(fit: Fit, tmp_path: Path) -> None:

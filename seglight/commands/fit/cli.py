@@ -7,13 +7,12 @@ import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from seglight.callbacks import ShortRuns
 from seglight.checkpoints.checkpoint import load_weights, read_checkpoint
@@ -22,11 +21,12 @@ from seglight.checkpoints.net_config import plain_values, without_encoder_weight
 from seglight.checkpoints.writer import CheckpointFiles
 from seglight.commands.doctor.quick import quick_check
 from seglight.commands.fit.messages import quiet_lightning
+from seglight.commands.fit.options import add_options
 from seglight.commands.fit.run_callbacks import RunCallbacks
+from seglight.commands.fit.run_loggers import named, run_loggers
 from seglight.commands.recipe import check_yaml, config_paths, data_options
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
-from seglight.interfaces import Inferer
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.collector import no_collections
@@ -35,6 +35,7 @@ from seglight.system.recipe_classes import with_class_paths
 from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run, former_recipes
+from seglight.training.early_stopping import early_stopping
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
 from seglight.training.lightning_internals import SubcommandCLI
 from seglight.training.profiler import RunTimes
@@ -105,15 +106,7 @@ class SegmentationCLI(SubcommandCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run, and link the facts about the data to the module and the seed to the data."""
-        parser.add_argument("--run_dir", type=str | None, default=None, help="folder of the run, for all of its files")
-        about = "fit: resume the run in --run_dir, or start it; 'force': even if the recipe has changed"
-        parser.add_argument("--resume", type=Literal["exact", "force"] | None, nargs="?", const="exact", help=about)
-        about = "how images are evaluated, such as by seglight.inference.SlidingWindow; default: whole, in one pass"
-        parser.add_argument("--inferer", type=Inferer | None, help=about)
-        about = "one training per seed, such as 0,1,2; for fit, on the command line only"
-        parser.add_argument("--seeds", type=type(None), help=about)
-        about = "fit: whether a loss or gradient that is not finite stops the run, or the step is left out"
-        parser.add_argument("--on_nonfinite", type=Literal["stop", "skip"], default="stop", help=about)
+        add_options(parser)
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.{fact}", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
@@ -139,12 +132,18 @@ class SegmentationCLI(SubcommandCLI):
         """Choose the run folder, and read the checkpoint before anything is built: it brings the encoder's weights."""
         config = self.config[self.subcommand]
         before_run.check_entries(config, self.subcommand == "fit")
+        named(config.logger, config.trainer.logger)
+        fits = self.subcommand == "fit" and config.early_stopping is not None
+        self.stopping = [early_stopping(config.early_stopping)] if fits else []
         self.run_dir = self._claimed_run_dir(self._proposal(config))
         net = without_encoder_weights(in_full(_plain(config.model.net)))
         self.net_config: dict[str, Any] = plain_values(net)
         recipe = config.clone()
         for key in ("run_dir", "ckpt_path", "resume"):  # of this run, and none that repeats it
             recipe[key] = None
+        for key in ("logger", "early_stopping"):  # unless given, a recipe does not have them
+            if recipe[key] is None:
+                del recipe[key]
         self.recipe = self.subcommand_parser(str(self.subcommand)).dump(recipe, skip_unset=False)
         if self.subcommand == "fit":
             resume.refuse_ckpt_path(config.ckpt_path)
@@ -228,10 +227,10 @@ class SegmentationCLI(SubcommandCLI):
         kwargs["plugins"] = plugins
         kwargs["callbacks"] = self._callbacks(config)
         kwargs["default_root_dir"] = str(self.run_dir)
-        if config.logger in (None, True):
-            # what a killed run has shown of later steps is shown again
-            step = 0 if self.checkpoint is None else self.checkpoint["global_step"]
-            kwargs["logger"] = TensorBoardLogger(self.run_dir, "", "", default_hp_metric=False, purge_step=step)
+        step = 0 if self.checkpoint is None else self.checkpoint["global_step"]
+        loggers = run_loggers(self.config_init[self.subcommand], self.run_dir, step)
+        if loggers is not None:
+            kwargs["logger"] = loggers
         if self.subcommand == "fit" and config.profiler is None:
             kwargs["profiler"] = RunTimes()
         check_machine(config)
@@ -245,6 +244,7 @@ class SegmentationCLI(SubcommandCLI):
 
     def _callbacks(self, config: Namespace) -> list[Callback]:
         given = _listed(config.callbacks)
+        given = [*given, *self.stopping]
         before_run.check_callbacks(given, config)
         callbacks = RunCallbacks(self.run_dir, self.recipe, config, self.temporary)
         if self.subcommand != "fit":

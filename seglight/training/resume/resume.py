@@ -24,7 +24,7 @@ FREE = (
     "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger", "trainer.enable_progress_bar",
     "trainer.enable_model_summary", "trainer.log_every_n_steps", "trainer.num_sanity_val_steps", "trainer.profiler",
     "trainer.max_time", "trainer.default_root_dir", "data.init_args.num_workers", "data.init_args.cache",
-    "data.init_args.root", "data.init_args.eval_batch_size",
+    "data.init_args.root", "data.init_args.eval_batch_size", "logger",
 )  # fmt: skip
 """Keys of a recipe that change no result, or one that is announced: the number of processes."""
 
