@@ -127,7 +127,8 @@ def studio_result(kind: str, label: str, value: dict[str, object], **more: objec
     labels = {kind: [label]} if label else {}
     return {
         "original_width": SIZE[1], "original_height": SIZE[0], "image_rotation": 0, "value": {**value, **labels},
-        "id": f"{kind[:2]}{label}", "from_name": "tag", "to_name": "image", "type": kind, "origin": "manual", **more,
+        "id": f"{kind[:2]}{label}", "from_name": "brush" if kind == "brushlabels" else "tag", "to_name": "image",
+        "type": kind, "origin": "manual", **more,
     }  # fmt: skip
 
 
