@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -304,3 +304,14 @@ def huggingface(root: Path) -> Maps:
     parquet(root / "data/validation-00000-of-00001.parquet", rows[4:])
     (root / "id2label.json").write_text(json.dumps(ID2LABEL))
     return maps
+
+
+CONVERTED: dict[str, Callable[[Path], Maps]] = {
+    "CVAT for images 1.1": cvat_images,
+    "Label Studio JSON": label_studio,
+    "Label Studio brush masks": label_studio_masks,
+    "Supervisely project": supervisely,
+    "Kaggle run-length CSV": kaggle,
+    "Hugging Face Parquet": huggingface,
+}
+"""Writers of the layouts that are converted before they are trained on, by the name of the form."""

@@ -168,7 +168,7 @@ def _opened(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors, too
-        raise UserError(f"{path}: not readable as Parquet ({one_line(error)}): download it again") from error
+        raise _damaged(path, error) from error
 
 
 def _columns(path: Path) -> Columns | None:
@@ -212,7 +212,7 @@ def _cells(path: Path, columns: Columns) -> Iterable[tuple[Path, Cell]]:
     names: list[tuple[str, Cell]] = []
     with _opened(path) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=[f"{columns.image}.path"])
+            table = _read(path, file, group, [f"{columns.image}.path"])
             for row, value in enumerate(table.column(0).to_pylist()):
                 names.append((_name(value), Cell(path, group, row)))
     numbers = Counter(name for name, _ in names)
@@ -246,7 +246,18 @@ def _bytes(cell: Cell, columns: Columns, column: str) -> bytes:
 @lru_cache(maxsize=1)
 def _group(path: Path, group: int, columns: Columns) -> Any:
     with _opened(path) as file:
-        return file.read_row_group(group, columns=list(columns))
+        return _read(path, file, group, list(columns))
+
+
+def _read(path: Path, file: Any, group: int, columns: Sequence[str]) -> Any:
+    try:
+        return file.read_row_group(group, columns=columns)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: not readable as Parquet ({one_line(error)}): download it again")
 
 
 def _classes(root: Path, evidence: Path) -> tuple[Classes, dict[int, int]]:

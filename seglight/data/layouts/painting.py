@@ -24,6 +24,9 @@ Size = tuple[int, int]
 CORNERS = 720
 """Number of corners of an ellipse: its outline differs by less than a pixel up to a radius of 10^5 pixels."""
 
+FARTHEST = 10**6
+"""Largest coordinate of a polygon in pixels: its corners may lie outside the image."""
+
 NO_AREA = "cover no area"
 """Reason for leaving out lines and points."""
 
@@ -65,7 +68,8 @@ def polygon(points: Sequence[float], size: Size) -> NDArray[np.bool_]:
         points: Corners x, y, x, y, ...; at least three, because pycocotools reads two as a box.
         size: Height and width of the image.
     """
-    if len(points) < 6 or len(points) % 2 or not all(map(math.isfinite, points)):
+    # pycocotools follows an outline in steps of a fifth of a pixel, however long it is
+    if len(points) < 6 or len(points) % 2 or not all(abs(value) <= FARTHEST for value in points):
         raise ValueError(f"a polygon of the numbers {list(points)[:8]}")
     pixels: NDArray[Any] = rle.decode(rle.merge(rle.frPyObjects([list(points)], *size)))
     return pixels.view(bool)

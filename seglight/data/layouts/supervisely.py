@@ -2,8 +2,9 @@
 
     root/meta.json  root/<data set>/img/*.jpg  root/<data set>/ann/<name>.jpg.json
 
-Objects are painted in the order of the file. Data sets whose names are those of splits are splits; otherwise, tags of
-images such as `train` and `val` are.
+Objects are painted in the order of the file. Polygons are painted with their edges by Pillow; Supervisely's own images
+are made by OpenCV, which differs by single pixels along slanted edges. Data sets whose names are those of splits are
+splits; otherwise, tags of images such as `train` and `val` are.
 """
 
 import base64
