@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
+from seglight.data.layouts.mask_names import DUBIOUS, LOOKED_AT, Affixes, affixes, best_affixes, contained, sampled
 from seglight.data.layouts.mask_values import mask_values
 from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below
@@ -24,17 +25,8 @@ LEFT_OUT = re.compile(
 )
 """Folders of files that are neither images nor masks of classes."""
 
-DUBIOUS = re.compile(r"colou?r|instance|object|panoptic|overlay|vis|human")
-"""Names of folders, and additions to names of files, beside the masks of classes."""
-
 FEW = 64
 """Largest number of values of a file that is a mask and not a photograph."""
-
-SAMPLE = 40
-"""Number of images whose names are compared with those of all masks."""
-
-Affixes = tuple[str, str, str, str]
-"""Text before and behind the stem in the name of an image, and in that of a mask."""
 
 
 @dataclass
@@ -232,9 +224,9 @@ def _two_folders(root: Path, images: Sequence[Group], masks: Sequence[Group]) ->
     found = []
     for of_masks in masks:
         for of_images in images:
-            affixes = _affixes(of_images.images(), of_masks.labels())
-            if affixes is not None:
-                before, behind, mask_before, mask_behind = affixes
+            names = affixes(of_images.images(), of_masks.labels())
+            if names is not None:
+                before, behind, mask_before, mask_behind = names
                 pair = (of_images.pattern(before, behind + ANY), of_masks.pattern(mask_before, mask_behind + ANY))
                 found.append((of_images.folder, of_masks.folder, pair))
     if not found:
@@ -260,17 +252,6 @@ def _refuse_jpeg(root: Path, masks: Sequence[Group]) -> None:
             )
 
 
-def _affixes(images: Sequence[str], masks: Sequence[str]) -> Affixes | None:
-    """How the names of images and masks in two folders differ; None if they have nothing in common."""
-    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
-    candidates = Counter[Affixes]({("", "", "", ""): 1})
-    for image in sample:
-        candidates.update(_contained(image, masks))
-    candidates[_common(images, masks)] += 1
-    candidates.update(_tails(images, masks))
-    return _best(candidates, images, set(masks))
-
-
 def _one_folder(group: Group) -> tuple[str, str] | None:
     """Descriptions of images and masks that share a folder."""
     stems = group.labels()
@@ -280,17 +261,16 @@ def _one_folder(group: Group) -> tuple[str, str] | None:
     )
     others = [path.stem for path in group.files if path.suffix.lower() not in MASK_SUFFIXES]
     images = others or stems
-    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE]
     candidates = Counter[Affixes]()
-    for image in sample:
-        candidates.update(affixes for affixes in _contained(image, stems) if affixes[2] + affixes[3])
+    for image in sampled(images):
+        candidates.update(found for found in contained(image, stems[:LOOKED_AT]) if found[2] + found[3])
     tails = Counter(re.split(r"[._-]", stem)[-1] for stem in group.images() + stems).most_common(2)
     for first, second in ((0, 1), (1, 0)):
         if len(tails) == 2 and is_masks(tails[second][0]) and not is_masks(tails[first][0]):
             separators = {stem[-len(tails[second][0]) - 1] for stem in stems if stem.endswith(tails[second][0])}
             separator = min(separators, default="_")
             candidates["", separator + tails[first][0], "", separator + tails[second][0]] += 1
-    best = _best(candidates, images, own)
+    best = best_affixes(candidates, images, own)
     if best is not None:
         before, behind, mask_before, mask_behind = best
         return group.pattern(before, behind + ANY), group.pattern(mask_before, mask_behind + ANY)
@@ -299,60 +279,3 @@ def _one_folder(group: Group) -> tuple[str, str] | None:
         masks = Counter(path.suffix for path in group.files if path.suffix.lower() in MASK_SUFFIXES)
         return group.pattern("", image_suffix), group.pattern("", masks.most_common(1)[0][0])
     return None
-
-
-def _contained(image: str, masks: Sequence[str]) -> Iterator[Affixes]:
-    """Additions by which one name contains the other, next to which no number is cut."""
-    for mask in masks:
-        long, short = (mask, image) if len(mask) > len(image) else (image, mask)
-        at = long.find(short) if long != short else -1
-        if at < 0:
-            continue
-        before, behind = long[:at], long[at + len(short) :]
-        if (before[-1:].isdigit() and short[0].isdigit()) or (behind[:1].isdigit() and short[-1].isdigit()):
-            continue
-        yield ("", "", before, behind) if long == mask else (before, behind, "", "")
-
-
-def _common(images: Sequence[str], masks: Sequence[str]) -> Affixes:
-    """What all names of images have in common, and all names of masks, without numbers at its end."""
-    found = []
-    for stems in (images, masks):
-        low, high = (min(stems), max(stems)) if stems else ("", "")
-        before = _shared(low, high)
-        backwards = [stem[::-1] for stem in stems] or [""]
-        behind = _shared(min(backwards), max(backwards))[::-1]
-        found += [re.sub(r"\d+$", "", before), re.sub(r"^\d+", "", behind)]
-    return (found[0], found[1], found[2], found[3])
-
-
-def _tails(images: Sequence[str], masks: Sequence[str]) -> Iterator[Affixes]:
-    """The most frequent last words of the names."""
-    words = [
-        Counter(match[0] for stem in stems if (match := re.search(r"[._-][A-Za-z]\w*$", stem)))
-        for stems in (images, masks)
-    ]
-    tails = [[word for word, _ in counted.most_common(4)] or [""] for counted in words]
-    yield from (("", tails[0][0], "", tail) for tail in tails[1])
-
-
-def _shared(low: str, high: str) -> str:
-    number = next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[:number]
-
-
-def _best(candidates: Counter[Affixes], images: Sequence[str], masks: set[str]) -> Affixes | None:
-    """The additions that give the most images a mask: a quarter of all images, or of all masks, at least."""
-    scores: dict[Affixes, int] = {}
-    for affixes, _ in candidates.most_common(12):
-        before, behind, mask_before, mask_behind = affixes
-        cores = [
-            image[len(before) : len(image) - len(behind)]
-            for image in images
-            if len(image) > len(before) + len(behind) and image.startswith(before) and image.endswith(behind)
-        ]
-        scores[affixes] = sum(f"{mask_before}{core}{mask_behind}" in masks for core in cores)
-    if not scores:
-        return None
-    best = max(scores, key=lambda a: (scores[a], not DUBIOUS.search("".join(a).casefold()), -sum(map(len, a))))
-    return best if scores[best] and 4 * scores[best] >= min(len(images), len(masks)) else None

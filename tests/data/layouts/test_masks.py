@@ -1,6 +1,7 @@
 """Layouts of mask files, in the forms of tools and as they are found.
 
-Covers: data.layouts.mask_folders, data.layouts.mask_layout, data.layouts.split_files.
+Covers: data.layouts.mask_folders, data.layouts.mask_layout, data.layouts.mask_names,
+data.layouts.split_files.
 """
 
 from collections.abc import Callable
