@@ -49,6 +49,9 @@ copybutton_prompt_is_regexp = True
 default_role = "code"  # single backticks in docstrings
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
 autodoc_inherit_docstrings = False
 nitpick_ignore_regex = [  # documented elsewhere; links to other sites would need a network to be checked
     (r"py:.*", r"(albumentations|collections|lightning|numpy|pathlib|torch|typing)\..*"),
