@@ -234,8 +234,10 @@ def _add_image(export: Export, element: Element) -> None:
             f"{export.path}: an <image> without a name, width or height ({type(error).__name__} {error}): "
             "export it again"
         ) from error
-    if name in export.drawings:
-        raise UserError(f"{export.path}: the image {name} is listed twice: remove one of the two entries")
+    subset = element.get("subset", "")
+    key = f"{subset}/{name}" if subset else name  # images of two subsets may have one name: images/<subset>/<name>
+    if key in export.drawings:
+        raise UserError(f"{export.path}: the image {key} is listed twice: remove one of the two entries")
     shapes = []
     for child in element:
         kind = child.tag
@@ -250,7 +252,7 @@ def _add_image(export: Export, element: Element) -> None:
             export.left_out["polygons of fewer than three points", NO_AREA] += 1
         else:
             shapes.append(_shape(export.path, name, child))
-    export.drawings[name] = Drawing(size, element.get("subset", ""), shapes)
+    export.drawings[key] = Drawing(size, subset, shapes)
 
 
 def _shape(path: Path, image: str, element: Element) -> Shape:

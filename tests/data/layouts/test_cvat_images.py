@@ -160,6 +160,20 @@ def test_images_by_subset_with_paths_and_missing_ones(tmp_path: Path) -> None:
     ]
 
 
+def test_images_of_two_subsets_with_one_name(tmp_path: Path) -> None:
+    for subset in ("Train", "Validation"):
+        save_image(tmp_path / "images" / subset / "0.jpg", np.random.default_rng(0), SIZE)
+    cat, dog = (cvat_polygon(label, corners(1, 1, 9, 9)) for label in ("cat", "dog"))
+    images = cvat_image("0.jpg", cat, "Train") + cvat_image("0.jpg", dog, "Validation")
+    (tmp_path / "annotations.xml").write_text(cvat_xml(images))
+    layout = read(tmp_path)
+    assert layout.splits == {
+        "train": [tmp_path / "images/Train/0.jpg"],
+        "val": [tmp_path / "images/Validation/0.jpg"],
+    }
+    assert layout.labels(tmp_path / "images/Validation/0.jpg")[5, 5] == 2
+
+
 def test_several_files(tmp_path: Path) -> None:
     for split in ("train", "val"):
         save_image(tmp_path / split / "images/0.jpg", np.random.default_rng(0), SIZE)
