@@ -86,7 +86,7 @@ def mask_folders(root: Path) -> MaskFolders | None:
     Raises:
         UserError: Masks are JPEGs, or there are several folders of masks for the same images.
     """
-    groups = _groups(root)
+    groups = groups_of(root)
     images: dict[str | None, str] = {}
     masks: dict[str | None, str] = {}
     unlabelled: list[str] = []
@@ -106,7 +106,8 @@ def mask_folders(root: Path) -> MaskFolders | None:
     return MaskFolders(images, masks, remarks)
 
 
-def _groups(root: Path) -> list[Group]:
+def groups_of(root: Path) -> list[Group]:
+    """Folders with images or masks below a folder, each with what its name tells."""
     found: dict[str, Group] = {}
     unmarked: list[Group] = []
     for folder, files in _folders(root):

@@ -56,7 +56,7 @@ class Described:
 
     Args:
         pairs: Pairs by split, `WITHOUT_SPLIT` for a data set without splits.
-        places: Keys `images` and `masks` of the class table.
+        places: Keys `images` and `masks` of the class table; empty: no description of names tells the pairs.
     """
 
     pairs: Mapping[str, FilePairs]
@@ -71,10 +71,11 @@ class Described:
 
 
 @dataclass(frozen=True)
-class _Unread:
+class Unread:
     """Codec of masks whose classes are not known yet."""
 
     def read(self, path: Path) -> NDArray[np.uint8]:
+        """Not possible yet."""
         raise NotImplementedError
 
 
@@ -90,7 +91,7 @@ def described(root: Path, images: Mapping[str | None, str], masks: Mapping[str |
         UserError: A folder is missing or has no images, or an image has several masks.
     """
     pairs = {
-        split or WITHOUT_SPLIT: paired_files(root, images[split], masks[split], _Unread(), f"{split} " if split else "")
+        split or WITHOUT_SPLIT: paired_files(root, images[split], masks[split], Unread(), f"{split} " if split else "")
         for split in images
     }
     for found in pairs.values():
@@ -120,7 +121,7 @@ def mask_layout(
     remarks: Sequence[str] = (),
     own_file: Path | None = None,
 ) -> Layout:
-    """Layout that is read in place with a class table.
+    """Layout that is read in place with a class table, if descriptions of names tell its pairs.
 
     Args:
         form: Name of the form.
@@ -137,7 +138,7 @@ def mask_layout(
     full = dict(table) if own_file else {**found.places, **table}
     parsed = class_file(full, own_file or Path(CLASS_FILE))
     arguments = {"classes": str(own_file)} if own_file and own_file.name != CLASS_FILE else {}
-    in_place = InPlace(FOLDER, arguments, None if own_file else full)
+    in_place = InPlace(FOLDER, arguments, None if own_file else full) if own_file or found.places else None
     reader = MaskReader(parsed.codec, found.masks)
     return layout_of(form, evidence, found, parsed.classes, reader, in_place, splits, remarks)
 
@@ -148,7 +149,7 @@ def layout_of(
     found: Described,
     classes: Classes,
     labels: MaskReader,
-    in_place: InPlace,
+    in_place: InPlace | None,
     splits: Splits | None,
     remarks: Sequence[str],
 ) -> Layout:

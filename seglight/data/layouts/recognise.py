@@ -11,6 +11,7 @@ from seglight.data.layouts.label_studio_masks import recognise_label_studio_mask
 from seglight.data.layouts.labelme import recognise_labelme
 from seglight.data.layouts.labelme_xml import recognise_labelme_xml
 from seglight.data.layouts.layout import Choices, Layout, Recogniser
+from seglight.data.layouts.mask_pairs import recognise_pairs
 from seglight.data.layouts.masks import recognise_masks, recognise_own_folder
 from seglight.data.layouts.public_sets import recognise_public
 from seglight.data.layouts.segment_anything import recognise_segment_anything
@@ -37,6 +38,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     recognise_huggingface,
     # folders of masks
     recognise_voc,
+    recognise_pairs,
     recognise_masks,
 )
 """In the order in which they are asked."""

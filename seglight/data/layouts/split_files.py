@@ -73,11 +73,12 @@ def _lists(folder: Path) -> dict[str, Path]:
         return {}
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.txt"), key=lambda path: path.name not in NAMES):
-        split = split_of(path.stem) if path.stem.casefold() != "trainval" else None
-        if path.stem == "default" and folder.name == "Segmentation":
-            split = WITHOUT_SPLIT
+        whole = path.stem.casefold() == "trainval" or (path.stem == "default" and folder.name == "Segmentation")
+        split = WITHOUT_SPLIT if whole else split_of(path.stem)
         if split is not None:
             found.setdefault(split, path)
+    if "train" in found:
+        found.pop(WITHOUT_SPLIT, None)
     return found if {"train", WITHOUT_SPLIT} & found.keys() else {}
 
 
@@ -98,27 +99,59 @@ def _of_lists(root: Path, folder: Path, lists: Mapping[str, Path], masks: Mappin
     return Splits(folder, images, folder if readable else None, remarks)
 
 
-def _of_table(root: Path, path: Path, masks: Mapping[Path, Path]) -> Splits | None:
+@dataclass(frozen=True)
+class Table:
+    """A table of images.
+
+    Args:
+        path: Its file.
+        images: Cells of the column of images.
+        masks: Cells of the column of masks; empty: it has none.
+        splits: Split of each line; empty: it has no column of splits.
+    """
+
+    path: Path
+    images: Sequence[str]
+    masks: Sequence[str]
+    splits: Sequence[str]
+
+
+def read_table(path: Path) -> Table | None:
+    """Read a table of images; None if a file has no column of images beside one of masks or splits.
+
+    Raises:
+        UserError: A line has too few or too many cells, or names no split.
+    """
     rows = _rows(path)
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []
-    image_column, mask_column, split_column = (
+    images, masks, splits = (
         next((header.index(title) for title in titles if title in header), None)
         for titles in (IMAGE_COLUMNS, MASK_COLUMNS, SPLIT_COLUMNS)
     )
-    if image_column is None or split_column is None:
+    if images is None or (masks is None and splits is None) or len(rows) < 2:
         return None
-    images = defaultdict[str, list[Path]](list)
+    names: list[str] = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             raise UserError(f"{path}: line {number} has {len(row)} columns, the first line {len(header)}: correct it")
-        split = split_of(row[split_column])
+        if splits is None:
+            continue
+        split = split_of(row[splits])
         if split is None:
-            raise UserError(f"{path}: line {number}: the split {row[split_column]!r} is none of train, val and test")
-        (image,) = selected([row[image_column].strip()], list(masks), root, path)
-        if mask_column is not None:
-            selected([row[mask_column].strip()], [masks[image]], root, path)
+            raise UserError(f"{path}: line {number}: the split {row[splits]!r} is none of train, val and test")
+        names.append(split)
+    of_masks = [] if masks is None else [row[masks].strip() for row in rows[1:]]
+    return Table(path, [row[images].strip() for row in rows[1:]], of_masks, names)
+
+
+def _of_table(root: Path, path: Path, masks: Mapping[Path, Path]) -> Splits | None:
+    table = read_table(path)
+    if table is None or not table.splits:
+        return None
+    images = defaultdict[str, list[Path]](list)
+    for split, image in zip(table.splits, selected(table.images, list(masks), root, path), strict=True):
         images[split].append(image)
-    return Splits(path, dict(images))
+    return Splits(path, {split: images[split] for split in ORDER if split in images})
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -41,7 +41,9 @@ def recognise_voc(root: Path, choices: Choices) -> Layout | None:
         raise UserError(f"{base}: there is no folder {IMAGES[0]} beside {MASKS}: add the images")
     below = base.relative_to(root).as_posix()
     folder = "" if below == "." else f"{below}/"
-    found = described(root, {None: f"{folder}{images}"}, {None: f"{folder}{MASKS}"})
+    nested = next((path for path in (base / MASKS).iterdir() if path.is_dir()), None) is not None
+    deep = "/**" if nested else ""
+    found = described(root, {None: f"{folder}{images}{deep}"}, {None: f"{folder}{MASKS}{deep}"})
     splits = split_files(base, found.masks)
     named = None if splits is None else {image for files in splits.images.values() for image in files}
     masks = {image: mask for image, mask in found.masks.items() if named is None or image in named}

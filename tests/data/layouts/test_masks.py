@@ -166,7 +166,7 @@ def test_lines_that_name_no_image(tmp_path: Path) -> None:
         recognise(root, Choices())
     root = broken(tmp_path / "table", table)
     for line, message in {
-        "images/street_000.jpg,masks/street_001.png,train": "there is no image 'masks/street_001.png'",
+        "images/street_000.jpg,masks/street_999.png,train": "there is no image 'masks/street_999.png'",
         "images/street_000.jpg,masks/street_000.png,fold7": "line 2: the split 'fold7' is none of train, val and test",
         "images/street_000.jpg,masks/street_000.png": "line 2 has 2 columns, the first line 3",
     }.items():

@@ -91,6 +91,21 @@ def test_palettes_in_another_order_than_the_file_of_names(tmp_path: Path) -> Non
         assert np.array_equal(layout.labels(file), form.maps[file.name])
 
 
+def test_folders_below_those_of_images_and_masks(tmp_path: Path) -> None:
+    """CVAT keeps the folders of a task; names in the list contain them."""
+    form = cvat_masks(tmp_path)
+    for folder in ("JPEGImages", "SegmentationClass"):
+        (tmp_path / folder / "north").mkdir()
+        for path in [*(tmp_path / folder).glob("street_00[0-2].*")]:
+            path.rename(tmp_path / folder / "north" / path.name)
+    lines = [f"north/street_{k:03d}" if k < 3 else f"street_{k:03d}" for k in range(6)]
+    (tmp_path / "ImageSets" / "Segmentation" / "default.txt").write_text("\n".join(lines))
+    layout = recognised(tmp_path)
+    assert len(layout.splits["all"]) == 6
+    for file in layout.splits["all"]:
+        assert np.array_equal(layout.labels(file), form.maps[file.name])
+
+
 def test_void_of_the_label_map_is_ignored(tmp_path: Path) -> None:
     form = cvat_masks(tmp_path)
     path = tmp_path / "labelmap.txt"
