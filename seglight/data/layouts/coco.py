@@ -78,7 +78,7 @@ def recognise_coco(root: Path, choices: Choices) -> Layout | None:
     objects = sum(len(table["annotations"]) for table in tables.values())
     if boxes == objects and choices.boxes == "ignore":
         what = f"all of the {objects} objects are boxes" if objects else "there is no object"
-        raise UserError(f"{evidence}: {what}: export outlines, or let boxes be filled")
+        raise UserError(f"{evidence}: {what}: export outlines, or fill the boxes (--boxes fill)")
     remarks += _remarks(tables, skipped, categories, files)
     if boxes:
         done = "the pixels of the boxes are ignored" if choices.boxes == "ignore" else "the box is their area"

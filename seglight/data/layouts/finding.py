@@ -56,10 +56,15 @@ def files_of(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     ]
 
 
-def head(path: Path) -> str:
-    """The beginning of a text file."""
+def head(path: Path, length: int = HEAD) -> str:
+    """The beginning of a text file.
+
+    Args:
+        path: Path of the file.
+        length: Number of bytes.
+    """
     with path.open("rb") as file:
-        return file.read(HEAD).decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+        return file.read(length).decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
 
 
 def images_of(folder: Path) -> list[Path]:

@@ -16,6 +16,9 @@ from seglight.errors import UserError, one_line
 KEYS = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 """Keys of LabelMe in the beginning of a file; the first LabelMe wrote them in any order."""
 
+ENOUGH = 1 << 12
+"""Bytes of the beginning that contain one of them; images that are embedded make files large."""
+
 FOREIGN = re.compile(r'"(annotations|images|objects|categories)"\s*:')
 """Keys that LabelMe does not write."""
 
@@ -39,7 +42,7 @@ class LabelMeFiles:
 
 def is_labelme(path: Path) -> bool:
     """Whether a JSON file begins like a file of LabelMe."""
-    text = head(path)
+    text = head(path, ENOUGH)
     return text.startswith("{") and KEYS.search(text) is not None and FOREIGN.search(text) is None
 
 

@@ -141,7 +141,7 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
     objects, boxes = _checked_lines([path for path in files.values() if path is not None], index_of)
     if not objects or (objects == boxes and choices.boxes == "ignore"):
         what = f"all of its {objects} objects are boxes" if objects else "no object in its label files"
-        raise UserError(f"{evidence}: {what}: export outlines (YOLO segmentation), or let boxes be filled")
+        raise UserError(f"{evidence}: {what}: export outlines (YOLO segmentation), or fill the boxes (--boxes fill)")
     return Layout(
         form="YOLO outlines",
         evidence=evidence,
@@ -181,6 +181,8 @@ def _names(table: Mapping[str, Any], path: Path) -> dict[int, str]:
         found = {int(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))}
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: `names` is no list of names and no names by number: correct it") from error
+    if "kpt_shape" in table:
+        raise UserError(f"{path}: `kpt_shape`: its objects are key points, not outlines: export YOLO segmentation")
     number = table.get("nc", len(found))
     if number != len(found):
         raise UserError(f"{path}: `nc` is {number}, and `names` has {len(found)} names: correct one of them")

@@ -195,6 +195,32 @@ def test_what_is_odd_is_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("place", ["/data/upload/1/", "https://example.org/upload/", "..\\..\\upload\\"])
+def test_paths_of_another_computer(place: str, tmp_path: Path) -> None:
+    expected = outline_layouts.coco_cvat(tmp_path)
+    path = tmp_path / "annotations/instances_default.json"
+    edited(path, lambda table: [one.update(file_name=place + one["file_name"]) for one in table["images"]])
+    layout = recognise(tmp_path, Choices())
+    assert [image.name for image in layout.splits["all"]] == list(expected)
+    assert len(in_place(layout, tmp_path).split("val")) == 6
+
+
+def test_only_boxes_are_nothing_to_learn_from(tmp_path: Path) -> None:
+    outline_layouts.coco_cvat(tmp_path)
+    path = tmp_path / "annotations/instances_default.json"
+    edited(path, lambda table: [one.update(segmentation=[]) for one in table["annotations"]])
+    with pytest.raises(
+        UserError, match=r"all of the 18 objects are boxes: export outlines, or fill the boxes .--boxes fill."
+    ):
+        recognise(tmp_path, Choices())
+    assert recognise(tmp_path, Choices("fill")).remarks == [
+        "Objects that have a box and no outline: 18; the box is their area."
+    ]
+    edited(path, lambda table: table.update(annotations=[]))
+    with pytest.raises(UserError, match=r"there is no object: export outlines"):
+        recognise(tmp_path, Choices())
+
+
 def test_other_files_of_coco_are_not_outlines(tmp_path: Path) -> None:
     expected = outline_layouts.coco_cvat(tmp_path)
     path = tmp_path / "annotations/instances_default.json"

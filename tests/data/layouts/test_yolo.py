@@ -189,6 +189,7 @@ def config(**content: Any) -> Callable[[Path], object]:
         ),
         (lambda root: (root / "data.yaml").write_text("names: ["), "data.yaml: not YAML .*: export it again"),
         (config(nc=7), "data.yaml: `nc` is 7, and `names` has 3 names: correct one of them"),
+        (config(kpt_shape=[17, 2]), "data.yaml: `kpt_shape`: its objects are key points, not outlines"),
         (config(names=5), "data.yaml: `names` is no list of names and no names by number"),
         (config(names=["car", "sky", "car"]), "data.yaml: a name of two classes: car: rename one"),
         (config(names=["background"]), "data.yaml: 0 classes beside the background"),
