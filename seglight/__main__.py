@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": ("seglight.commands.doctor.command", "check a whole data set and report what is wrong with it"),
     "prepare": ("seglight.commands.prepare.command", "download a data set, or explain how to get it"),
     "cache": ("seglight.commands.cache", "decode a data set once, to train at the speed of the disk"),
+    "completion": ("seglight.commands.completion", "print a script that completes commands and options in a shell"),
 }
 
 HELP = """usage: seglight COMMAND [options]     (or: python -m seglight COMMAND [options])
@@ -38,8 +39,8 @@ commands:
   seglight COMMAND --help    the options of a command
   seglight --version         the version
   --debug                    after any command: show the traceback of an error
-  --safe_recipe              after any command that reads a recipe: accept only classes of a few packages, and import
-                             nothing else (docs/safety.md)
+  --safe_recipe              after any command that reads a recipe: accept only classes of a few
+                             packages, and import nothing else (docs/safety.md)
 """
 
 

@@ -77,8 +77,6 @@ def test_there_are_commands() -> None:
 @pytest.mark.usefixtures("_parsing_only")
 @pytest.mark.parametrize(("page", "args"), [*all_commands()])
 def test_commands_are_accepted_by_the_parser(page: Path, args: list[str]) -> None:
-    if "--early_stopping" in args:
-        pytest.skip("--early_stopping and a short --logger are not there yet")
     write_inputs(page, args)
     with pytest.raises(ParsedError):
         run_command(args)
