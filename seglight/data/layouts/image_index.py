@@ -21,6 +21,8 @@ class ImageIndex:
         self.by_stem: dict[str, list[Path]] = defaultdict(list)
         self.by_folder: dict[Path, list[Path]] = defaultdict(list)
         for image in images_below(root):
+            if image.name.startswith("._"):  # left by macOS
+                continue
             self.by_name[image.name].append(image)
             self.by_stem[image.stem].append(image)
             self.by_folder[image.parent].append(image)
@@ -43,7 +45,7 @@ class ImageIndex:
             return candidates[0] if candidates else None
         ranks = [(_common(image, parts), _shared(image, near)) for image in candidates]
         best = [image for image, rank in zip(candidates, ranks, strict=True) if rank == max(ranks)]
-        if len(best) > 1:
+        if len({(status.st_dev, status.st_ino) for status in map(Path.stat, best)}) > 1:  # links are one image
             raise UserError(
                 f"{near}: the image {name} can be {best[0]} or {best[1]}: keep one of the two, or rename it"
             )

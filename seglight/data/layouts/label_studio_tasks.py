@@ -130,7 +130,13 @@ def _task(item: Mapping[str, Any], export: Export, image_key: str | None) -> Tas
     by_model = None
     if predicted and not done:
         by_model = _regions([_flat(result) for result in _chosen(predicted)["result"]], export)
-    return Task(str(item.get("id", "?")), _image_names(item, item["data"], image_key), bool(done), regions, by_model)
+    return Task(
+        str(item.get("id", "?")),
+        _image_names(item, item["data"], image_key, export.path),
+        bool(done),
+        regions,
+        by_model,
+    )
 
 
 def _chosen(annotations: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -157,7 +163,7 @@ def _flat(result: Mapping[str, Any]) -> dict[str, Any]:
 def _minimal_task(item: Mapping[str, Any], export: Export, image_key: str | None) -> Task:
     values = [value for key in item if isinstance(item[key], list) for value in item[key] if isinstance(value, dict)]
     regions = _regions(values, export)
-    names = _image_names(item, item, image_key)
+    names = _image_names(item, item, image_key, export.path)
     return Task(str(item.get("id", "?")), names, True, regions, changed=_changed(item))
 
 
@@ -172,7 +178,7 @@ def _add_minimal(tasks: dict[str, Task], task: Task, export: Export) -> None:
         tasks[task.name] = task
 
 
-def _image_names(item: Mapping[str, Any], data: Mapping[str, Any], image_key: str | None) -> list[str]:
+def _image_names(item: Mapping[str, Any], data: Mapping[str, Any], image_key: str | None, path: Path) -> list[str]:
     """Names that the image of a task can have, the most likely first."""
     texts = [value for value in data.values() if isinstance(value, str)]
     urls = [data[image_key]] if image_key is not None and isinstance(data.get(image_key), str) else []
@@ -189,7 +195,7 @@ def _image_names(item: Mapping[str, Any], data: Mapping[str, Any], image_key: st
         if uploaded:
             names.append(uploaded[1])
     if not names:
-        raise ValueError(f"the task {item.get('id')} has no image")
+        raise UserError(f"{path}: the task {item.get('id')} names no image: export a project of images")
     return names
 
 

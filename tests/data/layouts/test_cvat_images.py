@@ -258,6 +258,15 @@ def test_ambiguous_images_are_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_links_and_files_of_macos_are_no_further_images(tmp_path: Path) -> None:
+    save_image(tmp_path / "a/0.jpg", np.random.default_rng(0), SIZE)
+    (tmp_path / "a/._0.jpg").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "copy/b").mkdir(parents=True)
+    (tmp_path / "copy/b/0.jpg").hardlink_to(tmp_path / "a/0.jpg")
+    (tmp_path / "annotations.xml").write_text(cvat_xml(cvat_image("0.jpg", cvat_polygon("cat", corners(1, 1, 9, 9)))))
+    assert read(tmp_path).splits == {"all": [tmp_path / "a/0.jpg"]}
+
+
 @pytest.mark.parametrize(
     ("name", "split"),
     [

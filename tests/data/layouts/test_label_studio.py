@@ -320,6 +320,7 @@ def test_broken_regions_are_one_line(image: Path, result: dict[str, object], mes
         ([{"result": [CAT], "model_version": "yolo"}], "an entry with the keys model_version, result is not a task"),
         ([studio_task(1, "0a1b2c3d-a.png", [CAT, {**DOG, "original_width": 60}])], "are for images of 60x48 and 64x48"),
         ([studio_task(1, "0a1b2c3d-a.png", [])], "0 classes beside the background"),
+        ([studio_task(3, "", [CAT], data={"text": "a.b"})], "the task 3 names no image: export a project of images"),
         ([studio_task(1, "x.png", [CAT]), 7], "not a JSON export of Label Studio"),
     ],
 )

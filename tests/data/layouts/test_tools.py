@@ -1,6 +1,8 @@
 """Exports of labelling tools, recognised among all layouts, converted and read again; and damaged ones."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +33,12 @@ BROKEN = {
 }
 
 MUTATIONS = 25
+
+
+def test_no_torch_is_imported() -> None:
+    code = "import sys, seglight.data.layouts.recognise, seglight.data.layouts.convert; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "lightning", "pyarrow", "seglight.commands"} & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("folder", REAL)
