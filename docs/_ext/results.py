@@ -1,11 +1,13 @@
 """Tables of `docs/results/*.json`, the files that `python -m benchmarks NAME --json FILE` writes."""
 
+import ast
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "results"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def flat(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -32,6 +34,13 @@ def shown(name: str, value: Any) -> str:
         return "" if value is None else str(value)
     value *= 1e3 if name.endswith("seconds") else 1e-6 if name.endswith("bytes") else 1
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def about(benchmark: str) -> str:
+    """What a benchmark compares: the first paragraph of its docstring."""
+    module = BENCHMARKS / f"{benchmark}.py"
+    text = ast.get_docstring(ast.parse(module.read_text("utf-8"))) if module.exists() else ""
+    return (text or "").split("\n\n")[0]
 
 
 def result_table(name: str) -> str:
@@ -62,6 +71,6 @@ def results_without_tables(_: str) -> str:
     pages = "".join(page.read_text("utf-8") for page in FOLDER.glob("*.md"))
     lines: list[str] = []
     for path in sorted(FOLDER.glob("*.json")):
-        if path.name not in pages:
-            lines += [f"## {path.stem}", "", result_table(path.name), ""]
+        if f"{{generated}} result {path.name}" not in pages:
+            lines += [f"## {path.stem}", "", about(path.stem.partition("_")[0]), "", result_table(path.name), ""]
     return "\n".join(lines)
