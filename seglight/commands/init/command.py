@@ -234,7 +234,7 @@ def next_commands(out: Path, folds: int | None) -> list[str]:
         commands = [f"cd {shlex.quote(str(out))}", fit_command(Path()), predict_command(Path())]
     if folds:
         fold = Path("lists") / "fold_2" if commands[0].startswith("cd ") else out / "lists" / "fold_2"
-        commands.append(f"{commands[-2].rpartition('run')[0]}run2 --data.init_args.lists {shlex.quote(str(fold))}")
+        commands.append(f"{commands[-2].rpartition('run')[0]}run2 --data.lists {shlex.quote(str(fold))}")
     return commands
 
 

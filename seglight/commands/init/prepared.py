@@ -1,6 +1,7 @@
 """Files of a project that belong to its data: class table, lists of images, a converted copy."""
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_write
+from seglight.system.checksums import file_sha256
 
 FOLDER = "seglight.data.FolderDataModule"
 """Data module of converted copies."""
@@ -28,13 +30,13 @@ class Splits:
     Args:
         files: Images by split.
         folds: Images of the splits of each fold; without folds, nothing.
-        own: Whether the splits are not those of the layout, so that lists are needed.
+        listed: Whether lists of the images have to be written.
         remarks: What the user should know about them, one sentence each.
     """
 
     files: Mapping[str, Sequence[Path]]
     folds: Sequence[Mapping[str, Sequence[Path]]] = ()
-    own: bool = False
+    listed: bool = False
     remarks: Sequence[str] = ()
 
 
@@ -85,25 +87,42 @@ def splits_of(layout: Layout, root: Path, folds: int | None) -> Splits:
     given = {name: list(files) for name, files in layout.splits.items() if files}
     test = {"test": given["test"]} if "test" in given and len(given) > 1 else {}
     if folds is None and "train" in given and "val" in given:
-        return Splits(given)
+        return Splits(given, listed=layout.lists_needed)
     pool = [*given.get("train", []), *given.get("val", []), *given.get(WITHOUT_SPLIT, [])]
     pool = sorted(pool or given.get("test", []))
     if not pool:
         raise UserError(f"{root}: {layout.form}: there is no labelled image in it")
     names = [relative(path, root) for path in pool]
+    copies = _copies(pool)
     if folds is None:
-        parts = validation(names)
+        parts = validation(names, copies)
         train, val = ([pool[index] for index in part] for part in parts.parts)
         remark = f"There is no validation split: {len(val)} of {len(pool)} images are chosen {parts.how}."
-        return Splits({"train": train, "val": val, **test}, own=True, remarks=[remark])
-    parts = divided(names, folds)
+        return Splits({"train": train, "val": val, **test}, listed=True, remarks=[remark])
+    parts = divided(names, folds, copies)
     every = []
     for part in parts.parts:
         inside = set(part)
         val = [pool[index] for index in part]
         every.append({"train": [path for index, path in enumerate(pool) if index not in inside], "val": val, **test})
     remark = f"{len(pool)} images are divided into {folds} folds {parts.how}."
-    return Splits(every[0], every, own=True, remarks=[remark])
+    return Splits(every[0], every, listed=True, remarks=[remark])
+
+
+def _copies(files: Sequence[Path]) -> dict[int, int]:
+    """Indices of files with the content of an earlier file, each with the index of that file."""
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for index, path in enumerate(files):
+        if path.is_file():  # else it is the name of an image inside another file
+            by_size[path.stat().st_size].append(index)
+    found: dict[int, int] = {}
+    for indices in by_size.values():
+        first: dict[str, int] = {}
+        for index in indices if len(indices) > 1 else ():
+            earlier = first.setdefault(file_sha256(files[index]), index)
+            if earlier != index:
+                found[index] = earlier
+    return found
 
 
 def relative(path: Path, root: Path) -> str:
@@ -133,7 +152,7 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
         text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
         atomic_write(project / CLASSES, text)
         in_project["classes"] = CLASSES
-    if splits.own or layout.lists_needed:
+    if splits.listed:
         in_project["lists"] = _write_lists(splits, project, {path: relative(path, root) for path in _all(splits)})
         comments["lists"] = " ".join(splits.remarks) or f"The splits of {layout.form}, as lists."
     elif layout.lists is not None:

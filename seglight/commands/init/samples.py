@@ -66,7 +66,7 @@ def _shaped(side: int, size: Size, whole: bool) -> int | Size:
     height, width = size
     if max(size) < PANORAMA * min(size):
         return side
-    longer = min(_nearest(max(size)), 2 * side) if whole else 2 * side
+    longer = max(side, min(_nearest(max(size)), 2 * side)) if whole else 2 * side
     return (side, longer) if width > height else (longer, side)
 
 

@@ -114,12 +114,10 @@ def length(seconds: int, pace: Pace, steps_per_epoch: int, val: int) -> Length:
     if possible < steps_per_epoch:
         reason = f"{plain_time(seconds)} are enough for these steps of {plain_time(pace.step)}, less than one epoch"
         return Length(possible, None, possible, 1, limit_val, reason, "at the end", _total(possible, pace, whole))
-    allowed = max(1, min(MOST_EVALUATIONS, math.floor(EVALUATION_SHARE * seconds / whole)))
     room = USED * seconds - STARTUP
-    epochs = math.floor((room - allowed * whole) / (steps_per_epoch * pace.step))
-    if epochs < 1:
-        allowed, epochs = 1, math.floor((room - whole) / (steps_per_epoch * pace.step))
-    epochs = max(1, epochs)
+    epochs = max(1, math.floor((room - whole) / (steps_per_epoch * pace.step)))
+    allowed = max(1, min(MOST_EVALUATIONS, epochs, math.floor(EVALUATION_SHARE * seconds / whole)))
+    epochs = max(1, math.floor((room - allowed * whole) / (steps_per_epoch * pace.step)))
     reason = f"{plain_time(seconds)} are enough for these: a step takes {plain_time(pace.step)}"
     most = max(MOST_EPOCHS, math.ceil(MOST_STEPS / steps_per_epoch))
     if epochs > most:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,10 @@ COUNTER = 4
 """Digits of a frame number with zeros in front, from which several prefixes are taken for sequences."""
 
 
+NO_COPIES: Mapping[int, int] = {}
+"""All images differ."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """Images in parts of about the same size.
@@ -42,19 +46,30 @@ class Parts:
     how: str
 
 
-def divided(images: Sequence[str], number: int, seed: int = 0) -> Parts:
+def divided(images: Sequence[str], number: int, copies: Mapping[int, int] = NO_COPIES, seed: int = 0) -> Parts:
     """Divide images into parts, so that frames of one sequence are in one part, or at least next to each other.
 
     Args:
         images: Paths of the images.
         number: Number of parts.
+        copies: Indices of images that are copies of another one, and its index: they are in one part.
         seed: Seed of the random order.
 
     Raises:
-        UserError: There are fewer images than parts.
+        UserError: There are fewer different images than parts.
     """
-    if len(images) < number:
-        raise UserError(f"{len(images)} labelled images for {number} parts: label more, or give fewer --folds")
+    originals = [index for index in range(len(images)) if index not in copies]
+    if len(originals) < number:
+        raise UserError(f"{len(originals)} different labelled images for {number} parts: label more images")
+    found = _divided([images[index] for index in originals], number, seed)
+    parts = [[originals[place] for place in part] for part in found.parts]
+    for part in parts:
+        inside = set(part)
+        part += [index for index, original in copies.items() if original in inside]
+    return Parts(tuple(tuple(sorted(part)) for part in parts), found.how)
+
+
+def _divided(images: Sequence[str], number: int, seed: int) -> Parts:
     sequences = _sequences(images)
     rng = np.random.default_rng(seed)
     if not sequences:
@@ -76,16 +91,23 @@ def divided(images: Sequence[str], number: int, seed: int = 0) -> Parts:
     return Parts(blocks, f"by blocks of consecutive frames, since file names tell of {few} only")
 
 
-def validation(images: Sequence[str], seed: int = 0) -> Parts:
+def validation(images: Sequence[str], copies: Mapping[int, int] = NO_COPIES, seed: int = 0) -> Parts:
     """Divide images into about four fifths for training and one for validation, in this order.
+
+    Args:
+        images: Paths of the images.
+        copies: Indices of images that are copies of another one, and its index.
+        seed: Seed of the random order.
 
     Raises:
         UserError: There is only one image.
     """
-    if len(images) < 2:
-        raise UserError(f"{len(images)} labelled image: at least 2 are needed, one of them for validation")
-    number = min(round(1 / SHARE), len(images))
-    found = divided(images, number, seed)
+    different = len(images) - len(copies)
+    if different < 2:
+        what = "labelled image" if different == len(images) else "different labelled image"
+        raise UserError(f"{different} {what}: at least 2 are needed, one of them for validation")
+    number = min(round(1 / SHARE), different)
+    found = divided(images, number, copies, seed)
     val = found.parts[-1]
     train = tuple(sorted(set(range(len(images))) - set(val)))
     return Parts((train, val), found.how)

@@ -112,7 +112,7 @@ def test_folds(seglight_cli: CLI, measured: list[Question], tmp_path: Path) -> N
     fabricate.folder(tmp_path / "own", train=10, val=2, test=1)
     ran = seglight_cli("init", "own", "--device", "cpu", "--folds", 3)
     assert ran.rc == 0, ran.err
-    assert "--data.init_args.lists own_net/lists/fold_2" in ran.out
+    assert "--data.lists own_net/lists/fold_2" in ran.out
     folds = sorted((tmp_path / "own_net" / "lists").iterdir())
     assert [fold.name for fold in folds] == ["fold_1", "fold_2", "fold_3"]
     val = [line for fold in folds for line in (fold / "val.txt").read_text().split()]

@@ -42,6 +42,7 @@ def facts(**changes: object) -> DataFacts:
         ((1024, 2048), 100, "gpu", (512, 1024)),
         ((2048, 1024), 100, "gpu", (1024, 512)),
         ((64, 300), 20, "cpu", (64, 128)),
+        ((5, 10), 2, "cpu", (32, 32)),
     ],
 )
 def test_crop_follows_images_and_objects(size: tuple[int, int], extent: int, device: str, crop: object) -> None:

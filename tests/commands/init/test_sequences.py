@@ -53,9 +53,20 @@ def test_folds_are_disjoint_and_complete() -> None:
     assert [len(part) for part in parts] == [4, 4, 3]
 
 
+def test_copies_of_an_image_are_in_one_part() -> None:
+    images = [f"{k}.jpg" for k in range(8)]
+    copies = {4: 0, 5: 0, 6: 1}
+    for parts in (divided(images, 3, copies).parts, validation(images, copies).parts):
+        part_of = {index: number for number, part in enumerate(parts) for index in part}
+        assert sorted(part_of) == list(range(8))
+        assert all(part_of[copy] == part_of[original] for copy, original in copies.items())
+    with pytest.raises(UserError, match="1 different labelled image"):
+        validation(["a.jpg", "b.jpg"], {1: 0})
+
+
 def test_too_few_images() -> None:
     assert [len(part) for part in validation(["a.jpg", "b.jpg"]).parts] == [1, 1]
     with pytest.raises(UserError, match="1 labelled image: at least 2"):
         validation(["a.jpg"])
-    with pytest.raises(UserError, match="2 labelled images for 5 parts"):
+    with pytest.raises(UserError, match="2 different labelled images for 5 parts"):
         divided(["a.jpg", "b.jpg"], 5)
