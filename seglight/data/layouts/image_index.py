@@ -1,5 +1,6 @@
 """Images of a folder, found by the names that the files of labelling tools have for them."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -23,24 +24,27 @@ class ImageIndex:
         for image in images_below(root):
             if image.name.startswith("._"):  # left by macOS
                 continue
-            self.by_name[image.name].append(image)
-            self.by_stem[image.stem].append(image)
+            self.by_name[_composed(image.name)].append(image)
+            self.by_stem[_composed(image.stem)].append(image)
             self.by_folder[image.parent].append(image)
 
     def find(self, name: str, near: Path) -> Path | None:
         """Find an image; None: there is none of this name.
 
         Args:
-            name: Name of the image, with or without its suffix, or its path on another computer.
+            name: Name of the image, with its suffix, without it or with another one, or its path on another computer.
             near: Folder of the file that names the image.
 
         Raises:
             UserError: Several images match equally well.
         """
-        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        parts = [part for part in _composed(name).replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts:
             return None
-        candidates = self.by_name.get(parts[-1]) or self.by_stem.get(parts[-1]) or []
+        stems = (parts[-1], PurePath(parts[-1]).stem)  # without a suffix, and with that of another format or case
+        candidates = self.by_name.get(parts[-1]) or next(
+            (self.by_stem[key] for key in stems if key in self.by_stem), []
+        )
         if len(candidates) < 2:
             return candidates[0] if candidates else None
         ranks = [(_common(image, parts), _shared(image, near)) for image in candidates]
@@ -104,11 +108,16 @@ def missing_remark(evidence: Path, missing: int) -> list[str]:
     return [f"Images of {evidence.name} that were not found and are left out: {missing}."] if missing else []
 
 
+def _composed(name: str) -> str:
+    """A name with composed letters: macOS writes an umlaut as a letter and two dots."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _common(image: Path, parts: list[str]) -> int:
     """Number of equal folders at the end of two paths."""
     number = 0
     for ours, theirs in zip(reversed(image.parent.parts), reversed(parts[:-1]), strict=False):
-        if ours != theirs:
+        if _composed(ours) != theirs:
             break
         number += 1
     return number

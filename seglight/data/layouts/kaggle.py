@@ -29,9 +29,10 @@ from seglight.images.image_header import image_header
 
 IMAGES = ("imageid", "image", "imagename", "imagefile", "img", "imgid", "filename", "file", "id")
 CLASSES = ("classid", "classname", "class", "label", "labels", "category", "categoryid", "celltype")
-RUNS = ("encodedpixels", "rle", "rlemask", "maskrle", "encodedmask", "segmentation", "annotation", "mask")
+RUNS = ("encodedpixels", "rle", "rlemask", "maskrle", "encodedmask")
+OTHER_RUNS = ("segmentation", "annotation", "mask")
 COMBINED = ("imageidclassid", "imageidlabel", "imagelabel", "imageclass", "imageclassid")
-"""Names of columns in lower case, without other signs than letters."""
+"""Names of columns in lower case, without other signs than letters; OTHER_RUNS if there are runs in them."""
 
 ONLY = "object"
 """Name of the class if there is no column of classes."""
@@ -154,9 +155,11 @@ def _columns(path: Path) -> Columns | None:
     except (OSError, UnicodeDecodeError, csv.Error):
         return None
     image, combined = _first(names, IMAGES), _first(names, COMBINED)
-    runs = _first(names, RUNS)
+    runs = _first(names, RUNS + OTHER_RUNS)
     texts = [row[runs] for row in rows if runs is not None and len(row) > runs]
     if runs is None or (image is None and combined is None):
+        return None
+    if names[runs] in OTHER_RUNS and not any(map(IS_RUNS.fullmatch, texts)):
         return None
     if not all(IS_RUNS.fullmatch(text) or text.strip().lower() in EMPTY for text in texts):
         return None

@@ -160,6 +160,13 @@ def test_images_by_subset_with_paths_and_missing_ones(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["Tür.JPG", "Tu\u0308r.png", "x/Tür"])
+def test_names_of_another_suffix_or_with_decomposed_letters(tmp_path: Path, name: str) -> None:
+    save_image(tmp_path / "images/Tür.jpg", np.random.default_rng(0), SIZE)
+    (tmp_path / "annotations.xml").write_text(cvat_xml(cvat_image(name, cvat_polygon("cat", corners(1, 1, 9, 9)))))
+    assert read(tmp_path).splits == {"all": [tmp_path / "images/Tür.jpg"]}
+
+
 def test_images_of_two_subsets_with_one_name(tmp_path: Path) -> None:
     for subset in ("Train", "Validation"):
         save_image(tmp_path / "images" / subset / "0.jpg", np.random.default_rng(0), SIZE)

@@ -142,7 +142,14 @@ def test_broken_tables_are_one_line(tmp_path: Path, text: str, message: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["Pixel Value, Class\n0, background\n", "image,mask\na.png,a_mask.png\n", "", "name,r,g,b\ncat,1,2,3\n"]
+    "text",
+    [
+        "Pixel Value, Class\n0, background\n",
+        "image,mask\na.png,a_mask.png\n",
+        "image,mask\na.png,\n",
+        "",
+        "name,r,g,b\ncat,1,2,3\n",
+    ],
 )
 def test_other_tables_are_of_another_layout(tmp_path: Path, text: str) -> None:
     table(tmp_path, text, "a.png")
