@@ -7,6 +7,8 @@ from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
 from seglight.system.collector import command_imports
 from seglight.system.escaping import write_anything
+from seglight.system.help_pages import asks_help
+from seglight.system.hints import did_you_mean
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
@@ -100,7 +102,14 @@ def run_command(args: list[str]) -> int:
         UserError: There is no such command, or the command raised it.
     """
     if args[0] not in COMMANDS:
-        raise UserError(f"unknown command '{args[0]}': use one of {', '.join(COMMANDS)}")
+        similar = did_you_mean(args[0], COMMANDS)
+        use = f"{similar} Use" if similar else ": use"
+        raise UserError(f"unknown command '{args[0]}'{use} one of {', '.join(COMMANDS)}")
+    # predict checks its arguments before torch is imported by itself
+    if args[0] != "predict" and not asks_help(args):
+        from seglight.commands.early import check_early  # which imports the parser
+
+        check_early(args)
     several = args[0] == "fit" and any(arg.partition("=")[0] == "--seeds" for arg in args)
     with command_imports():
         module = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0])

@@ -11,13 +11,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import save_file
 
-from seglight.commands.recipe import config_paths, read_recipe
 from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.parsing import parser_errors
 from seglight.system.recipe_classes import with_class_paths
+from seglight.system.recipe_files import config_paths, read_recipe
 from seglight.system.run_files import CHECKPOINTS
 from seglight.system.terminal import plain_console
 from seglight.training.classification import ClassificationModule

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,11 +9,10 @@ from jsonargparse import ArgumentParser, Namespace
 
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError
-from seglight.system.class_paths import PLACES, class_rules, is_safe_recipe, parse
+from seglight.system.class_paths import class_rules, parse
 from seglight.system.parsing import parser_errors
 from seglight.system.recipe_classes import with_class_paths
-
-CONFIG_OPTIONS = ("-c", "--config")
+from seglight.system.recipe_files import CONFIG_OPTIONS, read_recipe
 
 
 def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = ()) -> Namespace:
@@ -66,15 +64,6 @@ def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
         return built
 
 
-def config_paths(args: Sequence[str]) -> Iterator[str]:
-    """Paths of the config files in the arguments."""
-    rest = iter(args)
-    for arg in rest:
-        option, equals, path = arg.partition("=")
-        if option in CONFIG_OPTIONS:
-            yield path if equals else next(rest, "")
-
-
 def _selected_parts(args: list[str], keys: Sequence[str]) -> Iterator[str]:
     """The arguments with each config file replaced by the text of the given parts of it."""
     rest = iter(args)
@@ -98,48 +87,6 @@ def _selected_parts(args: list[str], keys: Sequence[str]) -> Iterator[str]:
             if source.get(last) is not None:
                 target[last] = source[last]
         yield from (option, yaml.safe_dump(kept))
-
-
-def data_options(args: list[str]) -> list[str]:
-    """The arguments of `fit` that determine the data: --config and --data."""
-    kept: list[str] = []
-    for index, arg in enumerate(args):
-        option = arg.partition("=")[0]
-        if option in CONFIG_OPTIONS or option.partition(".")[0] == "--data":
-            kept += [arg] if "=" in arg else args[index : index + 2]
-    return kept
-
-
-def read_recipe(path: str) -> dict[str, Any]:
-    """Keys and values of a config file.
-
-    Raises:
-        UserError: The file is missing, not valid YAML, or not a recipe.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: the file is not valid YAML: {error}") from error
-    if not isinstance(content, dict | None):
-        raise UserError(
-            f"--config {path}: the file is not a recipe: give keys such as model: and data: at its top level"
-        )
-    placed = [key for key in PLACES if (content or {}).get(key) is not None]
-    if placed and is_safe_recipe():
-        raise UserError(f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead")
-    return content or {}
-
-
-def check_yaml(args: Sequence[str]) -> None:
-    """Check that config files are YAML: the parser's error does not name which of several is not.
-
-    Raises:
-        UserError: A config file is missing or not YAML.
-    """
-    for path in config_paths(args):
-        read_recipe(path)
 
 
 def size_of(text: str) -> tuple[int, int]:

@@ -57,6 +57,9 @@ def load(
         raise UserError("no model: give a checkpoint, a released folder or an exported file")
     exported = [path for path in models if Path(path).suffix in SUFFIXES]
     if not exported:
+        missing = next((path for path in models if not Path(path).exists()), None)
+        if missing is not None:
+            raise UserError(f"{missing}: no such checkpoint")
         from seglight.inference.torch_predictor import load_torch  # torch takes seconds to import
 
         return load_torch(models, device, inferer if max_memory is None else _within(max_memory), trust)

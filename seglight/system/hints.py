@@ -19,12 +19,14 @@ def option_hint(text: str, known: Iterable[str]) -> str:
     """The hint for a parser's complaint about options that it does not know.
 
     Args:
-        text: Complaint, such as "unrecognized arguments: --rundir x".
+        text: Complaint, such as "unrecognized arguments: --rundir x"; of a recipe: "... does not accept option 'runs'".
         known: Keys of the options that there are, without dashes.
     """
     found = re.match(r"unrecognized arguments: (--[^\s=]+)", text)
     if found is None:
-        return ""
+        key = re.search(r"does not accept option '([^']+)'", text)
+        shown = {re.split(r"\.(?:class_path|init_args)\b", each)[0] for each in known}
+        return "" if key is None else did_you_mean(key[1], sorted(shown))
     keys = [f"--{key}" for key in known]
     hint = did_you_mean(found[1], keys)
     if hint:

@@ -88,6 +88,17 @@ def signature(path: str) -> Signature:
     return Signature(path, about, around, parameters)
 
 
+def is_complete(path: str) -> bool:
+    """Whether `signature` knows all arguments of a class: none is passed on to a class that is not of seglight.
+
+    Args:
+        path: Import path of the class.
+    """
+    module, _, name = path.rpartition(".")
+    found = _found(module, name) if name else None
+    return found is not None and _is_complete(found)
+
+
 def derives(path: str, base: str) -> bool:
     """Whether a class of seglight has a base class of a name, itself excluded.
 
@@ -200,7 +211,7 @@ def _parameters(found: _Class) -> list[Parameter]:
     _, described = docstring(ast.get_docstring(node) or "")
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         return [*_inherited(found), *(field for field in map(_field, node.body) if field is not None)]
-    init = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+    init = _constructor(node)
     if init is None:
         return _inherited(found)
     _, own = docstring(ast.get_docstring(init) or "")
@@ -210,6 +221,23 @@ def _parameters(found: _Class) -> list[Parameter]:
         names = {each.name for each in parameters}
         parameters += [each for each in _inherited(found) if each.name not in names]
     return parameters
+
+
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+
+
+def _is_complete(found: _Class) -> bool:
+    above = list(_bases(found))
+    of_seglight = bool(above) and len(above) == len(found.node.bases)
+    if any("dataclass" in ast.unparse(decorator) for decorator in found.node.decorator_list):
+        return not found.node.bases or (of_seglight and all(map(_is_complete, above)))
+    init = next(
+        (part for part in found.node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
+    )
+    if init is not None and init.args.kwarg is None:
+        return True
+    return of_seglight and all(map(_is_complete, above))
 
 
 def _inherited(found: _Class) -> list[Parameter]:

@@ -153,6 +153,8 @@ def check_arguments(options: Options, command: str) -> None:
     Raises:
         UserError: An argument is refused; the line names it, its value, and what to do.
     """
+    if not options:
+        raise UserError("trainer: null: give arguments of the Trainer as keys below it, or remove the key")
     for name, argument in ARGUMENTS.items():
         complaint = argument.complaint(options, command)
         if complaint is not None:

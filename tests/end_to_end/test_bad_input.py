@@ -68,8 +68,7 @@ Fit = Callable[..., str]
 
 def test_missing_root(fit: Fit, tmp_path: Path, config: Path) -> None:
     message = fit(config, "--data.init_args.root", tmp_path / "elsewhere")
-    assert message.startswith(f"{tmp_path}/elsewhere/train: no such folder")
-    assert message.endswith("set data.root to the right place")
+    assert message == f"{tmp_path}/elsewhere: no such folder: set data.root to the right place"
 
 
 def test_empty_split(fit: Fit, camvid: Path, config: Path) -> None:
@@ -243,7 +242,8 @@ def test_config_that_is_no_recipe(fit: Fit, tmp_path: Path, content: str) -> Non
 
 
 def test_unknown_command(seglight_cli: CLI) -> None:
-    assert complaint(seglight_cli("fitt")).startswith("unknown command 'fitt': use one of fit, validate, test, ")
+    assert complaint(seglight_cli("fitt")).startswith("unknown command 'fitt': did you mean fit? Use one of ")
+    assert complaint(seglight_cli("qqqq")).startswith("unknown command 'qqqq': use one of ")
 
 
 def test_nothing_said_at_all(seglight_cli: CLI) -> None:

@@ -55,11 +55,11 @@ def test_while_modules_are_imported(command: str, option: str) -> None:
 
 
 def test_at_work() -> None:
-    assert interrupted(AT_WORK, "release", "a.ckpt", "--out", "net") == (130, "seglight: stopped\n")
+    assert interrupted(AT_WORK, "release", __file__, "--out", "net") == (130, "seglight: stopped\n")
 
 
 def test_debug_shows_where() -> None:
-    code, said = interrupted(AT_WORK, "release", "a.ckpt", "--out", "net", "--debug")
+    code, said = interrupted(AT_WORK, "release", __file__, "--out", "net", "--debug")
     assert code != 0
     assert "in work" in said
     assert said.endswith("KeyboardInterrupt\n")

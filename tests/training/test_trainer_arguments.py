@@ -177,3 +177,8 @@ def test_seeds_out_of_range(seed: Any) -> None:
 @pytest.mark.parametrize("seed", [0, 2**32 - 1, True, False])
 def test_seeds(seed: Any) -> None:
     check_seed(seed)
+
+
+def test_an_empty_trainer_is_refused() -> None:
+    with pytest.raises(UserError, match="trainer: null: give arguments"):
+        check_arguments({}, "fit")

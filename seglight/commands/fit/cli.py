@@ -24,7 +24,6 @@ from seglight.commands.fit.messages import quiet_lightning
 from seglight.commands.fit.options import add_options
 from seglight.commands.fit.run_callbacks import RunCallbacks
 from seglight.commands.fit.run_loggers import named, run_loggers
-from seglight.commands.recipe import check_yaml, config_paths, data_options
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
 from seglight.models.ensemble import in_full
@@ -32,6 +31,7 @@ from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.collector import no_collections
 from seglight.system.parsing import parser_errors
 from seglight.system.recipe_classes import with_class_paths
+from seglight.system.recipe_files import check_recipe_given, check_yaml, data_options, with_recipe
 from seglight.system.run_files import CHECKPOINTS, LAST
 from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run, former_recipes
@@ -321,9 +321,9 @@ def main(args: list[str]) -> None:
     """
     args = with_class_paths(args)
     if args[0] == "fit":
-        args = resume.with_recipe(args)
-    elif not any(config_paths(args)) and not any(arg.startswith(("--model", "--data", "-h", "--help")) for arg in args):
-        raise UserError(f"{args[0]}: no recipe is given: add --config RUN/config.yaml, the recipe of the run")
+        args = with_recipe(args)
+    else:
+        check_recipe_given(args)
     check_yaml(args)
     run(args)
 

@@ -19,14 +19,13 @@ from seglight.checkpoints.net_config import describe_net
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
 from seglight.commands.fit.cli import FACTS, Built, SegmentationCLI, run
-from seglight.commands.recipe import read_recipe
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
 from seglight.system.description import arguments, changes, describe
+from seglight.system.recipe_files import read_recipe, with_recipe
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
-from seglight.training.resume import resume as resuming
 from seglight.training.semantic import SegmentationModule
 
 Recipe = str | Path | Mapping[str, Any]
@@ -104,7 +103,7 @@ def fit(
     args += [*_options(inferer=inferer, on_nonfinite=on_nonfinite), *_run_dir(run_dir)]
     if resume:
         args += ["--resume", "exact" if resume is True else resume]
-        args = resuming.with_recipe(args)
+        args = with_recipe(args)
     with _in_python("seglight.fit"), _same_inferer(built):
         cli = run(args, built)
     best = (cli.run_dir / CHECKPOINTS / name for name in (BEST, LAST))

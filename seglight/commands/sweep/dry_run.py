@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from seglight.commands.fit.cli import SegmentationCLI
-from seglight.commands.recipe import check_yaml
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.overrides import (
     as_arguments,
@@ -25,6 +24,7 @@ from seglight.commands.sweep.trial import COSTS
 from seglight.errors import UserError, one_line, user_error_behind
 from seglight.system.escaping import tag
 from seglight.system.parsing import parser_errors
+from seglight.system.recipe_files import check_yaml
 from seglight.training.resume.folder import check_apart
 
 KNOWN_PACKAGES = ("seglight", "lightning")

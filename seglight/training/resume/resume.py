@@ -1,6 +1,5 @@
 """`fit --resume`: find the run to resume, and check that it is still the same run."""
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,29 +34,6 @@ ADDED = {"model.method.class_path": former_recipes.SUPERVISED, "data.init_args.l
 """Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
 
 SAVING = "ExactCheckpoint"
-
-
-def with_recipe(args: list[str]) -> list[str]:
-    """Put the recipe of the run in front of the arguments of `fit --resume`, unless a recipe was given.
-
-    Args:
-        args: Arguments of `fit`.
-
-    Raises:
-        UserError: There is neither a run nor a recipe.
-    """
-    if not any(arg.split("=")[0] == "--resume" for arg in args):
-        return args
-    joined = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--run_dir=") else [arg])]
-    run_dir = next((place for option, place in itertools.pairwise(joined) if option == "--run_dir"), None)
-    if run_dir is None:
-        raise UserError("--resume resumes the run of a folder, and no folder is given: add --run_dir DIR")
-    if any(arg.split("=")[0] in ("-c", "--config") for arg in args):
-        return args
-    recipe = Path(run_dir) / RECIPE_FILE
-    if not recipe.is_file():
-        raise UserError(f"{run_dir}: there is no run to resume and no recipe to start one: add --config RECIPE")
-    return [args[0], "--config", str(recipe), *args[1:]]
 
 
 def describe_ckpt_path(fit: ArgumentParser) -> None:

@@ -1,0 +1,98 @@
+"""Recipes among the arguments of a command: which files they are, and what they contain."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seglight.errors import UserError
+from seglight.system.class_paths import PLACES, is_safe_recipe
+from seglight.system.run_files import RECIPE_FILE
+
+CONFIG_OPTIONS = ("-c", "--config")
+
+
+def config_paths(args: Sequence[str]) -> Iterator[str]:
+    """Paths of the config files in the arguments."""
+    rest = iter(args)
+    for arg in rest:
+        option, equals, path = arg.partition("=")
+        if option in CONFIG_OPTIONS:
+            yield path if equals else next(rest, "")
+
+
+def data_options(args: list[str]) -> list[str]:
+    """The arguments of `fit` that determine the data: --config and --data."""
+    kept: list[str] = []
+    for index, arg in enumerate(args):
+        option = arg.partition("=")[0]
+        if option in CONFIG_OPTIONS or option.partition(".")[0] == "--data":
+            kept += [arg] if "=" in arg else args[index : index + 2]
+    return kept
+
+
+def read_recipe(path: str) -> dict[str, Any]:
+    """Keys and values of a config file.
+
+    Raises:
+        UserError: The file is missing, not valid YAML, or not a recipe.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: the file is not valid YAML: {error}") from error
+    if not isinstance(content, dict | None):
+        raise UserError(
+            f"--config {path}: the file is not a recipe: give keys such as model: and data: at its top level"
+        )
+    placed = [key for key in PLACES if (content or {}).get(key) is not None]
+    if placed and is_safe_recipe():
+        raise UserError(f"--config {path}: {placed[0]}: refused by --safe_recipe: give it on the command line instead")
+    return content or {}
+
+
+def check_yaml(args: Sequence[str]) -> None:
+    """Check that config files are YAML: the parser's error does not name which of several is not.
+
+    Raises:
+        UserError: A config file is missing or not YAML.
+    """
+    for path in config_paths(args):
+        read_recipe(path)
+
+
+def with_recipe(args: list[str]) -> list[str]:
+    """Put the recipe of the run in front of the arguments of `fit --resume`, unless a recipe was given.
+
+    Args:
+        args: Arguments of `fit`.
+
+    Raises:
+        UserError: There is neither a run nor a recipe.
+    """
+    if not any(arg.split("=")[0] == "--resume" for arg in args):
+        return args
+    joined = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--run_dir=") else [arg])]
+    run_dir = next((place for option, place in itertools.pairwise(joined) if option == "--run_dir"), None)
+    if run_dir is None:
+        raise UserError("--resume resumes the run of a folder, and no folder is given: add --run_dir DIR")
+    if any(arg.split("=")[0] in ("-c", "--config") for arg in args):
+        return args
+    recipe = Path(run_dir) / RECIPE_FILE
+    if not recipe.is_file():
+        raise UserError(f"{run_dir}: there is no run to resume and no recipe to start one: add --config RECIPE")
+    return [args[0], "--config", str(recipe), *args[1:]]
+
+
+def check_recipe_given(args: Sequence[str]) -> None:
+    """Check that `validate` or `test` gets a recipe.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not any(config_paths(args)) and not any(arg.startswith(("--model", "--data", "-h", "--help")) for arg in args):
+        raise UserError(f"{args[0]}: no recipe is given: add --config RUN/config.yaml, the recipe of the run")
