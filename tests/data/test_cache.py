@@ -229,7 +229,7 @@ def test_training_from_a_cache_gives_the_weights_of_training_from_files(
     ran = seglight_cli("cache", "--config", recipe, *data, "--out", tmp_path / "cache")
     assert ran.rc == 0, ran.err
     assert "4 train, 2 val, 2 test" in ran.out
-    assert f"--data.init_args.cache {tmp_path / 'cache'}" in ran.out.replace("\n", "")
+    assert f"--data.cache {tmp_path / 'cache'}" in ran.out.replace("\n", "")
     small = [
         "--data.init_args.batch_size", 2, "--data.init_args.augmentation.crop_size", 32,
         "--model.net.init_args.encoder.init_args.weights", "random",
