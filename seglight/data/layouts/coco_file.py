@@ -106,7 +106,7 @@ def outlined_images(
     """
     try:
         return _outlined_images(table, path, folder, categories, boxes)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
         ) from error
@@ -117,7 +117,7 @@ def _outlined_images(
 ) -> OutlinedImages:
     names = class_table(categories).names
     index_of = {category: names.index(name) for category, name in categories.items()}
-    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in table["images"]}
+    sizes = {image["id"]: _size(image) for image in table["images"]}
     of_image: dict[Any, list[tuple[int, Any]]] = {image: [] for image in sizes}
     boxes_only = 0
     faulty: list[Any] = []
@@ -148,6 +148,13 @@ def _outlined_images(
         boxes,
         boxes_only,
     )
+
+
+def _size(image: Mapping[str, Any]) -> Size:
+    height, width = int(image["height"]), int(image["width"])
+    if not 0 < height * width < 2**32:  # pycocotools counts in 32 bits
+        raise ValueError(f"an image of {width}x{height} pixels")
+    return height, width
 
 
 def is_box_only(annotation: Mapping[str, Any]) -> bool:
@@ -217,7 +224,7 @@ def read_categories(table: Any, path: Path, skipped: Sequence[int] = ()) -> dict
             (int(entry["id"]), str(entry["name"]), str(entry.get("supercategory") or ""))
             for entry in table["categories"]
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: no `categories` of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
         ) from error
@@ -257,11 +264,13 @@ def _told_apart(entries: Sequence[tuple[int, str, str]]) -> list[tuple[int, str,
 
 def root_categories(table: Any) -> list[int]:
     """Ids of root categories as Roboflow writes them: id 0, supercategory "none", parent of the rest, no objects."""
-    entries = table["categories"]
-    used = {annotation.get("category_id") for annotation in table["annotations"]}
-    parents = {entry.get("supercategory") for entry in entries}
-    return [
-        entry["id"]
-        for entry in entries
-        if entry["id"] == 0 and entry.get("supercategory") == "none" and entry["name"] in parents and 0 not in used
-    ]
+    try:
+        used = {annotation.get("category_id") for annotation in table["annotations"]}
+        parents = {entry.get("supercategory") for entry in table["categories"]}
+        return [
+            entry["id"]
+            for entry in table["categories"]
+            if entry["id"] == 0 and entry.get("supercategory") == "none" and entry["name"] in parents and 0 not in used
+        ]
+    except (AttributeError, KeyError, TypeError):
+        return []  # reading the categories says what is wrong

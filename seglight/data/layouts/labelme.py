@@ -146,7 +146,7 @@ def _contents(files: Sequence[Path]) -> Contents:
             _count(found, table, path)
         except UserError as error:
             damaged.append((path, error))
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__} {error}"
             damaged.append((path, UserError(f"{path}: not a file of LabelMe ({reason}): save it there again")))
     if damaged:

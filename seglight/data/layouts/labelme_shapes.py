@@ -131,7 +131,9 @@ def embedded_image(table: Mapping[str, Any]) -> bytes | None:
 def named_image(table: Mapping[str, Any], path: Path) -> Path | None:
     """Image that a file names by a path relative to its own folder; None: it names none."""
     name = table.get("imagePath")
-    return path.parent / name.replace("\\", "/") if isinstance(name, str) and name else None
+    if not isinstance(name, str) or not name or "\0" in name:
+        return None
+    return path.parent / name.replace("\\", "/")
 
 
 def _size(table: Mapping[str, Any], path: Path, image: Path | None) -> tuple[int, int]:

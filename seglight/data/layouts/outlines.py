@@ -13,6 +13,12 @@ from pycocotools import mask as rle
 
 from seglight.data.classes import IGNORE_INDEX
 
+FARTHEST = 2**20
+"""Largest coordinate of a corner: pycocotools walks along each edge, and crashes on very long ones."""
+
+LONGEST_CODE = 7
+"""Characters of the longest run: 7 of 5 bits hold 32 and a sign."""
+
 Size = tuple[int, int]
 """Height and width."""
 
@@ -51,7 +57,40 @@ def box_outline(left: float, top: float, width: float, height: float) -> list[li
 
 
 def _runs(outline: Any, size: Size) -> Any:
-    """COCO's compressed runs of an outline in any of its forms."""
+    """COCO's compressed runs of an outline in any of its forms.
+
+    Raises:
+        ValueError: pycocotools would crash on it, or leave pixels without a value.
+    """
     if isinstance(outline, list):
+        if not all(-FARTHEST <= value <= FARTHEST for points in outline for value in points):
+            raise ValueError(f"a corner is not within {FARTHEST} pixels of the image")
         return rle.merge(rle.frPyObjects(outline, *size))
-    return rle.frPyObjects(outline, *size) if isinstance(outline["counts"], list) else outline
+    runs = rle.frPyObjects(outline, *size) if isinstance(outline["counts"], list) else outline
+    total = pixels_of(runs["counts"])
+    if total != size[0] * size[1]:
+        raise ValueError(f"runs of {total} pixels, where the image has {size[0] * size[1]}")
+    return runs
+
+
+def pixels_of(counts: str | bytes) -> int:
+    """Number of pixels, covered or not, of COCO's compressed runs.
+
+    A run is a number of 5 bits a character, lowest first, with a bit for "more follow" and a sign in the last one; from
+    the fourth run on, it is the difference from the run before the last.
+    """
+    data = counts.encode() if isinstance(counts, str) else counts
+    codes = np.frombuffer(data, np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero((codes & 32) == 0)
+    if not len(ends) or ends[-1] != len(codes) - 1:
+        raise ValueError("runs that are cut off")
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if lengths.max() > LONGEST_CODE:
+        raise ValueError("runs that are no numbers")
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat((codes & 31) << shifts, starts)
+    runs -= np.where(codes[ends] & 16, 1 << (5 * lengths), 0)
+    for first in (1, 2):
+        runs[first::2] = np.cumsum(runs[first::2])
+    return int(runs.sum())

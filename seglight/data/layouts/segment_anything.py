@@ -40,7 +40,7 @@ class MaskFiles:
             outlines = [one["segmentation"] for one in table["annotations"] if one.get("area") != 0]
             fits = all(is_outline(outline, size) for outline in outlines)
             labels = paint([(1, outline) for outline in outlines], size) if fits else None
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a file of Segment Anything ({type(error).__name__} {one_line(error)}): export it again"
             ) from error

@@ -200,7 +200,7 @@ def _splits(table: Mapping[str, Any], path: Path, root: Path) -> tuple[dict[str,
     missing = []
     for split in ("train", "val", "test"):
         values = table.get(split) or []
-        for value in [values] if isinstance(values, str) else values:
+        for value in values if isinstance(values, list) else [values]:
             images = _images(str(value), str(table.get("path") or "."), path, root)
             if images:
                 splits.setdefault(split, []).extend(images)

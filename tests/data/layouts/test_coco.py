@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from seglight.data import COCOPolygonsDataModule
 from seglight.data.classes import voc_color
 from seglight.data.layouts.layout import Choices, Layout
+from seglight.data.layouts.outlines import paint, pixels_of
 from seglight.data.layouts.recognise import recognise
 from seglight.errors import UserError
 from tests.support import outline_layouts
@@ -138,6 +140,32 @@ def test_segment_anything_without_images(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"images are missing beside their files: .*a.json: add them"):
         recognise(tmp_path, Choices())
+
+
+def test_the_number_of_pixels_in_compressed_runs() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        height, width = rng.integers(1, 400, 2).tolist()
+        mask = (rng.random((height, width)) < rng.random() ** 4).astype(np.uint8)
+        counts = rle.encode(np.asfortranarray(mask))["counts"]
+        assert pixels_of(counts) == pixels_of(counts.decode()) == height * width
+
+
+@pytest.mark.parametrize(
+    ("outline", "told"),
+    [
+        ([[0, 0, 1e9, 5, 5, 5]], "a corner is not within 1048576 pixels of the image"),
+        ([[0, 0, float("nan"), 5, 5, 5]], "a corner is not within"),
+        ([[0, 0, float("-inf"), 5, 5, 5]], "a corner is not within"),
+        ({"counts": "", "size": [48, 64]}, "runs that are cut off"),
+        ({"counts": "04P", "size": [48, 64]}, "runs that are cut off"),
+        ({"counts": "P" * 20 + "0", "size": [48, 64]}, "runs that are no numbers"),
+        ({"counts": "04", "size": [48, 64]}, "runs of 4 pixels, where the image has 3072"),
+    ],
+)
+def test_outlines_that_would_crash_pycocotools_are_refused(outline: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        paint([(1, outline)], (48, 64))
 
 
 def edited(path: Path, edit: Callable[[Any], object]) -> None:
