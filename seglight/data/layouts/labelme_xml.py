@@ -24,7 +24,7 @@ from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.outlines import Size, paint
-from seglight.data.layouts.painting import class_table
+from seglight.data.layouts.painting import FARTHEST, class_table
 from seglight.data.layouts.safe_xml import read_xml
 from seglight.data.layouts.split_names import by_split
 from seglight.errors import UserError
@@ -193,6 +193,8 @@ def _outline(element: Element, path: Path, index: ImageIndex) -> Outline | str:
         points = [(float(_text(pt, "x")), float(_text(pt, "y"))) for pt in element.iterfind("polygon/pt")]
     except ValueError:
         return "has a corner without coordinates"
+    if not all(-FARTHEST <= value <= FARTHEST for point in points for value in point):
+        return "has a corner far outside the image"
     if len(points) < 3:
         return f"has a polygon of {len(points)} corners"
     return [[value for point in points for value in point]]

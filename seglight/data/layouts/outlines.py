@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from seglight.data.classes import IGNORE_INDEX
-
-FARTHEST = 2**20
-"""Largest coordinate of a corner: pycocotools walks along each edge, and crashes on very long ones."""
+from seglight.data.layouts.painting import FARTHEST
 
 LONGEST_CODE = 7
 """Characters of the longest run: 7 of 5 bits hold 32 and a sign."""
@@ -63,6 +61,7 @@ def _runs(outline: Any, size: Size) -> Any:
         ValueError: pycocotools would crash on it, or leave pixels without a value.
     """
     if isinstance(outline, list):
+        # pycocotools walks along each edge, and crashes on very long ones
         if not all(-FARTHEST <= value <= FARTHEST for points in outline for value in points):
             raise ValueError(f"a corner is not within {FARTHEST} pixels of the image")
         return rle.merge(rle.frPyObjects(outline, *size))

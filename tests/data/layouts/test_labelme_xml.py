@@ -67,6 +67,8 @@ def test_the_export_of_datumaro(boxes: str) -> None:
             r"the object 'tree' has a polygon of 2 corners \(12 objects can't be painted\): correct or remove",
         ),
         (lambda text: text.replace("<x>0</x>", "<x/>"), "the object 'sky' has a corner without coordinates"),
+        (lambda text: text.replace("<x>0</x>", "<x>1e9</x>"), "the object 'sky' has a corner far outside the image"),
+        (lambda text: text.replace("<x>0</x>", "<x>nan</x>"), "the object 'sky' has a corner far outside the image"),
         (lambda text: text.replace("_mask_1", "_gone_1"), "'car' has a mask street_000_gone_1.png that was not found"),
         (lambda text: text.replace("<annotation>", "<annotation><a>"), "not readable as XML"),
         (
