@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -15,8 +16,9 @@ from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_path
 from seglight.system.class_paths import check_parsed, class_rules
+from seglight.system.help_pages import asks_help, listing, paragraph, rows, with_parser_help
 from seglight.system.parsing import parser_errors
-from seglight.system.recipe_classes import with_class_paths
+from seglight.system.recipe_classes import LABELLED, OPTIMIZERS, names_of, with_class_paths
 from seglight.system.recipe_files import config_paths, read_recipe
 from seglight.system.run_files import CHECKPOINTS
 from seglight.system.terminal import plain_console
@@ -33,6 +35,23 @@ from seglight.training.trainer_arguments import (
 
 WEIGHTS = "encoder.safetensors"
 """File with the weights, in the run folder."""
+
+
+USAGE = "usage: seglight pretrain -c RECIPE [--run_dir DIR] [--KEY VALUE ...]\n"
+OPTIONS = (
+    ("-c, --config FILE", "recipe; may be given several times"),
+    ("--run_dir DIR", "folder of the run; default: runs/RECIPE/TIME"),
+    ("--ckpt_path FILE", "checkpoint of a run to resume"),
+    ("--data CLASS, --data.root DIR", "data set and its folder; --data.size N, --data.batch_size N"),
+    ("--model.name NAME", "encoder of timm: `seglight models WORD` lists them"),
+    ("--model.optimizer.lr RATE", "learning rate; --model.schedule.warmup_steps N"),
+    ("--trainer.max_epochs N", "length; also --trainer.devices N, --trainer.precision bf16-mixed"),
+    ("--help_all", "every option, in hundreds of lines"),
+)
+EXAMPLE = (
+    "example:\n"
+    "  seglight pretrain --data ImageFolderDataModule --data.root DIR --model.name resnet18 --run_dir runs/r18\n"
+)
 
 
 class ClassificationCLI(LightningCLI):
@@ -99,12 +118,24 @@ class ClassificationCLI(LightningCLI):
         return trainer
 
 
+def help_page() -> str:
+    """What `pretrain --help` prints."""
+    data = listing("data sets (--data)", names_of(LABELLED))
+    optimizers = listing("optimizers (--model.optimizer)", names_of(OPTIMIZERS))
+    about = paragraph(str(__doc__))
+    return f"{USAGE}\n{about}\n\noptions used most:\n{rows(OPTIONS)}\n\n{data}\n{optimizers}\n\n{EXAMPLE}"
+
+
 def main(args: list[str]) -> None:
-    """Run `pretrain`.
+    """Run `pretrain`, or print its help.
 
     Raises:
         UserError: The recipe or the data is wrong.
     """
+    if asks_help(args):
+        sys.stdout.write(help_page())
+        return
+    args = with_parser_help(args)
     for name in ("lightning.pytorch", "lightning.fabric"):  # about seeds and unused devices, and advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     with ExitStack() as claims:

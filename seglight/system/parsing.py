@@ -23,6 +23,14 @@ MISSING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|No ([\w.]+) at
 UNION = "Does not validate against any of the Union subtypes"
 
 
+class Parser(ArgumentParser):
+    """A parser whose help does not list all classes of torch that an option could name."""
+
+    def format_help(self, *args: Any, **options: Any) -> str:
+        """The help, where a type stays, but not the classes that are known of it."""
+        return re.sub(r",\s+known\s+subclasses:[^)]*\)", ")", super().format_help(*args, **options))
+
+
 def new_parser(command: str | None = None, description: str | None = None, **options: Any) -> ArgumentParser:
     """A parser that raises its errors, for `parser_errors`.
 
@@ -32,7 +40,7 @@ def new_parser(command: str | None = None, description: str | None = None, **opt
         **options: Further arguments of `ArgumentParser`.
     """
     prog = None if command is None else f"seglight {command}"
-    return ArgumentParser(prog=prog, description=description, exit_on_error=False, **options)
+    return Parser(prog=prog, description=description, exit_on_error=False, **options)
 
 
 def parse_arguments(parser: ArgumentParser, args: Sequence[str]) -> Namespace:

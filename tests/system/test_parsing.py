@@ -166,4 +166,4 @@ def test_no_other_file_handles_errors_of_parsers_or_makes_a_console() -> None:
     }
     assert [name for name in calls if "PlainConsole" in calls[name]] == ["system.terminal"]
     assert [name for name in calls if "Console" in calls[name]] == []
-    assert [name for name in calls if "ArgumentParser" in calls[name]] == ["system.parsing"]
+    assert [name for name in calls if {"ArgumentParser", "Parser"} & calls[name]] == ["system.parsing"]

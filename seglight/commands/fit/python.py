@@ -2,8 +2,6 @@
 
 import json
 import os
-import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +17,9 @@ from seglight.checkpoints.net_config import describe_net
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
 from seglight.commands.fit.cli import FACTS, Built, SegmentationCLI, run
+from seglight.commands.fit.in_python import in_python
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError, say, user_error_behind
+from seglight.errors import UserError, say
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
 from seglight.system.description import arguments, changes, describe
@@ -33,6 +32,10 @@ Recipe = str | Path | Mapping[str, Any]
 
 Data = SegmentationDataModule | Mapping[str, Any]
 """A data module, or the description of one: `class_path` and `init_args`."""
+
+
+OWN = ("logger", "early_stopping")
+"""Options of `fit` beside those of the Trainer, where they are given as text."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def fit(
         on_nonfinite: What is done about a loss or a gradient that is not finite: "stop" ends the run, "skip" leaves the
             step out.
         **trainer: Arguments of Lightning's Trainer, such as `max_epochs=20` or `accelerator="cpu"`. Callbacks and
-            loggers are given as `partial(EMA, decay=0.98)` or by `class_path` and `init_args`.
+            loggers are given as `partial(EMA, decay=0.98)` or by `class_path` and `init_args`. Texts as on the
+            command line: `logger="csv,tensorboard"` and `early_stopping="val/miou:5"`.
 
     Raises:
         UserError: The recipe, the module or the data is wrong, or can't be described in the recipe of the run.
@@ -103,9 +107,8 @@ def fit(
     args += [*_options(inferer=inferer, on_nonfinite=on_nonfinite), *_run_dir(run_dir)]
     if resume:
         args += ["--resume", "exact" if resume is True else resume]
-        args = with_recipe(args)
-    with _in_python("seglight.fit"), _same_inferer(built):
-        cli = run(args, built)
+    with in_python("seglight.fit", isinstance(data, SegmentationDataModule)), _same_inferer(built):
+        cli = run(with_recipe(args), built)
     best = (cli.run_dir / CHECKPOINTS / name for name in (BEST, LAST))
     return Run(cli.run_dir, next((path for path in best if path.is_file()), None), _scores_of(cli))
 
@@ -154,7 +157,7 @@ def evaluate(
         args += _of_file(_checkpoint(model), data, trust)
     args += [*_data(data), *_trainer(trainer), *_options(inferer=inferer)]
     with (
-        _in_python("seglight.evaluate"),
+        in_python("seglight.evaluate", isinstance(data, SegmentationDataModule)),
         _same_inferer(built),
         TemporaryDirectory(prefix="seglight-evaluate-") as folder,
     ):
@@ -175,27 +178,6 @@ def read_scores(path: Path) -> Scores:
 def _scores_of(cli: SegmentationCLI) -> Scores | None:
     path = cli.run_dir / SCORES_FILE
     return read_scores(path) if path.is_file() else cli.model.scores
-
-
-@contextmanager
-def _in_python(function: str) -> Iterator[None]:
-    """Let warnings be as they were afterwards, and a mistake be a UserError wherever it was found.
-
-    Raises:
-        UserError: The user's mistake; or this is not the main thread, the only one that receives signals.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        raise UserError(f"{function}: call it from the main thread, which receives the signals that stop a run")
-    try:
-        with warnings.catch_warnings():
-            yield
-    except UserError:
-        raise
-    except Exception as error:
-        mistake = user_error_behind(error)
-        if mistake is None:
-            raise
-        raise mistake from error
 
 
 @contextmanager
@@ -273,8 +255,9 @@ def _data(data: Data | None) -> list[str]:
 
 
 def _trainer(options: Mapping[str, Any]) -> list[str]:
-    described = {name: describe(value, f"trainer.{name}") for name, value in options.items()}
-    return [_option(f"trainer.{name}", value) for name, value in described.items()]
+    own = {name: value for name, value in options.items() if name in OWN and isinstance(value, str)}
+    described = {name: describe(value, f"trainer.{name}") for name, value in options.items() if name not in own}
+    return [*_options(**own), *(_option(f"trainer.{name}", value) for name, value in described.items())]
 
 
 def _options(**options: Any) -> list[str]:
