@@ -7,8 +7,6 @@ from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
 from seglight.system.collector import command_imports
 from seglight.system.escaping import write_anything
-from seglight.system.help_pages import asks_help
-from seglight.system.hints import did_you_mean
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
@@ -95,6 +93,20 @@ def run_safely(args: list[str]) -> int:
         return run_command(args)
 
 
+def check_arguments(args: list[str]) -> None:
+    """Check the arguments of a command, as far as nothing heavy is needed for it.
+
+    Raises:
+        UserError: One is wrong.
+    """
+    from seglight.system.help_pages import asks_help
+
+    if not asks_help(args):
+        from seglight.commands.early import check_early  # which imports the parser
+
+        check_early(args)
+
+
 def run_command(args: list[str]) -> int:
     """Import the module of a command and run it with the arguments; return its exit code, 0 if it returns none.
 
@@ -102,14 +114,13 @@ def run_command(args: list[str]) -> int:
         UserError: There is no such command, or the command raised it.
     """
     if args[0] not in COMMANDS:
+        from seglight.system.hints import did_you_mean
+
         similar = did_you_mean(args[0], COMMANDS)
         use = f"{similar} Use" if similar else ": use"
         raise UserError(f"unknown command '{args[0]}'{use} one of {', '.join(COMMANDS)}")
-    # predict checks its arguments before torch is imported by itself
-    if args[0] != "predict" and not asks_help(args):
-        from seglight.commands.early import check_early  # which imports the parser
-
-        check_early(args)
+    if args[0] != "predict":  # which checks its arguments before it imports torch
+        check_arguments(args)
     several = args[0] == "fit" and any(arg.partition("=")[0] == "--seeds" for arg in args)
     with command_imports():
         module = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0])

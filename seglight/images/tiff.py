@@ -5,7 +5,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
@@ -35,6 +34,8 @@ class TiffWindows:
     """
 
     def __init__(self, path: Path, page: int) -> None:
+        import tifffile  # here: most images are not TIFFs
+
         self.path = path
         with blamed(path), tifffile.TiffFile(path) as file:
             self.page = file.pages[page].aspage()
