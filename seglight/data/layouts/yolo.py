@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX
-from seglight.data.layouts.finding import counted, split_of, walk_of
+from seglight.data.layouts.finding import counted, folders_below, split_of, walk_of
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Boxes, Choices, Layout
 from seglight.data.layouts.outlines import box_outline, paint
@@ -137,6 +137,8 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
     classes, index_of_name = class_table(dict.fromkeys(names.values()), evidence)
     index_of = {number: index_of_name[name] for number, name in names.items()}
     files = {image: _label_file(image) for images in splits.values() for image in images}
+    if not any(files.values()) and any(path.name.lower().startswith("mask") for path in folders_below(root, 2)):
+        return None  # folders of masks with a data.yaml
     _check_files(files, evidence)
     objects, boxes = _checked_lines([path for path in files.values() if path is not None], index_of)
     if not objects or (objects == boxes and choices.boxes == "ignore"):

@@ -10,7 +10,7 @@ from pycocotools import mask as rle
 
 from seglight.data.layouts.layout import Choices
 from seglight.data.layouts.recognise import recognise
-from seglight.data.layouts.yolo import YoloLabels
+from seglight.data.layouts.yolo import YoloLabels, recognise_yolo
 from seglight.errors import UserError
 from tests.support import outline_layouts
 from tests.support.layouts import Maps
@@ -140,6 +140,12 @@ def test_one_folder_for_training_and_validation_is_no_split(tmp_path: Path) -> N
     layout = recognise(tmp_path, Choices())
     assert list(layout.splits) == ["all"]
     assert layout.remarks == ["The images of `train` and `val` in data.yaml are the same, which is no split."]
+
+
+def test_masks_with_a_data_yaml_are_no_outlines(tmp_path: Path) -> None:
+    outline_layouts.yolo_cvat(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "masks")
+    assert recognise_yolo(tmp_path, Choices()) is None
 
 
 def rewritten(text: str) -> Callable[[Path], object]:
