@@ -26,6 +26,12 @@ TOOLS: tuple[Callable[[Path], object], ...] = (
     outline_layouts.coco_roboflow,
     outline_layouts.coco_cvat,
     outline_layouts.coco_label_studio,
+    outline_layouts.labelme_beside,
+    outline_layouts.labelme_apart,
+    outline_layouts.labelme_web,
+    outline_layouts.yolo_roboflow,
+    outline_layouts.yolo_cvat,
+    outline_layouts.yolo_label_studio,
     layouts.cvat_images,
     layouts.label_studio,
     layouts.label_studio_masks,
@@ -50,6 +56,7 @@ SAMPLES = (
     "roboflow-png-mask-semantic/dhcn",
     "supervisely/facade-made",
     "voc/facade-palette-made",
+    "yolo-seg/facade-made",
 )
 """Exports that are whole data sets of two images or more."""
 

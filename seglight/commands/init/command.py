@@ -1,248 +1,17 @@
 """Recognise a labelled data set, and write a recipe for it that is ready to train."""
 
 import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from seglight.commands.init.commented_yaml import commented_yaml
-from seglight.commands.init.decide import Bench, decide, encoder_weights, inferer, measured_loading
-from seglight.commands.init.draft import Decisions, Draft, draft
-from seglight.commands.init.duration import bytes_of, plain_time, seconds_of
-from seglight.commands.init.facts import DataFacts, Size
-from seglight.commands.init.machine import machine, versions
-from seglight.commands.init.prepared import Prepared, prepare, splits_of
-from seglight.commands.init.question import Answer, LoadingQuestion, cache_folder, keep, kept_answer
-from seglight.commands.init.samples import sides
-from seglight.commands.init.scanned import Scan, data_module, scan
-from seglight.commands.init.trials import Trials
-from seglight.data.augmentation.transforms import Augmentation
-from seglight.data.layouts.layout import Boxes, Choices, Layout
-from seglight.data.layouts.recognise import recognise
-from seglight.errors import UserError, terminal
-from seglight.system.atomic import atomic_folder, atomic_write
-from seglight.system.escaping import encodable
+from seglight.commands.init.duration import bytes_of, seconds_of
+from seglight.commands.init.options import Options
+from seglight.errors import UserError
+from seglight.system.collector import command_imports
 from seglight.system.parsing import new_parser, parse_arguments
 
 SUFFIX = "_net"
 """End of the default name of a project's folder, after that of the data set."""
-
-RECIPE = "recipe.yaml"
-"""Name of the recipe in the project's folder."""
-
-SHOWN_HINTS = 5
-"""Hints of the scan that are shown; `doctor` shows all."""
-
-SHOWN_CLASSES = 12
-"""Classes that are named."""
-
-LONGEST_COMMAND = 80
-"""Characters of a printed command, beyond which it is meant for the project's folder."""
-
-SAMPLES = 9
-"""Training samples that are loaded to take the time."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of the command.
-
-    Args:
-        data: Folder of the data set.
-        out: Folder of the project.
-        time: Seconds for the training.
-        device: "auto", "cpu" or "gpu".
-        memory: Bytes that the training may use, or None for most of the device's.
-        folds: Number of folds, or None.
-        boxes: Treatment of objects that have a box and no outline.
-        explain: Whether only the reasons are shown.
-        words: The command, for the head of the recipe.
-    """
-
-    data: Path
-    out: Path
-    time: int
-    device: str
-    memory: int | None
-    folds: int | None
-    boxes: Boxes
-    explain: bool
-    words: str
-
-
-def init(options: Options) -> None:
-    """Recognise a data set, decide, and write the project.
-
-    Raises:
-        UserError: The data are not recognised, or have mistakes; the project exists; or time or memory are too little.
-    """
-    if options.out.exists() and not options.explain:
-        raise UserError(f"{options.out}: it exists, and nothing in it is overwritten: give another --out")
-    device = machine(options.device, options.memory)
-    layout = recognise(options.data, Choices(options.boxes))
-    show(f"{options.data}: {layout.form}, recognised by {layout.evidence}")
-    show(class_line(layout))
-    splits = splits_of(layout, options.data, options.folds)
-    with _project(options) as folder:
-        prepared = prepare(layout, options.data, splits, folder)
-
-        def say(line: str) -> None:
-            show(line.replace(str(folder), str(options.out)))
-
-        for remark in [*layout.remarks, *prepared.remarks]:
-            say(remark)
-        found = scan(data_module(prepared.at(folder)), say)
-        show_scan(found, say)
-        with Trials() as trials:
-            load = partial(loading, prepared, folder, found.facts)
-            bench = Bench(found.facts, device, options.time, trials.ask, load, encoder_weights, versions())
-            decisions = decide(bench)
-            if trials.found:
-                show(f"{trials.found} kept measurements were used: remove {cache_folder()} to measure again")
-        recipe = draft(decisions, prepared.at(options.out.absolute()), prepared.comments, inferer(found.facts))
-        show_decisions(decisions, found.facts)
-        if options.explain:
-            show_reasons(recipe)
-            return
-        atomic_write(folder / RECIPE, recipe_text(recipe, layout, options))
-    show_next(options.out, options.folds)
-
-
-@contextmanager
-def _project(options: Options) -> Iterator[Path]:
-    """The folder of the project while it is written; with --explain one that is removed."""
-    if options.explain:
-        with TemporaryDirectory(prefix="seglight-init-") as folder:
-            yield Path(folder)
-        return
-    with atomic_folder(options.out) as part:
-        yield part
-
-
-def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size) -> float:
-    """Seconds of reading and augmenting one training sample."""
-    question = LoadingQuestion(
-        facts.suffix, facts.size, sides(crop), prepared.class_path, machine("cpu", None).name, versions()
-    )
-    kept = kept_answer(question)
-    if kept is not None:
-        return kept.step
-    split = data_module(prepared.at(folder)).split("train")
-    augmentation = Augmentation(crop, (0.75, 2.0))
-    indices = range(0, len(split), max(1, len(split) // SAMPLES))[:SAMPLES]
-
-    def read(index: int) -> object:
-        image, mask, _ = split.read(index)
-        return augmentation(image, mask, (0, 0, index))
-
-    answer = Answer(step=measured_loading([partial(read, index) for index in indices])).rounded()
-    keep(question, answer)
-    return answer.step
-
-
-def recipe_text(recipe: Draft, layout: Layout, options: Options) -> str:
-    """The recipe as YAML with comments."""
-    head = f"# {layout.form}. Written by: {options.words}\n# Train: {fit_command(options.out)}\n"
-    text = commented_yaml(recipe.content, recipe.comments)
-    assert yaml.safe_load(text) == recipe.content
-    return head + text
-
-
-def show(line: str) -> None:
-    """Print a line."""
-    sys.stdout.write(encodable(terminal(line), sys.stdout) + "\n")
-    sys.stdout.flush()
-
-
-def class_line(layout: Layout) -> str:
-    """Number and names of the classes."""
-    names = layout.classes.names
-    more = f", and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
-    return f"{len(names)} classes: {', '.join(names[:SHOWN_CLASSES])}{more}"
-
-
-def show_scan(found: Scan, say: Callable[[str], None]) -> None:
-    """Print the number of images and the first hints."""
-    say(", ".join(f"{name} {number}" for name, number in found.images.items()) + " images")
-    for hint in found.hints[:SHOWN_HINTS]:
-        say(f"hint: {hint}")
-    if len(found.hints) > SHOWN_HINTS:
-        say(f"and {len(found.hints) - SHOWN_HINTS} more hints, which `seglight doctor` shows")
-
-
-def show_decisions(decisions: Decisions, facts: DataFacts) -> None:
-    """Print the choices in a few lines."""
-    length, batch = decisions.length, decisions.batch.value
-    times = f" x {batch.accumulated}" if batch.accumulated > 1 else ""
-    show(
-        f"{decisions.net.encoder} ({decisions.weights.value} weights) with {decisions.net.decoder}, "
-        f"crop {decisions.crop.value}, batch {batch.size}{times}, on {decisions.machine.name}"
-    )
-    epochs = f"{length.epochs} epochs" if length.epochs else "less than an epoch"
-    show(f"{length.steps} steps ({epochs}), evaluated {length.evaluations} times, about {plain_time(length.seconds)}")
-    if decisions.weights.value == "random":
-        show(f"{decisions.net.encoder}: {decisions.weights.reason}")
-
-
-def show_reasons(recipe: Draft) -> None:
-    """Print the value and the reason of each choice."""
-    for key, reason in recipe.comments.items():
-        show(f"  {key}: {_shown(_value(recipe.content, key))}")
-        show(f"      {reason}")
-
-
-def _value(content: Any, key: str) -> Any:
-    for name in key.split("."):
-        content = content[int(name)] if isinstance(content, list) else content[name]
-    return content
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict) and "class_path" in value:
-        arguments = ", ".join(f"{name} {item}" for name, item in value.get("init_args", {}).items())
-        return " ".join(filter(None, (value["class_path"].rpartition(".")[2], arguments)))
-    return str(value)
-
-
-def fit_command(out: Path) -> str:
-    """Command that trains by the recipe of a project."""
-    return shlex.join(["seglight", "fit", "-c", str(out / RECIPE), "--run_dir", str(out / "run")])
-
-
-def predict_command(out: Path) -> str:
-    """Command that predicts with the net of a project; IMAGE stands for an image."""
-    checkpoint = shlex.quote(str(out / "run" / "checkpoints" / "best.ckpt"))
-    return f"seglight predict {checkpoint} IMAGE --out masks"
-
-
-def next_commands(out: Path, folds: int | None) -> list[str]:
-    """Commands to type next, each at most 80 characters unless the name of the project's folder is longer.
-
-    Args:
-        out: Folder of the project.
-        folds: Number of folds, or None.
-    """
-    commands = [fit_command(out), predict_command(out)]
-    if max(map(len, commands)) > LONGEST_COMMAND:
-        commands = [f"cd {shlex.quote(str(out))}", fit_command(Path()), predict_command(Path())]
-    if folds:
-        fold = Path("lists") / "fold_2" if commands[0].startswith("cd ") else out / "lists" / "fold_2"
-        commands.append(f"{commands[-2].rpartition('run')[0]}run2 --data.lists {shlex.quote(str(fold))}")
-    return commands
-
-
-def show_next(out: Path, folds: int | None) -> None:
-    """Print what to type next."""
-    show(f"{out}: written. Next:")
-    for command in next_commands(out, folds):
-        show(f"  {command}")
 
 
 def default_out(data: Path) -> Path:
@@ -272,16 +41,22 @@ def main(args: list[str]) -> None:
     given = parse_arguments(parser, args[1:])
     if given.folds is not None and given.folds < 2:
         raise UserError(f"--folds {given.folds}: give 2 or more")
-    init(
-        Options(
-            data=given.data,
-            out=given.out or default_out(given.data),
-            time=seconds_of(given.time),
-            device=given.device,
-            memory=None if given.memory is None else bytes_of(given.memory),
-            folds=given.folds,
-            boxes=given.boxes,
-            explain=given.explain,
-            words=shlex.join(["seglight", *args]),
-        )
+    options = Options(
+        data=given.data,
+        out=given.out or default_out(given.data),
+        time=seconds_of(given.time),
+        device=given.device,
+        memory=None if given.memory is None else bytes_of(given.memory),
+        folds=given.folds,
+        boxes=given.boxes,
+        explain=given.explain,
+        words=shlex.join(["seglight", *args]),
     )
+    if not options.data.is_dir():
+        raise UserError(f"{options.data}: no such folder: give the folder of a labelled data set")
+    if options.out.exists() and not options.explain:
+        raise UserError(f"{options.out}: it exists, and nothing in it is overwritten: give another --out")
+    with command_imports():  # only now: mistakes in the options need no torch
+        from seglight.commands.init import project
+
+    project.init(options)

@@ -1,7 +1,7 @@
 """`seglight init` on the command line, with made-up measurements except in one test.
 
 Covers: commands.init.prepared, commands.init.scanned, commands.init.trial, commands.init.trials,
-commands.init.machine.
+commands.init.machine, commands.init.options, commands.init.project.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from seglight.commands.init.command import default_out, next_commands
+from seglight.commands.init.command import default_out
 from seglight.commands.init.machine import machine
+from seglight.commands.init.project import next_commands
 from seglight.commands.init.question import Answer, Question
 from seglight.commands.init.trials import Trials
 from seglight.data.layouts import recognise
