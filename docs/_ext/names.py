@@ -78,8 +78,14 @@ def mark_code(app: Sphinx, what: str, name: str, obj: object, options: object, l
         index += 1
 
 
+def skip_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Skip fields of named tuples that only have the docstring of Python; their class describes them."""
+    return True if (inspect.getdoc(obj) or "").startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Enter the functions above; napoleon's has the priority 500."""
     for function, priority in ((mark_code, 400), (mark_returns, 400), (keep_attribute, 400), (restore_attribute, 600)):
         app.connect("autodoc-process-docstring", function, priority=priority)
+    app.connect("autodoc-skip-member", skip_fields)
     return {"parallel_read_safe": True}
