@@ -15,6 +15,7 @@ import yaml
 from benchmarks._record import Parser
 from seglight.__main__ import COMMANDS, run_command
 from seglight.data.class_files import read_classes
+from seglight.errors import UserError
 from tests.support.pages import PAGES, ROOT, blocks, command_lines, seglight_arguments
 
 RECIPE = ROOT / "configs" / "camvid" / "unet_resnet34.yaml"
@@ -33,9 +34,18 @@ def _parsing_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
 
+    depth = 0
+
     def stopped(original: Any) -> Any:
-        def parse_args(self: Any, *args: Any, **kwargs: Any) -> None:
-            original(self, *args, **kwargs)
+        def parse_args(self: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal depth
+            depth += 1
+            try:
+                parsed = original(self, *args, **kwargs)
+            finally:
+                depth -= 1
+            if depth:  # the parser of a subcommand or of a class, within that of the command
+                return parsed
             raise ParsedError
 
         return parse_args
@@ -91,11 +101,19 @@ def test_benchmarks_accept_their_options() -> None:
             importlib.import_module(f"benchmarks.{name}").main(args)
 
 
-def test_a_wrong_option_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above would notice it."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(Exception, match="max_epoch"):
-        run_command(["fit", "-c", str(RECIPE), "--trainer.max_epoch", "3"])
+@pytest.mark.usefixtures("_parsing_only")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--trainer.max_epoch", "3"],
+        ["--model.loss", "seglight.losses.Dices"],
+        ["--data.augmentation.crop_sizes", "96"],
+    ],
+    ids=lambda wrong: wrong[0],
+)
+def test_a_wrong_option_would_be_found(wrong: list[str]) -> None:
+    with pytest.raises(UserError, match="max_epoch|Dices|crop_sizes"):
+        run_command(["fit", "-c", str(RECIPE), *wrong])
 
 
 def yaml_blocks() -> Iterator[Any]:
