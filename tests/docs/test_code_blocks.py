@@ -14,6 +14,7 @@ import yaml
 
 from benchmarks._record import Parser
 from seglight.__main__ import COMMANDS, run_command
+from seglight.commands import early
 from seglight.data.class_files import read_classes
 from seglight.errors import UserError
 from tests.support.pages import PAGES, ROOT, blocks, command_lines, seglight_arguments
@@ -33,6 +34,8 @@ def _parsing_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop each command behind its parser, in an empty folder with the recipes of the project."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.setattr(early, "_missing_root", lambda args: None)  # the pages name folders of their readers
+    monkeypatch.setattr(early, "_any_exists", lambda models: True)
 
     depth = 0
 
@@ -63,6 +66,9 @@ def write_inputs(page: Path, args: list[str]) -> None:
     recipes = [args[index + 1] for index, arg in enumerate(args) if arg in CONFIG]
     if "--resume" in args:
         recipes += [f"{args[index + 1]}/config.yaml" for index, arg in enumerate(args) if arg == "--run_dir"]
+    for checkpoint in (Path(args[index + 1]) for index, arg in enumerate(args) if arg == "--ckpt_path"):
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.touch()
     for recipe in map(Path, recipes):
         if not recipe.exists():
             recipe.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +118,7 @@ def test_benchmarks_accept_their_options() -> None:
     ids=lambda wrong: wrong[0],
 )
 def test_a_wrong_option_would_be_found(wrong: list[str]) -> None:
-    with pytest.raises(UserError, match="max_epoch|Dices|crop_sizes"):
+    with pytest.raises(UserError, match=r"max_epoch|Dices|crop_sizes"):
         run_command(["fit", "-c", str(RECIPE), *wrong])
 
 
