@@ -26,7 +26,7 @@ from seglight.commands.init.trials import Trials
 from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.recognise import recognise
-from seglight.errors import terminal
+from seglight.errors import UserError, terminal
 from seglight.system.atomic import atomic_folder, atomic_write
 from seglight.system.escaping import encodable
 

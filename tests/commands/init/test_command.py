@@ -4,6 +4,7 @@ Covers: commands.init.prepared, commands.init.scanned, commands.init.trial, comm
 commands.init.machine, commands.init.options, commands.init.project.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,19 @@ def test_mistakes_in_the_data_are_shown_and_nothing_is_written(
     assert "one kind of mistake" in ran.err
     assert not (tmp_path / "own_net").exists()
     assert not measured
+
+
+def test_messages_about_the_copy_name_the_folder_that_was_asked_for(
+    seglight_cli: CLI, measured: list[Question], tmp_path: Path
+) -> None:
+    root = fabricate.folder(tmp_path / "own", train=9, val=1)
+    (root / "convert").touch()
+    shutil.copy(root / "images" / "train" / "002.png", root / "images" / "val" / "000.png")
+    ran = seglight_cli("init", "own", "--device", "cpu")
+    assert ran.rc == 2
+    assert ran.err.startswith("seglight: error: own_net/data/images/val/000.png: a validation image that is a training")
+    assert ".part" not in ran.out + ran.err
+    assert not (tmp_path / "own_net").exists()
 
 
 def test_wrong_options(seglight_cli: CLI, tmp_path: Path) -> None:
