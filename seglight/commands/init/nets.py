@@ -34,17 +34,17 @@ class Net:
 
 SMALL = Net(
     "tf_efficientnet_lite0", "FPN", {"pyramid_channels": 128, "channels": 64}, 2e-3, 1e-2, 0,
-    "learns most in a short training: of 16 kinds of recipe for CamVid the best in 12 epochs",
+    "learns most in a short training: 12 epochs of CamVid gave 0.71, DeepLabV3+ 0.67, U-Net 0.64",
 )  # fmt: skip
 
 MEDIUM = Net(
-    "resnet50", "FPN", {}, 5e-4, 1e-2, 1500, "there is time for 1,500 steps of it or more, not for those of ConvNeXt",
+    "resnet50", "FPN", {}, 5e-4, 1e-2, 1500, "time for 1,500 steps or more, too little for ConvNeXt; usual learning rates, not tuned here",
     groups={"encoder_lr_scale": 0.2},
 )  # fmt: skip
 
 LARGE = Net(
     "convnext_tiny", "UPerNet", {"channels": 256, "norm_features": True}, 2e-4, 5e-2, 3000,
-    "there is time for 3,000 steps of it or more; ImageNet's better encoder, with its usual decoder",
+    "time for 3,000 steps or more; usual decoder and learning rates of ConvNeXt, not tuned here",
     net_args={"aux_index": -2}, groups={"layer_decay": 0.9},
 )  # fmt: skip
 

@@ -93,7 +93,7 @@ def scale(epochs: float, data: DataFacts, crop: int | Size) -> Choice[list[float
         crop: Crop of the training images.
     """
     if epochs <= FEW_EPOCHS:
-        return Choice([1.0, 1.0], f"in {epochs:g} epochs an image is seen too few times to be learnt by heart")
+        return Choice([1.0, 1.0], f"none: in {epochs:g} epochs an image is seen too few times to be learnt by heart")
     if data.extent > 1.5 * max(sides(crop)):
         return Choice([0.5, 1.5], f"a class usually fills a square of {data.extent}, more than a crop: smaller, too")
     return Choice([0.75, 2.0], "objects differ in size; more often enlarged, as small objects are missed most")
