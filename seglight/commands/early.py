@@ -106,7 +106,7 @@ def _any_exists(models: str) -> bool:
 
 
 def _unknown(config: Mapping[Any, Any], above: str, known: set[str]) -> Iterator[str]:
-    """Keys of a recipe that no option has; one without a value is not even looked at by the parser."""
+    """Keys of a recipe that no option has."""
     for name, value in config.items():
         key = f"{above}{name}"
         if key in GROUPS:
@@ -123,7 +123,7 @@ def _is_known(key: str, known: set[str]) -> bool:
 
 
 def _values(value: Any, key: str) -> Iterator[str]:
-    """Dotted keys of the values in nested keys."""
+    """Dotted keys of the values in nested keys; the parser does not look at a key without a value in it."""
     if not isinstance(value, dict):
         yield key
         return
@@ -166,10 +166,12 @@ def _wrong_in(value: Any, key: str, kind: str) -> Iterator[str]:
         if name in taken:
             if not ANYTHING.search(taken[name].kind):
                 yield from _wrong_in(part, f"{key}.{name}", taken[name].kind)
-        elif isinstance(name, str) and name.isidentifier() and part != {}:
+        elif isinstance(name, str) and name.isidentifier():
             named = None if FACTORY.search(kind) else path
             place = key if named is None else f"{key} of {named}"
-            yield f"{place}: Option '{name}' is not accepted{argument_hint(name, named, key)}"
+            for option in _values(part, name):
+                hint = argument_hint(name, named, key) if option == name else ""
+                yield f"{place}: Option '{option}' is not accepted{hint}"
 
 
 def _class_of(value: Mapping[str, Any], key: str) -> str | None:

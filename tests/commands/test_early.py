@@ -96,6 +96,7 @@ MISTAKES: dict[str, tuple[Change, list[str], str]] = {
         [],
         "model.net: Option 'decode' is not accepted: did you mean decoder?",
     ),
+    "nested, decoder": (at("model/net/init_args/decoder/init_args/more", {"a": 1}), [], "Option 'more.a' is not"),
     "encoder": (at("model/net/init_args/encoder/init_args/nam", 3), [], "did you mean name?"),
     "decoder": (at("model/net/init_args/decoder/init_args/chanels", 3), [], "did you mean channels?"),
     "callback": (at("trainer/callbacks/0/init_args/deca", 3), [], "trainer.callbacks of seglight.callbacks.EMA"),
@@ -126,6 +127,7 @@ def test_mistakes_have_the_lines_of_the_complete_check(
     "change",
     [
         at("modle", {}),
+        at("data/init_args/sise", {"a": {}}),
         at("trainer.max_epochs", 3),
         at("data.init_args.size", 64),
         at("data/class_path", "ShapesDataModule"),
