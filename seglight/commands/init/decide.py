@@ -140,7 +140,8 @@ def tried(net: Net, crop: int | Size, bench: Bench) -> Trial | None:
 def _best(batch: Batch, answers: dict[tuple[str, bool], Answer]) -> Trial:
     """The fastest way; full precision unless half of it is clearly faster."""
     precise = {way: answer for way, answer in answers.items() if way[0] == "32-true"} or answers
-    way = min(precise, key=lambda way: precise[way].step)
+    # near ties stay with channels last, so that noise does not decide
+    way = min(precise, key=lambda way: precise[way].step * (1 if way[1] else FASTER))
     fastest = min(answers, key=lambda way: answers[way].step)
     if answers[fastest].step * FASTER <= answers[way].step:
         way = fastest

@@ -38,7 +38,8 @@ SMALL = Net(
 )  # fmt: skip
 
 MEDIUM = Net(
-    "resnet50", "FPN", {}, 5e-4, 1e-2, 1500, "time for 1,500 steps or more, too little for ConvNeXt; usual learning rates, not tuned here",
+    "resnet50", "FPN", {}, 5e-4, 1e-2, 1500,
+    "time for 1,500 steps or more, too little for ConvNeXt; usual learning rates, not tuned here",
     groups={"encoder_lr_scale": 0.2},
 )  # fmt: skip
 
