@@ -8,10 +8,11 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from seglight.checkpoints.checkpoint import card_of
-from seglight.checkpoints.model_card import ModelCard, Provenance, class_path
+from seglight.checkpoints.checkpoint import card_of, load_weights, read_checkpoint
+from seglight.checkpoints.model_card import KEY, ModelCard, Provenance, class_path
 from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
 from seglight.checkpoints.release import is_release
+from seglight.checkpoints.trust import check_classes
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
@@ -311,14 +312,31 @@ class SegmentationModule(Described, BaseModule):
         channels_last = self.memory_format == torch.channels_last
         return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, **options: Any) -> Any:  # type: ignore[override]
+        """The module of a checkpoint as its model card describes it; with a `net` among the options, as Lightning does.
+
+        Raises:
+            UserError: The checkpoint can't be read, or names classes of other packages than `seglight.load` trusts.
+        """
+        if "net" in options:
+            return super().load_from_checkpoint(checkpoint_path, **options)
+        checkpoint = read_checkpoint(checkpoint_path)
+        card: ModelCard = checkpoint[KEY]
+        check_classes(str(checkpoint_path), card.net)
+        device = options.pop("map_location", None) or "cpu"
+        facts = (card.num_classes, card.ignore_index, card.class_names, card.palette)
+        options.setdefault("channels_last", card.channels_last)
+        module = cls(without_encoder_weights(in_full(card.net)), *facts, **options)
+        load_weights(module.net, checkpoint, checkpoint_path)
+        return module.to(device)
+
     def log_keys(self) -> dict[str, list[str]]:
         """Return the keys that are logged in training, as `train`, and after an evaluation in training, as `val`."""
         scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
+        scores += [f"val/iou/{tag(name)}" for name in self.class_names]
         rates = learning_rates([{**group, "lr": 0.0} for group in self.parameter_groups()])
-        return {
-            "train": ["train/loss", *rates],
-            "val": [*scores, *(f"val/iou/{tag(name)}" for name in self.class_names)],
-        }
+        return {"train": ["train/loss", *rates], "val": scores}
 
 
 def _made_method(factory: MethodFactory, num_classes: int, ignore_index: int) -> Method:

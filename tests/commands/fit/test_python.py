@@ -142,6 +142,17 @@ def test_a_module_leaves_the_same_weights_as_the_command(built: seglight.Run, co
     assert json.loads((built.run_dir / "scores.json").read_text(encoding="utf-8")) == scores
 
 
+def test_a_module_is_loaded_from_its_checkpoint_alone(built: seglight.Run) -> None:
+    module = SegmentationModule.load_from_checkpoint(built.best, map_location="cpu", loss=Focal)
+    scores = seglight.evaluate(module, shapes(seed=3), **QUIET)
+    assert built.best is not None
+    assert torch.equal(scores.confusion, seglight.evaluate(built.best, **QUIET).confusion)
+    assert isinstance(module.loss, Focal)
+    data = shapes(seed=3)
+    given = SegmentationModule.load_from_checkpoint(built.best, net=factory(), **data.facts, loss=Focal)
+    assert torch.equal(given.net.state_dict()["head.weight"], module.net.state_dict()["head.weight"])
+
+
 def test_the_config_of_a_module_is_a_recipe_of_the_command(
     built: seglight.Run, tmp_path: Path, seglight_cli: CLI
 ) -> None:
