@@ -77,6 +77,7 @@ def write(
     palette: Sequence[Sequence[int]] = (),
     splits: Mapping[str, Sequence[str]] = WITHOUT_SPLIT,
     names: Sequence[str] = UNNAMED,
+    seed: int = 0,
 ) -> Form:
     """Write the images and masks of a form.
 
@@ -89,8 +90,9 @@ def write(
         palette: Palette of the mask files.
         splits: Stems of the images of each split.
         names: Names that a reader must find.
+        seed: Seed of the images, which are noise.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     suffix = Path(images).suffix
     drawn = rectangle_maps("")
     maps: Maps = {}
@@ -276,7 +278,8 @@ SCENES = {"train": "train/forest", "val": "val/city"}
 def scenes(root: Path) -> Form:
     """A folder of images and one of masks in each scene; two scenes of the training split."""
     first = write(root, "{split}/images/{stem}.png", "{split}/masks/{stem}.png", SCENES, splits=HALVES)
-    second = write(root, "{split}/images/{stem}.png", "{split}/masks/{stem}.png", {"train": "train/city"}, splits=REST)
+    places = "{split}/images/{stem}.png", "{split}/masks/{stem}.png"
+    second = write(root, *places, {"train": "train/city"}, splits=REST, seed=1)
     return Form(UNNAMED, {"train": (*HALVES["train"], *REST["train"]), "val": HALVES["val"]}, first.maps | second.maps)
 
 
