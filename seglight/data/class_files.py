@@ -15,7 +15,6 @@ same name without suffix, or the patterns of `seglight/data/file_patterns.py` te
 masks may be .png, .tif, .bmp, .gif or .npy. If all splits have one description, `data.lists` names the images of each.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from seglight.data.file_patterns import Pattern
 from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
 from seglight.errors import UserError
 from seglight.images.types import Color
+from seglight.system.nested import parse_json, parse_yaml
 
 CLASS_FILE = "classes.yaml"
 """Name of the file in the root of a data set."""
@@ -97,12 +97,14 @@ def parsed(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        return parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
             f"{path}: no such file: it names the classes; set data.root to the right place, or data.classes to the file"
         ) from None
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: set data.root to the right place") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from error
 
 

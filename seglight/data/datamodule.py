@@ -14,7 +14,7 @@ from seglight.data.classes import IGNORE_INDEX, Classes
 from seglight.data.collate import collate, collate_padded
 from seglight.data.disjoint import check_disjoint
 from seglight.data.loading_options import check_batches, check_loading
-from seglight.data.pairs import FilePairs
+from seglight.data.pairs import FilePairs, root_folder
 from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
 from seglight.data.split_lists import listed
 from seglight.errors import UserError
@@ -216,7 +216,7 @@ class FileDataModule(SegmentationDataModule):
         lists: str | None = None,
     ) -> None:
         super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
-        self.root = Path(root)
+        self.root = root_folder(root)
         self.lists = Path(lists) if lists is not None else None
         if lists is not None and type(self).split is not FileDataModule.split:
             raise UserError(

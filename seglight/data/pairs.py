@@ -1,5 +1,6 @@
 """A split made of image files and label files."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,9 @@ IMAGE_SUFFIXES = (
     ".avif", ".jp2", ".j2k",
 )  # fmt: skip
 """Suffixes of images in folders."""
+
+OF_MACOS = "._"
+"""Beginning of the names of files that macOS leaves beside others on foreign disks; they are no data."""
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Environment variables with the rank of a training process."""
@@ -92,6 +96,25 @@ def _more(number: int) -> str:
     return f" (and {number - 1} more are)" if number > 1 else ""
 
 
+def root_folder(root: str) -> Path:
+    """Path of the folder of a data set, which may not exist.
+
+    Args:
+        root: The path as text.
+
+    Raises:
+        UserError: The system takes no path of this length.
+    """
+    try:
+        os.stat(root)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{root}: {error.strerror}: set data.root to the right place") from error
+    except ValueError:
+        pass  # a character that no path has: there is no such folder
+    return Path(root)
+
+
 def existing_folder(path: Path, holds: str) -> Path:
     """Check that a folder exists, and return it.
 
@@ -102,7 +125,7 @@ def existing_folder(path: Path, holds: str) -> Path:
     Raises:
         UserError: There is no such folder.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # of a name that is too long, Path.is_dir() raises an error
         raise UserError(f"{path}: no such folder, where {holds} should be: set data.root to the right place")
     return path
 
@@ -114,7 +137,7 @@ def image_files(folder: Path, holds: str) -> list[Path]:
         UserError: There is no such folder, or no supported image in it.
     """
     files = sorted(existing_folder(folder, holds).iterdir())
-    found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(OF_MACOS)]
     if not found:
         other = unread_files(files)
         raise UserError(
@@ -137,7 +160,7 @@ def images_below(folder: Path) -> list[Path]:
 
 def unread_files(files: Iterable[Path]) -> str:
     """Number of files of each unsupported image format, as text; "" if there is none."""
-    kinds = Counter(kind for path in files if (kind := unread_ending(path)) and not path.name.startswith("._"))
+    kinds = Counter(kind for path in files if (kind := unread_ending(path)) and not path.name.startswith(OF_MACOS))
     return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -169,7 +192,7 @@ def _say_once(line: str) -> None:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files at any depth; links to folders elsewhere are followed, each folder once."""
+    """Yield the files at any depth, except those of macOS; links elsewhere are followed, each folder once."""
     root = folder.resolve()
     entered = set[Path]()
     for parent, names, files in os.walk(folder, followlinks=True):
@@ -180,9 +203,9 @@ def files_below(folder: Path) -> Iterator[Path]:
             if path.resolve() not in entered and not (path.is_symlink() and path.resolve().is_relative_to(root))
         ]
         entered |= {below[name].resolve() for name in names}
-        yield from (path for name in files if (path := Path(parent, name)).is_file())
+        yield from (path for name in files if not name.startswith(OF_MACOS) and (path := Path(parent, name)).is_file())
 
 
 def surplus_masks(folder: Path, masks: Sequence[Path], pattern: str = "*.png") -> list[Path]:
     """Files of a label folder that match the pattern and are not in `masks`."""
-    return sorted(set(folder.glob(pattern)) - set(masks))
+    return sorted(path for path in set(folder.glob(pattern)) - set(masks) if not path.name.startswith(OF_MACOS))

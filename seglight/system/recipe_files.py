@@ -9,6 +9,7 @@ import yaml
 
 from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, is_safe_recipe
+from seglight.system.nested import parse_yaml
 from seglight.system.run_files import RECIPE_FILE
 
 CONFIG_OPTIONS = ("-c", "--config")
@@ -40,7 +41,7 @@ def read_recipe(path: str) -> dict[str, Any]:
         UserError: The file is missing, not valid YAML, or not a recipe.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 from seglight.commands.sweep.space import CHOICES, Parameter, parse_space
 from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
+from seglight.system.nested import parse_yaml
 from seglight.system.parsing import new_parser, parser_errors
 
 
@@ -97,7 +98,7 @@ def read_sweep(path: Path) -> Sweep:
         UserError: The file is missing or wrong.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or f"the file is not valid YAML: {error}"
         raise UserError(f"--config {path}: {cause}") from error

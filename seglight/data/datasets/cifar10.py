@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.datasets.labelled_images import LabelledImagesDataModule
+from seglight.data.pairs import root_folder
 from seglight.errors import UserError
 from seglight.images.image_header import content
 
@@ -52,7 +53,7 @@ class CIFAR10DataModule(LabelledImagesDataModule):
         num_workers: int = 2,
         seed: int = 0,
     ) -> None:
-        self.root = Path(root)
+        self.root = root_folder(root)
         self.pickled = (self.root / "batches.meta").exists()
         if self.pickled:
             names = list(_unpickled(self.root / "batches.meta", "label_names")[0])

@@ -10,6 +10,7 @@ Outlines refer to the image with its EXIF orientation applied, as CVAT, Label St
 sizes in the JSON are those of the image as stored, it is refused.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class COCOPolygonsDataModule(FileDataModule):
         self.skipped = tuple(skip_categories)
         files = paths_of(annotations, Path(root))
         # the file of val is the smallest by far, and all splits must agree
-        first = next((path for path in files if path.is_file()), files[0] if files else Path(root))
+        first = next((path for path in files if os.path.isfile(path)), files[0] if files else Path(root))
         self.categories = read_categories(read_json(first), first, self.skipped)
         self.parsed: dict[tuple[Path, Path], tuple[tuple[int, int], OutlinedImages]] = {}
         self.classes = class_table(self.categories)

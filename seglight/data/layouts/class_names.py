@@ -13,7 +13,6 @@
 """
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Any
 
 from seglight.errors import UserError
 from seglight.images.types import Color
+from seglight.system.nested import parse_json
 
 FILES = (
     "labelmap.txt", "label_colors.txt", "_classes.csv", "class_dict.csv", "class_dict_seg.csv", "labelmap.csv",
@@ -88,7 +88,7 @@ def read_class_names(path: Path) -> ClassNames:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix == ".json":
-            found = _of_json(json.loads(text), path)
+            found = _of_json(parse_json(text), path)
         elif path.suffix == ".csv":
             found = _of_csv([row for row in csv.reader(text.splitlines(), skipinitialspace=True) if row], path)
         else:

@@ -19,13 +19,14 @@ from seglight.data.layouts.coco_file import (
     BACKGROUND,
     OutlinedImages,
     class_table,
-    image_path,
     outlined_images,
     read_categories,
     read_json,
     root_categories,
 )
-from seglight.data.layouts.finding import SAMPLE, counted, folders_below, head, split_of, walk_of
+from seglight.data.layouts.coco_images import image_folder
+from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_of
+from seglight.data.layouts.labelme_shapes import is_background
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, InPlace, Layout
 from seglight.errors import UserError
 
@@ -65,21 +66,22 @@ def recognise_coco(root: Path, choices: Choices) -> Layout | None:
         _check_form(tables[split], path)
     skipped = sorted(set.intersection(*(set(root_categories(table)) for table in tables.values())))
     evidence = next(iter(paths.values()))
-    categories = read_categories(next(iter(tables.values())), evidence, skipped)
+    categories, of_background = _merged(read_categories(next(iter(tables.values())), evidence, skipped), evidence)
     folders: dict[str, Path] = {}
     files: dict[str, OutlinedImages] = {}
     for split, path in paths.items():
-        if read_categories(tables[split], path, skipped) != categories:
+        if _merged(read_categories(tables[split], path, skipped), path)[0] != categories:
             raise UserError(f"{path}: other categories than in {evidence}: export all splits from one project")
-        folders[split] = _image_folder(tables[split], path, root, split)
-        files[split] = outlined_images(tables[split], path, folders[split], categories, choices.boxes)
-        _check_images(files[split])
+        folders[split] = image_folder(tables[split], path, root, split)
+        found_here = outlined_images(tables[split], path, folders[split], categories, choices.boxes)
+        _check_images(found_here, tables[split], list(files.values()))
+        files[split] = found_here
     boxes = sum(file.boxes_only for file in files.values())
     objects = sum(len(table["annotations"]) for table in tables.values())
     if boxes == objects and choices.boxes == "ignore":
         what = f"all of the {objects} objects are boxes" if objects else "there is no object"
         raise UserError(f"{evidence}: {what}: export outlines, or fill the boxes (--boxes fill)")
-    remarks += _remarks(tables, skipped, categories, files)
+    remarks += _remarks(tables, skipped, of_background, files)
     if boxes:
         done = "the pixels of the boxes are ignored" if choices.boxes == "ignore" else "the box is their area"
         remarks.append(f"Objects that have a box and no outline: {boxes}; {done}.")
@@ -93,7 +95,10 @@ def recognise_coco(root: Path, choices: Choices) -> Layout | None:
             {image: (k, index) for k, file in enumerate(files.values()) for index, image in enumerate(file.images)},
         ),
         remarks=remarks,
-        in_place=InPlace(
+        # the data module knows class 0 by this name only
+        in_place=None
+        if set(of_background) - {BACKGROUND}
+        else InPlace(
             "seglight.data.COCOPolygonsDataModule",
             {
                 "annotations": _relative(paths, root),
@@ -119,6 +124,14 @@ def _files(root: Path) -> list[Path]:
 def is_coco(text: str) -> bool:
     """Whether the beginning of a file is that of a file in COCO's format."""
     return text.startswith("{") and bool(LIST_OF_ENTRIES.search(text)) and bool(ENTRY.search(text))
+
+
+def _merged(categories: Mapping[int, str], path: Path) -> tuple[dict[int, str], list[str]]:
+    """The categories, of which those whose name means the background have its name; and the names that these had."""
+    merged = {number: BACKGROUND if is_background(name) else name for number, name in categories.items()}
+    if set(merged.values()) == {BACKGROUND}:
+        raise UserError(f"{path}: no category but the background: there is nothing to learn")
+    return merged, [name for name in categories.values() if is_background(name)]
 
 
 def _one_each_split(files: Sequence[Path], root: Path) -> tuple[dict[str, Path], list[str]]:
@@ -159,21 +172,24 @@ def _check_form(table: Any, path: Path) -> None:
         raise UserError(f"{path}: the same image is listed twice: {counted(twice)}: give each image its own file name")
 
 
-def _image_folder(table: Any, path: Path, root: Path, split: str) -> Path:
-    """The folder in which the first images are, if possible one that is named by the split."""
-    names = [str(image["file_name"]) for image in table["images"]]
-    named = [folder for folder in folders_below(root, 3) if split_of(folder, root) == split]
-    near = [path.parent, path.parent / "images", root, root / "images"]
-    for folder in dict.fromkeys([*named, *near, *folders_below(root, 3)]):
-        if any(image_path(folder, name).is_file() for name in names[:3]):
-            return folder
-    raise UserError(
-        f"{path}: none of its {len(names)} images, such as {names[0]}, was found in {root}: "
-        "export the images, too, and put them beside this file or into a folder `images`"
-    )
-
-
-def _check_images(found: OutlinedImages) -> None:
+def _check_images(found: OutlinedImages, table: Any, others: Sequence[OutlinedImages]) -> None:
+    name_of: dict[Path, str] = {}
+    for image, entry in zip(found.images, table["images"], strict=True):
+        name = str(entry["file_name"])
+        if name_of.setdefault(image, name) != name:
+            raise UserError(
+                f"{found.path}: {name_of[image]} and {name} are both the image {image}: "
+                "put the images into folders as they were labelled, or rename one"
+            )
+    labels = dict(zip(found.images, found.outlines, strict=True))
+    for other in others:
+        pairs = zip(other.images, other.outlines, strict=True)
+        differing = [image for image, outlines in pairs if labels.get(image, outlines) != outlines]
+        if differing:
+            raise UserError(
+                f"{found.path}: the image {differing[0]} has other labels in {other.path} ({len(differing)} have): "
+                "remove it from one of them, or put the images of each split into a folder of its own"
+            )
     missing = [image for image in found.images if not image.is_file()]
     if missing:
         raise UserError(
@@ -185,7 +201,7 @@ def _check_images(found: OutlinedImages) -> None:
 def _remarks(
     tables: Mapping[str, Any],
     skipped: Sequence[int],
-    categories: Mapping[int, str],
+    of_background: Sequence[str],
     files: Mapping[str, OutlinedImages],
 ) -> list[str]:
     first = next(iter(tables.values()))
@@ -194,13 +210,7 @@ def _remarks(
         for entry in first["categories"]
         if entry["id"] in skipped
     ]
-    if BACKGROUND in categories.values():
-        remarks.append(f"The category {BACKGROUND!r} is class 0, that of the pixels without an object.")
-    alike = [name for name in categories.values() if name != BACKGROUND and name.strip("_ ").lower() == BACKGROUND]
-    if alike:
-        remarks.append(
-            f"{alike[0]!r} is a class beside class 0, {BACKGROUND!r}, which has the pixels without an object."
-        )
+    remarks += [f"The category {name!r} is class 0, that of the pixels without an object." for name in of_background]
     crowds = sum(bool(one.get("iscrowd")) for table in tables.values() for one in table["annotations"])
     if crowds:
         remarks.append(f"Regions marked `iscrowd`: {crowds}; their pixels are ignored, except objects in them.")

@@ -15,6 +15,7 @@ from seglight.data.layouts.layout import Boxes
 from seglight.data.layouts.outlines import Size, box_outline, is_outline, paint
 from seglight.errors import UserError, one_line
 from seglight.images.decode import check_upright, read_image
+from seglight.system.nested import DEEP, parse_json
 
 BACKGROUND = "background"
 """Name of class 0; a category of this name is the same class."""
@@ -106,6 +107,8 @@ def outlined_images(
     """
     try:
         return _outlined_images(table, path, folder, categories, boxes)
+    except RecursionError:
+        raise UserError(f"{path}: not of COCO's form ({DEEP}): see cocodataset.org/#format-data") from None
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not of COCO's form ({type(error).__name__} {error}): see cocodataset.org/#format-data"
@@ -196,12 +199,14 @@ def read_json(path: Path) -> Any:
         UserError: There is no such file, or it is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file, where outlines in COCO's JSON should be: "
             "set data.root and data.annotations to the right place"
         ) from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}: set data.root and data.annotations to the right place") from error
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}): fetch or export it again") from error
 

@@ -22,8 +22,6 @@ class ImageIndex:
         self.by_stem: dict[str, list[Path]] = defaultdict(list)
         self.by_folder: dict[Path, list[Path]] = defaultdict(list)
         for image in images_below(root):
-            if image.name.startswith("._"):  # left by macOS
-                continue
             self.by_name[_composed(image.name)].append(image)
             self.by_stem[_composed(image.stem)].append(image)
             self.by_folder[image.parent].append(image)

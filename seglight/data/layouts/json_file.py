@@ -1,10 +1,10 @@
 """JSON files of labelling tools."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from seglight.errors import UserError
+from seglight.system.nested import parse_json
 
 
 def read_json(path: Path) -> Any:
@@ -17,6 +17,6 @@ def read_json(path: Path) -> Any:
         UserError: It can't be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, RecursionError, ValueError) as error:
+        return parse_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable as JSON ({error}): export it again") from error

@@ -71,6 +71,12 @@ def recognise_label_studio_masks(root: Path, choices: Choices) -> Layout | None:
     named = [(path, found) for path in files if (found := NAME.fullmatch(path.name))]
     if not named:
         return None
+    first_of: dict[str, Path] = {}
+    for path, _ in named:
+        if first_of.setdefault(path.name, path) != path:
+            raise UserError(
+                f"{path}: a mask of the same name is in {first_of[path.name].parent}: remove one of the two"
+            )
     config = find_config(root)
     tasks = sorted({found[1] for _, found in named}, key=int)
     latest = {task: max((found[2] for _, found in named if found[1] == task), key=int) for task in tasks}
@@ -104,7 +110,15 @@ def _images(root: Path, tasks: Sequence[str], masks: set[Path], evidence: Path) 
     images = [image for image in images_below(root) if image not in masks]
     if len(images) == len(tasks) == 1:
         return {tasks[0]: images[0]}
-    by_stem = {image.stem.removeprefix("task-"): image for image in images}
+    by_stem: dict[str, Path] = {}
+    wanted = set(tasks)
+    for image in images:
+        stem = image.stem.removeprefix("task-")
+        if stem in wanted and by_stem.setdefault(stem, image) != image:
+            raise UserError(
+                f"{evidence}: the image of task {stem} can be {by_stem[stem]} or {image}: keep one of the two, or put "
+                "the project's export as 'JSON' beside the masks"
+            )
     unknown = [task for task in tasks if task not in by_stem]
     if unknown:
         raise UserError(

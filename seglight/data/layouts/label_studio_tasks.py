@@ -99,7 +99,7 @@ def read_tasks(path: Path, image_key: str | None) -> Export:
                     f"{path}: an entry with the keys {', '.join(sorted(item)[:5])} is not a task: "
                     "export the project as 'JSON', with its tasks"
                 )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not a JSON export of Label Studio ({type(error).__name__} {error}): export it again"
         ) from error

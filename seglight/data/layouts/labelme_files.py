@@ -1,6 +1,5 @@
 """Files of LabelMe in a folder, and the images that they belong to."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.labelme_shapes import embedded_image, named_image
 from seglight.data.pairs import files_below
 from seglight.errors import UserError, one_line
+from seglight.system.nested import parse_json
 
 KEYS = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 """Keys of LabelMe in the beginning of a file; the first LabelMe wrote them in any order."""
@@ -59,7 +59,7 @@ def read_labelme(path: Path) -> dict[str, Any]:
         UserError: It is not a file of LabelMe.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
+        table = parse_json(path.read_text(encoding="utf-8-sig"))
         if isinstance(table["shapes"], list):
             return dict(table)
         reason = "its `shapes` are no list"

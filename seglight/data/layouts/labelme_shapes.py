@@ -6,7 +6,6 @@ point is a disc of radius 5. A shape named `__ignore__` is ignored; `_background
 
 import base64
 import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from PIL import Image, ImageDraw
 from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.system.nested import parse_json
 
 IGNORE_LABEL = "__ignore__"
 LINE_WIDTH = 10
@@ -49,7 +49,7 @@ class ShapeCodec:
             UserError: The file is not a LabelMe file, or has a shape of unknown label or kind.
         """
         try:
-            table = json.loads(path.read_text(encoding="utf-8-sig"))
+            table = parse_json(path.read_text(encoding="utf-8-sig"))
             canvas = Image.new("L", _size(table, path, image))
             for shape in table["shapes"]:
                 self._paint(canvas, shape, path)

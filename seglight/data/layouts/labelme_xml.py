@@ -83,12 +83,14 @@ class Contents:
 
     Args:
         objects: Objects of each image.
+        files: File of each image.
         deleted: Number of deleted objects.
         missing: Files whose image was not found.
         faults: Objects that can't be painted: what is wrong, and the file.
     """
 
     objects: dict[Path, list[WebObject]] = field(default_factory=dict)
+    files: dict[Path, Path] = field(default_factory=dict)
     deleted: int = 0
     missing: list[Path] = field(default_factory=list)
     faults: list[tuple[str, Path]] = field(default_factory=list)
@@ -164,6 +166,9 @@ def _read(contents: Contents, path: Path, index: ImageIndex) -> None:
     if image is None:
         contents.missing.append(path)
         return
+    if image in contents.files:
+        raise UserError(f"{path}: its image {image} has {contents.files[image]}, too: remove one of them")
+    contents.files[image] = path
     objects = contents.objects.setdefault(image, [])
     for element in tree.findall("object"):
         label = _text(element, "name")

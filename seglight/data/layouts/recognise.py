@@ -1,5 +1,7 @@
 """Recognises the layout of a folder. The order matters: specific evidence first, plain folders of masks last."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seglight.data.layouts.coco import recognise_coco
@@ -44,6 +46,10 @@ RECOGNISERS: tuple[Recogniser, ...] = (
 """In the order in which they are asked."""
 
 
+OF_TOOLS = RECOGNISERS[RECOGNISERS.index(recognise_cvat_images) : RECOGNISERS.index(recognise_voc)]
+"""Those of the files of labelling tools, of which a folder may have those of two."""
+
+
 def recognise(root: Path, choices: Choices) -> Layout:
     """Find out the layout of a data set.
 
@@ -56,8 +62,41 @@ def recognise(root: Path, choices: Choices) -> Layout:
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder: give the folder of a labelled data set")
-    for recogniser in RECOGNISERS:
+    for number, recogniser in enumerate(RECOGNISERS):
         layout = recogniser(root, choices)
         if layout is not None:
-            return layout
+            others = RECOGNISERS[number + 1 :] if recogniser in OF_TOOLS else ()
+            return _beside_others(layout, [other for other in others if other in OF_TOOLS], root, choices)
     raise UserError(f"{root}: no labelled data set of a known layout was found in this folder: see docs/tasks/data.md")
+
+
+def _beside_others(layout: Layout, others: Sequence[Recogniser], root: Path, choices: Choices) -> Layout:
+    """The layout, with remarks on the files of other tools, which are not read.
+
+    Raises:
+        UserError: Another tool has labelled more of the images.
+    """
+    remarks = list(layout.remarks)
+    images = _images(layout)
+    for recogniser in others:
+        try:
+            other = recogniser(root, choices)
+        except UserError as error:
+            remarks.append(f"Files of another tool are not read: {error}.")
+            continue
+        if other is None:
+            continue
+        more = len(_images(other))
+        if more > len(images):
+            raise UserError(
+                f"{root}: files of two tools: {layout.form} ({layout.evidence.name}) with {len(images)} images, and "
+                f"{other.form} ({other.evidence.name}) with {more}: keep those of one tool in this folder"
+            )
+        only = len(_images(other) - images)
+        alone = f", of which {only} are labelled there alone and left out" if only else ""
+        remarks.append(f"Not read: {other.form} ({other.evidence.name}) with {more} images{alone}.")
+    return replace(layout, remarks=remarks)
+
+
+def _images(layout: Layout) -> set[Path]:
+    return {image for images in layout.splits.values() for image in images}

@@ -15,6 +15,7 @@ from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
 from seglight.data.layouts.outlines import is_outline, paint
 from seglight.errors import UserError, one_line
+from seglight.system.nested import parse_json
 
 BEGINNING = re.compile(r'\{\s*"(image"\s*:\s*\{|annotations"\s*:\s*\[\s*\{)')
 CLASSES = Classes((BACKGROUND, "object"), (voc_color(0), voc_color(1)))
@@ -34,7 +35,7 @@ class MaskFiles:
         """The label map of an image."""
         path = self.files[image]
         try:
-            table = json.loads(path.read_text(encoding="utf-8"))
+            table = parse_json(path.read_text(encoding="utf-8"))
             size = (int(table["image"]["height"]), int(table["image"]["width"]))
             # an empty mask may have another size
             outlines = [one["segmentation"] for one in table["annotations"] if one.get("area") != 0]

@@ -155,6 +155,8 @@ def _of_table(root: Path, path: Path, masks: Mapping[Path, Path]) -> Splits | No
 
 
 def _rows(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [row for row in csv.reader(file, skipinitialspace=True) if row]

@@ -230,10 +230,22 @@ def _images(index: ImageIndex, folder: Path, names: Mapping[str, Path]) -> dict[
     inside = set(index.by_folder.get(folder / "img", ()))
     if not inside:
         return match_images(index, names, folder, folder / "ann")
-    by_stem = {image.stem: image for image in inside}
-    named = {name: folder / "img" / name for name in names}
-    found = {name: image if image in inside else by_stem.get(name) for name, image in named.items()}
-    return {name: image for name, image in found.items() if image is not None}
+    by_stem: dict[str, list[Path]] = {}
+    for image in sorted(inside):
+        by_stem.setdefault(image.stem, []).append(image)
+    found: dict[str, Path] = {}
+    name_of: dict[Path, str] = {}
+    for name, path in names.items():
+        image = folder / "img" / name
+        candidates = [image] if image in inside else by_stem.get(name, [])
+        if len(candidates) > 1:
+            raise UserError(f"{path}: its image can be {candidates[0]} or {candidates[1]}: rename one of the two")
+        if candidates:
+            found[name] = candidates[0]
+            if name_of.setdefault(candidates[0], name) != name:
+                other = names[name_of[candidates[0]]]
+                raise UserError(f"{path}: its image {candidates[0]} has {other}, too: remove one of them")
+    return found
 
 
 def kind_of(entry: Mapping[str, Any]) -> str:

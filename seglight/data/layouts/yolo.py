@@ -21,9 +21,11 @@ from seglight.data.layouts.layout import WITHOUT_SPLIT, Boxes, Choices, Layout
 from seglight.data.layouts.outlines import box_outline, paint
 from seglight.data.layouts.painting import class_table
 from seglight.data.layouts.split_names import by_split
+from seglight.data.layouts.yolo_files import check_splits, label_files, unmatched
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.system.nested import parse_yaml
 
 CONFIG_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 CLASS_LIST = "classes.txt"
@@ -136,10 +138,11 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
     _check_names(names, evidence)
     classes, index_of_name = class_table(dict.fromkeys(names.values()), evidence)
     index_of = {number: index_of_name[name] for number, name in names.items()}
-    files = {image: _label_file(image) for images in splits.values() for image in images}
+    files = label_files(image for images in splits.values() for image in images)
     if not any(files.values()) and any(path.name.lower().startswith("mask") for path in folders_below(root, 2)):
         return None  # folders of masks with a data.yaml
-    _check_files(files, evidence)
+    remarks += _check_files(files, evidence, root)
+    check_splits(splits, files, evidence)
     objects, boxes = _checked_lines([path for path in files.values() if path is not None], index_of)
     if not objects or (objects == boxes and choices.boxes == "ignore"):
         what = f"all of its {objects} objects are boxes" if objects else "no object in its label files"
@@ -167,7 +170,7 @@ def _config(root: Path) -> tuple[Path, dict[str, Any]] | None:
         if path.stat().st_size > MOST_BYTES:
             continue
         try:
-            table = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            table = parse_yaml(path.read_text(encoding="utf-8-sig"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             if path.name.lower() in CONFIG_NAMES:
                 raise UserError(f"{path}: not YAML ({' '.join(str(error).split())}): export it again") from error
@@ -199,11 +202,13 @@ def _check_names(names: Mapping[int, str], path: Path) -> None:
 
 def _splits(table: Mapping[str, Any], path: Path, root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     splits: dict[str, list[Path]] = {}
-    missing = []
+    missing: list[str] = []
+    absent = 0
     for split in ("train", "val", "test"):
         values = table.get(split) or []
         for value in values if isinstance(values, list) else [values]:
-            images = _images(str(value), str(table.get("path") or "."), path, root)
+            images, lost = _images(str(value), str(table.get("path") or "."), path, root)
+            absent += lost
             if images:
                 splits.setdefault(split, []).extend(images)
             else:
@@ -213,14 +218,23 @@ def _splits(table: Mapping[str, Any], path: Path, root: Path) -> tuple[dict[str,
             f"{path}: no image was found for {counted(missing) or 'any split'}: put the images where it says"
         )
     remarks = [f"Not found, and left out: {counted(missing)}, in {path.name}."] if missing else []
+    if absent:
+        remarks.append(f"Images of the lists in {path.name} that were not found and are left out: {absent}.")
+    again = sum(len(images) - len(set(images)) for images in splits.values())
+    if again:
+        remarks.append(f"Images that are listed again in their split, and are read once: {again}.")
+        splits = {split: list(dict.fromkeys(images)) for split, images in splits.items()}
     if "val" in splits and splits.get("train") == splits["val"]:
         remarks.append(f"The images of `train` and `val` in {path.name} are the same, which is no split.")
         return {WITHOUT_SPLIT: splits["train"]}, remarks
     return splits, remarks
 
 
-def _images(value: str, base: str, path: Path, root: Path) -> list[Path]:
-    """Images of a split: those of a folder, or of a list; a path that leads outside is one below the data set."""
+def _images(value: str, base: str, path: Path, root: Path) -> tuple[list[Path], int]:
+    """Images of a split, those of a folder or of a list, and the number of those that are missing.
+
+    A path that leads outside is one below the data set.
+    """
     parts = [part for part in value.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     inside = "/".join(parts)
     bases = (path.parent / base, path.parent, root)
@@ -230,39 +244,28 @@ def _images(value: str, base: str, path: Path, root: Path) -> list[Path]:
         if place.is_file() and place.suffix == ".txt":
             index = ImageIndex(root)
             found = [index.find(line, place.parent) for _, line in lines_of(place)]
-            return [image for image in found if image is not None]
+            return [image for image in found if image is not None], found.count(None)
         if place.is_dir() and (images := images_below(place)):
-            return images
-    return []
+            return images, 0
+    return [], 0
 
 
-def _label_file(image: Path) -> Path | None:
-    """The label file of an image: in the folder `labels` in place of the last `images`, or beside it."""
-    parts = list(image.parts)
-    for k in reversed(range(len(parts) - 1)):
-        if parts[k] == "images":
-            path = Path(*parts[:k], "labels", *parts[k + 1 :]).with_suffix(".txt")
-            if path.is_file():
-                return path
-            break
-    beside = image.with_suffix(".txt")
-    return beside if beside.is_file() else None
-
-
-def _check_files(files: Mapping[Path, Path | None], evidence: Path) -> None:
-    labelled = {path for path in files.values() if path is not None}
-    if not labelled:
+def _check_files(files: Mapping[Path, Path | None], evidence: Path, root: Path) -> list[str]:
+    if not any(files.values()):
         raise UserError(
             f"{evidence}: no label file for any of its {len(files)} images, such as {next(iter(files))}: "
             "put `labels` beside `images`"
         )
-    folders = {path.parent for path in labelled}
-    orphans = sorted({path for folder in folders for path in folder.glob("*.txt")} - labelled - {evidence})
-    orphans = [path for path in orphans if path.name != CLASS_LIST]
-    if orphans:
+    orphans = [path for path in unmatched(files) if path.name != CLASS_LIST and path != evidence]
+    beyond = set(label_files(images_below(root)).values()) & set(orphans) if orphans else set()
+    if len(beyond) < len(orphans):
+        orphans = [path for path in orphans if path not in beyond]
         raise UserError(
             f"{evidence}: label files without an image: {counted(orphans)}: add the images, or remove these"
         )
+    return (
+        [f"Labelled images that are in no split of {evidence.name} and are left out: {len(beyond)}."] if beyond else []
+    )
 
 
 def _checked_lines(files: Sequence[Path], index_of: Mapping[int, int]) -> tuple[int, int]:

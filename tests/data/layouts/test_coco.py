@@ -1,4 +1,4 @@
-"""Covers: data.layouts.coco_file, data.layouts.outlines, data.layouts.segment_anything."""
+"""Covers: data.layouts.coco_file, data.layouts.coco_images, data.layouts.outlines, data.layouts.segment_anything."""
 
 import json
 import shutil
@@ -217,7 +217,7 @@ def test_what_is_odd_is_said(tmp_path: Path) -> None:
 
     edited(tmp_path / "annotations/instances_default.json", edit)
     assert recognise(tmp_path, Choices()).remarks == [
-        "'_Background_' is a class beside class 0, 'background', which has the pixels without an object.",
+        "The category '_Background_' is class 0, that of the pixels without an object.",
         "Images without an object: 2; all of their pixels are background.",
         "Objects of images that are not listed: 1; they are left out.",
     ]
