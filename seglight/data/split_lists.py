@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.image_lists import read_list, selected
+from seglight.data.image_lists import read_list, refuse_other_masks, selected
 from seglight.data.pairs import FilePairs
 from seglight.interfaces import Labelled
 
@@ -70,5 +70,6 @@ def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> La
         return Selection(splits, chosen)
     pairs = [split for split in splits if isinstance(split, FilePairs)]
     masks = [pairs[split].masks[index] for split, index in chosen]
+    refuse_other_masks(lines, images, dict(zip(images, masks, strict=True)), root, path)
     surplus = dict.fromkeys(file for split in pairs for file in split.surplus)
     return FilePairs(images, masks, pairs[0].codec, list(surplus))

@@ -176,6 +176,9 @@ def _all(splits: Splits) -> list[Path]:
 
 def _write_lists(splits: Splits, project: Path, names: Mapping[Path, str]) -> str:
     """Write the lists of the splits, or of each fold; returns the folder of those that are trained on first."""
+    broken = next((path for path in _all(splits) if {*names[path]} & {"\n", "\r"}), None)
+    if broken is not None:
+        raise UserError(f"{str(broken)!r}: no list can contain the line break in this name: rename the file")
     folders = [f"{LISTS}/fold_{number}" for number in range(1, len(splits.folds) + 1)] or [LISTS]
     for folder, files in zip(folders, splits.folds or [splits.files], strict=True):
         for name, paths in files.items():

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
+from seglight.data.layouts.mask_groups import Group, fits, left_out, swallowed
 from seglight.data.layouts.mask_names import DUBIOUS, LOOKED_AT, Affixes, affixes, best_affixes, contained, sampled
-from seglight.data.layouts.mask_values import mask_values
+from seglight.data.layouts.mask_scan import mask_values
 from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below
 from seglight.errors import UserError
@@ -29,39 +30,6 @@ FEW = 64
 """Largest number of values of a file that is a mask and not a photograph."""
 
 
-@dataclass
-class Group:
-    """Files of one folder, or below it.
-
-    Args:
-        folder: Folder below the root.
-        split: Split that its path names, or None.
-        masks: Whether its path says that there are masks in it: None if it says neither.
-        deep: Whether files lie in folders below it.
-        below: Folders below those, which contain the files.
-        files: Its files.
-    """
-
-    folder: str
-    split: str | None
-    masks: bool | None
-    deep: bool = False
-    below: str = ""
-    files: list[Path] = field(default_factory=list)
-
-    def images(self) -> list[str]:
-        """Stems of its images."""
-        return [path.stem for path in self.files if path.suffix.lower() in IMAGE_SUFFIXES]
-
-    def labels(self) -> list[str]:
-        """Stems of files that may be masks."""
-        return [path.stem for path in self.files if path.suffix.lower() in MASK_SUFFIXES]
-
-    def pattern(self, prefix: str, suffix: str) -> str:
-        """Description of its files with these additions to the stem."""
-        return str(Pattern(self.folder, prefix, suffix, self.deep, self.below))
-
-
 @dataclass(frozen=True)
 class MaskFolders:
     """Descriptions of images and masks by split; None as split: there is none.
@@ -70,11 +38,13 @@ class MaskFolders:
         images: Description of the images, as in a `classes.yaml`.
         masks: Description of the masks.
         remarks: What was left out.
+        by_split: Split of each image, if one description fits the images of all splits.
     """
 
     images: dict[str | None, str]
     masks: dict[str | None, str]
     remarks: tuple[str, ...] = ()
+    by_split: Mapping[Path, str] = field(default_factory=dict)
 
 
 def mask_folders(root: Path) -> MaskFolders | None:
@@ -87,23 +57,35 @@ def mask_folders(root: Path) -> MaskFolders | None:
         UserError: Masks are JPEGs, or there are several folders of masks for the same images.
     """
     groups = groups_of(root)
-    images: dict[str | None, str] = {}
-    masks: dict[str | None, str] = {}
-    unlabelled: list[str] = []
-    splits = [split for split in NAMES if any(group.split == split for group in groups)]
-    for split in [*splits, None]:
-        if split is None and masks:
-            break
-        own = [group for group in groups if group.split == split]
-        found = _described(root, own)
-        if found is not None:
-            images[split], masks[split] = found
-        elif number := sum(len(group.images()) for group in own if group.masks is not True):
-            unlabelled.append(f"{number} {split or ''} images without masks".replace("  ", " "))
-    if not masks:
+    found: dict[str | None, tuple[str, str]] = {}
+    remarks: list[str] = []
+    for split in NAMES:
+        described = _described(root, [group for group in groups if group.split == split])
+        if described is not None:
+            found[split] = described
+    rest = [group for group in groups if group.split is None]
+    described = None if "train" in found else _described(root, rest)
+    if described is not None and found:
+        groups = [replace(group, split="train") if group in rest else group for group in groups]
+        remarks.append(f"Images whose folders name no split are training images: {described[0]}.")
+    if described is not None:
+        found = {"train" if found else None: described, **found}
+    if not found:
         return None
-    remarks = (f"Left out: {', '.join(unlabelled)}.",) if unlabelled else ()
-    return MaskFolders(images, masks, remarks)
+    by_split: dict[Path, str] = {}
+    if swallowed(root, groups, found):
+        pool = _described(root, [replace(group, split=None) for group in groups if group.split in found])
+        if pool is None:
+            raise UserError(
+                f"{root}: there are several folders of one split, whose files no description of names tells from those "
+                "of other splits: move the images of each split to one folder, and their masks to another"
+            )
+        places = [(group, path) for group in groups if group.split in found for path in group.files]
+        by_split = {path: str(group.split) for group, path in places if fits(Pattern.parsed(pool[0]), path, root)}
+        found = {None: pool}
+    remarks += left_out(root, groups, list(found.values()), by_split)
+    images, masks = ({split: pair[index] for split, pair in found.items()} for index in (0, 1))
+    return MaskFolders(images, masks, tuple(remarks), by_split)
 
 
 def groups_of(root: Path) -> list[Group]:

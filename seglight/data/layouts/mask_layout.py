@@ -167,7 +167,9 @@ def layout_of(
         FilePairs(files, [labels.masks[file] for file in files], labels.codec).checked()
         if not files:
             raise UserError(f"{splits.evidence}: it names no image of the {name} split: correct it")
-    remarks = [*remarks, *splits.remarks]
+    surplus = [mask for pairs in found.pairs.values() for mask in pairs.surplus]
+    unused = [f"Left out: label files without an image ({len(surplus)}, such as {surplus[0]})."] if surplus else []
+    remarks = [*remarks, *splits.remarks, *unused]
     return Layout(
         form,
         evidence,

@@ -1,22 +1,16 @@
-"""Values and colours in masks, which are read once, and the class table that follows from them."""
+"""The class table that follows from the values and colours in masks."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from seglight.data.classes import MOST_CLASSES, voc_color
-from seglight.data.labels import read_index
+from seglight.data.classes import voc_color
 from seglight.data.layouts.class_names import ClassNames
+from seglight.data.layouts.mask_scan import Values, rgb
+from seglight.data.layouts.smeared import refuse_smeared
 from seglight.errors import UserError
-from seglight.images.decode import opened, read_grey
 from seglight.images.types import Color
 
 VOID = 255
@@ -25,131 +19,10 @@ VOID = 255
 RARE = 0.25
 """Largest fraction of pixels of `VOID` for which it counts as rare."""
 
-FIRST = 64
-"""Number of masks that are read before all others: photographs among them are noticed in a moment."""
-
 EXAMPLE = (
     "such as 'classes: [{name: background, color: [0, 0, 0], value: 0}, "
     "{name: car, color: [200, 40, 40], value: 1}]' and 'ignore: 255'"
 )
-
-
-@dataclass
-class Values:
-    """What is in masks.
-
-    Args:
-        colored: Whether they are in colour: a value is the number red << 16 | green << 8 | blue.
-        counts: Pixels of each value.
-        files: First file with each value.
-        palette: Colour of values in files with a palette.
-        two_colors: Whether a value has different colours in different palettes.
-    """
-
-    colored: bool
-    counts: Counter[int] = field(default_factory=Counter)
-    files: dict[int, Path] = field(default_factory=dict)
-    palette: dict[int, Color] = field(default_factory=dict)
-    two_colors: bool = False
-
-    @property
-    def values(self) -> list[int]:
-        """The values, ascending."""
-        return sorted(self.counts)
-
-    def add(self, path: Path, mask: "MaskValues") -> None:
-        """Add a mask.
-
-        Raises:
-            UserError: There are too many values.
-        """
-        self.counts.update(mask.counts)
-        for value in mask.counts:
-            self.files.setdefault(value, path)
-        for value, color in mask.palette.items():
-            self.two_colors |= self.palette.setdefault(value, color) != color
-        if len(self.counts) > MOST_CLASSES + 1:
-            what = "colours" if self.colored else "values"
-            raise UserError(
-                f"{path}: {len(self.counts)} {what} in the masks so far, where each stands for a class: masks saved as "
-                "JPEG, resized with interpolation, or photographs: export the masks again as PNG"
-            )
-
-
-@dataclass(frozen=True)
-class MaskValues:
-    """Values of one mask, their pixels, and their colours in its palette."""
-
-    colored: bool
-    counts: Mapping[int, int]
-    palette: Mapping[int, Color] = field(default_factory=dict)
-
-
-def scanned(masks: Sequence[Path]) -> Values:
-    """Read all masks once, a sample of them first.
-
-    Raises:
-        UserError: A mask can't be read, there are too many values, or some masks are in colour and others are not.
-    """
-    step = max(1, len(masks) // FIRST)
-    sample = masks[::step][:FIRST]
-    known = set(sample)
-    order = [*sample, *(path for path in masks if path not in known)]
-    values: Values | None = None
-    for path, mask in zip(order, _read(order), strict=True):
-        values = values or Values(mask.colored)
-        if values.colored != mask.colored:
-            kinds = ("in colour", "of one channel")
-            raise UserError(
-                f"{path}: this mask is {kinds[values.colored]}, {order[0]} is {kinds[mask.colored]}: export all masks "
-                "in one form"
-            )
-        values.add(path, mask)
-    if values is None:
-        raise UserError("there is no mask to read")
-    return values
-
-
-def _read(masks: Sequence[Path]) -> Iterator[MaskValues]:
-    """Masks in order, read by threads, some at a time: an error is known before all are read."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(masks), FIRST):
-            yield from pool.map(mask_values, masks[start : start + FIRST])
-
-
-def mask_values(path: Path) -> MaskValues:
-    """Read the values of one mask.
-
-    Raises:
-        UserError: It is damaged, or of a kind that is not read.
-    """
-    if path.suffix.lower() == ".npy":
-        return MaskValues(False, _counted(read_index(path)))
-    grey = read_grey(path)
-    if grey is not None:
-        return MaskValues(False, _counted(grey))
-    with opened(path) as image:
-        if image.mode in ("RGB", "RGBA"):
-            channels = np.asarray(image.convert("RGB")).astype(np.int32)
-            return MaskValues(True, _counted(channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]))
-        if image.mode == "P":
-            counts = _counted(np.asarray(image))
-            flat = [*(image.getpalette("RGB") or ()), *[0] * 768]
-            return MaskValues(False, counts, {v: (flat[3 * v], flat[3 * v + 1], flat[3 * v + 2]) for v in counts})
-    return MaskValues(False, _counted(read_index(path)))
-
-
-def _counted(raw: NDArray[Any]) -> dict[int, int]:
-    """Pixels of each value: runs of equal pixels are counted first, which are few in a mask."""
-    if raw.dtype == np.uint8:
-        counts = np.bincount(raw.ravel(), minlength=256)
-        return {value: int(counts[value]) for value in np.flatnonzero(counts).tolist()}
-    flat = raw.ravel()
-    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
-    lengths = np.diff(np.append(starts, flat.size))
-    values, inverse = np.unique(flat[starts], return_inverse=True)
-    sums = np.bincount(inverse, weights=lengths)
-    return {int(value): int(number) for value, number in zip(values, sums, strict=True)}
 
 
 def class_table(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
@@ -165,6 +38,10 @@ def class_table(values: Values, names: ClassNames | None, root: Path) -> tuple[d
     """
     if names is not None and names.colors and (values.colored or _by_palette(values, names)):
         return _named_colors(values, names)
+    if names is None:
+        refuse_smeared(values, root)
+    if values.clash is not None:
+        return _own_palettes(values, names, root)
     if values.colored:
         return _colors(values, names, root)
     return _indices(values, names, root)
@@ -177,6 +54,24 @@ def _by_palette(values: Values, names: ClassNames) -> bool:
     if not palette or not set(palette.values()) <= named:
         return False
     return values.two_colors or any(names.colors.get(value) != color for value, color in palette.items())
+
+
+def _own_palettes(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
+    """The classes of palette images whose values have other colours in other files.
+
+    Raises:
+        UserError: It is not sure that a colour, and not a value, stands for a class.
+    """
+    path, differs = values.clash or (root, "")
+    if names is not None or not values.moved or values.plain or values.repeated:
+        raise UserError(
+            f"{path}: the palettes of the masks differ: {differs}: describe in {root / 'classes.yaml'} whether "
+            "colours, 'labels: color', or values, 'labels: index', stand for the classes"
+        )
+    by_color = Values(True, Counter({r << 16 | g << 8 | b: pixels for (r, g, b), pixels in values.by_color.items()}))
+    by_color.files = dict.fromkeys(by_color.counts, path)
+    table, remarks = _colors(by_color, None, root)
+    return table, [f"The palettes of the masks differ ({path.name}: {differs}): colours stand for classes.", *remarks]
 
 
 def _named_colors(values: Values, names: ClassNames) -> tuple[dict[str, Any], list[str]]:
@@ -337,8 +232,3 @@ def _about_ignored(names: ClassNames) -> list[str]:
 
 def _more(number: int) -> str:
     return f" (and {number - 1} more are not)" if number > 1 else ""
-
-
-def rgb(code: int) -> Color:
-    """A colour from one number."""
-    return (code >> 16 & 255, code >> 8 & 255, code & 255)

@@ -13,7 +13,8 @@ from seglight.data.layouts.class_names import ClassNames, class_names
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.mask_folders import MaskFolders, mask_folders
 from seglight.data.layouts.mask_layout import Described, described, mask_layout
-from seglight.data.layouts.mask_values import class_table, scanned
+from seglight.data.layouts.mask_scan import scanned
+from seglight.data.layouts.mask_values import class_table
 from seglight.data.layouts.split_files import Splits, split_files
 from seglight.errors import UserError
 
@@ -107,12 +108,15 @@ def recognise_masks(root: Path, choices: Choices) -> Layout | None:
 
 def _splits(root: Path, found: Described, folders: MaskFolders) -> Splits | None:
     """Splits by files, which are needed only where the folders have none."""
+    by_split = folders.by_split
+    images = {split: [path for path in found.masks if by_split.get(path) == split] for split in SPLITS}
+    of_folders = Splits(root, {split: files for split, files in images.items() if files}) if by_split else None
     try:
-        return split_files(root, found.masks)
+        return split_files(root, found.masks) or of_folders
     except UserError:
-        if None in folders.images:
+        if None in folders.images and not by_split:
             raise
-        return None
+        return of_folders
 
 
 def _labelled(found: Described, splits: Splits | None) -> list[Path]:
@@ -137,4 +141,4 @@ def _near(root: Path, folders: MaskFolders) -> Iterable[Path]:
 
 
 def _named(names: ClassNames | None) -> list[str]:
-    return [f"{names.path.name} names the classes."] if names else []
+    return names.remarks if names else []

@@ -17,7 +17,8 @@ from seglight.data.labels import Codec, read_index
 from seglight.data.layouts.class_names import class_names
 from seglight.data.layouts.layout import Choices, InPlace, Layout
 from seglight.data.layouts.mask_layout import Described, MaskReader, described, layout_of, mask_layout
-from seglight.data.layouts.mask_values import class_table, scanned
+from seglight.data.layouts.mask_scan import scanned
+from seglight.data.layouts.mask_values import class_table
 from seglight.data.pairs import files_below
 from seglight.errors import UserError
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seglight.data.image_lists import read_list, selected
+from seglight.data.image_lists import read_list, refuse_other_masks, selected
 from seglight.data.layouts.layout import WITHOUT_SPLIT
 from seglight.data.layouts.split_names import split_of
+from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError
 
 FOLDERS = ("ImageSets/Segmentation", "ImageSets", "splits", "split", "lists", "list", "Segmentation", ".")
@@ -19,8 +20,12 @@ ORDER = ("train", "val", "test", WITHOUT_SPLIT)
 NAMES = {"train.txt", "val.txt", "test.txt"}
 """Names of lists that `data.lists` reads."""
 
-IMAGE_COLUMNS = ("image", "images", "image_path", "img", "img_path", "filename", "file_name", "file", "image_id")
-MASK_COLUMNS = ("mask", "masks", "mask_path", "label", "label_path", "annotation", "gt", "segmentation")
+IMAGE_COLUMNS = (
+    "image", "images", "image_path", "img", "img_path", "filename", "file_name", "file", "image_id", "path", "filepath",
+)  # fmt: skip
+MASK_COLUMNS = (
+    "mask", "masks", "mask_path", "label_path", "annotation", "gt", "segmentation", "target", "mask_id", "label",
+)  # fmt: skip
 SPLIT_COLUMNS = ("split", "subset", "set", "partition", "phase")
 
 
@@ -87,7 +92,9 @@ def _of_lists(root: Path, folder: Path, lists: Mapping[str, Path], masks: Mappin
     known: set[Path] = set()
     remarks: list[str] = []
     for split, path in sorted(lists.items(), key=lambda item: ORDER.index(item[0])):
-        named = selected(read_list(path), list(masks), root, path)
+        lines = read_list(path)
+        named = selected(lines, list(masks), root, path)
+        refuse_other_masks(lines, named, masks, root, path)
         known.update(named)
         if split == "test" and not any(masks[image].is_file() for image in named):
             remarks.append(f"Left out: the images of {path.name} ({len(named)}), which have no masks.")
@@ -122,7 +129,7 @@ def read_table(path: Path) -> Table | None:
     Raises:
         UserError: A line has too few or too many cells, or names no split.
     """
-    rows = _rows(path)
+    rows = _with_header(_rows(path))
     header = [cell.strip().casefold() for cell in rows[0]] if rows else []
     images, masks, splits = (
         next((header.index(title) for title in titles if title in header), None)
@@ -144,6 +151,17 @@ def read_table(path: Path) -> Table | None:
     return Table(path, [row[images].strip() for row in rows[1:]], of_masks, names)
 
 
+def _with_header(rows: list[list[str]]) -> list[list[str]]:
+    """Rows below a header: a table of files without one gets it from the first two columns with names of files."""
+    first = rows[0] if rows else []
+    files = [k for k, cell in enumerate(first) if Path(cell.strip()).suffix.lower() in IMAGE_SUFFIXES]
+    if len(files) < 2:
+        return rows
+    titles = {files[0]: IMAGE_COLUMNS[0], files[1]: MASK_COLUMNS[0]}
+    titles |= {k: SPLIT_COLUMNS[0] for k, cell in enumerate(first) if k not in titles and split_of(cell) is not None}
+    return [[titles.get(k, "") for k in range(len(first))], *rows]
+
+
 def _of_table(root: Path, path: Path, masks: Mapping[Path, Path]) -> Splits | None:
     table = read_table(path)
     if table is None or not table.splits:
@@ -151,7 +169,9 @@ def _of_table(root: Path, path: Path, masks: Mapping[Path, Path]) -> Splits | No
     images = defaultdict[str, list[Path]](list)
     for split, image in zip(table.splits, selected(table.images, list(masks), root, path), strict=True):
         images[split].append(image)
-    return Splits(path, {split: images[split] for split in ORDER if split in images})
+    left = len(masks) - len({image for files in images.values() for image in files})
+    remarks = [f"Left out: images that are not in {path.name} ({left} of {len(masks)})."] if left else []
+    return Splits(path, {split: images[split] for split in ORDER if split in images}, None, remarks)
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -159,6 +179,9 @@ def _rows(path: Path) -> list[list[str]]:
         return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return [row for row in csv.reader(file, skipinitialspace=True) if row]
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            return [row for row in csv.reader(file, delimiter=delimiter, skipinitialspace=True) if row]
     except (UnicodeDecodeError, csv.Error):
         return []

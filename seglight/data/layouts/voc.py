@@ -14,7 +14,8 @@ from seglight.data.datasets.voc_classes import CLASSES
 from seglight.data.layouts.class_names import ClassNames, class_names
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.mask_layout import described, mask_layout
-from seglight.data.layouts.mask_values import Values, class_table, rgb, scanned
+from seglight.data.layouts.mask_scan import Values, rgb, scanned
+from seglight.data.layouts.mask_values import class_table
 from seglight.data.layouts.split_files import split_files
 from seglight.errors import UserError
 
@@ -52,7 +53,7 @@ def recognise_voc(root: Path, choices: Choices) -> Layout | None:
             raise UserError(f"{image}: its mask {mask} is missing: add it, or remove the image from the lists")
     names = class_names([base, base / "ImageSets" / "Segmentation", base / MASKS])
     values = scanned(list(masks.values()))
-    remarks = [] if names is None else [f"{names.path.name} names the classes."]
+    remarks = [] if names is None else names.remarks
     if names is None and _of_voc(values):
         names = _voc_names(values, base / MASKS)
         remarks = ["No file names the classes: they are those of PASCAL VOC, whose colours the masks have."]
@@ -66,6 +67,8 @@ def recognise_voc(root: Path, choices: Choices) -> Layout | None:
 
 def _of_voc(values: Values) -> bool:
     """Whether all colours are those of VOC's own 21 classes."""
+    if values.two_colors:
+        return False
     colors = {rgb(value) for value in values.values} if values.colored else set(values.palette.values())
     known = {*CLASSES.palette, BORDER}
     if not colors or not colors <= known or colors <= {CLASSES.palette[0]}:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from seglight.data.layouts.class_names import ClassNames
-from seglight.data.layouts.mask_values import Values, class_table, mask_values, rgb, scanned
+from seglight.data.layouts.mask_scan import Values, mask_values, rgb, scanned
+from seglight.data.layouts.mask_values import class_table
 from seglight.errors import UserError
 from tests.support import fabricate
 from tests.support.mask_layouts import save
