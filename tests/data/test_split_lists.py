@@ -136,3 +136,10 @@ def test_a_data_module_with_a_split_of_its_own_reads_no_lists(tmp_path: Path) ->
     with pytest.raises(UserError, match="Own has a `split` of its own, which reads no lists: define `layout_split`"):
         Own(str(root), lists=str(tmp_path))
     assert Own.split is not FileDataModule.split
+
+
+def test_a_whole_path_precedes_a_stem_and_a_part_of_a_path(tmp_path: Path) -> None:
+    images = [tmp_path / name for name in ("images/a.jpg", "images/a.jpg.jpg", "b/images/a.jpg", "images/c\u2028d.jpg")]
+    lists = tmp_path / "train.txt"
+    lists.write_text("".join(f"{path.relative_to(tmp_path)}\n" for path in images), encoding="utf-8")
+    assert selected(read_list(lists), images, tmp_path, lists) == images

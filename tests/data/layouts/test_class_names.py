@@ -51,3 +51,38 @@ def test_files_that_can_not_be_read(tmp_path: Path, name: str, text: str, messag
 
 def test_no_file(tmp_path: Path) -> None:
     assert class_names([tmp_path]) is None
+
+
+NUMBERED = [
+    ("labels.txt", "__ignore__\n_background_\nperson\n", {0: "_background_", 1: "person", 255: "__ignore__"}),
+    ("labels.txt", "1 car\n2 2-wheeler\n0 road\n", {0: "road", 1: "car", 2: "2-wheeler"}),
+    ("labelmap.csv", "road,128,0,0\ncar,0,128,0\n", {0: "road", 1: "car"}),
+    ("labelmap.csv", "id,name\n1,car\n0,road\n", {0: "road", 1: "car"}),
+    ("labelmap.csv", "label,name\n1,car\n0,road\n", {0: "road", 1: "car"}),
+    ("class_dict.csv", "1,car\n0,road\n", {0: "road", 1: "car"}),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "right"), NUMBERED)
+def test_numbers_of_names(tmp_path: Path, name: str, text: str, right: dict[int, str]) -> None:
+    (tmp_path / name).write_text(text)
+    found = read_class_names(tmp_path / name)
+    assert found.names == right
+    assert found.colors == ({0: (128, 0, 0), 1: (0, 128, 0)} if "128" in text else {})
+
+
+def test_two_names_of_one_number(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("0 road\n1 car\n1 dog\n")
+    with pytest.raises(UserError, match="ValueError car and dog have the value 1"):
+        read_class_names(tmp_path / "labels.txt")
+
+
+def test_two_files_that_differ(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    (tmp_path / "labels.txt").write_text("x\ny\n")
+    found = class_names([tmp_path])
+    assert found is not None
+    assert found.remarks == ["classes.txt names the classes.", "labels.txt names other classes, and is not read."]
+    (tmp_path / "labels.txt").write_text("b\na\n")
+    with pytest.raises(UserError, match=r"labels.txt: the classes of classes.txt in another order: remove the file"):
+        class_names([tmp_path])

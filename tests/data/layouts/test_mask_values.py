@@ -1,4 +1,7 @@
-"""Class tables that follow from the values in masks."""
+"""Class tables that follow from the values in masks.
+
+Covers: data.layouts.mask_scan.
+"""
 
 from pathlib import Path
 
@@ -131,3 +134,37 @@ def test_no_masks() -> None:
     with pytest.raises(UserError, match="there is no mask to read"):
         scanned([])
     assert Values(False).values == []
+
+
+def palettes(root: Path, *files: tuple[list[int], list[list[int]]]) -> list[Path]:
+    """Masks of one row, each with a palette of its own."""
+    paths = [root / f"{number}.png" for number in range(len(files))]
+    for path, (row, colors) in zip(paths, files, strict=True):
+        save(path, np.array([row], np.uint8), colors)
+    return paths
+
+
+BLACK, RED, GREEN = [0, 0, 0], [255, 0, 0], [0, 255, 0]
+
+
+def test_palettes_that_number_the_same_colours_differently(tmp_path: Path) -> None:
+    """Colours stand for classes: as PIL's quantize and optipng order palettes by the pixels of a file."""
+    paths = palettes(tmp_path, ([0, 0, 1], [BLACK, RED]), ([0, 0, 1], [RED, BLACK]))
+    table, remarks = class_table(scanned(paths), None, tmp_path)
+    assert (table["labels"], [entry["color"] for entry in table["classes"]]) == ("color", [BLACK, RED])
+    assert "palettes of the masks differ (1.png: the value 0 is [255, 0, 0]" in remarks[0]
+    names = ClassNames(tmp_path / "classes.txt", {0: "a", 1: "b"})
+    with pytest.raises(UserError, match=r"1.png: the palettes of the masks differ: .*'labels: color', or values"):
+        class_table(scanned(paths), names, tmp_path)
+
+
+def test_palettes_that_contradict_each_other(tmp_path: Path) -> None:
+    paths = palettes(tmp_path, ([0, 1], [BLACK, RED]), ([0, 1], [BLACK, GREEN]))
+    with pytest.raises(UserError, match=r"1.png: the palettes of the masks differ: the value 1 is \[0, 255, 0\]"):
+        class_table(scanned(paths), None, tmp_path)
+
+
+def test_one_palette_stays_an_index(tmp_path: Path) -> None:
+    """Shorter where a file has fewer values, and with a colour of two values."""
+    paths = palettes(tmp_path, ([0, 1], [BLACK, RED]), ([0, 2], [BLACK, RED, RED]))
+    assert values_of(class_table(scanned(paths), None, tmp_path)[0]) == [0, 1, 2]
