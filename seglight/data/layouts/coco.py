@@ -26,8 +26,8 @@ from seglight.data.layouts.coco_file import (
 )
 from seglight.data.layouts.coco_images import image_folder
 from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_of
-from seglight.data.layouts.labelme_shapes import is_background
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, InPlace, Layout
+from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
 
 OTHER_TASKS = ("captions", "keypoints", "image_info", "panoptic", "stuff")

@@ -25,6 +25,7 @@ from seglight.data.layouts.painting import (
     NO_AREA,
     Patch,
     Size,
+    background_remarks,
     box_corners,
     class_table,
     color_of,
@@ -175,7 +176,7 @@ def recognise_cvat_images(root: Path, choices: Choices) -> Layout | None:
         first = next((name for export in exports for name in export.drawings), "")
         raise none_found(files[0], sum(len(export.drawings) for export in exports), first, root)
     splits, more = by_split(pairs)
-    remarks += more
+    remarks += [*more, *background_remarks(index_of)]
     remarks += _shape_remarks(exports, [drawing for _, drawing in drawings.values()], choices.boxes)
     return Layout(
         "CVAT for images 1.1", files[0], classes, splits, CvatLabels(drawings, index_of, choices.boxes), remarks

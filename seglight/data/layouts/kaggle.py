@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seglight.data.layouts.image_index import ImageIndex, match_images, missing_remark, none_found
 from seglight.data.layouts.layout import Choices, Layout
-from seglight.data.layouts.painting import Patch, Size, class_table, paint
+from seglight.data.layouts.painting import Patch, Size, background_remarks, class_table, paint
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
 from seglight.images.image_header import image_header
@@ -142,7 +142,7 @@ def recognise_kaggle(root: Path, choices: Choices) -> Layout | None:
     labels = {row.label for _, rows in rows_of.values() for row in rows}
     classes, index_of = class_table(dict.fromkeys(sorted(labels, key=_numbers_first)), first)
     splits, more = by_split(pairs)
-    remarks += [*more, *_remarks(index, rows_of, submissions)]
+    remarks += [*more, *background_remarks(index_of), *_remarks(index, rows_of, submissions)]
     return Layout("Kaggle run-length CSV", first, classes, splits, RunLabels(rows_of, index_of), remarks)
 
 

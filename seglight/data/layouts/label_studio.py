@@ -22,6 +22,7 @@ from seglight.data.layouts.label_studio_tasks import Export, Region, Task, read_
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.painting import (
     Patch,
+    background_remarks,
     box_corners,
     class_table,
     ellipse_corners,
@@ -119,7 +120,7 @@ def recognise_label_studio(root: Path, choices: Choices) -> Layout | None:
     used = [region for _, painted in regions.values() for region in painted]
     classes, index_of = class_table(_labels(used, config, files[0]), config.path if config else files[0])
     splits, more = by_split(pairs)
-    remarks += [*more, *_region_remarks(exports, used, choices.boxes)]
+    remarks += [*more, *background_remarks(index_of), *_region_remarks(exports, used, choices.boxes)]
     labels = LabelStudioLabels(regions, index_of, choices.boxes)
     return Layout("Label Studio JSON", files[0], classes, splits, labels, remarks)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seglight.data.labels import read_index
 from seglight.data.layouts.label_studio_config import Config, find_config
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
-from seglight.data.layouts.painting import Patch, class_table, paint
+from seglight.data.layouts.painting import Patch, background_remarks, class_table, paint
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
@@ -92,6 +92,7 @@ def recognise_label_studio_masks(root: Path, choices: Choices) -> Layout | None:
     for path, found in order:
         masks[image_of[found[1]]].append((path, index_of[_label(found[4], config)]))
     remarks = ["Of masks that overlap, the later label covers the earlier one: the files do not state an order."]
+    remarks += background_remarks(index_of)
     if len(kept) < len(named):
         remarks.append(f"Masks of earlier annotations of a task, which are left out: {len(named) - len(kept)}.")
     splits = {WITHOUT_SPLIT: list(masks)}

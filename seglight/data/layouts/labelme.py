@@ -26,9 +26,9 @@ from seglight.data.layouts.labelme_shapes import (
     ShapeCodec,
     embedded_image,
     fault_of,
-    is_background,
 )
 from seglight.data.layouts.layout import Choices, InPlace, Layout
+from seglight.data.layouts.painting import is_background
 from seglight.data.layouts.split_names import by_split
 from seglight.errors import UserError
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from seglight.data.classes import IGNORE_INDEX
+from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
 from seglight.system.nested import parse_json
@@ -82,11 +83,6 @@ class ShapeCodec:
         if label in self.names:
             return self.names.index(label)
         return 0 if is_background(label) and is_background(self.names[0]) else None
-
-
-def is_background(label: str) -> bool:
-    """Whether a label is one of the names of class 0, such as `_background_`."""
-    return label.strip("_ ").casefold() == "background"
 
 
 REMEDY = "draw it as polygon, rectangle, circle, line or mask, or remove it"

@@ -16,7 +16,7 @@ from seglight.images.image_header import MOST_PIXELS
 from seglight.images.types import Color
 
 BACKGROUND = "background"
-"""Name of class 0, the pixels without a shape; a label of this name, in any case of letters, is the same class."""
+"""Name of class 0, the pixels without a shape; a label of this name is the same class (`is_background`)."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -127,17 +127,31 @@ def class_table(labels: Mapping[str, Color | None], evidence: Path) -> tuple[Cla
     Raises:
         UserError: There are no labels, or too many.
     """
-    is_background = {label: label.casefold() == BACKGROUND for label in labels}
-    own = [label for label in labels if not is_background[label]]
+    own = [label for label in labels if not is_background(label)]
     if not own or len(own) >= MOST_CLASSES:
         raise UserError(
             f"{evidence}: {len(own)} classes beside the background, where 1 to {MOST_CLASSES - 1} are possible: "
             "check that it is the export of a labelled project"
         )
-    first: Color = next((color for label, color in labels.items() if is_background[label] and color), (0, 0, 0))
+    first: Color = next((color for label, color in labels.items() if is_background(label) and color), (0, 0, 0))
     palette = [labels[label] or voc_color(index) for index, label in enumerate(own, start=1)]
-    index_of = {label: 0 if is_background[label] else 1 + own.index(label) for label in labels}
+    index_of = {label: 0 if is_background(label) else 1 + own.index(label) for label in labels}
     return Classes((BACKGROUND, *own), (first, *palette)), index_of
+
+
+def is_background(label: str) -> bool:
+    """Whether a label is one of the names of class 0, such as `Background` or `_background_`."""
+    return label.strip("_ ").casefold() == BACKGROUND
+
+
+def background_remarks(index_of: Mapping[str, int]) -> list[str]:
+    """One sentence on each label that is class 0 under another name.
+
+    Args:
+        index_of: Class index of each label.
+    """
+    names = [label for label, index in index_of.items() if index == 0 and label != BACKGROUND]
+    return [f"The label {name!r} is class 0, that of the pixels without an object." for name in names]
 
 
 def color_of(text: str | None) -> Color | None:

@@ -25,7 +25,16 @@ from seglight.data.layouts import finding
 from seglight.data.layouts.image_index import ImageIndex, match_images, none_found
 from seglight.data.layouts.json_file import read_json
 from seglight.data.layouts.layout import Boxes, Choices, Layout
-from seglight.data.layouts.painting import NO_AREA, Patch, Size, class_table, color_of, left_out_remarks, paint
+from seglight.data.layouts.painting import (
+    NO_AREA,
+    Patch,
+    Size,
+    background_remarks,
+    class_table,
+    color_of,
+    left_out_remarks,
+    paint,
+)
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
 from seglight.images.types import Color
@@ -135,6 +144,7 @@ def recognise_supervisely(root: Path, choices: Choices) -> Layout | None:
     bare = sum(image not in annotations for folder in folders for image in index.by_folder.get(folder / "img", ()))
     remarks += [f"Annotations whose image was not found, and which are left out: {missing}."] if missing else []
     remarks += [f"Images without an annotation, which are left out: {bare}."] if bare else []
+    remarks += background_remarks(index_of)
     remarks += survey.remarks(choices.boxes)
     reader = SuperviselyLabels(annotations, index_of, titles, choices.boxes)
     return Layout("Supervisely project", meta, classes, splits, reader, remarks)

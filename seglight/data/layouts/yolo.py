@@ -19,7 +19,7 @@ from seglight.data.layouts.finding import counted, folders_below, split_of, walk
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Boxes, Choices, Layout
 from seglight.data.layouts.outlines import box_outline, paint
-from seglight.data.layouts.painting import class_table
+from seglight.data.layouts.painting import background_remarks, class_table
 from seglight.data.layouts.split_names import by_split
 from seglight.data.layouts.yolo_files import check_splits, label_files, unmatched
 from seglight.data.pairs import images_below
@@ -153,7 +153,7 @@ def recognise_yolo(root: Path, choices: Choices) -> Layout | None:
         classes=classes,
         splits=splits,
         labels=YoloLabels(files, index_of, choices.boxes),
-        remarks=[*remarks, *_remarks(files, boxes, choices.boxes)],
+        remarks=[*remarks, *background_remarks(index_of_name), *_remarks(files, boxes, choices.boxes)],
     )
 
 

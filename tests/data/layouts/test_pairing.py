@@ -232,3 +232,23 @@ def test_a_category_of_coco_named_background_in_another_case(tmp_path: Path) -> 
     for image in images_of(layout):
         merged = np.array([0, 0, 1, 2], np.uint8)[expected[image.name]]
         np.testing.assert_array_equal(layout.labels(image), merged)
+
+
+@pytest.mark.parametrize(
+    ("build", "file"),
+    [
+        (layouts.cvat_images, "annotations.xml"),
+        (layouts.kaggle, "train.csv"),
+        (layouts.supervisely, "meta.json"),
+        (outline_layouts.yolo_label_studio, "classes.txt"),
+    ],
+)
+def test_a_label_named_background_in_another_case(build: Callable[[Path], Maps], file: str, tmp_path: Path) -> None:
+    expected = build(tmp_path)
+    for path in (tmp_path / file, *tmp_path.rglob("ann/*.json")):
+        path.write_text(path.read_text().replace("cat", "_BackGround_").replace("car", "_BackGround_"))
+    layout = recognise(tmp_path, Choices())
+    assert "The label '_BackGround_' is class 0, that of the pixels without an object." in layout.remarks
+    for image in images_of(layout):
+        merged = np.array([0, 0, 1, 2], np.uint8)[expected[image.name]]
+        np.testing.assert_array_equal(layout.labels(image), merged)

@@ -128,7 +128,10 @@ def test_lists_of_images_and_splits_that_are_not_there(tmp_path: Path) -> None:
     layout = recognise(tmp_path, Choices())
     assert {split: len(images) for split, images in layout.splits.items()} == {"train": 4, "val": 6}
     assert layout.classes.names == ("background", "sky", "tree")
-    assert layout.remarks == ["Not found, and left out: test: ../test/images, in data.yaml."]
+    assert layout.remarks == [
+        "Not found, and left out: test: ../test/images, in data.yaml.",
+        "The label 'Background' is class 0, that of the pixels without an object.",
+    ]
     image = layout.splits["train"][0]
     assert (layout.labels(image) == np.array([0, 0, 1, 2])[expected[image.name]]).all()
 
