@@ -157,7 +157,9 @@ def label_suffix(root: Path) -> Form:
 
 
 def tiff(root: Path) -> Form:
-    return write(root, "images/{stem}.jpg", "masks/{stem}.tif", values=deep)
+    return write(
+        root, "images/{stem}.jpg", "masks/{stem}.tif", values=deep, names=("class_0", "class_300", "class_600")
+    )
 
 
 def bitmaps(root: Path) -> Form:
@@ -173,7 +175,7 @@ def arrays(root: Path) -> Form:
 
 
 def two_values(root: Path) -> Form:
-    form = write(root, "images/{stem}.jpg", "masks/{stem}.png", values=binary, names=UNNAMED[:2])
+    form = write(root, "images/{stem}.jpg", "masks/{stem}.png", values=binary, names=("class_0", "class_255"))
     return Form(form.names, form.splits, {name: (mask > 0).astype(np.uint8) for name, mask in form.maps.items()})
 
 

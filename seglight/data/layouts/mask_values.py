@@ -10,6 +10,7 @@ from seglight.data.classes import voc_color
 from seglight.data.layouts.class_names import ClassNames
 from seglight.data.layouts.mask_scan import Values, rgb
 from seglight.data.layouts.smeared import refuse_smeared
+from seglight.data.layouts.value_remarks import renumbered, unnamed
 from seglight.errors import UserError
 from seglight.images.types import Color
 
@@ -113,7 +114,8 @@ def _colors(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[
             f"{root / 'classes.yaml'}, such as 'labels: color' and 'classes: [{{name: road, color: [128, 64, 128]}}]'"
         )
     entries = [_entry(f"class_{index}", color) for index, color in enumerate(colors)]
-    return {"labels": "color", **_table(_enough(entries, values, root), [])}, [_unnamed(len(entries), "colours")]
+    remark = unnamed([entry["name"] for entry in entries], "colours")
+    return {"labels": "color", **_table(_enough(entries, values, root), [])}, [remark]
 
 
 def _indices(values: Values, names: ClassNames | None, root: Path) -> tuple[dict[str, Any], list[str]]:
@@ -123,13 +125,13 @@ def _indices(values: Values, names: ClassNames | None, root: Path) -> tuple[dict
     void = VOID in found and _is_void(values, root)
     kept = [value for value in found if not (void and value == VOID)]
     entries = [
-        _entry(f"class_{index}", values.palette.get(value) or voc_color(index)) | {"value": value}
+        _entry(f"class_{value}", values.palette.get(value) or voc_color(index)) | {"value": value}
         for index, value in enumerate(kept)
     ]
     colors = [tuple(entry["color"]) for entry in entries]
     if len(set(colors)) < len(colors):
         entries = [entry | {"color": list(voc_color(index))} for index, entry in enumerate(entries)]
-    remarks = [_unnamed(len(entries), "values")]
+    remarks = [unnamed([entry["name"] for entry in entries], "values"), *renumbered(kept)]
     if void:
         part = values.counts[VOID] / values.counts.total()
         remarks.append(f"The value {VOID} ({part:.1%} of the pixels) is ignored.")
@@ -155,7 +157,7 @@ def _named_indices(values: Values, names: ClassNames) -> tuple[dict[str, Any], l
         for index, (value, name) in enumerate(given.items())
         if value not in ignored
     ]
-    remarks = _about_ignored(names) if ignored else []
+    remarks = [*(_about_ignored(names) if ignored else []), *renumbered([entry["value"] for entry in entries])]
     if void:
         part = values.counts[VOID] / values.counts.total()
         remarks.append(f"The value {VOID} ({part:.1%} of the pixels), which has no name, is ignored.")
@@ -216,13 +218,6 @@ def _list(ignored: Any) -> list[Any]:
 
 def _entry(name: str, color: Sequence[int]) -> dict[str, Any]:
     return {"name": name, "color": list(color)}
-
-
-def _unnamed(number: int, what: str) -> str:
-    return (
-        f"No file names the classes: the {number} {what} in the masks are class_0 to class_{number - 1}; "
-        "change the names in classes.yaml."
-    )
 
 
 def _about_ignored(names: ClassNames) -> list[str]:

@@ -1,6 +1,6 @@
 """Class tables that follow from the values in masks.
 
-Covers: data.layouts.mask_scan.
+Covers: data.layouts.mask_scan, data.layouts.value_remarks.
 """
 
 from pathlib import Path
@@ -90,7 +90,34 @@ def test_palettes_give_the_colours(tmp_path: Path) -> None:
     table, remarks = class_table(scanned(paths), None, tmp_path)
     assert table["classes"] == [{"name": "class_0", "color": [0, 0, 0]}, {"name": "class_1", "color": [9, 8, 7]}]
     assert remarks == [
-        "No file names the classes: the 2 values in the masks are class_0 to class_1; change the names in classes.yaml."
+        "No file names the classes: the 2 values in the masks are class_0 and class_1; change the names in "
+        "classes.yaml."
+    ]
+
+
+def test_classes_without_names_are_named_after_their_values(tmp_path: Path) -> None:
+    """Their indices differ where values are left out, which is said."""
+    for number, values in enumerate(([0, 1, 2, 3, 4, 6, 7, 8, 9, 10], [0, 2, 5], [0, 255])):
+        folder = tmp_path / str(number)
+        table, remarks = class_table(scanned(masks(folder, [values])), None, folder)
+        entries = table["classes"]
+        assert [entry["name"] for entry in entries] == [f"class_{value}" for value in values]
+        what = (
+            "the values 6 to 10 of the masks are the classes 5 to 9",
+            "the values 2, 5 of the masks are the classes 1 to 2",
+            "the value 255 of the masks is class 1",
+        )[number]
+        assert remarks[1:] == [
+            f"Label maps of predict hold the indices of the classes, not the values of the masks: {what}."
+        ]
+
+
+def test_indices_of_named_classes_that_differ_from_the_values(tmp_path: Path) -> None:
+    names = ClassNames(tmp_path / "classes.txt", {1: "road", 2: "tree"})
+    _, remarks = class_table(scanned(masks(tmp_path, [[1, 2]])), names, tmp_path)
+    assert remarks == [
+        "Label maps of predict hold the indices of the classes, not the values of the masks: the values 1 to 2 of the "
+        "masks are the classes 0 to 1."
     ]
 
 
