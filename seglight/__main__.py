@@ -40,7 +40,7 @@ commands:
   seglight --version         the version
   --debug                    after any command: show the traceback of an error
   --safe_recipe              after any command that reads a recipe: accept only classes of a few
-                             packages, and import nothing else (docs/safety.md)
+                             packages, and import nothing else (page Safety of the manual)
 """
 
 

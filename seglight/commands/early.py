@@ -58,7 +58,7 @@ def check_early(args: Sequence[str]) -> None:
     command = args[0]
     if command == "fit":
         args = with_recipe(args)
-    elif command in RUNS:
+    if command in RUNS:
         check_recipe_given(args)
     if command in READ_RECIPES:
         check_yaml(args)

@@ -29,7 +29,10 @@ def parse_recipe(parser: ArgumentParser, args: list[str], more: Sequence[str] = 
         UserError: An option or a config is wrong, or none of them describes the data.
     """
     parser.add_argument(*CONFIG_OPTIONS, action="config", help="a recipe of `fit`; may be given several times")
-    parser.add_subclass_arguments(SegmentationDataModule, "data", fail_untyped=False)
+    about = "data set, and its options as --data.root DIR; default: that of the recipe"
+    parser.add_subclass_arguments(
+        SegmentationDataModule, "data", as_group=False, metavar="CLASS", help=about, fail_untyped=False
+    )
     with parser_errors(parser.prog, parser=parser):
         options = parse(parser, with_class_paths(list(_selected_parts(args, ("data", *more)))))
     if options.data is None:

@@ -21,8 +21,9 @@ def read_list(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() divides names at other signs too
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        instead = "score with `seglight validate`, " if path.stem == "test" else ""
         raise UserError(
-            f"{path}: no such list of images: write one image per line into it, or change data.lists"
+            f"{path}: no such list of images: {instead}write one image per line into it, or change data.lists"
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the list of images is not UTF-8 text ({error}): save it as UTF-8") from error

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ IMAGE_SUFFIXES = (
 
 OF_MACOS = "._"
 """Beginning of the names of files that macOS leaves beside others on foreign disks; they are no data."""
+
+MASK_END = re.compile(r"[ ._-](?:masks?|labels?|labelids|annotations?|segmentation|seg|gt)$", re.IGNORECASE)
+"""What follows the stem of an image in the stem of its mask, where both are in one folder."""
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Environment variables with the rank of a training process."""
@@ -126,7 +130,8 @@ def existing_folder(path: Path, holds: str) -> Path:
         UserError: There is no such folder.
     """
     if not os.path.isdir(path):  # of a name that is too long, Path.is_dir() raises an error
-        raise UserError(f"{path}: no such folder, where {holds} should be: set data.root to the right place")
+        instead = ", or score with `seglight validate`" if holds.startswith("the test ") else ""
+        raise UserError(f"{path}: no such folder, where {holds} should be: set data.root to the right place{instead}")
     return path
 
 
@@ -156,6 +161,31 @@ def images_below(folder: Path) -> list[Path]:
     files = sorted(files_below(folder))
     say_unread(folder, files)
     return [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def masks_beside_images(files: Iterable[Path]) -> list[Path]:
+    """Files that are masks by their names, such as x_mask.png beside x.jpg."""
+    paths = list(files)
+    stems = {(path.parent, path.stem) for path in paths}
+    return [
+        path
+        for path in paths
+        if (end := MASK_END.search(path.stem)) and (path.parent, path.stem[: end.start()]) in stems
+    ]
+
+
+def without_masks(folder: Path | str, files: Sequence[Path]) -> list[Path]:
+    """Images without the masks beside them; a line on stderr counts the masks.
+
+    Args:
+        folder: Folder of the files, for the line.
+        files: Images and, perhaps, masks.
+    """
+    masks = set(masks_beside_images(files))
+    if masks:
+        first = min(masks)
+        say_once(f"{folder}: left out: {len(masks)} masks by their names, such as {first.name} beside its image")
+    return [path for path in files if path not in masks]
 
 
 def unread_files(files: Iterable[Path]) -> str:

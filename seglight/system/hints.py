@@ -7,6 +7,13 @@ from difflib import get_close_matches
 from seglight.system.recipe_classes import KINDS, Kind, names_of
 from seglight.system.signatures import signature
 
+INNER = (
+    ("--data.augmentation", "seglight.data.Augmentation"),
+    ("--data", "seglight.data.FolderDataModule"),
+    ("--model.optimizer", "torch.optim.AdamW"),
+)
+"""Options of classes whose arguments are often given without them."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question about the most similar name, to be added to a complaint; empty if none is similar."""
@@ -22,18 +29,33 @@ def option_hint(text: str, known: Iterable[str]) -> str:
         text: Complaint, such as "unrecognized arguments: --rundir x"; of a recipe: "... does not accept option 'runs'".
         known: Keys of the options that there are, without dashes.
     """
+    file = re.match(r"unrecognized arguments: ([^\s-]\S*\.ya?ml)", text)
+    if file is not None and "config" in known:
+        return f": did you mean -c {file[1]}?"
     found = re.match(r"unrecognized arguments: (--[^\s=]+)", text)
     if found is None:
         key = re.search(r"does not accept option '([^']+)'", text)
         shown = {re.split(r"\.(?:class_path|init_args)\b", each)[0] for each in known}
         return "" if key is None else did_you_mean(key[1], sorted(shown))
     keys = [f"--{key}" for key in known]
+    inner = _inner(found[1].rpartition(".")[2].lstrip("-"), keys)
+    if inner:
+        return f": did you mean {inner}?"
     hint = did_you_mean(found[1], keys)
     if hint:
         return hint
     last = found[1].rpartition(".")[2].lstrip("-")
     same = [key for key in keys if key.rpartition(".")[2].lstrip("-") == last]
     return f": did you mean {same[0]}?" if len(same) == 1 else ""
+
+
+def _inner(name: str, keys: Sequence[str]) -> str | None:
+    """The option of an argument that classes of a recipe take, where a command takes them."""
+    if "--data" in keys and not any(key.rpartition(".")[2] == name for key in keys):
+        for option, path in INNER:
+            if name in signature(path).parameters:
+                return f"{option}.{name}"
+    return None
 
 
 def argument_hint(name: str, class_path: str | None, key: str) -> str:

@@ -27,8 +27,9 @@ class Parser(ArgumentParser):
     """A parser whose help does not list all classes of torch that an option could name."""
 
     def format_help(self, *args: Any, **options: Any) -> str:
-        """The help, where a type stays, but not the classes that are known of it."""
-        return re.sub(r",\s+known\s+subclasses:[^)]*\)", ")", super().format_help(*args, **options))
+        """The help, where a type stays by its own name, but not the classes that are known of it."""
+        text = re.sub(r",\s+known\s+subclasses:[^)]*\)", ")", super().format_help(*args, **options))
+        return re.sub(r"<class\s+'(?:\w+\.)*(\w+)'>", r"\1", text)
 
 
 def new_parser(command: str | None = None, description: str | None = None, **options: Any) -> ArgumentParser:
@@ -142,7 +143,7 @@ class _TextError(Exception):
 
 def _refused(denied: re.Match[str], keys: list[str]) -> str:
     few = "only classes of a few packages are accepted here" if denied[2] == "*" else "it is no class for a recipe"
-    return f"{'.'.join(keys)}: {denied[1]} is refused: {few}, see docs/safety.md".removeprefix(": ")
+    return f"{'.'.join(keys)}: {denied[1]} is refused: {few}, see the page Safety of the manual".removeprefix(": ")
 
 
 def _alternatives(union: str) -> list[str]:

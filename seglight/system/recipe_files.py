@@ -14,6 +14,9 @@ from seglight.system.run_files import RECIPE_FILE
 
 CONFIG_OPTIONS = ("-c", "--config")
 
+WITHOUT = ("--model", "--data", "-h", "--help", "--print_config")
+"""Options with which a recipe may be missing, or with which the parser says what is."""
+
 
 def config_paths(args: Sequence[str]) -> Iterator[str]:
     """Paths of the config files in the arguments."""
@@ -90,10 +93,16 @@ def with_recipe(args: list[str]) -> list[str]:
 
 
 def check_recipe_given(args: Sequence[str]) -> None:
-    """Check that `validate` or `test` gets a recipe.
+    """Check that `fit`, `validate` or `test` gets a recipe.
 
     Raises:
         UserError: It does not.
     """
-    if not any(config_paths(args)) and not any(arg.startswith(("--model", "--data", "-h", "--help")) for arg in args):
-        raise UserError(f"{args[0]}: no recipe is given: add --config RUN/config.yaml, the recipe of the run")
+    if any(config_paths(args)) or any(arg.startswith(WITHOUT) for arg in args):
+        return
+    file = next((arg for arg in args[1:] if arg.endswith((".yaml", ".yml")) and not arg.startswith("-")), None)
+    if file is not None:
+        raise UserError(f"{args[0]} {file}: a recipe is given by an option: -c {file}")
+    if args[0] == "fit":
+        raise UserError("fit: no recipe is given: add -c RECIPE, such as the recipe.yaml that `seglight init` writes")
+    raise UserError(f"{args[0]}: no recipe is given: add --config RUN/config.yaml, the recipe of the run")

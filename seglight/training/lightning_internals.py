@@ -121,7 +121,10 @@ def set_data_parallel_size(strategy: ModelParallelStrategy, size: int) -> None:
 
 
 class NamedEpochBar(RichProgressBar):
-    """Rich progress bar whose description of a training epoch is a public method."""
+    """Rich progress bar whose description of a training epoch is a public method, and that disappears at the end.
+
+    Lightning's stays, behind all that is printed at the end of a run.
+    """
 
     def describe_epoch(self, epoch: int) -> str:
         """The text to the left of the bar.
@@ -133,6 +136,11 @@ class NamedEpochBar(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         return self.describe_epoch(current_epoch)
+
+    def _stop_progress(self) -> None:
+        if self.progress is not None:
+            self.progress.live.transient = True
+        super()._stop_progress()
 
 
 class SubcommandCLI(LightningCLI):

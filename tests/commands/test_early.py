@@ -325,3 +325,23 @@ def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str,
         if seconds[-1] < 0.5:
             break
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["fit"], r"^fit: no recipe is given: add -c RECIPE"),
+        (["fit", "--trainer.max_epochs", "3"], r"^fit: no recipe is given: add -c RECIPE"),
+        (["fit", "net/recipe.yaml"], r"^fit net/recipe.yaml: a recipe is given by an option: -c net/recipe.yaml$"),
+        (["test", "--trainer.devices", "1", "a.yml"], r"^test a.yml: a recipe is given by an option: -c a.yml$"),
+        (["fit", "-c", str(QUICKSTART), "--crop_size", "9"], r"did you mean --data.augmentation.crop_size\?"),
+    ],
+)
+def test_recipes_that_are_missing_or_given_without_their_option(args: list[str], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        check_early(args)
+
+
+def test_the_parser_says_what_is_missing_beside_options_of_the_model() -> None:
+    check_early(["fit", "--print_config"])
+    check_early(["fit", "--model.net", "x"])

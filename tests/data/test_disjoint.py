@@ -17,7 +17,7 @@ from PIL import Image
 from seglight.data import CamVidDataModule, COCOPolygonsDataModule, FolderDataModule, VOCDataModule, disjoint
 from seglight.data.disjoint import check_disjoint, shared_images
 from seglight.data.labels import LabelCodec
-from seglight.data.pairs import FilePairs
+from seglight.data.pairs import FilePairs, existing_folder, without_masks
 from seglight.errors import UserError
 from tests.support import fabricate
 
@@ -222,3 +222,20 @@ def test_pixels_that_were_saved_again_are_left_to_doctor(folder: Path) -> None:
 def test_real_splits_share_nothing(camvid_root: Path) -> None:
     data = CamVidDataModule(str(camvid_root))
     assert shared_images(data.split("train"), data.split("val")) == []
+
+
+def test_masks_beside_their_images_are_counted_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["a.jpg", "a_mask.png", "b.jpg", "b-GT.png", "c_mask.png", "sub/a_mask.png", "label.png", "_mask.png"]
+    files = [tmp_path / name for name in names]
+    left = [path.relative_to(tmp_path).as_posix() for path in without_masks(tmp_path, files)]
+    assert left == ["a.jpg", "b.jpg", "c_mask.png", "sub/a_mask.png", "label.png", "_mask.png"]
+    assert f"{tmp_path}: left out: 2 masks by their names, such as a_mask.png" in capsys.readouterr().err
+    assert without_masks("masks", [tmp_path / "a_mask.png"]) == [tmp_path / "a_mask.png"], "it was asked for"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_missing_folder_of_test_images_names_the_other_command(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"set data.root to the right place, or score with `seglight validate`$"):
+        existing_folder(tmp_path / "test", "the test images")
+    with pytest.raises(UserError, match=r"set data.root to the right place$"):
+        existing_folder(tmp_path / "val", "the val images")

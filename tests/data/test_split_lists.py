@@ -33,7 +33,7 @@ def test_lists_select_from_the_images_of_all_splits(tmp_path: Path) -> None:
     assert list(train.images) == [root / "images/test/001.png", root / "images/train/003.png"]
     assert list(train.masks) == [root / "masks/test/001.png", root / "masks/train/003.png"]
     assert datamodule.split("val").sources(0)[0] == root / "images/val/000.png"
-    with pytest.raises(UserError, match=r"lists/test.txt: no such list of images"):
+    with pytest.raises(UserError, match=r"lists/test.txt: no such list of images: score with `seglight validate`"):
         datamodule.split("test")
 
 

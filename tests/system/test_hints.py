@@ -59,6 +59,23 @@ def test_names_that_resemble_nothing_have_no_hint() -> None:
     assert class_hint("Xyz", "") == ""
 
 
+def test_arguments_of_classes_within_a_recipe() -> None:
+    """As far as no option of the command ends in the same word."""
+    keys = ("config", "data", "model.optimizer", "trainer.max_epochs")
+    for option, right in (
+        ("--crop_size 256", "--data.augmentation.crop_size"),
+        ("--batch_size=4", "--data.batch_size"),
+        ("--trainer.batch_size 4", "--data.batch_size"),
+        ("--root x", "--data.root"),
+        ("--lr 1", "--model.optimizer.lr"),
+        ("--max_epochs 1", "--trainer.max_epochs"),
+        ("net/recipe.yaml", "-c net/recipe.yaml"),
+    ):
+        assert option_hint(f"unrecognized arguments: {option}", keys) == f": did you mean {right}?"
+    assert option_hint("unrecognized arguments: --crop_size 256", ("out", "size")) != ": did you mean --data.root?"
+    assert option_hint("unrecognized arguments: a.yaml", ("out",)) == ""
+
+
 def test_what_a_class_takes_is_listed() -> None:
     assert argument_hint("xyz", "seglight.losses.Dice", "model.loss") == ": it takes smooth"
     assert argument_hint("xyz", "some.other.Class", "model.loss") == ""

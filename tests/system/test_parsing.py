@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -103,7 +104,7 @@ LINES: list[tuple[Any, Any, str]] = [
     (
         Callbacks,
         [{"class_path": "os.system"}],
-        "x: os.system is refused: it is no class for a recipe, see docs/safety.md",
+        "x: os.system is refused: it is no class for a recipe, see the page Safety of the manual",
     ),
 ]
 
@@ -167,3 +168,10 @@ def test_no_other_file_handles_errors_of_parsers_or_makes_a_console() -> None:
     assert [name for name in calls if "PlainConsole" in calls[name]] == ["system.terminal"]
     assert [name for name in calls if "Console" in calls[name]] == []
     assert [name for name in calls if {"ArgumentParser", "Parser"} & calls[name]] == ["system.parsing"]
+
+
+def test_types_stand_by_their_names_in_the_help() -> None:
+    parser = new_parser("init")
+    parser.add_argument("data", type=Path, help="a folder whose description is long enough for a line of its own")
+    assert "<class" not in parser.format_help()
+    assert "type: Path" in " ".join(parser.format_help().split())

@@ -261,10 +261,15 @@ def test_named_epoch_bar(capsys: pytest.CaptureFixture[str]) -> None:
         def describe_epoch(self, epoch: int) -> str:
             return f"{super().describe_epoch(epoch)} as the {epoch + 1}. one"
 
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            super().on_train_epoch_end(trainer, pl_module)
+            assert self.progress is not None
+            told.append(self.progress.tasks[-1].description)
+
+    told: list[str] = []
     fit(samples(), Bar(), enable_progress_bar=True)
-    shown = capsys.readouterr().out
-    assert "Epoch 0/0" in shown
-    assert "as the 1. one" in shown
+    assert told == ["Epoch 0/0  as the 1. one"]
+    assert "Epoch" not in capsys.readouterr().out, "it would stand behind the last lines of a run"
 
 
 class Recorder(internals.SubcommandCLI):

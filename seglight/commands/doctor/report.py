@@ -62,11 +62,12 @@ def show(
         _show_finding(console, finding)
     train = numbers.get("train")
     if train is not None and train.counted:
-        console.print("\nready to paste:")
+        console.print("\nready to paste, into data.init_args.augmentation of a recipe:")
         crop = crop_size(train.sizes)
         console.print(f"  crop_size: {list(crop) if isinstance(crop, tuple) else crop}")
-        console.print(f"  class_weights: {class_weights(train.pixels)}")
         console.print(f"  rare_class_crops: {class_fractions(train.pixels)}")
+        console.print("and into the init_args of its loss, such as CrossEntropy:")
+        console.print(f"  class_weights: {class_weights(train.pixels)}")
     mistakes = sum(finding.rule.level == "mistake" for finding in findings)
     hints = len(findings) - mistakes
     console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")

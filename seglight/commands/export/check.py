@@ -16,7 +16,7 @@ from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.data.datasets.folder import FolderDataModule
-from seglight.data.pairs import IMAGE_SUFFIXES, images_below
+from seglight.data.pairs import IMAGE_SUFFIXES, images_below, without_masks
 from seglight.errors import UserError
 from seglight.images.decode import read_image
 from seglight.images.types import LabelMap
@@ -158,7 +158,7 @@ def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixe
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """List the images of a folder at any depth, by name.
+    """List the images of a folder at any depth, by name, without masks beside them, which are counted.
 
     Raises:
         UserError: There is no image.
@@ -166,4 +166,4 @@ def image_paths(folder: Path) -> list[Path]:
     found = images_below(folder)
     if not found:
         raise UserError(f"{folder}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
-    return found
+    return without_masks(folder, found)

@@ -178,7 +178,8 @@ def main(args: list[str]) -> int:
     parser.add_argument(
         "model", type=str, help="checkpoint or released folder; several separated by commas: their ensemble"
     )
-    parser.add_argument("--format", type=str, required=True, help=", ".join(FORMATS))
+    about = f"{', '.join(FORMATS)}; default: by the suffix of --out"
+    parser.add_argument("--format", type=str | None, default=None, help=about)
     parser.add_argument("--out", type=Path, required=True, help=f"file to write: {', '.join(FORMATS.values())}")
     parser.add_argument(
         "--size", type=str, default="dynamic", help="height x width of the images, or dynamic for any size"
@@ -195,11 +196,25 @@ def main(args: list[str]) -> int:
     parser.add_argument("--aot", action="store_true", help="with torch: compile the graph; needs a C++ compiler")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     options = parse_arguments(parser, args[1:])
-    check_options(options.format, options.out, options.quantize, options.calibrate, options.aot)
+    check_options(
+        options.format or format_of(options.out), options.out, options.quantize, options.calibrate, options.aot
+    )
     predictor = load_torch(members(options.model), "cpu", trust=options.trust)
     size = None if options.size == "dynamic" else size_of(options.size)
     graph = options.probabilities, options.aot
     return 0 if export(predictor, options.out, size, options.calibrate, options.check, *graph) else 1
+
+
+def format_of(out: Path) -> str:
+    """The format that the suffix of a file tells.
+
+    Raises:
+        UserError: It tells none.
+    """
+    found = next((form for form, suffix in FORMATS.items() if suffix == out.suffix), None)
+    if found is None:
+        raise UserError(f"--out {out}: give a file that ends in {', '.join(FORMATS.values())}")
+    return found
 
 
 def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool) -> None:

@@ -278,6 +278,8 @@ class SegmentationCLI(SubcommandCLI):
         if subcommand == "fit" and self.checkpoint and resume.is_finished(self.checkpoint, self.config.fit.resume):
             say(f"{self.run_dir}: the run is finished, there is nothing to resume")
             return
+        if subcommand == "fit" and self.checkpoint and self.trainer.is_global_zero:
+            say(f"{self.run_dir}: resumed at step {self.checkpoint['global_step']}")
         if subcommand == "fit" and self.trainer.is_global_zero:
             trainer: Any = self.trainer
             scored = trainer.limit_val_batches != 0
@@ -322,8 +324,7 @@ def main(args: list[str]) -> None:
     args = with_class_paths(args)
     if args[0] == "fit":
         args = with_recipe(args)
-    else:
-        check_recipe_given(args)
+    check_recipe_given(args)
     check_yaml(args)
     run(args)
 

@@ -70,7 +70,7 @@ def in_python(function: str, built_data: bool) -> Iterator[None]:
         mistake = user_error_behind(error)
         if mistake is None:
             raise
-        raise UserError(spoken(str(mistake), built_data)) from error
+        raise UserError(spoken(str(mistake), built_data)) from None  # the causes say no more, in a hundred lines
 
 
 @contextmanager

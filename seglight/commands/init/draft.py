@@ -9,6 +9,9 @@ from seglight.commands.init.facts import Machine, Size
 from seglight.commands.init.nets import Batch, Net
 from seglight.commands.init.schedule import Length, ema_decay, warmup
 
+POINTS = 10
+"""Least number of points of the loss curve: `fit` logs more often where a recipe gives fewer."""
+
 
 @dataclass(frozen=True)
 class Decisions:
@@ -108,7 +111,7 @@ def _trainer(decisions: Decisions, comments: dict[str, str]) -> dict[str, Any]:
         trainer["accumulate_grad_batches"] = decisions.batch.value.accumulated
         comments["trainer.accumulate_grad_batches"] = "to the batch that the learning rate is for"
     decay = ema_decay(length.steps)
-    trainer |= {"gradient_clip_val": 5.0, "log_every_n_steps": 10}
+    trainer |= {"gradient_clip_val": 5.0, "log_every_n_steps": max(1, min(10, length.steps // POINTS))}
     comments["trainer.gradient_clip_val"] = "a single bad batch can't throw the net off"
     trainer["callbacks"] = [{"class_path": "seglight.callbacks.EMA", "init_args": {"decay": decay.value}}]
     comments["trainer.callbacks.0"] = decay.reason

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files, without_masks
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
 from seglight.images.tiff import LARGE, TiffWindows, pages
@@ -72,7 +72,8 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     """Find the input files: those named, images and videos in folders at any depth, and matches of globs.
 
     Files of a folder keep their path below it; matches of a glob keep their path below the part before the first
-    wildcard; named files keep only their name. Files in the output folder are left out. Files that macOS writes beside
+    wildcard; named files keep only their name. Files in the output folder are left out, and masks beside their images,
+    which are counted. Files that macOS writes beside
     images, whose names begin with "._", are used only if they are named.
 
     Args:
@@ -111,7 +112,7 @@ def _found(text: str, out: Path) -> list[Source]:
         raise UserError(
             f"{text}: all of it lies in --out, where files are outputs and not inputs: choose another --out"
         )
-    return [Source(file, file.relative_to(below).with_suffix("")) for file in found]
+    return [Source(file, file.relative_to(below).with_suffix("")) for file in without_masks(text, found)]
 
 
 def _is_glob(text: str) -> bool:

@@ -11,7 +11,7 @@ from seglight.data.layouts.mask_groups import Group, fits, left_out, swallowed
 from seglight.data.layouts.mask_names import DUBIOUS, LOOKED_AT, Affixes, affixes, best_affixes, contained, sampled
 from seglight.data.layouts.mask_scan import mask_values
 from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
-from seglight.data.pairs import IMAGE_SUFFIXES, files_below
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below, masks_beside_images
 from seglight.errors import UserError
 
 MASK_WORDS = (
@@ -25,6 +25,9 @@ LEFT_OUT = re.compile(
     r"instance|segmentationobject|panoptic|depth|disparity|overlay|visual|preview|thumb|scribble|polygon|superpixel"
 )
 """Folders of files that are neither images nor masks of classes."""
+
+LOSSY = (".jpg", ".jpeg", ".webp")
+"""Suffixes of formats that change the values of masks."""
 
 FEW = 64
 """Largest number of values of a file that is a mask and not a photograph."""
@@ -227,12 +230,26 @@ def _two_folders(root: Path, images: Sequence[Group], masks: Sequence[Group]) ->
 
 def _refuse_jpeg(root: Path, masks: Sequence[Group]) -> None:
     for group in masks:
-        lossy = [path for path in group.files if path.suffix.lower() in (".jpg", ".jpeg", ".webp")]
-        if lossy and not group.labels():
-            raise UserError(
-                f"{lossy[0]}: a mask saved as {lossy[0].suffix[1:].upper()}, which changes its values: export the "
-                f"masks of {root} again as PNG"
-            )
+        if not group.labels():
+            _refuse(root, group.files)
+
+
+def refuse_lossy(root: Path) -> None:
+    """Refuse masks beside their images in a format that has changed their values, such as x_mask.jpg beside x.jpg.
+
+    Raises:
+        UserError: There are some.
+    """
+    _refuse(root, sorted(masks_beside_images(path for group in groups_of(root) for path in group.files)))
+
+
+def _refuse(root: Path, masks: Sequence[Path]) -> None:
+    lossy = next((path for path in masks if path.suffix.lower() in LOSSY), None)
+    if lossy is not None:
+        raise UserError(
+            f"{lossy}: a mask saved as {lossy.suffix[1:].upper()}, which changes its values: export the "
+            f"masks of {root} again as PNG"
+        )
 
 
 def _one_folder(group: Group) -> tuple[str, str] | None:

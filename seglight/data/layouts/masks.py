@@ -11,7 +11,7 @@ from seglight.data.class_files import CLASS_FILE, ClassFile, Folders, parsed, re
 from seglight.data.file_patterns import Pattern
 from seglight.data.layouts.class_names import ClassNames, class_names
 from seglight.data.layouts.layout import Choices, Layout
-from seglight.data.layouts.mask_folders import MaskFolders, mask_folders
+from seglight.data.layouts.mask_folders import MaskFolders, mask_folders, refuse_lossy
 from seglight.data.layouts.mask_layout import Described, described, mask_layout
 from seglight.data.layouts.mask_scan import scanned
 from seglight.data.layouts.mask_values import class_table
@@ -91,6 +91,7 @@ def recognise_masks(root: Path, choices: Choices) -> Layout | None:
     """
     folders = mask_folders(root)
     if folders is None:
+        refuse_lossy(root)
         return None
     found = described(root, folders.images, folders.masks)
     splits = _splits(root, found, folders)

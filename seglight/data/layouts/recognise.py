@@ -45,6 +45,12 @@ RECOGNISERS: tuple[Recogniser, ...] = (
 )
 """In the order in which they are asked."""
 
+KNOWN = (
+    "images with masks as PNG, TIFF, BMP, GIF or NPY, PASCAL VOC, COCO JSON, LabelMe, YOLO outlines, CVAT, "
+    "Label Studio, Supervisely, Segment Anything, run lengths as CSV, or parquet of Hugging Face"
+)
+"""The layouts that are recognised, for a message."""
+
 
 OF_TOOLS = RECOGNISERS[RECOGNISERS.index(recognise_cvat_images) : RECOGNISERS.index(recognise_voc)]
 """Those of the files of labelling tools, of which a folder may have those of two."""
@@ -67,7 +73,10 @@ def recognise(root: Path, choices: Choices) -> Layout:
         if layout is not None:
             others = RECOGNISERS[number + 1 :] if recogniser in OF_TOOLS else ()
             return _beside_others(layout, [other for other in others if other in OF_TOOLS], root, choices)
-    raise UserError(f"{root}: no labelled data set of a known layout was found in this folder: see docs/tasks/data.md")
+    raise UserError(
+        f"{root}: no labelled data set of a known layout was found in this folder: give one of {KNOWN} (see the page "
+        "'Use your own data' of the manual)"
+    )
 
 
 def _beside_others(layout: Layout, others: Sequence[Recogniser], root: Path, choices: Choices) -> Layout:

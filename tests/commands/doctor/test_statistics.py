@@ -32,6 +32,14 @@ def test_frequencies_are_those_of_the_masks(seglight_cli: CLI, cityscapes: Path,
     assert [one["images"] for one in classes] == [int((masks == index).any((1, 2)).sum()) for index in range(19)]
     assert report["splits"]["train"]["ignored_share"] == pytest.approx((masks == 255).mean())
     assert f"class_weights: {report['class_weights']}" in ran.out
+    places = [
+        "data.init_args.augmentation",
+        "crop_size:",
+        "rare_class_crops:",
+        "init_args of its loss",
+        "class_weights:",
+    ]
+    assert sorted(places, key=ran.out.rindex) == places, "where to paste"
     assert f"rare_class_crops: {report['rare_class_crops']}" in ran.out
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from seglight.commands.export.check import Comparison, compare
-from seglight.commands.export.command import check_options
+from seglight.commands.export.check import Comparison, compare, image_paths
+from seglight.commands.export.command import check_options, format_of
 from seglight.errors import UserError
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
@@ -98,3 +99,15 @@ def test_options_that_do_not_go_together() -> None:
     ):
         with pytest.raises(UserError, match=told):
             check_options(*arguments)
+
+
+def test_the_suffix_tells_the_format() -> None:
+    assert [format_of(Path(name)) for name in ("a.onnx", "b/a.xml", "a.pt2")] == ["onnx", "openvino", "torch"]
+    with pytest.raises(UserError, match=r"--out a.bin: give a file that ends in .onnx, .xml, .pt2"):
+        format_of(Path("a.bin"))
+
+
+def test_masks_beside_images_are_not_compared(tmp_path: Path) -> None:
+    for name in ("x.jpg", "x_mask.png"):
+        PIL.Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert image_paths(tmp_path) == [tmp_path / "x.jpg"]

@@ -46,6 +46,9 @@ def test_mistakes_through_fit(tmp_path: Path) -> None:
     recipe = "configs/quickstart.yaml"
     with pytest.raises(UserError, match=r"^max_epoch is no argument of .*: did you mean max_epochs\?$"):
         seglight.fit(recipe, run_dir=tmp_path / "run", max_epoch=3)
+    with pytest.raises(UserError) as caught:
+        seglight.fit(recipe, run_dir=tmp_path / "run", max_epoch=3)
+    assert caught.value.__suppress_context__, "a traceback of the parser in front of it"
     with pytest.raises(UserError, match=r"set root= to the right place$"):
         seglight.fit(recipe, CamVidDataModule(str(tmp_path / "data"), Augmentation(32)), run_dir=tmp_path / "run")
     with pytest.raises(UserError, match=r"add run_dir=DIR$"):

@@ -131,3 +131,11 @@ def test_every_comment_belongs_to_a_key() -> None:
         value: object = recipe.content
         for name in key.split("."):
             value = value[int(name)] if isinstance(value, list) else value[name]  # type: ignore[index]
+
+
+def test_short_trainings_are_logged_often_enough_for_a_curve() -> None:
+    found = decide(bench(CAMVID, CPU, 22, Device()))
+    for steps, every in ((1000, 10), (100, 10), (46, 4), (5, 1)):
+        length = replace(found.length, steps=steps)
+        recipe = draft(replace(found, length=length), {"class_path": "x", "init_args": {}}, {}, None)
+        assert recipe.content["trainer"]["log_every_n_steps"] == every
