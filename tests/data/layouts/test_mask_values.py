@@ -99,7 +99,7 @@ def test_classes_without_names_are_named_after_their_values(tmp_path: Path) -> N
     """Their indices differ where values are left out, which is said."""
     for number, values in enumerate(([0, 1, 2, 3, 4, 6, 7, 8, 9, 10], [0, 2, 5], [0, 255])):
         folder = tmp_path / str(number)
-        table, remarks = class_table(scanned(masks(folder, [values])), None, folder)
+        table, remarks = class_table(scanned(masks(folder, [np.repeat(values, 5)] * 5)), None, folder)
         entries = table["classes"]
         assert [entry["name"] for entry in entries] == [f"class_{value}" for value in values]
         what = (
