@@ -102,6 +102,7 @@ def test_killed_at_chosen_moments(folder: Path, undisturbed: dict[str, Any]) -> 
     log = (folder / "chosen.log").read_text()
     assert "last.ckpt is not there: resuming from the one before it" in log
     assert log.count("seglight: stopped after step") == 3, log
+    assert f"seglight: {run_dir}: resumed at step 4\n" in log
     assert "nan" not in log
     assert differences(final(run_dir), undisturbed) == []
     assert not list(run_dir.rglob("*.part*"))
