@@ -15,6 +15,9 @@ from seglight.data.disjoint import check_disjoint
 from seglight.errors import UserError
 from seglight.system.parsing import new_parser, parser_errors
 
+LEAKS = ("near-duplicate", "sequence")
+"""Hints that come first: images of one scene are in two splits, whose scores are too high."""
+
 FIT_DECIDES = ("duplicate",)
 """Mistakes of which `fit` lets a few pass."""
 
@@ -79,8 +82,10 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     facts = data_facts(train, val, found.splits.get("test", []), found.tables["train"])
     if not sum(facts.pixels):
         raise UserError("no pixel of the training images is labelled: check the class table and the masks")
-    hints = [line_of(one) for one in findings if one.rule.level == "hint"]
-    return Scan(facts, hints, {name: len(pairs) for name, pairs in found.splits.items()})
+    hints = sorted(
+        (one for one in findings if one.rule.level == "hint"), key=lambda finding: finding.rule.slug not in LEAKS
+    )
+    return Scan(facts, [line_of(one) for one in hints], {name: len(pairs) for name, pairs in found.splits.items()})
 
 
 def line_of(finding: Finding) -> str:

@@ -1,7 +1,5 @@
 """Validation images out of a data set that has no split of its own, and folds: by sequence where names tell of one."""
 
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,25 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from seglight.commands.init.names import sequences, versions
 from seglight.errors import UserError
 
 SHARE = 0.2
 """Fraction of the images that become validation images."""
 
-NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
-"""A name with its last number: what comes before it names the sequence, the number the frame."""
-
-FRAME_WORDS = re.compile(
-    r"(?:^|[^a-z])(?:frame|frames|frm|seq|sequence|video|vid|clip|cam|camera|drive|shot)", re.IGNORECASE
-)
-"""Words in names of frames."""
-
-LENGTH = 3
-"""Frames that make a sequence."""
-
-COUNTER = 4
-"""Digits of a frame number with zeros in front, from which several prefixes are taken for sequences."""
-
+MOST_IN_GROUP = 1.5
+"""Size of a group of images, as a multiple of that of a part, up to which groups are kept whole."""
 
 NO_COPIES: Mapping[int, int] = {}
 """All images differ."""
@@ -70,25 +57,66 @@ def divided(images: Sequence[str], number: int, copies: Mapping[int, int] = NO_C
 
 
 def _divided(images: Sequence[str], number: int, seed: int) -> Parts:
-    sequences = _sequences(images)
     rng = np.random.default_rng(seed)
-    if not sequences:
-        order = rng.permutation(len(images)).tolist()
-        return Parts(tuple(tuple(sorted(order[part::number])) for part in range(number)), "at random, with seed 0")
-    names = sorted(sequences)
-    largest = max(len(frames) for frames in sequences.values())
-    if len(names) >= number and largest <= 1.5 * len(images) / number:
-        filled: list[list[int]] = [[] for _ in range(number)]
-        shuffled = [names[index] for index in rng.permutation(len(names))]
-        for name in sorted(shuffled, key=lambda name: -len(sequences[name])):
-            min(filled, key=len).extend(sequences[name])
-        parts = tuple(tuple(sorted(part)) for part in filled)
-        return Parts(parts, f"by sequence: file names tell of {len(names)}, and each is in one part as a whole")
-    ordered = [index for name in names for index in sequences[name]]
+    found = sequences(images)
+    of_sources = list(versions(images))
+    if found:
+        groups = [found[name] for name in sorted(found)]
+        whole = f"by sequence: file names tell of {len(groups)}, and each is in one part as a whole"
+        few = f"by blocks of consecutive frames, since file names tell of {_number(len(groups), 'sequence')} only"
+    elif len(of_sources) < len(images):
+        groups = of_sources
+        whole = f"at random, with seed {seed}, by source image: versions of each of the {len(groups)} are in one part"
+        few = f"by blocks of names, since file names tell of versions of {_number(len(groups), 'source image')} only"
+    else:
+        groups = [[index] for index in range(len(images))]
+        whole = f"at random, with seed {seed}"
+        few = whole
+    if len(groups) >= number and max(map(len, groups)) <= MOST_IN_GROUP * len(images) / number or whole == few:
+        shuffled = [groups[index] for index in rng.permutation(len(groups))]
+        return Parts(_filled(shuffled, number), whole)
+    blocks = _blocks(groups, of_sources, number) if found else _blocks_of_each(groups, number)
+    return Parts(blocks, few)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+def _filled(groups: Sequence[Sequence[int]], number: int) -> tuple[tuple[int, ...], ...]:
+    """Parts of about the same size out of whole groups."""
+    filled: list[list[int]] = [[] for _ in range(number)]
+    for group in sorted(groups, key=lambda group: -len(group)):
+        min(filled, key=len).extend(group)
+    return tuple(tuple(sorted(part)) for part in filled)
+
+
+def _blocks(
+    groups: Sequence[Sequence[int]], of_sources: Sequence[Sequence[int]], number: int
+) -> tuple[tuple[int, ...], ...]:
+    """Parts that are blocks of the groups in order; versions of a source image are in one as long as none is empty."""
+    source_of = {index: place for place, versions_of in enumerate(of_sources) for index in versions_of}
+    units: dict[int, list[int]] = {}
+    for index in (index for group in groups for index in group):
+        units.setdefault(source_of[index] if len(of_sources) >= number else -1 - index, []).append(index)
+    ordered = list(units.values())
     bounds = np.linspace(0, len(ordered), number + 1).round().astype(int)
-    blocks = tuple(tuple(sorted(ordered[a:b])) for a, b in pairwise(bounds.tolist()))
-    few = f"{len(names)} sequence{'s' if len(names) > 1 else ''}"
-    return Parts(blocks, f"by blocks of consecutive frames, since file names tell of {few} only")
+    return tuple(
+        tuple(sorted(index for unit in ordered[a:b] for index in unit)) for a, b in pairwise(bounds.tolist())
+    )
+
+
+def _blocks_of_each(groups: Sequence[Sequence[int]], number: int) -> tuple[tuple[int, ...], ...]:
+    """Parts of which each has a block of every large group; small groups are in one part, unless one is left empty."""
+    parts: list[list[int]] = [[] for _ in range(number)]
+    for group in sorted(groups, key=lambda group: -len(group)):
+        if len(group) < number:
+            min(parts, key=len).extend(group)
+            continue
+        bounds = np.linspace(0, len(group), number + 1).round().astype(int)
+        for part, (a, b) in zip(parts, pairwise(bounds.tolist()), strict=True):
+            part.extend(group[a:b])
+    return tuple(tuple(sorted(part)) for part in parts) if all(parts) else _blocks(groups, (), number)
 
 
 def validation(images: Sequence[str], copies: Mapping[int, int] = NO_COPIES, seed: int = 0) -> Parts:
@@ -111,31 +139,3 @@ def validation(images: Sequence[str], copies: Mapping[int, int] = NO_COPIES, see
     val = found.parts[-1]
     train = tuple(sorted(set(range(len(images))) - set(val)))
     return Parts((train, val), found.how)
-
-
-def _sequences(images: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
-    """Indices of the frames of each sequence in order, if the names tell of sequences; else nothing.
-
-    Numbered names alone do not tell: pictures without any order are numbered, too. Names tell of sequences by a word
-    such as "frame", or by several prefixes before frame numbers of many digits.
-    """
-    found: dict[tuple[str, ...], list[tuple[int, str, int]]] = defaultdict(list)
-    counters = words = 0
-    for index, image in enumerate(images):
-        path = Path(image)
-        numbered = NUMBERED.fullmatch(path.stem)
-        if numbered is None:
-            continue
-        counters += len(numbered[2]) >= COUNTER and numbered[1] != ""
-        words += bool(FRAME_WORDS.search(path.stem) or FRAME_WORDS.search(path.parent.name))
-        found[(str(path.parent), numbered[1], numbered[3])].append((int(numbered[2]), image, index))
-    long = {name: [index for *_, index in sorted(frames)] for name, frames in found.items() if len(frames) >= LENGTH}
-    covered = sum(map(len, long.values()))
-    several = len(long) > 1 and counters >= 0.9 * len(images)
-    if covered < 0.9 * len(images) or not (several or words >= 0.9 * len(images)):
-        return {}
-    single = {name: [index for *_, index in sorted(frames)] for name, frames in found.items() if name not in long}
-    rest = sorted(
-        set(range(len(images))) - {index for frames in [*long.values(), *single.values()] for index in frames}
-    )
-    return {**long, **single, **{("", str(index)): [index] for index in rest}}
