@@ -66,7 +66,8 @@ def _check_class(source: str, class_path: str, trusted: Sequence[str]) -> type:
     package = class_path.split(".")[0]
     if package not in trusted:
         raise UserError(
-            f"{source}: refused, it names the class {class_path}: if you trust that package, add --trust {package}"
+            f"{source}: refused, it names the class {class_path}: if you trust that package, add --trust {package}; "
+            f'in Python seglight.load(..., trust=["{package}"])'
         )
     try:
         found = getattr(importlib.import_module(module), name)

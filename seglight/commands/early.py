@@ -6,7 +6,6 @@ The checks that follow are complete. Here nothing is refused that they accept, a
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from seglight.errors import UserError
@@ -237,4 +236,4 @@ def _missing_root(args: Sequence[str]) -> str | None:
     named = _class_of({"class_path": path}, "data")
     if named is None or not isinstance(root, str) or not is_complete(named):
         return None
-    return None if "root" not in signature(named).parameters or Path(root).expanduser().exists() else root
+    return None if "root" not in signature(named).parameters or os.path.exists(os.path.expanduser(root)) else root

@@ -196,6 +196,4 @@ def stale(shard: Shard, split: Labelled, number: int) -> str | None:
 
 
 def _refusal(folder: Path, fault: str) -> UserError:
-    return UserError(
-        f"{folder}: {fault}: bring it up to date with `python -m seglight cache --config RECIPE --out {folder}`"
-    )
+    return UserError(f"{folder}: {fault}: bring it up to date with `seglight cache --config RECIPE --out {folder}`")

@@ -18,7 +18,7 @@ SIGHT = (2048, 64)
 
 @dataclass
 class Costs:
-    """Costs of a part, or of the whole net, for one image. `python -m seglight summary` prints them for a recipe.
+    """Costs of a part, or of the whole net, for one image. `seglight summary` prints them for a recipe.
 
     Attributes:
         part: Name of the part within the net; "" is the whole net.

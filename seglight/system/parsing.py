@@ -23,7 +23,22 @@ MISSING = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'|No ([\w.]+) at
 UNION = "Does not validate against any of the Union subtypes"
 
 
-class Parser(ArgumentParser):
+class NullsParser(ArgumentParser):
+    """A parser that also understands null for an argument of a class inside a class.
+
+    jsonargparse reads "null" as None, and hands it down to the parser of the inner class as the text "None".
+    """
+
+    _inner_parser = False  # jsonargparse sets it in the parsers of inner classes
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Namespace:  # type: ignore[override]
+        """Parse arguments."""
+        if self._inner_parser and args is not None:
+            args = [f"{arg.removesuffix('=None')}=null" if arg.endswith("=None") else arg for arg in args]
+        return super().parse_args(args, *more, **options)
+
+
+class Parser(NullsParser):
     """A parser whose help does not list all classes of torch that an option could name."""
 
     def format_help(self, *args: Any, **options: Any) -> str:

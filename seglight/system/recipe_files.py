@@ -43,12 +43,16 @@ def read_recipe(path: str) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, not valid YAML, or not a recipe.
     """
+    if not path or path.startswith("--"):
+        raise UserError("--config: no file follows it: give a recipe, such as --config recipe.yaml")
     try:
         content = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: the file is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"--config {path}: the file is nested too deeply: write it with fewer levels") from error
     if not isinstance(content, dict | None):
         raise UserError(
             f"--config {path}: the file is not a recipe: give keys such as model: and data: at its top level"

@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy
 from torch import Tensor, nn
 
 from seglight.system.collector import no_collections
+from seglight.system.parsing import NullsParser
 
 UNSAVED = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation", "current_score")
 """Attributes that a `ModelCheckpoint` leaves out of its state.
@@ -141,6 +142,10 @@ class NamedEpochBar(RichProgressBar):
         if self.progress is not None:
             self.progress.live.transient = True
         super()._stop_progress()
+
+
+class RecipeParser(LightningArgumentParser, NullsParser):
+    """Lightning's parser, which understands null everywhere."""
 
 
 class SubcommandCLI(LightningCLI):

@@ -345,3 +345,20 @@ def test_recipes_that_are_missing_or_given_without_their_option(args: list[str],
 def test_the_parser_says_what_is_missing_beside_options_of_the_model() -> None:
     check_early(["fit", "--print_config"])
     check_early(["fit", "--model.net", "x"])
+
+
+def test_a_home_that_does_not_exist() -> None:
+    refused = refusal(["fit", "--data", "FolderDataModule", "--data.root=~nouser/x"])
+    assert refused == "~nouser/x: no such folder: set data.root to the right place"
+
+
+@pytest.mark.parametrize("args", [["-c"], ["--config="], ["-c", "--run_dir", "x"]])
+def test_a_recipe_that_is_not_named(args: list[str]) -> None:
+    assert refusal(["fit", *args]) == "--config: no file follows it: give a recipe, such as --config recipe.yaml"
+
+
+def test_a_recipe_without_end(tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text("[" * 5000 + "]" * 5000)
+    refused = refusal(["fit", "-c", str(tmp_path / "deep.yaml")])
+    assert refused is not None
+    assert "nested too deeply" in refused

@@ -150,7 +150,7 @@ def test_a_stale_or_damaged_cache_is_refused_and_the_next_build_repairs_it(
     untouched = (folder / "train-00000.bin").stat().st_mtime_ns
     fault(voc, folder)
     cached = VOCDataModule(str(voc), batch_size=1, num_workers=0, cache=str(folder))
-    remedy = rf"bring it up to date with `python -m seglight cache --config RECIPE --out {folder}`$"
+    remedy = rf"bring it up to date with `seglight cache --config RECIPE --out {folder}`$"
     with pytest.raises(UserError, match=rf"^{folder}: .*{FAULTS[fault]}: {remedy}"):
         cached.setup("validate")
     command.cache(datamodule, str(folder))

@@ -175,3 +175,34 @@ def test_types_stand_by_their_names_in_the_help() -> None:
     parser.add_argument("data", type=Path, help="a folder whose description is long enough for a line of its own")
     assert "<class" not in parser.format_help()
     assert "type: Path" in " ".join(parser.format_help().split())
+
+
+class Inner:
+    """A class inside a class."""
+
+    def __init__(self, shares: list[float] | None = None) -> None:
+        self.shares = shares
+
+
+class Middle:
+    """A class with a class in it."""
+
+    def __init__(self, inner: Inner | None = None) -> None:
+        self.inner = inner
+
+
+class Outer:
+    """A class with a class in it, which has another one."""
+
+    def __init__(self, middle: Middle | None = None) -> None:
+        self.middle = middle
+
+
+@pytest.mark.parametrize("args", [["--x.middle.inner.shares", "null"], ["--x.middle.inner.shares=null"]])
+def test_null_for_an_argument_of_a_class_inside_a_class(args: list[str]) -> None:
+    parser = new_parser()
+    parser.add_argument("--x", type=Outer)
+    places = [f"{__name__}.{name}" for name in ("Outer", "Middle", "Inner")]
+    given = ["--x", places[0], "--x.middle", places[1], "--x.middle.inner", places[2], "--x.middle.inner.shares", "[1]"]
+    assert parse_arguments(parser, given).x.init_args.middle.init_args.inner.init_args.shares == [1.0]
+    assert parse_arguments(parser, [*given, *args]).x.init_args.middle.init_args.inner.init_args.shares is None

@@ -37,7 +37,7 @@ from seglight.system.signals import SCHEDULERS, STOP
 from seglight.training import before_run, former_recipes
 from seglight.training.early_stopping import early_stopping
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
-from seglight.training.lightning_internals import SubcommandCLI
+from seglight.training.lightning_internals import RecipeParser, SubcommandCLI
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
 from seglight.training.resume.folder import check_scored, default_run_dir, folder_of_scores
@@ -86,6 +86,7 @@ class SegmentationCLI(SubcommandCLI):
                 subclass_mode_data=True,
                 save_config_callback=None,
                 auto_configure_optimizers=False,
+                parser_class=RecipeParser,
                 load_from_checkpoint_support=False,
                 seed_everything_default=0,
                 # the data module distributes the images: Lightning's own sampler would count some of them twice

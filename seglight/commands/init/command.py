@@ -1,5 +1,6 @@
 """Recognise a labelled data set, and write a recipe for it that is ready to train."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Literal
@@ -54,6 +55,11 @@ def main(args: list[str]) -> None:
     )
     if not options.data.is_dir():
         raise UserError(f"{options.data}: no such folder: give the folder of a labelled data set")
+    if options.data.resolve() in (options.out.resolve(), *options.out.resolve().parents) and not options.explain:
+        outside = shlex.quote(os.path.relpath(options.data.resolve().parent / f"{options.data.resolve().name}{SUFFIX}"))
+        raise UserError(
+            f"{options.out}: it would lie in the folder of the data, to which nothing is written: add --out {outside}"
+        )
     if options.out.exists() and not options.explain:
         raise UserError(f"{options.out}: it exists, and nothing in it is overwritten: give another --out")
     with command_imports():  # only now: mistakes in the options need no torch

@@ -15,7 +15,7 @@ from seglight.commands.init.duration import plain_time
 from seglight.commands.init.facts import DataFacts, Machine, Size
 from seglight.commands.init.nets import CANDIDATES, Batch, Net, batch_reason, batches
 from seglight.commands.init.question import Answer, Question
-from seglight.commands.init.schedule import ENOUGH_STEPS, Pace, length, possible_steps
+from seglight.commands.init.schedule import ENOUGH_STEPS, FEWEST_STEPS, Pace, length, possible_steps
 from seglight.errors import UserError
 
 MARGIN = 1.15
@@ -237,14 +237,17 @@ def _smaller_if_slow(
     steps = _steps(trial, crop.value, bench)
     if steps >= ENOUGH_STEPS:
         return trial, crop
-    smaller = samples.smaller_crop(crop.value, max(steps, 1) / ENOUGH_STEPS)
-    if smaller == crop.value:
-        return trial, crop
-    again = tried(net, smaller, bench)
-    if again is None or _steps(again, smaller, bench) <= steps:
-        return trial, crop
     reason = f"{crop.reason}; but there is time for only {max(0, steps)} steps of {crop.value}"
-    return again, Choice(smaller, reason)
+    chosen = trial, crop
+    for least in (0.5, 0.0):  # less than half of a side shows too little: only where nothing could be learnt otherwise
+        smaller = samples.smaller_crop(crop.value, max(steps, 1) / ENOUGH_STEPS, least)
+        again = None if smaller == crop.value else tried(net, smaller, bench)
+        if again is None or _steps(again, smaller, bench) <= steps:
+            break
+        chosen = again, Choice(smaller, reason)
+        if _steps(again, smaller, bench) >= FEWEST_STEPS:
+            break
+    return chosen
 
 
 def _faster(trial: Trial, way: tuple[str, bool], half: bool) -> str:

@@ -16,7 +16,10 @@ RAM_SHARE = 0.8
 GPU_SHARE = 0.9
 """Fraction of a GPU's memory that a training may use unless --memory is given."""
 
-DEVICES = ("auto", "cpu", "gpu")
+GPUS = ("gpu", "cuda")
+"""Values of --device that mean a GPU."""
+
+DEVICES = ("auto", "cpu", *GPUS)
 """Values of --device."""
 
 
@@ -24,7 +27,7 @@ def machine(device: str, memory: int | None) -> Machine:
     """Describe the device that trains.
 
     Args:
-        device: "auto", "cpu" or "gpu"; "auto" takes a GPU if there is one.
+        device: "auto", "cpu", or "gpu" or "cuda"; "auto" takes a GPU if there is one.
         memory: Bytes that a training may use; None: most of the device's.
 
     Raises:
@@ -32,9 +35,12 @@ def machine(device: str, memory: int | None) -> Machine:
     """
     there = torch.cuda.is_available()
     if device not in DEVICES:
-        raise UserError(f"--device {device}: give one of {', '.join(DEVICES)}")
-    if device == "gpu" and not there:
-        raise UserError("--device gpu: torch finds no CUDA device on this machine: leave it out, or give --device cpu")
+        others = "; which GPU it is, CUDA_VISIBLE_DEVICES chooses" if device.startswith(("cuda:", "gpu:")) else ""
+        raise UserError(f"--device {device}: give one of {', '.join(DEVICES)}{others}")
+    if device in GPUS and not there:
+        raise UserError(
+            f"--device {device}: torch finds no CUDA device on this machine: leave it out, or give --device cpu"
+        )
     threads = torch.get_num_threads()
     if device == "cpu" or not there:
         return Machine("cpu", _processor(), memory or int(RAM_SHARE * _ram()), threads, _cores())

@@ -22,7 +22,8 @@ ENDS = re.compile(
 """Ends that a name has beside that of its source image: kind, camera, augmentation, place of a tile."""
 
 MOMENT = re.compile(
-    r"((?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d)[t _-]?([0-2]\d)[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?:[-_.]?(\d{3,9}))?(?!\d)",
+    r"((?:19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d)[t _-]?"
+    r"([0-2]\d)[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)(?:[-_.]?(\d{3,9}))?(?!\d)",
     re.IGNORECASE,
 )
 """Date and time of day."""

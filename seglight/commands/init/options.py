@@ -14,7 +14,7 @@ class Options:
         data: Folder of the data set.
         out: Folder of the project.
         time: Seconds for the training.
-        device: "auto", "cpu" or "gpu".
+        device: "auto", "cpu", or "gpu" or "cuda".
         memory: Bytes that the training may use, or None for most of the device's.
         folds: Number of folds, or None.
         boxes: Treatment of objects that have a box and no outline.

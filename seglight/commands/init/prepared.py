@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from seglight.commands.init.class_cover import classes_in, covering
 from seglight.commands.init.sequences import divided, validation
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
@@ -94,12 +95,15 @@ def splits_of(layout: Layout, root: Path, folds: int | None) -> Splits:
         raise UserError(f"{root}: {layout.form}: there is no labelled image in it")
     names = [relative(path, root) for path in pool]
     copies = _copies(pool)
+    present = classes_in(layout, pool)
     if folds is None:
-        parts = validation(names, copies)
+        parts = covering(lambda seed: validation(names, copies, seed), present, folds=False)
         train, val = ([pool[index] for index in part] for part in parts.parts)
-        remark = f"There is no validation split: {len(val)} of {len(pool)} images are chosen {parts.how}."
+        remark = (
+            f"There is no validation split: {len(val)} of {len(pool)} images are chosen for validation {parts.how}."
+        )
         return Splits({"train": train, "val": val, **test}, listed=True, remarks=[remark])
-    parts = divided(names, folds, copies)
+    parts = covering(lambda seed: divided(names, folds, copies, seed), present, folds=True)
     every = []
     for part in parts.parts:
         inside = set(part)
@@ -144,7 +148,7 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
     """
     if layout.in_place is None:
         return _converted(layout, splits, project)
-    arguments: dict[str, Any] = {"root": str(root.absolute()), **layout.in_place.init_args}
+    arguments: dict[str, Any] = {"root": str(full_path(root)), **layout.in_place.init_args}
     in_project: dict[str, str] = {}
     comments: dict[str, str] = {}
     if layout.in_place.class_table is not None:
@@ -154,19 +158,34 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
         in_project["classes"] = CLASSES
     if splits.listed:
         in_project["lists"] = _write_lists(splits, project, {path: relative(path, root) for path in _all(splits)})
-        comments["lists"] = " ".join(splits.remarks) or f"The splits of {layout.form}, as lists."
+        comments["lists"] = _comment(splits, layout)
     elif layout.lists is not None:
-        arguments["lists"] = str(layout.lists.absolute())
+        arguments["lists"] = str(full_path(layout.lists))
     return Prepared(layout.in_place.class_path, arguments, in_project, splits.remarks, comments)
 
 
 def _converted(layout: Layout, splits: Splits, project: Path) -> Prepared:
     copy = convert(layout, project / DATA, splits.files)
     in_project = {"root": DATA}
+    comments = {}
     if splits.folds:
         in_project["lists"] = _write_lists(splits, project, copy.images)
+        comments["lists"] = _comment(splits, layout)
     how = "The layout can't be read as it is: a converted copy is in the project's folder `data`."
-    return Prepared(FOLDER, {}, in_project, [*splits.remarks, how, *copy.remarks])
+    return Prepared(FOLDER, {}, in_project, [*splits.remarks, how, *copy.remarks], comments)
+
+
+def full_path(path: Path) -> Path:
+    """The path from the root of the file system: links stay, unless the path also goes up."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def _comment(splits: Splits, layout: Layout) -> str:
+    """Comment on the lists."""
+    if not splits.remarks:
+        return f"The splits of {layout.form}, as lists."
+    another = f" Another fold: --data.lists PROJECT/{LISTS}/fold_2" if splits.folds else ""
+    return " ".join(splits.remarks) + another
 
 
 def _all(splits: Splits) -> list[Path]:

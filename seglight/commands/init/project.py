@@ -1,5 +1,6 @@
 """The project that `init` writes: recognise a data set, decide, write the recipe, print the next commands."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from seglight.commands.init.duration import plain_time
 from seglight.commands.init.facts import DataFacts, Size
 from seglight.commands.init.machine import machine, versions
 from seglight.commands.init.options import Options
-from seglight.commands.init.prepared import Prepared, prepare, splits_of
+from seglight.commands.init.prepared import Prepared, full_path, prepare, splits_of
 from seglight.commands.init.question import Answer, LoadingQuestion, cache_folder, keep, kept_answer
 from seglight.commands.init.samples import sides
 from seglight.commands.init.scanned import Scan, data_module, scan
@@ -27,7 +28,7 @@ from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.recognise import recognise
 from seglight.errors import UserError, terminal
-from seglight.system.atomic import atomic_folder, atomic_write
+from seglight.system.atomic import PART, atomic_folder, atomic_write
 from seglight.system.escaping import encodable
 
 RECIPE = "recipe.yaml"
@@ -41,6 +42,9 @@ SHOWN_CLASSES = 12
 
 LONGEST_COMMAND = 80
 """Characters of a printed command, beyond which it is meant for the project's folder."""
+
+SHORT = 0.7
+"""Fraction of the given time below which a line says that a training takes less."""
 
 SAMPLES = 9
 """Training samples that are loaded to take the time."""
@@ -73,8 +77,8 @@ def init(options: Options) -> None:
             decisions = decide(bench)
             if trials.found:
                 show(f"{trials.found} kept measurements were used: remove {cache_folder()} to measure again")
-        recipe = draft(decisions, prepared.at(options.out.absolute()), prepared.comments, inferer(found.facts))
-        show_decisions(decisions, found.facts)
+        recipe = draft(decisions, prepared.at(full_path(options.out)), prepared.comments, inferer(found.facts))
+        show_decisions(decisions, options.time)
         if options.explain:
             show_reasons(recipe)
             return
@@ -89,11 +93,25 @@ def _project(options: Options) -> Iterator[Path]:
         with TemporaryDirectory(prefix="seglight-init-") as folder:
             yield Path(folder)
         return
-    with atomic_folder(options.out) as part:
+    with _writing(options.out), atomic_folder(options.out) as part:
         try:
             yield part
         except UserError as error:  # its files are gone when the message is read
             raise UserError(str(error).replace(str(part), str(options.out))) from error
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Errors of the system about the project's folder as one line."""
+    try:
+        yield
+    except OSError as error:
+        parts = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes | Path) else ()
+        place = next((place for place, part in enumerate(parts) if PART.fullmatch(part)), None)
+        if place is None:
+            raise
+        where = out.joinpath(*parts[place + 1 :])
+        raise UserError(f"{where}: {error.strerror}: it can't be written there: give another --out") from error
 
 
 def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size) -> float:
@@ -147,8 +165,13 @@ def show_scan(found: Scan, say: Callable[[str], None]) -> None:
         say(f"and {len(found.hints) - SHOWN_HINTS} more hints, which `seglight doctor` shows")
 
 
-def show_decisions(decisions: Decisions, facts: DataFacts) -> None:
-    """Print the choices in a few lines."""
+def show_decisions(decisions: Decisions, seconds: int) -> None:
+    """Print the choices in a few lines.
+
+    Args:
+        decisions: The choices.
+        seconds: Seconds that are given.
+    """
     length, batch = decisions.length, decisions.batch.value
     times = f" x {batch.accumulated}" if batch.accumulated > 1 else ""
     show(
@@ -156,7 +179,10 @@ def show_decisions(decisions: Decisions, facts: DataFacts) -> None:
         f"crop {decisions.crop.value}, batch {batch.size}{times}, on {decisions.machine.name}"
     )
     epochs = f"{length.epochs} epochs" if length.epochs else "less than an epoch"
-    show(f"{length.steps} steps ({epochs}), evaluated {length.evaluations} times, about {plain_time(length.seconds)}")
+    of = f" of the {plain_time(seconds)}" if length.seconds < SHORT * seconds else ""
+    show(
+        f"{length.steps} steps ({epochs}), evaluated {length.evaluations} times, about {plain_time(length.seconds)}{of}"
+    )
     if decisions.weights.value == "random":
         show(f"{decisions.net.encoder}: {decisions.weights.reason}")
 

@@ -44,7 +44,8 @@ def crop_size(data: DataFacts, accelerator: str) -> Choice[int | Size]:
     short = min(height, width)
     images = f"images are {height}x{width}"
     if short <= WHOLE:
-        side = max(STEP, _nearest(short))
+        least = 2 * STEP if data.train == 1 else STEP  # normalisation needs several values of a batch
+        side = max(least, _nearest(short))
         return Choice(_shaped(side, data.size, whole=True), f"{images} (height x width, median): whole images")
     limit = LARGEST[accelerator]
     fits = int(0.9 * short) // STEP * STEP
@@ -70,11 +71,17 @@ def _shaped(side: int, size: Size, whole: bool) -> int | Size:
     return (side, longer) if width > height else (longer, side)
 
 
-def smaller_crop(crop: int | Size, factor: float) -> int | Size:
-    """A crop with the given fraction of the pixels, in multiples of 32, its sides at least 64 or as they are."""
+def smaller_crop(crop: int | Size, factor: float, least: float = 0.5) -> int | Size:
+    """A crop with the given fraction of the pixels, in multiples of 32.
+
+    Args:
+        crop: The crop.
+        factor: Fraction of the pixels.
+        least: Fraction of a side that remains in any case; at least 64 pixels, or all that there are, remain, too.
+    """
 
     def shrunk(side: int) -> int:
-        return max(min(side, 2 * STEP), int(side * factor**0.5) // STEP * STEP)
+        return max(min(side, 2 * STEP), int(side * max(least, factor**0.5)) // STEP * STEP)
 
     return shrunk(crop) if isinstance(crop, int) else (shrunk(crop[0]), shrunk(crop[1]))
 

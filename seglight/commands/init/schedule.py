@@ -22,7 +22,7 @@ ENOUGH_STEPS = 300
 MOST_EPOCHS = 300
 """Epochs beyond which a training is not lengthened if it has `MOST_STEPS` too."""
 
-MOST_STEPS = 20_000
+MOST_STEPS = 4000
 """Steps beyond which a training is not lengthened if it has `MOST_EPOCHS` too."""
 
 MOST_EVALUATIONS = 10

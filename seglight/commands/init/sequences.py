@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def _divided(images: Sequence[str], number: int, seed: int) -> Parts:
         groups = [[index] for index in range(len(images))]
         whole = f"at random, with seed {seed}"
         few = whole
-    if len(groups) >= number and max(map(len, groups)) <= MOST_IN_GROUP * len(images) / number or whole == few:
+    if (len(groups) >= number and max(map(len, groups)) <= MOST_IN_GROUP * len(images) / number) or whole == few:
         shuffled = [groups[index] for index in rng.permutation(len(groups))]
         return Parts(_filled(shuffled, number), whole)
     blocks = _blocks(groups, of_sources, number) if found else _blocks_of_each(groups, number)
@@ -101,9 +100,7 @@ def _blocks(
         units.setdefault(source_of[index] if len(of_sources) >= number else -1 - index, []).append(index)
     ordered = list(units.values())
     bounds = np.linspace(0, len(ordered), number + 1).round().astype(int)
-    return tuple(
-        tuple(sorted(index for unit in ordered[a:b] for index in unit)) for a, b in pairwise(bounds.tolist())
-    )
+    return tuple(tuple(sorted(index for unit in ordered[a:b] for index in unit)) for a, b in pairwise(bounds.tolist()))
 
 
 def _blocks_of_each(groups: Sequence[Sequence[int]], number: int) -> tuple[tuple[int, ...], ...]:

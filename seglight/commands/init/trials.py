@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from seglight.commands.init.question import Answer, Question, keep, kept_answer
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 
 PATIENCE = 600.0
 """Seconds after which a trial is given up."""
@@ -61,8 +62,9 @@ class Trials:
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: so has its output
+            process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
+            process.stdin.flush()
         limit = question.memory if question.accelerator == "cpu" else None
         line = _line_within(process, process.stdout.fileno(), limit)
         if line is None:
@@ -77,6 +79,7 @@ class Trials:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.process is None:
+            say("measuring training steps on this machine")
             command = [sys.executable, "-m", "seglight.commands.init.trial"]
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors)

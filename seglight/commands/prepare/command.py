@@ -39,7 +39,7 @@ def prepare(name: str, root: str, mirror: str | None = None) -> None:
     images = ", ".join(f"{count} {split}" for split, count in data.images.items())
     console = plain_console()
     console.print(f"{data.title} {'is' if new else 'was already'} in {folder}, {images} images. To train on it:")
-    console.print(f"python -m seglight fit {data.fit} --data.root {shlex.quote(str(folder))}")
+    console.print(f"seglight fit {data.fit} --data.root {shlex.quote(str(folder))}")
 
 
 def main(args: list[str]) -> None:

@@ -27,7 +27,7 @@ labels = net.predict("image.jpg")  # uint8 (H, W)
 or
 
 ```
-python -m seglight predict {word} IMAGES --out masks
+seglight predict {word} IMAGES --out masks
 ```
 
 Nothing in this folder is run when it is loaded, and its checksums are verified.

@@ -87,7 +87,7 @@ def closing_lines(out: Path, records: Sequence[Record], freed: int) -> list[str]
     """
     lines = [f"report      {out / 'report.html'}", f"compare     tensorboard --logdir {out / 'hparams'}"]
     if (out / BEST).exists():
-        lines.append(f"best        python -m seglight fit --config {out / BEST} --run_dir DIR")
+        lines.append(f"best        seglight fit --config {out / BEST} --run_dir DIR")
     if freed:
         lines.append(f"freed       {freed / 1e6:.1f} MB of checkpoints (running.keep: all keeps them)")
     return lines + failure_summary(out / "trials", records)

@@ -102,7 +102,7 @@ def test_validation_images_are_chosen_where_there_is_no_split(
     (tmp_path / "own" / "no_split").touch()
     ran = seglight_cli("init", "own", "--device", "cpu")
     assert ran.rc == 0, ran.err
-    assert "There is no validation split: 2 of 10 images are chosen at random, with seed 0." in ran.out
+    assert "There is no validation split: 2 of 10 images are chosen for validation at random, with seed 0." in ran.out
     lists = {name: (tmp_path / "own_net" / "lists" / f"{name}.txt").read_text().split() for name in ("train", "val")}
     assert (len(lists["train"]), len(lists["val"])) == (8, 2)
     assert sorted([*lists["train"], *lists["val"]]) == [f"images/train/{k:03d}.png" for k in range(10)]
@@ -121,6 +121,30 @@ def test_folds(seglight_cli: CLI, measured: list[Question], tmp_path: Path) -> N
     assert len(val) == len(set(val)) == 12
     assert all((fold / "test.txt").read_text().split() == ["images/test/000.png"] for fold in folds)
     assert seglight_cli("init", "own", "--folds", 1).rc == 2
+    recipe = " ".join((tmp_path / "own_net" / "recipe.yaml").read_text().replace("#", " ").split())
+    assert "--data.lists PROJECT/lists/fold_2" in recipe
+
+
+def test_the_root_of_a_recipe_does_not_go_up(
+    seglight_cli: CLI, measured: list[Question], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fabricate.folder(tmp_path / "own", train=9)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert seglight_cli("init", "../own", "--out", "../net", "--device", "cpu").rc == 0
+    assert f"root: {tmp_path.resolve()}/own\n" in (tmp_path / "net" / "recipe.yaml").read_text()
+
+
+def test_a_project_that_cannot_be_written(seglight_cli: CLI, measured: list[Question], tmp_path: Path) -> None:
+    fabricate.folder(tmp_path / "own", train=9)
+    ran = seglight_cli("init", "own", "--out", "/proc/net_of_test", "--device", "cpu")
+    assert (ran.rc, ran.err.count("\n")) == (2, 1)
+    assert ran.err.startswith("seglight: error: /proc/net_of_test: ")
+    assert "another --out" in ran.err
+    inside = seglight_cli("init", "own", "--out", "own/net", "--device", "cpu")
+    assert (inside.rc, inside.err.count("\n")) == (2, 1)
+    assert "own/net: it would lie in the folder of the data" in inside.err
+    assert "--out own_net" in inside.err
 
 
 def test_a_layout_that_is_not_read_in_place_is_converted(
@@ -190,8 +214,11 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.accelerator == "cpu"
     assert 10**8 < found.memory < 10**15
     assert machine("cpu", 123).memory == 123
-    with pytest.raises(UserError, match="--device gpu: torch finds no CUDA device"):
-        machine("gpu", None)
+    for name in ("gpu", "cuda"):
+        with pytest.raises(UserError, match=f"--device {name}: torch finds no CUDA device"):
+            machine(name, None)
+    with pytest.raises(UserError, match=r"--device cuda:0: give one of auto, cpu, gpu, cuda; .*CUDA_VISIBLE_DEVICES"):
+        machine("cuda:0", None)
 
 
 @pytest.mark.slow

@@ -98,6 +98,7 @@ def test_little_time_means_smaller_crops() -> None:
     found = decide(bench(CAMVID, CPU, 4, Device()))
     assert found.crop.value < 320  # type: ignore[operator]
     assert "steps" in found.crop.reason
+    assert decide(bench(CAMVID, CPU, 1.5, Device())).crop.value == 160
 
 
 def test_few_images() -> None:

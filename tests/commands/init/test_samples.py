@@ -54,8 +54,14 @@ def test_crop_follows_images_and_objects(size: tuple[int, int], extent: int, dev
 def test_a_smaller_crop_has_the_fraction_of_the_pixels_in_multiples_of_32() -> None:
     assert samples.smaller_crop(320, 0.5) == 224  # 226.3
     assert samples.smaller_crop((512, 1024), 0.25) == (256, 512)
-    assert samples.smaller_crop(320, 1e-6) == 64
-    assert samples.smaller_crop(32, 0.1) == 32
+    assert samples.smaller_crop(320, 0.01) == 160
+    assert samples.smaller_crop(320, 1e-6, 0.0) == 64
+    assert samples.smaller_crop(32, 0.1, 0.0) == 32
+
+
+def test_a_single_training_image_has_more_than_one_place_at_the_coarsest_stride() -> None:
+    assert samples.crop_size(facts(train=1, size=(40, 40)), "cpu").value == 64
+    assert samples.crop_size(facts(train=2, size=(40, 40)), "cpu").value == 32
 
 
 def test_short_trainings_are_not_augmented() -> None:

@@ -44,6 +44,9 @@ def test_small_data_sets_are_not_trained_for_ever() -> None:
     found = length(30 * 86400, Pace(step=0.1, image=0.01), steps_per_epoch=100, val=50)
     assert found.epochs == 300
     assert "hardly help" in found.reason
+    tiny = length(7200, Pace(step=0.3, image=0.1), steps_per_epoch=2, val=4)
+    assert tiny.steps <= 4000
+    assert tiny.seconds < 7200 / 4
 
 
 def test_a_time_in_which_nothing_is_learnt_is_refused() -> None:

@@ -97,7 +97,9 @@ VIDEOS, FRAMES = range(6), range(30)
 def test_frames_of_a_sequence_are_in_one_part(name: str) -> None:
     animals = ("bear", "camel", "cow", "dog", "goat", "swan")
     images = {
-        name.format(j=j, k=j + 1, i=i, h=f"{97 * (30 * j + i):032x}", animal=animals[j]): j for j in VIDEOS for i in FRAMES
+        name.format(j=j, k=j + 1, i=i, h=f"{97 * (30 * j + i):032x}", animal=animals[j]): j
+        for j in VIDEOS
+        for i in FRAMES
     }
     names = sorted(images)
     for found in (validation(names), divided(names, 3)):
