@@ -352,9 +352,11 @@ def test_a_home_that_does_not_exist() -> None:
     assert refused == "~nouser/x: no such folder: set data.root to the right place"
 
 
-@pytest.mark.parametrize("args", [["-c"], ["--config="], ["-c", "--run_dir", "x"]])
-def test_a_recipe_that_is_not_named(args: list[str]) -> None:
-    assert refusal(["fit", *args]) == "--config: no file follows it: give a recipe, such as --config recipe.yaml"
+def test_a_recipe_that_is_not_named() -> None:
+    line = "--config: no file follows it: give a recipe, such as --config recipe.yaml"
+    assert refusal(["fit", "-c", "--run_dir", "x"]) == line
+    assert refusal(["fit", "-c", str(QUICKSTART), "--config="]) == line
+    assert str(refusal(["fit", "-c"])).startswith("fit: no recipe is given")
 
 
 def test_a_recipe_without_end(tmp_path: Path) -> None:
