@@ -247,7 +247,7 @@ def test_unknown_command(seglight_cli: CLI) -> None:
 
 
 def test_nothing_said_at_all(seglight_cli: CLI) -> None:
-    assert re.search(r"data|model|config", complaint(seglight_cli("fit")))
+    assert "no recipe is given: add -c RECIPE" in complaint(seglight_cli("fit"))
 
 
 def test_debug_shows_the_traceback(config: Path, camvid: Path, tmp_path: Path) -> None:
