@@ -137,7 +137,7 @@ def until(there: Callable[[], bool]) -> None:
 
 
 def test_the_command_line_leads_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", "--seeds=0,2", "--model.net=x", "--run_dir", str(tmp_path / "runs")]) == 0
+    assert main(["fit", "--seeds=0,2", "--model.net=x", "--data=y", "--run_dir", str(tmp_path / "runs")]) == 0
     assert "2 seeds: val/miou 0.6200" in capsys.readouterr().out
-    assert main(["fit", "--seeds=0,2", "--model.net=x"]) == 2
+    assert main(["fit", "--seeds=0,2", "--model.net=x", "--data=y"]) == 2
     assert "add --run_dir" in capsys.readouterr().err
