@@ -68,6 +68,6 @@ DATA_SET = DataSet(
     unpacked=200_000_000,
     images={"train": 367, "val": 101, "test": 233},
     count=count,
-    fit="--config configs/camvid/fpn_efficientnet_lite0.yaml",
+    fit="-c configs/camvid/fpn_efficientnet_lite0.yaml",
     finish=check_contents,
 )

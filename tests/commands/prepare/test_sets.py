@@ -102,8 +102,8 @@ def test_a_data_set_is_fetched_and_verified(
     says, command = ran.out.splitlines()
     images = ", ".join(f"{count} {split}" for split, count in fabricated.IMAGES[name].items())
     assert says == f"{DATA_SETS[name].title} is in {root}, {images} images. To train on it:"
-    assert shlex.split(command)[:4] == ["python", "-m", "seglight", "fit"]
-    assert shlex.split(command)[-2:] == ["--data.init_args.root", str(root)]
+    assert shlex.split(command)[:3] == ["seglight", "fit", "-c"]
+    assert shlex.split(command)[-2:] == ["--data.root", str(root)]
     assert all((root / path).exists() for path in DATA_SETS[name].gives)
     assert not hidden(root), "archives and scratch are gone"
     assert server.sent() == sum(map(len, made.values()))
