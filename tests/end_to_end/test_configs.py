@@ -99,7 +99,7 @@ def test_recipe_equals_the_parsed_configuration(recipe: Path, capsys: pytest.Cap
 def test_the_header_has_the_published_score_of_the_schedule(recipe: Path) -> None:
     text = recipe.read_text()
     header = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
-    assert f"--config configs/{name(recipe)} " in header
+    assert f"-c configs/{name(recipe)} " in header
     if "No published score" in header:
         return
     published = re.search(r"Published (?:for ([\d,]+) steps|by [^:]+): \d\d\.\d+ mIoU", header)
