@@ -171,12 +171,14 @@ def test_a_damaged_image_is_named_by_its_own_path(tmp_path: Path) -> None:
 
 
 ENDLESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import numpy as np
 from seglight.data.classes import Classes
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import Layout
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
 
 def slow(image):
     if image == images[1]:
