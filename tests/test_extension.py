@@ -144,6 +144,7 @@ def test_an_addition_touches_its_own_files_only(copy: Path) -> None:
         assert added == {*files.values()} | ({"seglight/__main__.py"} if kind == "a command" else set())
 
 
+@pytest.mark.slow
 def test_the_additions_work_within_the_package(copy: Path, project: Path) -> None:
     fit = [
         "fit", "-c", "configs/data/floods.yaml", "-c", "configs/model/sumup_resnet18.yaml",

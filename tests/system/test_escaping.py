@@ -298,7 +298,8 @@ for args in json.loads(sys.stdin.read()):
 """
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_terminals_that_are_not_utf_8(encoding: str, odd: Path) -> None:
     """Every command in one process of a locale without UTF-8, and each ends with 0."""
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONIOENCODING", "LANG", "LC_CTYPE")}

@@ -12,6 +12,7 @@ def test_a_former_name_gives_the_present_module(former: str) -> None:
     assert import_module(former) is import_module(MOVED[former])
 
 
+@pytest.mark.slow
 def test_import_statements_of_scripts_keep_working() -> None:
     script = """
 from seglight.module import SegmentationModule

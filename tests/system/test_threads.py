@@ -20,6 +20,7 @@ def test_what_the_environment_says_stays(given: dict[str, str], monkeypatch: pyt
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
 def test_a_command_sets_it_before_the_library_is_loaded() -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     command = [sys.executable, "-m", "seglight", "models", "resnet"]

@@ -355,7 +355,7 @@ def test_a_terminal_sees_a_progress_bar(tmp_path: Path, root: Path, server: Beha
     assert said.startswith(b"Oxford-IIIT Pet is in ")
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_download_resumes_without_fetching_a_byte_twice(
     tmp_path: Path, root: Path, server: Behaviour, by: signal.Signals
 ) -> None:

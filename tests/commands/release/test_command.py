@@ -156,6 +156,7 @@ def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Pa
     assert all(torch.equal(began[key], saved[key]) for key in weights)
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_not_utf_8(run: Path, released: Path, tmp_path: Path) -> None:
     """Latin-1's `relé`: Linux takes any bytes for a name. In a process, as Python's own streams refuse such names."""
     checkpoint, out = run / "checkpoints" / "best.ckpt", tmp_path / os.fsdecode(b"rel\xe9")
