@@ -35,6 +35,12 @@ GROUPS = {
 ONLY = {"augmentation": "seglight.data.Augmentation"}
 """Arguments that take one class, which is not named."""
 
+GLOB = re.compile(r"[*?[]")
+"""A character that makes a glob of an input of `predict`."""
+
+EXPORTED = (".onnx", ".xml", ".pt2")
+"""Suffixes of exported files, about which the complete check says more."""
+
 FACTORY = re.compile(r"Factory|^AnyNet$")
 """Types of arguments that take a class as a function of what the run knows: complaints do not name the class."""
 
@@ -65,6 +71,19 @@ def check_early(args: Sequence[str]) -> None:
         _check_run(command, args)
     if command in ("export", "release") and args[1:] and args[1][:1] != "-" and not _any_exists(args[1]):
         raise UserError(f"{args[1]}: no such checkpoint")
+    if command == "predict":
+        _check_prediction(args[1:3])
+
+
+def _check_prediction(paths: Sequence[str]) -> None:
+    """The model and the first input, where both directly follow the command and are plain paths."""
+    if len(paths) < 2 or not all(paths) or any(path.startswith("-") for path in paths):
+        return
+    model, image = paths
+    if not GLOB.search(image) and not os.path.exists(image):
+        raise UserError(f"{image}: no such image or folder: check the path")
+    if "," not in model and not model.endswith(EXPORTED) and not os.path.exists(model):
+        raise UserError(f"{model}: no such checkpoint")
 
 
 def known_keys() -> set[str]:

@@ -304,8 +304,8 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize("name", EARLY)
-def test_mistakes_are_reported_soon_and_without_torch(name: str, tmp_path: Path) -> None:
-    """The seconds are those of the processor: 0.2 to 0.45 on idle cores, and up to twice as many beside other tests."""
+def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str, tmp_path: Path) -> None:
+    """The seconds are those of the processor, since other work may share the cores."""
     shutil.copy(QUICKSTART, tmp_path / "quickstart.yaml")
     shutil.copy(PROJECT / "tests" / "compatibility" / "image.png", tmp_path)
     (tmp_path / "broken.yaml").write_text("model: [")
@@ -322,9 +322,9 @@ def test_mistakes_are_reported_soon_and_without_torch(name: str, tmp_path: Path)
         assert done.stderr.count("\n") == 1
         loaded = set(done.stdout.splitlines()[-1].split())
         assert not loaded & {"torch", "lightning", "timm", "torchmetrics", "albumentations", "matplotlib"}
-        if seconds[-1] < 1:
+        if seconds[-1] < 0.5:
             break
-    assert min(seconds) < 1
+    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize(
