@@ -119,8 +119,7 @@ def run_command(args: list[str]) -> int:
         similar = did_you_mean(args[0], COMMANDS)
         use = f"{similar} Use" if similar else ": use"
         raise UserError(f"unknown command '{args[0]}'{use} one of {', '.join(COMMANDS)}")
-    if args[0] != "predict":  # which checks its arguments before it imports torch
-        check_arguments(args)
+    check_arguments(args)
     several = args[0] == "fit" and any(arg.partition("=")[0] == "--seeds" for arg in args)
     with command_imports():
         module = import_module("seglight.commands.fit.seeds" if several else COMMANDS[args[0]][0])
