@@ -72,9 +72,9 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     """Find the input files: those named, images and videos in folders at any depth, and matches of globs.
 
     Files of a folder keep their path below it; matches of a glob keep their path below the part before the first
-    wildcard; named files keep only their name. Files in the output folder are left out, and masks beside their images,
-    which are counted. Files that macOS writes beside
-    images, whose names begin with "._", are used only if they are named.
+    wildcard; named files keep only their name. Files in the output folder are left out, and so are masks beside their
+    images, which are counted. Files that macOS writes beside images, whose names begin with "._", are used only if
+    they are named.
 
     Args:
         inputs: Paths and globs.
