@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from seglight.errors import terminal
+
 WIDTH = 120
 """Longest line with a comment behind it; longer comments come before their line."""
 
@@ -18,9 +20,11 @@ def commented_yaml(content: Mapping[str, Any], comments: Mapping[str, str]) -> s
 
     Args:
         content: Dicts, lists and plain values.
-        comments: Comment of each key that has one, by its dotted key; items of lists count from 0.
+        comments: Comment of each key that has one, by its dotted key; items of lists count from 0. Control characters
+            in them, such as a line end in the name of a class, are written as escape sequences.
     """
-    return "\n".join(_mapping(content, comments, "", 0)) + "\n"
+    visible = {key: terminal(comment) for key, comment in comments.items()}
+    return "\n".join(_mapping(content, visible, "", 0)) + "\n"
 
 
 def _mapping(content: Mapping[str, Any], comments: Mapping[str, str], key: str, indent: int) -> list[str]:

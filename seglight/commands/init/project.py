@@ -137,10 +137,11 @@ def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size
 
 def recipe_text(recipe: Draft, layout: Layout, options: Options) -> str:
     """The recipe as YAML with comments."""
-    head = f"# {layout.form}. Written by: {options.words}\n# Train: {fit_command(options.out)}\n"
-    text = commented_yaml(recipe.content, recipe.comments)
+    head = [f"{layout.form}. Written by: {options.words}", f"Train: {fit_command(options.out)}"]
+    lines = "".join(f"# {terminal(line)}\n" for line in head)  # a folder's name may contain a line end
+    text = lines + commented_yaml(recipe.content, recipe.comments)
     assert yaml.safe_load(text) == recipe.content
-    return head + text
+    return text
 
 
 def show(line: str) -> None:

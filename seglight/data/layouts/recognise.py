@@ -102,8 +102,8 @@ def _beside_others(layout: Layout, others: Sequence[Recogniser], root: Path, cho
                 f"{other.form} ({other.evidence.name}) with {more}: keep those of one tool in this folder"
             )
         only = len(_images(other) - images)
-        alone = f", of which {only} are labelled there alone and left out" if only else ""
-        remarks.append(f"Not read: {other.form} ({other.evidence.name}) with {more} images{alone}.")
+        left_out = f", {only} of which are labelled only there and are left out" if only else ""
+        remarks.append(f"Not read: {other.form} ({other.evidence.name}) with {more} images{left_out}.")
     return replace(layout, remarks=remarks)
 
 

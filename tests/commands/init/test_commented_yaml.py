@@ -1,5 +1,6 @@
 """YAML with comments holds the values that were given."""
 
+import pytest
 import yaml
 
 from seglight.commands.init.commented_yaml import WIDTH, commented_yaml
@@ -34,3 +35,11 @@ def test_values_are_kept_and_each_comment_is_there() -> None:
 
 def test_values_alone() -> None:
     assert yaml.safe_load(commented_yaml(CONTENT, {})) == CONTENT
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028"])
+def test_line_ends_in_comments_add_no_keys(end: str) -> None:
+    """Names of classes and folders come from files of any origin."""
+    text = commented_yaml(CONTENT, {"seed": f"a class{end}trainer: 1", "model.loss": f"b{end}name: x {'word ' * 60}"})
+    assert yaml.safe_load(text) == CONTENT
+    assert text.count("trainer: 1") == 1

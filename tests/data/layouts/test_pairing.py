@@ -215,7 +215,7 @@ def test_files_of_two_tools(tmp_path: Path) -> None:
     for stem in STEMS[:5]:
         (tmp_path / f"{stem}.json").unlink()
     assert recognise(tmp_path, Choices()).remarks[-1] == (
-        f"Not read: LabelMe JSON ({STEMS[5]}.json) with 1 images, of which 1 are labelled there alone and left out."
+        f"Not read: LabelMe JSON ({STEMS[5]}.json) with 1 images, 1 of which are labelled only there and are left out."
     )
 
 
