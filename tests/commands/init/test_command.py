@@ -82,12 +82,12 @@ def test_the_same_command_gives_the_same_bytes(seglight_cli: CLI, measured: list
 def test_the_name_of_a_folder_adds_no_keys_to_the_recipe(
     seglight_cli: CLI, measured: list[Question], tmp_path: Path
 ) -> None:
-    fabricate.folder(tmp_path / "own\ntrainer: 1", train=9)
-    ran = seglight_cli("init", "own\ntrainer: 1", "--out", "net", "--time", "10m", "--device", "cpu")
+    fabricate.folder(tmp_path / "own\nextra: 1", train=9)
+    ran = seglight_cli("init", "own\nextra: 1", "--out", "net", "--time", "10m", "--device", "cpu")
     assert (ran.rc, ran.err) == (0, "")
     content = yaml.safe_load(Path("net/recipe.yaml").read_text("utf-8"))
-    assert content["trainer"]["devices"] == 1
-    assert content["data"]["init_args"]["root"].endswith("own\ntrainer: 1")
+    assert "extra" not in content
+    assert content["data"]["init_args"]["root"].endswith("own\nextra: 1")
 
 
 def test_nothing_is_overwritten_and_explaining_writes_nothing(
