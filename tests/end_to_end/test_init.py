@@ -23,21 +23,8 @@ from tests.support.samples import samples
 CLI = Callable[..., Ran]
 
 TOOLS: tuple[Callable[[Path], object], ...] = (
-    outline_layouts.coco_roboflow,
-    outline_layouts.coco_cvat,
-    outline_layouts.coco_label_studio,
-    outline_layouts.labelme_beside,
-    outline_layouts.labelme_apart,
-    outline_layouts.labelme_web,
-    outline_layouts.yolo_roboflow,
-    outline_layouts.yolo_cvat,
-    outline_layouts.yolo_label_studio,
-    layouts.cvat_images,
-    layouts.label_studio,
-    layouts.label_studio_masks,
-    layouts.supervisely,
-    layouts.kaggle,
-    layouts.huggingface,
+    *outline_layouts.BUILDERS,
+    *layouts.CONVERTED.values(),
     mask_layouts.cvat_masks,
     mask_layouts.roboflow,
     mask_layouts.voc_palette,

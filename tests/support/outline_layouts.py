@@ -8,7 +8,7 @@ sky and larger than the tree, and stands in front of the sky in the files of too
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +230,17 @@ def yolo_label_studio(root: Path) -> Maps:
     (root / "classes.txt").write_text("\n".join(NAMES[1:]))
     (root / "notes.json").write_text(json.dumps({"categories": [], "info": {"contributor": "Label Studio"}}))
     return maps(images)
+
+
+BUILDERS: tuple[Callable[[Path], Maps], ...] = (
+    coco_roboflow,
+    coco_cvat,
+    coco_label_studio,
+    labelme_beside,
+    labelme_apart,
+    labelme_web,
+    yolo_roboflow,
+    yolo_cvat,
+    yolo_label_studio,
+)
+"""Writers of the forms of outlines, one for each tool."""

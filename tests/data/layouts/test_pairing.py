@@ -20,24 +20,13 @@ from tests.support.fabricate import save_image, save_mask
 from tests.support.layouts import SIZE, STEMS, Maps
 
 OF_FILES = [build for form, build in layouts.CONVERTED.items() if form != "Hugging Face Parquet"]
-OF_OUTLINES = [
-    outline_layouts.coco_roboflow,
-    outline_layouts.coco_cvat,
-    outline_layouts.coco_label_studio,
-    outline_layouts.labelme_beside,
-    outline_layouts.labelme_apart,
-    outline_layouts.labelme_web,
-    outline_layouts.yolo_roboflow,
-    outline_layouts.yolo_cvat,
-    outline_layouts.yolo_label_studio,
-]
 
 
 def images_of(layout: Layout) -> list[Path]:
     return [image for images in layout.splits.values() for image in images]
 
 
-@pytest.mark.parametrize("build", [*OF_FILES, *OF_OUTLINES])
+@pytest.mark.parametrize("build", [*OF_FILES, *outline_layouts.BUILDERS])
 @pytest.mark.parametrize("place", ["aaa", "zzz/images"])
 def test_other_images_of_equal_names(build: Callable[[Path], Maps], place: str, tmp_path: Path) -> None:
     expected = build(tmp_path)
