@@ -36,6 +36,7 @@ def _parsing_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.setattr(early, "_missing_root", lambda args: None)  # the pages name folders of their readers
     monkeypatch.setattr(early, "_any_exists", lambda models: True)
+    monkeypatch.setattr(early, "_check_prediction", lambda paths: None)  # and their models and images
 
     depth = 0
 
