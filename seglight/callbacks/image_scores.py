@@ -2,7 +2,7 @@
 
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -66,10 +66,13 @@ class ImageScores(Callback):
             ScoredImages(split, size, names, pl_module.image_counts).save(self.folder / FILE)
 
 
-def in_turn(own: list[str]) -> list[str]:
-    """Names of the images of all processes in the order of the split, which is distributed image by image."""
+T = TypeVar("T")
+
+
+def in_turn(own: list[T]) -> list[T]:
+    """What all processes have of their images, in the order of the split, which is distributed image by image."""
     if world_size() == 1:
         return own
     shares: list[Any] = [None] * world_size()
     dist.all_gather_object(shares, own)
-    return [name for turn in zip_longest(*shares) for name in turn if name is not None]
+    return [entry for turn in zip_longest(*shares) for entry in turn if entry is not None]

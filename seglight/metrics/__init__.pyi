@@ -1,6 +1,8 @@
 from .boundary import BoundaryF, BoundaryIoU
 from .calibration import BestTemperature, CalibrationError
 from .confusion import ConfusionMatrix, JaccardIndex, MeanIoU
+from .error_detection import ErrorDetection
+from .object_size import ObjectSizeIoU
 from .scores import PROTOCOL, Scores
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "BoundaryIoU",
     "CalibrationError",
     "ConfusionMatrix",
+    "ErrorDetection",
     "JaccardIndex",
     "MeanIoU",
+    "ObjectSizeIoU",
     "Scores",
 ]

@@ -75,7 +75,7 @@ class CalibrationError(Metric):
             UserError: A shape or type does not fit, or a label is not a class.
         """
         edges = torch.linspace(0, 1, self.bins + 1, device=logits.device)[1:-1]
-        for values, labels in _labelled_bands(logits, target, self.ignored):
+        for values, labels in labelled_bands(logits, target, self.ignored):
             values = values / self.temperature
             largest, pred = values.max(1)
             confidence = (largest - values.logsumexp(1)).exp()
@@ -131,7 +131,7 @@ class BestTemperature(Metric):
         Raises:
             UserError: A shape or type does not fit, or a label is not a class.
         """
-        for values, labels in _labelled_bands(logits, target, self.ignored):
+        for values, labels in labelled_bands(logits, target, self.ignored):
             values = values - values.gather(1, labels[:, None])  # relative to the logit of the true class
             for k, inverse in enumerate(INVERSE_TEMPERATURES):
                 probability = (values * inverse).softmax(1)
@@ -151,7 +151,7 @@ class BestTemperature(Metric):
         return torch.tensor(1 / inverse, dtype=torch.float64)
 
 
-def _labelled_bands(logits: Tensor, target: Tensor, ignore_index: int) -> Iterator[tuple[Tensor, Tensor]]:
+def labelled_bands(logits: Tensor, target: Tensor, ignore_index: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Upsampled logits (n, C) and class index (n,) of the pixels that are not ignored, band by band."""
     check_logits(logits)
     check_shape(target, logits)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,35 @@ def costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: in
         )
         for name, part in parts.items()
     ]
+
+
+class InferenceCosts(NamedTuple):
+    """Costs of a forward pass of one image.
+
+    Attributes:
+        parameters: Number of parameters of the net.
+        multiply_adds: Multiply-adds of convolutions, matrix products and attention.
+        seconds: Median time of five passes.
+    """
+
+    parameters: int
+    multiply_adds: int
+    seconds: float
+
+
+def inference_costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: int = 3) -> InferenceCosts:
+    """Costs of a net in evaluation only, without a training pass and the search for its receptive field.
+
+    Args:
+        net: Net that takes uint8 (1, bands, H, W). It is left in evaluation mode on the device.
+        size: Size (H, W) of the image.
+        device: Device on which passes are timed; multiply-adds are counted on the CPU.
+        bands: Channels of the image.
+    """
+    image = torch.randint(256, (1, bands, *size), dtype=torch.uint8)
+    adds = _multiply_adds(net.cpu(), {"": net}, image)[""]
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return InferenceCosts(parameters, adds, _seconds(net, image, device))
 
 
 def parts_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -14,6 +14,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Number of this process among those that train together, from 0; 0 without a process group."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
 def sum_over_ranks(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Sum of each tensor over all processes, in one all-reduce; the tensors themselves in a single process.
 

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from seglight.models.costs import Costs, costs
+from seglight.models.costs import Costs, costs, inference_costs
 
 CPU = torch.device("cpu")
 
@@ -51,6 +51,9 @@ def test_a_net_worked_by_hand() -> None:
     assert [row.strides for row in rows.values()] == [[2], [2], [2]]
     assert [row.receptive_field for row in rows.values()] == [3, 3, 3]
     assert rows[""].seconds is not None
+    whole = inference_costs(Floats(body=body, head=nn.Conv2d(8, 5, 1, bias=False)), (64, 96), CPU)
+    assert whole[:2] == (3 * 8 * 9 + 8 + 40, pixels * (216 + 40))
+    assert whole.seconds > 0
 
 
 @pytest.mark.parametrize(

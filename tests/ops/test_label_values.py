@@ -29,8 +29,10 @@ from seglight.metrics import (
     BoundaryIoU,
     CalibrationError,
     ConfusionMatrix,
+    ErrorDetection,
     JaccardIndex,
     MeanIoU,
+    ObjectSizeIoU,
 )
 from seglight.ops.label_values import check_labels
 
@@ -63,7 +65,8 @@ def metrics() -> dict[str, Metric]:
     counted = (ConfusionMatrix, partial(ConfusionMatrix, per_image=True), JaccardIndex, MeanIoU, BoundaryIoU, BoundaryF)
     named = zip(("confusion", "per image", "jaccard", "mean", "boundary", "boundary F"), counted, strict=True)
     calibration = {"calibration": CalibrationError(IGNORE), "temperature": BestTemperature(IGNORE)}
-    return {name: make(CLASSES, IGNORE) for name, make in named} | calibration
+    others = {"errors": ErrorDetection(IGNORE), "sizes": ObjectSizeIoU(CLASSES, IGNORE)}
+    return {name: make(CLASSES, IGNORE) for name, make in named} | calibration | others
 
 
 CALLS: dict[str, Call] = losses() | {name: metric.update for name, metric in metrics().items()}
