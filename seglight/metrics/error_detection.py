@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from seglight.metrics.calibration import labelled_bands
 
 OCTAVES = 24
-"""Uncertainties are told apart from 1 down to 2 ** -24, the precision of probabilities in float32."""
+"""Uncertainties are resolved from 1 down to 2 ** -24, the precision of probabilities in float32."""
 
 STEPS = 32
 """Bins for each halving of the uncertainty."""
