@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seglight.ops.iou import bootstrap_interval, class_iou, mean_iou
+from seglight.ops.iou import bootstrap_interval, bootstrap_sums, class_iou, mean_iou, percentile_interval
 
 Images = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -83,3 +83,27 @@ def draw(rng: np.random.Generator, images: int) -> Images:
     quality = rng.beta(6, 3, (images, 1))
     hit = rng.binomial(true, quality)
     return hit, true, hit + rng.poisson(0.3 * (true - hit))
+
+
+def test_groups_are_drawn_whole() -> None:
+    """A bootstrap over groups of images is one over the sums of the groups, and three of a kind are one group."""
+    images = counts(12, 4)
+    groups = np.array([0, 0, 1, 2, 2, 2, 1, 3, 4, 4, 0, 3])
+    sums = tuple(np.stack([part[groups == group].sum(0) for group in range(5)]) for part in images)
+    assert bootstrap_interval(*images, seed=3, groups=groups) == bootstrap_interval(*sums, seed=3)
+    tripled = tuple(np.repeat(part, 3, 0) for part in images)
+    assert bootstrap_interval(*tripled, groups=np.repeat(np.arange(12), 3)) == bootstrap_interval(*images)
+    low, high = bootstrap_interval(*tripled)
+    assert high - low < 0.8 * np.subtract(*bootstrap_interval(*images)[::-1]), "taken one by one, they look like more"
+
+
+def test_interval_of_each_class() -> None:
+    """Percentiles of the same samples, of any score; NaN only where no sample has the class."""
+    images = counts(20, 5)
+    ious = class_iou(*bootstrap_sums(images, 300, seed=1))
+    low, high = percentile_interval(ious)
+    assert np.isnan(low).tolist() == [False, False, False, True, False]
+    alone = ious[:, 4][~np.isnan(ious[:, 4])]
+    assert len(alone) < 300
+    assert (low[4], high[4]) == tuple(np.percentile(alone, [2.5, 97.5]))
+    assert bootstrap_interval(*images, 300, 1) == tuple(percentile_interval(mean_iou(*bootstrap_sums(images, 300, 1))))
