@@ -182,7 +182,7 @@ def samples() -> Picture:
 
 GROUPS = (
     ("what a user calls", ("commands",), ORANGE),
-    ("training", ("callbacks", "training"), PURPLE),
+    ("training, attacks", ("callbacks", "training", "robustness"), PURPLE),
     ("prediction and learning", ("inference", "losses", "models", "checkpoints"), BLUE),
     ("data and scores", ("data", "metrics", "images"), GREEN),
     ("tools", ("optim", "system", "ops"), GREY),

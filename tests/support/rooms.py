@@ -16,8 +16,8 @@ ROOT = Path(seglight.__file__).parent
 PROJECT = ROOT.parent
 
 ORDER = (
-    "commands", "callbacks", "training", "inference", "losses", "models", "checkpoints", "data", "metrics", "images",
-    "optim", "system", "ops",
+    "commands", "callbacks", "training", "robustness", "inference", "losses", "models", "checkpoints", "data",
+    "metrics", "images", "optim", "system", "ops",
 )  # fmt: skip
 """A room imports from rooms to its right and from itself; `errors` and `interfaces` are open to all of them."""
 

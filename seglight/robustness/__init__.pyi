@@ -1,0 +1,28 @@
+from .attacks.apgd import APGD
+from .attacks.attack import Attack, AttackFactory
+from .attacks.cospgd import CosPGD
+from .attacks.fgsm import FGSM
+from .attacks.pgd import PGD
+from .attacks.pixel_losses import (
+    BalancedMaskedCrossEntropy,
+    JensenShannon,
+    MaskedCrossEntropy,
+    PlainCrossEntropy,
+)
+from .attacks.sea import SEA
+from .attacks.segpgd import SegPGD
+
+__all__ = [
+    "APGD",
+    "FGSM",
+    "PGD",
+    "SEA",
+    "Attack",
+    "AttackFactory",
+    "BalancedMaskedCrossEntropy",
+    "CosPGD",
+    "JensenShannon",
+    "MaskedCrossEntropy",
+    "PlainCrossEntropy",
+    "SegPGD",
+]

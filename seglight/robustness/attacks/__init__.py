@@ -1,0 +1,1 @@
+"""Attacks: perturbations of an image within a ball that make a net's labels wrong, one per file."""
