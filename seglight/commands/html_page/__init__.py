@@ -1,0 +1,1 @@
+"""Offline HTML pages of commands: one file, nothing loaded from elsewhere, no script."""
