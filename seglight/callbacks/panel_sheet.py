@@ -1,14 +1,13 @@
 """Sheet of panels below each other, with column headings and a legend."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from seglight.images.draw import IGNORED, RIGHT, WRONG, Palette
+from seglight.images.legend import WHITE, font, legend
 from seglight.images.types import Color
 from seglight.system.escaping import tag
 
@@ -20,8 +19,6 @@ LEAST_WIDTH = 96
 
 GAP = 4
 """Pixels between two panels."""
-
-WHITE: Color = (255, 255, 255)
 
 
 def panel_sheet(panels: Sequence[NDArray[np.uint8]], class_names: Sequence[str], palette: Palette) -> NDArray[np.uint8]:
@@ -44,10 +41,10 @@ def panel_sheet(panels: Sequence[NDArray[np.uint8]], class_names: Sequence[str],
         np.pad(row.repeat(factor, 0).repeat(factor, 1), ((0, GAP), (0, 0), (0, 0)), constant_values=255) for row in rows
     ]
     width *= factor
-    font = _font(max(12, width // 24))
+    letters = font(max(12, width // 24))
     entries = _entries([part for row in parts for part in row[1:3]], class_names, palette)
     body: NDArray[np.uint8] = np.concatenate(
-        [_headings(width, font), *rows, _legend(entries, len(COLUMNS) * width, font)]
+        [_headings(width, letters), *rows, legend(entries, len(COLUMNS) * width, letters)]
     )
     return body
 
@@ -56,15 +53,11 @@ def _padded(part: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     return np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's default font has only Latin letters
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-def _headings(width: int, font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
-    picture = Image.new("RGB", (len(COLUMNS) * width, int(font.size * 1.6)), WHITE)
+def _headings(width: int, letters: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
+    picture = Image.new("RGB", (len(COLUMNS) * width, int(letters.size * 1.6)), WHITE)
     for column, heading in enumerate(COLUMNS):
-        ImageDraw.Draw(picture).text((int((column + 0.5) * width), int(font.size * 0.8)), heading, "black", font, "mm")
+        place = (int((column + 0.5) * width), int(letters.size * 0.8))
+        ImageDraw.Draw(picture).text(place, heading, "black", letters, "mm")
     return np.asarray(picture)
 
 
@@ -80,22 +73,3 @@ def _entries(maps: list[NDArray[np.uint8]], class_names: Sequence[str], palette:
     ]
     unlabelled = [("not labelled", WHITE)] if WHITE in shown and WHITE not in colors else []
     return [*classes, *unlabelled, ("wrong", WRONG), ("right", RIGHT), ("not scored", IGNORED)]
-
-
-def _legend(entries: list[tuple[str, Color]], width: int, font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
-    """Swatches and names, wrapped to the width."""
-    side, height = int(font.size), int(font.size * 1.6)
-    places, x, y = [], 0, 0
-    for name, _ in entries:
-        taken = int(1.4 * side + font.getlength(name)) + side
-        if x and x + taken > width:
-            x, y = 0, y + height
-        places.append((x, y))
-        x += taken
-    picture = Image.new("RGB", (width, y + height), WHITE)
-    draw = ImageDraw.Draw(picture)
-    for (name, color), (x, y) in zip(entries, places, strict=True):
-        top = y + (height - side) // 2
-        draw.rectangle((x, top, x + side - 1, top + side - 1), color, "gray")
-        draw.text((x + int(1.4 * side), y + height // 2), name, "black", font, "lm")
-    return np.asarray(picture)

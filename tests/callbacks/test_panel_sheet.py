@@ -1,4 +1,7 @@
-"""Headings and legend of panels."""
+"""Headings and legend of panels.
+
+Covers: images.legend.
+"""
 
 import numpy as np
 import pytest
