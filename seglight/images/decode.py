@@ -16,11 +16,11 @@ from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from seglight.errors import UserError
 from seglight.images.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
+from seglight.images.file_content import content
 from seglight.images.image_header import (
     DAMAGE,
     ImageHeader,
     blamed,
-    content,
     damaged,
     depth_held,
     frames_held,

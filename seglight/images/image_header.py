@@ -16,9 +16,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from seglight.errors import UserError
 from seglight.images.exif import drop_xmp, exif_of, orientation_of, turned_size
+from seglight.images.file_content import ends, unreadable
 from seglight.images.iso_media import avif_bits, brand, jpeg2000_samples
 from seglight.images.jpeg import JPEG, jpeg_header
-from seglight.images.png import SIGNATURE, TAIL, png_header
+from seglight.images.png import SIGNATURE, png_header
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, tiff_pages
 from seglight.images.unread import unread_content, unread_ending
@@ -97,7 +98,7 @@ def image_header(path: Path) -> ImageHeader:
     """
     data = b""
     for length in HEADS:
-        data, tail = _ends(path, length)
+        data, tail = ends(path, length)
         header = plain_header(data, tail)
         if header is not None:
             return header
@@ -105,18 +106,6 @@ def image_header(path: Path) -> ImageHeader:
             return tiff_header(single_page(path))
     with opened_by_pillow(path, data) as image:
         return pillow_header(image, data)
-
-
-def content(path: Path) -> bytes:
-    """Read the bytes of a file.
-
-    Raises:
-        UserError: The file can't be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
 
 
 def plain_header(head: bytes, tail: bytes) -> ImageHeader | None:
@@ -274,7 +263,7 @@ def blamed(path: Path) -> Iterator[None]:
             kind = str(error).partition(" requires")[0]
             raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
         if isinstance(error, OSError) and error.strerror:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or uses a rare feature") from error
 
 
@@ -323,20 +312,3 @@ def damaged(path: Path, why: object) -> UserError:
     if isinstance(why, MemoryError):
         why = "decoding it needs more memory than available"
     return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: not readable as an image ({error.strerror}): is the path right?")
-
-
-def _ends(path: Path, length: int) -> tuple[bytes, bytes]:
-    """Beginning of a file, and the end of a PNG."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(length)
-            if not head.startswith(SIGNATURE):
-                return head, b""
-            file.seek(max(0, file.seek(0, io.SEEK_END) - TAIL))
-            return head, file.read(TAIL)
-    except OSError as error:
-        raise _unreadable(path, error) from error

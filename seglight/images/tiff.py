@@ -1,14 +1,18 @@
 """TIFF: the pages of a file, and windows of a page that is too large to be decoded whole."""
 
+import lzma
+import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.images.image_header import blamed, refuse, unread
+from seglight.images.image_header import MOST_PIXELS, blamed, refuse, unread
 from seglight.images.tiff_pages import page_of, tiff_pages
 
 LARGE = 1 << 25
@@ -16,6 +20,13 @@ LARGE = 1 << 25
 
 CACHE_BYTES = 1 << 26
 """Largest number of bytes of decoded strips and tiles that are kept."""
+
+UNBOUNDED: dict[int, Callable[[], Any]] = {
+    8: zlib.decompressobj,
+    32946: zlib.decompressobj,
+    34925: lzma.LZMADecompressor,
+}
+"""Compressions that tifffile decodes by Python's own modules without imagecodecs: they fill any memory."""
 
 
 class TiffWindows:
@@ -61,6 +72,12 @@ class TiffWindows:
             self.separate = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
             in_place = self.page.is_memmappable and not self.separate
             self.mapped = tifffile.memmap(path, page=page, mode="r").reshape(*self.shape, -1) if in_place else None
+            self.part_bytes = self.part[0] * self.part[1] * self.page.samplesperpixel
+            if self.mapped is None and self.part[0] * self.part[1] > MOST_PIXELS:
+                raise UserError(
+                    f"{path}: its strips or tiles have {self.part[0]}x{self.part[1]} pixels, and each is decoded as a "
+                    "whole: save it in tiles"
+                )
             self.decoded = lru_cache(max(1, CACHE_BYTES // (self.part[0] * self.part[1] * 3)))(self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
@@ -95,8 +112,16 @@ class TiffWindows:
         with self.path.open("rb") as file:
             file.seek(offset)
             data = file.read(length)
+        self._check_decoded(data)
         samples, _, shape = self.page.decode(data, index, jpegtables=self.jpegtables)
         return np.zeros(shape[1:], np.uint8) if samples is None else np.asarray(samples[0], np.uint8)
+
+    def _check_decoded(self, data: bytes) -> None:
+        """Refuse a strip or tile that is decoded to more than twice its pixels: some programs write a little more."""
+        made = UNBOUNDED.get(int(self.page.compression))
+        most = 2 * self.part_bytes
+        if made is not None and len(made().decompress(data, most + 1)) > most:
+            raise ValueError("a strip or tile is decoded to more than its pixels")
 
     def _rgb(self, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self.alpha and samples[..., -1].min(initial=255) < 255:

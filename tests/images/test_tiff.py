@@ -1,7 +1,10 @@
 """TIFFs by page and by window, against tifffile's own reading of the whole and Pillow's."""
 
+import lzma
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,40 @@ def test_what_a_compression_needs_is_reported(tmp_path: Path) -> None:
         [sys.executable, "-c", WITHOUT, tmp_path / "image.tif"], capture_output=True, text=True, check=False
     )
     assert 'image.tif: <COMPRESSION.LZW: 5> needs imagecodecs: pip install "seglight[tiff]"' in done.stderr
+
+
+def test_a_strip_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fill the memory that windows are to save; uncompressed, it is mapped and may have any size."""
+    monkeypatch.setattr("seglight.images.tiff.MOST_PIXELS", 64 * 210)
+    for name, layout, told in (
+        ("strip", {"rowsperstrip": 65, "compression": "zlib"}, "65x210 pixels"),
+        ("tile", {"tile": (128, 112), "compression": "zlib"}, "128x112 pixels"),
+    ):
+        tifffile.imwrite(tmp_path / f"{name}.tif", RGB, photometric="rgb", **layout)
+        with pytest.raises(UserError, match=rf"{name}.tif: its strips or tiles have {told}, .*: save it in tiles"):
+            TiffWindows(tmp_path / f"{name}.tif", 0)
+    for name, layout in (("strips", {"rowsperstrip": 64, "compression": "zlib"}), ("plain", {})):
+        tifffile.imwrite(tmp_path / f"{name}.tif", RGB, photometric="rgb", **layout)
+        TiffWindows(tmp_path / f"{name}.tif", 0)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+def test_a_tile_that_is_decoded_to_more_than_its_pixels_is_damage(compression: str, tmp_path: Path) -> None:
+    """A bomb of 50 MB, cut off at twice the pixels of the tile."""
+    bomb = zlib.compress(bytes(5 * 10**7)) if compression == "zlib" else lzma.compress(bytes(5 * 10**7))
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(
+        path, iter([bomb] * 4), shape=(128, 128, 3), dtype=np.uint8, photometric="rgb", tile=(64, 64),
+        compression=compression,
+    )  # fmt: skip
+    windows = TiffWindows(path, 0)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"bomb.tif: not readable as a TIFF \(a strip or tile is decoded to more"):
+        windows.read(slice(0, 9), slice(0, 9))
+    assert tracemalloc.get_traced_memory()[1] < 2 * 10**7, "LZMA has a dictionary of 8 MB"
+    tracemalloc.stop()
 
 
 def test_damage_is_reported(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from seglight.data.datasets.labelled_images import LabelledImagesDataModule
 from seglight.data.pairs import root_folder
 from seglight.errors import UserError
-from seglight.images.image_header import content
+from seglight.images.file_content import content
 
 PARTS_OF_ARRAYS = {
     ("numpy.core.multiarray", "_reconstruct"),
