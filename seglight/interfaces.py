@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from seglight.ops.temperature import tempered
 from seglight.ops.upsample import upsampled_argmax
 
 
@@ -190,6 +191,22 @@ class Inferer:
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Return probabilities float32 (B, C, H, W) of images uint8 (B, 3, H, W); they sum to 1 at each pixel."""
         raise NotImplementedError
+
+    def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
+        """Probabilities of a net that is calibrated by a temperature: those of `probabilities` if it is 1.
+
+        Labels do not depend on it: `labels` has no temperature, and the order of a pixel's classes stays.
+
+        Args:
+            net: The net, in evaluation mode.
+            image: uint8 (B, 3, H, W).
+            temperature: Divisor of the logits before the softmax.
+
+        Returns:
+            Float32 (B, C, H, W). Unless a subclass divides its logits, the softmax of log(p) / temperature for the
+            probabilities p of `probabilities`, which is the same but for rounding.
+        """
+        return tempered(self.probabilities(net, image), temperature)
 
     def rows(self, net: nn.Module, image: Any) -> Iterator[tuple[int, Tensor]] | None:
         """Labels of an image that is read by windows, from top to bottom.

@@ -16,13 +16,17 @@ from seglight.images.types import Color
 KEY = "seglight"
 """Where a checkpoint and an exported file keep their card."""
 
-CARD_VERSION = 2
+CARD_VERSION = 3
 """Raised with each field that is added: an earlier seglight then refuses the card instead of missing the field.
 
-Cards without this entry are of version 1, written by seglight 0.1. Entries that are no fields are ignored.
+Cards without this entry are of version 1, written by seglight 0.1; version 2 has no temperature. Entries that are no
+fields are ignored.
 """
 
 TASKS = ("semantic",)
+
+TEMPERATURES = (1e-3, 1e3)
+"""Smallest and largest temperature: far from any that is found, and logits divided by one of them stay finite."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class ModelCard:
         task: What the net predicts: "semantic".
         bands: Number of channels of the images; None in files of seglight 0.1.
         normalisation: One entry for each encoder; None in checkpoints and exported files of seglight 0.1.
+        temperature: Divisor of the logits before the softmax, which calibrates the probabilities of exactly these
+            weights; labels do not depend on it. None: 1, and in files of earlier versions.
         provenance: Where the net comes from.
     """
 
@@ -86,6 +92,7 @@ class ModelCard:
     task: str = "semantic"
     bands: int | None = None
     normalisation: tuple[Normalisation, ...] | None = None
+    temperature: float | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
@@ -111,6 +118,7 @@ class ModelCard:
             "channels_last": self.channels_last,
             "bands": self.bands,
             "normalisation": None if self.normalisation is None else [entry.to_dict() for entry in self.normalisation],
+            "temperature": self.temperature,
             **asdict(self.provenance),
         }
 
@@ -145,7 +153,13 @@ class ModelCard:
         if len(known["palette"]) != count or content.get("num_classes", count) != count:
             raise UserError(f"{path}: not {kind}: the numbers of classes, names and colours of its model card differ")
         origin = {key: known.pop(key) for key in _ORIGINS if key in known}
-        return cls(**{**known, **_as_tuples(known)}, provenance=Provenance(**origin))
+        return cls(**{**known, **_converted(known)}, provenance=Provenance(**origin))
+
+
+def is_temperature(value: Any) -> bool:
+    """Whether a value can be a temperature: a finite number above 0, within `TEMPERATURES`."""
+    low, high = TEMPERATURES
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def class_path(part: object) -> str:
@@ -158,7 +172,7 @@ _ORIGINS = tuple(entry.name for entry in fields(Provenance))
 _DEFAULTS = {"channels_last": False, "task": "semantic"}
 
 
-def _as_tuples(card: Mapping[str, Any]) -> dict[str, Any]:
+def _converted(card: Mapping[str, Any]) -> dict[str, Any]:
     normalisation = card.get("normalisation")
     return {
         "class_names": tuple(card["class_names"]),
@@ -166,6 +180,7 @@ def _as_tuples(card: Mapping[str, Any]) -> dict[str, Any]:
         "normalisation": None
         if normalisation is None
         else tuple(Normalisation(tuple(entry["mean"]), tuple(entry["std"])) for entry in normalisation),
+        "temperature": None if card.get("temperature") is None else float(card["temperature"]),
     }
 
 
@@ -196,6 +211,7 @@ _VALID: dict[str, Callable[[Any], bool]] = {
     "task": lambda task: task in TASKS,
     "bands": lambda bands: bands is None or (type(bands) is int and bands > 0),
     "normalisation": lambda entries: entries in (None, [], ()) or _is_list_of(_is_normalisation)(entries),
+    "temperature": lambda temperature: temperature is None or is_temperature(temperature),
     "version": _is(str),
     "step": _is(int, None),
     "loss": _is(str, None),

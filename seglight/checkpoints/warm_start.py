@@ -27,6 +27,7 @@ class WarmStart(NamedTuple):
         differing: Keys of the net whose tensor in the checkpoint has another shape; they keep their initial values.
         absent: Keys of the net that the checkpoint does not have; they keep their initial values.
         unused: Keys of the checkpoint that the net does not have.
+        temperature: Temperature of the checkpoint, which does not fit what is trained from it; None: it has none.
     """
 
     path: str
@@ -36,6 +37,7 @@ class WarmStart(NamedTuple):
     differing: list[str]
     absent: list[str]
     unused: list[str]
+    temperature: float | None = None
 
     def line(self, class_names: Sequence[str] = ()) -> str:
         """Summary in one line.
@@ -53,6 +55,8 @@ class WarmStart(NamedTuple):
             parts.append(f"{layers(self.absent)} untrained, as the checkpoint does not have it")
         if self.unused:
             parts.append(f"{layers(self.unused)} of the checkpoint not used")
+        if self.temperature is not None:
+            parts.append(f"its temperature {self.temperature:.4g} is dropped, as training changes the weights")
         return "; ".join(parts)
 
 
@@ -91,6 +95,7 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
         differing=[key for key in fresh if key in theirs],
         absent=[key for key in fresh if key not in theirs],
         unused=[key for key in theirs if key not in ours],
+        temperature=card.temperature,
     )
 
 

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import update_bn
 
 from seglight.checkpoints.checkpoint import load_net, net_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard, Provenance
+from seglight.checkpoints.temperature import say_dropped
 from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
@@ -62,6 +63,7 @@ class SoupAverager:
         if card.net != self.card.net or state.keys() != self.net.state_dict().keys():
             raise UserError(f"{path}: the net differs from that of the first checkpoint: give checkpoints of one net")
         check_weights(state, path, nonfinite(self.net.state_dict()))
+        say_dropped(path, card, "as it belongs to these weights and not to their mean")
         return state
 
     def score(self, state: State) -> float:
@@ -136,7 +138,7 @@ def soup(checkpoints: Sequence[str], data: SegmentationDataModule, out: str, gre
 
 
 def _write(path: Path, state: State, card: ModelCard) -> None:
-    card = replace(card, provenance=Provenance())
+    card = replace(card, temperature=None, provenance=Provenance())
     weights = {f"net.{key}": value for key, value in state.items()}
     with atomic_path(path) as part:
         torch.save({KEY: card.to_dict(), "state_dict": weights, "epoch": 0, "global_step": 0}, part)

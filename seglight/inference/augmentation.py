@@ -19,8 +19,9 @@ from seglight.ops.blending import first_largest
 class TestTimeAugmentation(Inferer):
     """The mean of the probabilities of an image at several scales, each as it is and mirrored.
 
-    The probabilities of a view are resized bilinearly to the image's size before they are averaged. Two full-resolution
-    maps of them are in memory: too much for images of gigapixels.
+    The probabilities of a view are resized bilinearly to the image's size before they are averaged. A temperature is
+    applied to their mean, so that the label remains the most probable class. Two full-resolution maps of probabilities
+    are in memory: too much for images of gigapixels.
 
     Args:
         inferer: How the net is applied to a view.

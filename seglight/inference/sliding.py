@@ -69,6 +69,10 @@ class SlidingWindow(Inferer):
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""
         return self._whole(net, image, _softmax)
 
+    def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
+        """As `probabilities`, of the mean of the logits divided by a temperature."""
+        return self._whole(net, image, lambda values: _softmax(values.div_(temperature)))
+
     def rows(self, net: nn.Module, image: Tensor | Windows) -> Iterator[tuple[int, Tensor]]:
         """Labels of an image from top to bottom, as they are finished.
 

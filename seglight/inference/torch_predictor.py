@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import card_of, load_net
 from seglight.checkpoints.model_card import ModelCard
+from seglight.checkpoints.temperature import say_dropped
 from seglight.errors import UserError, one_line
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
@@ -84,12 +86,16 @@ class TorchPredictor:
         return [labels[place] for place in range(len(images))]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
-        """Probabilities (C, H, W) of the classes at the image's size.
+        """Probabilities (C, H, W) of the classes at the image's size, at the temperature of the model card.
 
         Raises:
             UserError: As `predict`.
         """
-        probabilities: NDArray[np.float32] = self._run(self.inferer.probabilities, [pixels_of(image)])[0]
+        temperature = self.card.temperature
+        infer: Callable[[nn.Module, Tensor], Tensor] = self.inferer.probabilities
+        if temperature is not None:
+            infer = partial(self.inferer.tempered_probabilities, temperature=temperature)
+        probabilities: NDArray[np.float32] = self._run(infer, [pixels_of(image)])[0]
         return probabilities
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
@@ -147,6 +153,8 @@ def load_torch(
         if difference:
             raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
     if len(loaded) > 1:
+        for path, (_, own) in zip(paths, loaded, strict=True):
+            say_dropped(path, own, "as the mean of several nets is calibrated by one of its own")
         members = iter(loaded)
         net = Ensemble(card.num_classes, [lambda _: next(members)[0]] * len(loaded))
         config = {"class_path": "seglight.models.Ensemble", "init_args": {"members": [own.net for _, own in loaded]}}

@@ -31,9 +31,16 @@ class WholeImage(Inferer):
         Raises:
             UserError: The net's logits are not finite.
         """
+        return self._softmax(net, image, None)
+
+    def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
+        """As `probabilities`, of the upsampled logits divided by a temperature."""
+        return self._softmax(net, image, temperature)
+
+    def _softmax(self, net: nn.Module, image: Tensor, temperature: float | None) -> Tensor:
         logits, padded = self._logits(net, image)
         full = torch.empty((*logits.shape[:2], *padded), device=logits.device)
-        for band, probabilities in upsampled_softmax(logits, padded):
+        for band, probabilities in upsampled_softmax(logits, padded, temperature):
             band.put(full, probabilities)
         return full[..., : image.shape[-2], : image.shape[-1]]
 

@@ -39,6 +39,11 @@ class WithinMemory(Inferer):
         chosen = self._planned(net, (image.shape[2], image.shape[3]), probabilities=True)
         return torch.cat([chosen.probabilities(net, one) for one in torch.split(image, 1)])
 
+    def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
+        """As `probabilities`, at a temperature."""
+        chosen = self._planned(net, (image.shape[2], image.shape[3]), probabilities=True)
+        return torch.cat([chosen.tempered_probabilities(net, one, temperature) for one in torch.split(image, 1)])
+
     def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
         """As `SlidingWindow.rows`, with the largest window that fits; its default window if the whole image fits."""
         chosen = self._planned(net, (image.shape[0], image.shape[1]))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import load_net, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
+from seglight.checkpoints.temperature import say_dropped
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import FromCheckpoints
 from seglight.errors import UserError
@@ -45,6 +46,7 @@ class Combination(Net, FromCheckpoints):
                 difference = self.classes.difference(card.classes)
                 if difference:
                     raise UserError(f"{member}: {difference}: all members must be of the first one's class table")
+                say_dropped(member, card, "as a net of several nets is calibrated by one of its own")
                 self.members.append(net.train())
             else:
                 self.members.append(member(num_classes))

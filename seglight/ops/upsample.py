@@ -101,7 +101,9 @@ class BandLabels:
         return self.found
 
 
-def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[Band, Tensor]]:
+def upsampled_softmax(
+    logits: Tensor, size: tuple[int, int], temperature: float | None = None
+) -> Iterator[tuple[Band, Tensor]]:
     """Yield the softmax of the bilinearly upsampled logits, band by band.
 
     While it is being consumed, float32 matrix products are computed in float32, as by `full_precision`.
@@ -109,6 +111,7 @@ def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[B
     Args:
         logits: (B, C, h, w), any floating point type.
         size: Height and width (H, W) of the upsampled map.
+        temperature: Divisor of the upsampled logits; None: 1.
 
     Yields:
         A band, and the probabilities (b, C, P) of its pixels in its own order: `band.of` brings labels into that order,
@@ -116,7 +119,8 @@ def upsampled_softmax(logits: Tensor, size: tuple[int, int]) -> Iterator[tuple[B
     """
     with full_precision():
         for band in bands(logits, size):
-            yield band, band.values.softmax(1)
+            values = band.values if temperature is None else band.values / temperature
+            yield band, values.softmax(1)
 
 
 def _argmax_by_channel(image: Tensor, out: Tensor) -> None:

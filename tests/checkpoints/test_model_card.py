@@ -30,6 +30,7 @@ FULL = ModelCard(
     channels_last=True,
     bands=4,
     normalisation=(Normalisation((0.1, 0.2, 0.3, 0.4), (1.0, 1.0, 1.0, 0.5)),),
+    temperature=1.5,
     provenance=Provenance(step=7, loss="a.Loss", checksum="ab", scores={"miou": None}, data={"images": 2}),
 )
 
@@ -75,7 +76,7 @@ def test_an_exported_file_of_seglight_0_1_has_no_net() -> None:
 
 def test_a_later_version_is_refused_in_one_line() -> None:
     content = {**FULL.to_dict(), "card_version": CARD_VERSION + 1}
-    with pytest.raises(UserError, match=r"a.ckpt: its model card is of version 3, .* up to 2: update seglight"):
+    with pytest.raises(UserError, match=r"a.ckpt: its model card is of version 4, .* up to 3: update seglight"):
         ModelCard.from_dict(content, "a.ckpt")
 
 
@@ -96,6 +97,11 @@ def test_a_later_version_is_refused_in_one_line() -> None:
         ("task", "depth"),
         ("bands", 0),
         ("normalisation", [{"mean": [0.5]}]),
+        ("temperature", 0.0),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("temperature", "1.5"),
+        ("temperature", True),
         ("step", "7"),
         ("scores", [1]),
     ],

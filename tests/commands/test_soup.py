@@ -14,7 +14,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from seglight.checkpoints.checkpoint import load_net
+from seglight.checkpoints.checkpoint import load_net, read_checkpoint
+from seglight.checkpoints.model_card import KEY
 from seglight.commands.recipe import datamodule_from
 from seglight.commands.soup import SoupAverager, soup
 from seglight.data.datasets.camvid import CamVidDataModule
@@ -46,8 +47,9 @@ def folder(tmp_path: Path) -> Path:
         net = parser.instantiate(parser.parse_object({"net": NET})).net(len(CLASSES))
         torch.nn.init.constant_(net.head.bias, bias)
         state = {f"net.{key}": value for key, value in net.state_dict().items()}
+        about = card(CLASSES.names, CLASSES.palette, NET).to_dict()
         torch.save(
-            {"seglight": card(CLASSES.names, CLASSES.palette, NET).to_dict(), "state_dict": state},
+            {"seglight": about | {"temperature": 1.5 if seed == 0 else None}, "state_dict": state},
             tmp_path / f"{seed}.ckpt",
         )
     return tmp_path
@@ -64,6 +66,8 @@ def test_weights_are_means_and_batch_norms_have_the_statistics_of_training_image
     out, paths = folder / "new" / "soup.ckpt", [folder / f"{k}.ckpt" for k in range(3)]
     ran = seglight_cli("soup", *paths, "-c", folder / "recipe.yaml", "--out", out)
     assert ran.rc == 0, ran.err
+    assert ran.err.count("0.ckpt: its temperature 1.5 is dropped, as it belongs to these weights") == 1
+    assert read_checkpoint(out)[KEY].temperature is None
     averaged = load_net(out)[0]
     states = [load_net(path)[0].state_dict() for path in paths]
     for key, value in averaged.named_parameters():

@@ -19,7 +19,7 @@ from seglight.commands.export.openvino import openvino_model, write_openvino
 from seglight.commands.export.quantize import quantize_onnx, quantize_openvino
 from seglight.commands.export.torch_program import write_compiled_program, write_torch_program
 from seglight.commands.recipe import size_of
-from seglight.errors import UserError
+from seglight.errors import UserError, say
 from seglight.images.decode import read_image
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
@@ -76,7 +76,7 @@ def export(
     images = [] if calibrate is None else calibration_images(calibrate, size)
     for image in images:  # activations that overflow have no range
         predictor.predict(image)
-    program = program_of(Deployed(predictor.net, probabilities), size)
+    program = program_of(Deployed(predictor.net, probabilities, card.temperature), size)
     console = plain_console()
     try:
         with written(out) as part:
@@ -86,8 +86,11 @@ def export(
     except TooFarError as error:
         console.print(f"{out}: not written, too far from the checkpoint: {error}")
         return False
+    if card.temperature is not None and calibrate is not None:
+        say(f"{out}: its temperature {card.temperature:.4g} was found for the float32 net, not for int8")
+    tempered = "" if card.temperature is None else f", temperature {card.temperature:.4g}"
     sides = "any size" if size is None else "{}x{}".format(*size)
-    console.print(f"{out}: {metadata.precision}, images of {sides}, {card.num_classes} classes")
+    console.print(f"{out}: {metadata.precision}, images of {sides}, {card.num_classes} classes{tempered}")
     return True
 
 

@@ -32,12 +32,14 @@ class Deployed(nn.Module):
     Args:
         net: Net in evaluation mode; it is copied.
         probabilities: Whether the probabilities of the classes are returned, too.
+        temperature: Divisor of the logits of the probabilities; None: 1. The labels are found without it.
     """
 
-    def __init__(self, net: nn.Module, probabilities: bool = False) -> None:
+    def __init__(self, net: nn.Module, probabilities: bool = False, temperature: float | None = None) -> None:
         super().__init__()
         self.net = _with_fixed_padding(net)
         self.probabilities = probabilities
+        self.temperature = temperature
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """uint8 (B, bands, H, W) to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
@@ -47,7 +49,10 @@ class Deployed(nn.Module):
         upsampled = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
         upsampled = upsampled[:, :, :height, :width]
         labels = _marked(upsampled.argmax(1), logits)
-        return (labels, upsampled.softmax(1)) if self.probabilities else labels
+        if not self.probabilities:
+            return labels
+        tempered = upsampled if self.temperature is None else upsampled / self.temperature
+        return labels, tempered.softmax(1)
 
 
 def _marked(labels: Tensor, logits: Tensor) -> Tensor:

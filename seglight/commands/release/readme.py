@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from seglight.checkpoints.model_card import ModelCard, Normalisation
+from seglight.checkpoints.temperature import calibration_note
 from seglight.errors import terminal
 from seglight.system.escaping import markdown
 
@@ -80,7 +81,7 @@ def readme(card: ModelCard, name: str) -> str:
         table="\n".join(_row(index, card) for index in range(card.num_classes)),
         data="Not known." if origin.data is None else _data(origin.data),
         normalisation="".join(_normalisation(entry) for entry in card.normalisation or ()),
-    )
+    ) + calibration_note(card)
 
 
 def _training(*class_paths: str | None) -> str:
