@@ -11,12 +11,16 @@ from .attacks.pixel_losses import (
 )
 from .attacks.sea import SEA
 from .attacks.segpgd import SegPGD
+from .corruptions.corrupt import CAMERA_CORRUPTIONS, CORRUPTIONS, VALIDATION_CORRUPTIONS, corrupt
 
 __all__ = [
     "APGD",
+    "CAMERA_CORRUPTIONS",
+    "CORRUPTIONS",
     "FGSM",
     "PGD",
     "SEA",
+    "VALIDATION_CORRUPTIONS",
     "Attack",
     "AttackFactory",
     "BalancedMaskedCrossEntropy",
@@ -25,4 +29,5 @@ __all__ = [
     "MaskedCrossEntropy",
     "PlainCrossEntropy",
     "SegPGD",
+    "corrupt",
 ]
