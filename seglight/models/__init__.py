@@ -1,6 +1,7 @@
 """Nets: encoders, decoders, and combinations of them."""
 
 from seglight.models.encoder_decoder import EncoderDecoder
+from seglight.models.encoders.conv_stem import ConvStemConvNeXt
 from seglight.models.encoders.mix_transformer import MixTransformer
 from seglight.models.encoders.mobilenetv3 import MobileNetV3Encoder
 from seglight.models.encoders.timm_encoder import TimmEncoder
@@ -10,6 +11,7 @@ from seglight.models.pointrend import PointRend
 from seglight.models.weights.published import import_weights
 
 __all__ = [
+    "ConvStemConvNeXt",
     "EncoderDecoder",
     "Ensemble",
     "MixTransformer",

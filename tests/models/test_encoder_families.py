@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import Encoder
-from seglight.models import MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
+from seglight.models import ConvStemConvNeXt, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
 
 PYRAMID = [4, 8, 16, 32]
 FIVE = [2, *PYRAMID]
@@ -22,6 +22,7 @@ FAMILIES: dict[str, tuple[Callable[[], Encoder], list[int]]] = {
     "MobileNetV3 of torchvision": (MobileNetV3Encoder, [2, 4, 8, 16]),
     "RegNet": (lambda: TimmEncoder("regnetx_002", None), FIVE),
     "ConvNeXt": (lambda: TimmEncoder("test_convnext", None), PYRAMID),
+    "ConvNeXt, convolutional stem": (lambda: ConvStemConvNeXt("test_convnext"), PYRAMID),
     "MambaOut, channels last": (lambda: TimmEncoder("test_mambaout", None), PYRAMID),
     "PVT": (lambda: TimmEncoder("pvt_v2_b0", None), PYRAMID),
     "MiT": (MixTransformer, PYRAMID),

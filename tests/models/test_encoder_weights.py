@@ -1,6 +1,6 @@
 """Files of weights from elsewhere in encoders: theirs give the same features; what matched is reported; other channels.
 
-Covers: models.decoders.lraspp, models.encoder_decoder, models.weights.published.
+Covers: models.decoders.lraspp, models.encoder_decoder, models.encoders.conv_stem, models.weights.published.
 """
 
 from collections.abc import Callable
@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.interfaces import Encoder
-from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, import_weights
+from seglight.models import (
+    ConvStemConvNeXt,
+    EncoderDecoder,
+    MixTransformer,
+    MobileNetV3Encoder,
+    TimmEncoder,
+    import_weights,
+)
 from seglight.models.decoders import LRASPP
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -164,6 +172,51 @@ def test_published_encoders_of_other_channels(family: str, channels: int, tmp_pa
         three = make(weights=path).eval()
         theirs = next(p for p in three.parameters() if p.ndim == 4)
         torch.testing.assert_close(first[:, :3], 0.75 * theirs)
+
+
+class Stem(nn.Module):
+    """Two convolutions in place of the patches (arXiv 2303.01870, figure 3), by the names of the published files."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width // 2, 3, 2, 1), timm.layers.LayerNorm2d(width // 2), nn.GELU(),
+            nn.Conv2d(width // 2, width, 3, 2, 1), timm.layers.LayerNorm2d(width), nn.GELU(),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches: Tensor = self.stem(image)
+        return patches
+
+
+def test_a_robust_convnext(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peer: Any = timm.create_model("test_convnext")
+    peer.stem = Stem(24)
+    for name, parameter in peer.named_parameters():
+        if parameter.ndim == 1:
+            nn.init.uniform_(parameter, 0.5, 1.5)  # norms and scales that are not the identity
+        elif "head" not in name:
+            nn.init.normal_(parameter, std=0.1)
+    path = str(tmp_path / "theirs.pt")
+    torch.save({f"module.base_model.{name}": value for name, value in peer.state_dict().items()}, path)
+    encoder, image = ConvStemConvNeXt("test_convnext", path, drop_path=0.4), photo()
+    count = len(encoder.state_dict()) - 2
+    assert f"weights of {path} (revisiting-at ConvNeXt): {count} tensors fit\n" in capsys.readouterr().err
+    with torch.no_grad():
+        theirs = peer.eval().forward_intermediates(image / 255, intermediates_only=True)  # images in [0, 1] as they are
+    assert all(x.std() > 0.02 for x in theirs)
+    assert_same(encoder, image, theirs)
+
+
+def test_the_depth_of_blocks_that_are_dropped_rises() -> None:
+    encoder = ConvStemConvNeXt("test_convnext", drop_path=0.4)
+    drops = [part.drop_prob for part in encoder.modules() if isinstance(part, timm.layers.DropPath)]
+    assert drops == pytest.approx([0.05 * k for k in range(1, 9)])
+
+
+def test_another_net_than_a_convnext_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"^encoder.name .test_resnet. is no ConvNeXt: give convnext_tiny or"):
+        ConvStemConvNeXt("test_resnet")
 
 
 def test_a_whole_net_on_grey_images(tmp_path: Path) -> None:

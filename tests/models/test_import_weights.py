@@ -5,10 +5,11 @@ that part is said and changed in the peer.
 
 Covers: models.decoders.deeplabv3, models.decoders.deeplabv3plus, models.decoders.dpt, models.decoders.fpn,
 models.decoders.pspnet, models.decoders.segformer, models.decoders.unet, models.decoders.unetplusplus,
-models.decoders.upernet, models.weights.dpt, models.weights.rewrite, models.weights.segformer, models.weights.smp,
-models.weights.torchvision, models.weights.upernet.
+models.decoders.upernet, models.weights.dpt, models.weights.rewrite, models.weights.robust, models.weights.segformer,
+models.weights.smp, models.weights.torchvision, models.weights.upernet.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,15 @@ from torch import Tensor, nn
 from torchvision.models import segmentation as tv
 
 from seglight.errors import UserError
-from seglight.models import EncoderDecoder, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder, import_weights
+from seglight.models import (
+    ConvStemConvNeXt,
+    EncoderDecoder,
+    MixTransformer,
+    MobileNetV3Encoder,
+    TimmEncoder,
+    ViTEncoder,
+    import_weights,
+)
 from seglight.models.decoders import (
     DPT,
     FCN,
@@ -176,6 +185,66 @@ def test_transformers(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert import_weights(net, tmp_path / "model.safetensors").fresh == []
     for size in ((64, 96), (65, 97)):
         assert_same_logits(net, peer, lambda peer, x: peer(x).logits, photo(*size))
+
+
+class Stem(nn.Module):
+    """The convolutional stem of PIR-AT's backbones, in place of transformers' patches."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.num_channels = 3
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width // 2, 3, 2, 1), timm.layers.LayerNorm2d(width // 2), nn.GELU(),
+            nn.Conv2d(width // 2, width, 3, 2, 1), timm.layers.LayerNorm2d(width), nn.GELU(),
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> Tensor:
+        patches: Tensor = self.stem(image)
+        return patches
+
+
+PIR_AT = (
+    (r"embeddings\.stem", r"downsample_layers.0.stem"),
+    (r"encoder\.stages\.(\d)\.downsampling_layer", r"downsample_layers.\1"),
+    (r"encoder\.stages\.(\d)\.layers\.(\d+)\.layernorm", r"stages.\1.\2.norm"),
+    (r"encoder\.stages\.(\d)\.layers\.(\d+)\.layer_scale_parameter", r"stages.\1.\2.gamma"),
+    (r"encoder\.stages\.(\d)\.layers\.(\d+)", r"stages.\1.\2"),
+    (r"hidden_states_norms\.stage(\d)", lambda found: f"norm{int(found[1]) - 1}"),
+)
+"""Names of transformers, and those in the files of PIR-AT, whose nets are theirs but for the stem."""
+
+
+def test_pir_at(tmp_path: Path) -> None:
+    import transformers
+
+    widths, stages = [24, 32, 48, 64], ["stage1", "stage2", "stage3", "stage4"]
+    backbone = transformers.ConvNextConfig(
+        out_features=stages, hidden_sizes=widths, depths=[1, 2, 4, 2], hidden_act="gelu_pytorch_tanh"
+    )
+    config = transformers.UperNetConfig(
+        num_labels=CLASSES, backbone_config=backbone, hidden_size=16, auxiliary_channels=256, auxiliary_in_channels=48
+    )
+    peer: Any = transformers.UperNetForSemanticSegmentation(config)
+    peer.backbone.embeddings = Stem(24)
+    peer = randomised(peer)
+    for name, parameter in peer.named_parameters():
+        if "layer_scale" in name:
+            nn.init.uniform_(parameter, 0.5, 1.5)
+        elif parameter.ndim > 1:  # they are drawn so small that every pixel would look alike
+            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    peer.save_pretrained(tmp_path)
+    state = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    for theirs, pir_at in PIR_AT:
+        state = {re.sub(rf"(?<=^backbone\.){theirs}\b", pir_at, name): value for name, value in state.items()}
+    torch.save(state, tmp_path / "pir_at.pth")
+    decoder = partial(UPerNet, channels=16, norm_features=True)
+    net = EncoderDecoder(CLASSES, ConvStemConvNeXt("test_convnext"), decoder, aux_index=-2)
+    imported = import_weights(net, tmp_path / "pir_at.pth")
+    assert imported.family.endswith("(PIR-AT UPerNet)")
+    # the auxiliary head of theirs has 256 channels whatever the encoder's, and is not used in evaluation
+    assert {name.split(".")[0] for name in imported.fresh} == {"aux_head"}
+    for size in ((64, 96), (65, 97)):
+        assert_same_logits(net, peer, lambda peer, x: peer(x).logits, photo(*size), ((0.0,) * 3, (1.0,) * 3))
 
 
 def dpt_pair(folder: Path) -> tuple[EncoderDecoder, Any]:
