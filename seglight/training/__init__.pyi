@@ -1,4 +1,5 @@
 from .fsdp import FSDP
+from .methods.adversarial_training import AdversarialTraining
 from .semantic import SegmentationModule
 
-__all__ = ["FSDP", "SegmentationModule"]
+__all__ = ["FSDP", "AdversarialTraining", "SegmentationModule"]
