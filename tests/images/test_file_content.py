@@ -1,6 +1,7 @@
 """No more of a file is read than an image can have."""
 
 import re
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from seglight.images import file_content
 from seglight.images.decode import read_image
 from seglight.images.file_content import content
 from seglight.images.image_header import image_header
+from tests.fuzz.mutations import hostile_images, hostile_tiffs
 
 
 @pytest.fixture
@@ -47,3 +49,18 @@ def test_a_tiff_of_any_length_is_read_by_its_pages(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(file_content, "MOST_BYTES", 100)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), pixels)
     assert image_header(tmp_path / "a.tif").size == (20, 30)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+def test_hostile_images_are_refused_or_small_and_fill_no_memory(tmp_path: Path) -> None:
+    """They announce up to 4 EB, and unpack to 100 MB: of PNG's texts, its profile, and more pixels than it has."""
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, data in (hostile_images() | hostile_tiffs()).items():
+        (tmp_path / name).write_bytes(data)
+        mine = max(mine, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # what it took to write it
+        try:
+            assert read_image(tmp_path / name).shape == (8, 8, 3)
+        except UserError:
+            continue
+        finally:
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - mine < 60 << 10, name
