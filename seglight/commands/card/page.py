@@ -11,6 +11,7 @@ from seglight.commands.card.page_robustness import attacks, corruptions
 from seglight.commands.card.page_scores import boundaries, classes, confusions, sizes
 from seglight.commands.card.page_summary import lead, summary
 from seglight.commands.html_page.frame import Section, write
+from seglight.system.run_files import CHECKPOINTS
 
 
 def write_page(card: Mapping[str, Any], pictures: Path, out: Path) -> None:
@@ -21,8 +22,13 @@ def write_page(card: Mapping[str, Any], pictures: Path, out: Path) -> None:
         pictures: Folder with the pictures that the card names; they are embedded in the page.
         out: File to write.
     """
-    title = f"Quality card: {Path(str((card.get('model') or {}).get('path') or 'model')).name}"
-    write(out, title, lead(card), sections(card, pictures))
+    write(out, f"Quality card: {_model(card)}", lead(card), sections(card, pictures))
+
+
+def _model(card: Mapping[str, Any]) -> str:
+    """Name of the run or the file that was scored."""
+    path = Path(str((card.get("model") or {}).get("path") or "a net"))
+    return path.parents[1].name if path.parent.name == CHECKPOINTS and len(path.parents) > 1 else path.name
 
 
 def sections(card: Mapping[str, Any], pictures: Path) -> list[Section]:

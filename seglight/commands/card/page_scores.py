@@ -25,7 +25,8 @@ def classes(card: Mapping[str, Any]) -> Section:
         rows.append([class_name(card, one["name"]), drawn, *numbers, percent(one.get("share"))])
     headings = ("IoU", "F1", "precision", "recall", "boundary IoU", "of pixels")
     columns = [Column("class", "name"), Column("IoU, 0 to 1", "bar"), *map(Column, headings)]
-    content = table("Scores of the classes, the lowest IoU first, with 95 % intervals.", columns, rows)
+    caption = f"Scores of the {len(rows)} classes, the lowest IoU first, with 95 % intervals."
+    content = table(caption, columns, rows)
     return Section(
         "Classes",
         [content if rows else absent("There are no scores of classes.")],
@@ -103,11 +104,18 @@ def boundaries(card: Mapping[str, Any]) -> Section:
         if defined(one.get("iou")) and defined(one.get("boundary_iou"))
     ]
     known.sort(key=lambda pair: -pair[1])
+    highest = max((gap for _, gap in known), default=0.0)
     rows: list[list[Child]] = [
-        [class_name(card, one["name"]), bar(gap), score(gap), score(one["iou"]), score(one["boundary_iou"])]
+        [
+            class_name(card, one["name"]),
+            bar(gap, None, highest),
+            score(gap),
+            score(one["iou"]),
+            score(one["boundary_iou"]),
+        ]
         for one, gap in known[:GAPS]
     ]
-    columns = [Column("class", "name"), Column("difference, 0 to 1", "bar")]
+    columns = [Column("class", "name"), Column(f"0 to {score(highest)}", "bar")]
     columns += map(Column, ("difference", "IoU", "boundary IoU"))
     shown = f"The {len(rows)} classes whose boundary IoU is furthest below their IoU."
     return Section(

@@ -34,7 +34,11 @@ def heat_map(
         for label, values in rows
     ]
     content = element(
-        "table", element("caption", caption), element("thead", head), element("tbody", body), class_="heat"
+        "table",
+        element("caption", element("span", caption)),
+        element("thead", head),
+        element("tbody", body),
+        class_="heat",
     )
     return scrolling(content, caption, tall=len(rows) > TALL)
 

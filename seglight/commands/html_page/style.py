@@ -74,10 +74,11 @@ dd { margin: 0; }
 .scroll.tall { max-height: 34rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; line-height: 1.35; }
 caption { caption-side: top; text-align: left; color: var(--muted); font-size: 0.85rem; padding: 0 0 0.35rem; }
+caption span { display: inline-block; position: sticky; left: 0; max-width: min(46rem, calc(100vw - 3.8rem)); }
 th, td { padding: 0.3rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0.2rem; }
-thead th { font-weight: 600; color: var(--muted); font-size: 0.82rem; vertical-align: bottom; white-space: nowrap; }
+thead th { font-weight: 600; color: var(--muted); font-size: 0.82rem; vertical-align: bottom; overflow-wrap: normal; }
 tbody th { font-weight: 500; }
 th.name, td.name, th.bar, td.bar { text-align: left; }
 tbody .name { min-width: 6.5rem; max-width: 20rem; }
@@ -117,7 +118,7 @@ svg.plot text { font-size: 11px; fill: var(--muted); }
 svg.plot .grid { stroke: var(--grid); stroke-width: 1; }
 svg.plot .axis { stroke: var(--muted); stroke-width: 1; }
 svg.plot .ideal { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 4 4; }
-svg.plot .mark { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 5 3; }
+svg.plot .mark { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 5 3; }
 svg.plot .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 svg.plot .gap { fill: var(--bad); fill-opacity: 0.22; }
 .legend {
@@ -142,6 +143,7 @@ NARROW = """
   h1 { font-size: 1.4rem; }
   .hero .figure { font-size: 2.8rem; }
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  dl { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0.6rem 1rem; }
   tbody .name { max-width: 9rem; }
   .scroll.tall { max-height: 26rem; }
 }
@@ -155,19 +157,21 @@ NARROW = """
 PRINT = """
 @page { margin: 14mm; }
 @media print {
+  html { font-size: 11.5px; }
   body {
     display: block; max-width: none; padding: 0; font-size: 9.5pt; background: #fff; print-color-adjust: exact;
     -webkit-print-color-adjust: exact;
   }
   nav { display: none; }
   section { border: 0; border-top: 1px solid var(--line); border-radius: 0; padding: 1rem 0 0; }
+  caption span { position: static; max-width: none; }
   .scroll, .scroll.tall { overflow: visible; max-height: none; border: 0; }
   thead th, tbody th { position: static; background: none; }
   h2, h3, .about, caption { break-after: avoid; }
   tr, figure, .tile, .hero, dl > div { break-inside: avoid; }
-  table { font-size: 8.5pt; }
+  table { font-size: 8pt; }
   th, td { padding: 0.15rem 0.4rem; }
-  td.bar { min-width: 5rem; }
+  td.bar { min-width: 4rem; }
   .charts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .gallery { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }

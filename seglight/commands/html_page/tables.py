@@ -37,7 +37,7 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Child
     head = element("tr", [element("th", column.title, scope="col", class_=column.kind) for column in columns])
     body = [element("tr", [_cell(*pair, k) for k, pair in enumerate(zip(columns, row, strict=True))]) for row in rows]
     return scrolling(
-        element("table", element("caption", caption), element("thead", head), element("tbody", body)),
+        element("table", element("caption", element("span", caption)), element("thead", head), element("tbody", body)),
         caption,
         tall=len(rows) > TALL,
     )

@@ -1,11 +1,13 @@
 """The page of a card in Chromium: hostile names do nothing in it, and it fits a phone."""
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from seglight.commands.card.page import write_page
+from seglight.commands.html_page.frame import POLICY
 from tests.support.browser import CHROMIUM, WHY_SKIPPED, Browser, browser
 from tests.support.cards import HOSTILE, card, names, write_pictures
 
@@ -49,14 +51,19 @@ def test_hostile_names_do_nothing(chromium: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_policy_stops_what_is_not_escaped(chromium: Browser, tmp_path: Path) -> None:
-    """A page that is edited afterwards: the test above would see a script or a request."""
+@pytest.mark.parametrize("policy", [True, False])
+def test_the_policy_stops_what_was_planted_afterwards(chromium: Browser, tmp_path: Path, policy: bool) -> None:
+    """Without the policy the script runs and the request leaves; the test above would see both, and what is stopped."""
     page = written(tmp_path, names(3), ["a.png"])
-    planted = "<script>window.hacked=1</script><img src='http://192.0.2.1/a.png' onerror='window.hacked=1'/>"
-    page.write_text(page.read_text("utf-8").replace("<main>", f"<main>{planted}"), "utf-8")
+    planted = "<script>window.hacked=1</script><img src='http://192.0.2.1/a.png' onerror='window.hacked=2'/>"
+    text = page.read_text("utf-8").replace("<main>", f"<main>{planted}")
+    page.write_text(text if policy else text.replace(escape(POLICY), ""), "utf-8")
     chromium.open(page, 390)
-    assert chromium.value("window.hacked") is None
-    assert any("Content Security Policy" in one for one in chromium.complaints())
+    assert (chromium.value("window.hacked") is None) == policy
+    assert "http://192.0.2.1/a.png" in chromium.requests()
+    reasons = [event["params"].get("blockedReason") for event in chromium.events]
+    assert ("csp" in reasons) == policy
+    assert any("Content Security Policy" in one for one in chromium.complaints()) == policy
 
 
 @pytest.mark.slow
