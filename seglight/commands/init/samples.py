@@ -29,7 +29,7 @@ SELDOM = 0.05
 MOST_WEIGHT = 10.0
 """Largest weight of a class: one that has hardly a pixel would otherwise drown the others."""
 
-FEW_EPOCHS = 6
+FEW_EPOCHS = 10
 """Epochs up to which augmentation does not pay: a net that sees an image so few times does not learn it by heart."""
 
 
