@@ -20,6 +20,7 @@ COMMANDS = {
     "release": ("seglight.commands.release.command", "write a checkpoint as a folder to distribute"),
     "export": ("seglight.commands.export.command", "write a net as ONNX, OpenVINO or torch.export"),
     "soup": ("seglight.commands.soup", "average the weights of several trainings of one net"),
+    "card": ("seglight.commands.card.command", "measure a net on a split: a page, numbers and pictures"),
     "scores": ("seglight.commands.scores", "compute the scores of a run by the conventions of other libraries"),
     "summary": ("seglight.commands.summary", "show parameters and operations of the net of a recipe"),
     "models": ("seglight.commands.models", "list the available decoders and encoders"),

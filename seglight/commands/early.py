@@ -12,11 +12,18 @@ from seglight.errors import UserError
 from seglight.system.configs import leaves
 from seglight.system.hints import argument_hint, option_hint
 from seglight.system.recipe_classes import kind_of, with_class_paths
-from seglight.system.recipe_files import check_recipe_given, check_yaml, config_paths, read_recipe, with_recipe
+from seglight.system.recipe_files import (
+    check_recipe_given,
+    check_yaml,
+    config_paths,
+    read_recipe,
+    with_recipe,
+    with_recipe_of_model,
+)
 from seglight.system.signatures import is_complete, signature
 
 RUNS = ("fit", "validate", "test")
-READ_RECIPES = (*RUNS, "pretrain", "doctor", "summary", "soup", "cache")
+READ_RECIPES = (*RUNS, "card", "pretrain", "doctor", "summary", "soup", "cache")
 """Commands whose --config is a recipe of `fit`."""
 
 OPTIONS = (
@@ -63,13 +70,15 @@ def check_early(args: Sequence[str]) -> None:
     command = args[0]
     if command == "fit":
         args = with_recipe(args)
+    if command == "card":
+        args = with_recipe_of_model(args)
     if command in RUNS:
         check_recipe_given(args)
     if command in READ_RECIPES:
         check_yaml(args)
     if command in RUNS:
         _check_run(command, args)
-    if command in ("export", "release") and args[1:] and args[1][:1] != "-" and not _any_exists(args[1]):
+    if command in ("card", "export", "release") and args[1:] and args[1][:1] != "-" and not _any_exists(args[1]):
         raise UserError(f"{args[1]}: no such checkpoint")
     if command == "predict":
         _check_prediction(args[1:3])

@@ -10,7 +10,7 @@ import yaml
 from seglight.errors import UserError
 from seglight.system.class_paths import PLACES, is_safe_recipe
 from seglight.system.nested import parse_yaml
-from seglight.system.run_files import RECIPE_FILE
+from seglight.system.run_files import CHECKPOINTS, RECIPE_FILE
 
 CONFIG_OPTIONS = ("-c", "--config")
 
@@ -94,6 +94,28 @@ def with_recipe(args: list[str]) -> list[str]:
     if not recipe.is_file():
         raise UserError(f"{run_dir}: there is no run to resume and no recipe to start one: add --config RECIPE")
     return [args[0], "--config", str(recipe), *args[1:]]
+
+
+def run_folder_of(model: str) -> Path | None:
+    """The run folder that a model is, or lies in as a checkpoint; None if there is none with a recipe."""
+    path = Path(model)
+    if (path / RECIPE_FILE).is_file():
+        return path
+    folder = path.absolute().parent
+    return folder.parent if folder.name == CHECKPOINTS and (folder.parent / RECIPE_FILE).is_file() else None
+
+
+def with_recipe_of_model(args: list[str]) -> list[str]:
+    """Add the recipe of a model's run to the arguments of a command whose first one it is, unless a recipe is given.
+
+    Args:
+        args: Arguments of `card`.
+    """
+    given = any(arg.partition("=")[0] in CONFIG_OPTIONS for arg in args)
+    if given or not args[1:] or args[1].startswith("-"):
+        return args
+    run = run_folder_of(args[1])
+    return args if run is None else [*args[:2], "--config", str(run / RECIPE_FILE), *args[2:]]
 
 
 def check_recipe_given(args: Sequence[str]) -> None:

@@ -1,0 +1,149 @@
+"""The options of `card`, and what they mean."""
+
+from argparse import RawDescriptionHelpFormatter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse.typing import PositiveInt
+
+from seglight.checkpoints.release import is_release
+from seglight.commands.card.evaluation import Machine, Split
+from seglight.data import SegmentationDataModule
+from seglight.errors import UserError
+from seglight.interfaces import Inferer
+from seglight.system.parsing import new_parser
+from seglight.system.recipe_files import run_folder_of
+from seglight.system.run_files import BEST, CHECKPOINTS, LAST
+
+DESCRIPTION = """Measure the quality of a net on a split, and write it as a page, as numbers and as pictures.
+
+  seglight card MODEL [--config RECIPE] [--split val] --out DIR
+
+MODEL is a run folder of `seglight fit`, whose best checkpoint is read and whose recipe names the data; or a checkpoint
+or a folder of `seglight release`, with a recipe of the data by --config. DIR gets:
+
+  card.html          the page: one file that loads nothing, for the screen and for print
+  card.json          all numbers of the page
+  pictures/*.png     the worst and the best images, with what is wrong in them
+  image_scores.npz   the confusion matrix of each image, as in a run folder
+
+The score is that of `seglight validate`, or of `test`, to the last bit, for any number of processes.
+"""
+
+PARTS = ("inferer", "trainer.accelerator", "trainer.precision")
+"""Parts of a recipe that `card` takes beside the data."""
+
+PLACES = ("model", "out", "ckpt", "config", "devices", "trust")
+"""Options on which no number depends, or which the checksum of the model stands for."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a card is made of.
+
+    Args:
+        model: Checkpoint or released folder.
+        data: Data module, not set up.
+        out: Folder of the card.
+        split: Split that is scored.
+        recipe: Paths of the recipes that describe the data, as text; None if there are none.
+        run: Run folder of the model; None if it is in none.
+        inferer: How images are predicted; None: each whole, in one pass.
+        groups: File or pattern of groups of images.
+        calibrate: Whether the best temperature is kept in a copy of the model.
+        machine: Where the passes run.
+        trust: Further packages whose classes the model may name.
+    """
+
+    model: Path
+    data: SegmentationDataModule
+    out: Path
+    split: Split
+    recipe: str | None
+    run: Path | None
+    inferer: Inferer | None
+    groups: str | None
+    calibrate: bool
+    machine: Machine
+    trust: tuple[str, ...]
+
+
+class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the lines of the description."""
+
+
+def card_parser() -> ArgumentParser:
+    """Parser of the options of `card`, without those of `parse_recipe`."""
+    parser = new_parser("card", DESCRIPTION, print_config=None, formatter_class=_Help)
+    parser.add_argument("model", type=str, help="run folder of `fit`, checkpoint, or folder of `release`")
+    parser.add_argument("--out", type=str, required=True, metavar="DIR", help="folder of the card: new or empty")
+    about = "checkpoint of a run folder: best, last, or a file; default: best"
+    parser.add_argument("--ckpt", type=str | None, default=None, metavar="NAME", help=about)
+    parser.add_argument("--split", type=Literal["val", "test"], default="val", help="split that is scored")
+    about = "intervals draw groups of images: a file of lines `image,group`, or a regular expression of their names"
+    parser.add_argument("--groups", type=str | None, default=None, metavar="FILE", help=about)
+    about = "write a copy of the model that keeps the best temperature: DIR/calibrated.ckpt, or DIR/calibrated"
+    parser.add_argument("--calibrate", action="store_true", help=about)
+    about = "number of processes that share the images, each with a device"
+    parser.add_argument("--devices", type=PositiveInt, default=1, help=about)
+    parser.add_argument("--inferer", type=Inferer | None, metavar="CLASS", help="as in `validate`")
+    parser.add_argument("--trainer.accelerator", type=str, default="auto", help="as in `validate`")
+    parser.add_argument("--trainer.precision", type=str | int, default="32-true", help="as in `validate`")
+    parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the model may name")
+    return parser
+
+
+def checkpoint_of(model: str, ckpt: str | None) -> Path:
+    """The checkpoint or released folder that is meant.
+
+    Args:
+        model: Run folder, checkpoint or released folder.
+        ckpt: Name of a checkpoint of the run folder; None: the best one.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = Path(model)
+    if not path.is_dir() or is_release(path):
+        if ckpt is not None:
+            raise UserError(f"--ckpt {ckpt}: {model} is no run folder, whose checkpoints it chooses from: leave it out")
+        return path
+    names = (BEST, LAST) if ckpt is None else (f"{ckpt}.ckpt", ckpt)
+    candidates = [path / CHECKPOINTS / name for name in names]
+    candidates += [] if ckpt is None else [Path(ckpt)]
+    found = next((one for one in candidates if one.is_file()), None)
+    if found is None:
+        raise UserError(f"{model}: no such checkpoint in it: looked for {', '.join(map(str, candidates))}")
+    return found
+
+
+def task_of(options: Namespace, checkpoint: Path, recipes: list[str]) -> Task:
+    """The task of the options, whose classes are built.
+
+    Args:
+        options: Options of `card_parser`.
+        checkpoint: Checkpoint or released folder.
+        recipes: Paths of the recipes.
+    """
+    trainer = options.trainer
+    return Task(
+        model=checkpoint,
+        data=options.data,
+        out=Path(options.out),
+        split=options.split,
+        recipe=", ".join(recipes) or None,
+        run=run_folder_of(str(checkpoint)),
+        inferer=options.inferer,
+        groups=options.groups,
+        calibrate=options.calibrate,
+        machine=Machine(trainer.accelerator, options.devices, trainer.precision),
+        trust=tuple(options.trust),
+    )
+
+
+def identity_of(options: Namespace) -> dict[str, str]:
+    """Options that numbers depend on, as text."""
+    described: dict[str, Any] = options.as_dict()
+    return {key: str(value) for key, value in described.items() if key not in PLACES}

@@ -1,0 +1,127 @@
+"""The steps of `card`: measure, describe, calibrate, write."""
+
+import logging
+import warnings
+from datetime import datetime
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from seglight import __version__
+from seglight.callbacks.image_scores import in_turn
+from seglight.checkpoints.checkpoint import load_net
+from seglight.commands.card.assemble import measured_parts, protocol
+from seglight.commands.card.curves import curves_of
+from seglight.commands.card.examples import examples
+from seglight.commands.card.facts import cost_of, data_facts, model_facts
+from seglight.commands.card.folder import PAGE, PICTURES, CardFolder
+from seglight.commands.card.measure import Measured, Net, measure
+from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
+from seglight.commands.card.page import write_page
+from seglight.commands.card.scores import image_scores
+from seglight.commands.recipe import instantiate, parse_recipe
+from seglight.data.datamodule import FileDataModule
+from seglight.errors import UserError
+from seglight.metrics.groups import groups_of
+from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.models.memory_format import FORMATS
+from seglight.system.parsing import parser_errors
+from seglight.system.recipe_files import config_paths
+from seglight.system.terminal import plain_console
+from seglight.training.resume.folder import check_outside
+
+
+def card(task: Task, identity: dict[str, str]) -> None:
+    """Write the card of a net; all processes measure, the first one writes.
+
+    Args:
+        task: What the card is made of.
+        identity: Options that numbers depend on: an unfinished card is continued only if they are the same.
+
+    Raises:
+        UserError: The model, the data or the groups are wrong, or the folder holds anything else.
+    """
+    data = task.data
+    groups_of([], task.groups)
+    check_outside(task.out, data.root if isinstance(data, FileDataModule) else None, "--out")
+    net, model_card = load_net(task.model, task.trust)
+    if list(model_card.class_names) != data.class_names:
+        difference = data.classes.difference(model_card.classes)
+        raise UserError(f"{task.model}: the data and the model have {difference}: give the recipe of its data")
+    model = model_facts(str(task.model), net, model_card)
+    trainer = task.machine.trainer()
+    folder = CardFolder(task.out, {"seglight": __version__, "model": model["checksum"], **identity})
+    applied = Net(net, FORMATS[model_card.channels_last], 1.0, task.inferer)
+    content = folder.finished or _measured(task, trainer, folder, applied, model)
+    if trainer.is_global_zero:
+        _finish(task, folder, content)
+
+
+def _measured(task: Task, trainer: Trainer, folder: CardFolder, net: Net, model: dict[str, Any]) -> dict[str, Any]:
+    """All that the passes tell, the same on all processes."""
+    if trainer.is_global_zero:
+        folder.keep(None)
+    measured = measure(trainer, net, task.data, task.split)
+    groups_of(measured.images.names, task.groups)  # so that no process waits for one that refuses them
+    if not trainer.is_global_zero:
+        return in_turn(list[dict[str, Any]]())[0]
+    content = _content(task, trainer, net, model, measured)
+    folder.keep(content)
+    return in_turn([content])[0]
+
+
+def _content(task: Task, trainer: Trainer, net: Net, model: dict[str, Any], measured: Measured) -> dict[str, Any]:
+    """What the first process makes of the counts, and the files beside card.json."""
+    data = task.data
+    images = measured.images
+    split = data.splits[task.split]
+    scores = image_scores(images)
+    parts = measured_parts(measured, data.class_names, data.palette, task.groups)
+    # as in a run folder: the number of images of a step of one process
+    batch = min(data.eval_batch_size, len(range(0, len(images.names), trainer.world_size)))
+    ScoredImages(task.split, batch, images.names, images.confusion).save(task.out / FILE)
+    return {
+        "seglight": __version__,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "model": model,
+        "recipe": task.recipe,
+        "split": task.split,
+        "protocol": protocol(task.inferer),
+        **parts,
+        "worst": examples("worst", measured.worst, images, scores, split, data, task.out),
+        "best": examples("best", measured.best, images, scores, split, data, task.out),
+        "curves": None if task.run is None else curves_of(task.run),
+        "cost": cost_of(net.net, images.sizes, trainer.strategy.root_device),
+    }
+
+
+def _finish(task: Task, folder: CardFolder, content: dict[str, Any]) -> None:
+    """Describe the data, keep the temperature, write page and numbers, and print where they are."""
+    content = {**content, "data": data_facts(task.data), "robustness": None}
+    console = plain_console()
+    write_page(content, task.out / PICTURES, task.out / PAGE)
+    folder.finish(content)
+    score = content["score"]
+    low, high = score["miou_interval"]
+    console.print(
+        f"{content['split']}: miou {score['miou']:.4f} [{low:.2f}, {high:.2f}], accuracy {score['accuracy']:.4f}, "
+        f"{content['images']} images"
+    )
+    console.print(f"card        {task.out / PAGE}")
+
+
+def main(args: list[str]) -> None:
+    """Run `card`.
+
+    Raises:
+        UserError: See `card`, or the arguments are wrong.
+    """
+    parser = card_parser()
+    options = parse_recipe(parser, args[1:], PARTS)
+    checkpoint = checkpoint_of(options.model, options.ckpt)
+    identity = identity_of(options)
+    with parser_errors(parser.prog):
+        built = instantiate(parser, options)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # about unused devices, and advertisements
+    warnings.filterwarnings("ignore", module=r"lightning\.")  # about loaders and launchers of trainings
+    card(task_of(built, checkpoint, list(config_paths(args))), identity)
