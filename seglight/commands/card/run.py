@@ -10,11 +10,13 @@ from lightning.pytorch import Trainer
 from seglight import __version__
 from seglight.callbacks.image_scores import in_turn
 from seglight.checkpoints.checkpoint import load_net
+from seglight.checkpoints.release import is_release
+from seglight.checkpoints.temperature import keep_temperature
 from seglight.commands.card.assemble import measured_parts, protocol
 from seglight.commands.card.curves import curves_of
 from seglight.commands.card.examples import examples
 from seglight.commands.card.facts import cost_of, data_facts, model_facts
-from seglight.commands.card.folder import PAGE, PICTURES, CardFolder
+from seglight.commands.card.folder import CALIBRATED, PAGE, PICTURES, CardFolder
 from seglight.commands.card.measure import Measured, Net, measure
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
 from seglight.commands.card.page import write_page
@@ -51,7 +53,7 @@ def card(task: Task, identity: dict[str, str]) -> None:
     model = model_facts(str(task.model), net, model_card)
     trainer = task.machine.trainer()
     folder = CardFolder(task.out, {"seglight": __version__, "model": model["checksum"], **identity})
-    applied = Net(net, FORMATS[model_card.channels_last], 1.0, task.inferer)
+    applied = Net(net, FORMATS[model_card.channels_last], model_card.temperature or 1.0, task.inferer)
     content = folder.finished or _measured(task, trainer, folder, applied, model)
     if trainer.is_global_zero:
         _finish(task, folder, content)
@@ -99,6 +101,10 @@ def _finish(task: Task, folder: CardFolder, content: dict[str, Any]) -> None:
     """Describe the data, keep the temperature, write page and numbers, and print where they are."""
     content = {**content, "data": data_facts(task.data), "robustness": None}
     console = plain_console()
+    temperature = content["calibration"]["temperature"]
+    calibrated = task.out / (CALIBRATED if is_release(task.model) else f"{CALIBRATED}.ckpt")
+    if task.calibrate and not calibrated.exists():  # an interrupted card may have written it
+        keep_temperature(task.model, temperature, calibrated)
     write_page(content, task.out / PICTURES, task.out / PAGE)
     folder.finish(content)
     score = content["score"]
@@ -108,6 +114,8 @@ def _finish(task: Task, folder: CardFolder, content: dict[str, Any]) -> None:
         f"{content['images']} images"
     )
     console.print(f"card        {task.out / PAGE}")
+    if task.calibrate:
+        console.print(f"calibrated  {calibrated}, temperature {temperature:.4g}")
 
 
 def main(args: list[str]) -> None:

@@ -216,6 +216,23 @@ def test_one_image_of_which_some_pixels_are_ignored(run: Path, tmp_path: Path) -
     assert "NaN" not in (tmp_path / "card" / "card.json").read_text()
 
 
+def test_the_temperature_is_kept_in_a_copy_of_the_model(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:
+    single = ["--data.eval_images", "1"]
+    ran = seglight_cli("card", run, *single, "--out", tmp_path / "card", "--calibrate")
+    found = read(tmp_path / "card")["calibration"]
+    path = tmp_path / "card" / "calibrated.ckpt"
+    assert f"{path}, temperature {found['temperature']:.4g}" in ran.out
+    net, model = load_net(path)
+    former, _ = load_net(run / "checkpoints" / "best.ckpt")
+    assert model.temperature == found["temperature"] != 1
+    assert weights_checksum(net.state_dict()) == weights_checksum(former.state_dict())
+    seglight_cli("card", path, "-c", run / "config.yaml", *single, "--out", tmp_path / "again")
+    again = read(tmp_path / "again")
+    assert again["calibration"]["ece"] == found["ece_after"], "the error is that of the model as it is"
+    assert again["calibration"]["temperature"] == found["temperature"]
+    assert again["score"] == read(tmp_path / "card")["score"], "labels do not depend on it"
+
+
 def test_a_folder_with_anything_else_is_refused(run: Path, out: Path, tmp_path: Path, seglight_cli: CLI) -> None:
     assert "it holds a finished card: name a new folder" in complaint(seglight_cli("card", run, "--out", out))
     (tmp_path / "note.txt").touch()
