@@ -22,6 +22,7 @@ COMMANDS = {
     "soup": ("seglight.commands.soup", "average the weights of several trainings of one net"),
     "card": ("seglight.commands.card.command", "measure a net on a split: a page, numbers and pictures"),
     "scores": ("seglight.commands.scores", "compute the scores of a run by the conventions of other libraries"),
+    "compare": ("seglight.commands.compare.command", "compare trainings or nets on one split, with intervals"),
     "summary": ("seglight.commands.summary", "show parameters and operations of the net of a recipe"),
     "models": ("seglight.commands.models", "list the available decoders and encoders"),
     "doctor": ("seglight.commands.doctor.command", "check a whole data set and report what is wrong with it"),

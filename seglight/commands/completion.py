@@ -117,9 +117,11 @@ def _options(command: str, module: str) -> Iterator[tuple[tuple[str, ...], dict[
     files = sorted(path.parent.glob("*.py")) if path.parent != folder else [path]
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    for call in calls:
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
-            yield from _declared(call)
+    adding = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"]
+    declared = [option for call in adding for option in _declared(call)]
+    yield from declared
+    if any("--config" in flags for flags, _ in declared):  # it is of this command alone, and takes no keys of a recipe
+        return
     taken = {ast.unparse(call.func).rpartition(".")[2] for call in calls}
     if command in TRAININGS or command == "pretrain" or taken & {"parse_recipe", "datamodule_from"}:
         yield ("-c", "--config"), {}

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna import visualization
 from optuna.trial import FrozenTrial
 from plotly.io import to_html
@@ -24,8 +23,9 @@ from seglight.commands.sweep.study import best_records, study_of
 from seglight.commands.sweep.table import format_value, status
 from seglight.commands.sweep.trial import LATENCY, run_folders
 from seglight.errors import UserError, terminal
+from seglight.metrics.comparison import MIOU, difference, estimates, interval
 from seglight.metrics.image_counts import FILE, ScoredImages
-from seglight.ops.iou import bootstrap_scores
+from seglight.metrics.jackknife import Estimates
 from seglight.system.atomic import atomic_write
 from seglight.system.escaping import html, plotly, tag
 from seglight.system.run_files import RECIPE_FILE
@@ -44,9 +44,9 @@ pre {{background: #eee; padding: .5em}}</style></head>
 """
 
 NOTE = (
-    "Intervals: 95 % bootstrap of the mIoU over the validation images. Different from the first: the 95 % interval of "
-    "the difference from the first trial, both on the same drawn images, does not contain 0. The variation between "
-    "trainings is not included."
+    "Intervals: 95 % of the mIoU over the choice of the validation images, as in `seglight compare`. Different from "
+    "the first: the 95 % interval of the difference from the first trial, on the same images, does not contain 0. With "
+    "several seeds a trial, the variation between trainings is included; with one it is not."
 )
 
 LATENCY_NOTE = (
@@ -93,49 +93,51 @@ def closing_lines(out: Path, records: Sequence[Record], freed: int) -> list[str]
     return lines + failure_summary(out / "trials", records)
 
 
-def drawn_scores(sweep: Sweep, folder: Path) -> tuple[list[str], NDArray[np.float64]] | None:
-    """Names of a trial's images, and its mIoU on each bootstrap sample of them, the mean over its seeds.
+def trial_estimates(sweep: Sweep, folder: Path) -> tuple[list[str], Estimates] | None:
+    """Names of a trial's images, and the scores of its trainings on them, as `seglight compare` computes them.
 
     Returns:
-        Names and scores (resamples,), or None if the trial has no counts per image.
+        Names and estimates, or None if the trial has no counts per image.
     """
     try:
         scored = [ScoredImages.load(run / FILE) for run in run_folders(sweep, folder)]
     except UserError:
         return None
-    return scored[0].names, np.mean([bootstrap_scores(*one.counts.by_class()) for one in scored], axis=0)
+    images = np.arange(len(scored[0].names))
+    return scored[0].names, estimates([one.counts.by_class() for one in scored], images)
 
 
-def percentiles(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """2.5th and 97.5th percentile."""
-    low, high = np.nanpercentile(scores, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def differ(one: tuple[list[str], NDArray[np.float64]], other: tuple[list[str], NDArray[np.float64]]) -> bool | None:
+def differ(one: tuple[list[str], Estimates], other: tuple[list[str], Estimates]) -> bool | None:
     """Whether the difference between two trials is significant; None if their images are not the same."""
     if one[0] != other[0]:
         return None
-    low, high = percentiles(one[1] - other[1])
-    return not low <= 0 <= high
+    found = difference(one[1], other[1])
+    low, high = found.low[MIOU], found.high[MIOU]
+    return None if np.isnan(low + high) else not low <= 0 <= high
 
 
 def _best(sweep: Sweep, records: Sequence[Record], trials: Path) -> str:
     best = best_records(sweep, records)[:SHOWN]
     if not best:
         return "<p>No trial is finished.</p>"
-    drawn = [drawn_scores(sweep, trial_folder(trials, record.number)) for record in best]
+    found = [trial_estimates(sweep, trial_folder(trials, record.number)) for record in best]
     rows = [["trial", *sweep.objectives, "mIoU, 95 %", "different from the first", "candidate"]]
-    for record, own in zip(best, drawn, strict=True):
-        low, high = (float("nan"),) * 2 if own is None else percentiles(own[1])
-        different = None if own is None or drawn[0] is None or own is drawn[0] else differ(own, drawn[0])
+    for record, own in zip(best, found, strict=True):
+        different = None if own is None or found[0] is None or own is found[0] else differ(own, found[0])
         candidate = ", ".join(f"{key}={format_value(value)}" for key, value in record.params.items())
         answer = {None: "-", True: "yes", False: "no"}[different]
-        interval = "-" if own is None else f"[{low:.4f}, {high:.4f}]"
-        rows.append([f"{record.number:04d}", *map(format_value, record.values or []), interval, answer, candidate])
+        rows.append([f"{record.number:04d}", *map(format_value, record.values or []), _span(own), answer, candidate])
     name = "The best" if len(sweep.objectives) == 1 else "The Pareto front"
     notes = [NOTE, *([LATENCY_NOTE] if LATENCY in sweep.objectives else [])]
     return f"<h2>{name}</h2>{_table(rows)}" + "".join(f"<p>{note}</p>" for note in notes)
+
+
+def _span(own: tuple[list[str], Estimates] | None) -> str:
+    """The interval of a trial's mIoU."""
+    if own is None:
+        return "-"
+    low, high = (ends[MIOU] for ends in interval(own[1]))
+    return "-" if np.isnan(low + high) else f"[{low:.4f}, {high:.4f}]"
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -1,0 +1,1 @@
+"""`compare`: differences between trainings or nets on one split, with intervals and verdicts."""

@@ -1,0 +1,155 @@
+"""Tables of a comparison for the terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from seglight.commands.compare.result import ALIKE, UNKNOWN, Result, notes
+from seglight.system.terminal import Name, PlainConsole
+
+NONE = "-"
+
+
+def show(console: PlainConsole, result: Result) -> None:
+    """Print the tables of a comparison and what they contain."""
+    console.print(sides_table(result))
+    console.print(pairs_table(result))
+    console.print(classes_table(result))
+    if result["changed"]:
+        console.print(changed_table(result))
+    for line in [*summary(result), *notes(result)]:
+        console.print(line)
+
+
+def summary(result: Result) -> Iterator[str]:
+    """The verdicts as lines: of each pair of two sides, and which of several are alike."""
+    sides = sorted(result["sides"], key=lambda side: side["letters"])
+    if len(sides) == 2:
+        yield f"{result['sides'][0]['name']} and {result['sides'][1]['name']}: {result['pairs'][0]['miou']['verdict']}"
+        return
+    for letter in sorted({letter for side in sides for letter in side["letters"]}):
+        alike = [side["name"] for side in sides if letter in side["letters"]]
+        if len(alike) > 1:
+            yield f"{', '.join(alike)}: {ALIKE}"
+    if not any(ALIKE in pair["miou"]["verdict"] for pair in result["pairs"]):
+        yield "Each side can be told apart from each other one."
+
+
+def sides_table(result: Result) -> Table:
+    """A row for each side: its scores with intervals, and the letters that it shares with those it is like."""
+    table = _table(
+        f"{result['split']}: {result['images']} images",
+        [("side", True), ("given", True), ("trainings", False), ("mIoU", False), ("95 %", False), ("accuracy", False),
+         ("alike", True)],
+    )  # fmt: skip
+    for side in result["sides"]:
+        table.add_row(
+            side["name"],
+            Name(side["given"]),
+            str(len(side["trainings"])),
+            number(side["miou"]),
+            span(side["miou_interval"]),
+            number(side["accuracy"]),
+            side["letters"],
+        )
+    return table
+
+
+def pairs_table(result: Result) -> Table:
+    """A row for each pair of sides."""
+    table = _table(
+        "Differences of the mIoU and the accuracy",
+        [("pair", True), ("mIoU", False), ("95 %", False), ("p", False), ("better", True), ("accuracy", False),
+         ("95 %", False)],
+    )  # fmt: skip
+    for pair in result["pairs"]:
+        miou, accuracy = pair["miou"], pair["accuracy"]
+        table.add_row(
+            f"{pair['one']} - {pair['other']}",
+            signed(miou["difference"]),
+            signed_span(miou["interval"]),
+            p_value(miou["p"]),
+            in_short(miou["verdict"]),
+            signed(accuracy["difference"]),
+            signed_span(accuracy["interval"]),
+        )
+    return table
+
+
+def classes_table(result: Result) -> Table:
+    """A row for each class: of two sides the difference, of more those pairs that can be told apart."""
+    names = [side["name"] for side in result["sides"]]
+    ious = [[side["iou"][index] for side in result["sides"]] for index in range(len(result["class_names"]))]
+    scores = [(f"IoU {name}", False) for name in names]
+    if len(names) > 2:
+        table = _table("Classes", [("class", True), *scores, ("better", True)])
+        for index, (name, values) in enumerate(zip(result["class_names"], ious, strict=True)):
+            table.add_row(Name(name), *map(number, values), "  ".join(better(result, index)) or NONE)
+        return table
+    table = _table("Classes", [("class", True), *scores, ("difference", False), ("95 %", False), ("better", True)])
+    for row, values in zip(result["pairs"][0]["classes"], ious, strict=True):
+        table.add_row(
+            Name(row["name"]),
+            *map(number, values),
+            signed(row["difference"]),
+            signed_span(row["interval"]),
+            in_short(row["verdict"]),
+        )
+    return table
+
+
+def better(result: Result, index: int) -> Iterator[str]:
+    """Pairs of sides that can be told apart by a class, such as "A > B"."""
+    for pair in result["pairs"]:
+        row = pair["classes"][index]
+        if row["verdict"] not in (ALIKE, UNKNOWN):
+            sides = [pair["one"], pair["other"]]
+            yield " > ".join(sides if row["difference"] > 0 else sides[::-1])
+
+
+def changed_table(result: Result) -> Table:
+    """The images that differ most."""
+    names = [side["name"] for side in result["sides"]]
+    table = _table("Images that differ most", [("image", True), *((f"mIoU {name}", False) for name in names)])
+    for row in result["changed"]:
+        table.add_row(Name(row["name"]), *(number(row["scores"][name]) for name in names))
+    return table
+
+
+def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
+    table = Table(title=title)
+    for heading, left in columns:
+        table.add_column(heading, justify="left" if left else "right")
+    return table
+
+
+def number(value: float | None) -> str:
+    """A score with four digits."""
+    return NONE if value is None else f"{value:.4f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with four digits and its sign."""
+    return NONE if value is None else f"{value + 0.0:+.4f}"
+
+
+def span(ends: list[float] | None) -> str:
+    """An interval of a score."""
+    return NONE if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]"
+
+
+def signed_span(ends: list[float] | None) -> str:
+    """An interval of a difference."""
+    return NONE if ends is None else f"[{ends[0]:+.4f}, {ends[1]:+.4f}]"
+
+
+def in_short(verdict: str) -> str:
+    """A verdict in a word: the better side, or a dash if neither is."""
+    return NONE if verdict in (ALIKE, UNKNOWN) else verdict.partition(" ")[0]
+
+
+def p_value(value: float | None) -> str:
+    """A p-value, with a bound in place of very small ones."""
+    if value is None:
+        return NONE
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
