@@ -121,7 +121,7 @@ class AttackRuns:
             mask = torch.stack([masks[k] for k in group]).to(self.attacked.device)
             seeds = [2**32 * seed + batch[k] for k in group]
             try:
-                with self._shown(source or self.attacked.net, task, len(group)):
+                with self._shown(source or self.attacked.net, task):
                     parts.append(self._counted(attack, image.to(self.attacked.device), mask, seeds, source))
             except UserError as error:
                 raise UserError(f"{names[group[0]]}: {one_line(error)}") from error
@@ -142,9 +142,9 @@ class AttackRuns:
         return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), name
 
     @contextmanager
-    def _shown(self, net: nn.Module, task: TaskID, images: int) -> Iterator[None]:
+    def _shown(self, net: nn.Module, task: TaskID) -> Iterator[None]:
         """Advance the bar at each forward pass, of which an attack takes hundreds."""
-        handle = net.register_forward_hook(lambda *_: self.progress.advance(task, images))
+        handle = net.register_forward_hook(lambda _, images, __: self.progress.advance(task, len(images[0])))
         try:
             yield
         finally:

@@ -44,14 +44,17 @@ class Victim:
         self.ignore_index = ignore_index
         self.checked = checked
 
-    def part(self, kept: Tensor) -> "Victim":
-        """The net and the labels of some of the images, by a bool (B,)."""
+    def part(self, kept: Tensor | slice) -> "Victim":
+        """The net and the labels of some of the images, by a bool (B,) or a range."""
         return Victim(self.net, self.mask[kept], self.ignore_index, self.checked)
 
     def look(
         self, image: Tensor, loss: PixelLoss, weight: Tensor | None, share: float = 0.0, gradient: bool = True
     ) -> Look:
         """Run the net forward, and backward to the images if the gradient is asked for.
+
+        On a CPU it takes one image at a time: there that is faster, needs the memory of one image, and an image has the
+        same numbers in every batch.
 
         Args:
             image: (B, C, H, W) float32 of values from 0 to 255.
@@ -63,6 +66,22 @@ class Victim:
         Raises:
             UserError: On a CPU, a label is neither a class nor `ignore_index`.
         """
+        if image.device.type != "cpu" or len(image) == 1:
+            return self._look(image, loss, weight, share, gradient)
+        ranges = [slice(k, k + 1) for k in range(len(image))]
+        looks = [
+            self.part(one)._look(image[one], loss, None if weight is None else weight[one], share, gradient)
+            for one in ranges
+        ]
+        self.checked = True
+        gradients = [look.gradient for look in looks if look.gradient is not None]
+        return Look(
+            torch.cat(gradients) if gradients else None,
+            torch.cat([look.cross_entropy for look in looks]),
+            torch.cat([look.right for look in looks]),
+        )
+
+    def _look(self, image: Tensor, loss: PixelLoss, weight: Tensor | None, share: float, gradient: bool) -> Look:
         with torch.set_grad_enabled(gradient):
             leaf = image.detach().requires_grad_(gradient)
             logits = seg_output(self.net(pad_image(leaf, DIVISOR))).logits

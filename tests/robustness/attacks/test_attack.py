@@ -53,11 +53,12 @@ def test_images_are_within_the_ball_and_the_range_and_worse(name: str) -> None:
 def test_an_image_does_not_depend_on_its_batch_and_depends_on_its_seed(name: str) -> None:
     attack = ATTACKS[name]
     image, mask = drawn(ignored=0.1)
-    net = SmoothNet().double()  # so that the arithmetic of batches of other sizes differs by next to nothing
+    net = SmoothNet()
     together = attack(net, image, mask, SEEDS)
     for k, seed in enumerate(SEEDS):
         alone = attack(net, image[k : k + 1], mask[k : k + 1], [seed])
-        torch.testing.assert_close(alone[0], together[k], rtol=0, atol=1e-2)
+        assert torch.equal(alone[0], together[k]) or attack.norm == "l2", "to the last bit on a CPU"
+        torch.testing.assert_close(alone[0], together[k], rtol=0, atol=1e-3)
     torch.testing.assert_close(attack(net, image, mask, SEEDS), together, rtol=0, atol=0)
     other = attack(net, image, mask, [6, 7, 8])
     starts_at_random = name not in ("FGSM", "PGD, no random start")
@@ -158,8 +159,8 @@ def test_an_image_without_a_right_pixel_takes_no_more_passes(name: str) -> None:
     net.register_forward_hook(lambda module, args, out: sizes.append(len(args[0])))
     ATTACKS[name](net, image, mask, [0, 1])
     runs = 3 if name == "SEA" else 1
-    # each of the three stages looks at both, then steps with the second image only
-    assert sizes == runs * [2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1]
+    # each of the three stages looks at both, then takes its 3, 3 or 4 steps with the second image only
+    assert sum(sizes) == runs * (2 + 3 + 2 + 3 + 2 + 4)
 
 
 def test_nothing_is_done_for_an_image_that_is_all_ignored() -> None:
