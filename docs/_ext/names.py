@@ -1,7 +1,9 @@
 """Public names of the rooms, with their docstrings."""
 
+import ast
 import inspect
 from importlib import import_module
+from pathlib import Path
 
 from sphinx.application import Sphinx
 
@@ -28,13 +30,24 @@ def public_names(module: str) -> str:
     names = names_of(module)
     room = import_module(module)
     lines = [f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
-    lines += [f"   {name}" for name in names]
-    for name in names:
+    paths = {name: module if _documented(getattr(room, name)) else _defined_in(module, name) for name in names}
+    lines += [f"   {name}" for name, path in paths.items() if path == module]
+    lines += [f"   ~{path}.{name}".replace(f"{module}.", "") for name, path in paths.items() if path != module]
+    for name, path in paths.items():
         value = getattr(room, name)
         kind = "class" if inspect.isclass(value) else "function" if inspect.isfunction(value) else "data"
-        lines += ["", f".. auto{kind}:: {module}.{name}"]
+        lines += ["", f".. auto{kind}:: {path}.{name}"]
         lines += ["   :members:"] if kind == "class" else []
     return RST.format("\n".join(lines))
+
+
+def _defined_in(module: str, name: str) -> str:
+    """The module that a room re-exports a constant from: only there does autodoc find the words below it."""
+    stub = Path(str(import_module(module).__file__)).with_suffix(".pyi")
+    for node in ast.parse(stub.read_text("utf-8")).body if stub.exists() else ():
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return f"{module}.{node.module}"
+    return module
 
 
 def types_of(paths: str) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 from threading import Thread
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.pages import ROOT
 
@@ -41,6 +43,14 @@ def test_the_script_draws_the_pictures_that_the_pages_show(tmp_path: Path, monke
     for name, drawn in draw.PICTURES.items():
         assert drawn().svg() == (PICTURES / f"{name}.svg").read_text("utf-8"), "run python docs/_pictures/draw.py"
         assert f"pictures/{name}.svg" in (DOCS / "concepts" / f"{name}.md").read_text("utf-8")
+
+
+def test_the_script_draws_the_corruptions_of_the_task_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = module_of("_pictures", "corruptions", monkeypatch)
+    with Image.open(script.PATH) as picture:
+        lost = np.abs(np.asarray(picture).astype(int) - script.sheet()).mean()
+    assert lost < 8, "run python docs/_pictures/corruptions.py"  # by JPEG
+    assert "pictures/corruptions.jpg" in (DOCS / "tasks" / "robustness.md").read_text("utf-8")
 
 
 def test_the_score_of_the_picture_is_right() -> None:
