@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from cards import card_example
 from names import public_names, types_of
 from recipes import recipe_classes, recipe_file
 from results import result_table, results_without_tables
@@ -19,6 +20,7 @@ from rooms import room_pages, room_table
 from sphinx.application import Sphinx
 
 GENERATORS: dict[str, Callable[[str], str]] = {
+    "card-example": card_example,
     "public-names": public_names,
     "types": types_of,
     "recipe-file": recipe_file,

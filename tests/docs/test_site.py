@@ -69,6 +69,28 @@ def test_files_of_results_say_how_they_were_measured() -> None:
         assert record["rows"]
 
 
+def test_the_table_of_the_example_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = module_of("_ext", "cards", monkeypatch)
+    high = {"name": "sky", "iou": 0.9, "iou_interval": [0.88, 0.92], "boundary_iou": 0.5, "boundary_iou_interval": None}
+    low = {"name": "car", "iou": 0.4, "iou_interval": [0.3, 0.5], "boundary_iou": None, "boundary_iou_interval": None}
+    content = {
+        "images": 7,
+        "split": "val",
+        "score": {"miou": 0.65, "miou_interval": [0.6, 0.7]},
+        "classes": [{**high, "share": 0.75}, {**low, "share": 0.25}],
+    }
+    monkeypatch.setattr(cards, "CARD", tmp_path / "card.json")
+    cards.CARD.write_text(json.dumps(content), "utf-8")
+    assert cards.card_example("").splitlines() == [
+        "Mean IoU on the 7 images of the val split: 0.650 [0.60, 0.70].",
+        "",
+        "| class | IoU, 95 % interval | boundary IoU, 95 % interval | share of pixels |",
+        "| --- | --- | --- | --- |",
+        "| car | 0.400 [0.30, 0.50] | - | 25.0% |",
+        "| sky | 0.900 [0.88, 0.92] | 0.500 | 75.0% |",
+    ]
+
+
 def test_a_table_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = module_of("_ext", "results", monkeypatch)
     machine = {"cpu": "CPU X", "cores": 2, "devices": [], "python": "3.11.7", "torch": "2.10"}

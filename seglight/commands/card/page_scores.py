@@ -86,7 +86,7 @@ def sizes(card: Mapping[str, Any]) -> Section:
         lines = [(class_name(card, label), values) for label, values in by_class.items()]
         content.append(heat_map("IoU of each class by the area of its objects.", "class", spans, lines))
     if known.get("definition"):
-        content.append(absent(str(known["definition"])))
+        content.append(absent(f"Definition: {known['definition']}."))
     return Section("Sizes of objects", content, about)
 
 

@@ -85,7 +85,7 @@ def _model(card: Mapping[str, Any]) -> Element:
         ("Net", name(", ".join(parts)) if parts else NONE),
         ("Checksum", element("code", str(model.get("checksum") or NONE)[:16])),
         ("Recipe", name(str(card.get("recipe") or NONE))),
-        ("Date", str(card.get("date") or NONE)),
+        ("Date", str(card.get("date") or NONE)[:16].replace("T", " ")),
         ("Classes", count(len(card.get("class_names") or []))),
     ]
     return facts(pairs)

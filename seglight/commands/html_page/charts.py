@@ -12,8 +12,8 @@ from seglight.commands.html_page.tables import name
 POINTS = 400
 """Points of a curve that are drawn."""
 
-SQUARE = WIDTH - 30
-"""Height of a reliability diagram, whose axes are then of about equal length."""
+SQUARE = WIDTH - 20
+"""Height of a reliability diagram, whose axes are then of equal length."""
 
 
 def curves(title: str, x_label: str, y_label: str, series: Mapping[str, Sequence[Sequence[Any]]]) -> Element | None:

@@ -9,7 +9,7 @@ from seglight.commands.html_page.element import Child, Element, element
 WIDTH, HEIGHT = 360, 230
 """Units of a chart, about pixels on a phone."""
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 10, 10, 40
 """Margins of the axes."""
 
 

@@ -25,7 +25,7 @@ def test_curves_have_a_legend_with_their_last_values() -> None:
     tree = parsed(curves("Loss", "step", "loss", {"a": [[0, 0], [10, 4]], "b": [[5, None], [10, 2]], "c": []}))
     lines = list(tree.iter("polyline"))
     # the axis ends 5 % beyond the values: 4 of 4.2 is 171.43 of 180 units above 190
-    assert [line.attrib["points"] for line in lines] == ["46.00,190.00 350.00,18.57", "350.00,104.29"]
+    assert [line.attrib["points"] for line in lines] == ["60.00,190.00 350.00,18.57", "350.00,104.29"]
     assert ["".join(entry.itertext()) for entry in tree.iter("li")] == ["a 4", "b 2"]
     assert len(list(tree.iter("circle"))) == 1, "a single point is drawn as a dot"
     assert [line.attrib.get("stroke-dasharray") for line in lines] == [None, "6 3"]
@@ -58,11 +58,11 @@ def test_long_curves_are_thinned_by_means() -> None:
 def test_a_histogram() -> None:
     tree = parsed(histogram("Images", "mean IoU", "images", [(0, 0.5, 1), (0.5, 1, 4)], ("median", 0.75)))
     low, high = by_class(tree, "fill")
-    # 304 units across and 180 up; a gap of one unit between bars
-    assert (low.attrib["x"], low.attrib["width"], low.attrib["height"]) == ("46.5", "151", "45")
-    assert (high.attrib["x"], high.attrib["y"], high.attrib["height"]) == ("198.5", "10", "180")
+    # 290 units across and 180 up; a gap of one unit between bars
+    assert (low.attrib["x"], low.attrib["width"], low.attrib["height"]) == ("60.5", "144", "45")
+    assert (high.attrib["x"], high.attrib["y"], high.attrib["height"]) == ("205.5", "10", "180")
     (mark,) = by_class(tree, "mark")
-    assert mark.attrib["x1"] == "274"
+    assert mark.attrib["x1"] == "277.5"
     assert "median, 0.750" in "".join(tree.itertext())
 
 
@@ -74,9 +74,9 @@ def test_a_reliability_diagram_shows_the_gap() -> None:
     tree = parsed(reliability("As it is", bins))
     (filled,) = by_class(tree, "fill")
     (gap,) = by_class(tree, "gap")
-    # 280 units up, from 290
-    assert float(filled.attrib["y"]) == pytest.approx(290 - 168)
-    assert float(gap.attrib["y"]) == pytest.approx(290 - 224)
-    assert float(gap.attrib["height"]) == pytest.approx(56)
+    # 290 units up, from 300
+    assert float(filled.attrib["y"]) == pytest.approx(300 - 174)
+    assert float(gap.attrib["y"]) == pytest.approx(300 - 232)
+    assert float(gap.attrib["height"]) == pytest.approx(58)
     (drawing,) = by_class(tree, "plot")
     assert drawing.attrib["aria-label"] == "As it is: confidence 0.80 accuracy 0.60"

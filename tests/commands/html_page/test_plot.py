@@ -22,7 +22,7 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 
 def test_places_of_the_corners() -> None:
     plot = Plot(Axis(0, 10, "x"), Axis(-1, 1, "y"))
-    assert (plot.at_x(0), plot.at_x(5), plot.at_x(10)) == (46, 198, 350)
+    assert (plot.at_x(0), plot.at_x(5), plot.at_x(10)) == (60, 205, 350)
     assert (plot.at_y(-1), plot.at_y(0), plot.at_y(1)) == (190, 100, 10)
     assert plot.at_x(99) == 350
     assert (
