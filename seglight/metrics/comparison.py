@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.metrics.boundary_counts import mean_boundary_iou
 from seglight.metrics.jackknife import (
     Estimates,
     Part,
@@ -50,6 +51,14 @@ def estimates(trainings: Sequence[tuple[Counts, Counts, Counts]], groups: NDArra
         np.stack([group_sums(counts, groups) for counts in part]) for part in zip(*trainings, strict=True)
     )
     return jackknife(scores, hit, true, predicted)
+
+
+def boundary_estimates(trainings: Sequence[tuple[Counts, Counts]], groups: NDArray[np.int64]) -> Estimates:
+    """As `estimates`, the mean boundary IoU alone (K = 1), of intersections and unions (images, C) of bands."""
+    intersection, union = (
+        np.stack([group_sums(counts, groups) for counts in part]) for part in zip(*trainings, strict=True)
+    )
+    return jackknife(lambda *counts: mean_boundary_iou(*counts)[..., None], intersection, union)
 
 
 @dataclass(frozen=True)

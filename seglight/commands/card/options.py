@@ -28,6 +28,7 @@ or a folder of `seglight release`, with a recipe of the data by --config. DIR ge
   card.json          all numbers of the page
   pictures/*.png     the worst and the best images, with what is wrong in them
   image_scores.npz   the confusion matrix of each image, as in a run folder
+  image_boundaries.npz   the boundary counts of each image, which `compare` reads
 
 The score is that of `seglight validate`, or of `test`, to the last bit, for any number of processes.
 """

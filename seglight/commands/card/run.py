@@ -24,6 +24,8 @@ from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.metrics.boundary_counts import FILE as BOUNDARIES
+from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.groups import groups_of
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.models.memory_format import FORMATS
@@ -82,6 +84,7 @@ def _content(task: Task, trainer: Trainer, net: Net, model: dict[str, Any], meas
     # as in a run folder: the number of images of a step of one process
     batch = min(data.eval_batch_size, len(range(0, len(images.names), trainer.world_size)))
     ScoredImages(task.split, batch, images.names, images.confusion).save(task.out / FILE)
+    BoundaryCounts(images.boundary[:, 0], images.boundary[:, 1]).save(task.out / BOUNDARIES)
     return {
         "seglight": __version__,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),

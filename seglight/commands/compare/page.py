@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seglight.commands.compare.pictures import Pictures
 from seglight.commands.compare.result import Result, notes
-from seglight.commands.compare.tables import better, p_value, summary
+from seglight.commands.compare.tables import SCORES, better, p_value, summary
 from seglight.commands.html_page import frame
 from seglight.commands.html_page.bars import bar, forest
 from seglight.commands.html_page.element import Child, Element, element
@@ -54,12 +54,14 @@ def _sides(result: Result) -> Element:
 
 def _pairs(result: Result) -> list[Element]:
     drawn = []
-    for key, title in (("miou", "mIoU"), ("accuracy", "Accuracy")):
+    for key, title in SCORES.items():
+        if result["pairs"][0][key] is None:
+            continue
         rows = [
             (f"{pair['one']} less {pair['other']}", pair[key]["difference"], pair[key]["interval"])
             for pair in result["pairs"]
         ]
-        drawn.append(forest(f"{title}: the first side less the second", "pair", rows, DIGITS))
+        drawn.append(forest(f"{title}, the first side less the second", "pair", rows, DIGITS))
     return drawn
 
 

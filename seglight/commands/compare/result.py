@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight import __version__
-from seglight.commands.compare.sides import Side, aligned_counts
+from seglight.commands.compare.sides import Side, aligned_boundaries, aligned_counts
 from seglight.metrics.comparison import (
     ACCURACY,
     CLASSES,
@@ -16,6 +16,7 @@ from seglight.metrics.comparison import (
     SIGNIFICANT,
     Difference,
     all_differences,
+    boundary_estimates,
     estimates,
     holm,
     image_scores,
@@ -48,6 +49,8 @@ def compared(sides: Sequence[Side], groups: str | None, seed_deviation: float) -
     first = sides[0].trainings[0]
     grouped = groups_of(first.scored.names, groups)
     found = [estimates(trainings, grouped.ids) for trainings in counts]
+    boundaries = aligned_boundaries(sides)
+    edges = None if boundaries is None else [boundary_estimates(trainings, grouped.ids) for trainings in boundaries]
     differences = all_differences(found, seed_deviation)
     corrected = _corrected(differences)
     pairs = [
@@ -67,9 +70,9 @@ def compared(sides: Sequence[Side], groups: str | None, seed_deviation: float) -
             "measured": deviation,
             "assumed": seed_deviation if trained is None else None,
         },
-        "correction": f"Holm, over {len(pairs)} pairs for the mIoU, and over all pairs and classes for the classes",
-        "sides": _sides(sides, found, pairs),
-        "pairs": pairs,
+        "correction": "Holm: the mIoU over the pairs of sides, classes over the pairs and classes",
+        "sides": _with_boundaries(_sides(sides, found, pairs), edges),
+        "pairs": _with_boundary_differences(pairs, edges),
         "changed": changed_images(sides, first.scored.names, [image_scores(trainings) for trainings in counts]),
     }
 
@@ -108,6 +111,24 @@ def _sides(sides: Sequence[Side], found: Sequence[Estimates], pairs: Sequence[Re
             }
         )
     return rows
+
+
+def _with_boundaries(rows: list[Result], edges: Sequence[Estimates] | None) -> list[Result]:
+    """The sides with their boundary IoU, null where it was not counted."""
+    trained = None if edges is None else training_variance(edges)
+    for place, row in enumerate(rows):
+        own = None if edges is None else edges[place]
+        row["boundary_iou"] = None if own is None else plain(own.mean()[0])
+        row["boundary_iou_interval"] = None if own is None else bounds(*(end[0] for end in interval(own, trained)))
+    return rows
+
+
+def _with_boundary_differences(pairs: list[Result], edges: Sequence[Estimates] | None) -> list[Result]:
+    """The pairs with the difference of their boundary IoU, null where it was not counted."""
+    differences = [None] * len(pairs) if edges is None else list(all_differences(edges, 0.0).values())
+    for pair, found in zip(pairs, differences, strict=True):
+        pair["boundary_iou"] = None if found is None else difference_of(found, 0)
+    return pairs
 
 
 def _pair(

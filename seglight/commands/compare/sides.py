@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.inference.load import members
+from seglight.metrics.boundary_counts import FILE as BOUNDARIES
+from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.ops.iou import Counts
 from seglight.system.run_files import SCORES_FILE
@@ -34,12 +36,14 @@ class Training:
         folder: Folder with the counts per image.
         scored: The counts.
         class_names: Names of the classes.
+        boundary: Counts of boundaries, in the order of the counts; None if there are none.
     """
 
     path: Path
     folder: Path
     scored: ScoredImages
     class_names: list[str]
+    boundary: BoundaryCounts | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,10 @@ def read_training(folder: Path, path: Path | None = None) -> Training:
         names = list(_json(folder / SCORES_FILE).get("iou") or [])
     if not isinstance(names, list) or len(names) != scored.counts.num_classes:
         raise UserError(f"{folder}: {FILE} and {SCORES_FILE} or {CARD_FILE} are not of one evaluation: score it again")
-    return Training(path or folder, folder, scored, [str(name) for name in names])
+    boundary = BoundaryCounts.load(folder / BOUNDARIES) if (folder / BOUNDARIES).exists() else None
+    if boundary is not None and boundary.union.shape != (len(scored.names), len(names)):
+        raise UserError(f"{folder}: {FILE} and {BOUNDARIES} are not of one evaluation: write the card anew")
+    return Training(path or folder, folder, scored, [str(name) for name in names], boundary)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -156,6 +163,24 @@ def aligned_counts(sides: Sequence[Side]) -> list[list[tuple[Counts, Counts, Cou
             hit, true, predicted = (counts[order] for counts in training.scored.counts.by_class())
             _check_labels(first, training, reference[1], true)
             own.append((hit, true, predicted))
+        found.append(own)
+    return found
+
+
+def aligned_boundaries(sides: Sequence[Side]) -> list[list[tuple[Counts, Counts]]] | None:
+    """Intersection and union of boundary bands (images, C) of each training, as `aligned_counts`; None if one has none.
+
+    The sides have passed `aligned_counts`.
+    """
+    first = sides[0].trainings[0]
+    found = []
+    for side in sides:
+        own = []
+        for training in side.trainings:
+            if training.boundary is None:
+                return None
+            order = _order(first, training)
+            own.append((training.boundary.intersection[order], training.boundary.union[order]))
         found.append(own)
     return found
 

@@ -9,6 +9,9 @@ from seglight.system.terminal import Name, PlainConsole
 
 NONE = "-"
 
+SCORES = {"miou": "mIoU", "accuracy": "accuracy", "boundary_iou": "boundary IoU"}
+"""Scores of a pair by their keys."""
+
 
 def show(console: PlainConsole, result: Result) -> None:
     """Print the tables of a comparison and what they contain."""
@@ -25,7 +28,7 @@ def summary(result: Result) -> Iterator[str]:
     """The verdicts as lines: of each pair of two sides, and which of several are alike."""
     sides = sorted(result["sides"], key=lambda side: side["letters"])
     if len(sides) == 2:
-        yield f"{result['sides'][0]['name']} and {result['sides'][1]['name']}: {result['pairs'][0]['miou']['verdict']}"
+        yield verdict_of_pair(result, result["pairs"][0])
         return
     for letter in sorted({letter for side in sides for letter in side["letters"]}):
         alike = [side["name"] for side in sides if letter in side["letters"]]
@@ -35,44 +38,58 @@ def summary(result: Result) -> Iterator[str]:
         yield "Each side can be told apart from each other one."
 
 
+def verdict_of_pair(result: Result, pair: Result) -> str:
+    """The verdict of a pair, and what its images alone say where that is more."""
+    line = f"{pair['one']} and {pair['other']}: {pair['miou']['verdict']}"
+    ends = pair["miou"]["interval"]
+    if pair["miou"]["verdict"] != ALIKE or result["intervals"] != "images" or ends is None or ends[0] <= 0 <= ends[1]:
+        return line
+    better_net = pair["one"] if ends[0] > 0 else pair["other"]
+    return (
+        f"{line}. As a net, {better_net} is better on images of this kind; but two trainings of one recipe may differ "
+        "by as much."
+    )
+
+
 def sides_table(result: Result) -> Table:
     """A row for each side: its scores with intervals, and the letters that it shares with those it is like."""
     table = _table(
         f"{result['split']}: {result['images']} images",
-        [("side", True), ("given", True), ("trainings", False), ("mIoU", False), ("95 %", False), ("accuracy", False),
-         ("alike", True)],
+        [("side", True), ("mIoU", False), ("95 %", False), ("accuracy", False), ("trainings", False), ("alike", True),
+         ("given", True)],
     )  # fmt: skip
     for side in result["sides"]:
         table.add_row(
             side["name"],
-            Name(side["given"]),
-            str(len(side["trainings"])),
             number(side["miou"]),
             span(side["miou_interval"]),
             number(side["accuracy"]),
+            str(len(side["trainings"])),
             side["letters"],
+            Name(side["given"]),
         )
     return table
 
 
 def pairs_table(result: Result) -> Table:
-    """A row for each pair of sides."""
+    """Rows for each pair of sides: one for each score."""
     table = _table(
-        "Differences of the mIoU and the accuracy",
-        [("pair", True), ("mIoU", False), ("95 %", False), ("p", False), ("better", True), ("accuracy", False),
-         ("95 %", False)],
-    )  # fmt: skip
+        "Differences",
+        [("pair", True), ("score", True), ("difference", False), ("95 %", False), ("p", False), ("better", True)],
+    )
     for pair in result["pairs"]:
-        miou, accuracy = pair["miou"], pair["accuracy"]
-        table.add_row(
-            f"{pair['one']} - {pair['other']}",
-            signed(miou["difference"]),
-            signed_span(miou["interval"]),
-            p_value(miou["p"]),
-            in_short(miou["verdict"]),
-            signed(accuracy["difference"]),
-            signed_span(accuracy["interval"]),
-        )
+        for key, title in SCORES.items():
+            found = pair[key]
+            if found is not None:
+                verdict = found.get("verdict")
+                table.add_row(
+                    f"{pair['one']} - {pair['other']}",
+                    title,
+                    signed(found["difference"]),
+                    signed_span(found["interval"]),
+                    "" if verdict is None else p_value(found["p"]),
+                    "" if verdict is None else in_short(verdict),
+                )
     return table
 
 
@@ -135,7 +152,7 @@ def signed(value: float | None) -> str:
 
 def span(ends: list[float] | None) -> str:
     """An interval of a score."""
-    return NONE if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]"
+    return NONE if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def signed_span(ends: list[float] | None) -> str:

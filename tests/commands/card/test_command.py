@@ -76,7 +76,7 @@ def test_the_folder_and_the_keys(out: Path, card: dict[str, Any], run: Path) -> 
     assert list(card) == KEYS
     pictures = {entry["picture"] for kind in ("worst", "best") for entry in card[kind]}
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {
-        "card.json", "card.html", "image_scores.npz", *pictures,
+        "card.json", "card.html", "image_scores.npz", "image_boundaries.npz", *pictures,
     }  # fmt: skip
     net, _ = load_net(run / "checkpoints" / "best.ckpt")
     assert card["model"] == {

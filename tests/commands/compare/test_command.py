@@ -1,6 +1,6 @@
 """`seglight compare` on stored scores: what it says, what it writes, and what it refuses.
 
-Covers: commands.compare.sides, commands.compare.result, commands.compare.tables.
+Covers: commands.compare.sides, commands.compare.result, commands.compare.tables, metrics.boundary_counts.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seglight.metrics.boundary_counts import FILE, BoundaryCounts
 from tests.support.scored_runs import CLASSES, drawn_matrices, write_run
 
 Cli = Callable[..., Any]
@@ -137,6 +138,28 @@ def test_groups_of_images_widen_intervals(tmp_path: Path, seglight_cli: Cli) -> 
         assert result_of(path)["groups"]["count"] == {"pattern": 12, "few": 12, "alone": 60}[key]
     assert widths["pattern"] == pytest.approx(widths["few"])
     assert widths["alone"] < 0.6 * widths["pattern"]
+
+
+def test_cards_are_compared_by_their_boundaries_too(runs: Path, seglight_cli: Cli) -> None:
+    """Worked by hand: 40 images of two classes with a boundary; the bands of the second card overlap by more."""
+    union = np.tile([[100, 50, 0]], (40, 1))
+    for name, shares in (("good", [0.5, 0.4, 0]), ("bad", [0.3, 0.2, 0])):
+        (runs / name / "scores.json").unlink()
+        (runs / name / "card.json").write_text(json.dumps({"class_names": list(CLASSES), "model": {"path": "gone"}}))
+        BoundaryCounts((union * shares).astype(np.int64), union).save(runs / name / FILE)
+    ran = seglight_cli("compare", runs / "good", runs / "bad", "--json", runs / "r.json")
+    assert ran.rc == 0, ran.err
+    found = result_of(runs / "r.json")
+    assert [side["boundary_iou"] for side in found["sides"]] == pytest.approx([0.45, 0.25])
+    assert found["pairs"][0]["boundary_iou"]["difference"] == pytest.approx(0.2)
+    assert found["pairs"][0]["boundary_iou"]["interval"] == pytest.approx([0.2, 0.2])
+    assert "boundary IoU" in ran.out
+    ran = seglight_cli("compare", runs / "good", runs / "same", "--json", runs / "s.json")
+    assert result_of(runs / "s.json")["pairs"][0]["boundary_iou"] is None, "one of them has no boundaries"
+    (runs / "bad" / FILE).write_bytes(b"PK")
+    ran = seglight_cli("compare", runs / "good", runs / "bad")
+    assert ran.rc == 2
+    assert f"{runs / 'bad' / FILE}: missing or damaged" in ran.err
 
 
 def test_images_in_another_order_are_the_same(runs: Path, seglight_cli: Cli) -> None:
