@@ -22,6 +22,7 @@ from seglight.commands.card.folder import UNFINISHED
 from seglight.commands.card.options import card_parser
 from seglight.data import ShapesDataModule
 from seglight.metrics import BestTemperature, BoundaryF, BoundaryIoU, CalibrationError, ObjectSizeIoU
+from seglight.metrics.boundary_counts import BoundaryCounts, mean_boundary_iou
 from seglight.metrics.error_detection import uncertainty_bin
 from tests.support.bad_input import CLI, complaint, recipe
 
@@ -108,6 +109,9 @@ def test_the_score_is_that_of_validate_to_the_last_bit(
         assert sorted(ours.files) == sorted(theirs.files)
         for key in ours.files:
             np.testing.assert_array_equal(ours[key], theirs[key], key)
+    edges = BoundaryCounts.load(out / "image_boundaries.npz")
+    assert edges.union.shape == (IMAGES, len(card["classes"]))
+    assert mean_boundary_iou(edges.intersection.sum(0), edges.union.sum(0)) == card["score"]["boundary_iou"]
 
 
 def predictions(run: Path) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
