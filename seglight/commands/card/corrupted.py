@@ -44,8 +44,13 @@ FOLDER = "corruptions"
 
 CLEAN = "clean"
 
-GROUPS = {"common": CORRUPTIONS, "validation": VALIDATION_CORRUPTIONS, "camera": CAMERA_CORRUPTIONS}
-"""What `--corruptions` accepts beside the names of kinds."""
+GROUPS: dict[str, tuple[str, ...]] = {
+    "common": CORRUPTIONS,
+    "validation": VALIDATION_CORRUPTIONS,
+    "camera": CAMERA_CORRUPTIONS,
+    "none": (),
+}
+"""What `--corruptions` accepts beside the names of kinds; "none" leaves the consistency alone."""
 
 ALL = tuple(kind for group in GROUPS.values() for kind in group)
 

@@ -128,6 +128,13 @@ def test_processes_that_corrupt_images_change_nothing(tmp_path: Path) -> None:
     assert scores(tmp_path / "a", "snow", num_workers=1) == scores(tmp_path / "b", "snow")
 
 
+def test_consistency_alone(tmp_path: Path) -> None:
+    found = scores(tmp_path)
+    assert found["corruptions"] == {}
+    assert found["corruption_mean"] is None
+    assert list(found["consistency"]) == ["flip", "shift", "scale"]
+
+
 def test_another_seed_is_another_corruption(tmp_path: Path) -> None:
     first, second = (scores(tmp_path / str(seed), "gaussian_noise", seed=seed) for seed in (0, 1))
     assert first["corruptions"] != second["corruptions"]
@@ -158,7 +165,8 @@ def test_images_of_other_bands_are_refused(tmp_path: Path) -> None:
 def test_kinds_of_the_command_line() -> None:
     assert kinds_of("common") == CORRUPTIONS
     assert kinds_of("validation, fog,camera,fog") == (*VALIDATION_CORRUPTIONS, "fog", *CAMERA_CORRUPTIONS)
-    with pytest.raises(UserError, match=r"^--corruptions rain: choose from common, validation, camera, gaussian_noise"):
+    assert kinds_of("none") == ()
+    with pytest.raises(UserError, match=r"^--corruptions rain: choose from common, validation, camera, none, gauss"):
         kinds_of("fog,rain")
 
 
