@@ -61,9 +61,9 @@ def name(text: str, color: Color | None = None) -> Element:
         text: The name; its end is left out if it is very long.
         color: Colour of the class, or None.
     """
-    whole = text if len(text) <= LONGEST else None
-    shown = text if whole is not None else text[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    title = None if whole is not None else text
+    cut = len(text) > LONGEST
+    shown = text[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}" if cut else text or "(no name)"
+    title = text if cut else None
     return element("span", swatch(color), element("bdi", shown), class_="name", title=title)
 
 

@@ -31,6 +31,7 @@ def test_a_name_has_its_colour_and_a_long_one_is_cut() -> None:
     long = name("x" * (LONGEST + 1))
     assert text_of(long) == "x" * (LONGEST - 1) + "…"
     assert dict(long.attributes)["title"] == "x" * (LONGEST + 1)
+    assert text_of(name("")) == "(no name)"
 
 
 def test_facts_are_a_list_of_terms() -> None:
