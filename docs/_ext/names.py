@@ -25,10 +25,17 @@ def _documented(value: object) -> bool:
     return inspect.isclass(value) or inspect.isfunction(value)
 
 
+WITH_A_PAGE = ("seglight.training.methods",)
+"""Rooms within a room that have a page of their own, where the names that the outer one re-exports are described."""
+
+
 def public_names(module: str) -> str:
     """A table of the public names, then each with its arguments, as autodoc writes them."""
-    names = names_of(module)
     room = import_module(module)
+    inner = tuple(f"{other}." for other in WITH_A_PAGE if other != module)
+    names = [
+        name for name in names_of(module) if not str(getattr(getattr(room, name), "__module__", "")).startswith(inner)
+    ]
     lines = [f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
     paths = {name: module if _documented(getattr(room, name)) else _defined_in(module, name) for name in names}
     lines += [f"   {name}" for name, path in paths.items() if path == module]

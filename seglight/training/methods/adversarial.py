@@ -32,6 +32,8 @@ class AdversarialNetwork(Method):
     which has no clipping and no accumulation and counts two steps for each batch. In return D is trained by the
     optimizer class of the recipe, and `gradient_clip_val` bounds the norm of all gradients, those of D included.
 
+    It makes no net robust to attacks: that is `AdversarialTraining`.
+
     Args:
         num_classes: Number of classes C, from the module.
         ignore_index: Mask value that is ignored, from the module.
