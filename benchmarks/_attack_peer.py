@@ -4,7 +4,7 @@ The same losses at full resolution, the same schedule, step sizes, tracked loss 
 that code computes at each step and does not use: the mean IoU of the best predictions so far.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -139,7 +139,9 @@ def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of
     return best_adv
 
 
-def sea(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, weights: Tensor) -> list[Tensor]:
+def sea(
+    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, weights: Tensor, noise: Sequence[Tensor]
+) -> list[Tensor]:
     """Predicted labels (B, H, W) under each of the three attacks.
 
     Args:
@@ -149,12 +151,13 @@ def sea(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, weights:
         eps: Radius.
         steps: Number of steps of each attack.
         weights: (C,) weight of each class.
+        noise: (B, 3, H, W) values between -1 and 1 for the random start of each attack.
     """
     counts = [int(0.3 * steps), int(0.3 * steps)]
     counts.append(steps - sum(counts))
     labels = []
-    for loss in (balanced(weights), masked, jensen_shannon):
-        image = (x + 2 * eps * (2 * torch.rand_like(x) - 1)).clamp(0.0, 1.0)
+    for loss, start in zip((balanced(weights), masked, jensen_shannon), noise, strict=True):
+        image = (x + 2 * eps * start).clamp(0.0, 1.0)
         for factor, count in zip((2, 1.5, 1), counts, strict=True):
             image = (x + (image - x).clamp(-factor * eps, factor * eps)).clamp(0.0, 1.0)
             image = apgd(model, x, y, factor * eps, count, loss, image)

@@ -1,6 +1,6 @@
 """SEA, three attacks on each image: ours, in bands of logits, against the published code's way at full resolution.
 
-Both sides attack the same net on the same images, with other random starts. Before anything is timed, the mean
+Both sides attack the same net on the same images from the same random starts. Before anything is timed, the mean
 accuracy under attack, of each image under the worst of the three, is compared: ours may not be above theirs by more
 than 0.005. Without `--ckpt` a small training on drawn scenes makes a net that can be attacked.
 """
@@ -28,6 +28,7 @@ from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
 from seglight.ops.sizes import DIVISOR
 from seglight.robustness import SEA
+from seglight.robustness.attacks.ball import Ball
 
 CLASSES = 11
 IGNORE = 255
@@ -113,13 +114,14 @@ def peer(case: Case) -> Callable[[], float]:
     labels = mask.long()
     labels[mask == IGNORE] = -1
     of_class = torch.tensor(weights, device=DEVICE)
+    noise = [Ball(torch.zeros_like(pixels) + 1, 1, "linf").start(range(len(pixels)), draw) - 1 for draw in range(3)]
 
     def step() -> float:
-        torch.manual_seed(225)
         found = []
         for first in range(0, len(image), case.batch):
             some = slice(first, first + case.batch)
-            under = _attack_peer.sea(model, pixels[some], labels[some], case.radius, case.steps, of_class)
+            starts = [one[some] for one in noise]
+            under = _attack_peer.sea(model, pixels[some], labels[some], case.radius, case.steps, of_class, starts)
             found.append(_accuracy(under, mask[some]))
         return float(torch.cat(found).mean())
 

@@ -47,6 +47,10 @@ TINY = {
         *("--nets", "MobileNetV3-small 0.5, FPN at stride 4"),
     ],
     "window": ["--window", "128", "--sizes", "288x416", "--threads", "1"],
+    "attack": [
+        *("--scale", "6", "--images", "2", "--steps", "3", "--radii", "2"),
+        *("--train_steps", "3", "--threads", "1"),
+    ],
 }
 
 
