@@ -1,4 +1,7 @@
-"""Read a whole data set once and report what is wrong with it; with --fix, write a repaired copy."""
+"""Read a whole data set once and report what is wrong with it; with --fix, write a repaired copy.
+
+With --model or --folds, report instead which labels of a split a net contradicts.
+"""
 
 from pathlib import Path
 
@@ -7,12 +10,14 @@ from seglight.commands.doctor.check_files import check_files
 from seglight.commands.doctor.check_splits import check_splits
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.fix import check_target, fix
+from seglight.commands.doctor.label_errors.options import add_options, label_options, with_recipe_of_model
 from seglight.commands.doctor.report import as_dict, show, show_fix, write_json
 from seglight.commands.doctor.scan import Survey, survey
 from seglight.commands.doctor.statistics import Statistics, statistics
 from seglight.commands.recipe import datamodule_from
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
+from seglight.system.collector import command_imports
 from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
 
@@ -76,5 +81,11 @@ def main(args: list[str]) -> int:
         "--fix", type=str | None, default=None, metavar="DIR", help="folder for a repaired copy of the data set"
     )
     parser.add_argument("--json", type=str | None, default=None, metavar="FILE", help="file for the whole report")
-    datamodule, options = datamodule_from(parser, args[1:])
-    return doctor(datamodule, options.fix, options.json)
+    add_options(parser)
+    datamodule, options = datamodule_from(parser, with_recipe_of_model(args[1:]))
+    judging = label_options(options, args[1:])
+    if judging is None:
+        return doctor(datamodule, options.fix, options.json)
+    with command_imports():  # torch, without which files are read
+        from seglight.commands.doctor.label_errors.command import find_label_errors
+    return find_label_errors(datamodule, judging)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.commands.init.sequences import Parts
+from seglight.data.sequences import Parts
 from seglight.data.layouts.layout import Layout
 from seglight.errors import UserError
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from seglight.commands.init.class_cover import classes_in, covering
-from seglight.commands.init.sequences import divided, validation
+from seglight.data.sequences import divided, validation
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
 from seglight.errors import UserError

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from seglight.commands.init.names import sequences, versions
+from seglight.data.image_names import sequences, versions
 from seglight.errors import UserError
 
 SHARE = 0.2
@@ -53,6 +53,24 @@ def divided(images: Sequence[str], number: int, copies: Mapping[int, int] = NO_C
         inside = set(part)
         part += [index for index, original in copies.items() if original in inside]
     return Parts(tuple(tuple(sorted(part)) for part in parts), found.how)
+
+
+def divided_within(images: Sequence[str], number: int, seed: int = 0) -> Parts:
+    """Divide images into parts that resemble each other: each has a block of consecutive frames of every sequence.
+
+    Args:
+        images: Paths of the images.
+        number: Number of parts.
+        seed: Seed of the random order of images that are in no sequence.
+
+    Raises:
+        UserError: There are fewer images than parts.
+    """
+    found = sequences(images)
+    if not found or len(images) < number:
+        return divided(images, number, seed=seed)
+    blocks = _blocks_of_each(list(found.values()), number)
+    return Parts(blocks, f"by sequence: each part has a block of consecutive frames of each of the {len(found)}")
 
 
 def _divided(images: Sequence[str], number: int, seed: int) -> Parts:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seglight.commands.init.names import sequences, source, versions
+from seglight.data.image_names import sequences, source, versions
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seglight.commands.init.sequences import divided, validation
+from seglight.data.sequences import divided, validation
 from seglight.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""Label errors: where a net that has not seen the labels contradicts them, by streaming confident learning."""
