@@ -97,7 +97,9 @@ def inject(masks: Sequence[Labels], num_classes: int, seed: int, scale: float = 
     """
     objects = [one for image, mask in enumerate(masks) for one in _objects(image, mask, scale)]
     chosen = np.random.default_rng(seed).permutation(len(objects))[: round(share * len(objects))].tolist()
-    noisy = Noisy([mask.copy() for mask in masks], [np.zeros(mask.shape, np.uint16) for mask in masks], [], len(objects))
+    noisy = Noisy(
+        [mask.copy() for mask in masks], [np.zeros(mask.shape, np.uint16) for mask in masks], [], len(objects)
+    )
     kinds = {index: KINDS[place % len(KINDS)] for place, index in enumerate(chosen)}
     # dilated objects last: they leave other errors as they are
     for index in sorted(chosen, key=lambda index: (kinds[index] == "dilate", index)):
@@ -108,7 +110,7 @@ def inject(masks: Sequence[Labels], num_classes: int, seed: int, scale: float = 
 
 def _objects(image: int, mask: Labels, scale: float) -> Iterator[_Object]:
     for category in np.unique(mask[mask != IGNORED]).tolist():
-        _, parts, boxes, _ = cv2.connectedComponentsWithStats((mask == category).view(np.uint8), connectivity=8)
+        boxes = cv2.connectedComponentsWithStats((mask == category).view(np.uint8), connectivity=8)[2]
         for number, area in enumerate(boxes[1:, cv2.CC_STAT_AREA].tolist(), 1):
             if LEAST * scale**2 <= area <= MOST * mask.size:
                 yield _Object(image, category, number)

@@ -104,10 +104,8 @@ def components(issues: NDArray[np.bool_], codes: NDArray[np.int64]) -> Iterator[
             yield parts == part
 
 
-def of_cleanlab(
-    folder: Path, numbers: Sequence[NDArray[np.uint16]], num_classes: int
-) -> dict[str, list[Hit]]:
-    """cleanlab's regions, ranked by the mean probability of the label and by size."""
+def of_cleanlab(folder: Path, numbers: Sequence[NDArray[np.uint16]], num_classes: int) -> dict[str, list[Hit]]:
+    """Cleanlab's regions, ranked by the mean probability of the label and by size."""
     issues = np.load(folder / "issues.npy", mmap_mode="r")
     labels = np.load(folder / "labels.npy", mmap_mode="r")
     probabilities = np.load(folder / "probabilities.npy", mmap_mode="r")
@@ -115,8 +113,10 @@ def of_cleanlab(
     for index, errors in enumerate(numbers):
         own = np.take_along_axis(probabilities[index], labels[index][None].astype(np.int64), 0)[0]
         codes = labels[index].astype(np.int64) * num_classes + probabilities[index].argmax(0)
-        for region in components(np.asarray(issues[index]), codes):
-            rows.append((float(own[region].mean()), int(region.sum()), hit_of(errors, region)))
+        rows += [
+            (float(own[region].mean()), int(region.sum()), hit_of(errors, region))
+            for region in components(np.asarray(issues[index]), codes)
+        ]
     return {
         "cleanlab, by quality": [hit for _, _, hit in sorted(rows, key=lambda row: row[0])],
         "cleanlab, by size": [hit for _, _, hit in sorted(rows, key=lambda row: -row[1])],

@@ -53,7 +53,9 @@ def predictor(probabilities: Sequence[NDArray[np.float64]]) -> TorchPredictor:
     return TorchPredictor(Given(logits), card(names), "given", "cpu")
 
 
-def drawn(seed: int, classes: int, size: tuple[int, int], sharpness: float = 3.0) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def drawn(
+    seed: int, classes: int, size: tuple[int, int], sharpness: float = 3.0
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Probabilities (K, H, W), and labels (H, W) drawn from them."""
     rng = np.random.default_rng(seed)
     values = np.exp(sharpness * rng.standard_normal((classes, *size)))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.data.sequences import Parts
 from seglight.data.layouts.layout import Layout
+from seglight.data.sequences import Parts
 from seglight.errors import UserError
 
 LOOKED_AT = 500

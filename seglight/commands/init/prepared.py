@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from seglight.commands.init.class_cover import classes_in, covering
-from seglight.data.sequences import divided, validation
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
+from seglight.data.sequences import divided, validation
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_write
 from seglight.system.checksums import file_sha256

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from seglight.commands.init.class_cover import classes_in, covering
-from seglight.data.sequences import divided, validation
 from seglight.data.layouts.layout import Choices
+from seglight.data.sequences import divided, validation
 from tests.support import fabricate
 from tests.support.plain_folder import recognise_folder
 

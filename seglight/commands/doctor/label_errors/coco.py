@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as rle
 
 from seglight.commands.doctor.label_errors.region import Region
 from seglight.images.outlines import outlines
@@ -13,7 +14,7 @@ from seglight.system.atomic import atomic_write
 
 
 def coco_content(regions: Sequence[Region], names: Sequence[str]) -> dict[str, Any]:
-    """Images, categories and annotations: a polygon with the suggested class for each region, best first.
+    """Images, categories and annotations: the outline and the suggested class of each region, best first.
 
     Category ids are class indices + 1, as in the files of `seglight predict`.
 
@@ -34,7 +35,7 @@ def coco_content(regions: Sequence[Region], names: Sequence[str]) -> dict[str, A
                 "id": rank,
                 "image_id": ids[region.image],
                 "category_id": region.suggested + 1,
-                "segmentation": [polygon(region)],
+                "segmentation": segmentation(region),
                 "bbox": list(region.box),
                 "area": region.pixels,
                 "iscrowd": 0,
@@ -44,6 +45,17 @@ def coco_content(regions: Sequence[Region], names: Sequence[str]) -> dict[str, A
             for rank, region in enumerate(regions, 1)
         ],
     }
+
+
+def segmentation(region: Region) -> list[list[int]] | dict[str, Any]:
+    """A polygon, or run lengths where tools would fill it otherwise: pycocotools fills holes and crossings."""
+    outline = polygon(region)
+    whole = np.zeros(region.size, np.uint8, order="F")
+    region.box.of(whole)[...] = region.inside
+    if np.array_equal(rle.decode(rle.merge(rle.frPyObjects([outline], *region.size))), whole):
+        return [outline]
+    runs = rle.encode(whole)
+    return {"size": list(region.size), "counts": runs["counts"].decode("ascii")}
 
 
 def polygon(region: Region) -> list[int]:

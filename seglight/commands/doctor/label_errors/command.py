@@ -27,6 +27,7 @@ from seglight.system.terminal import plain_console
 REPORT, PAGE, COCO, LABELME = "labels.json", "labels.html", "coco.json", "labelme"
 """What is written to the folder of the report; the report itself is written last."""
 
+
 def find_label_errors(datamodule: SegmentationDataModule, options: LabelOptions) -> int:
     """Judge the labels of a split, write the report and print the first of it.
 

@@ -39,11 +39,29 @@ class Disagreement:
     score: float
 
 
-def add_confidence(confidence: ClassConfidence, predictor: TorchPredictor, sample: Sample) -> None:
-    """Add the pixels of an image to the thresholds of the classes."""
+def add_confidence(
+    confidence: ClassConfidence, contradicted: NDArray[np.int64], predictor: TorchPredictor, sample: Sample
+) -> None:
+    """Add the pixels of an image to the thresholds of the classes.
+
+    Args:
+        confidence: The thresholds.
+        contradicted: Pixels by label and most probable class, (K, K), to which those that differ are added.
+        predictor: The net.
+        sample: The image.
+    """
     for _, probabilities, labels in sample.bands(predictor):
         known = labels != sample.ignore_index
         confidence.add(_own(probabilities, labels, known)[known], labels[known])
+        predicted = probabilities.argmax(1)
+        _count(contradicted, labels, predicted, known & (predicted != labels))
+
+
+def _count(pairs: NDArray[np.int64], labels: Tensor, found: Tensor, where: Tensor) -> None:
+    """Add pixels to the pairs of their label and the class found, (K, K)."""
+    classes = len(pairs)
+    index = labels[where].long() * classes + found[where]
+    pairs += torch.bincount(index, minlength=classes**2).view(classes, classes).cpu().numpy()
 
 
 def compare(
@@ -57,7 +75,6 @@ def compare(
         thresholds: Thresholds of the classes, (K,).
         contradictions: Pixels by label and confident class, (K, K), to which the issues of this image are added.
     """
-    classes = len(thresholds)
     height, width = sample.mask.shape
     padded = (1, round_up(height, DIVISOR), round_up(width, DIVISOR))
     kinds = (torch.float32, torch.uint8, torch.float32, torch.bool)
@@ -69,17 +86,15 @@ def compare(
         largest, predicted = probabilities.max(1)
         suggested, confident = confident_class(probabilities, thresholds)
         issues = known & confident & (suggested != labels) & (predicted != labels)
-        pairs = labels[issues].long() * classes + suggested[issues]
-        contradictions += torch.bincount(pairs, minlength=classes**2).view(classes, classes).cpu().numpy()
+        _count(contradictions, labels, suggested, issues)
         quality = own[known].double()
         softmin = (-quality / TEMPERATURE).exp()
         weighted += float((quality * softmin).sum())
         weights += float(softmin.sum())
         for full, part in zip(maps, (own, predicted, largest, issues), strict=True):
             band.put(full, part.to(full))
-    own, predicted, largest, issues = (full[0, :height, :width].numpy() for full in maps)
-    score = weighted / weights if weights else 1.0
-    return Disagreement(sample.mask, own, predicted, largest, issues, sample.ignore_index, score)
+    found = [full[0, :height, :width].numpy() for full in maps]
+    return Disagreement(sample.mask, *found, sample.ignore_index, weighted / weights if weights else 1.0)
 
 
 def _own(probabilities: Tensor, labels: Tensor, known: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Nets that judge each part of the training split held out: each is trained on all other parts, in a process of its own.
+"""Nets that judge each part of the training split held out: each is trained on all others, in a process of its own.
 
     OUT/folds/1/lists/{train,val}.txt   images that net 1 is trained on, and those that it judges
     OUT/folds/1/run                     its run folder

@@ -27,10 +27,14 @@ class HeldOut:
         """Sentence for the user; None: the net has seen none of the images."""
         if self.trained_on == 0:
             return None
-        more = "so that more of these labels are wrong than are found; --folds K judges each image by a net without it"
         if self.trained_on is None:
-            return f"It is not known which images the net was trained on. It agrees with labels that it has learnt, {more}."
-        return f"The net was trained on {self.trained_on} of these {self.images} images, whose labels it has learnt, {more}."
+            known = "It is not known which images the net was trained on."
+        else:
+            known = f"The net was trained on {self.trained_on} of these {self.images} images."
+        return (
+            f"{known} It agrees with labels that it has learnt, so that more of them are wrong than are found: "
+            "--folds K judges each image by a net that was trained without it."
+        )
 
 
 def checkpoint_of(model: str) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seglight.commands.doctor.label_errors.best import Best
 from seglight.commands.doctor.label_errors.compare import add_confidence, compare
 from seglight.commands.doctor.label_errors.confidence import ClassConfidence
-from seglight.commands.doctor.label_errors.find_regions import find_regions
+from seglight.commands.doctor.label_errors.find_regions import find_regions, rarity_of
 from seglight.commands.doctor.label_errors.region import Region
 from seglight.commands.doctor.label_errors.sample import read_sample
 from seglight.inference.torch_predictor import TorchPredictor
@@ -99,12 +99,13 @@ def judge(
         UserError: An image or a label can't be read, or a net fails on it.
     """
     confidence = ClassConfidence(num_classes)
+    contradicted, contradictions = np.zeros((2, num_classes, num_classes), np.int64)
     for predictor, index in _images(parts):
         with torch.inference_mode():
-            add_confidence(confidence, predictor, read_sample(split, index, num_classes, ignore_index))
+            add_confidence(confidence, contradicted, predictor, read_sample(split, index, num_classes, ignore_index))
         advance()
     thresholds = confidence.thresholds()
-    contradictions = np.zeros((num_classes, num_classes), np.int64)
+    rarity = rarity_of(contradicted)
     images = Best[ImageScore](top)
     regions = Best[Region](top)
     number = 0
@@ -114,7 +115,7 @@ def judge(
             maps = compare(predictor, sample, thresholds, contradictions)
         issues, known = (int(np.count_nonzero(one)) for one in (maps.issues, sample.mask != ignore_index))
         images.add(-maps.score, ImageScore(index, shown(sample.name), maps.score, issues, known))
-        found = find_regions(maps)
+        found = find_regions(maps, rarity)
         number += len(found.scores)
         for place, value in enumerate(found.scores.tolist(), 1):
             if regions.admits(value):

@@ -101,7 +101,11 @@ def label_options(options: Namespace, args: list[str]) -> LabelOptions | None:
     if split not in ("train", "val", "test") or (options.folds is not None and split != "train"):
         raise UserError(
             f"--split {split}: "
-            + ("give train, val or test" if options.folds is None else "--folds judges the training split: leave it out")
+            + (
+                "give train, val or test"
+                if options.folds is None
+                else "--folds judges the training split: leave it out"
+            )
         )
     top = TOP if options.top is None else options.top
     return LabelOptions(options.model, options.folds, split, Path(options.out), top, fit_options(args))

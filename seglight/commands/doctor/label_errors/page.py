@@ -77,7 +77,9 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
         class_="gallery",
     )
     sections = [
-        Section("Regions", [gallery], "From left to right: image, labels, and what the net says; the region is outlined."),
+        Section(
+            "Regions", [gallery], "From left to right: image, labels, and what the net says; the region is outlined."
+        ),
         Section(
             "Images",
             [table("Images with the worst labels first", image_columns, images)],

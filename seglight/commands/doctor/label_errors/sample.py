@@ -51,7 +51,7 @@ class Sample:
     ignore_index: int
 
     def bands(self, predictor: TorchPredictor) -> Iterator[JudgedBand]:
-        """The net's probabilities, band by band; beyond the image, in rows and columns of its padding, none is labelled.
+        """The net's probabilities, band by band; in the rows and columns of the padding no pixel is labelled.
 
         Consume it within `torch.inference_mode`.
 

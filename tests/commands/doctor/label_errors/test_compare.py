@@ -24,12 +24,17 @@ def test_maps_and_score_of_an_image() -> None:
     net, split = predictor([probabilities]), InMemory([labels])
     sample = read_sample(split, 0, 4, 255)
     confidence = ClassConfidence(4)
+    contradicted = np.zeros((4, 4), np.int64)
     with torch.inference_mode():
-        add_confidence(confidence, net, sample)
+        add_confidence(confidence, contradicted, net, sample)
     known = labels != 255
     own = np.take_along_axis(probabilities, np.where(known, labels, 0)[None].astype(int), 0)[0]
     means = [own[labels == k].mean() for k in range(4)]
     np.testing.assert_allclose(confidence.thresholds(), means, rtol=1e-5)
+    expected = np.zeros((4, 4), np.int64)
+    np.add.at(expected, (labels[known], probabilities.argmax(0)[known]), 1)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_array_equal(contradicted, expected)
     contradictions = np.zeros((4, 4), np.int64)
     with torch.inference_mode():
         found = compare(net, sample, confidence.thresholds(), contradictions)
@@ -62,8 +67,9 @@ def test_as_cleanlab() -> None:
     net = predictor([probabilities])
     sample = read_sample(InMemory([labels]), 0, 6, 255)
     confidence = ClassConfidence(6)
+    contradicted = np.zeros((6, 6), np.int64)
     with torch.inference_mode():
-        add_confidence(confidence, net, sample)
+        add_confidence(confidence, contradicted, net, sample)
         found = compare(net, sample, confidence.thresholds(), np.zeros((6, 6), np.int64))
     score, _ = rank.get_label_quality_scores(labels[None].astype(int), probabilities[None], verbose=False)
     assert found.score == pytest.approx(score[0], rel=1e-5)

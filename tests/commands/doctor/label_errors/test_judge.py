@@ -24,7 +24,7 @@ def test_thresholds_are_those_of_all_images_whoever_judges_them() -> None:
     whole = ClassConfidence(3)
     with torch.inference_mode():
         for index in range(4):
-            add_confidence(whole, net, read_sample(split, index, 3, 255))
+            add_confidence(whole, np.zeros((3, 3), np.int64), net, read_sample(split, index, 3, 255))
     torch.testing.assert_close(judged.confidence.thresholds(), whole.thresholds())
     assert judged.images == 4
     assert len(calls) == 8

@@ -21,8 +21,8 @@ from seglight.commands.doctor.label_errors.page import crops_of, write_page
 from seglight.commands.doctor.label_errors.region import Box, Region, packed, packed_labels
 from seglight.commands.doctor.label_errors.report import Judgement, as_dict
 from seglight.data.layouts.labelme_shapes import ShapeCodec
-from seglight.data.layouts.recognise import recognise
 from seglight.data.layouts.layout import Choices
+from seglight.data.layouts.recognise import recognise
 from tests.support.judging import InMemory
 
 NAMES = ("road", "car", "<script>alert(1)</script>")
@@ -101,7 +101,7 @@ def test_labelme_files_are_read_by_the_data_module_of_labelme(tmp_path: Path) ->
         "label", "points", "group_id", "description", "shape_type", "flags", "mask",
     }  # fmt: skip
     found = recognise(tmp_path, Choices())
-    assert found.form == "LabelMe"
+    assert found.form == "LabelMe JSON"
 
 
 def judgement(regions: list[Region]) -> Judgement:
