@@ -94,7 +94,8 @@ def compare(
         for full, part in zip(maps, (own, predicted, largest, issues), strict=True):
             band.put(full, part.to(full))
     found = [full[0, :height, :width].numpy() for full in maps]
-    return Disagreement(sample.mask, *found, sample.ignore_index, weighted / weights if weights else 1.0)
+    score = weighted / weights if weights else 1.0
+    return Disagreement(sample.mask, found[0], found[1], found[2], found[3], sample.ignore_index, score)
 
 
 def _own(probabilities: Tensor, labels: Tensor, known: Tensor) -> Tensor:

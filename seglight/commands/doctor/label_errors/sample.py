@@ -67,8 +67,9 @@ class Sample:
             size = "x".join(map(str, self.mask.shape))
             raise UserError(f"{self.name}: the net fails on an image of {size}: {one_line(error)}") from error
         check_finite(logits)
+        whole = padded.shape[-2], padded.shape[-1]
         labels = pad_mask(mask, DIVISOR, self.ignore_index)
-        for band, probabilities in upsampled_softmax(logits, (padded.shape[-2], padded.shape[-1])):
+        for band, probabilities in upsampled_softmax(logits, whole, predictor.card.temperature):
             yield JudgedBand(band, probabilities, band.of(labels))
 
 
