@@ -51,12 +51,14 @@ def compare(
     from seglight.commands.compare.sides import read_sides
     from seglight.commands.compare.tables import show
     from seglight.metrics.comparison import SEED_DEVIATION
+    from seglight.metrics.groups import groups_of
     from seglight.system.atomic import atomic_write
     from seglight.system.terminal import plain_console
 
     deviation = SEED_DEVIATION if seed_deviation is None else seed_deviation
     if not (math.isfinite(deviation) and 0 <= deviation <= 1):
         raise UserError(f"--seed_deviation {deviation:g}: give a standard deviation of the mIoU between 0 and 1")
+    groups_of([], groups)  # a mistake in it is reported before a model is scored
     with Evaluation(config, split) as evaluation:
         read = read_sides(sides, evaluation.score)
         evaluation.check_split(read)

@@ -75,13 +75,16 @@ def read_sides(texts: Sequence[str], evaluated: Callable[[Path], Training]) -> l
     if not 2 <= len(texts) <= len(LETTERS):
         raise UserError(f"compare: {len(texts)} sides: give at least two, and at most {len(LETTERS)}")
     paths = [[path for part in members(text) for path in trainings_of(Path(part))] for text in texts]
-    for text, own in zip(texts, paths, strict=True):
-        repeated = next((path for path in own if own.count(path) > 1), None)
-        if not own or repeated is not None:
-            raise UserError(f"{text!r}: {'no path' if repeated is None else f'{repeated} stands there twice'}")
-    for path in (path for own in paths for path in own):
+    every = [path for own in paths for path in own]
+    for path in every:
         if not path.exists():
             raise UserError(f"{path}: no such run folder, card folder or model")
+    for path in every:
+        if every.count(path) > 1:
+            raise UserError(f"{path} is given twice: trainings of a side and of different sides must be different ones")
+    for text, own in zip(texts, paths, strict=True):
+        if not own:
+            raise UserError(f"{text!r}: there is no path in it")
     return [
         Side(name, text, [read_training(path) if is_scored(path) else evaluated(path) for path in own])
         for name, text, own in zip(LETTERS, texts, paths, strict=False)

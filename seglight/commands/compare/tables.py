@@ -55,7 +55,7 @@ def sides_table(result: Result) -> Table:
     """A row for each side: its scores with intervals, and the letters that it shares with those it is like."""
     table = _table(
         f"{result['split']}: {result['images']} images",
-        [("side", True), ("mIoU", False), ("95 %", False), ("accuracy", False), ("trainings", False), ("alike", True),
+        [("side", True), ("mIoU", False), ("95 %", False), ("accuracy", False), ("runs", False), ("alike", True),
          ("given", True)],
     )  # fmt: skip
     for side in result["sides"]:
@@ -136,7 +136,7 @@ def changed_table(result: Result) -> Table:
 def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
     table = Table(title=title)
     for heading, left in columns:
-        table.add_column(heading, justify="left" if left else "right")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left)
     return table
 
 
