@@ -40,7 +40,7 @@ def load(
 
     Args:
         model: A checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`; several
-            checkpoints or folders predict the mean of their probabilities.
+            checkpoints or folders predict the mean of their probabilities, without their temperatures.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU if there is one. Exported files run on the CPU.
         inferer: How the net is applied to an image, see `seglight.inference`; None: the whole image in one pass.
         max_memory: Bytes that the process may hold (on a GPU: torch), in place of an inferer. Larger images are
