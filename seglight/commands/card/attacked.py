@@ -16,6 +16,7 @@ from seglight.commands.card.attack_counts import AttackCounts
 from seglight.commands.card.attack_list import CLEAN, WORST, Planned
 from seglight.commands.card.attack_runs import AttackedSplit, AttackRuns, chosen
 from seglight.commands.card.gradient_masking import masking_checks
+from seglight.commands.card.scores import plain
 from seglight.interfaces import Labelled
 from seglight.metrics.object_size import ObjectSizeIoU
 from seglight.ops.iou import class_iou, mean_iou, ratio
@@ -123,10 +124,10 @@ def scores_under_attack(counts: AttackCounts) -> dict[str, Any]:
     worst = worst_by_miou(counts.hit, counts.true, counts.predicted)
     sums = counts.hit[image, worst].sum(0), counts.true.sum(0), counts.predicted[image, worst].sum(0)
     return {
-        "miou": _finite(mean_iou(*sums).item()),
-        "accuracy": _finite(ratio(right, counts.true.sum()).item()),
-        "classes": [_finite(value) for value in class_iou(*sums)],
-        "sizes": [_finite(value) for value in _by_size(counts.sizes[image, worst].sum(0))],
+        "miou": plain(mean_iou(*sums).item()),
+        "accuracy": plain(ratio(right, counts.true.sum()).item()),
+        "classes": [plain(value) for value in class_iou(*sums)],
+        "sizes": [plain(value) for value in _by_size(counts.sizes[image, worst].sum(0))],
     }
 
 
@@ -162,8 +163,3 @@ def _worst(counts: Mapping[Planned, AttackCounts]) -> dict[Planned, AttackCounts
         if len(within) > 2:  # more than the clean images and one attack
             found[Planned(WORST, planned.shown)] = AttackCounts.side_by_side(within)
     return found
-
-
-def _finite(value: float) -> float | None:
-    """A number for JSON; None where it is not finite."""
-    return float(value) if np.isfinite(value) else None
