@@ -52,12 +52,16 @@ def save_net(path: Path) -> None:
 
 
 def write_card(root: Path, out: Path, *options: str) -> None:
+    assert main(arguments(root, out, *options)) == 0
+
+
+def arguments(root: Path, out: Path, *options: str) -> list[str]:
     args = ["card", str(root / "net.ckpt"), "--config", str(root / "recipe.yaml"), "--out", str(out)]
-    assert main([*args, "--trainer.accelerator", "cpu", *options]) == 0
+    return [*args, "--trainer.accelerator", "cpu", *options]
 
 
-def three(rank: int, root: Path, out: Path) -> None:
-    write_card(root, out, "--devices", "3")
+def three(rank: int, root: Path, out: Path, *options: str) -> None:
+    write_card(root, out, "--devices", "3", *options)
 
 
 def content(out: Path) -> dict[str, Any]:
@@ -88,3 +92,23 @@ def test_three_processes_write_the_card_of_one(root: Path, tmp_path: Path) -> No
     ):
         for key in ("names", "lengths", "cells", "counts"):
             np.testing.assert_array_equal(ours[key], theirs[key], key)
+
+
+@pytest.mark.slow
+def test_three_processes_resume_a_card_and_try_the_net_as_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first passes are finished already: nothing but the corruptions starts the processes."""
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    options = ["--robustness", "--attacks", "pgd:8/255", "--attack_steps", "2", "--corruptions", "contrast,pixelate"]
+    write_card(root, tmp_path / "one", *options)
+    with monkeypatch.context() as patch:
+        patch.setattr("seglight.commands.card.run.robustness_of", interrupted)
+        assert main(arguments(root, tmp_path / "three", *options)) == 130
+    in_processes(3, three, root, tmp_path / "three", *options)
+    expected = content(tmp_path / "one")
+    assert content(tmp_path / "three") == expected
+    assert expected["robustness"]["attacks"]["pgd"]["8/255"]["images"] == IMAGES

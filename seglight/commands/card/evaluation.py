@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from seglight.callbacks import ProgressBar
 from seglight.data import SegmentationDataModule
@@ -186,3 +187,15 @@ def run_pass(trainer: Trainer, module: Pass, data: SegmentationDataModule, split
     """
     run = trainer.validate if split == "val" else trainer.test
     run(module, data, verbose=False)
+
+
+class _Nothing(LightningModule):
+    """A pass that counts nothing."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Do nothing."""
+
+
+def start_processes(trainer: Trainer) -> None:
+    """Start the processes of a trainer, and let them find each other, without a pass over the images."""
+    trainer.validate(_Nothing(), DataLoader(TensorDataset(torch.zeros(trainer.world_size))), verbose=False)

@@ -9,7 +9,10 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import PositiveInt
 
 from seglight.checkpoints.release import is_release
+from seglight.commands.card.attack_list import DEFAULT, parse_attacks
+from seglight.commands.card.corrupted import kinds_of
 from seglight.commands.card.evaluation import Machine, Split
+from seglight.commands.card.robustness import Trials
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Inferer
@@ -27,8 +30,7 @@ or a folder of `seglight release`, with a recipe of the data by --config. DIR ge
   card.html          the page: one file that loads nothing, for the screen and for print
   card.json          all numbers of the page
   pictures/*.png     the worst and the best images, with what is wrong in them
-  image_scores.npz   the confusion matrix of each image, as in a run folder
-  image_boundaries.npz   the boundary counts of each image, which `compare` reads
+  image_*.npz        the counts of each image, which `scores` and `compare` read
 
 The score is that of `seglight validate`, or of `test`, to the last bit, for any number of processes.
 """
@@ -38,6 +40,9 @@ PARTS = ("inferer", "trainer.accelerator", "trainer.precision")
 
 PLACES = ("model", "out", "ckpt", "config", "devices", "trust")
 """Options on which no number depends, or which the checksum of the model stands for."""
+
+TRIALS = ("attacks", "attack_steps", "attack_images", "transfer", "corruptions", "reference")
+"""Options of --robustness."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Task:
         inferer: How images are predicted; None: each whole, in one pass.
         groups: File or pattern of groups of images.
         calibrate: Whether the best temperature is kept in a copy of the model.
+        trials: Corruptions and attacks that the net is tried with; None: none.
         machine: Where the passes run.
         trust: Further packages whose classes the model may name.
     """
@@ -67,6 +73,7 @@ class Task:
     inferer: Inferer | None
     groups: str | None
     calibrate: bool
+    trials: Trials | None
     machine: Machine
     trust: tuple[str, ...]
 
@@ -78,15 +85,29 @@ class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
 def card_parser() -> ArgumentParser:
     """Parser of the options of `card`, without those of `parse_recipe`."""
     parser = new_parser("card", DESCRIPTION, print_config=None, formatter_class=_Help)
-    parser.add_argument("model", type=str, help="run folder of `fit`, checkpoint, or folder of `release`")
+    parser.add_argument("model", type=str, help="run folder, checkpoint or released folder")
     parser.add_argument("--out", type=str, required=True, metavar="DIR", help="folder of the card: new or empty")
-    about = "checkpoint of a run folder: best, last, or a file; default: best"
+    about = "checkpoint of a run: best, last or a file"
     parser.add_argument("--ckpt", type=str | None, default=None, metavar="NAME", help=about)
     parser.add_argument("--split", type=Literal["val", "test"], default="val", help="split that is scored")
     about = "intervals draw groups of images: a file of lines `image,group`, or a regular expression of their names"
     parser.add_argument("--groups", type=str | None, default=None, metavar="FILE", help=about)
     about = "write a copy of the model that keeps the best temperature: DIR/calibrated.ckpt, or DIR/calibrated"
     parser.add_argument("--calibrate", action="store_true", help=about)
+    about = "try corruptions and attacks, too, which can be resumed"
+    parser.add_argument("--robustness", action="store_true", help=about)
+    about = f"attacks and radii, else {DEFAULT}"
+    parser.add_argument("--attacks", type=str | None, default=None, metavar="LIST", help=about)
+    about = "steps of each attack, else 50"
+    parser.add_argument("--attack_steps", type=PositiveInt | None, default=None, metavar="N", help=about)
+    about = "most images attacked, else 100"
+    parser.add_argument("--attack_images", type=PositiveInt | None, default=None, metavar="N", help=about)
+    about = "attack another net, too, as a check"
+    parser.add_argument("--transfer", type=str | None, default=None, metavar="MODEL", help=about)
+    about = "kinds or groups, else common"
+    parser.add_argument("--corruptions", type=str | None, default=None, metavar="LIST", help=about)
+    about = "card to compare corruptions with"
+    parser.add_argument("--reference", type=str | None, default=None, metavar="DIR", help=about)
     about = "number of processes that share the images, each with a device"
     parser.add_argument("--devices", type=PositiveInt, default=1, help=about)
     parser.add_argument("--inferer", type=Inferer | None, metavar="CLASS", help="as in `validate`")
@@ -139,8 +160,30 @@ def task_of(options: Namespace, checkpoint: Path, recipes: list[str]) -> Task:
         inferer=options.inferer,
         groups=options.groups,
         calibrate=options.calibrate,
+        trials=trials_of(options),
         machine=Machine(trainer.accelerator, options.devices, trainer.precision),
         trust=tuple(options.trust),
+    )
+
+
+def trials_of(options: Namespace) -> Trials | None:
+    """What the net is tried with; None without --robustness.
+
+    Raises:
+        UserError: A list is wrong, or an option of --robustness is given without it.
+    """
+    given = [name for name in TRIALS if options[name] is not None]
+    if not options.robustness:
+        if given:
+            raise UserError(f"--{given[0]}: it is an option of --robustness, which is not given: add it")
+        return None
+    return Trials(
+        attacks=parse_attacks(options.attacks or DEFAULT),
+        steps=options.attack_steps or 50,
+        images=options.attack_images or 100,
+        kinds=kinds_of(options.corruptions or "common"),
+        reference=None if options.reference is None else Path(options.reference),
+        transfer=None if options.transfer is None else Path(options.transfer),
     )
 
 

@@ -14,22 +14,26 @@ from seglight.checkpoints.release import is_release
 from seglight.checkpoints.temperature import keep_temperature
 from seglight.commands.card.assemble import measured_parts, protocol
 from seglight.commands.card.curves import curves_of
+from seglight.commands.card.evaluation import start_processes
 from seglight.commands.card.examples import examples
 from seglight.commands.card.facts import cost_of, data_facts, model_facts
 from seglight.commands.card.folder import CALIBRATED, PAGE, PICTURES, CardFolder
 from seglight.commands.card.measure import Measured, Net, measure
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
 from seglight.commands.card.page import write_page
+from seglight.commands.card.robustness import Trials, check_trials, robustness_of
 from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.interfaces import Labelled
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.groups import groups_of
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.models.memory_format import FORMATS
 from seglight.system.parsing import parser_errors
+from seglight.system.ranks import world_size
 from seglight.system.recipe_files import config_paths
 from seglight.system.terminal import plain_console
 from seglight.training.resume.folder import check_outside
@@ -46,19 +50,31 @@ def card(task: Task, identity: dict[str, str]) -> None:
         UserError: The model, the data or the groups are wrong, or the folder holds anything else.
     """
     data = task.data
-    groups_of([], task.groups)
     check_outside(task.out, data.root if isinstance(data, FileDataModule) else None, "--out")
     net, model_card = load_net(task.model, task.trust)
     if list(model_card.class_names) != data.class_names:
         difference = data.classes.difference(model_card.classes)
         raise UserError(f"{task.model}: the data and the model have {difference}: give the recipe of its data")
+    split = data.split(task.split)
+    _check_groups(split, task.groups)
+    if task.trials is not None:
+        check_trials(task.trials, task.split, len(split), data.class_names)
     model = model_facts(str(task.model), net, model_card)
     trainer = task.machine.trainer()
     folder = CardFolder(task.out, {"seglight": __version__, "model": model["checksum"], **identity})
     applied = Net(net, FORMATS[model_card.channels_last], model_card.temperature or 1.0, task.inferer)
     content = folder.finished or _measured(task, trainer, folder, applied, model)
+    robustness = None if task.trials is None else _robustness(task, task.trials, trainer, applied, content)
     if trainer.is_global_zero:
-        _finish(task, folder, content)
+        _finish(task, folder, content, robustness)
+
+
+def _check_groups(split: Labelled, groups: str | None) -> None:
+    """Refuse groups that three images of the split are not in: the names of all are known only after a pass."""
+    groups_of([], groups)
+    some = sorted({0, len(split) // 2, len(split) - 1}) if groups is not None and len(split) else []
+    for index in some:
+        groups_of([split.read(index)[2]], groups)
 
 
 def _measured(task: Task, trainer: Trainer, folder: CardFolder, net: Net, model: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +88,17 @@ def _measured(task: Task, trainer: Trainer, folder: CardFolder, net: Net, model:
     content = _content(task, trainer, net, model, measured)
     folder.keep(content)
     return in_turn([content])[0]
+
+
+def _robustness(task: Task, trials: Trials, trainer: Trainer, net: Net, content: dict[str, Any]) -> dict[str, Any]:
+    """The net on corrupted images and under attack, the same on all processes."""
+    if trainer.world_size != world_size():  # of a resumed card nothing has started the processes yet
+        start_processes(trainer)
+    task.data.setup("validate" if task.split == "val" else "test")
+    pixels = [row["pixels"] for row in content["classes"]]
+    device = trainer.strategy.root_device
+    split = task.data.splits[task.split]
+    return robustness_of(net, task.data, task.split, split, trials, pixels, device, task.out, task.trust)
 
 
 def _content(task: Task, trainer: Trainer, net: Net, model: dict[str, Any], measured: Measured) -> dict[str, Any]:
@@ -100,9 +127,9 @@ def _content(task: Task, trainer: Trainer, net: Net, model: dict[str, Any], meas
     }
 
 
-def _finish(task: Task, folder: CardFolder, content: dict[str, Any]) -> None:
+def _finish(task: Task, folder: CardFolder, content: dict[str, Any], robustness: dict[str, Any] | None) -> None:
     """Describe the data, keep the temperature, write page and numbers, and print where they are."""
-    content = {**content, "data": data_facts(task.data), "robustness": None}
+    content = {**content, "data": data_facts(task.data), "robustness": robustness}
     console = plain_console()
     temperature = content["calibration"]["temperature"]
     calibrated = task.out / (CALIBRATED if is_release(task.model) else f"{CALIBRATED}.ckpt")

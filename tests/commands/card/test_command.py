@@ -274,6 +274,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, seglight_cli: CLI) -> 
     shutil.copy(run / "checkpoints" / "best.ckpt", tmp_path / "net.ckpt")
     assert "no data is given: give --config FILE" in complaint(seglight_cli("card", tmp_path / "net.ckpt", *out))
     assert "--groups [" in complaint(seglight_cli("card", run, *out, "--groups", "["))
+    assert "scene_1000000 has no group" in complaint(seglight_cli("card", run, *out, "--groups", "(street)"))
     assert "split: expected 'val' or 'test'" in complaint(seglight_cli("card", run, *out, "--split", "train"))
     assert "required: out" in complaint(seglight_cli("card", run))
     assert not (tmp_path / "card").exists(), "no mistake leaves a folder"
