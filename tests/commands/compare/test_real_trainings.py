@@ -63,6 +63,7 @@ def test_two_seeds_of_one_recipe_on_a_page_with_pictures(trained: Path, tmp_path
     assert sorted(path.name for path in out.iterdir()) == ["compare.html", "compare.json"]
 
 
+@pytest.mark.slow
 def test_models_are_scored_first(trained: Path, tmp_path: Path, seglight_cli: Cli) -> None:
     """A released folder by --config, and a checkpoint by the recipe of its run, on the test split."""
     last = trained / "seed_0" / "checkpoints" / "last.ckpt"
