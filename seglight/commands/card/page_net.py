@@ -60,7 +60,7 @@ def cost(card: Mapping[str, Any]) -> Section:
         ("Parameters", short(known.get("parameters"))),
         ("Multiply-adds", short(known.get("multiply_adds"))),
         ("Image, height x width", " x ".join(map(str, size)) if isinstance(size, list | tuple) else str(size or NONE)),
-        ("Latency", f"{latency:.3g} ms" if defined(latency) else NONE),
+        ("Latency", _milliseconds(latency)),
         ("Device", name(str(known.get("device") or NONE))),
     ]
     return Section("Cost", [facts(pairs)], about)
@@ -86,17 +86,22 @@ def measured(card: Mapping[str, Any]) -> Section:
     """How the scores were computed."""
     groups = card.get("groups") or {}
     pairs: list[tuple[str, Child]] = [
-        ("Scores", str(card.get("protocol") or NONE)),
         ("Groups of the bootstrap", [name(str(groups.get("by") or NONE)), f", {count(groups.get('count'))}"]),
         ("Version", f"seglight {card.get('seglight') or NONE}"),
         ("Checksum of the model", element("code", str((card.get("model") or {}).get("checksum") or NONE))),
     ]
     return Section(
         "How it was measured",
-        [facts(pairs)],
+        [element("p", f"Scores: {card.get('protocol') or NONE}."), facts(pairs)],
         "The same numbers, with all digits, are in card.json. An interval covers the choice of images or groups, not "
         "that of the seed: another training of the same recipe can differ by more.",
     )
+
+
+def _milliseconds(value: Any) -> str:
+    if not defined(value):
+        return NONE
+    return f"{value:.3g} ms" if value < 1000 else f"{count(value)} ms"
 
 
 def _sizes(sizes: list[Mapping[str, Any]]) -> str:

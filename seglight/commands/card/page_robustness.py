@@ -40,6 +40,8 @@ def corruptions(card: Mapping[str, Any]) -> Section:
             ("On the images as they are", score(clean)),
             *_ratio(known.get("corruption_mean"), clean),
         ]))  # fmt: skip
+        if not defined(known.get("corruption_mean")):
+            content.append(absent("The mean over all corruptions is known if each of the common ones was tried."))
         content.append(heat_map("Mean IoU by kind and severity, the lowest mean first.", "corruption", heads, rows))
     content += _relative(known.get("relative"))
     content += _consistency(known.get("consistency"))
@@ -200,7 +202,8 @@ def _masking(known: Mapping[str, Any] | None) -> Iterator[Child]:
     yield element(
         "p",
         "A net can seem robust because its gradients lead nowhere. Then attacks that need no gradient, further "
-        "restarts, or a larger radius find what the attack missed. Where a check has failed, the scores are too good.",
+        "restarts, or a larger radius find what the attack missed. Where a check has failed, the scores may be too "
+        "good.",
     )
     rows: list[list[Child]] = [
         [name(str(one.get("name"))), _passed(one.get("passed")), str(one.get("detail") or "")] for one in checks

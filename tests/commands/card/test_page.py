@@ -231,11 +231,22 @@ def test_scores_that_are_null_are_dashes(tmp_path: Path) -> None:
     content["cost"]["latency_ms"] = None
     content["robustness"]["gradient_masking"] = None
     content["robustness"]["corruption_mean"] = None
+    content["cost"]["multiply_adds"] = None
     tree = written(content, tmp_path)
+    assert "if each of the common ones was tried" in text(section(tree, "Corruptions"))
     assert text(head_of(tree)).count(NONE) >= 4
     assert rows(section(tree, "Calibration"), "Calibration, before")[3] == ["temperature", "1.000", NONE]
     assert "This was not checked" in text(section(tree, "Attacks"))
     assert "None" not in text(tree)
+
+
+@pytest.mark.parametrize(
+    ("latency", "shown"), [(41.23, "41.2 ms"), (0.5, "0.5 ms"), (1789.6, "1,790 ms"), (None, NONE)]
+)
+def test_a_latency_is_in_milliseconds(latency: float | None, shown: str, tmp_path: Path) -> None:
+    content = card(names(3))
+    content["cost"]["latency_ms"] = latency
+    assert f"Latency{shown}" in text(section(written(content, tmp_path), "Cost"))
 
 
 def test_many_classes_scroll_in_their_box(tmp_path: Path) -> None:
