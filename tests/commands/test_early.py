@@ -290,6 +290,8 @@ EARLY = {
     "no model": ["export", "nowhere.ckpt", "--out", "net.onnx"],
     "no image": ["predict", "nowhere.ckpt", "nowhere.png", "--out", "masks"],
     "no file to predict by": ["predict", "nowhere.ckpt", "image.png", "--out", "masks"],
+    "no model for card": ["card", "nowhere.ckpt", "--out", "card"],
+    "a full folder for card": ["card", "quickstart.yaml", "--out", "."],
     "no checkpoint to release": ["release", "nowhere.ckpt", "--out", "released"],
     "no config for doctor": ["doctor", "--config", "nowhere.yaml"],
 }
