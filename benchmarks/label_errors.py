@@ -91,8 +91,10 @@ def reported(report: Path, numbers: dict[str, NDArray[np.uint16]]) -> list[Hit]:
     found = []
     for one in sorted(content["annotations"], key=lambda one: -one["score"]):
         image = images[one["image_id"]]
-        runs = rle.merge(rle.frPyObjects(one["segmentation"], image["height"], image["width"]))
-        found.append(hit_of(numbers[Path(image["file_name"]).name], rle.decode(runs).astype(bool)))
+        outline = one["segmentation"]
+        if isinstance(outline, list):
+            outline = rle.merge(rle.frPyObjects(outline, image["height"], image["width"]))
+        found.append(hit_of(numbers[Path(image["file_name"]).name], rle.decode(outline).astype(bool)))
     return found
 
 

@@ -57,7 +57,7 @@ def find_label_errors(datamodule: SegmentationDataModule, options: LabelOptions)
         split = datamodule.split(options.split)
         models = [checkpoint_of(str(options.model))]
         indices = [range(len(split))]
-        seen = held_out(str(options.model), split)
+        seen = held_out(str(options.model), split, root_of(datamodule))
         remarks = []
     found = _judged(datamodule, split, list(zip(models, indices, strict=True)), options.top)
     judgement = Judgement(models, options.split, datamodule.classes.names, seen, found, remarks)

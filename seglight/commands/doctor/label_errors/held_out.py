@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglight.commands.recipe import datamodule_from
+from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.system.parsing import new_parser
@@ -50,24 +51,34 @@ def run_of(model: str) -> Path | None:
     return folder if (folder / RECIPE_FILE).is_file() else None
 
 
-def held_out(model: str, split: Labelled) -> HeldOut:
+def held_out(model: str, split: Labelled, root: Path | None) -> HeldOut:
     """Compare the judged images with those of the recipe of the model's run.
+
+    Images are the same if they are one file, or have the same path below the folders of two data sets, as in a copy.
 
     Args:
         model: Run folder, checkpoint or released folder.
         split: The judged images.
+        root: Folder of the data set, or None.
     """
-    judged = _files(split)
+    judged = _files(split, root)
     run = run_of(model)
     if run is None or not judged:
         return HeldOut(None, len(split))
     try:
         datamodule, _ = datamodule_from(new_parser("doctor"), ["--config", str(run / RECIPE_FILE)])
-        trained = _files(datamodule.split("train"))
+        trained = _files(datamodule.split("train"), datamodule.root if isinstance(datamodule, FileDataModule) else None)
     except UserError:  # the data of the run are not there any more
         return HeldOut(None, len(split))
-    return HeldOut(len(judged & trained), len(split))
+    known = {path for paths in trained for path in paths}
+    return HeldOut(sum(not known.isdisjoint(paths) for paths in judged), len(split))
 
 
-def _files(split: Labelled) -> set[Path]:
-    return {sources[0].resolve() for index in range(len(split)) if (sources := split.sources(index))}
+def _files(split: Labelled, root: Path | None) -> list[set[Path]]:
+    """Of each image that is a file its full path, and that below the data set's folder."""
+    found = []
+    for index in range(len(split)):
+        for path in split.sources(index)[:1]:
+            below = {path.relative_to(root)} if root is not None and path.is_relative_to(root) else set()
+            found.append({path.resolve(), *below})
+    return found

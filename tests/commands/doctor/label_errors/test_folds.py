@@ -92,13 +92,15 @@ def test_whether_the_net_was_trained_on_the_judged_images(tmp_path: Path) -> Non
     recipe = {"data": {"class_path": "seglight.data.CamVidDataModule", "init_args": init}}
     (run / "config.yaml").write_text(yaml.safe_dump(recipe))
     assert run_of(str(best)) == run_of(str(run)) == run
-    seen = held_out(str(best), data.split("train"))
+    seen = held_out(str(best), data.split("train"), root)
     assert seen.trained_on == 2
     assert str(seen.remark).startswith("The net was trained on 2 of these 5 images")
-    unseen = held_out(str(run), data.split("val"))
+    unseen = held_out(str(run), data.split("val"), root)
     assert (unseen.trained_on, unseen.remark) == (0, None)
-    unknown = held_out(str(tmp_path / "other.ckpt"), data.split("val"))
+    unknown = held_out(str(tmp_path / "other.ckpt"), data.split("val"), root)
     assert str(unknown.remark).startswith("It is not known which images the net was trained on")
     init["root"] = str(tmp_path / "gone")
     (run / "config.yaml").write_text(yaml.safe_dump(recipe))
-    assert held_out(str(run), data.split("val")).trained_on is None
+    assert held_out(str(run), data.split("val"), root).trained_on is None
+    copy = fabricate.camvid(tmp_path / "gone", train=5, val=2)
+    assert held_out(str(run), data.split("train"), root).trained_on == 2, f"{copy} is a copy"
