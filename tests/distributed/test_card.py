@@ -77,6 +77,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_three_processes_write_the_card_of_one(root: Path, tmp_path: Path) -> None:
     write_card(root, tmp_path / "one")
     in_processes(3, three, root, tmp_path / "three")
