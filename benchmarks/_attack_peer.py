@@ -1,7 +1,7 @@
 """SEA as in its published code (semseg/attacker.py, github.com/nmndeep/Robust-Segmentation, July 2024), for one net.
 
-The same losses at full resolution, the same schedule, step sizes, tracked loss and choice of images. Left out is what
-that code computes at each step and does not use: the mean IoU of the best predictions so far.
+The same losses at full resolution, the same schedule, step sizes, tracked loss and choice of images. At each step that
+code also computes the mean IoU of the best predictions so far, which nothing but its log reads: this is an option here.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,7 +81,28 @@ def _by_image(loss: Tensor) -> Tensor:
     return loss.flatten(1).mean(1)
 
 
-def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of: Loss, start: Tensor) -> Tensor:
+def running_scores(labels: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Mean IoU of predicted labels (B, H, W), class by class."""
+    labels[y == -1] = -1
+    hit = labels == y
+    intersection, union = torch.zeros(classes, device=y.device), torch.zeros(classes, device=y.device)
+    for label in range(classes):
+        true = y == label
+        intersection[label] = hit[true].float().sum()
+        union[label] = true.float().sum() + (labels == label).float().sum() - intersection[label]
+    return (intersection / union)[union > 0].mean()
+
+
+def apgd(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    steps: int,
+    loss_of: Loss,
+    start: Tensor,
+    scored_classes: int = 0,
+) -> Tensor:
     """Images (B, 3, H, W) within a radius, with the fewest right pixels of those that were met."""
     x_adv = start.clone()
     best, best_adv = x_adv.clone(), x_adv.clone()
@@ -90,7 +111,7 @@ def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of
     least, fewer = max(int(0.06 * steps), 1), max(int(0.03 * steps), 1)
     size = 2.0 * eps * torch.ones([len(x), 1, 1, 1], device=x.device)
 
-    def look(images: Tensor, backward: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+    def look(images: Tensor, backward: bool) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
         images = images.detach().requires_grad_()
         logits = model(images)
         gradient = None
@@ -98,11 +119,12 @@ def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of
         if backward:
             gradient = torch.autograd.grad(loss, [images])[0].detach()
         tracked = _by_image(cross_entropy(logits, y)).detach()
-        right = logits.detach().max(1)[1] == y
+        labels = logits.detach().max(1)[1]
+        right = labels == y
         right[y == -1] = True
-        return gradient, tracked, _by_image(right.float())
+        return gradient, tracked, _by_image(right.float()), labels
 
-    found, tracked, accuracy = look(x_adv, True)
+    found, tracked, accuracy, best_labels = look(x_adv, True)
     assert found is not None
     gradient, best_gradient = found, found.clone()
     best_loss, checked_loss = tracked.clone(), tracked.clone()
@@ -116,11 +138,14 @@ def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of
         stepped = torch.clamp(torch.min(torch.max(stepped, x - eps), x + eps), 0.0, 1.0)
         mixed = x_adv + (stepped - x_adv) * share + move * (1 - share)
         x_adv = torch.clamp(torch.min(torch.max(mixed, x - eps), x + eps), 0.0, 1.0)
-        found, tracked, now = look(x_adv, step < steps - 1)
+        found, tracked, now, labels = look(x_adv, step < steps - 1)
         gradient = gradient if found is None else found
         lower = now <= accuracy
         accuracy = torch.min(accuracy, now)
         best_adv[lower] = x_adv[lower]
+        if scored_classes:
+            best_labels[lower] = labels[lower]
+            running_scores(best_labels, y, scored_classes)
         losses[step] = tracked
         higher = tracked > best_loss
         best[higher], best_gradient[higher], best_loss[higher] = x_adv[higher], gradient[higher], tracked[higher]
@@ -140,7 +165,14 @@ def apgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, loss_of
 
 
 def sea(
-    model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, weights: Tensor, noise: Sequence[Tensor]
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    steps: int,
+    weights: Tensor,
+    noise: Sequence[Tensor],
+    scored: bool,
 ) -> list[Tensor]:
     """Predicted labels (B, H, W) under each of the three attacks.
 
@@ -152,6 +184,7 @@ def sea(
         steps: Number of steps of each attack.
         weights: (C,) weight of each class.
         noise: (B, 3, H, W) values between -1 and 1 for the random start of each attack.
+        scored: Whether the mean IoU is computed at each step.
     """
     counts = [int(0.3 * steps), int(0.3 * steps)]
     counts.append(steps - sum(counts))
@@ -160,7 +193,7 @@ def sea(
         image = (x + 2 * eps * start).clamp(0.0, 1.0)
         for factor, count in zip((2, 1.5, 1), counts, strict=True):
             image = (x + (image - x).clamp(-factor * eps, factor * eps)).clamp(0.0, 1.0)
-            image = apgd(model, x, y, factor * eps, count, loss, image)
+            image = apgd(model, x, y, factor * eps, count, loss, image, len(weights) if scored else 0)
         with torch.no_grad():
             labels.append(model(image).max(1)[1])
     return labels

@@ -45,14 +45,16 @@ class Case:
         radius: Radius of the attacks.
         steps: Steps of each of the three attacks.
         batch: Number of images that are attacked together.
+        scored: Whether the peer computes the mean IoU at each step, as the published code does.
     """
 
-    def __init__(self, file: Path, net: Path, radius: float, steps: int, batch: int) -> None:
+    def __init__(self, file: Path, net: Path, radius: float, steps: int, batch: int, scored: bool) -> None:
         self.file = file
         self.net = net
         self.radius = radius
         self.steps = steps
         self.batch = batch
+        self.scored = scored
 
     def load(self) -> tuple[nn.Module, Tensor, Tensor, list[float]]:
         """Net, images uint8 (B, 3, H, W), masks uint8 (B, H, W) and class weights."""
@@ -121,7 +123,8 @@ def peer(case: Case) -> Callable[[], float]:
         for first in range(0, len(image), case.batch):
             some = slice(first, first + case.batch)
             starts = [one[some] for one in noise]
-            under = _attack_peer.sea(model, pixels[some], labels[some], case.radius, case.steps, of_class, starts)
+            given = (pixels[some], labels[some], case.radius, case.steps, of_class, starts, case.scored)
+            under = _attack_peer.sea(model, *given)
             found.append(_accuracy(under, mask[some]))
         return float(torch.cat(found).mean())
 
@@ -188,22 +191,23 @@ def main(args: list[str]) -> None:
     parser.add_argument("--ckpt", type=Path, help="checkpoint of a net of an encoder, a decoder and a head for CamVid")
     parser.add_argument("--root", help="CamVid, whose validation images are attacked; default: drawn scenes")
     parser.add_argument("--images", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=2, help="number of images that both sides attack together")
+    parser.add_argument("--batch", type=int, default=4, help="number of images that both sides attack together")
     parser.add_argument("--steps", type=int, default=20, help="steps of each of the three attacks")
     parser.add_argument("--radii", type=float, nargs="+", default=[1, 4], help="radii in grey levels")
     parser.add_argument("--train_steps", type=int, default=60, help="steps of the training without --ckpt")
     parser.add_argument("--scale", type=int, default=1, help="divisor of height and width, for a quick trial")
     options = parser.parse_args(args)
     size = (math.ceil(360 / options.scale), math.ceil(480 / options.scale))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         samples = _camvid(options.root, options.images) if options.root else _scenes(options.images, size)
         file = written(samples, folder)
         net = options.ckpt or trained(folder, size, options.train_steps)
         rows = {
-            f"SEA at {radius:g}/255, {options.steps} steps": Row(
-                ours, peer, (Case(file, net, radius / 255, options.steps, options.batch),), check
+            f"SEA at {radius:g}/255, {options.steps} steps{name}": Row(
+                ours, peer, (Case(file, net, radius / 255, options.steps, options.batch, scored),), check
             )
             for radius in options.radii
+            for name, scored in (("", True), (", peer without scores", False))
         }
         measure(rows, options)
