@@ -101,7 +101,7 @@ def test_options_of_the_trainings() -> None:
 @pytest.mark.slow  # two trainings, each in a process of its own
 def test_folds_are_trained_and_judge(seglight_cli: CLI, data: tuple[object, ...], tmp_path: Path) -> None:
     recipe = yaml.safe_load(Path(str(data[1])).read_text())
-    recipe["data"]["init_args"] |= {"batch_size": 1, "num_workers": 0, "augmentation": {"crop_size": 32}}
+    recipe["data"]["init_args"] |= {"batch_size": 2, "num_workers": 0, "augmentation": {"crop_size": 32}}
     recipe["model"] = {
         "net": checkpoint_files.net_config(),
         "optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}},
