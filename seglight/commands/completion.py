@@ -12,7 +12,7 @@ from jsonargparse import DefaultHelpFormatter
 
 from seglight.errors import UserError
 from seglight.system.parsing import new_parser, parse_arguments
-from seglight.system.recipe_classes import CALLBACKS, KINDS, LABELLED, Kind, names_of
+from seglight.system.recipe_classes import CALLBACKS, KINDS, LABELLED, Kind, names_of, offered
 from seglight.system.signatures import signature
 
 PACKAGE = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def commands_of() -> dict[str, tuple[str, str]]:
 def _help(command: str) -> dict[str, Any]:
     if command not in TRAININGS[:3]:
         return {"action": "store_true", "help": "the options"}
-    return {"nargs": "?", "choices": [*TOPICS, *(name for kind in KINDS for name in names_of(kind))], "help": "help"}
+    return {"nargs": "?", "choices": [*TOPICS, *(name for kind in KINDS for name in offered(kind))], "help": "help"}
 
 
 def _options(command: str, module: str) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -158,7 +158,7 @@ def _recipe_options(command: str) -> Iterator[tuple[tuple[str, ...], dict[str, A
             continue
         if len(names_of(kind)) > 1 and kind.package != "lightning.pytorch.callbacks":
             plus = "+" if kind is CALLBACKS else ""
-            yield (f"{kind.option}{plus}",), {"choices": list(names_of(kind))}
+            yield (f"{kind.option}{plus}",), {"choices": list(offered(kind))}
         for name in _arguments(kind):
             yield (f"{kind.option}.{name}",), {}
     if whole:

@@ -9,6 +9,7 @@ class Adversarial(Loss):
     """Placeholder in recipes of earlier versions, which `fit` reads as `model.loss` and `model.method`.
 
     `seglight.training.former_recipes` translates the arguments; the class itself is never built.
+    Training on attacked images is the method `seglight.training.AdversarialTraining`.
 
     Args:
         ignore_index: Mask value that is ignored.

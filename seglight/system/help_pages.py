@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from seglight.errors import UserError
-from seglight.system.recipe_classes import KINDS, Kind, kind_of, names_of
+from seglight.system.recipe_classes import KINDS, Kind, kind_of, names_of, offered
 from seglight.system.signatures import Parameter, Signature, signature
 
 WIDTH = 100
@@ -161,7 +161,7 @@ def plain(text: str) -> str:
 
 def unknown_topic(command: str, topic: str, topics: Sequence[str]) -> UserError:
     """The error about a topic that has no page, with those of similar names."""
-    names = [*topics, *(name for kind in KINDS for name in names_of(kind))]
+    names = [*topics, *(name for kind in KINDS for name in offered(kind))]
     folded = {name.lower(): name for name in names}
     similar = [folded[name] for name in get_close_matches(topic.lower(), list(folded), 3, 0.5)]
     hint = f"did you mean {', '.join(similar)}?" if similar else f"use one of {', '.join(topics)}, or a class"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from seglight.system.recipe_classes import KINDS, Kind, names_of
+from seglight.system.recipe_classes import KINDS, Kind, names_of, offered
 from seglight.system.signatures import signature
 
 INNER = (
@@ -92,10 +92,11 @@ def class_hint(name: str, key: str) -> str:
             return f": {short} is one of the {kind.title} ({kind.option})"
     expected = _kind(key)
     if expected is None:
-        return did_you_mean(short, [each for kind in KINDS for each in names_of(kind)])
-    longer = [each for each in names_of(expected) if each.lower().startswith(short.lower())]
-    similar = longer or get_close_matches(short, names_of(expected), 1, 0.5)
-    return f": did you mean {similar[0]}?" if similar else f": use one of {', '.join(names_of(expected))}"
+        return did_you_mean(short, [each for kind in KINDS for each in offered(kind)])
+    names = offered(expected)
+    longer = [each for each in names if each.lower().startswith(short.lower())]
+    similar = longer or get_close_matches(short, names, 1, 0.5)
+    return f": did you mean {similar[0]}?" if similar else f": use one of {', '.join(names)}"
 
 
 def _kind(key: str) -> Kind | None:

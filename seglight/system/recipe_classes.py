@@ -75,6 +75,9 @@ CONFIG = ("-c", "--config")
 BASES = ("FileDataModule",)
 """Base classes that a package exports for classes of the user's own, and no recipe names."""
 
+FORMER = ("Adversarial",)
+"""Classes that are read in recipes of earlier versions, and that no new one is to name."""
+
 
 @cache
 def names_of(kind: Kind) -> tuple[str, ...]:
@@ -85,6 +88,11 @@ def names_of(kind: Kind) -> tuple[str, ...]:
     return tuple(
         name for name in names if not kind.bases or any(derives(f"{kind.package}.{name}", base) for base in kind.bases)
     )
+
+
+def offered(kind: Kind) -> tuple[str, ...]:
+    """The classes of a kind that lists and hints name."""
+    return tuple(name for name in names_of(kind) if name not in FORMER)
 
 
 @cache

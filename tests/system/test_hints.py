@@ -83,4 +83,4 @@ def test_what_a_class_takes_is_listed() -> None:
 
 def test_a_class_of_another_kind_is_named() -> None:
     assert class_hint("FPN", "model.loss") == ": FPN is one of the decoders (--model.net.decoder)"
-    assert class_hint("Qqqq", "model.method") == ": use one of AdversarialNetwork, Supervised"
+    assert class_hint("Qqqq", "model.method") == ": use one of AdversarialNetwork, AdversarialTraining, Supervised"

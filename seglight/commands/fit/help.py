@@ -23,6 +23,7 @@ from seglight.system.recipe_classes import (
     THEIR_CALLBACKS,
     Kind,
     names_of,
+    offered,
 )
 from seglight.system.signatures import signature
 
@@ -93,6 +94,7 @@ EXAMPLES = {
 }
 
 LISTED = (DATA, ENCODERS, DECODERS, LOSSES, CALLBACKS)
+_METHODS = "methods, what a training step computes (--model.method):\n{}"
 
 
 def page(command: str, topic: str | None = None) -> str:
@@ -112,7 +114,8 @@ def page(command: str, topic: str | None = None) -> str:
         f"usage: {USAGE[command]}",
         paragraph(ABOUT[command]),
         f"options used most:\n{rows(OPTIONS[command])}",
-        "classes by name:\n" + "\n".join(listing(f"{kind.title} ({kind.option})", names_of(kind)) for kind in LISTED),
+        "classes by name:\n" + "\n".join(listing(f"{kind.title} ({kind.option})", offered(kind)) for kind in LISTED),
+        *([_METHODS.format(_classes(METHODS))] if command == "fit" else []),
         "examples:\n" + "\n".join(f"  {example}" for example in EXAMPLES[command]),
         "more help:\n" + rows(_more(command), 53),
     ]
@@ -153,7 +156,7 @@ def model_page() -> str:
         argument_rows(module, MODEL),
         argument_rows(signature(f"{GROUPS.package}.ParameterGroups"), GROUPS),
         "classes by name:",
-        "\n".join(listing(f"{kind.title} ({kind.option})", names_of(kind)) for kind in kinds),
+        "\n".join(listing(f"{kind.title} ({kind.option})", offered(kind)) for kind in kinds),
         "`seglight fit --help CLASS` shows a class, such as TimmEncoder, FPN or AdamW; `seglight models WORD` lists "
         "encoders of timm.",
     )

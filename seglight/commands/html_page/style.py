@@ -134,6 +134,8 @@ img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
   margin: 0.6rem 0 1rem;
 }
 .gallery img { width: 100%; }
+.gallery.large { grid-template-columns: minmax(0, 1fr); }
+.gallery.large img { width: auto; }
 """
 
 NARROW = """

@@ -17,13 +17,14 @@ MIN_LABEL_PROBABILITY = 0.9
 
 
 class AdversarialNetwork(Method):
-    """The loss of the recipe, and a discriminator that learns to tell predictions from labels (section 3.1).
+    """The loss and a discriminator of predictions and labels: a GAN.
 
-    The net minimises loss + `weight` * BCE(D(prediction), 1), the discriminator D minimises
-    BCE(D(labels), 1) + BCE(D(prediction), 0); a training step takes the gradients of both at the same weights. D reads
-    probabilities (B, C, h, w) at the head's stride and no image. Labels are in the "scaling" form of section 3.2, so
-    that D can't tell them by their being 0 and 1: the labelled class has probability 0.9, or the predicted one if that
-    is higher, and the others share the rest in the predicted proportions. Unlabelled places hold the prediction.
+    The discriminator D learns to tell predictions from labels (section 3.1): the net minimises loss + `weight` *
+    BCE(D(prediction), 1), and D minimises BCE(D(labels), 1) + BCE(D(prediction), 0). A training step takes the
+    gradients of both at the same weights. D reads probabilities (B, C, h, w) at the head's stride and no image. Labels
+    are in the "scaling" form of section 3.2, so that D can't tell them by their being 0 and 1: the labelled class has
+    probability 0.9, or the predicted one if that is higher, and the others share the rest in the predicted proportions.
+    Unlabelled places hold the prediction.
 
     Both minimisations are one: the first sees D's weights as constants, and the second sees the prediction as one, so
     that each gradient of the sum is the gradient of one of them. Hence one backward pass and one optimizer with a group

@@ -15,13 +15,14 @@ from seglight.system.ranks import rank, world_size
 
 
 class AdversarialTraining(Method):
-    """The loss of the recipe on attacked images, so that the net withstands perturbations of up to `radius`.
+    """The loss on attacked images: it makes a net robust to perturbations.
 
-    In each step the images of the batch are attacked by a few steps of gradient ascent, and the loss is that of the
-    attacked images with the labels of the clean ones (arXiv 1706.06083, equation 2.1). SegPGD as attack is arXiv
-    2207.12391, PGD with a robust initialisation (`model.weights`) is PIR-AT of arXiv 2306.12941. While it is attacked,
-    the net is in evaluation mode and its parameters have no gradients: statistics of batch norms do not change, dropout
-    is off. A step costs about 1 + 2/3 `steps` times as much as one of `Supervised`.
+    The net learns to withstand changes of each pixel by up to `radius`. In each step the images of the batch are
+    attacked by a few steps of gradient ascent, and the loss is that of the attacked images with the labels of the clean
+    ones (arXiv 1706.06083, equation 2.1). SegPGD as attack is arXiv 2207.12391, PGD with a robust initialisation
+    (`model.weights`) is PIR-AT of arXiv 2306.12941. While it is attacked, the net is in evaluation mode and its
+    parameters have no gradients: statistics of batch norms do not change, dropout is off. A step costs about 1 + 2/3
+    `steps` times as much as one of `Supervised`.
 
     A loss that reads images (`needs_image`) or has a teacher is given the clean ones. Evaluations are of clean images:
     `best.ckpt` is that of the best clean score, which may lie within the warm-up of the radius; `last.ckpt` is the net

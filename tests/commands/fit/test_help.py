@@ -16,7 +16,17 @@ from seglight.commands.fit.help import page, trainer_verdicts
 from seglight.data import FileDataModule
 from seglight.errors import UserError
 from seglight.system.help_pages import type_text, value
-from seglight.system.recipe_classes import CALLBACKS, DATA, DECODERS, KINDS, LOSSES, Kind, names_of, with_class_paths
+from seglight.system.recipe_classes import (
+    CALLBACKS,
+    DATA,
+    DECODERS,
+    FORMER,
+    KINDS,
+    LOSSES,
+    Kind,
+    names_of,
+    with_class_paths,
+)
 from seglight.system.signatures import docstring, exports, signature
 from seglight.training.trainer_arguments import ARGUMENTS
 
@@ -54,10 +64,21 @@ def test_a_command_is_a_page_that_names_data_sets_decoders_and_losses(command: s
     not_images = {"CIFAR10DataModule", "ImageFolderDataModule", "FileDataModule", "SegmentationDataModule"}
     assert modules - not_images <= words
     assert set(import_module("seglight.models.decoders").__all__) <= words
-    assert set(import_module("seglight.losses").__all__) <= words
+    assert set(import_module("seglight.losses").__all__) - set(FORMER) <= words
     assert "torch.nn" not in text
     examples = [line for line in text.splitlines() if line.startswith(f"  seglight {command} -")]
     assert len(examples) >= 3
+
+
+def test_fit_names_the_methods_and_no_former_loss_that_sounds_like_one() -> None:
+    lines = page("fit").splitlines()
+    for name in import_module("seglight.training.methods").__all__:
+        assert sum(line.startswith(f"  {name}  ") and line.endswith(".") for line in lines) == 1
+    for text in (*map(page, ("fit", "validate", "test")), page("fit", "model")):
+        assert "Adversarial" not in text.replace(",", " ").split()
+    assert "--model.method.radius" in page("fit", "AdversarialTraining")
+    assert "the method seglight.training.AdversarialTraining" in page("fit", "Adversarial")
+    assert with_class_paths(["--model.loss", "Adversarial"])[1] == "seglight.losses.Adversarial"
 
 
 @pytest.mark.parametrize("topic", ["data", "model", "trainer", "callbacks"])

@@ -1,12 +1,9 @@
 """`doctor --model` and `doctor --folds`: judge the labels of a split and write what is suspected."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-
-from rich.progress import Progress
 
 from seglight.commands.doctor.label_errors.coco import write_coco
 from seglight.commands.doctor.label_errors.folds import FOLDER, files_of, folds_of, train
@@ -15,6 +12,7 @@ from seglight.commands.doctor.label_errors.judge import Judged, Part, judge
 from seglight.commands.doctor.label_errors.labelme import write_labelme
 from seglight.commands.doctor.label_errors.options import LabelOptions
 from seglight.commands.doctor.label_errors.page import write_page
+from seglight.commands.doctor.label_errors.progress import progress
 from seglight.commands.doctor.label_errors.report import Judgement, as_dict, show
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
@@ -59,14 +57,18 @@ def find_label_errors(datamodule: SegmentationDataModule, options: LabelOptions)
         indices = [range(len(split))]
         seen = held_out(str(options.model), split, root_of(datamodule))
         remarks = []
-    found = _judged(datamodule, split, list(zip(models, indices, strict=True)), options.top)
+    found = _judged(datamodule, split, list(zip(models, indices, strict=True)), options)
     judgement = Judgement(models, options.split, datamodule.classes.names, seen, found, remarks)
     left_out = _write(judgement, split, datamodule, options.out)
     console = plain_console()
     show(console, judgement)
     if left_out:
         console.print(f"{left_out} images are no files, and have no file in {options.out / LABELME}")
-    console.print(f"{options.out / PAGE}: the {len(found.regions)} first regions to look through")
+    console.print(
+        f"{options.out / PAGE}: the {len(found.regions)} first regions to look through, and all pairs of classes"
+    )
+    if found.regions:
+        console.print(f"{options.out / LABELME}, {options.out / COCO}: the same regions for labelling tools")
     return 0
 
 
@@ -106,19 +108,25 @@ def load(model: str, datamodule: SegmentationDataModule) -> TorchPredictor:
 
 
 def _judged(
-    datamodule: SegmentationDataModule, split: Labelled, parts: Sequence[tuple[str, Sequence[int]]], top: int
+    datamodule: SegmentationDataModule,
+    split: Labelled,
+    parts: Sequence[tuple[str, Sequence[int]]],
+    options: LabelOptions,
 ) -> Judged:
+    first, _ = parts[0]
+    loaded = load(first, datamodule)  # whether it fits is said before anything is judged
+
     def loader(model: str) -> Callable[[], TorchPredictor]:
-        return lambda: load(model, datamodule)
+        return lambda: loaded if model == first else load(model, datamodule)
 
     images = sum(len(indices) for _, indices in parts)
-    with progress(2 * images) as advance:
+    with progress(options.split, images) as advance:
         return judge(
             [Part(loader(model), indices) for model, indices in parts],
             split,
             datamodule.num_classes,
             datamodule.ignore_index,
-            top,
+            options.top,
             advance,
             partial(below, root_of(datamodule)),
         )
@@ -133,15 +141,6 @@ def below(root: Path | None, name: str) -> str:
     """Name of an image in the report: its path below the root, with slashes, if it is a file there."""
     path = Path(name)
     return path.relative_to(root).as_posix() if root is not None and path.is_relative_to(root) else name
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on terminals, and the function that advances it."""
-    console = plain_console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("judging", total=total)
-        yield lambda: bar.advance(task)
 
 
 def _write(found: Judgement, split: Labelled, datamodule: SegmentationDataModule, out: Path) -> int:

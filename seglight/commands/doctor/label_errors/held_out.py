@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seglight.commands.recipe import datamodule_from
-from seglight.data.datamodule import FileDataModule
+from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Labelled
 from seglight.system.parsing import new_parser
-from seglight.system.run_files import BEST, CHECKPOINTS, RECIPE_FILE
+from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,12 @@ class HeldOut:
     Args:
         trained_on: Number of judged images that the net was trained on; None: not known.
         images: Number of judged images.
+        chosen_by: Number of judged images by whose score the checkpoint was chosen among those of its run.
     """
 
     trained_on: int | None
     images: int
+    chosen_by: int = 0
 
     @property
     def remark(self) -> str | None:
@@ -35,6 +37,16 @@ class HeldOut:
         return (
             f"{known} It agrees with labels that it has learnt, so that more of them are wrong than are found: "
             "--folds K judges each image by a net that was trained without it."
+        )
+
+    @property
+    def choice(self) -> str | None:
+        """Sentence for the user on the choice of the checkpoint; None: it is not known to be chosen by these images."""
+        if not self.chosen_by:
+            return None
+        return (
+            f"{BEST} was chosen by its score on {self.chosen_by} of these {self.images} images, wrong labels included: "
+            f"{LAST} of the run was not."
         )
 
 
@@ -67,11 +79,21 @@ def held_out(model: str, split: Labelled, root: Path | None) -> HeldOut:
         return HeldOut(None, len(split))
     try:
         datamodule, _ = datamodule_from(new_parser("doctor"), ["--config", str(run / RECIPE_FILE)])
-        trained = _files(datamodule.split("train"), datamodule.root if isinstance(datamodule, FileDataModule) else None)
+        trained = _common(judged, datamodule, "train")
     except UserError:  # the data of the run are not there any more
         return HeldOut(None, len(split))
-    known = {path for paths in trained for path in paths}
-    return HeldOut(sum(not known.isdisjoint(paths) for paths in judged), len(split))
+    try:
+        chosen_by = _common(judged, datamodule, "val") if Path(checkpoint_of(model)).name == BEST else 0
+    except UserError:  # the same for its validation images
+        chosen_by = 0
+    return HeldOut(trained, len(split), chosen_by)
+
+
+def _common(judged: list[set[Path]], datamodule: SegmentationDataModule, split: str) -> int:
+    """Number of judged images that are in a split of another data set."""
+    root = datamodule.root if isinstance(datamodule, FileDataModule) else None
+    known = {path for paths in _files(datamodule.split(split), root) for path in paths}
+    return sum(not known.isdisjoint(paths) for paths in judged)
 
 
 def _files(split: Labelled, root: Path | None) -> list[set[Path]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.doctor.label_errors.region import Region
-from seglight.commands.doctor.label_errors.report import Judgement, pairs
+from seglight.commands.doctor.label_errors.report import Judgement, at_border, pairs
 from seglight.commands.html_page.element import Element, element
 from seglight.commands.html_page.frame import Section, write
 from seglight.commands.html_page.numbers import count, percent, score
@@ -18,14 +18,29 @@ from seglight.images.draw import overlay, shown
 from seglight.images.types import Color
 from seglight.interfaces import Labelled
 
-SIDE = 220
+SIDE = 360
 """Pixels of the longer side of a crop on the page."""
+
+BRIGHT, MOST_GAIN = 230, 4.0
+"""Value to which the bright pixels of a dark crop are raised, and the largest factor by which."""
 
 GAP = 6
 """Pixels between two crops."""
 
 OUTLINE = (255, 255, 255), (0, 0, 0)
 """Colours of the outline of a region: a light line beside a dark one is visible on any ground."""
+
+
+ADVICE = (
+    "Go down the list until most of what you see is labelled correctly: further down are mainly errors of the net.",
+    "The same region in frames one after the other is one decision: look at the first of them.",
+    "An object that the border of the image cuts is hard to recognise: often it is the net that errs there.",
+    "Frames next to those that the net was trained on may have the same wrong labels, which it has learnt: such frames "
+    "are found by `seglight doctor` without a model.",
+    "To correct labels, open the image's file in the folder labelme beside this page with LabelMe, or import coco.json "
+    "in another tool. They hold the regions with the class that is suggested, not the whole label map.",
+)
+"""How to work through the page."""
 
 
 def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[Color]) -> None:
@@ -45,6 +60,7 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
             "Regions in which a net contradicts the labels. The first ones are most likely wrong; "
             "a net errs, too: look before you change a label.",
         ),
+        element("ul", [element("li", advice) for advice in ADVICE], class_="plain"),
         *[element("p", remark) for remark in found.all_remarks],
         facts(
             [
@@ -74,11 +90,17 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
     gallery = element(
         "div",
         [_figure(rank, region, split, palette, of_class) for rank, region in enumerate(judged.regions, 1)],
-        class_="gallery",
+        class_="gallery large",
     )
     sections = [
         Section(
-            "Regions", [gallery], "From left to right: image, labels, and what the net says; the region is outlined."
+            "Regions",
+            [gallery],
+            "From left to right: image, labels, and what the net says; the region is outlined, and a dark crop is "
+            "brightened. Regions are ranked by the score: it grows with the net's certainty against the label, with "
+            "size and thickness, and for pairs of classes that are rarely contradicted. It is no probability, has no "
+            "upper bound, and can't be compared with that of another data set. Confidence is the mean probability of "
+            "the class found.",
         ),
         Section(
             "Images",
@@ -102,7 +124,7 @@ def _figure(
         element("br"),
         name(region.image),
         f" at {region.box.x}, {region.box.y}: {count(region.pixels)} pixels, confidence {score(region.confidence, 2)}, "
-        f"score {score(region.score, 2)}",
+        f"score {score(region.score, 2)}{at_border(region)}",
     ]
     return picture(row, f"image, labels and prediction around region {rank}", caption)
 
@@ -111,7 +133,7 @@ def crops_of(region: Region, split: Labelled, palette: Sequence[Color]) -> list[
     """Image, labels and prediction around a region, each uint8 (h, w, 3), with its outline."""
     image, mask, _ = split.read(region.index)
     seen = region.seen
-    crop = shown(np.ascontiguousarray(seen.of(image)))
+    crop = brightened(shown(np.ascontiguousarray(seen.of(image))))
     labels = np.ascontiguousarray(seen.of(mask))
     inside = np.zeros((seen.height, seen.width), np.uint8)
     x, y = region.box.x - seen.x, region.box.y - seen.y
@@ -119,6 +141,12 @@ def crops_of(region: Region, split: Labelled, palette: Sequence[Color]) -> list[
     parts = [crop, overlay(crop, labels, palette), overlay(crop, region.predicted, palette)]
     factor = max(1, SIDE // max(seen.height, seen.width))
     return [_outlined(part, inside, factor) for part in parts]
+
+
+def brightened(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A dark crop with its colours multiplied by one factor; bright ones as they are."""
+    factor = min(MOST_GAIN, BRIGHT / max(1.0, float(np.percentile(pixels, 98))))
+    return pixels if factor <= 1 else (pixels * factor).round().clip(0, 255).astype(np.uint8)
 
 
 def _outlined(pixels: NDArray[np.uint8], inside: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -69,6 +69,12 @@ class Region:
         return np.unpackbits(bits, count=area).reshape(self.box.height, self.box.width).view(np.bool_)
 
     @property
+    def at_border(self) -> bool:
+        """Whether the region touches the border of the image."""
+        x, y, width, height = self.box
+        return x == 0 or y == 0 or y + height == self.size[0] or x + width == self.size[1]
+
+    @property
     def predicted(self) -> NDArray[np.uint8]:
         """Most probable class of each pixel of the box `seen`, uint8 (height, width)."""
         return np.frombuffer(zlib.decompress(self.says), np.uint8).reshape(self.seen.height, self.seen.width)

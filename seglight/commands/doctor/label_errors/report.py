@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from seglight import __version__
 from seglight.commands.doctor.label_errors.held_out import HeldOut
 from seglight.commands.doctor.label_errors.judge import Judged
 from seglight.commands.doctor.label_errors.region import Region
-from seglight.system.terminal import Name
+from seglight.errors import terminal
 
 SHOWN = 10
 """Regions that are listed on the terminal."""
@@ -44,7 +43,7 @@ class Judgement:
     @property
     def all_remarks(self) -> list[str]:
         """Sentences for the user."""
-        return [*filter(None, [self.held_out.remark]), *self.remarks]
+        return [*filter(None, [self.held_out.remark, self.held_out.choice]), *self.remarks]
 
 
 def as_dict(found: Judgement) -> dict[str, Any]:
@@ -58,6 +57,7 @@ def as_dict(found: Judgement) -> dict[str, Any]:
         "split": found.split,
         "images": judged.images,
         "trained_on": found.held_out.trained_on,
+        "chosen_by": found.held_out.chosen_by,
         "remarks": found.all_remarks,
         "pixels": sum(counts),
         "issue_pixels": int(judged.contradictions.sum()),
@@ -102,24 +102,22 @@ def _region(rank: int, region: Region, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def at_border(region: Region) -> str:
+    """Whether a region may be part of an object that the border of the image cuts, for the end of a sentence."""
+    return ", at the border of the image" if region.at_border else ""
+
+
 def show(console: Console, found: Judgement) -> None:
-    """Print the first regions and the most frequent contradictions."""
+    """Print the first regions and the most frequent contradictions: lines with whole names, not cut to any width."""
     judged = found.judged
-    table = Table(title="regions whose labels are most likely wrong", title_justify="left")
-    for heading in ("rank", "image", "x, y", "pixels", "labelled", "suggested", "confidence", "score"):
-        table.add_column(heading, justify="left" if heading in ("image", "labelled", "suggested") else "right")
+    names = [terminal(name) for name in found.names]
+    if judged.regions:
+        console.print("regions whose labels are most likely wrong, each with its upper left corner (x, y):")
     for rank, region in enumerate(judged.regions[:SHOWN], 1):
-        table.add_row(
-            str(rank),
-            Name(region.image),
-            f"{region.box.x}, {region.box.y}",
-            str(region.pixels),
-            Name(found.names[region.label]),
-            Name(found.names[region.suggested]),
-            f"{region.confidence:.2f}",
-            f"{region.score:.2f}",
+        console.print(
+            f"  {rank:>2}  {terminal(region.image)} at {region.box.x}, {region.box.y}: labelled {names[region.label]}, "
+            f"found {names[region.suggested]}, {region.pixels} pixels, score {region.score:.2f}{at_border(region)}"
         )
-    console.print(table, soft_wrap=False)
     issues = int(judged.contradictions.sum())
     pixels = int(judged.confidence.counts.sum())
     console.print(
@@ -127,6 +125,6 @@ def show(console: Console, found: Judgement) -> None:
         f"({issues / max(1, pixels):.2%}) are contradicted with confidence, in {judged.found} regions"
     )
     for label, other, number in pairs(judged)[:3]:
-        console.print(f"  labelled {found.names[label]}, found {found.names[other]}: {number} pixels")
+        console.print(f"  labelled {names[label]}, found {names[other]}: {number} pixels")
     for remark in found.all_remarks:
         console.print(remark)

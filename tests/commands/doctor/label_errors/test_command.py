@@ -36,8 +36,9 @@ def model(tmp_path: Path) -> Path:
 def test_a_split_is_judged(seglight_cli: CLI, data: tuple[object, ...], model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = seglight_cli("doctor", *data, "--model", model, "--out", out, "--top", 7)
-    assert (ran.rc, ran.err) == (0, "")
-    assert "labels.html: the 7 first regions" in ran.out
+    assert (ran.rc, ran.err) == (0, "seglight: val: 3 images are judged, in 2 passes\n")
+    assert "labels.html: the 7 first regions to look through, and all pairs of classes\n" in ran.out
+    assert f"{out}/labelme, {out}/coco.json: the same regions for labelling tools" in ran.out
     assert "It is not known which images the net was trained on" in ran.out
     report = json.loads((out / "labels.json").read_text())
     assert (report["images"], report["split"], len(report["regions"])) == (3, "val", 7)
@@ -61,10 +62,12 @@ def test_a_run_folder_brings_its_recipe(
     model.rename(run / "checkpoints" / "best.ckpt")
     Path(str(data[1])).rename(run / "config.yaml")
     ran = seglight_cli("doctor", "--model", run, "--out", tmp_path / "a")
-    assert (ran.rc, ran.err) == (0, "")
+    assert ran.rc == 0
     assert "trained on" not in ran.out
+    assert "best.ckpt was chosen by its score on 3 of these 3 images" in ran.out
     ran = seglight_cli("doctor", "--model", run / "checkpoints/best.ckpt", "--split", "train", "--out", tmp_path / "b")
     assert "The net was trained on 4 of these 4 images" in ran.out
+    assert "was chosen by" not in ran.out
 
 
 def test_mistakes(seglight_cli: CLI, data: tuple[object, ...], model: Path, tmp_path: Path) -> None:

@@ -97,6 +97,14 @@ def test_whether_the_net_was_trained_on_the_judged_images(tmp_path: Path) -> Non
     assert str(seen.remark).startswith("The net was trained on 2 of these 5 images")
     unseen = held_out(str(run), data.split("val"), root)
     assert (unseen.trained_on, unseen.remark) == (0, None)
+    assert (unseen.chosen_by, unseen.choice) == (0, None), "there is no list of validation images"
+    (tmp_path / "lists" / "val.txt").write_text(f"{data.split('val').sources(0)[0].relative_to(root)}\n")
+    chosen = held_out(str(run), data.split("val"), root)
+    assert (chosen.trained_on, chosen.chosen_by) == (0, 1)
+    assert str(chosen.choice).startswith("best.ckpt was chosen by its score on 1 of these 2 images")
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    last = held_out(str(run / "checkpoints" / "last.ckpt"), data.split("val"), root)
+    assert (last.trained_on, last.choice) == (0, None), "the last one was not chosen by any image"
     unknown = held_out(str(tmp_path / "other.ckpt"), data.split("val"), root)
     assert str(unknown.remark).startswith("It is not known which images the net was trained on")
     init["root"] = str(tmp_path / "gone")

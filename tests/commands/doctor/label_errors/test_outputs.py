@@ -5,9 +5,11 @@ commands.doctor.label_errors.report.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools.coco import COCO
@@ -17,12 +19,13 @@ from seglight.commands.doctor.label_errors.confidence import ClassConfidence
 from seglight.commands.doctor.label_errors.held_out import HeldOut
 from seglight.commands.doctor.label_errors.judge import ImageScore, Judged
 from seglight.commands.doctor.label_errors.labelme import write_labelme
-from seglight.commands.doctor.label_errors.page import crops_of, write_page
+from seglight.commands.doctor.label_errors.page import brightened, crops_of, write_page
 from seglight.commands.doctor.label_errors.region import Box, Region, packed, packed_labels
-from seglight.commands.doctor.label_errors.report import Judgement, as_dict
+from seglight.commands.doctor.label_errors.report import Judgement, as_dict, show
 from seglight.data.layouts.labelme_shapes import ShapeCodec
 from seglight.data.layouts.layout import Choices
 from seglight.data.layouts.recognise import recognise
+from seglight.system.terminal import plain_console
 from tests.support.judging import InMemory
 
 NAMES = ("road", "car", "<script>alert(1)</script>")
@@ -134,6 +137,20 @@ def test_the_report_as_plain_values() -> None:
     assert found["remarks"][1] == "Another remark."
 
 
+def test_printed_lines_have_whole_names_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    image = "images/val/2016_05_a_long_drive/0016E5_08139_left.png"
+    names = ("a class with a long name", "pedestrian\nin a hurry", "bicyclist")
+    show(plain_console(), replace(judgement([region(image, 3, 4, 100.14), region("b.png", 48, 30, 5.0)]), names=names))
+    lines = capsys.readouterr().out.splitlines()
+    what = "labelled a class with a long name, found pedestrian\\nin a hurry"
+    assert lines[1] == f"   1  {image} at 3, 4: {what}, 107 pixels, score 100.14"
+    assert lines[2] == f"   2  b.png at 48, 30: {what}, 107 pixels, score 5.00, at the border of the image"
+    assert f"  {what}: 119 pixels" in lines
+
+
 def test_the_page_shows_each_region_and_runs_nothing(tmp_path: Path) -> None:
     split = InMemory([np.zeros(SIZE, np.uint8)] * 2)
     regions = [region('"><img src=x onerror=alert(1)>', 3, 4, 5.0), region("b.png", 48, 30, 3.0, 1, 2)]
@@ -144,6 +161,18 @@ def test_the_page_shows_each_region_and_runs_nothing(tmp_path: Path) -> None:
     assert text.count("data:image/") == 2
     assert "trained on 2 of these 3 images" in text
     assert "&lt;script&gt;alert(1)" in text
+    assert text.count("score 3.00, at the border of the image") == 1
+    assert "score 5.00<" in text
+    assert "no upper bound" in text, "what a score is"
+    assert "in the folder labelme beside this page" in text, "what to do next"
+
+
+def test_dark_crops_are_brightened_by_one_factor() -> None:
+    dark = np.full((4, 4, 3), (40, 20, 10), np.uint8)
+    np.testing.assert_array_equal(brightened(dark), np.full((4, 4, 3), (160, 80, 40), np.uint8))
+    bright = np.full((4, 4, 3), (240, 20, 10), np.uint8)
+    np.testing.assert_array_equal(brightened(bright), bright)
+    np.testing.assert_array_equal(brightened(np.full((2, 2, 3), 115, np.uint8)), np.full((2, 2, 3), 230, np.uint8))
 
 
 def test_crops_show_image_labels_and_prediction_with_the_region_outlined() -> None:
