@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seglight.commands.card.page_parts import absent, class_name
+from seglight.commands.card.page_parts import FEWEST_GROUPS, absent, chosen_here, class_name
 from seglight.commands.html_page.charts import curves
 from seglight.commands.html_page.element import Child, element
 from seglight.commands.html_page.frame import Section
@@ -51,7 +51,10 @@ def curves_of_run(card: Mapping[str, Any]) -> Section:
 def cost(card: Mapping[str, Any]) -> Section:
     """Size and speed of the net."""
     known = card.get("cost") or {}
-    about = "What one image costs. The latency is that of the device named beside it, and of no other."
+    about = (
+        "What one image costs. The latency was measured on the machine that wrote the card, while other programs may "
+        "have run there: take its order of magnitude, and measure again where it matters."
+    )
     if not known:
         return Section("Cost", [absent("The cost of the net was not measured.")], about)
     size = known.get("image_size")
@@ -90,11 +93,13 @@ def measured(card: Mapping[str, Any]) -> Section:
         ("Version", f"seglight {card.get('seglight') or NONE}"),
         ("Checksum of the model", element("code", str((card.get("model") or {}).get("checksum") or NONE))),
     ]
+    chosen = element("p", chosen_here(card)) if chosen_here(card) else None
     return Section(
         "How it was measured",
-        [element("p", f"Scores: {card.get('protocol') or NONE}."), facts(pairs)],
+        [element("p", f"Scores: {card.get('protocol') or NONE}."), chosen, facts(pairs)],
         "The same numbers, with all digits, are in card.json. An interval covers the choice of images or groups, not "
-        "that of the seed: another training of the same recipe can differ by more.",
+        "that of the seed: another training of the same recipe can differ by more. With few groups or images, "
+        f"below {FEWEST_GROUPS}, it is too narrow.",
     )
 
 

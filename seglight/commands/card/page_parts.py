@@ -1,15 +1,20 @@
 """Parts that several sections of a card share."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seglight.commands.html_page.element import Child, Element, element
 from seglight.commands.html_page.numbers import NONE, defined, interval, score
 from seglight.commands.html_page.tables import name
 from seglight.images.types import Color
+from seglight.system.run_files import BEST, CHECKPOINTS
 
-SOON = 30
-"""Number of classes from which on only the first rows of some tables are shown."""
+FEWEST = 10
+"""Number of images with a class below which its intervals can't be relied on: they are drawn from so few values."""
+
+FEWEST_GROUPS = 20
+"""Number of groups (or single images) below which a bootstrap's intervals are too narrow."""
 
 
 def absent(reason: str) -> Element:
@@ -28,12 +33,35 @@ def class_name(card: Mapping[str, Any], label: Any) -> Element:
     return name(str(label), colors(card).get(str(label)))
 
 
-def with_interval(value: Any, bounds: Sequence[Any] | None) -> Child:
-    """A score with its interval in small letters below it."""
+def with_interval(value: Any, bounds: Sequence[Any] | None, mark: str = "") -> Child:
+    """A score with a mark behind it, and its interval in small letters below it."""
     text = interval(bounds)
     if not defined(value):
         return NONE
-    return score(value) if text == NONE else [score(value), element("small", text)]
+    return score(value) if text == NONE else [f"{score(value)}{mark}", element("small", text)]
+
+
+def images_with(card: Mapping[str, Any], label: Any) -> Any:
+    """Number of images of the scored split that have labelled pixels of a class; None where it is not known."""
+    split = ((card.get("data") or {}).get("splits") or {}).get(str(card.get("split"))) or {}
+    return ((split.get("classes") or {}).get(str(label)) or {}).get("images")
+
+
+def few_images(card: Mapping[str, Any], label: Any) -> bool:
+    """Whether a class is in too few images for its intervals to be relied on."""
+    images = images_with(card, label)
+    return defined(images) and images < FEWEST
+
+
+def chosen_here(card: Mapping[str, Any]) -> str | None:
+    """That the checkpoint was chosen on the scored split, as far as its path and the split tell; None if it was not."""
+    path = Path(str((card.get("model") or {}).get("path") or ""))
+    if card.get("split") != "val" or path.name != BEST or path.parent.name != CHECKPOINTS:
+        return None
+    return (
+        f"The score is optimistic: {BEST} is the best of the run's validations, and was chosen on these images, if the "
+        "run was validated on them. Score a split by which nothing was chosen, too: --split test."
+    )
 
 
 def tile(figure: str, label: Child) -> Element:

@@ -1,8 +1,9 @@
 """Sections of a card on corrupted images and on attacks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from seglight.commands.card.attack_list import CLEAN, WORST
 from seglight.commands.card.page_parts import absent, class_name
 from seglight.commands.html_page.bars import bar
 from seglight.commands.html_page.element import Child, element
@@ -15,8 +16,53 @@ NOT_TRIED = "Not tried. Write the card with --robustness to try it."
 
 SEVERITIES = 5
 
-CLEAN = "clean"
-"""Name of the row of the images as they are, among the attacks."""
+KINDS = 15
+"""Number of the common kinds of corruptions."""
+
+NAMES = {CLEAN: "none (clean)", WORST: "worst of the attacks tried"}
+"""Texts of the rows that are no attacks."""
+
+
+class Strongest(NamedTuple):
+    """The attack that leaves least.
+
+    Attributes:
+        attack: Its name.
+        radius: Its radius, as text.
+        scores: Its scores.
+        clean: mIoU of the same images as they are; None where it is not known.
+    """
+
+    attack: str
+    radius: str
+    scores: Mapping[str, Any]
+    clean: float | None
+
+    def how(self) -> list[Child]:
+        """Attack, radius, steps and number of images, in words."""
+        named = NAMES[WORST] if self.attack == WORST else name(self.attack)
+        steps = "" if self.attack == WORST else f", {_steps(self.attack, self.scores.get('steps'))} steps"
+        within = "within" if self.attack == WORST else "at"
+        return [named, f" {within} {radius_text(self.radius)}{steps}, {count(self.scores.get('images'))} images"]
+
+
+def strongest(card: Mapping[str, Any]) -> Strongest | None:
+    """The attack that leaves the lowest mIoU; None if there is none."""
+    attacks = (card.get("robustness") or {}).get("attacks") or {}
+    clean = next((one.get("miou") for one in (attacks.get(CLEAN) or {}).values()), None)
+    found = [
+        Strongest(attack, radius, one, clean if defined(clean) else None)
+        for attack, by_radius in attacks.items()
+        if attack != CLEAN
+        for radius, one in by_radius.items()
+        if defined(one.get("miou"))
+    ]
+    return min(found, key=lambda one: float(one.scores["miou"]), default=None)
+
+
+def _steps(attack: str, steps: Any) -> str:
+    """Number of steps; SEA takes them in each of its three runs."""
+    return f"3 x {count(steps)}" if attack == "sea" else count(steps)
 
 
 def corruptions(card: Mapping[str, Any]) -> Section:
@@ -41,7 +87,8 @@ def corruptions(card: Mapping[str, Any]) -> Section:
             *_ratio(known.get("corruption_mean"), clean),
         ]))  # fmt: skip
         if not defined(known.get("corruption_mean")):
-            content.append(absent("The mean over all corruptions is known if each of the common ones was tried."))
+            reason = f"The mean over all corruptions is known if each of the {KINDS} common ones was tried."
+            content.append(absent(reason))
         content.append(heat_map("Mean IoU by kind and severity, the lowest mean first.", "corruption", heads, rows))
     content += _relative(known.get("relative"))
     content += _consistency(known.get("consistency"))
@@ -53,7 +100,8 @@ def attacks(card: Mapping[str, Any]) -> Section:
     known = card.get("robustness") or {}
     about = (
         "Each image is changed on purpose, by at most the radius in each value, so that the net errs. The score that "
-        "is left is an upper bound: a stronger attack can only lower it."
+        "is left is an upper bound: a stronger attack can only lower it. Compare it with the clean score of the same "
+        "images, as often only some of the split are attacked."
     )
     cases = [
         (attack, radius, one)
@@ -64,12 +112,12 @@ def attacks(card: Mapping[str, Any]) -> Section:
         return Section("Attacks", [absent(NOT_TRIED)], about)
     rows: list[list[Child]] = [
         [
-            name(attack),
-            radius_text(radius),
+            NAMES.get(attack) or name(attack),
+            NONE if attack == CLEAN else radius_text(radius),
             bar(one.get("miou")),
             score(one.get("miou")),
             score(one.get("accuracy")),
-            count(one.get("steps")),
+            NONE if attack in NAMES else _steps(attack, one.get("steps")),
             count(one.get("images")),
         ]
         for attack, radius, one in cases
@@ -77,6 +125,8 @@ def attacks(card: Mapping[str, Any]) -> Section:
     columns = [Column("attack", "name"), Column("radius"), Column("mean IoU, 0 to 1", "bar")]
     columns += map(Column, ("mean IoU", "accuracy", "steps", "images"))
     content: list[Child] = [table("Scores under attack; a radius of 1 is the whole range of a value.", columns, rows)]
+    if any(attack == "sea" for attack, _, _ in cases):
+        content.append(absent("The steps of SEA are those of its three runs, of which the worst counts."))
     content += _by_class(card, cases)
     content += _by_size(card, cases)
     content += _masking(known.get("gradient_masking"))
@@ -139,7 +189,8 @@ def _consistency(known: Mapping[str, Any] | None) -> Iterator[Child]:
     yield element(
         "p",
         "The share of pixels that keep their label when the image is mirrored, shifted or resized, and the labels are "
-        "moved back. It needs no true labels: where it is low, the net decides by chance.",
+        "moved back. It needs no true labels: where it is low, the labels depend on how the image is placed; where it "
+        "is high, they may still be wrong.",
     )
     columns = [Column("change", "name"), Column("0 to 100 %", "bar"), Column("same label")]
     yield table("Pixels with the same label.", columns, rows)
@@ -153,7 +204,8 @@ def _columns_of(cases: Sequence[Case], key: str, clean: Sequence[Any]) -> Column
     """Headings and values of a heat map: under each attack, and without one if no row of an attack says so."""
     kept = [case for case in cases if case[2].get(key)]
     heads: list[Child] = [
-        [name(attack), f" {radius_text(radius)}" if attack != CLEAN else None] for attack, radius, _ in kept
+        CLEAN if attack == CLEAN else ["worst of all" if attack == WORST else name(attack), f" {radius_text(radius)}"]
+        for attack, radius, _ in kept
     ]
     values = [[_iou(value) for value in one[key]] for _, _, one in kept]
     if not any(attack == CLEAN for attack, _, _ in kept):
@@ -180,10 +232,6 @@ def _by_size(card: Mapping[str, Any], cases: Sequence[Case]) -> Iterator[Child]:
         yield heat_map("IoU by the area of objects in pixels.", "area", heads, rows)
 
 
-def _head(attack: str, radius: str) -> Child:
-    return CLEAN if attack == CLEAN else [name(attack), f" {radius_text(radius)}"]
-
-
 def _iou(value: Any) -> Any:
     return value.get("iou") if isinstance(value, Mapping) else value
 
@@ -203,7 +251,7 @@ def _masking(known: Mapping[str, Any] | None) -> Iterator[Child]:
         "p",
         "A net can seem robust because its gradients lead nowhere. Then attacks that need no gradient, further "
         "restarts, or a larger radius find what the attack missed. Where a check has failed, the scores may be too "
-        "good.",
+        "good; few steps fail some of the checks, too, with gradients that are not masked.",
     )
     rows: list[list[Child]] = [
         [name(str(one.get("name"))), _passed(one.get("passed")), str(one.get("detail") or "")] for one in checks

@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seglight.commands.card.page_parts import absent, below_none, class_name, with_interval
+from seglight.commands.card.page_parts import (
+    FEWEST,
+    absent,
+    below_none,
+    class_name,
+    few_images,
+    images_with,
+    with_interval,
+)
 from seglight.commands.html_page.bars import bar
-from seglight.commands.html_page.element import Child
+from seglight.commands.html_page.element import Child, element
 from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.heat_map import heat_map
 from seglight.commands.html_page.numbers import count, defined, percent, score, span
@@ -14,25 +22,43 @@ from seglight.commands.html_page.tables import Column, facts, table
 GAPS = 12
 """Number of classes in the table of boundaries."""
 
+MARK = " \N{DAGGER}"
+"""What stands behind intervals from too few images."""
+
+NO_BOUNDARY = "no labelled pixel touches another class, as where the pixels around objects are ignored"
+
 
 def classes(card: Mapping[str, Any]) -> Section:
     """Scores of the classes, the lowest IoU first."""
     rows: list[list[Child]] = []
     for one in sorted(card.get("classes") or [], key=lambda one: below_none(one.get("iou"))):
         names = ("iou", "f1", "precision", "recall", "boundary_iou")
-        numbers = [with_interval(one.get(key), one.get(f"{key}_interval")) for key in names]
-        drawn = bar(one.get("iou"), one.get("iou_interval"))
-        rows.append([class_name(card, one["name"]), drawn, *numbers, percent(one.get("share"))])
+        few = few_images(card, one["name"])
+        numbers = [with_interval(one.get(key), one.get(f"{key}_interval"), MARK if few else "") for key in names]
+        drawn = bar(one.get("iou"), None if few else one.get("iou_interval"))
+        rows.append([class_name(card, one["name"]), drawn, *numbers, _share(card, one)])
     headings = ("IoU", "F1", "precision", "recall", "boundary IoU", "of pixels")
     columns = [Column("class", "name"), Column("IoU, 0 to 1", "bar"), *map(Column, headings)]
-    caption = f"Scores of the {len(rows)} classes, the lowest IoU first, with 95 % intervals."
+    caption = (
+        f"Scores of the {len(rows)} classes, the lowest IoU first, with 95 % intervals, and the share of the labelled "
+        "pixels and number of images that have the class."
+    )
     content = table(caption, columns, rows)
+    marked = any(few_images(card, one["name"]) for one in card.get("classes") or [])
+    note = f"{MARK.strip()} Fewer than {FEWEST} images have the class: its intervals are not reliable, narrow ones too."
     return Section(
         "Classes",
-        [content if rows else absent("There are no scores of classes.")],
+        [content if rows else absent("There are no scores of classes."), absent(note) if marked else None],
         "IoU is the share of pixels on which labels and prediction agree, of all that either of them gives to the "
         "class. A low precision means that the class is predicted where it is not; a low recall, that it is missed.",
     )
+
+
+def _share(card: Mapping[str, Any], one: Mapping[str, Any]) -> Child:
+    """Share of the labelled pixels, and how many images have the class."""
+    images = images_with(card, one["name"])
+    share = percent(one.get("share"))
+    return [share, element("small", f"in {count(images)}")] if defined(images) else share
 
 
 def confusions(card: Mapping[str, Any]) -> Section:
@@ -55,8 +81,8 @@ def confusions(card: Mapping[str, Any]) -> Section:
     return Section(
         "Confused classes",
         [content if rows else absent("No two classes are confused.")],
-        "Each row says how many pixels of the first class were predicted as the second one. A pair that is listed in "
-        "both directions has an unclear boundary; a pair in one direction only is a bias.",
+        "Each row says how many pixels of the first class were predicted as the second one. Only the pairs with most "
+        "pixels are listed: one whose reverse is missing may be confused in that direction, too, by fewer pixels.",
     )
 
 
@@ -66,7 +92,8 @@ def sizes(card: Mapping[str, Any]) -> Section:
     bins = known.get("bins") or []
     about = (
         "Small objects are a small part of the pixels, so that the mean IoU hardly shows whether they are found. "
-        "Recall is the share of the objects' pixels that are found; both scores are means over the classes."
+        "Recall is the share of the objects' pixels that are found. Both scores are means over the classes that occur "
+        "at a size, which differ from row to row: to see what size does, compare a class with itself below."
     )
     if not bins:
         return Section("Sizes of objects", [absent("Sizes of objects were not measured.")], about)
@@ -96,6 +123,7 @@ def boundaries(card: Mapping[str, Any]) -> Section:
     pairs: list[tuple[str, Child]] = [
         ("Boundary IoU", with_interval(scores.get("boundary_iou"), scores.get("boundary_iou_interval"))),
         ("Boundary F", with_interval(scores.get("boundary_f"), scores.get("boundary_f_interval"))),
+        *([("Why there is no boundary F", NO_BOUNDARY)] if no_boundary(card) else []),
         ("Mean IoU, to compare", with_interval(scores.get("miou"), scores.get("miou_interval"))),
     ]
     known = [
@@ -124,3 +152,9 @@ def boundaries(card: Mapping[str, Any]) -> Section:
         "Boundary IoU counts only the pixels near a contour, so that a large area cannot hide a ragged edge. A class "
         "far below its IoU is found, but its outline is not.",
     )
+
+
+def no_boundary(card: Mapping[str, Any]) -> bool:
+    """Whether boundaries were scored, but the labels have none that boundary F could find."""
+    scores = card.get("score") or {}
+    return defined(scores.get("miou")) and not defined(scores.get("boundary_f"))

@@ -20,6 +20,9 @@ CONFUSIONS = 20
 BINS = 20
 """Number of bins of the distribution over images."""
 
+TRUE_OUTLINE = 4
+"""Row of the counts of boundaries with the pixels of true ones."""
+
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 Values = Mapping[str, NDArray[np.float64]]
@@ -99,6 +102,8 @@ def scores_of(images: Images, groups: NDArray[np.int64], class_names: Sequence[s
     for name in ("miou", "accuracy", "boundary_iou", "boundary_f"):
         score[name] = plain(values[name].item())
         score[f"{name}_interval"] = _bounds(intervals[name])
+    if not images.boundary[:, TRUE_OUTLINE].any():  # F would be 0 whatever the net does
+        score["boundary_f"] = score["boundary_f_interval"] = None
     score["miou"] = plain(summary.miou)
     score["accuracy"] = plain(summary.accuracy)
     score["fwiou"] = plain(summary.fwiou)

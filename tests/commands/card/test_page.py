@@ -78,7 +78,8 @@ def test_the_head_shows_the_score_its_interval_and_what_was_scored(page: Element
     assert "0.901pixel accuracy" in head
     assert "0.412boundary IoU" in head
     assert "0.379mean IoU under corruptions" in head
-    assert "0.032mean IoU under PGD at 8/255" in head, "the strongest attack"
+    assert "0.032mean IoU under attack: PGD at 8/255, 20 steps, 101 images" in head, "the strongest attack"
+    assert "Fewer than 20 are too few: it is too narrow." in head
 
 
 def test_observations_name_what_stands_out(page: ElementTree.Element) -> None:
@@ -86,7 +87,96 @@ def test_observations_name_what_stands_out(page: ElementTree.Element) -> None:
     assert lines[0] == "Weakest class: class 9 with an IoU of 0.245; strongest: class 0 with 0.900."
     assert lines[1].startswith("1 of the classes occur neither in labels nor in predictions")
     assert lines[2] == "Confused most: class 0 taken for class 1, 12.3 % of its pixels."
+    assert lines[3] == (
+        "Of the 11 classes with objects of both sizes, the mean IoU is 0.100 for objects below 1,024 pixels and 0.500 "
+        "for those of 1,024 to 9,216."
+    )
     assert "Confidences are too high: the best temperature is 1.370" in lines[4]
+    assert "error (ECE) goes from 0.071 to 0.012." in lines[4]
+    assert lines[5].startswith(
+        "Under the 15 common corruptions the mean IoU is 0.379, against 0.573 on the same images"
+    )
+    assert lines[5].endswith("lowest under jpeg, 0.250.")
+    assert lines[6] == "Under attack (PGD at 8/255, 20 steps, 101 images) the mean IoU is 0.032."
+    assert lines[7].startswith("Failed checks of the attacks: 1 (one.png), so the scores under attack may be too good")
+
+
+def glance(content: dict[str, Any], folder: Path) -> str:
+    return text(section(written(content, folder), "At a glance"))
+
+
+def test_the_scores_under_attack_stand_beside_those_of_the_same_images(tmp_path: Path) -> None:
+    content = card(names(3))
+    one = {"accuracy": 0.5, "classes": [], "sizes": [], "images": 10}
+    content["robustness"]["attacks"] = {
+        "clean": {"0": {**one, "miou": 0.212, "steps": 0}},
+        "sea": {"2/255": {**one, "miou": 0.08, "steps": 5}},
+        "worst": {"2/255": {**one, "miou": 0.072, "steps": 5}},
+    }
+    tree = written(content, tmp_path / "worst")
+    assert (
+        "Under attack (worst of the attacks tried within 2/255, 10 images) the mean IoU is 0.072, against 0.212 on the "
+        "same images as they are."
+    ) in text(section(tree, "At a glance"))
+    assert "10 images; 0.212 without" in text(head_of(tree))
+    table = rows(section(tree, "Attacks"), "Scores under attack")
+    assert [row[0] for row in table[1:]] == ["none (clean)", "sea", "worst of the attacks tried"]
+    assert [row[5] for row in table[1:]] == [NONE, "3 x 5", NONE]
+    del content["robustness"]["attacks"]["worst"]
+    assert "(sea at 2/255, 3 x 5 steps, 10 images)" in glance(content, tmp_path / "sea")
+
+
+def test_a_part_of_the_corruptions_is_named_at_a_glance(tmp_path: Path) -> None:
+    content = card(names(3))
+    kinds = {"fog": {"severities": [], "mean": 0.3}, "jpeg_noise": {"severities": [], "mean": 0.2}}
+    content["robustness"] |= {"corruptions": kinds, "corruption_mean": None}
+    assert "Under the 2 corruptions tried the mean IoU is 0.250" in glance(content, tmp_path)
+
+
+def test_what_makes_a_score_look_better_or_surer_than_it_is_is_said(tmp_path: Path) -> None:
+    content = card(names(3))
+    content["model"]["path"] = "runs/first/checkpoints/best.ckpt"
+    content["groups"] = {"by": "image", "count": 20}
+    content["score"] |= {"boundary_f": None, "boundary_f_interval": None}
+    content["calibration"] |= {"ece": 0.0021, "ece_after": 0.0019, "temperature": 1.01}
+    content["data"]["splits"]["val"] = {"images": 30, "classes": {"class 0": {"images": 10}, "class 1": {"images": 9}}}
+    content["split"] = "val"
+    tree = written(content, tmp_path / "val")
+    lines = text(section(tree, "At a glance"))
+    assert "The score is optimistic: best.ckpt is the best of the run's validations" in lines
+    assert "The score is optimistic: best.ckpt" in text(section(tree, "How it was measured"))
+    assert "calibration error (ECE) stays 0.002." in lines
+    assert "class 1 with an IoU of 0.633 (in so few images that this is not reliable); strongest" in lines
+    assert f"{NONE}boundary F: no labelled pixel touches another class" in text(head_of(tree))
+    assert "too narrow" not in text(head_of(tree))
+    table = rows(section(tree, "Classes"), "Scores of the")
+    assert table[1][2] == "0.633 \N{DAGGER}0.613 to 0.653"
+    assert table[2][2] == "0.9000.880 to 0.920"
+    assert [row[-1] for row in table[1:]] == ["33.3 %in 9", "50.0 %in 10", "16.7 %"]
+    assert "Fewer than 10 images have the class" in text(section(tree, "Classes"))
+    content["split"] = "test"
+    assert "optimistic" not in glance(content, tmp_path / "test")
+
+
+def test_a_size_is_not_compared_where_no_class_has_both(tmp_path: Path) -> None:
+    content = card(names(3))
+    content["sizes"]["classes"] = {"class 0": [0.2, 0.3, None], "class 1": [None, 0.5, 0.9], "class 2": [None] * 3}
+    assert "both sizes" not in glance(content, tmp_path / "none")
+    content["sizes"]["classes"]["class 2"] = [0.4, None, 0.6]
+    expected = "Only class 2 has objects of both sizes: its IoU is 0.400 for objects below 1,024 pixels and 0.600"
+    assert expected in glance(content, tmp_path / "one")
+
+
+def test_the_largest_gap_says_how_many_pixels_it_is_from(tmp_path: Path) -> None:
+    content = card(names(3))
+    bins = [(4, 0.25, 0.45), (9_996, 0.9, 0.8), (90_000, 0.99, 0.95), (0, None, None)]
+    content["calibration"]["bins"] = [
+        {"from": k / 4, "to": (k + 1) / 4, "pixels": pixels, "confidence": confidence, "accuracy": accuracy}
+        for k, (pixels, confidence, accuracy) in enumerate(bins)
+    ]
+    table = rows(section(written(content, tmp_path), "Calibration"), "Calibration, before")
+    assert table[3][:2] == ["pixels in that bin", "4"]
+    assert table[4][:2] == ["largest gap of bins with at least 1.0 % of the pixels", "0.1000"]
 
 
 def test_classes_are_sorted_upwards_and_those_without_a_score_are_last(page: ElementTree.Element) -> None:
@@ -118,6 +208,8 @@ def test_tables_have_the_values_of_the_card(page: ElementTree.Element) -> None:
     assert calibrated[1:] == [
         ["calibration error (ECE)", "0.0712", "0.0123"],
         ["largest gap of a bin (MCE)", "0.1345", "0.0456"],
+        ["pixels in that bin", "9,000", "9,000"],
+        ["largest gap of bins with at least 1.0 % of the pixels", "0.0950", "0.0000"],
         ["temperature", "1.000", "1.370"],
     ]
     assert "by a low confidence: 0.457" in text(section(page, "Calibration"))
@@ -165,7 +257,7 @@ def test_the_clean_row_of_the_attacked_images_stands_for_the_clean_score(tmp_pat
     tree = written(content, tmp_path)
     assert rows(section(tree, "Attacks"), "IoU of the classes")[0][1:3] == ["clean", "PGD 4/255"]
     assert rows(section(tree, "Attacks"), "IoU of the classes")[1][1] == "0.700"
-    assert "0.032mean IoU under PGD at 8/255" in text(tree)
+    assert "0.032mean IoU under attack: PGD at 8/255, 20 steps, 101 images; 0.770 without" in text(tree)
 
 
 def test_another_net_can_be_the_reference(tmp_path: Path) -> None:
@@ -233,9 +325,9 @@ def test_scores_that_are_null_are_dashes(tmp_path: Path) -> None:
     content["robustness"]["corruption_mean"] = None
     content["cost"]["multiply_adds"] = None
     tree = written(content, tmp_path)
-    assert "if each of the common ones was tried" in text(section(tree, "Corruptions"))
+    assert "if each of the 15 common ones was tried" in text(section(tree, "Corruptions"))
     assert text(head_of(tree)).count(NONE) >= 4
-    assert rows(section(tree, "Calibration"), "Calibration, before")[3] == ["temperature", "1.000", NONE]
+    assert rows(section(tree, "Calibration"), "Calibration, before")[-1] == ["temperature", "1.000", NONE]
     assert "This was not checked" in text(section(tree, "Attacks"))
     assert "None" not in text(tree)
 

@@ -89,6 +89,14 @@ def test_scores_and_intervals_by_drawing_groups_of_images(ids: list[int], images
     assert (absent["pixels"], absent["share"]) == (0, 0)
 
 
+def test_boundary_f_is_not_defined_where_the_labels_have_no_boundary(images: Images) -> None:
+    """As where the pixels around objects are ignored: F would be 0 for any net that predicts a boundary."""
+    images.boundary[:, 4:] = 0
+    found = scores_of(images, np.arange(7), NAMES)["score"]
+    assert found["boundary_f"] is found["boundary_f_interval"] is None
+    assert found["boundary_iou"] > 0
+
+
 def test_frequency_weighted_iou_by_hand() -> None:
     matrix = np.array([[[30, 10, 0, 0], [0, 20, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]])
     found = scores_of(images_of(matrix, np.zeros((1, 6, 4), np.int64)), np.zeros(1, np.int64), NAMES)
