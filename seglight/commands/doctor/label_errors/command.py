@@ -68,8 +68,14 @@ def find_label_errors(datamodule: SegmentationDataModule, options: LabelOptions)
         f"{options.out / PAGE}: the {len(found.regions)} first regions to look through, and all pairs of classes"
     )
     if found.regions:
-        console.print(f"{options.out / LABELME}, {options.out / COCO}: the same regions for labelling tools")
+        console.print(for_tools(options.out))
     return 0
+
+
+def for_tools(out: Path) -> str:
+    """The line on the files for labelling tools; LabelMe's are there where images are files."""
+    there = [str(out / name) for name in (LABELME, COCO) if (out / name).exists()]
+    return f"{', '.join(there)}: the same regions for labelling tools"
 
 
 def check_out(out: Path, with_folds: bool) -> None:

@@ -44,10 +44,8 @@ class HeldOut:
         """Sentence for the user on the choice of the checkpoint; None: it is not known to be chosen by these images."""
         if not self.chosen_by:
             return None
-        return (
-            f"{BEST} was chosen by its score on {self.chosen_by} of these {self.images} images, wrong labels included: "
-            f"{LAST} of the run was not."
-        )
+        which = "these" if self.chosen_by == self.images else f"{self.chosen_by} of these {self.images}"
+        return f"{BEST} was chosen by its score on {which} images, wrong labels included: {LAST} of the run was not."
 
 
 def checkpoint_of(model: str) -> str:

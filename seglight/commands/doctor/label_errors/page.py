@@ -35,10 +35,11 @@ ADVICE = (
     "Go down the list until most of what you see is labelled correctly: further down are mainly errors of the net.",
     "The same region in frames one after the other is one decision: look at the first of them.",
     "An object that the border of the image cuts is hard to recognise: often it is the net that errs there.",
-    "Frames next to those that the net was trained on may have the same wrong labels, which it has learnt: such frames "
-    "are found by `seglight doctor` without a model.",
-    "To correct labels, open the image's file in the folder labelme beside this page with LabelMe, or import coco.json "
-    "in another tool. They hold the regions with the class that is suggested, not the whole label map.",
+    "Frames next to those that the net was trained on may have the same wrong labels, which it has learnt: seglight "
+    "doctor without a model finds such frames.",
+    "To correct labels, open the image's file in the folder labelme beside this page with LabelMe (images that are no "
+    "files have none), or import coco.json in another tool. They hold the regions with the class that is suggested, "
+    "not the whole label map.",
 )
 """How to work through the page."""
 

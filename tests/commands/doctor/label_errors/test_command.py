@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from seglight.commands.doctor.label_errors.command import for_tools
 from seglight.commands.doctor.label_errors.options import fit_options
 from tests.support import checkpoint_files, fabricate
 from tests.support.command import Ran
@@ -64,7 +65,7 @@ def test_a_run_folder_brings_its_recipe(
     ran = seglight_cli("doctor", "--model", run, "--out", tmp_path / "a")
     assert ran.rc == 0
     assert "trained on" not in ran.out
-    assert "best.ckpt was chosen by its score on 3 of these 3 images" in ran.out
+    assert "best.ckpt was chosen by its score on these images" in ran.out
     ran = seglight_cli("doctor", "--model", run / "checkpoints/best.ckpt", "--split", "train", "--out", tmp_path / "b")
     assert "The net was trained on 4 of these 4 images" in ran.out
     assert "was chosen by" not in ran.out
@@ -94,6 +95,12 @@ def test_mistakes(seglight_cli: CLI, data: tuple[object, ...], model: Path, tmp_
     strange = checkpoint_files.checkpoint(tmp_path / "strange.ckpt")
     assert says("--model", strange, *out).startswith(f"--model {strange}: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_files_for_tools_are_those_that_are_there(tmp_path: Path) -> None:
+    """Drawn scenes, which are no files, have none of LabelMe."""
+    (tmp_path / "coco.json").touch()
+    assert for_tools(tmp_path) == f"{tmp_path}/coco.json: the same regions for labelling tools"
 
 
 def test_options_of_the_trainings() -> None:
