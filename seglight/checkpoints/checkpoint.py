@@ -20,6 +20,7 @@ from seglight.errors import UserError
 from seglight.interfaces import Encoder, bands_of
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.parsing import complaint
+from seglight.system.recipe_files import check_one_training
 from seglight.system.run_files import BEST, CHECKPOINTS
 
 SCORES = "scores"
@@ -47,6 +48,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return {KEY: card, "state_dict": state, "global_step": card.provenance.step}
     if (best := Path(path, CHECKPOINTS, BEST)).is_file():
         raise UserError(f"{path}: a run folder, not a checkpoint: give {best}")
+    check_one_training(Path(path))
     if not Path(path).is_file():
         raise UserError(f"{path}: no such checkpoint")
     checkpoint = read_weights_only(path)

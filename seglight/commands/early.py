@@ -6,6 +6,7 @@ The checks that follow are complete. Here nothing is refused that they accept, a
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seglight.errors import UserError
@@ -13,6 +14,7 @@ from seglight.system.configs import leaves
 from seglight.system.hints import argument_hint, option_hint
 from seglight.system.recipe_classes import kind_of, with_class_paths
 from seglight.system.recipe_files import (
+    check_one_training,
     check_recipe_given,
     check_yaml,
     config_paths,
@@ -71,6 +73,8 @@ def check_early(args: Sequence[str]) -> None:
     if command == "fit":
         args = with_recipe(args)
     if command == "card":
+        if args[1:] and args[1][:1] != "-":
+            check_one_training(Path(args[1]))
         args = with_recipe_of_model(args)
     if command in RUNS:
         check_recipe_given(args)

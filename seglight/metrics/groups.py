@@ -18,6 +18,11 @@ EITHER = (
     r"give a file of lines `image,group`, or a regular expression with one group in parentheses, such as '(\w+)_\d+'"
 )
 
+SPLIT = (
+    r"divide a single sequence into blocks of consecutive frames, such as by '_(\d{4})\d\.png$', which joins frames "
+    r"whose numbers differ in the last digit"
+)
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -55,7 +60,7 @@ def groups_of(names: Sequence[str], groups: str | None) -> Groups:
     ids = np.array([index.setdefault(group, len(index)) for group in of_image], np.int64)
     if len(index) == 1 and len(names) > 1:
         raise UserError(
-            f"--groups {groups}: all {len(names)} images are in the group {of_image[0]}: it takes two groups"
+            f"--groups {groups}: all {len(names)} images are in the group {of_image[0]}, and it takes two: {SPLIT}"
         )
     return Groups(ids, list(index), groups)
 

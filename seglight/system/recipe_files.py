@@ -105,6 +105,17 @@ def run_folder_of(model: str) -> Path | None:
     return folder.parent if folder.name == CHECKPOINTS and (folder.parent / RECIPE_FILE).is_file() else None
 
 
+def check_one_training(path: Path) -> None:
+    """Check that a folder is not that of several trainings, of which a command takes one.
+
+    Raises:
+        UserError: It is the folder of a `fit --seeds`.
+    """
+    runs = [] if (path / RECIPE_FILE).is_file() else sorted(path.glob(f"seed_*/{RECIPE_FILE}"))
+    if runs:
+        raise UserError(f"{path}: a folder of `fit --seeds`, of {len(runs)} trainings: name one, {runs[0].parent}")
+
+
 def with_recipe_of_model(args: list[str]) -> list[str]:
     """Add the recipe of a model's run to the arguments of a command whose first one it is, unless a recipe is given.
 

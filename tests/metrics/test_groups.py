@@ -42,7 +42,7 @@ def test_groups_by_a_file(head: str, tmp_path: Path) -> None:
         ("a_01,x\nb_01,x,y\n", "line 2"),
         ("a_01,\n", "line 1"),
         ("a_01,x\na_01,y\n", "line 2: the image a_01 is in the groups x and y"),
-        ("\n".join(f"{name},x" for name in NAMES), "all 4 images are in the group x"),
+        ("\n".join(f"{name},x" for name in NAMES), "all 4 images are in the group x, and it takes two: divide"),
     ],
 )
 def test_a_wrong_file_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_file_of_bytes_is_refused(tmp_path: Path) -> None:
         (r"^(\w", "no regular expression"),
         (r"^([ab])_", "the image c_07 has no group"),
         (r"_0(\d)?", None),
-        (r"(_)", "all 4 images are in the group _"),
+        (r"(_)", "all 4 images are in the group _, and it takes two: divide"),
     ],
 )
 def test_a_wrong_pattern_is_refused(pattern: str, complaint: str | None) -> None:
@@ -79,6 +79,14 @@ def test_a_wrong_pattern_is_refused(pattern: str, complaint: str | None) -> None
         groups_of(NAMES, pattern)
     assert complaint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_pattern_of_the_message_divides_a_sequence() -> None:
+    frames = [f"/data/val/0016E5_{number:05d}.png" for number in range(7959, 7983, 2)]
+    with pytest.raises(UserError) as error:
+        groups_of(frames, r"(\w+)_\d+\.png$")
+    pattern = str(error.value).split("'")[1]
+    assert groups_of(frames, pattern).names == ["0795", "0796", "0797", "0798"]
 
 
 def test_images_are_given_by_path_file_name_or_stem(tmp_path: Path) -> None:

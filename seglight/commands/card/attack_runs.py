@@ -1,18 +1,18 @@
 """Attacks on the images of a split, in batches; what is finished is kept, so that an interrupted run is resumed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.commands.card.attack_counts import AttackCounts
+from seglight.commands.card.progress import Work
 from seglight.errors import UserError, one_line
 from seglight.images.opencv import single_threaded_opencv
 from seglight.inference.whole import WholeImage
@@ -57,14 +57,14 @@ class AttackRuns:
         attacked: Net and split.
         out: Folder of the card; counts are kept in its folder `attacks`.
         batch_size: Number of images that are attacked together.
-        progress: Where progress is shown.
+        work: Shows the progress of a run of a name and a number of forward passes.
     """
 
-    def __init__(self, attacked: AttackedSplit, out: Path, batch_size: int, progress: Progress) -> None:
+    def __init__(self, attacked: AttackedSplit, out: Path, batch_size: int, work: Callable[[str, int], Work]) -> None:
         self.attacked = attacked
         self.folder = out / FOLDER
         self.batch_size = batch_size
-        self.progress = progress
+        self.work = work
         self.weights = weights_checksum(attacked.net.state_dict())
 
     def run(
@@ -87,14 +87,18 @@ class AttackRuns:
         identity = self._identity(attack, seed, source)
         files = [self.folder / name / f"{number:05d}.npz" for number in range(len(batches))]
         each = 1 if attack is None else attack.passes
-        task = self.progress.add_task(name, total=each * len(indices))
+        work = self.work(f"attack {name}", each * len(indices))
         done = 0
         for number, (batch, path) in enumerate(zip(batches, files, strict=True)):
-            own = number % world_size() == rank()
-            if own and AttackCounts.load(path, f"{identity} {batch}") is None:
-                self._attacked(attack, batch, seed, source, task).save(path, f"{identity} {batch}")
             done += each * len(batch)
-            self.progress.update(task, completed=done)
+            if number % world_size() != rank():
+                continue
+            if AttackCounts.load(path, f"{identity} {batch}") is None:
+                self._attacked(attack, batch, seed, source, work).save(path, f"{identity} {batch}")
+                work.reach(done)
+            else:
+                work.skip(done - work.done)
+        work.reach(work.total)
         sum_over_ranks(torch.zeros(1, device=self.attacked.device))  # waits for the files of the other processes
         parts = [AttackCounts.load(path, f"{identity} {batch}") for batch, path in zip(batches, files, strict=True)]
         if missing := [path for path, part in zip(files, parts, strict=True) if part is None]:
@@ -108,7 +112,7 @@ class AttackRuns:
         return json.dumps([self.weights, self.attacked.split.fingerprint, settings, seed, others])
 
     def _attacked(
-        self, attack: Attack | None, batch: Sequence[int], seed: int, source: nn.Module | None, task: TaskID
+        self, attack: Attack | None, batch: Sequence[int], seed: int, source: nn.Module | None, work: Work
     ) -> AttackCounts:
         """Attack a batch; images of different sizes one after the other."""
         images, masks, names = zip(*map(self._read, batch), strict=True)
@@ -121,7 +125,7 @@ class AttackRuns:
             mask = torch.stack([masks[k] for k in group]).to(self.attacked.device)
             seeds = [2**32 * seed + batch[k] for k in group]
             try:
-                with self._shown(source or self.attacked.net, task):
+                with self._shown(source or self.attacked.net, work):
                     parts.append(self._counted(attack, image.to(self.attacked.device), mask, seeds, source))
             except UserError as error:
                 raise UserError(f"{names[group[0]]}: {one_line(error)}") from error
@@ -142,9 +146,9 @@ class AttackRuns:
         return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(labels), name
 
     @contextmanager
-    def _shown(self, net: nn.Module, task: TaskID) -> Iterator[None]:
-        """Advance the bar at each forward pass, of which an attack takes hundreds."""
-        handle = net.register_forward_hook(lambda _, images, __: self.progress.advance(task, len(images[0])))
+    def _shown(self, net: nn.Module, work: Work) -> Iterator[None]:
+        """Advance at each forward pass, of which an attack takes hundreds."""
+        handle = net.register_forward_hook(lambda _, images, __: work.advance(world_size() * len(images[0])))
         try:
             yield
         finally:

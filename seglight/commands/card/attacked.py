@@ -9,21 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import nn
 
 from seglight.commands.card.attack_counts import AttackCounts
 from seglight.commands.card.attack_list import CLEAN, WORST, Planned
 from seglight.commands.card.attack_runs import AttackedSplit, AttackRuns, chosen
 from seglight.commands.card.gradient_masking import masking_checks
+from seglight.commands.card.progress import shown, tell
 from seglight.commands.card.scores import plain
 from seglight.interfaces import Labelled
 from seglight.metrics.object_size import ObjectSizeIoU
 from seglight.ops.iou import class_iou, mean_iou, ratio
 from seglight.robustness import APGD, FGSM, PGD, SEA, Attack, AttackFactory, CosPGD, SegPGD
 from seglight.robustness.worst_case import worst_by_accuracy, worst_by_miou
-from seglight.system.ranks import rank
-from seglight.system.terminal import plain_console
 
 FACTORIES: Mapping[str, AttackFactory] = {
     "fgsm": lambda radius, steps, ignore_index: FGSM(radius, 1, ignore_index),
@@ -92,10 +90,11 @@ def attacked_scores(
     """
     device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
     indices = chosen(len(split), options.images)
-    console = plain_console(stderr=True)
-    with Progress(console=console, disable=rank() > 0 or not console.is_terminal) as progress:
+    asked = ", ".join(f"{planned.name}:{planned.shown}" for planned in options.attacks)
+    tell(f"attacks     {asked} of {options.steps} steps on {len(indices)} images, then checks of the gradients")
+    with shown() as work:
         attacked = AttackedSplit(net, split, num_classes, ignore_index, device)
-        runs = AttackRuns(attacked, out, options.batch_size, progress)
+        runs = AttackRuns(attacked, out, options.batch_size, work)
         counts = {Planned(CLEAN, "0"): runs.run(CLEAN, None, indices)}
         for planned in options.attacks:
             attack = _attack(planned, options.steps, ignore_index, class_pixels)

@@ -4,7 +4,7 @@ Each kind and severity is a pass over the split whose counts are written when it
 interrupted card continues after the last one, and intervals can be computed later.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from seglight.callbacks.image_scores import in_turn
+from seglight.commands.card.progress import Work, shown, tell
 from seglight.commands.card.reference import Reference, relative_scores
 from seglight.data.collate import collate_padded
 from seglight.data.datamodule import Loader, SegmentationDataset
@@ -28,31 +28,14 @@ from seglight.metrics.image_counts import ImageCounts, ScoredImages
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import mean_iou
 from seglight.robustness.consistency import SETTINGS, consistency
-from seglight.robustness.corruptions.corrupt import (
-    CAMERA_CORRUPTIONS,
-    CORRUPTIONS,
-    SEVERITIES,
-    VALIDATION_CORRUPTIONS,
-    corrupt,
-)
+from seglight.robustness.corruptions.corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from seglight.system.atomic import atomic_path
 from seglight.system.ranks import rank, world_size
-from seglight.system.terminal import plain_console
 
 FOLDER = "corruptions"
 """Folder of the counts in that of the card: KIND-SEVERITY.npz, clean.npz and consistency.npz."""
 
 CLEAN = "clean"
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "common": CORRUPTIONS,
-    "validation": VALIDATION_CORRUPTIONS,
-    "camera": CAMERA_CORRUPTIONS,
-    "none": (),
-}
-"""What `--corruptions` accepts beside the names of kinds; "none" leaves the consistency alone."""
-
-ALL = tuple(kind for group in GROUPS.values() for kind in group)
 
 
 @dataclass(frozen=True)
@@ -76,21 +59,6 @@ class CorruptionOptions:
     seed: int = 0
     num_workers: int = 0
     memory_format: torch.memory_format = torch.contiguous_format
-
-
-def kinds_of(text: str) -> tuple[str, ...]:
-    """Kinds from the text of `--corruptions`: names of kinds and of groups between commas, each kind once.
-
-    Raises:
-        UserError: A name is neither.
-    """
-    kinds: dict[str, None] = {}
-    for name in (part.strip() for part in text.split(",")):
-        group = GROUPS.get(name, (name,))
-        if not set(group) <= set(ALL):
-            raise UserError(f"--corruptions {name}: choose from {', '.join((*GROUPS, *ALL))}, with commas between them")
-        kinds.update(dict.fromkeys(group))
-    return tuple(kinds)
 
 
 @dataclass(frozen=True)
@@ -168,10 +136,10 @@ def corrupted_scores(
     if bands_of(net) != 3:
         raise UserError(f"--corruptions: the net reads {bands_of(net)} bands: corruptions need RGB images of three")
     passes = len(options.kinds) * len(SEVERITIES) + len(SETTINGS) + 1
-    console = plain_console(stderr=True)
-    with Progress(console=console, disable=rank() > 0 or not console.is_terminal) as progress:
-        task = progress.add_task("corruptions", total=passes * len(split))
-        run = _Run(net, inferer, split, options, out / FOLDER, lambda images: progress.advance(task, images))
+    kinds = f"{len(options.kinds)} kinds of {len(SEVERITIES)} severities"
+    tell(f"corruptions {kinds} and the consistency: {passes} passes over {len(split)} images")
+    with shown() as work:
+        run = _Run(net, inferer, split, options, out / FOLDER, work("corruptions", passes * len(split)))
         clean, same = run.consistency()
         scores = {kind: [_miou(run.corrupted(kind, severity)) for severity in SEVERITIES] for kind in options.kinds}
     return summary(_miou(clean), scores, same, reference)
@@ -221,7 +189,7 @@ class _Run:
         split: As in `corrupted_scores`.
         options: As in `corrupted_scores`.
         folder: Folder of the counts.
-        advance: Called with numbers of predictions that are done, by all processes together.
+        work: Shows the progress, in predictions of all processes.
     """
 
     def __init__(
@@ -231,14 +199,14 @@ class _Run:
         split: Labelled,
         options: CorruptionOptions,
         folder: Path,
-        advance: Callable[[int], None],
+        work: Work,
     ) -> None:
         self.net = net
         self.inferer = inferer
         self.split = split
         self.options = options
         self.folder = folder
-        self.advance = advance
+        self.work = work
         self.device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
         # looked up before any process can have written one: all of them repeat the same passes
         self.there = {path.name for path in folder.glob("*.npz")}
@@ -248,13 +216,13 @@ class _Run:
         what = f"{kind}-{severity}"
         former = self._former(what)
         if former is not None:
-            self.advance(len(self.split))
+            self.work.skip(len(self.split))
             return former
         split = CorruptedSplit(self.split, kind, severity, self.options.seed)
         found = []
         for seen in self._images(split):
             found.append((seen.name, self._count(self._labels(seen.name, seen.image), seen.mask)))
-            self.advance(world_size())
+            self.work.advance(world_size())
         return self._keep(what, found)
 
     def consistency(self) -> tuple[ScoredImages, NDArray[np.int64]]:
@@ -262,7 +230,7 @@ class _Run:
         path = self.folder / "consistency.npz"
         former = self._former(CLEAN)
         if former is not None and path.name in self.there:
-            self.advance(len(self.split) * (len(SETTINGS) + 1))
+            self.work.skip(len(self.split) * (len(SETTINGS) + 1))
             with np.load(path) as content:
                 return former, content["same"].sum(0)
         found = []
@@ -271,7 +239,7 @@ class _Run:
             labels = self._labels(name, image)
             found.append((name, self._count(labels, mask)))
             counts.append(consistency(partial(self._labels, name), image, labels))
-            self.advance(world_size() * (len(SETTINGS) + 1))
+            self.work.advance(world_size() * (len(SETTINGS) + 1))
         counts = in_turn(counts)
         if rank() == 0:
             with atomic_path(path) as part:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from seglight.callbacks import ProgressBar
+from seglight.commands.card.progress import PassLines
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, one_line
 from seglight.interfaces import Batch, Inferer, SegOutput, seg_output
@@ -169,7 +170,7 @@ class Machine:
                 devices=self.devices,
                 strategy="ddp" if self.devices > 1 else "auto",
                 plugins=[] if environment is None else [environment],
-                callbacks=[ProgressBar()] if shown else [],
+                callbacks=[ProgressBar() if shown else PassLines()],
                 enable_progress_bar=shown,
                 logger=False,
                 enable_checkpointing=False,

@@ -10,14 +10,15 @@ from jsonargparse.typing import PositiveInt
 
 from seglight.checkpoints.release import is_release
 from seglight.commands.card.attack_list import DEFAULT, parse_attacks
-from seglight.commands.card.corrupted import kinds_of
+from seglight.commands.card.corruption_list import kinds_of
 from seglight.commands.card.evaluation import Machine, Split
+from seglight.commands.card.given import TRIALS, check_trials_asked
 from seglight.commands.card.robustness import Trials
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Inferer
 from seglight.system.parsing import new_parser
-from seglight.system.recipe_files import run_folder_of
+from seglight.system.recipe_files import check_one_training, run_folder_of
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST
 
 DESCRIPTION = """Measure the quality of a net on a split, and write it as a page, as numbers and as pictures.
@@ -38,11 +39,8 @@ The score is that of `seglight validate`, or of `test`, to the last bit, for any
 PARTS = ("inferer", "trainer.accelerator", "trainer.precision")
 """Parts of a recipe that `card` takes beside the data."""
 
-PLACES = ("model", "out", "ckpt", "config", "devices", "trust")
-"""Options on which no number depends, or which the checksum of the model stands for."""
-
-TRIALS = ("attacks", "attack_steps", "attack_images", "transfer", "corruptions", "reference")
-"""Options of --robustness."""
+PLACES = ("model", "out", "ckpt", "config", "devices", "trust", "reference", "transfer")
+"""Options on which no number that is kept depends, or whose weights' checksum is kept with the numbers."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +126,7 @@ def checkpoint_of(model: str, ckpt: str | None) -> Path:
         UserError: There is none.
     """
     path = Path(model)
+    check_one_training(path)
     if not path.is_dir() or is_release(path):
         if ckpt is not None:
             raise UserError(f"--ckpt {ckpt}: {model} is no run folder, whose checkpoints it chooses from: leave it out")
@@ -172,10 +171,8 @@ def trials_of(options: Namespace) -> Trials | None:
     Raises:
         UserError: A list is wrong, or an option of --robustness is given without it.
     """
-    given = [name for name in TRIALS if options[name] is not None]
+    check_trials_asked({name: options[name] for name in TRIALS}, options.robustness)
     if not options.robustness:
-        if given:
-            raise UserError(f"--{given[0]}: it is an option of --robustness, which is not given: add it")
         return None
     return Trials(
         attacks=parse_attacks(options.attacks or DEFAULT),
@@ -183,7 +180,7 @@ def trials_of(options: Namespace) -> Trials | None:
         images=options.attack_images or 100,
         kinds=kinds_of(options.corruptions or "common"),
         reference=None if options.reference is None else Path(options.reference),
-        transfer=None if options.transfer is None else Path(options.transfer),
+        transfer=None if options.transfer is None else checkpoint_of(options.transfer, None),
     )
 
 

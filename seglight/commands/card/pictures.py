@@ -17,6 +17,9 @@ PARTS = ("image", "labels", "prediction", "errors by predicted class")
 LEAST, LONGEST = 240, 960
 """Pixels of the longer side of a part: smaller images are enlarged, larger ones are reduced."""
 
+NARROWEST = 160, 40
+"""Width and height that a part has at least: beside the image, or below it, it is filled."""
+
 GAP = 4
 """Pixels between the parts."""
 
@@ -112,14 +115,14 @@ def _enlarged(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _sheet(parts: Sequence[NDArray[np.uint8]], entries: Sequence[tuple[str, Color | None]]) -> NDArray[np.uint8]:
     """The parts in two rows, each with its name in a corner, and the legend below them."""
-    height, width = parts[0].shape[:2]
+    height, width = (max(side, least) for side, least in zip(parts[0].shape, reversed(NARROWEST), strict=False))
     letters = font(max(11, width // 26))
     margin = int(letters.size // 2)
     body = np.empty((2 * height + GAP, 2 * width + GAP, 3), np.uint8)
     body[:] = PAPER
     for k, part in enumerate(parts):
         top, left = (k // 2) * (height + GAP), (k % 2) * (width + GAP)
-        body[top : top + height, left : left + width] = part
+        body[top : top + part.shape[0], left : left + part.shape[1]] = part
     picture = Image.fromarray(body)
     draw = ImageDraw.Draw(picture)
     for k, words in enumerate(PARTS):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seglight.errors import UserError
+from seglight.metrics.image_counts import FILE, ScoredImages
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,13 @@ class Reference:
     means: dict[str, float]
 
 
-def read_reference(folder: Path, split: str, images: int, class_names: Sequence[str]) -> Reference:
+def read_reference(folder: Path, split: str, names: Sequence[str], class_names: Sequence[str]) -> Reference:
     """Read the card of the reference net.
 
     Args:
         folder: Folder with a `card.json`.
         split: Name of the split that is scored.
-        images: Number of its images.
+        names: Names of its images.
         class_names: Names of the classes.
 
     Raises:
@@ -50,12 +53,57 @@ def read_reference(folder: Path, split: str, images: int, class_names: Sequence[
         raise UserError(f"--reference {folder}: {path} is no card of this version: write it again") from error
     if not means or clean is None:
         raise UserError(f"--reference {folder}: the card has no corruptions: write it with --robustness")
-    if there != (split, images, list(class_names)):
+    if there != (split, len(names), list(class_names)):
         raise UserError(
             f"--reference {folder}: the card is of {there[1]} images of {there[0]} with {len(there[2])} classes, and "
-            f"this one of {images} images of {split} with {len(class_names)}: both have to be of the same"
+            f"this one of {len(names)} images of {split} with {len(class_names)}: both have to be of the same"
         )
+    _order(folder, names, _scored(folder).names)
     return Reference(str(folder), float(clean), means)
+
+
+def check_labels(folder: Path, own: ScoredImages, class_names: Sequence[str]) -> None:
+    """Check that a card was scored with the same labels, as far as the pixels of each class in each image tell.
+
+    Args:
+        folder: Folder of the card.
+        own: Counts of this card.
+        class_names: Names of the classes.
+
+    Raises:
+        UserError: It was not.
+    """
+    other = _scored(folder)
+    true = own.counts.by_class()[1]
+    theirs = other.counts.by_class()[1][_order(folder, own.names, other.names)]
+    wrong = np.argwhere(true != theirs)
+    if len(wrong):
+        image, index = wrong[0].tolist()
+        raise UserError(
+            f"--reference {folder}: its labels are others: {theirs[image, index]} pixels of {class_names[index]} in "
+            f"{own.names[image]}, here {true[image, index]}: give a card of the same split"
+        )
+
+
+def _scored(folder: Path) -> ScoredImages:
+    try:
+        return ScoredImages.load(folder / FILE)
+    except UserError as error:
+        raise UserError(f"--reference {folder}: {FILE} is missing or damaged: give a whole card's folder") from error
+
+
+def _order(folder: Path, mine: Sequence[str], theirs: Sequence[str]) -> list[int]:
+    """Place of each image in the other card, by its path, or by the name of its file in another folder."""
+    if set(mine) != set(theirs):
+        mine, theirs = ([Path(name).name for name in names] for names in (mine, theirs))
+    if list(mine) == list(theirs):
+        return list(range(len(mine)))
+    place = {name: index for index, name in enumerate(theirs)}
+    lacking = next((name for name in mine if name not in place), None)
+    if lacking is not None or len(set(mine)) < len(mine):
+        what = "names occur twice, in another order" if lacking is None else f"{lacking} is not among them"
+        raise UserError(f"--reference {folder}: the card is of other images: {what}: give a card of the same split")
+    return [place[name] for name in mine]
 
 
 def relative_scores(clean: float, means: dict[str, float], reference: Reference) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from seglight.commands.card.attack_list import Planned
 from seglight.commands.card.attacked import AttackOptions, attacked_scores
 from seglight.commands.card.corrupted import CorruptionOptions, corrupted_scores
 from seglight.commands.card.measure import Net
-from seglight.commands.card.reference import read_reference
+from seglight.commands.card.reference import check_labels, read_reference
 from seglight.data import SegmentationDataModule
+from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.inference import WholeImage
-from seglight.interfaces import Labelled
+from seglight.interfaces import Labelled, bands_of
+from seglight.metrics.image_counts import FILE, ScoredImages
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,38 @@ class Trials:
     transfer: Path | None
 
 
-def check_trials(trials: Trials, split: str, images: int, class_names: Sequence[str]) -> None:
+def check_trials(
+    trials: Trials, split: str, names: Sequence[str], classes: Classes, bands: int, trust: Sequence[str] = ()
+) -> None:
     """Read what trials name, before anything takes time.
 
     Args:
         trials: What the net is tried with.
         split: Name of the split.
-        images: Number of its images.
-        class_names: Names of the classes.
+        names: Names of its images.
+        classes: Classes of the data.
+        bands: Number of bands that the net reads.
+        trust: Further packages whose classes the other model may name.
 
     Raises:
         UserError: The reference or the other model can't be used.
     """
     if trials.reference is not None:
-        read_reference(trials.reference, split, images, class_names)
-    if trials.transfer is not None and not trials.transfer.exists():
+        read_reference(trials.reference, split, names, classes.names)
+    if trials.transfer is None:
+        return
+    if not trials.transfer.exists():
         raise UserError(f"--transfer {trials.transfer}: no such checkpoint")
+    other, card = load_net(trials.transfer, trust)
+    if list(card.class_names) != list(classes.names):
+        difference = classes.difference(card.classes)
+        raise UserError(
+            f"--transfer {trials.transfer}: the data and this model have {difference}: give one of the data"
+        )
+    if bands_of(other) != bands:
+        raise UserError(
+            f"--transfer {trials.transfer}: it reads {bands_of(other)} bands, the model {bands}: give another"
+        )
 
 
 def robustness_of(
@@ -88,7 +106,9 @@ def robustness_of(
     facts = data.num_classes, data.ignore_index
     reference = None
     if trials.reference is not None:
-        reference = read_reference(trials.reference, name, len(split), data.class_names)
+        own = ScoredImages.load(out / FILE)
+        reference = read_reference(trials.reference, name, own.names, data.class_names)
+        check_labels(trials.reference, own, data.class_names)
     other = None if trials.transfer is None else load_net(trials.transfer, trust)[0].to(device)
     moved = net.net.to(device).eval()
     corruptions = CorruptionOptions(

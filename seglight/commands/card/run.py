@@ -19,14 +19,16 @@ from seglight.commands.card.examples import examples
 from seglight.commands.card.facts import cost_of, data_facts, model_facts
 from seglight.commands.card.folder import CALIBRATED, PAGE, PICTURES, CardFolder
 from seglight.commands.card.measure import Measured, Net, measure
+from seglight.commands.card.names import names_of
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
 from seglight.commands.card.page import write_page
+from seglight.commands.card.progress import tell
 from seglight.commands.card.robustness import Trials, check_trials, robustness_of
 from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
-from seglight.interfaces import Labelled
+from seglight.interfaces import bands_of
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.groups import groups_of
@@ -56,9 +58,10 @@ def card(task: Task, identity: dict[str, str]) -> None:
         difference = data.classes.difference(model_card.classes)
         raise UserError(f"{task.model}: the data and the model have {difference}: give the recipe of its data")
     split = data.split(task.split)
-    _check_groups(split, task.groups)
+    names = names_of(split)
+    groups_of(names, task.groups)
     if task.trials is not None:
-        check_trials(task.trials, task.split, len(split), data.class_names)
+        check_trials(task.trials, task.split, names, data.classes, bands_of(net), task.trust)
     model = model_facts(str(task.model), net, model_card)
     trainer = task.machine.trainer()
     folder = CardFolder(task.out, {"seglight": __version__, "model": model["checksum"], **identity})
@@ -69,18 +72,12 @@ def card(task: Task, identity: dict[str, str]) -> None:
         _finish(task, folder, content, robustness)
 
 
-def _check_groups(split: Labelled, groups: str | None) -> None:
-    """Refuse groups that three images of the split are not in: the names of all are known only after a pass."""
-    groups_of([], groups)
-    some = sorted({0, len(split) // 2, len(split) - 1}) if groups is not None and len(split) else []
-    for index in some:
-        groups_of([split.read(index)[2]], groups)
-
-
 def _measured(task: Task, trainer: Trainer, folder: CardFolder, net: Net, model: dict[str, Any]) -> dict[str, Any]:
     """All that the passes tell, the same on all processes."""
     if trainer.is_global_zero:
         folder.keep(None)
+        images = len(task.data.split(task.split))
+        tell(f"measuring   {images} images of {task.split} in 2 passes, then pictures and a look at the data")
     measured = measure(trainer, net, task.data, task.split)
     groups_of(measured.images.names, task.groups)  # so that no process waits for one that refuses them
     if not trainer.is_global_zero:

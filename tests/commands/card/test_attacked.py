@@ -19,6 +19,7 @@ from seglight.commands.card.attack_counts import AttackCounts
 from seglight.commands.card.attack_list import DEFAULT, Planned, parse_attacks
 from seglight.commands.card.attack_runs import chosen
 from seglight.commands.card.attacked import AttackOptions, attacked_scores, scores_under_attack
+from seglight.commands.card.gradient_masking import unbounded_check
 from seglight.errors import UserError
 from seglight.robustness import PGD, SEA
 from tests.support.attacked import CLASSES, IGNORE, SmoothNet, drawn, right
@@ -165,14 +166,58 @@ def test_masked_gradients_are_noticed(tmp_path: Path) -> None:
         "stronger than noise",
         "several steps stronger than one",
         "random restarts agree",
-        "nothing is left without a bound",
+        "nothing is recognised without a bound",
         "stronger than transfer",
     ]
-    assert {check["name"] for check in honest if not check["passed"]} <= {"nothing is left without a bound"}
+    assert [check["name"] for check in honest if not check["passed"]] == []
     masked = scores(tmp_path / "masked", options, net=Masked(), other=SmoothNet())["gradient_masking"]["checks"]
     failed = [check["name"] for check in masked if not check["passed"]]
-    assert "nothing is left without a bound" in failed
+    assert "nothing is recognised without a bound" in failed
     assert "stronger than transfer" in failed
+
+
+def counted(right: list[int], true: list[int]) -> AttackCounts:
+    """One image under one attack: right and true pixels of each class."""
+    shape = (1, 1, 4, len(true), 3)
+    return AttackCounts(np.array([[right]]), np.array([true]), np.array([[right]]), np.zeros(shape, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("right", "true", "passed"),
+    [
+        ([745, 0], [760, 240], True),  # less than the frequent class answered everywhere
+        ([760, 9], [760, 240], True),  # 0.769: within the tolerance of it
+        ([760, 11], [760, 240], False),  # 0.771: some pixels of the rare class are still recognised
+        ([50, 50, 0], [400, 300, 300], True),
+        ([400, 20, 0], [400, 300, 300], False),
+        ([5] * 20, [50] * 20, True),  # 0.1, where a class has 0.05
+        ([6] * 20, [50] * 20, False),
+    ],
+)
+def test_what_an_attack_without_a_bound_may_leave(right: list[int], true: list[int], passed: bool) -> None:
+    check = unbounded_check(counted(right, true), 5)
+    assert check["passed"] is passed
+    assert f"an accuracy of {sum(right) / sum(true):.3f}, the most frequent class" in check["detail"]
+
+
+class Unlabelled(Drawn):
+    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+        image, mask, name = super().read(index)
+        return image, mask if index < self.labelled else np.full_like(mask, IGNORE), name
+
+    labelled = 1
+
+
+def test_images_without_labels_are_in_no_check(tmp_path: Path) -> None:
+    options = AttackOptions(parse_attacks("fgsm:4/255"), steps=1, images=3, batch_size=2)
+    found = attacked_scores(SmoothNet(), Unlabelled(3), CLASSES, IGNORE, options, tmp_path / "one")
+    checks = found["gradient_masking"]["checks"]
+    assert checks
+    assert all("on 1 images" in check["detail"] for check in checks[:2])
+    nothing = Unlabelled(3)
+    nothing.labelled = 0
+    found = attacked_scores(SmoothNet(), nothing, CLASSES, IGNORE, options, tmp_path / "none")
+    assert found["gradient_masking"]["checks"] == [], "no false alarm"
 
 
 def test_a_split_is_sampled_evenly() -> None:

@@ -1,10 +1,12 @@
 """`seglight card`: its numbers are those of `validate` and of the metrics, and its folder is new or its own.
 
 Covers: commands.card.run, commands.card.options, commands.card.measure, commands.card.evaluation,
-commands.card.counters, commands.card.assemble, commands.card.examples, commands.card.facts.
+commands.card.counters, commands.card.assemble, commands.card.examples, commands.card.facts, commands.card.given,
+commands.card.names.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,11 @@ from sklearn.metrics import average_precision_score
 from seglight.__main__ import main
 from seglight.checkpoints.checkpoint import load_net, weights_checksum
 from seglight.commands.card.folder import UNFINISHED
+from seglight.commands.card.given import check_given
+from seglight.commands.card.names import names_of
 from seglight.commands.card.options import card_parser
 from seglight.data import ShapesDataModule
+from seglight.errors import UserError
 from seglight.metrics import BestTemperature, BoundaryF, BoundaryIoU, CalibrationError, ObjectSizeIoU
 from seglight.metrics.boundary_counts import BoundaryCounts, mean_boundary_iou
 from seglight.metrics.error_detection import uncertainty_bin
@@ -280,6 +285,69 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, seglight_cli: CLI) -> 
     assert "split: expected 'val' or 'test'" in complaint(seglight_cli("card", run, *out, "--split", "train"))
     assert "required: out" in complaint(seglight_cli("card", run))
     assert not (tmp_path / "card").exists(), "no mistake leaves a folder"
+
+
+def test_names_are_known_before_a_pass(
+    run: Path, tmp_path: Path, seglight_cli: CLI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seglight.commands.card.run.measure", None)
+    out = ["--out", tmp_path / "card"]
+    line = complaint(seglight_cli("card", run, *out, "--groups", r"(\w+)\d$"))
+    assert f"all {IMAGES} images are in the group scene_100000, and it takes two: divide" in line
+    line = complaint(seglight_cli("card", run, *out, "--groups", "([0-2])$"))
+    assert "scene_1000003 has no group" in line
+    assert not (tmp_path / "card").exists()
+
+
+def test_names_of_files_are_their_paths_and_others_are_read(tmp_path: Path) -> None:
+    class Files:
+        reads: list[int] = []  # noqa: RUF012
+        prefix = str(tmp_path)
+
+        def __len__(self) -> int:
+            return 9
+
+        def sources(self, index: int) -> tuple[Path, ...]:
+            return (tmp_path / f"{index}.png", tmp_path / f"{index}.txt")
+
+        def read(self, index: int) -> tuple[None, None, str]:
+            self.reads.append(index)
+            return None, None, f"{self.prefix}/{index}.png"
+
+    split: Any = Files()
+    assert names_of(split) == [f"{tmp_path}/{index}.png" for index in range(9)]
+    assert split.reads == [0, 4, 8]
+    split.prefix = "elsewhere"
+    assert names_of(split) == [f"elsewhere/{index}.png" for index in range(9)]
+
+
+def test_a_folder_of_several_trainings_is_refused_by_name(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:
+    for seed in (3, 7):
+        shutil.copytree(run, tmp_path / f"seed_{seed}", ignore=shutil.ignore_patterns("*.ckpt"))
+    expected = f"{tmp_path}: a folder of `fit --seeds`, of 2 trainings: name one, {tmp_path}/seed_3"
+    assert complaint(seglight_cli("card", tmp_path, "--out", tmp_path / "card")) == expected
+    assert complaint(seglight_cli("export", tmp_path, "--out", tmp_path / "net.onnx")) == expected
+
+
+def test_lists_are_checked_without_torch(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglight.commands.card.run.main", None)
+    args = ["card", str(run), "--out", str(tmp_path / "card")]
+    for wrong, message in {
+        ("--attacks", "pgd:4/255"): "--attacks: it is an option of --robustness",
+        ("--robustness", "--attacks=pdg:4/255"): "there is no attack 'pdg'",
+        ("--robustness", "--corruptions", "fogg"): "--corruptions fogg",
+        ("--groups", "["): "no regular expression",
+        ("--out", str(run)): "it is not empty",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(message)):
+            check_given([*args, *wrong])
+    check_given([*args, "--robustness", "--attacks", "fgsm:1/255", "--corruptions", "common,fog", "--groups", "(a)"])
+
+
+def test_the_beginning_and_the_amount_are_printed(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:
+    ran = seglight_cli("card", run, "--out", tmp_path / "card", "--data.eval_images", "1")
+    first = ran.out.splitlines()[0]
+    assert first == "measuring   1 images of val in 2 passes, then pictures and a look at the data"
 
 
 def test_logits_that_are_not_finite_are_one_line_with_the_image(run: Path, tmp_path: Path, seglight_cli: CLI) -> None:

@@ -1,6 +1,6 @@
 """Scores of corrupted images against scikit-learn, resumed passes, and scores relative to another card's.
 
-Covers: commands.card.reference.
+Covers: commands.card.reference, commands.card.corruption_list.
 """
 
 import json
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import jaccard_score
 from torch import Tensor, nn
 
-from seglight.commands.card.corrupted import CorruptionOptions, corrupted_scores, kinds_of, summary
-from seglight.commands.card.reference import Reference, read_reference, relative_scores
+from seglight.commands.card.corrupted import CorruptionOptions, corrupted_scores, summary
+from seglight.commands.card.corruption_list import kinds_of
+from seglight.commands.card.reference import Reference, check_labels, read_reference, relative_scores
 from seglight.errors import UserError
 from seglight.inference import WholeImage
 from seglight.interfaces import Encoder, Labelled
-from seglight.metrics.image_counts import ScoredImages
+from seglight.metrics.image_counts import FILE, ImageCounts, ScoredImages
 from seglight.robustness import CAMERA_CORRUPTIONS, CORRUPTIONS, VALIDATION_CORRUPTIONS, corrupt
 from seglight.robustness.consistency import SETTINGS
 from tests.support.processes import in_processes
@@ -193,6 +194,16 @@ def test_relative_scores_of_a_case_worked_by_hand() -> None:
     assert found["mean_relative_cd"] is None
 
 
+NAMES = ["here/0.png", "here/1.png", "here/2.png"]
+
+
+def counts_of(names: list[str], pixels: list[list[int]]) -> ScoredImages:
+    """Counts of images whose pixels of two classes are all right."""
+    cells = np.tile([0, 3], len(pixels))
+    lengths = np.full(len(pixels), 2)
+    return ScoredImages("val", 1, names, ImageCounts(2, lengths, cells, np.array(pixels).flatten()))
+
+
 @pytest.fixture
 def other(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     card = {
@@ -202,13 +213,27 @@ def other(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
         "score": {"miou": 0.7},
         "robustness": {"corruptions": {"fog": {"severities": [0.2] * 5, "mean": 0.2}}},
     }
+    counts_of(["there/1.png", "there/0.png", "there/2.png"], [[3, 4], [1, 2], [5, 6]]).save(tmp_path / FILE)
     return tmp_path, card
 
 
 def test_the_card_of_a_reference(other: tuple[Path, dict[str, Any]]) -> None:
     folder, card = other
     (folder / "card.json").write_text(json.dumps(card))
-    assert read_reference(folder, "val", 3, ["a", "b"]) == Reference(str(folder), 0.7, {"fog": 0.2})
+    assert read_reference(folder, "val", NAMES, ["a", "b"]) == Reference(str(folder), 0.7, {"fog": 0.2})
+
+
+def test_a_reference_of_other_images_or_labels_is_refused(other: tuple[Path, dict[str, Any]]) -> None:
+    folder, card = other
+    (folder / "card.json").write_text(json.dumps(card))
+    check_labels(folder, counts_of(NAMES, [[1, 2], [3, 4], [5, 6]]), ["a", "b"])
+    with pytest.raises(UserError, match=r"labels are others: 6 pixels of b in here/2\.png, here 7: give a card of the"):
+        check_labels(folder, counts_of(NAMES, [[1, 2], [3, 4], [5, 7]]), ["a", "b"])
+    with pytest.raises(UserError, match=r"the card is of other images: 3\.png is not among them: give a card of the"):
+        read_reference(folder, "val", [*NAMES[:2], "here/3.png"], ["a", "b"])
+    (folder / FILE).unlink()
+    with pytest.raises(UserError, match=r"image_scores\.npz is missing or damaged: give a whole card's folder"):
+        read_reference(folder, "val", NAMES, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -229,7 +254,7 @@ def test_cards_that_are_no_reference(
     if change is not None:
         (folder / "card.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(UserError) as raised:
-        read_reference(folder, "val", 3, ["a", "b"])
+        read_reference(folder, "val", NAMES, ["a", "b"])
     assert message in str(raised.value)
     assert str(raised.value).startswith(f"--reference {folder}: ")
 

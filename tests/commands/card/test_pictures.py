@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seglight.commands.card.pictures import GAP, LEAST, LONGEST, PAPER, error_picture
+from seglight.commands.card.pictures import GAP, LEAST, LONGEST, NARROWEST, PAPER, error_picture
 from seglight.images.draw import IGNORED
 
 PALETTE = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
@@ -61,6 +61,15 @@ def test_small_images_are_enlarged_and_large_ones_are_reduced(side: int, factor:
     width = (drawn(mask, mask).shape[1] - GAP) / 2
     assert width == int(np.ceil(side * factor))
     assert LEAST <= width <= LONGEST
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 200), (200, 1), (5, 7), (3, 400), (1, 3 * LONGEST), (3 * LONGEST, 1)])
+def test_images_of_a_few_pixels_have_a_picture(shape: tuple[int, int]) -> None:
+    mask = np.zeros(shape, np.uint8)
+    prediction = np.ones(shape, np.uint8)
+    sheet = drawn(mask, prediction)
+    assert sheet.shape[1] >= 2 * NARROWEST[0] + GAP
+    assert has(sheet, PALETTE[1])
 
 
 def test_a_line_of_errors_keeps_its_colour_in_a_large_image() -> None:

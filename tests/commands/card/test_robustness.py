@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from seglight.__main__ import main
 from seglight.commands.card.folder import UNFINISHED
@@ -39,7 +40,12 @@ def test_an_interrupted_card_is_resumed(
     with monkeypatch.context() as patch:
         patch.setattr("seglight.commands.card.run.measure", None)  # it is not measured again
         patch.setattr("seglight.commands.card.corrupted.corrupt", None)  # nor are images corrupted again
-        assert seglight_cli("card", run, "--out", out, *FEW).rc == 0
+        ran = seglight_cli("card", run, "--out", out, *FEW, "--transfer", run)  # a run stands for its best checkpoint
+    assert ran.rc == 0
+    assert ran.out.splitlines()[:2] == [
+        "corruptions 2 kinds of 5 severities and the consistency: 21 passes over 3 images",
+        "attacks     pgd:8/255 of 2 steps on 2 images, then checks of the gradients",
+    ]
     assert not (out / UNFINISHED).exists()
     card: dict[str, Any] = json.loads((out / "card.json").read_text())
     robustness = card["robustness"]
@@ -53,6 +59,7 @@ def test_an_interrupted_card_is_resumed(
     assert attacked["steps"] == 2
     assert len(attacked["classes"]) == len(card["classes"])
     assert attacked["accuracy"] <= robustness["attacks"]["clean"]["0"]["accuracy"]
+    assert robustness["gradient_masking"]["checks"][-1]["name"] == "stronger than transfer"
     assert "brightness" in (out / "card.html").read_text()
 
 
@@ -66,4 +73,9 @@ def test_mistakes_are_one_line_before_anything_takes_time(run: Path, tmp_path: P
     assert "--reference" in line
     line = complaint(seglight_cli("card", run, *out, "--robustness", "--transfer", tmp_path / "net.ckpt"))
     assert "no such checkpoint" in line
+    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content["seglight"]["class_names"][0] = "another"
+    torch.save(content, tmp_path / "other.ckpt")
+    line = complaint(seglight_cli("card", run, *out, "--robustness", "--transfer", tmp_path / "other.ckpt"))
+    assert "other.ckpt: the data and this model have other classes" in line
     assert not (tmp_path / "card").exists()

@@ -1,0 +1,29 @@
+"""The kinds of `--corruptions`. Imports no torch."""
+
+from seglight.errors import UserError
+from seglight.robustness.corruptions.corrupt import CAMERA_CORRUPTIONS, CORRUPTIONS, VALIDATION_CORRUPTIONS
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "common": CORRUPTIONS,
+    "validation": VALIDATION_CORRUPTIONS,
+    "camera": CAMERA_CORRUPTIONS,
+    "none": (),
+}
+"""What `--corruptions` accepts beside the names of kinds; "none" leaves the consistency alone."""
+
+ALL = tuple(kind for group in GROUPS.values() for kind in group)
+
+
+def kinds_of(text: str) -> tuple[str, ...]:
+    """Kinds from the text of `--corruptions`: names of kinds and of groups between commas, each kind once.
+
+    Raises:
+        UserError: A name is neither.
+    """
+    kinds: dict[str, None] = {}
+    for name in (part.strip() for part in text.split(",")):
+        group = GROUPS.get(name, (name,))
+        if not set(group) <= set(ALL):
+            raise UserError(f"--corruptions {name}: choose from {', '.join((*GROUPS, *ALL))}, with commas between them")
+        kinds.update(dict.fromkeys(group))
+    return tuple(kinds)
