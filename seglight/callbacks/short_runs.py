@@ -9,6 +9,8 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from seglight.errors import say
 from seglight.optim.accumulation import accumulated_batches, optimizer_steps
 from seglight.training.lightning_internals import set_validation_seconds, validation_seconds
+from seglight.training.methods import AdversarialTraining
+from seglight.training.semantic import SegmentationModule
 
 POINTS = 10
 """Minimum number of points of the loss curve, for runs of at least that many steps."""
@@ -17,8 +19,9 @@ POINTS = 10
 class ShortRuns(Callback):
     """Logs at least ten points of a run, and validates after its last batch if there was no validation before.
 
-    Nothing is validated if `trainer.limit_val_batches` is 0. It has to be the last callback in the list, so that it
-    runs after a timer that ends the run.
+    Says so if the run ends within the warm-up of adversarial training. Nothing is validated if
+    `trainer.limit_val_batches` is 0. It has to be the last callback in the list, so that it runs after a timer that
+    ends the run.
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,10 @@ class ShortRuns(Callback):
             trainer.log_every_n_steps = every  # type: ignore[attr-defined]
             steps = f"{every} steps" if every > 1 else "step"
             pl_module.print(f"logging every {steps}: trainer.log_every_n_steps {configured} is too many for this run")
+        if isinstance(pl_module, SegmentationModule) and isinstance(pl_module.method, AdversarialTraining):
+            remark = warmup_remark(pl_module.method, optimizer_steps(trainer) * accumulated_batches(trainer, 0))
+            if remark:
+                pl_module.print(remark)
         if self.forced:
             self._force(trainer)
 
@@ -74,6 +81,22 @@ class ShortRuns(Callback):
         """Restore both."""
         self.scored = state_dict["scored"]
         self.forced = state_dict["forced"]
+
+
+def warmup_remark(method: AdversarialTraining, batches: float) -> str | None:
+    """A line for the user if the radius of adversarial training is still rising when the run ends.
+
+    Args:
+        method: The method of the run.
+        batches: Training batches of the run, infinite if only time limits it.
+    """
+    if method.warmup_batches <= batches:
+        return None
+    reached = method.radius_at(int(batches) - 1)
+    return (
+        f"model.method: the run has {int(batches)} batches and warmup_batches is {method.warmup_batches}: the radius "
+        f"rises to {reached:.2g} only, not to {method.radius:.2g}: set it to about a quarter of the batches"
+    )
 
 
 def is_last(trainer: Trainer) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 import yaml
 
 from seglight.callbacks import ImageScores
+from seglight.callbacks.short_runs import ShortRuns
 from seglight.system.signals import STOP
+from seglight.training import AdversarialTraining
+from tests.support import training
 from tests.support.resumable import RECIPE, BrokenOff, break_off_at, differences, final
 
 Fit = Callable[..., Any]
@@ -129,3 +133,15 @@ def test_the_interval_of_the_recipe_is_only_ever_lowered(
 ) -> None:
     assert fit("run", max_epochs=-1, max_steps=steps, log_every_n_steps=every, limit_val_batches=0).rc == 0
     assert len([line for line in lines(tmp_path / "run") if "train/loss" in line]) == expected
+
+
+def test_a_run_that_ends_within_the_warm_up_of_the_attack_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(warmup: int, **options: Any) -> str:
+        module = training.new_module(method=partial(AdversarialTraining, radius=0.02, steps=1, warmup_batches=warmup))
+        training.fit(training.samples(), ShortRuns(), module=module, **options)
+        return capsys.readouterr().out
+
+    batches = len(training.samples()) // 2
+    assert f"warmup_batches is {4 * batches}: the radius rises to 0.005 only, not to 0.02" in said(4 * batches)
+    assert "warmup_batches" not in said(batches)
+    assert "warmup_batches" not in said(batches, accumulate_grad_batches=2), "batches are counted, not steps"
