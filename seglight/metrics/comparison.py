@@ -1,4 +1,4 @@
-"""Differences between recipes or nets that were scored on the same images: intervals, p-values, and which are alike."""
+"""Differences between recipes or nets that were scored on the same images: intervals, p-values, and which differ."""
 
 import math
 from collections.abc import Iterable, Sequence

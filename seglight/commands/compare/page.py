@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from seglight.commands.compare.pictures import Pictures
-from seglight.commands.compare.result import Result, notes
-from seglight.commands.compare.tables import SCORES, better, p_value, summary
+from seglight.commands.compare.result import ALIKE, Result, apart, notes
+from seglight.commands.compare.tables import LETTERS, SCORES, better, p_value, summary
 from seglight.commands.html_page import frame
 from seglight.commands.html_page.bars import bar, forest
 from seglight.commands.html_page.element import Child, Element, element
 from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.numbers import NONE, interval, score
 from seglight.commands.html_page.pictures import picture
-from seglight.commands.html_page.tables import Column, name, table
+from seglight.commands.html_page.tables import Column, facts, name, table
 
 DIGITS = 4
 
@@ -24,13 +24,12 @@ def write_page(result: Result, pictures: Pictures, out: Path) -> None:
         pictures: Pictures of the images that differ most.
         out: File to write.
     """
-    lead = [element("p", line, class_="verdict") for line in summary(result)]
+    sides = facts([(f"Side {side['name']}", name(side["given"])) for side in result["sides"]])
+    lead = [*(element("p", line, class_="verdict") for line in summary(result)), sides]
     sections = [
-        Section(
-            "Scores", [_sides(result)], "The mean over the trainings of each side. Sides that share a letter are alike."
-        ),
+        Section("Scores", [_sides(result)], f"The mean over the trainings of each side. {LETTERS}"),
         Section("Differences", [_pairs(result), _verdicts(result)], " ".join(notes(result))),
-        Section("Classes", _classes(result)),
+        Section("Classes", _classes(result), _about_classes(result)),
         Section("Images that differ most", [*_pictures(pictures), _changed(result)]),
     ]
     frame.write(out, f"Comparison on the {result['split']} split", lead, sections)
@@ -38,18 +37,22 @@ def write_page(result: Result, pictures: Pictures, out: Path) -> None:
 
 def _sides(result: Result) -> Element:
     columns = [
-        Column("side", "name"), Column("given", "name"), Column("mIoU", "bar"), Column("mIoU"), Column("95 % interval"),
-        Column("accuracy"), Column("trainings"), Column("alike", "name"),
+        Column("side", "name"), Column("given", "name"), Column("mIoU, 0 to 1", "bar"), Column("mIoU"),
+        Column("accuracy"), Column("trainings"), Column("letters", "name"),
     ]  # fmt: skip
-    rows: list[list[Child]] = [
-        [
-            side["name"], name(side["given"]), bar(side["miou"], side["miou_interval"]), score(side["miou"], DIGITS),
-            interval(side["miou_interval"], DIGITS), score(side["accuracy"], DIGITS), str(len(side["trainings"])),
-            side["letters"],
-        ]
-        for side in result["sides"]
-    ]  # fmt: skip
-    return table(f"{result['images']} images", columns, rows)
+    rows: list[list[Child]] = []
+    for side in result["sides"]:
+        each = " ".join(score(value, DIGITS) for value in side["miou_by_training"])
+        number = len(side["trainings"])
+        drawn = bar(side["miou"], side["miou_interval"])
+        trainings: Child = [str(number), element("small", each)] if number > 1 else str(number)
+        scores = [_with_interval(side[key], side[f"{key}_interval"]) for key in ("miou", "accuracy")]
+        rows.append([side["name"], name(side["given"]), drawn, *scores, trainings, side["letters"]])
+    return table(f"{result['images']} images; small: 95 % intervals, and the mIoU of each training", columns, rows)
+
+
+def _with_interval(value: float | None, ends: list[float] | None) -> Child:
+    return [score(value, DIGITS), element("small", interval(ends, DIGITS))]
 
 
 def _pairs(result: Result) -> list[Element]:
@@ -91,6 +94,16 @@ def _classes(result: Result) -> list[Child]:
         for pair in result["pairs"]
     ]
     return [table("IoU of each class", columns, rows), *forests]
+
+
+def _about_classes(result: Result) -> str:
+    """Why an interval that excludes 0, which is drawn in colour, may have no verdict beside it."""
+    pairs = f" and {len(result['pairs'])} pairs" if len(result["pairs"]) > 1 else ""
+    number = len(result["class_names"])
+    return (
+        f"{NONE} under better means {ALIKE}: verdicts are corrected for all {number} classes{pairs}. "
+        f"{apart(result)} Of classes that do not differ, one interval in twenty excludes 0, and is coloured, by chance."
+    )
 
 
 def _changed(result: Result) -> Element:

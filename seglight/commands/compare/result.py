@@ -28,6 +28,9 @@ from seglight.metrics.jackknife import Estimates, Values, training_variance
 
 ALIKE = "can't be told apart"
 UNKNOWN = "not known"
+OTHERS = (
+    "Accuracy and boundary IoU have no verdict: which side is better is decided by the mIoU, and by the IoU of classes."
+)
 CHANGED = 10
 """Number of images that are listed."""
 
@@ -230,4 +233,11 @@ def notes(result: Result) -> list[str]:
         )
     else:
         trained = "They are of these nets: another training of the same recipe may differ by more."
-    return [drawn, trained, f"Verdicts: 5 % error in all, corrected ({result['correction']}); intervals are not."]
+    verdicts = f"Verdicts: 5 % error in all, corrected ({result['correction']})."
+    return [drawn, trained, verdicts, apart(result), OTHERS]
+
+
+def apart(result: Result) -> str:
+    """Why an interval that excludes 0 may have no verdict beside it."""
+    allows = ", and don't allow for another training of each side" if result["seed_deviation"]["assumed"] else ""
+    return f"Intervals are not corrected{allows}: one may exclude 0 where the verdict tells nothing apart."

@@ -9,6 +9,8 @@ from seglight.system.terminal import Name, PlainConsole
 
 NONE = "-"
 
+LETTERS = f"Sides that share a letter {ALIKE}."
+
 SCORES = {"miou": "mIoU", "accuracy": "accuracy", "boundary_iou": "boundary IoU"}
 """Scores of a pair by their keys."""
 
@@ -25,15 +27,15 @@ def show(console: PlainConsole, result: Result) -> None:
 
 
 def summary(result: Result) -> Iterator[str]:
-    """The verdicts as lines: of each pair of two sides, and which of several are alike."""
+    """The verdicts as lines: of each pair of two sides, and which of several can't be told apart."""
     sides = sorted(result["sides"], key=lambda side: side["letters"])
     if len(sides) == 2:
         yield verdict_of_pair(result, result["pairs"][0])
         return
     for letter in sorted({letter for side in sides for letter in side["letters"]}):
-        alike = [side["name"] for side in sides if letter in side["letters"]]
-        if len(alike) > 1:
-            yield f"{', '.join(alike)}: {ALIKE}"
+        sharing = [side["name"] for side in sides if letter in side["letters"]]
+        if len(sharing) > 1:
+            yield f"{', '.join(sharing)}: {ALIKE}"
     if not any(ALIKE in pair["miou"]["verdict"] for pair in result["pairs"]):
         yield "Each side can be told apart from each other one."
 
@@ -52,10 +54,10 @@ def verdict_of_pair(result: Result, pair: Result) -> str:
 
 
 def sides_table(result: Result) -> Table:
-    """A row for each side: its scores with intervals, and the letters that it shares with those it is like."""
+    """A row for each side: its scores with intervals, and its letters."""
     table = _table(
-        f"{result['split']}: {result['images']} images",
-        [("side", True), ("mIoU", False), ("95 %", False), ("accuracy", False), ("runs", False), ("alike", True),
+        f"{result['split']}: {result['images']} images. {LETTERS}",
+        [("side", True), ("mIoU", False), ("95 %", False), ("accuracy", False), ("runs", False), ("letters", True),
          ("given", True)],
     )  # fmt: skip
     for side in result["sides"]:

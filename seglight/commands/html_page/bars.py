@@ -1,5 +1,6 @@
 """Bars and differences with intervals, drawn in the cells of a table: their texts stay text at any width."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,9 @@ from seglight.commands.html_page.numbers import defined, signed
 from seglight.commands.html_page.tables import Column, table
 
 HEIGHT = 10
+
+SCALE_DIGITS = 2
+"""Digits after the point of the ends of a forest plot."""
 
 
 def bar(value: Any, interval: Sequence[Any] | None = None, highest: float = 1.0) -> Element | None:
@@ -66,8 +70,9 @@ def forest(
         digits: Digits after the point.
     """
     ends = [abs(one) for _, value, bounds in rows for one in (value, *(bounds or ())) if defined(one)]
-    extent = max(ends, default=0.0) or 1.0
-    scale = f"{signed(-extent, digits)} to {signed(extent, digits)}"
+    step = 10**-SCALE_DIGITS
+    extent = step * math.ceil(max(ends, default=0.0) / step) or 1.0
+    scale = f"drawn from {signed(-extent, SCALE_DIGITS)} to {signed(extent, SCALE_DIGITS)}"
     columns = [Column(heading, "name"), Column(scale, "bar"), Column("difference"), Column("95 % interval")]
     cells = [
         [label, difference(value, bounds, extent), signed(value, digits), signed_interval(bounds, digits)]

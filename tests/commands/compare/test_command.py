@@ -3,7 +3,9 @@
 Covers: commands.compare.sides, commands.compare.result, commands.compare.tables, metrics.boundary_counts.
 """
 
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,8 +111,10 @@ def test_of_one_training_a_side_the_verdict_allows_for_another_one(runs: Path, s
     write_run(runs / "near", drawn_matrices([0.91] * 3, seed=8))
     for option, verdict in (([], "can't be told apart"), (["--seed_deviation", 0], "A is better")):
         path = runs / f"{len(option)}.json"
-        assert seglight_cli("compare", runs / "good", runs / "near", *option, "--json", path).rc == 0
+        ran = seglight_cli("compare", runs / "good", runs / "near", *option, "--json", path)
+        assert ran.rc == 0, ran.err
         (pair,) = result_of(path)["pairs"]
+        assert ("don't allow for another training" in ran.out) == (not option)
         assert pair["miou"]["interval"][0] > 0, "on other images of the kind these two nets differ"
         assert pair["miou"]["verdict"] == verdict
 
@@ -273,7 +277,24 @@ def test_the_page_has_names_as_text_only(tmp_path: Path, seglight_cli: Cli) -> N
     assert "\x1b" not in page
     assert "\x1b" not in ran.out
     assert "Pictures are missing: the data is not known" in page
+    assert "alike" not in page + ran.out
     assert result_of(tmp_path / "out" / "compare.json")["class_names"][0] == odd
+
+
+def test_the_page_names_its_sides_and_explains_its_verdicts(runs: Path, seglight_cli: Cli) -> None:
+    sides = f"{runs / 'good'},{runs / 'same'}", runs / "bad"
+    assert seglight_cli("compare", *sides, "--out", runs / "out").rc == 0
+    page = (runs / "out" / "compare.html").read_text(encoding="utf-8")
+    text = html.unescape(re.sub(r"<[^>]*>", "|", page.replace("<bdi>", "").replace("</bdi>", "")))
+    found = result_of(runs / "out" / "compare.json")["sides"]
+    head = text[: text.index("Differences|")]
+    for side in found:
+        assert re.search(rf"Side {side['name']}\|+{re.escape(side['given'][:40])}", head)
+    assert " ".join(f"{value:.4f}" for value in found[0]["miou_by_training"]) in text
+    assert "Sides that share a letter can't be told apart." in text
+    assert "Accuracy and boundary IoU have no verdict" in text
+    assert "under better means can't be told apart: verdicts are corrected for all 3 classes. Intervals are not" in text
+    assert "Intervals are not corrected: one may exclude 0 where the verdict tells nothing apart" in text
 
 
 def test_help_needs_no_torch() -> None:

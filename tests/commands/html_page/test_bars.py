@@ -55,7 +55,7 @@ def test_a_forest_plot_has_one_scale_and_all_numbers() -> None:
     rows = [("road", 0.02, (0.01, 0.04)), ("sky", -0.01, (-0.03, 0.0)), ("car", None, None)]
     tree = parsed(forest("B against A.", "class", rows))
     heads = ["".join(cell.itertext()) for cell in tree.iter("th")]
-    assert heads[:4] == ["class", "\N{MINUS SIGN}0.040 to +0.040", "difference", "95 % interval"]
+    assert heads[:4] == ["class", "drawn from \N{MINUS SIGN}0.04 to +0.04", "difference", "95 % interval"]
     cells = ["".join(cell.itertext()) for cell in tree.iter("td")]
     minus = "\N{MINUS SIGN}"
     assert cells == [
