@@ -26,7 +26,9 @@ from seglight.system.atomic import atomic_write
 from seglight.system.escaping import tag
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, METRICS_FILE, SCORES_FILE
 from seglight.system.terminal import Name, plain_console
+from seglight.training.methods import AdversarialTraining
 from seglight.training.profiler import RunTimes
+from seglight.training.semantic import SegmentationModule
 
 
 class RunReport(Callback):
@@ -139,8 +141,7 @@ class RunReport(Callback):
         if not files[0].exists():
             lines.append(("scores", f"none: {'nothing was validated' if trainer.enable_validation else NO_VALIDATION}"))
         lines += [("curves", place) for place in curves(trainer, self.folder)]
-        checkpoints = [self.folder / CHECKPOINTS / name for name in (BEST, LAST)]
-        checkpoint = next((path for path in checkpoints if path.exists()), None)
+        checkpoint = checkpoint_to_use(self.folder, trainer.lightning_module)
         lines.append(
             (
                 "next",
@@ -163,6 +164,20 @@ class RunReport(Callback):
 
 NO_VALIDATION = "trainer.limit_val_batches is 0"
 NO_CHECKPOINT = "no checkpoint was saved: trainer.enable_checkpointing is false"
+
+
+def checkpoint_to_use(folder: Path, module: Any) -> Path | None:
+    """The best checkpoint of a run, or its last one; of adversarial training the last one.
+
+    There the best score is one of clean images, often of a net that is not robust yet.
+
+    Args:
+        folder: Run folder.
+        module: Module of the run.
+    """
+    hardened = isinstance(module, SegmentationModule) and isinstance(module.method, AdversarialTraining)
+    checkpoints = [folder / CHECKPOINTS / name for name in ((LAST, BEST) if hardened else (BEST, LAST))]
+    return next((path for path in checkpoints if path.exists()), None)
 
 
 def curves(trainer: Trainer, folder: Path) -> list[str]:

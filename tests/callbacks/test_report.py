@@ -11,8 +11,10 @@ import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from rich.console import Console
 
-from seglight.callbacks.report import global_batch, scores_table, write_scores
+from seglight.callbacks.report import checkpoint_to_use, global_batch, scores_table, write_scores
 from seglight.metrics import PROTOCOL, Scores
+from seglight.training import AdversarialTraining
+from tests.support.training import new_module
 
 NAMES = ["sky", "road", "tree"]
 
@@ -43,6 +45,18 @@ def test_scores_json(scores: Scores, tmp_path: Path) -> None:
         "protocol": f"{PROTOCOL}; whole image in one pass",
     }
     assert [left.name for left in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_the_checkpoint_to_use_is_the_best_and_after_adversarial_training_the_last(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    plain, hardened = new_module(), new_module(method=AdversarialTraining)
+    assert checkpoint_to_use(tmp_path, plain) is None
+    (folder / "last.ckpt").touch()
+    assert checkpoint_to_use(tmp_path, plain) == folder / "last.ckpt"
+    (folder / "best.ckpt").touch()
+    assert checkpoint_to_use(tmp_path, plain) == folder / "best.ckpt"
+    assert checkpoint_to_use(tmp_path, hardened) == folder / "last.ckpt"
 
 
 def test_scores_json_of_nothing(tmp_path: Path) -> None:
