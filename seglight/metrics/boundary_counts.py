@@ -1,7 +1,5 @@
 """Counts of boundaries of each image, and the file in the folder of a card that contains them."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.ops.iou import ratio
 from seglight.system.atomic import atomic_path
+from seglight.system.damaged_arrays import DAMAGED_ARRAYS
 
 FILE = "image_boundaries.npz"
 """In the folder of a card, beside the counts per image."""
@@ -43,7 +42,7 @@ class BoundaryCounts:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 found = cls(content["intersection"].astype(np.int64), content["union"].astype(np.int64))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED_ARRAYS as error:
             raise UserError(f"{path}: missing or damaged ({type(error).__name__}): write the card anew") from error
         if found.intersection.ndim != 2 or found.intersection.shape != found.union.shape:
             raise UserError(f"{path}: damaged (its parts don't fit each other): write the card anew")

@@ -1,8 +1,6 @@
 """The confusion matrix of each image, and the file in a run folder that contains them."""
 
 import hashlib
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_path
+from seglight.system.damaged_arrays import DAMAGED_ARRAYS
 
 FILE = "image_scores.npz"
 """In the run folder, beside `scores.json`."""
@@ -102,7 +101,7 @@ class ScoredImages:
             scored = cls(str(arrays["split"]), int(arrays["batch_size"]), arrays["names"].tolist(), counts)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file: {again}") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED_ARRAYS as error:
             raise UserError(f"{path}: damaged ({type(error).__name__}): {again}") from error
         if not scored.fits():
             raise UserError(f"{path}: damaged (its parts don't fit each other): {again}")

@@ -1,7 +1,5 @@
 """Counts of pixels under attack, image by image, and the files that keep them while they are made."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from seglight.metrics.object_size import ObjectSizeIoU
 from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import ratio
 from seglight.system.atomic import atomic_path
+from seglight.system.damaged_arrays import DAMAGED_ARRAYS
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class AttackCounts:
                 counts = cls(*(content[name].astype(np.int64) for name in ("hit", "true", "predicted", "sizes")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED_ARRAYS as error:
             raise UserError(
                 f"{path}: damaged ({type(error).__name__}): remove this file, and its images are attacked again"
             ) from error

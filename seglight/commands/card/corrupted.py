@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seglight.callbacks.image_scores import in_turn
+from seglight.commands.card.consistency_counts import load_consistency, save_consistency
 from seglight.commands.card.progress import Work, shown, tell
 from seglight.commands.card.reference import Reference, relative_scores
 from seglight.data.collate import collate_padded
@@ -29,7 +30,6 @@ from seglight.ops.confusion import confusion_matrix
 from seglight.ops.iou import mean_iou
 from seglight.robustness.consistency import SETTINGS, consistency
 from seglight.robustness.corruptions.corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from seglight.system.atomic import atomic_path
 from seglight.system.ranks import rank, world_size
 
 FOLDER = "corruptions"
@@ -230,9 +230,11 @@ class _Run:
         path = self.folder / "consistency.npz"
         former = self._former(CLEAN)
         if former is not None and path.name in self.there:
-            self.work.skip(len(self.split) * (len(SETTINGS) + 1))
-            with np.load(path) as content:
-                return former, content["same"].sum(0)
+            same = load_consistency(path, len(self.split))
+            if same is not None:
+                self.work.skip(len(self.split) * (len(SETTINGS) + 1))
+                return former, same.sum(0)
+            say(f"{path}: damaged: these images are predicted again")
         found = []
         counts = []
         for name, image, mask in self._images(self.split):
@@ -242,8 +244,7 @@ class _Run:
             self.work.advance(world_size() * (len(SETTINGS) + 1))
         counts = in_turn(counts)
         if rank() == 0:
-            with atomic_path(path) as part:
-                np.savez_compressed(part, settings=np.array([" ".join(one) for one in SETTINGS]), same=np.stack(counts))
+            save_consistency(path, counts)
         return self._keep(CLEAN, found), np.sum(counts, 0)
 
     def _images(self, split: Labelled) -> Iterator[Seen]:
@@ -292,6 +293,8 @@ class _Run:
             say(f"{path}: damaged: these images are scored again")
             return None
         fits = len(former.names) == len(self.split) and former.counts.num_classes == self.options.num_classes
+        if not fits:
+            say(f"{path}: counts of other images: these images are scored again")
         return former if fits else None
 
     def _keep(self, what: str, own: Sequence[tuple[str, NDArray[np.int64]]]) -> ScoredImages:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.commands.card.attack_counts import AttackCounts
 from seglight.commands.card.attack_list import CLEAN, Planned
 from seglight.commands.card.attack_runs import AttackRuns
@@ -107,7 +108,8 @@ def masking_checks(
         unbounded_check(unbounded, attack.steps),
     ]
     if other is not None:
-        moved = runs.run("check_transfer", attack, few, seed, other).accuracy()
+        name = f"check_transfer_{weights_checksum(other.state_dict())[:16]}"  # a resumed card may name another net
+        moved = runs.run(name, attack, few, seed, other).accuracy()
         detail = f"{mine}, on images made with the gradients of the other net {moved:.3f}"
         checks.append(_check("stronger than transfer", own <= moved + TOLERANCE, detail))
     return checks

@@ -15,7 +15,7 @@ from seglight.commands.card.evaluation import Machine, Split
 from seglight.commands.card.given import TRIALS, check_trials_asked
 from seglight.commands.card.robustness import Trials
 from seglight.data import SegmentationDataModule
-from seglight.errors import UserError
+from seglight.errors import UserError, one_line
 from seglight.interfaces import Inferer
 from seglight.system.parsing import new_parser
 from seglight.system.recipe_files import check_one_training, run_folder_of
@@ -180,11 +180,18 @@ def trials_of(options: Namespace) -> Trials | None:
         images=options.attack_images or 100,
         kinds=kinds_of(options.corruptions or "common"),
         reference=None if options.reference is None else Path(options.reference),
-        transfer=None if options.transfer is None else checkpoint_of(options.transfer, None),
+        transfer=None if options.transfer is None else _transfer(options.transfer),
     )
+
+
+def _transfer(model: str) -> Path:
+    try:
+        return checkpoint_of(model, None)
+    except UserError as error:
+        raise UserError(f"--transfer {one_line(error)}") from error
 
 
 def identity_of(options: Namespace) -> dict[str, str]:
     """Options that numbers depend on, as text."""
-    described: dict[str, Any] = options.as_dict()
-    return {key: str(value) for key, value in described.items() if key not in PLACES}
+    described: dict[str, Any] = vars(options.as_flat())
+    return {key: str(value) for key, value in described.items() if key.partition(".")[0] not in PLACES}

@@ -10,14 +10,15 @@ from lightning.pytorch import Trainer
 from seglight import __version__
 from seglight.callbacks.image_scores import in_turn
 from seglight.checkpoints.checkpoint import load_net
-from seglight.checkpoints.release import is_release
 from seglight.checkpoints.temperature import keep_temperature
 from seglight.commands.card.assemble import measured_parts, protocol
+from seglight.commands.card.calibrated import calibrated_path, check_calibrated
+from seglight.commands.card.contents import contents_of
 from seglight.commands.card.curves import curves_of
 from seglight.commands.card.evaluation import start_processes
 from seglight.commands.card.examples import examples
 from seglight.commands.card.facts import cost_of, data_facts, model_facts
-from seglight.commands.card.folder import CALIBRATED, PAGE, PICTURES, CardFolder
+from seglight.commands.card.folder import PAGE, PICTURES, CardFolder
 from seglight.commands.card.measure import Measured, Net, measure
 from seglight.commands.card.names import names_of
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
@@ -64,7 +65,10 @@ def card(task: Task, identity: dict[str, str]) -> None:
         check_trials(task.trials, task.split, names, data.classes, bands_of(net), task.trust)
     model = model_facts(str(task.model), net, model_card)
     trainer = task.machine.trainer()
-    folder = CardFolder(task.out, {"seglight": __version__, "model": model["checksum"], **identity})
+    contents = contents_of(model["checksum"], model_card, split, task.groups)
+    folder = CardFolder(task.out, {"seglight": __version__, **contents, **identity})
+    copy = calibrated_path(task.out, task.model) if task.calibrate else None
+    check_calibrated(copy, task.out, model["checksum"], folder.finished, task.trust)
     applied = Net(net, FORMATS[model_card.channels_last], model_card.temperature or 1.0, task.inferer)
     content = folder.finished or _measured(task, trainer, folder, applied, model)
     robustness = None if task.trials is None else _robustness(task, task.trials, trainer, applied, content)
@@ -129,7 +133,7 @@ def _finish(task: Task, folder: CardFolder, content: dict[str, Any], robustness:
     content = {**content, "data": data_facts(task.data), "robustness": robustness}
     console = plain_console()
     temperature = content["calibration"]["temperature"]
-    calibrated = task.out / (CALIBRATED if is_release(task.model) else f"{CALIBRATED}.ckpt")
+    calibrated = calibrated_path(task.out, task.model)
     if task.calibrate and not calibrated.exists():  # an interrupted card may have written it
         keep_temperature(task.model, temperature, calibrated)
     write_page(content, task.out / PICTURES, task.out / PAGE)

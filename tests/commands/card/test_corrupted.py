@@ -1,9 +1,10 @@
 """Scores of corrupted images against scikit-learn, resumed passes, and scores relative to another card's.
 
-Covers: commands.card.reference, commands.card.corruption_list.
+Covers: commands.card.reference, commands.card.corruption_list, commands.card.consistency_counts, system.damaged_arrays.
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,30 @@ def test_damaged_counts_are_counted_again(tmp_path: Path, capsys: pytest.Capture
     path.write_bytes(path.read_bytes()[:100])
     assert scores(tmp_path, "fog") == found
     assert "fog-2.npz: damaged: these images are scored again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["short", "empty", "others"])
+def test_damaged_consistency_is_counted_again(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = scores(tmp_path)
+    path = tmp_path / "corruptions" / "consistency.npz"
+    if damage == "others":  # of one image less
+        with np.load(path) as content:
+            arrays = {"settings": content["settings"], "same": content["same"][1:]}
+        np.savez_compressed(path, **arrays)
+    else:
+        path.write_bytes(path.read_bytes()[: 100 if damage == "short" else 0])
+    assert scores(tmp_path) == found
+    assert "consistency.npz: damaged: these images are predicted again" in capsys.readouterr().err
+
+
+def test_any_changed_byte_of_kept_counts_is_one_line_or_no_error(tmp_path: Path) -> None:
+    scores(tmp_path)
+    path = tmp_path / "corruptions" / "clean.npz"
+    content = path.read_bytes()
+    for at in range(0, len(content), 29):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        with suppress(UserError):
+            ScoredImages.load(path)
 
 
 def test_processes_that_corrupt_images_change_nothing(tmp_path: Path) -> None:

@@ -39,6 +39,50 @@ def test_another_identity_is_named(tmp_path: Path) -> None:
         CardFolder(tmp_path, {"split": "test", "groups": "x"})
 
 
+def test_a_file_that_no_card_has_is_refused(tmp_path: Path) -> None:
+    CardFolder(tmp_path, {}).keep(None)
+    own = ["card.html", "image_scores.npz", "calibrated/weights.bin", "pictures/worst_01.png"]
+    own += ["attacks/pgd_8-255/00000.npz", "corruptions/fog-1.npz", f"corruptions/.fog.0123abcd-{os.getpid()}.part.npz"]
+    for name in own:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    check_folder(tmp_path)
+    for name in ("foreign.txt", "attacks/note.txt", "pictures/me.png", "other/card.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        with pytest.raises(UserError, match=f"and {name.removesuffix('/card.json')}, which is no file of a card"):
+            check_folder(tmp_path)
+        (tmp_path / name).unlink()
+
+
+def test_what_is_finished_is_measured_again_if_a_file_of_it_has_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = CardFolder(tmp_path, {})
+    picture = tmp_path / "pictures" / "worst_01.png"
+    picture.parent.mkdir()
+    picture.write_text("pixels")
+    folder.keep({"images": 3})
+    assert CardFolder(tmp_path, {}).finished == {"images": 3}
+    picture.write_text("others")
+    assert CardFolder(tmp_path, {}).finished is None
+    assert "has been changed or removed: the images are measured again" in capsys.readouterr().err
+    picture.write_text("pixels")
+    folder.path.write_text(folder.path.read_text().replace('"images": 3', '"images": 4'))
+    assert CardFolder(tmp_path, {}).finished is None
+    folder.keep({"images": 3})
+    picture.unlink()
+    assert CardFolder(tmp_path, {}).finished is None
+
+
+def test_content_is_named_where_the_options_are_the_same(tmp_path: Path) -> None:
+    CardFolder(tmp_path, {"split": "val", "content of the masks": "a"}).keep({})
+    with pytest.raises(UserError, match="with another content of the masks: name"):
+        CardFolder(tmp_path, {"split": "val", "content of the masks": "b"})
+    with pytest.raises(UserError, match="with another split: name"):
+        CardFolder(tmp_path, {"split": "test", "content of the masks": "b"})
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"identity": 3}', '{"identity": {}}'])
 def test_a_damaged_file_is_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / UNFINISHED).write_text(text)
