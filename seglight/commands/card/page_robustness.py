@@ -41,9 +41,10 @@ class Strongest(NamedTuple):
     def how(self) -> list[Child]:
         """Attack, radius, steps and number of images, in words."""
         named = NAMES[WORST] if self.attack == WORST else name(self.attack)
-        steps = "" if self.attack == WORST else f", {_steps(self.attack, self.scores.get('steps'))} steps"
+        taken = self.scores.get("steps")
+        each = f"at most {count(taken)} steps a run" if self.attack == WORST else f"{_steps(self.attack, taken)} steps"
         within = "within" if self.attack == WORST else "at"
-        return [named, f" {within} {radius_text(self.radius)}{steps}, {count(self.scores.get('images'))} images"]
+        return [named, f" {within} {radius_text(self.radius)}, {each}, {count(self.scores.get('images'))} images"]
 
 
 def strongest(card: Mapping[str, Any]) -> Strongest | None:

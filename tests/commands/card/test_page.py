@@ -115,8 +115,8 @@ def test_the_scores_under_attack_stand_beside_those_of_the_same_images(tmp_path:
     }
     tree = written(content, tmp_path / "worst")
     assert (
-        "Under attack (worst of the attacks tried within 2/255, 10 images) the mean IoU is 0.072, against 0.212 on the "
-        "same images as they are."
+        "Under attack (worst of the attacks tried within 2/255, at most 5 steps a run, 10 images) the mean IoU is "
+        "0.072, against 0.212 on the same images as they are."
     ) in text(section(tree, "At a glance"))
     assert "10 images; 0.212 without" in text(head_of(tree))
     table = rows(section(tree, "Attacks"), "Scores under attack")
