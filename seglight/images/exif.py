@@ -95,7 +95,8 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
         pixels = pixels.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+    # of a single row or column, ascontiguousarray keeps the negative stride, which torch does not take
+    return pixels[::rows, ::columns].copy()
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -43,10 +43,11 @@ def consistency(labels: Labels, image: NDArray[np.uint8], original: LabelMap) ->
 
 def _compared(labels: Labels, image: NDArray[np.uint8], original: LabelMap) -> Iterator[tuple[LabelMap, LabelMap]]:
     height, width = original.shape
-    yield labels(np.ascontiguousarray(image[:, ::-1]))[:, ::-1], original
+    # of images of one column, ascontiguousarray keeps the negative stride, which torch does not take
+    yield labels(image[:, ::-1].copy())[:, ::-1], original
     for shift in SHIFTS:
         rest = original[shift:, shift:]
-        yield labels(np.ascontiguousarray(image[shift:, shift:])) if rest.size else rest, rest
+        yield labels(image[shift:, shift:].copy()) if rest.size else rest, rest
     for scale in SCALES:
         size = max(1, round(height * scale)), max(1, round(width * scale))
         found = labels(resized(image, size))

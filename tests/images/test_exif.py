@@ -67,6 +67,12 @@ def picture(size: tuple[int, int] = (24, 40)) -> NDArray[np.uint8]:
     return np.stack((5 * x, 8 * y, 255 - 3 * x - 3 * y), 2).astype(np.uint8)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("shape", [(1, 5, 3), (5, 1, 3), (1, 1, 3)])
+def test_images_of_one_row_or_column_have_no_negative_stride(shape: tuple[int, ...], orientation: int) -> None:
+    assert min(turned(np.zeros(shape, np.uint8), orientation).strides) > 0
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_turned_is_what_pillow_makes_of_it(orientation: int) -> None:
     image = Image.fromarray(picture())

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from seglight.robustness.consistency import SCALES, SETTINGS, SHIFTS, consistency, resized
@@ -27,6 +28,16 @@ def test_labels_of_single_pixels_are_consistent() -> None:
     found = shares(consistency(by_colour, IMAGE, by_colour(IMAGE)))
     assert found["flip", "horizontal"] == 1
     assert all(found["shift", str(shift)] == 1 for shift in SHIFTS)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (5, 7)])
+def test_images_of_a_few_pixels_are_arrays_that_torch_takes(shape: tuple[int, int]) -> None:
+    def by_colour_of_tensor(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return (torch.from_numpy(image)[..., 0] > 127).to(torch.uint8).numpy()
+
+    image = IMAGE[:1, :1].repeat(shape[0], 0).repeat(shape[1], 1)
+    counts = consistency(by_colour_of_tensor, image, by_colour(image))
+    assert (counts[:, 0] == counts[:, 1]).all()
 
 
 def test_labels_of_large_areas_are_consistent_at_any_scale() -> None:

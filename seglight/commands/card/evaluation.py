@@ -22,6 +22,7 @@ from seglight.ops.upsample import upsampled_argmax
 from seglight.system.terminal import plain_console
 from seglight.training.launch import launcher
 from seglight.training.trainer_arguments import refusals_in_one_line
+from seglight.training.trainer_values import NOT_FLOAT32, PRECISIONS
 
 Split = Literal["val", "test"]
 
@@ -157,7 +158,8 @@ class Machine:
         """A trainer that logs nothing and saves nothing.
 
         Raises:
-            UserError: The machine has no such devices, or torchrun has started another number of processes.
+            UserError: The precision has weights of other than 32 bits, the machine has no such devices, or torchrun has
+                started another number of processes.
         """
         environment = launcher()
         started = 1 if environment is None else environment.world_size()
@@ -166,7 +168,7 @@ class Machine:
         shown = plain_console().is_terminal
         options: dict[str, Any] = {"accelerator": self.accelerator, "precision": self.precision}
         with refusals_in_one_line():
-            return Trainer(
+            trainer = Trainer(
                 devices=self.devices,
                 strategy="ddp" if self.devices > 1 else "auto",
                 plugins=[] if environment is None else [environment],
@@ -178,6 +180,9 @@ class Machine:
                 use_distributed_sampler=False,
                 **options,
             )
+        if trainer.precision not in PRECISIONS:
+            raise UserError(f"--trainer.precision {self.precision}: {NOT_FLOAT32}")
+        return trainer
 
 
 def run_pass(trainer: Trainer, module: Pass, data: SegmentationDataModule, split: Split) -> None:

@@ -18,7 +18,7 @@ LEAST, LONGEST = 240, 960
 """Pixels of the longer side of a part: smaller images are enlarged, larger ones are reduced."""
 
 NARROWEST = 160, 40
-"""Width and height that a part has at least: beside the image, or below it, it is filled."""
+"""Width and height that a part has at least; beside and above the image it is filled."""
 
 GAP = 4
 """Pixels between the parts."""
@@ -122,7 +122,7 @@ def _sheet(parts: Sequence[NDArray[np.uint8]], entries: Sequence[tuple[str, Colo
     body[:] = PAPER
     for k, part in enumerate(parts):
         top, left = (k // 2) * (height + GAP), (k % 2) * (width + GAP)
-        body[top : top + part.shape[0], left : left + part.shape[1]] = part
+        body[top + height - part.shape[0] : top + height, left : left + part.shape[1]] = part
     picture = Image.fromarray(body)
     draw = ImageDraw.Draw(picture)
     for k, words in enumerate(PARTS):

@@ -283,6 +283,8 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, seglight_cli: CLI) -> 
     assert "--groups [" in complaint(seglight_cli("card", run, *out, "--groups", "["))
     assert "scene_1000000 has no group" in complaint(seglight_cli("card", run, *out, "--groups", "(street)"))
     assert "split: expected 'val' or 'test'" in complaint(seglight_cli("card", run, *out, "--split", "train"))
+    line = complaint(seglight_cli("card", run, *out, "--trainer.precision", "bf16-true"))
+    assert line.startswith("--trainer.precision bf16-true: losses and scores are exact for weights of 32 bits: use")
     assert "required: out" in complaint(seglight_cli("card", run))
     assert not (tmp_path / "card").exists(), "no mistake leaves a folder"
 
