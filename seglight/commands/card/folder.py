@@ -87,9 +87,10 @@ class CardFolder:
         changed = sorted(key for key in {**former, **self.identity} if former.get(key) != self.identity.get(key))
         changed = [key for key in changed if not key.startswith(CONTENT)] or changed  # other options, other content
         if changed:
+            back = "bring back what was there" if changed[0].startswith(CONTENT) else "repeat the command of that card"
             raise UserError(
                 f"--out {self.out}: it holds an unfinished card with another {', '.join(changed)}: name a new folder, "
-                "or repeat the command of that card"
+                f"or {back}"
             )
         if finished is not None and kept != self._digests(finished):
             say(f"{self.out}: what is finished of the card has been changed or removed: the images are measured again")

@@ -77,9 +77,9 @@ def test_what_is_finished_is_measured_again_if_a_file_of_it_has_changed(
 
 def test_content_is_named_where_the_options_are_the_same(tmp_path: Path) -> None:
     CardFolder(tmp_path, {"split": "val", "content of the masks": "a"}).keep({})
-    with pytest.raises(UserError, match="with another content of the masks: name"):
+    with pytest.raises(UserError, match="with another content of the masks: name a new folder, or bring back"):
         CardFolder(tmp_path, {"split": "val", "content of the masks": "b"})
-    with pytest.raises(UserError, match="with another split: name"):
+    with pytest.raises(UserError, match="with another split: name a new folder, or repeat the command"):
         CardFolder(tmp_path, {"split": "test", "content of the masks": "b"})
 
 
