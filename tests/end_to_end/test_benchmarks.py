@@ -81,6 +81,7 @@ def test_contention_times_each_side_on_idle_cores_and_with_a_busy_process(
         assert row["idle"].keys() == row["busy"].keys() == {"ours", "ours, OpenMP's defaults", "peer"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [0, 1])
 def test_different_results_stop_the_comparison(rounds: int) -> None:
     def other(mine: Any, theirs: Any) -> None:

@@ -184,6 +184,7 @@ def test_every_way_to_give_a_net_gives_the_same_weights(net: Any) -> None:
     assert all(torch.equal(value, weights[key]) for key, value in module.net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_plain_trainer_leaves_a_checkpoint_that_commands_take(tmp_path: Path, seglight_cli: CLI) -> None:
     data = shapes()
     module = new_module(data, factory())

@@ -88,7 +88,10 @@ def test_overfit_batches_trains_on_the_same_samples(run: CLI, limit: str, batche
     [
         ("--trainer.overfit_batches", 3),
         ("--trainer.limit_train_batches", 3, "--trainer.reload_dataloaders_every_n_epochs", 1),
-        ("--trainer.reload_dataloaders_every_n_epochs", 1, "--data.init_args.num_workers", 2),
+        pytest.param(
+            ("--trainer.reload_dataloaders_every_n_epochs", 1, "--data.init_args.num_workers", 2),
+            marks=pytest.mark.slow,
+        ),
         ("--trainer.gradient_clip_val", 0.1, "--trainer.gradient_clip_algorithm", "value", "--trainer.inference_mode",
          "false", "--trainer.detect_anomaly", "true"),
     ],

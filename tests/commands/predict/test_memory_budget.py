@@ -62,6 +62,7 @@ print(json.dumps({"outline": outline_of(labels), "pixels": labels.size, **found}
 """
 
 
+@pytest.mark.slow
 def test_a_process_takes_what_is_reckoned(tmp_path: Path) -> None:
     """Noise of blocks, whose outlines are long; measured in a process without torch."""
     command = [sys.executable, "-c", MEASURED, str(tmp_path), "2000", "8"]

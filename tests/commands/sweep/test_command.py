@@ -45,6 +45,7 @@ def test_wrong_arguments(tmp_path: Path, seglight_cli: Callable[..., Any], monke
     assert 'pip install "seglight[sweep]"' in seglight_cli("sweep", "--config", "x", "--out", tmp_path / "new").err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_forks")
 def test_overrides_and_files_that_are_kept(tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
     """Real trainings with averaged weights: the overrides apply to each, and only the best keeps its weights."""

@@ -72,6 +72,7 @@ def test_a_trial_is_not_pruned_at_its_last_validation(tmp_path: Path) -> None:
     assert run.records[0].state == "finished"
 
 
+@pytest.mark.slow
 def test_a_signal_stops_the_trials_and_they_resume_later(tmp_path: Path) -> None:
     run = coordinator(tmp_path, small_sweep(trials=1), epochs=10, seconds=0.2)
     child = os.fork()
@@ -104,6 +105,7 @@ def test_a_trial_continues_after_its_coordinator_was_killed_and_is_not_started_a
     assert lines(tmp_path / "trials" / "0000" / "starts") == [0]
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_has_the_same_results(tmp_path: Path) -> None:
     """Coordinators and trials are killed ten times; the trials stay the same, and each is finished once."""
     sweep = small_sweep(trials=6, sampler=startups(2), running={"retries": 100})

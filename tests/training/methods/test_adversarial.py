@@ -324,6 +324,7 @@ model: {method: {class_path: seglight.training.methods.AdversarialNetwork, init_
 """
 
 
+@pytest.mark.slow
 def test_a_run_resumes_to_the_same_last_bit(
     tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

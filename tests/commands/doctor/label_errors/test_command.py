@@ -55,6 +55,7 @@ def test_a_split_is_judged(seglight_cli: CLI, data: tuple[object, ...], model: P
     assert "train: 4 images" in train.out
 
 
+@pytest.mark.slow
 def test_a_run_folder_brings_its_recipe(
     seglight_cli: CLI, data: tuple[object, ...], model: Path, tmp_path: Path
 ) -> None:
