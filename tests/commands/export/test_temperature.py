@@ -76,12 +76,11 @@ def test_other_programs_get_them_too(predictor: TorchPredictor, images: Path, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["int8.onnx", "int8.xml"])
 def test_int8_has_the_labels_of_int8_without_one(
-    name: str, predictor: TorchPredictor, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predictor: TorchPredictor, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name == "int8.xml":
-        pytest.importorskip("nncf")
+    # not OpenVINO's: after nncf has run in a process, forks of it, which other tests make, end by a segmentation fault
+    name = "int8.onnx"
     plain = exported(predictor, tmp_path / "plain" / name, images)
     assert "temperature" not in capsys.readouterr().err
     found = exported(tempered(predictor), tmp_path / name, images)
