@@ -1,4 +1,4 @@
-"""Whether a net can be trained on certain images, and the error message if not."""
+"""Whether a net takes certain images, and the error message if not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from seglight.errors import UserError
+from seglight.interfaces import SegOutput, seg_output
 from seglight.models.encoders.normalized import NormalizedEncoder
 
 
@@ -45,6 +47,25 @@ def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
     if "size can't be greater than actual input size" in str(error):
         return f"images of {size} are smaller than the net's kernels: take a larger crop_size, or larger images"
     return None
+
+
+def checked_forward(net: nn.Module, image: Tensor) -> SegOutput:
+    """Compute logits (B, C, h, w) at the head's stride.
+
+    Args:
+        net: The net.
+        image: Input uint8 (B, C, H, W).
+
+    Raises:
+        UserError: The net is for images of other channels, or cannot be trained on a batch of one.
+    """
+    try:
+        return seg_output(net(image))
+    except (RuntimeError, ValueError) as error:
+        complaint = misfit(net, image, error)
+        if complaint is None:
+            raise
+        raise UserError(complaint) from error
 
 
 def has_batch_norm(net: nn.Module) -> bool:

@@ -30,14 +30,13 @@ from seglight.interfaces import (
     OptimizerFactory,
     ScheduleFactory,
     SegOutput,
-    seg_output,
 )
 from seglight.losses import CrossEntropy
 from seglight.losses.plain_loss import as_loss, made_loss
 from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
 from seglight.models.ensemble import in_full
-from seglight.models.misfit import misfit
+from seglight.models.misfit import checked_forward
 from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import pad_image, pad_mask
@@ -170,13 +169,7 @@ class SegmentationModule(Described, BaseModule):
         Raises:
             UserError: The net is for images of other channels, or cannot be trained on a batch of one.
         """
-        try:
-            return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
-        except (RuntimeError, ValueError) as error:
-            complaint = misfit(self.net, image, error)
-            if complaint is None:
-                raise
-            raise UserError(complaint) from error
+        return checked_forward(self.net, image.contiguous(memory_format=self.memory_format))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The scalar that the method computes, weighted where batches are accumulated.

@@ -13,8 +13,8 @@ from seglight.callbacks import ProgressBar
 from seglight.commands.card.progress import PassLines
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, one_line
-from seglight.interfaces import Batch, Inferer, SegOutput, seg_output
-from seglight.models.misfit import misfit
+from seglight.interfaces import Batch, Inferer, SegOutput
+from seglight.models.misfit import checked_forward
 from seglight.ops.finite import check_finite
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.sizes import DIVISOR
@@ -89,13 +89,7 @@ class Pass(LightningModule):
         Raises:
             UserError: The net is for images of other channels.
         """
-        try:
-            return seg_output(self.net(image.contiguous(memory_format=self.memory_format)))
-        except (RuntimeError, ValueError) as error:
-            complaint = misfit(self.net, image, error)
-            if complaint is None:
-                raise
-            raise UserError(complaint) from error
+        return checked_forward(self.net, image.contiguous(memory_format=self.memory_format))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count the images of a batch; the net sees one at a time, as in `validate`.
