@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.metrics.same_images import image_order
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,13 @@ def _scored(folder: Path) -> ScoredImages:
         raise UserError(f"--reference {folder}: {FILE} is missing or damaged: give a whole card's folder") from error
 
 
-def _order(folder: Path, mine: Sequence[str], theirs: Sequence[str]) -> list[int]:
-    """Place of each image in the other card, by its path, or by the name of its file in another folder."""
-    if set(mine) != set(theirs):
-        mine, theirs = ([Path(name).name for name in names] for names in (mine, theirs))
-    if list(mine) == list(theirs):
-        return list(range(len(mine)))
-    place = {name: index for index, name in enumerate(theirs)}
-    lacking = next((name for name in mine if name not in place), None)
-    if lacking is not None or len(set(mine)) < len(mine):
+def _order(folder: Path, mine: Sequence[str], theirs: Sequence[str]) -> NDArray[np.int64]:
+    """Place of each image in the other card."""
+    places, lacking, _ = image_order(mine, theirs)
+    if places is None:
         what = "names occur twice, in another order" if lacking is None else f"{lacking} is not among them"
         raise UserError(f"--reference {folder}: the card is of other images: {what}: give a card of the same split")
-    return [place[name] for name in mine]
+    return places
 
 
 def relative_scores(clean: float, means: dict[str, float], reference: Reference) -> dict[str, Any]:

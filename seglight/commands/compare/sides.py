@@ -14,6 +14,7 @@ from seglight.inference.load import members
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.image_counts import FILE, ScoredImages
+from seglight.metrics.same_images import image_order
 from seglight.ops.iou import Counts
 from seglight.system.run_files import SCORES_FILE
 
@@ -194,21 +195,14 @@ def _order(first: Training, other: Training) -> NDArray[np.int64]:
     for one, two in _differing(first.class_names, other.class_names):
         raise UserError(f"{ways}: their classes differ: {_shown(one)} in the first, {_shown(two)} in the second")
     mine, theirs = first.scored.names, other.scored.names
-    if mine == theirs:
-        return np.arange(len(mine))
-    if set(mine) != set(theirs):  # paths of one data set on two machines
-        mine, theirs = ([Path(name).name for name in names] for names in (mine, theirs))
-    place = {name: index for index, name in enumerate(theirs)}
-    lacking = next((name for name in mine if name not in place), None)
-    known = set(mine)
-    extra = next((name for name in theirs if name not in known), None)
+    places, lacking, extra = image_order(mine, theirs)
     if lacking is not None or extra is not None:
         which = f"{extra} is only in the second" if lacking is None else f"{lacking} is only in the first"
         splits = f"{first.scored.split}, {len(mine)}, and {other.scored.split}, {len(theirs)}"
         raise UserError(f"{ways}: they were scored on other images ({splits}): {which}")
-    if len(place) < len(theirs) or len(known) < len(mine):
+    if places is None:
         raise UserError(f"{ways}: their images are in another order, and names occur twice: score both anew")
-    return np.array([place[name] for name in mine], np.int64)
+    return places
 
 
 def _differing(one: Sequence[str], two: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
