@@ -85,24 +85,24 @@ def card_parser() -> ArgumentParser:
     parser = new_parser("card", DESCRIPTION, print_config=None, formatter_class=_Help)
     parser.add_argument("model", type=str, help="run folder, checkpoint or released folder")
     parser.add_argument("--out", type=str, required=True, metavar="DIR", help="folder of the card: new or empty")
-    about = "checkpoint of a run: best, last or a file"
+    about = "of a run: best, last or a file"
     parser.add_argument("--ckpt", type=str | None, default=None, metavar="NAME", help=about)
     parser.add_argument("--split", type=Literal["val", "test"], default="val", help="split that is scored")
-    about = "intervals draw groups of images: a file of lines `image,group`, or a regular expression of their names"
+    about = "groups that intervals draw: file of lines `image,group`, or regular expression of names"
     parser.add_argument("--groups", type=str | None, default=None, metavar="FILE", help=about)
     about = "write a copy of the model that keeps the best temperature: DIR/calibrated.ckpt, or DIR/calibrated"
     parser.add_argument("--calibrate", action="store_true", help=about)
     about = "try corruptions and attacks, too, which can be resumed"
     parser.add_argument("--robustness", action="store_true", help=about)
-    about = f"attacks and radii, else {DEFAULT}"
+    about = f"with radii; {DEFAULT} by default"
     parser.add_argument("--attacks", type=str | None, default=None, metavar="LIST", help=about)
-    about = "steps of each attack, else 50"
+    about = "steps of an attack, 50 by default"
     parser.add_argument("--attack_steps", type=PositiveInt | None, default=None, metavar="N", help=about)
-    about = "most images attacked, else 100"
+    about = "images to attack, 100 by default"
     parser.add_argument("--attack_images", type=PositiveInt | None, default=None, metavar="N", help=about)
-    about = "attack another net, too, as a check"
+    about = "another net to attack, as a check"
     parser.add_argument("--transfer", type=str | None, default=None, metavar="MODEL", help=about)
-    about = "kinds or groups, else common"
+    about = "kinds or groups, common by default"
     parser.add_argument("--corruptions", type=str | None, default=None, metavar="LIST", help=about)
     about = "card to compare corruptions with"
     parser.add_argument("--reference", type=str | None, default=None, metavar="DIR", help=about)

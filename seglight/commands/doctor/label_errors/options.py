@@ -43,13 +43,13 @@ def add_options(parser: ArgumentParser) -> None:
     """Add the options."""
     about = "run folder, checkpoint or released folder: report labels that this net contradicts, instead of the files"
     parser.add_argument("--model", type=str | None, default=None, metavar="CKPT", help=about)
-    about = "the same for the training split by K nets, each trained on the images that it does not judge"
+    about = "number of nets, each trained on the other images, that judge the training split"
     parser.add_argument("--folds", type=int | None, default=None, metavar="K", help=about)
-    about = "with --model: split whose labels are judged, train, val or test; default: val"
+    about = "split whose labels --model judges: train, val or test; val by default"
     parser.add_argument("--split", type=str | None, default=None, help=about)
-    about = "with --model or --folds: new folder for page, JSON, COCO and LabelMe files"
+    about = "new folder for the page, JSON, COCO and LabelMe files of --model or --folds"
     parser.add_argument("--out", type=str | None, default=None, metavar="DIR", help=about)
-    about = f"with --model or --folds: number of regions and images in the report; default: {TOP}"
+    about = f"number of regions and images in the report of --model or --folds; {TOP} by default"
     parser.add_argument("--top", type=int | None, default=None, metavar="N", help=about)
 
 
