@@ -1,8 +1,9 @@
 """A validation epoch on 2048x1024 images from disk: SegmentationModule and its data against Lightning + torchmetrics.
 
 Both sides have the same net with the same weights, read the same PNGs with the same number of workers, and keep one
-matrix. Before anything is timed, every count of the two int64 matrices is compared for equality. A timed epoch is a
-call of `Trainer.validate`: it decodes the files (from the page cache), runs the net and computes the scores.
+matrix. Before anything is timed, the two int64 matrices are compared: at most one pixel in a million may be in another
+column, because the order of a float32 sum decides near-ties. A timed epoch is a call of `Trainer.validate`: it decodes
+the files (from the page cache), runs the net and computes the scores.
 """
 
 import logging
@@ -31,6 +32,9 @@ NETS = {
     "EfficientNet-Lite0, FPN at stride 4": ("tf_efficientnet_lite0", 64),
 }
 """timm's name of the encoder, and number of channels of the decoder."""
+
+NEAR_TIES = 1e-6
+"""Share of the pixels whose class may differ."""
 
 
 def net(name: str, channels: int, num_classes: int) -> EncoderDecoder:
@@ -90,9 +94,11 @@ def peer(name: str, root: Path, workers: int) -> Callable[[], Tensor]:
 
 
 def check(ours: Any, peer: Any) -> None:
-    """Compare every count of the matrices."""
+    """Compare every count of the matrices; the last bit of a float32 decides near-ties of two classes."""
     assert ours.sum() > 0
-    np.testing.assert_array_equal(ours, peer)
+    np.testing.assert_array_equal(ours.sum(1), peer.sum(1))
+    elsewhere = int(abs(ours - peer).sum()) // 2
+    assert elsewhere <= NEAR_TIES * int(ours.sum()), f"{elsewhere} of {int(ours.sum())} pixels differ"
 
 
 def main(args: list[str]) -> None:
