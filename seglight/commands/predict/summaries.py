@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Protocol
 
 from seglight.commands.predict.class_fractions import ClassFractions
-from seglight.commands.predict.coco import CocoObjects
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import LABELS, is_no_older, output_path
 from seglight.errors import UserError, one_line
+from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
 from seglight.images.label_png import read_labels
 from seglight.images.outlines import outline_of

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2, numpy as np
 from PIL import Image
 from seglight.images.decode import read_image
-from seglight.commands.predict.coco import CocoObjects
+from seglight.images.coco import CocoObjects
 from seglight.images.label_png import write_labels
 from seglight.images.outlines import outline_of
 from seglight.commands.predict.outputs import writers

@@ -1,4 +1,7 @@
-"""Objects in COCO's JSON: pycocotools reads the same pixels."""
+"""Objects in COCO's JSON: pycocotools reads the same pixels.
+
+Covers: images.components.
+"""
 
 import json
 import tracemalloc
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from seglight.commands.predict.coco import CocoObjects
+from seglight.images.coco import CocoObjects
 
 NAMES = ("sky", "road", "tree", "car")
 RING = np.array([[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 2, 1], [1, 1, 1, 1]], np.uint8)

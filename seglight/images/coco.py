@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
+from seglight.images.components import components
 from seglight.images.outlines import outlines
 from seglight.images.types import LabelMap
 from seglight.system.atomic import atomic_path
@@ -52,35 +52,18 @@ class CocoObjects:
                 }
             )
 
-    def write(self, path: Path) -> None:
-        """Write images, categories and annotations atomically."""
+    def text(self) -> Iterator[str]:
+        """Yield the JSON of images, categories and annotations in parts: the whole takes as much memory as they do."""
         categories = [{"id": index, "name": name} for index, name in enumerate(self.class_names, 1)]
+        yield f'{{"images": {json.dumps(self.images)}, "categories": {json.dumps(categories)}, "annotations": ['
+        for index, annotation in enumerate(self.annotations):
+            yield f"{', ' if index else ''}{json.dumps(annotation)}"
+        yield "]}"
+
+    def write(self, path: Path) -> None:
+        """Write the JSON atomically."""
         with atomic_path(path) as part, part.open("w", encoding="utf-8") as file:
-            file.write(
-                f'{{"images": {json.dumps(self.images)}, "categories": {json.dumps(categories)}, "annotations": ['
-            )
-            for index, annotation in enumerate(
-                self.annotations
-            ):  # one by one: the text of all takes as much memory as they do
-                file.write(f"{', ' if index else ''}{json.dumps(annotation)}")
-            file.write("]}")
-
-
-def components(labels: LabelMap) -> tuple[NDArray[np.int32], list[tuple[int, list[int], int]]]:
-    """The connected components of the classes in a label map (H, W).
-
-    Returns:
-        The number of the component, from 1, of each pixel (H, W); and for each component its class, box (x, y, width,
-        height) and area.
-    """
-    objects = np.zeros(labels.shape, np.int32)
-    found: list[tuple[int, list[int], int]] = []
-    for category in np.unique(labels).tolist():
-        mask = (labels == category).view(np.uint8)
-        _, parts, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        np.add(parts, len(found), out=objects, where=mask.view(bool))
-        found += [(category, box[:4], box[4]) for box in boxes[1:].tolist()]
-    return objects, found
+            file.writelines(self.text())
 
 
 def runs(objects: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
