@@ -15,10 +15,12 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from seglight.errors import UserError
-from seglight.images.exif import SIDEWAYS, drop_xmp, orientation_carried, turned
+from seglight.images.exif import SIDEWAYS, drop_xmp, exif_of, orientation_carried, orientation_of, turned, turned_size
 from seglight.images.file_content import content
+from seglight.images.file_in_memory import AnyFile, FileInMemory
 from seglight.images.image_header import (
     DAMAGE,
+    HEADS,
     ImageHeader,
     blamed,
     damaged,
@@ -34,9 +36,11 @@ from seglight.images.image_header import (
     single_page,
     unread,
 )
+from seglight.images.iso_media import brand
 from seglight.images.png import TAIL, png_fault
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, compression_name, tiff_pages
+from seglight.images.tiff_size import tiff_size
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -47,20 +51,44 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         UnreadImageError: It has more than 8-bit RGB can hold (depth, bands, pages, frames, transparency), or its format
             is not supported.
     """
-    data = content(path)
-    if data.startswith(TIFF):
-        return _page_as_rgb(path, single_page(path))
-    header = plain_header(data, data[-TAIL:])
-    if header is None or not header.plain:
-        image, header = _decoded_by_pillow(path, data, header)
-        return turned(_rgb(path, image), header.orientation)
-    refuse(path, header.held)
-    if header.channels < 4:
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        return turned(_decoded(path, data, flags), header.orientation)
-    pixels = _decoded(path, data, cv2.IMREAD_UNCHANGED)  # which applies no orientation
-    _refuse_transparency(path, pixels[..., 3])
-    return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
+    return _image(path)
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode the bytes of an image file as `read_image` reads the file, without writing one.
+
+    Args:
+        data: Bytes of the file.
+        name: Name of the file in messages.
+
+    Returns:
+        Uint8 (H, W, 3) RGB, with its EXIF orientation applied.
+
+    Raises:
+        UserError, UnreadImageError: See `read_image`.
+    """
+    return _image(FileInMemory(data, name))
+
+
+def size_of(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width of an image by the header of its file, with its EXIF orientation applied.
+
+    It takes little time and memory whatever the bytes are, which may come from a stranger.
+
+    Args:
+        data: Bytes of the file.
+        name: Name of the file in messages.
+
+    Raises:
+        UserError: The header is damaged.
+        UnknownFormatError: The bytes are no image.
+        UnreadImageError: Its header shows what `decode_image` does not support; `decode_image` may refuse more.
+    """
+    file = FileInMemory(data, name)
+    size = _size(file)
+    if not min(size):
+        raise damaged(file, "it has no pixels")
+    return size
 
 
 def read_page(path: Path, index: int) -> NDArray[np.uint8]:
@@ -186,66 +214,98 @@ def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDAr
         )
 
 
-def _refuse_transparency(path: Path, alpha: NDArray[np.uint8]) -> None:
+def _image(file: AnyFile) -> NDArray[np.uint8]:
+    data = content(file)
+    if data.startswith(TIFF):
+        return _page_as_rgb(file, single_page(file))
+    header = plain_header(data, data[-TAIL:])
+    if header is None or not header.plain:
+        image, header = _decoded_by_pillow(file, data, header)
+        return turned(_rgb(file, image), header.orientation)
+    refuse(file, header.held)
+    if header.channels < 4:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        return turned(_decoded(file, data, flags), header.orientation)
+    pixels = _decoded(file, data, cv2.IMREAD_UNCHANGED)  # which applies no orientation
+    _refuse_transparency(file, pixels[..., 3])
+    return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
+
+
+def _size(file: FileInMemory) -> tuple[int, int]:
+    data = file.data
+    if data.startswith(TIFF):
+        with blamed(file):
+            return tiff_size(data)
+    header = plain_header(data, data[-TAIL:])
+    if header is not None:
+        refuse(file, header.held)
+        return header.size
+    # Pillow reads all headers but these two by loops in Python, which long files would keep busy
+    whole = data.startswith(b"RIFF") or brand(data) == "AVIF"
+    with opened_by_pillow(file, data if whole else data[: HEADS[1]]) as image:
+        return turned_size((image.height, image.width), orientation_of(exif_of(image.info)))
+
+
+def _refuse_transparency(file: AnyFile, alpha: NDArray[np.uint8]) -> None:
     if alpha.min(initial=255) < 255:
         number = np.count_nonzero(alpha < 255)
         shown = f"{number} pixel{'' if number == 1 else 's'}"
-        raise unread(path, "transparent", f"{shown} whose alpha is below 255: transparent, or another band")
+        raise unread(file, "transparent", f"{shown} whose alpha is below 255: transparent, or another band")
 
 
-def _page_as_rgb(path: Path, page: Page) -> NDArray[np.uint8]:
-    refuse(path, page.unread)
-    return _rgb(path, _tiff_page(path, page))
+def _page_as_rgb(file: AnyFile, page: Page) -> NDArray[np.uint8]:
+    refuse(file, page.unread)
+    return _rgb(file, _tiff_page(file, page))
 
 
-def _tiff_page(path: Path, page: Page) -> Image.Image:
+def _tiff_page(file: AnyFile, page: Page) -> Image.Image:
     """Decode a page by Pillow, which applies its orientation."""
     if page.compression not in COMPRESSION_INFO:
-        raise unread(path, "format", f"a TIFF compressed as {compression_name(page.compression)}")
+        raise unread(file, "format", f"a TIFF compressed as {compression_name(page.compression)}")
     try:
-        with opened_by_name(path, ("TIFF",)) as image:
+        with opened_by_name(file, ("TIFF",)) as image:
             image.seek(page.number)
             drop_xmp(image)  # of this page
             image.load()
     except UnidentifiedImageError as error:  # though its tags could be read
         shown = f"{page.channels} channel{'' if page.channels == 1 else 's'} of {page.bits} bits"
-        raise unread(path, "format", f"a TIFF of {shown} that Pillow does not decode") from error
+        raise unread(file, "format", f"a TIFF of {shown} that Pillow does not decode") from error
     except DAMAGE as error:
-        raise damaged(path, error) from error
+        raise damaged(file, error) from error
     return image
 
 
 def _decoded_by_pillow(
-    path: Path, data: bytes, header: ImageHeader | None, for_labels: bool = False
+    file: AnyFile, data: bytes, header: ImageHeader | None, for_labels: bool = False
 ) -> tuple[Image.Image, ImageHeader]:
     """Decode the pixels as stored, and the header; for labels, single samples of any depth are accepted."""
     if header is not None:
-        refuse(path, header.held, for_labels and header.channels == 1)
-    with opened_by_pillow(path, data) as image:
+        refuse(file, header.held, for_labels and header.channels == 1)
+    with opened_by_pillow(file, data) as image:
         if header is None:
             header = pillow_header(image, data)
-            refuse(path, header.held, for_labels and header.channels == 1)
+            refuse(file, header.held, for_labels and header.channels == 1)
         image.load()
     fault = png_fault(data) if image.format == "PNG" else ""
     if fault:
-        raise damaged(path, fault)
+        raise damaged(file, fault)
     return image, header
 
 
-def _rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
+def _rgb(file: AnyFile, image: Image.Image) -> NDArray[np.uint8]:
     """Convert a decoded image to RGB without applying an orientation."""
     try:
         if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
-            _refuse_transparency(path, np.asarray(image.getchannel("A")))
+            _refuse_transparency(file, np.asarray(image.getchannel("A")))
         return np.asarray(image.convert("RGB"))
     except ValueError as error:
-        raise unread(path, "format", f"pixels of mode {image.mode}") from error
+        raise unread(file, "format", f"pixels of mode {image.mode}") from error
 
 
-def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
+def _decoded(file: AnyFile, data: bytes, flags: int) -> NDArray[np.uint8]:
     """Decode the bytes of a file by OpenCV."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        raise damaged(path, "cut off, or its checksums do not fit")
+        raise damaged(file, "cut off, or its checksums do not fit")
     return np.asarray(pixels, np.uint8)

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 from seglight.errors import UserError
 from seglight.images.exif import drop_xmp, exif_of, orientation_of, turned_size
 from seglight.images.file_content import ends, unreadable
+from seglight.images.file_in_memory import AnyFile, openable
 from seglight.images.iso_media import avif_bits, brand, jpeg2000_samples
 from seglight.images.jpeg import JPEG, jpeg_header
 from seglight.images.png import SIGNATURE, png_header
@@ -65,6 +66,10 @@ class UnreadImageError(UserError):
 
     kind = ""
     holds = ""
+
+
+class UnknownFormatError(UserError):
+    """Bytes that no decoder takes for an image: of no known format, or damaged at their beginning."""
 
 
 class ImageHeader(NamedTuple):
@@ -192,15 +197,15 @@ def tiff_header(page: Page) -> ImageHeader:
     return ImageHeader("TIFF", size, page.bits, page.channels, page.orientation, held=page.unread)
 
 
-def single_page(path: Path) -> Page:
+def single_page(file: AnyFile) -> Page:
     """The page of a TIFF with one image; if it has more, the first page, marked as not supported.
 
     Raises:
         UserError: The file is damaged.
     """
-    with blamed(path):
-        found = tiff_pages(path)
-    name, first = unread_ending(path), found.pages[0]
+    with blamed(file):
+        found = tiff_pages(file)
+    name, first = unread_ending(file), found.pages[0]
     if name.startswith("camera raw"):  # its first page is a thumbnail
         return first._replace(unread=("format", name))
     if found.parts:
@@ -211,7 +216,7 @@ def single_page(path: Path) -> Page:
 
 
 @contextmanager
-def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
+def opened_by_pillow(file: AnyFile, data: bytes) -> Iterator[ImageFile.ImageFile]:
     """Open the bytes of a file by Pillow without decoding them; errors of Pillow are reported as damage of the file.
 
     Raises:
@@ -220,19 +225,19 @@ def opened_by_pillow(path: Path, data: bytes) -> Iterator[ImageFile.ImageFile]:
     """
     name = unread_content(data[:1024]) or brand(data)
     if name and name != "AVIF":
-        raise unread(path, "format", name)
+        raise unread(file, "format", name)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError as error:
         if name == "AVIF" and not features.check("avif"):
-            raise unread(path, "format", "AVIF, for which this build of Pillow has no decoder") from error
-        raise damaged(path, "of no known format") from error
+            raise unread(file, "format", "AVIF, for which this build of Pillow has no decoder") from error
+        raise UnknownFormatError(str(damaged(file, "of no known format"))) from error
     except DAMAGE as error:
-        raise damaged(path, error) from error
+        raise damaged(file, error) from error
 
 
-def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile:
+def opened_by_name(file: AnyFile, formats: tuple[str, ...] = FORMATS) -> ImageFile.ImageFile:
     """Open a file by Pillow without decoding it.
 
     Given the name, Pillow would map an uncompressed TIFF into memory, and mix up the pixels if its orientation is
@@ -241,14 +246,14 @@ def opened_by_name(path: Path, formats: tuple[str, ...] = FORMATS) -> ImageFile.
     Raises:
         OSError, SyntaxError, ValueError: The file is damaged, or of another format.
     """
-    image = Image.open(path, formats=formats)
+    image = Image.open(openable(file), formats=formats)
     image.filename = ""
     drop_xmp(image)
     return image
 
 
 @contextmanager
-def blamed(path: Path) -> Iterator[None]:
+def blamed(file: AnyFile) -> Iterator[None]:
     """Report all errors of tifffile as damage of the file.
 
     Raises:
@@ -261,10 +266,10 @@ def blamed(path: Path) -> Iterator[None]:
     except Exception as error:
         if "'imagecodecs' package" in str(error):
             kind = str(error).partition(" requires")[0]
-            raise UserError(f'{path}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
+            raise UserError(f'{file}: {kind} needs imagecodecs: pip install "seglight[tiff]"') from error
         if isinstance(error, OSError) and error.strerror:
-            raise unreadable(path, error) from error
-        raise UserError(f"{path}: not readable as a TIFF ({error}): it is damaged, or uses a rare feature") from error
+            raise unreadable(file, error) from error
+        raise UserError(f"{file}: not readable as a TIFF ({error}): it is damaged, or uses a rare feature") from error
 
 
 def frames_held(number: int, form: str) -> Held:
@@ -278,25 +283,25 @@ def depth_held(channels: int, bits: int) -> Held:
     return ("deep", shown) if bits > 8 else ("bands", shown) if channels > 4 else None
 
 
-def unread(path: Path, kind: str, holds: str) -> UnreadImageError:
+def unread(file: AnyFile, kind: str, holds: str) -> UnreadImageError:
     """The error about a sound image that is not supported.
 
     Args:
-        path: Path of the file.
+        file: The file.
         kind: Key of `REMEDIES`.
         holds: Description of the content.
     """
-    error = UnreadImageError(f"{path}: {holds}; {REMEDIES[kind]}")
+    error = UnreadImageError(f"{file}: {holds}; {REMEDIES[kind]}")
     error.kind = kind
     error.holds = holds
     return error
 
 
-def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
+def refuse(file: AnyFile, held: Held, any_depth: bool = False) -> None:
     """Raise if a file has unsupported content.
 
     Args:
-        path: Path of the file.
+        file: The file.
         held: Unsupported content, or None.
         any_depth: Whether samples of more than 8 bits are accepted.
 
@@ -304,11 +309,11 @@ def refuse(path: Path, held: Held, any_depth: bool = False) -> None:
         UnreadImageError: The file has unsupported content.
     """
     if held is not None and not (any_depth and held[0] == "deep"):
-        raise unread(path, *held)
+        raise unread(file, *held)
 
 
-def damaged(path: Path, why: object) -> UserError:
+def damaged(file: AnyFile, why: object) -> UserError:
     """The error about a file that can't be decoded."""
     if isinstance(why, MemoryError):
         why = "decoding it needs more memory than available"
-    return UserError(f"{path}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")
+    return UserError(f"{file}: not readable as an image ({why}): the file is cut off or damaged, fetch it again")

@@ -14,6 +14,12 @@ BARE = {0x01, *range(0xD0, 0xD9)}
 SCAN = 0xDA
 """Marker of the first compressed data."""
 
+MOST_SEGMENTS = 5000
+"""Largest number of segments before the pixels: of the largest size, they have 300 MB."""
+
+MOST_PICTURES = 100
+"""Largest number of images of an index that are looked at."""
+
 MULTI_FRAME = 2
 """Upper byte of the type of images that form a panorama, a stereo pair or another set; thumbnails have 1."""
 
@@ -47,14 +53,16 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
     Args:
         data: The file, or its beginning: if that is too short, None is returned.
     """
-    place, frame, exif, pictures = 2, (0, 0, 0, 0), b"", 1
-    while place + 4 <= len(data) and data[place] == 0xFF:
+    place, frame, exif, index = 2, (0, 0, 0, 0), b"", 0
+    for _ in range(MOST_SEGMENTS):
+        if place + 4 > len(data) or data[place] != 0xFF:
+            return None
         marker = data[place + 1]
         if marker == 0xFF or marker in BARE:
             place += 1 if marker == 0xFF else 2
             continue
         if marker == SCAN:
-            return JpegHeader(*frame, exif, pictures) if frame[0] else None
+            break
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4])
         segment = data[place + 4 : end]
         if end > len(data):
@@ -65,20 +73,26 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
         elif marker == 0xE1 and segment.startswith(b"Exif\0\0") and not exif:
             exif = segment
         elif marker == 0xE2 and segment.startswith(b"MPF\0"):
-            found = _pictures(data, place + 8, segment[4:])
-            if found is None:
-                return None
-            pictures = found
+            index = place
         place = end
-    return None
+    else:
+        return None
+    pictures = _pictures(data, index) if index else 1
+    return JpegHeader(*frame, exif, pictures) if frame[0] and pictures else None
 
 
-def _pictures(data: bytes, start: int, index: bytes) -> int | None:
-    """Number of images in an index of the Multi-Picture Format; None if `data` ends before one of them.
+def _pictures(data: bytes, segment: int) -> int:
+    """Number of images in an index of the Multi-Picture Format; 0 if `data` ends before one of them.
 
     Pillow and phones give further images no type: one is counted if it has the size of the first and is not marked as a
     gain map.
+
+    Args:
+        data: The file, or its beginning.
+        segment: Place of the segment that holds the index.
     """
+    start = segment + 8  # offsets count from here
+    index = data[start : segment + 2 + int.from_bytes(data[segment + 2 : segment + 4])]
     order = "<" if index.startswith(b"II") else ">"
     count = 1
     try:
@@ -86,31 +100,34 @@ def _pictures(data: bytes, start: int, index: bytes) -> int | None:
         (number,) = struct.unpack_from(f"{order}H", index, directory)
         entries = [struct.unpack_from(f"{order}HHII", index, directory + 2 + 12 * k) for k in range(number)]
         length, place = next(((entry[2], entry[3]) for entry in entries if entry[0] == 0xB002), (0, 0))
-        for entry in range(place + 16, place + length, 16):  # the first one is this picture
+        for entry in range(place + 16, place + min(length, 16 * MOST_PICTURES), 16):  # the first one is this picture
             attribute, size, offset = struct.unpack_from(f"{order}III", index, entry)
             kind = attribute >> 16 & 0xFF
             if kind == MULTI_FRAME:
                 count += 1
             elif kind == 0:
                 if start + offset + size > len(data):
-                    return None
-                count += _is_picture(data[start + offset : start + offset + size], data)
+                    return 0
+                count += _is_picture(data, start + offset, start + offset + size)
     except struct.error:  # a damaged index: what follows the first picture is not reached
         return count
     return count
 
 
-def _is_picture(other: bytes, data: bytes) -> bool:
-    """Whether a further image counts: it is as large as the first, and no gain map."""
-    if not other.startswith(JPEG) or any(mark in other[: 1 << 16] for mark in MAP_MARKS):
+def _is_picture(data: bytes, start: int, end: int) -> bool:
+    """Whether the further image between two places counts: it is as large as the first, and no gain map."""
+    head = data[start : min(end, start + (1 << 16))]
+    if not head.startswith(JPEG) or any(mark in head for mark in MAP_MARKS):
         return False
-    return _size(other) == _size(data) != (0, 0)
+    return _size(data, start, end) == _size(data, 0, len(data)) != (0, 0)
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Height and width by the first frame header; (0, 0) if there is none."""
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
+def _size(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Height and width of the image between two places by its first frame header; (0, 0) if there is none."""
+    place = start + 2
+    for _ in range(MOST_SEGMENTS):
+        if place + 9 > end or data[place] != 0xFF:
+            break
         marker = data[place + 1]
         if marker in FRAMES:
             height, width = struct.unpack_from(">HH", data, place + 5)

@@ -20,6 +20,9 @@ MOST_TEXT = 1 << 20
 TAIL = 1 << 15
 """Number of bytes at the end of a file that are searched for EXIF data behind the pixels."""
 
+MOST_CHUNKS = 5000
+"""Largest number of chunks before the pixels; a few dozen are common."""
+
 
 class PngHeader(NamedTuple):
     """Header of a PNG.
@@ -55,7 +58,10 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
     chunks: dict[bytes, bytes] = {}
     frame_before = False
     place = len(SIGNATURE)
-    while (kind := head[place + 4 : place + 8]) != b"IDAT":
+    for _ in range(MOST_CHUNKS):
+        kind = head[place + 4 : place + 8]
+        if kind == b"IDAT":
+            break
         end = place + 8 + int.from_bytes(head[place : place + 4])
         if end + 4 > len(head) or kind == b"IEND":
             return None
@@ -66,6 +72,8 @@ def png_header(head: bytes, tail: bytes = b"") -> PngHeader | None:
             chunks.setdefault(KEYWORD if is_profile else kind, head[place + 4 if is_profile else place + 8 : end])
         frame_before |= kind == b"fcTL"
         place = end + 4
+    else:
+        return None
     header, animation = chunks.get(b"IHDR", b""), chunks.get(b"acTL", b"")
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(header[9], 0) if len(header) == 13 else 0
     if not channels:

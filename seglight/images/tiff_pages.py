@@ -2,10 +2,10 @@
 
 import logging
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from seglight.images.exif import ORIENTATION
+from seglight.images.file_in_memory import AnyFile, FileInMemory, openable
 
 if TYPE_CHECKING:
     import tifffile
@@ -63,7 +63,7 @@ class Pages(NamedTuple):
     parts: str
 
 
-def tiff_pages(path: Path) -> Pages:
+def tiff_pages(file: AnyFile) -> Pages:
     """List the pages of a file.
 
     Raises:
@@ -72,9 +72,10 @@ def tiff_pages(path: Path) -> Pages:
     """
     import tifffile  # here: most images are not TIFFs
 
-    with tifffile.TiffFile(path) as file:
+    name = file.name if isinstance(file, FileInMemory) else None
+    with tifffile.TiffFile(openable(file), name=name) as tiff:
         # by number: iterating over pages, tifffile never ends if a page is its own successor
-        read = [file.pages[number].aspage() for number in range(len(file.pages))]
+        read = [tiff.pages[number].aspage() for number in range(len(tiff.pages))]
         whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
         if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
             whole = read[:1]
@@ -82,7 +83,7 @@ def tiff_pages(path: Path) -> Pages:
             whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
         else:
             raise ValueError("it contains only reduced copies" if read else "no page")
-        return Pages(tuple(map(page_of, whole)), _parts(file, whole))
+        return Pages(tuple(map(page_of, whole)), _parts(tiff, whole))
 
 
 def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") -> bool:

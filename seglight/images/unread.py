@@ -1,6 +1,6 @@
 """Image formats that are not supported, by name: so that none is called damaged or skipped silently."""
 
-from pathlib import Path
+from seglight.images.file_in_memory import AnyFile
 
 RAW = ("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf", "pef",
        "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f")  # fmt: skip
@@ -70,9 +70,9 @@ BEGINNINGS = {
 """Name of the format by the first bytes of a file."""
 
 
-def unread_ending(path: Path) -> str:
+def unread_ending(file: AnyFile) -> str:
     """Name of the unsupported format with a file's suffix, or ""."""
-    return ENDINGS.get(path.suffix.lower(), "")
+    return ENDINGS.get(file.suffix.lower(), "")
 
 
 def unread_content(head: bytes) -> str:
