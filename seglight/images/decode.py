@@ -20,7 +20,6 @@ from seglight.images.file_content import content
 from seglight.images.file_in_memory import AnyFile, FileInMemory
 from seglight.images.image_header import (
     DAMAGE,
-    HEADS,
     ImageHeader,
     blamed,
     damaged,
@@ -41,6 +40,9 @@ from seglight.images.png import TAIL, png_fault
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 from seglight.images.tiff_size import tiff_size
+
+HEAD = 1 << 18
+"""Number of bytes at the beginning of a file of a stranger that are searched for a header that is rare or damaged."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -242,7 +244,7 @@ def _size(file: FileInMemory) -> tuple[int, int]:
         return header.size
     # Pillow reads all headers but these two by loops in Python, which long files would keep busy
     whole = data.startswith(b"RIFF") or brand(data) == "AVIF"
-    with opened_by_pillow(file, data if whole else data[: HEADS[1]]) as image:
+    with opened_by_pillow(file, data if whole else data[:HEAD]) as image:
         return turned_size((image.height, image.width), orientation_of(exif_of(image.info)))
 
 
