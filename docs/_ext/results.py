@@ -2,12 +2,24 @@
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "results"
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+SECONDS = ("contention", "overhead")
+"""Benchmarks all of whose figures are seconds."""
+
+GROUPS = {"loader": ("samples_per_second",)}
+"""Of benchmarks that write more than a table can show: the groups of figures that it shows."""
+
+LABELS = {"loader": {"a": "2048x1024 PNG, crop 512x1024", "b": "500x375 JPEG, crop 512", "c": "CamVid PNG, crop 288"}}
+"""Names of the rows in place of those in the file."""
+
+LONG = 10.0
+"""Seconds from which on the times of a column are given in seconds."""
 
 
 def flat(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -20,20 +32,40 @@ def flat(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def heading(name: str) -> str:
-    """The heading of a column, with the unit in which `shown` gives it."""
-    for ending, unit in (("seconds", "ms"), ("bytes", "MB")):
-        if name.endswith(ending):
-            return f"{name.removesuffix(ending).strip('_, ') or 'time'} ({unit})".replace("_", " ")
-    return name.replace("_", " ")
+class Column:
+    """A column of figures: times in milliseconds or seconds, sizes in megabytes.
+
+    Args:
+        name: Name of the figure in the file.
+        values: Its values in all rows.
+        seconds: Whether they are seconds, whatever the name.
+    """
+
+    def __init__(self, name: str, values: Iterable[Any], seconds: bool) -> None:
+        self.name = name
+        numbers = [value for value in values if is_number(value)]
+        self.unit, self.factor = "", 1.0
+        if seconds or (name.endswith("seconds") and not name.endswith("per_second")):
+            self.unit, self.factor = ("s", 1.0) if max(numbers, default=0) >= LONG else ("ms", 1e3)
+        elif name.endswith("bytes"):
+            self.unit, self.factor = "MB", 1e-6
+
+    def heading(self) -> str:
+        """The heading, with the unit."""
+        name = self.name.removesuffix("seconds").removesuffix("bytes").strip("_, ") or "time"
+        return f"{name} ({self.unit})".replace("_", " ") if self.unit else self.name.replace("_", " ")
+
+    def shown(self, value: Any) -> str:
+        """A figure in three significant digits."""
+        if not is_number(value):
+            return "" if value is None else str(value)
+        value *= self.factor
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def shown(name: str, value: Any) -> str:
-    """A figure in three significant digits, times in milliseconds and sizes in megabytes."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    value *= 1e3 if name.endswith("seconds") else 1e-6 if name.endswith("bytes") else 1
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def about(benchmark: str) -> str:
@@ -46,11 +78,19 @@ def about(benchmark: str) -> str:
 def result_table(name: str) -> str:
     """The table of one file, and how it was measured."""
     record = json.loads((FOLDER / name).read_text("utf-8"))
-    rows = {label: dict(flat(row)) for label, row in record["rows"].items()}
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    lines = ["| | " + " | ".join(heading(column) for column in columns) + " |", "| --- |" + " --- |" * len(columns)]
+    benchmark = record["benchmark"]
+    groups = GROUPS.get(benchmark)
+    rows = {
+        LABELS.get(benchmark, {}).get(label, label): dict(
+            flat(row if groups is None else {group: row[group] for group in groups})
+        )
+        for label, row in record["rows"].items()
+    }
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    columns = [Column(name, (row.get(name) for row in rows.values()), benchmark in SECONDS) for name in names]
+    lines = ["| | " + " | ".join(one.heading() for one in columns) + " |", "| --- |" + " --- |" * len(columns)]
     for label, row in rows.items():
-        lines.append(f"| {label} | " + " | ".join(shown(column, row.get(column)) for column in columns) + " |")
+        lines.append(f"| {label} | " + " | ".join(one.shown(row.get(one.name)) for one in columns) + " |")
     return "\n".join([*lines, "", provenance(record)])
 
 

@@ -18,6 +18,9 @@ FIXED_POINT = 2**30
 INVERSE_TEMPERATURES = tuple(2 ** (step / 2) for step in range(-8, 7))
 """1 / temperature from 1/16 to 8, a factor of sqrt(2) apart."""
 
+SEARCHED = (1 / INVERSE_TEMPERATURES[-1], 1 / INVERSE_TEMPERATURES[0])
+"""Lowest and highest temperature that `BestTemperature` finds."""
+
 
 class Calibration(NamedTuple):
     """Calibration errors and the reliability table.

@@ -61,9 +61,10 @@ def bootstrap_interval(
             groups as there are. None: each image is its own group.
 
     Returns:
-        The 2.5th and the 97.5th percentile; NaN if nothing is labelled.
+        The 2.5th and the 97.5th percentile; NaN if nothing is labelled, or if there is a single image or group.
     """
-    low, high = percentile_interval(bootstrap_scores(hit, true, predicted, resamples, seed, groups))
+    scores = bootstrap_scores(hit, true, predicted, resamples, seed, groups)
+    low, high = percentile_interval(scores, len(hit) if groups is None else len(np.unique(groups)))
     return float(low), float(high)
 
 
@@ -121,8 +122,14 @@ def group_sums(counts: Counts, groups: NDArray[np.int64]) -> Counts:
     return sums
 
 
-def percentile_interval(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 2.5th and the 97.5th percentile (2, ...) of scores (resamples, ...), without those that are NaN."""
-    nothing = np.isnan(scores).all(0)
+def percentile_interval(scores: NDArray[np.float64], drawable: int) -> NDArray[np.float64]:
+    """The 2.5th and the 97.5th percentile (2, ...) of scores (resamples, ...), without those that are NaN.
+
+    Args:
+        scores: Scores of bootstrap samples.
+        drawable: Number of images or groups that the samples are drawn from. A single one does not show how much the
+            scores depend on it: the percentiles are NaN.
+    """
+    nothing = np.isnan(scores).all(0) | (drawable < 2)
     limits: NDArray[np.float64] = np.nanpercentile(np.where(nothing, 0, scores), [2.5, 97.5], axis=0)
     return np.where(nothing, np.nan, limits)

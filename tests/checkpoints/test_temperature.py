@@ -206,6 +206,7 @@ def test_predict_saves_probabilities_at_the_temperature(
     for model, out in ((trained, "plain"), (calibrated, "tempered")):
         ran = seglight_cli("predict", model, tmp_path / "x.png", "--out", tmp_path / out, "--save", "probabilities")
         assert ran.rc == 0, ran.err
+        assert ("softmax(logits / 1.75), the temperature of the model card" in ran.err) == (out == "tempered")
     labels = [np.asarray(Image.open(tmp_path / out / "x.png")) for out in ("plain", "tempered")]
     np.testing.assert_array_equal(*labels)
     found = np.load(tmp_path / "tempered" / "probabilities" / "x.npz")["probabilities"]

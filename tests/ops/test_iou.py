@@ -46,12 +46,6 @@ def test_interval_is_that_of_a_loop_over_resamples() -> None:
     assert bootstrap_interval(*images, resamples=200, seed=7) == pytest.approx(tuple(expected), abs=1e-12)
 
 
-def test_interval_of_one_image_is_its_score() -> None:
-    images = counts(1, 4)
-    score = written_out(*(part[0] for part in images))
-    assert bootstrap_interval(*images) == pytest.approx((score, score))
-
-
 def test_no_images_and_no_labels_have_no_interval() -> None:
     for images in (0, 3):
         nothing = np.zeros((images, 4), np.int64)
@@ -101,9 +95,17 @@ def test_interval_of_each_class() -> None:
     """Percentiles of the same samples, of any score; NaN only where no sample has the class."""
     images = counts(20, 5)
     ious = class_iou(*bootstrap_sums(images, 300, seed=1))
-    low, high = percentile_interval(ious)
+    low, high = percentile_interval(ious, 20)
     assert np.isnan(low).tolist() == [False, False, False, True, False]
     alone = ious[:, 4][~np.isnan(ious[:, 4])]
     assert len(alone) < 300
     assert (low[4], high[4]) == tuple(np.percentile(alone, [2.5, 97.5]))
-    assert bootstrap_interval(*images, 300, 1) == tuple(percentile_interval(mean_iou(*bootstrap_sums(images, 300, 1))))
+    means = mean_iou(*bootstrap_sums(images, 300, 1))
+    assert bootstrap_interval(*images, 300, 1) == tuple(percentile_interval(means, 20))
+
+
+def test_a_single_image_or_group_has_no_interval() -> None:
+    one, several = counts(1, 5), counts(6, 5)
+    assert np.isnan(bootstrap_interval(*one)).all()
+    assert np.isnan(bootstrap_interval(*several, groups=np.zeros(6, np.int64))).all()
+    assert np.isfinite(bootstrap_interval(*several, groups=np.array([0, 0, 0, 1, 1, 1]))).all()

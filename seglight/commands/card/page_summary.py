@@ -18,6 +18,7 @@ from seglight.commands.html_page.element import Child, Element, element
 from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.numbers import NONE, count, defined, interval, percent, score, span
 from seglight.commands.html_page.tables import facts, name
+from seglight.metrics.calibration import SEARCHED
 
 
 def lead(card: Mapping[str, Any]) -> list[Child]:
@@ -153,8 +154,9 @@ def _about_calibration(card: Mapping[str, Any]) -> Iterator[list[Child]]:
         verdict = "about right" if abs(temperature - 1) < 0.05 else state
         before, after = score(one["ece"]), score(one.get("ece_after"))
         change = f"stays {before}" if before == after else f"goes from {before} to {after}"
+        end = ", the end of what is searched" if temperature in SEARCHED else ""
         yield [
-            f"Confidences are {verdict}: the best temperature is {score(temperature)}, with which the calibration "
+            f"Confidences are {verdict}: the best temperature is {score(temperature)}{end}, with which the calibration "
             f"error (ECE) {change}."
         ]
 

@@ -139,9 +139,9 @@ def _finish(task: Task, folder: CardFolder, content: dict[str, Any], robustness:
     write_page(content, task.out / PICTURES, task.out / PAGE)
     folder.finish(content)
     score = content["score"]
-    low, high = score["miou_interval"]
+    interval = "" if score["miou_interval"] is None else " [{:.2f}, {:.2f}]".format(*score["miou_interval"])
     console.print(
-        f"{content['split']}: miou {score['miou']:.4f} [{low:.2f}, {high:.2f}], accuracy {score['accuracy']:.4f}, "
+        f"{content['split']}: miou {score['miou']:.4f}{interval}, accuracy {score['accuracy']:.4f}, "
         f"{content['images']} images"
     )
     console.print(f"card        {task.out / PAGE}")

@@ -84,7 +84,8 @@ def with_intervals(images: Images, groups: NDArray[np.int64]) -> tuple[Values, V
     counts = (*images.confusion.by_class(), images.boundary)
     values = figures([each.sum(0) for each in counts])
     samples = figures(bootstrap_sums(counts, groups=groups))
-    return values, {name: percentile_interval(each) for name, each in samples.items()}
+    drawable = len(np.unique(groups))
+    return values, {name: percentile_interval(each, drawable) for name, each in samples.items()}
 
 
 def scores_of(images: Images, groups: NDArray[np.int64], class_names: Sequence[str]) -> dict[str, Any]:

@@ -89,6 +89,8 @@ def predict(
     predictor = load(models, device=device, trust=trust, max_memory=limit)
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes: an 8-bit PNG holds 256 at most")
+    if "probabilities" in save and predictor.card.temperature is not None:
+        say(f"probabilities are softmax(logits / {predictor.card.temperature:.4g}), the temperature of the model card")
     provenance = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
     budget = MemoryBudget(limit if predictor.device == "cpu" else None)  # on a GPU torch holds the limit
     run = Run(predictor, folder, writers(save, predictor), provenance, budget)

@@ -133,6 +133,13 @@ def test_a_part_of_the_corruptions_is_named_at_a_glance(tmp_path: Path) -> None:
     assert "Under the 2 corruptions tried the mean IoU is 0.250" in glance(content, tmp_path)
 
 
+def test_a_temperature_at_the_end_of_what_is_searched(tmp_path: Path) -> None:
+    content = card(names(3))
+    content["calibration"] |= {"temperature": 16.0}
+    lines = text(section(written(content, tmp_path), "At a glance"))
+    assert "the best temperature is 16.000, the end of what is searched, with which" in lines
+
+
 def test_what_makes_a_score_look_better_or_surer_than_it_is_is_said(tmp_path: Path) -> None:
     content = card(names(3))
     content["model"]["path"] = "runs/first/checkpoints/best.ckpt"

@@ -65,9 +65,10 @@ def test_twenty_random_moments(processes: int, workers: int, tmp_path: Path) -> 
                 strike(children, rng)
             ended = [wait(child) for child in children]
             log = (tmp_path / f"{run_dir.name}.log").read_text()
-            assert set(ended) in ({0}, {75}, {-9}), log
+            # one of two processes may be done when both are killed
+            assert set(ended) in ({0}, {75}, {-9}, {0, -9}), log
             struck += any(ended)
-            codes.append(ended[0])
+            codes += ended
         assert differences(final(run_dir), undisturbed) == [], log
         run += 1
     assert {75, -9} <= set(codes)
