@@ -2,8 +2,8 @@
 
 Both sides attack the same net on the same images from the same random starts. Before anything is timed, the mean
 accuracy under attack, of each image under the worst of the three, is compared over all images: ours may not be above
-theirs by more than 0.005. One batch of them is timed. Without `--ckpt` a small training on drawn scenes makes a net that
-can be attacked.
+theirs by more than 0.005. One batch of them is timed. Without `--ckpt` a small training on drawn scenes makes a net
+that can be attacked.
 """
 
 import math
@@ -93,6 +93,7 @@ class Step:
         self.accuracy = accuracy
 
     def __call__(self) -> float:
+        """Attack, and return the mean accuracy."""
         found = [self.accuracy(some) for some in self.parts]
         self.parts = self.parts[:1]
         return float(torch.cat(found).mean())
