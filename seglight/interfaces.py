@@ -182,7 +182,12 @@ class Inferer:
 
     The net takes uint8 (B, 3, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
     UserError if the logits are not finite.
+
+    Attributes:
+        takes_batches: Whether images of one batch are passed through the net together.
     """
+
+    takes_batches: bool = True
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Return label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
@@ -207,6 +212,17 @@ class Inferer:
             probabilities p of `probabilities`, which is the same but for rounding.
         """
         return tempered(self.probabilities(net, image), temperature)
+
+    def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
+        """Label rows (h, W), from the top, of an image uint8 (1, C, H, W), as they are finished.
+
+        Together they are `labels`. Unless a subclass goes through the image from top to bottom, they are one band.
+
+        Args:
+            net: The net, in evaluation mode.
+            image: uint8 (1, C, H, W).
+        """
+        yield self.labels(net, image)[0]
 
     def rows(self, net: nn.Module, image: Any) -> Iterator[tuple[int, Tensor]] | None:
         """Labels of an image that is read by windows, from top to bottom.

@@ -32,6 +32,7 @@ def load(
     inferer: "Inferer | None" = None,
     max_memory: int | None = None,
     trust: Sequence[str] = (),
+    threads: int | None = None,
 ) -> "Predictor":
     """Load a net for prediction.
 
@@ -46,6 +47,8 @@ def load(
         max_memory: Bytes that the process may hold (on a GPU: torch), in place of an inferer. Larger images are
             predicted by windows.
         trust: Packages whose classes it may name, beside seglight, torch, torchvision and timm; torch.export for .pt2.
+        threads: Number of threads for one image of an exported file; None: its runtime's choice. Checkpoints, releases
+            and .pt2 files use the threads of torch in this process.
 
     Raises:
         UserError: The model is missing or damaged, names classes that are not trusted, or does not support an option.
@@ -69,7 +72,7 @@ def load(
         raise UserError(f"{exported[0]}: an exported file takes no inferer: give the checkpoint")
     if device not in ("auto", "cpu"):
         raise UserError(f"{exported[0]}: exported files run on the CPU, not on --device {device}: give the checkpoint")
-    return WindowedPredictor(load_exported(exported[0], trust=trust), max_memory)
+    return WindowedPredictor(load_exported(exported[0], threads, trust), max_memory)
 
 
 def _within(max_memory: int) -> "Inferer":

@@ -20,12 +20,20 @@ class Predictor(Protocol):
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
         device: Device that the net runs on, such as "cpu".
+        size: The only size (H, W) of images that it takes; None: any size.
+        takes_batches: Whether `predict_batch` passes images of one size through the net together.
     """
 
     card: ModelCard
     device: str
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    size: tuple[int, int] | None
+    takes_batches: bool
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether it has `probabilities`: some exported files have labels only."""
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.
@@ -36,6 +44,15 @@ class Predictor(Protocol):
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
         """Label maps of images uint8 (H, W, 3) of any sizes."""
+
+    def label_bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+        """Label rows (h, W), from the top, of an image in memory, as they are finished: together they are `predict`.
+
+        An image that is predicted as a whole is one band.
+
+        Raises:
+            UserError: As `predict`.
+        """
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes at the image's size.
@@ -92,6 +109,25 @@ class CheckedWindows:
                 f"as {described(found)}, not as a uint8 array ({size[0]}, {size[1]}, {self._bands or 'bands'})"
             )
         return found
+
+
+class ArrayWindows:
+    """An image in memory that is read by windows, as larger ones are.
+
+    Args:
+        image: Pixels uint8 (H, W, 3) in RGB.
+
+    Attributes:
+        shape: Shape of the image.
+    """
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self.shape = image.shape
+        self._image = image
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
+        """Pixels (h, w, 3) of a window."""
+        return self._image[rows, columns]
 
 
 def checked_batch(images: Sequence[NDArray[np.uint8]], bands: int | None) -> Sequence[NDArray[np.uint8]]:

@@ -41,6 +41,7 @@ class SlidingWindow(Inferer):
     batch_size: int = 1
     blending: Literal["gaussian", "uniform"] = "gaussian"
     sigma: float = 0.125
+    takes_batches = False
 
     def __post_init__(self) -> None:
         size = (self.window, self.window) if isinstance(self.window, int) else self.window
@@ -64,6 +65,10 @@ class SlidingWindow(Inferer):
             UserError: The net's logits are not finite.
         """
         return self._whole(net, image, first_largest)
+
+    def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
+        """As `rows`, of an image uint8 (1, 3, H, W) and without the number of their row."""
+        return (band for _, band in self._bands(net, image[0], first_largest))
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""

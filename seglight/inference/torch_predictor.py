@@ -41,10 +41,15 @@ class TorchPredictor:
     Attributes:
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
+        size: None: it takes images of any size.
+        takes_batches: Whether images of one size are passed through the net together.
+        has_probabilities: True.
 
     Raises:
         UserError: The device does not exist.
     """
+
+    has_probabilities = True
 
     def __init__(
         self, net: nn.Module, card: ModelCard, source: str, device: str = "auto", inferer: Inferer = WHOLE
@@ -60,6 +65,8 @@ class TorchPredictor:
         self.card = card
         self.source = source
         self.inferer = inferer
+        self.size: tuple[int, int] | None = None
+        self.takes_batches = inferer.takes_batches
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.
@@ -98,6 +105,21 @@ class TorchPredictor:
         probabilities: NDArray[np.float32] = self._run(infer, [pixels_of(image)])[0]
         return probabilities
 
+    def label_bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+        """Label rows (h, W) of `predict`, from the top, as they are finished.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        pixels = pixels_of(image)
+        with self._blamed(*pixels.shape[:2]):
+            yield from self._bands(pixels)
+
+    @torch.no_grad()
+    def _bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+        for band in self.inferer.label_bands(self.net, self._batch([image])):
+            yield band.cpu().numpy()
+
     def rows(self, image: Windows) -> Iterator[LabelMap]:
         """Label rows (h, W), from the top, of an image that is read by windows.
 
@@ -116,10 +138,13 @@ class TorchPredictor:
 
     def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
         with self._blamed(*images[0].shape[:2]), torch.inference_mode():
-            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-            result = infer(self.net, batch.contiguous(memory_format=self.memory_format))
-            found: NDArray[Any] = result.cpu().numpy()
+            found: NDArray[Any] = infer(self.net, self._batch(images)).cpu().numpy()
         return found
+
+    def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Images of one size as uint8 (B, bands, H, W) on the device, in the net's memory format."""
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        return batch.contiguous(memory_format=self.memory_format)
 
     @contextmanager
     def _blamed(self, height: int, width: int) -> Iterator[None]:

@@ -27,12 +27,17 @@ class WithinMemory(Inferer):
     """
 
     max_memory: int
+    takes_batches = False
     _chosen: Chosen = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
         """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
         chosen = self._planned(net, (image.shape[2], image.shape[3]))
         return torch.cat([chosen.labels(net, one) for one in torch.split(image, 1)])
+
+    def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
+        """As those of the inferer that is chosen for the image."""
+        return self._planned(net, (image.shape[2], image.shape[3])).label_bands(net, image)
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
         """Float32 (B, C, H, W) of images uint8 (B, 3, H, W)."""

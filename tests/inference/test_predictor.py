@@ -3,6 +3,7 @@
 Covers: inference.batches, inference.exported.predictor.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,30 @@ def test_no_pixels_and_no_windows(predictor: Any) -> None:
             list(predictor.rows(Strips(SOUND[:9])))
         with pytest.raises(UserError, match="unlike ndarray: `predict` takes images in memory"):
             list(predictor.rows(SOUND))
+
+
+def test_bands_are_the_rows_of_a_label_map(predictor: Any) -> None:
+    """By windows there are several, and an image that is seen whole is one."""
+    if isinstance(predictor, Blurred):
+        predictor = WindowedPredictor(predictor)
+    image = np.random.default_rng(1).integers(0, 256, (200, 150, 3), np.uint8)
+    bands = [*predictor.label_bands(image)]
+    assert (len(bands) > 1) == (not isinstance(predictor, WindowedPredictor))
+    np.testing.assert_array_equal(np.concatenate(bands), predictor.predict(image))
+    with pytest.raises(UserError, match="an image is a path, a Pillow image, "):
+        next(iter(predictor.label_bands(image.astype(np.float32))))
+
+
+def test_what_a_predictor_takes_and_gives(predictor: Any) -> None:
+    assert predictor.size is None
+    assert predictor.has_probabilities
+    # this torch predictor goes through each image by windows
+    assert not predictor.takes_batches
+
+
+def test_a_whole_image_is_one_band_and_batches_are_passes(tmp_path: Path) -> None:
+    net = load(checkpoint(tmp_path / "net.ckpt"), device="cpu")
+    image = np.random.default_rng(1).integers(0, 256, (70, 50, 3), np.uint8)
+    (band,) = net.label_bands(image)
+    np.testing.assert_array_equal(band, net.predict(image))
+    assert net.takes_batches

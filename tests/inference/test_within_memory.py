@@ -44,6 +44,15 @@ def test_others_by_windows_that_stay_within_it(net: nn.Module) -> None:
     assert peak() - before > 0.26e9, "which the whole image doesn't"
 
 
+def test_bands_are_those_of_the_chosen_inferer(net: nn.Module) -> None:
+    inferer, large, small = WithinMemory(held() + int(0.25e9)), image(416, 352), image(96, 100)
+    bands = [*inferer.label_bands(net, large)]
+    assert len(bands) > 1
+    assert torch.equal(torch.cat(bands), inferer.labels(net, large)[0])
+    (band,) = inferer.label_bands(net, small)
+    assert torch.equal(band, inferer.labels(net, small)[0])
+
+
 def high_water_mark_anew() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 

@@ -27,7 +27,11 @@ class ExportedPredictor:
         card: Model card of the net.
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
+        size: The only size (H, W) of images that the graph takes; None: any size.
+        takes_batches: False: the graph is run for one image at a time.
     """
+
+    takes_batches = False
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
         self.path = path
@@ -36,6 +40,12 @@ class ExportedPredictor:
         self.device = "cpu"
         self.class_names = metadata.card.class_names
         self.palette = metadata.card.palette
+        self.size = metadata.size
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the graph has probabilities beside labels."""
+        return "probabilities" in self._outputs()
 
     def predict(self, image: Image) -> LabelMap:
         """Label map (H, W) at the image's size.

@@ -35,6 +35,8 @@ class WindowedPredictor:
         card: Model card of the net.
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
+        size: The only size (H, W) of images that the file takes; None: any size.
+        takes_batches: As of the predictor.
 
     Raises:
         UserError: Not even the smallest window fits, or the file takes images of one size only.
@@ -47,11 +49,18 @@ class WindowedPredictor:
         self.device = predictor.device
         self.class_names = predictor.class_names
         self.palette = predictor.palette
+        self.size = predictor.size
+        self.takes_batches = predictor.takes_batches
         self.window = WINDOWS[0]
         self.room = 0
         self.peaks: list[tuple[int, int]] = []
         if max_memory is not None:
             self._plan(max_memory)
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the file has probabilities beside labels."""
+        return self.predictor.has_probabilities
 
     def predict(self, image: Image) -> LabelMap:
         """As `ExportedPredictor.predict`, within the memory."""
@@ -75,6 +84,18 @@ class WindowedPredictor:
         if not self._fits(pixels, 6 * len(self.class_names)):  # in float32, and in half of it as they are written
             raise UserError("--save probabilities: an exported file has them for whole images only: give more memory")
         return self.predictor.probabilities(pixels)
+
+    def label_bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+        """Label rows (h, W) of `predict`, from the top, as they are finished.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        image = pixels_of(image)
+        if self._fits(image):
+            yield self.predictor.predict(image)
+        else:
+            yield from self._rows(lambda rows, columns: image[rows, columns], image.shape[:2])
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
         """Label rows (h, W), from the top.
@@ -117,10 +138,10 @@ class WindowedPredictor:
         return MARGIN * bytes_of(self.peaks, pixels) + (7 + beside) * pixels <= self.room
 
     def _labels(self, image: NDArray[np.uint8]) -> LabelMap:
-        if self._fits(image):
-            return self.predictor.predict(image)
-        rows = self._rows(lambda rows, columns: image[rows, columns], image.shape[:2])
-        return np.concatenate(list(rows))
+        bands = [*self.label_bands(image)]
+        if len(bands) == 1:
+            return bands[0]
+        return np.concatenate(bands)
 
     def _rows(self, read: Read, size: tuple[int, int]) -> Iterator[LabelMap]:
         height, width = size

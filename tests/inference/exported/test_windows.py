@@ -76,3 +76,11 @@ def test_what_cannot_be() -> None:
     with pytest.raises(UserError, match=r"net\.onnx: takes images of 360x480 only .* export it with --size dynamic"):
         next(WindowedPredictor(fixed).rows(Drawn(noise(400, 500))))
     assert WindowedPredictor(fixed).predict(noise(360, 480)).shape == (360, 480)
+
+
+def test_bands_within_a_limit_are_the_label_map() -> None:
+    windowed = WindowedPredictor(Blurred(each=1000), resident_bytes() + 500_000_000)
+    pixels = noise(1500, 700)
+    bands = [*windowed.label_bands(pixels)]
+    assert len(bands) > 1
+    np.testing.assert_array_equal(np.concatenate(bands), windowed.predict(pixels))
