@@ -15,12 +15,11 @@ import safetensors.torch
 from torch import Tensor
 
 from seglight.checkpoints.model_card import ModelCard
+from seglight.checkpoints.model_files import DESCRIPTION, WEIGHTS
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_folder
 from seglight.system.checksums import file_sha256
 
-DESCRIPTION = "release.json"
-WEIGHTS = "model.safetensors"
 README = "README.md"
 
 MOST_BYTES = 2**24

@@ -12,15 +12,8 @@ import torch
 
 from seglight.checkpoints.checkpoint import SCORES, read_checkpoint
 from seglight.checkpoints.model_card import KEY, TEMPERATURES, ModelCard, is_temperature
-from seglight.checkpoints.release import (
-    DESCRIPTION,
-    MOST_BYTES,
-    README,
-    WEIGHTS,
-    is_release,
-    read_release,
-    write_release,
-)
+from seglight.checkpoints.model_files import DESCRIPTION, WEIGHTS
+from seglight.checkpoints.release import MOST_BYTES, README, is_release, read_release, write_release
 from seglight.errors import UserError, say
 from seglight.system.atomic import atomic_write
 

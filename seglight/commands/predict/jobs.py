@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from seglight.checkpoints.model_files import DESCRIPTION
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.outputs import FILES, LABELS, output_path
 from seglight.errors import UserError
@@ -55,8 +56,6 @@ def checksum(model: Path) -> str:
     beside = [model.with_suffix(".bin")] if model.suffix == ".xml" else []
     files = [model, *beside]
     if model.is_dir():
-        from seglight.checkpoints.release import DESCRIPTION  # imports torch, which the net needs anyway
-
         files = [model / DESCRIPTION]
     total = hashlib.sha256()
     for path in files:
