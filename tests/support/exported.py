@@ -16,9 +16,9 @@ from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.predictor import ExportedPredictor
 
 
-def red(path: Path) -> Path:
-    """An ONNX file of two classes: 1 where red is above 127."""
-    constants = {"first": np.array([0]), "last": np.array([1]), "axis": np.array([1]), "half": np.uint8(127)}
+def red(path: Path, above: int = 127) -> Path:
+    """An ONNX file of two classes: 1 where red is above a value."""
+    constants = {"first": np.array([0]), "last": np.array([1]), "axis": np.array([1]), "half": np.uint8(above)}
     nodes = [
         helper.make_node("Slice", ["image", "first", "last", "axis"], ["slice"]),
         helper.make_node("Squeeze", ["slice", "axis"], ["red"]),

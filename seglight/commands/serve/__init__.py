@@ -1,0 +1,1 @@
+"""`serve`: label maps over HTTP, for programs, browsers and labelling tools."""

@@ -1,0 +1,303 @@
+"""The service behind all protocols: takes images, passes them to model processes, and returns answers.
+
+The event loop that calls it never computes: headers are read in threads, and images are decoded, predicted and encoded
+in processes of their own.
+"""
+
+import asyncio
+import itertools
+import math
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from seglight.commands.serve.crew import Crew, Office
+from seglight.commands.serve.image_errors import status_of
+from seglight.commands.serve.models import Answered, Copy, ServedModel, copied
+from seglight.commands.serve.prediction import Answer
+from seglight.commands.serve.process import Payload
+from seglight.commands.serve.refusals import Refused
+from seglight.commands.serve.seats import SILENCE_S, Seat
+from seglight.commands.serve.settings import Settings
+from seglight.commands.serve.status import Status, worker_status
+from seglight.commands.serve.waiting import Queue, Waiting
+from seglight.commands.serve.watch import watch
+from seglight.commands.serve.worker import THE_IMAGE
+from seglight.errors import UserError, one_line, say
+from seglight.images.decode import size_of
+from seglight.images.pixels import described, is_image
+
+READERS = 2
+"""Threads that read headers: one that takes long must not stop the processes."""
+
+WEB_BYTES = 200_000_000
+"""Memory of the web process beside the bodies of requests."""
+
+BYTES_PER_PIXEL = 32
+"""Bytes of a model process for each pixel of an image beside the net: 23 to decode it, as
+`commands.predict.memory_budget` has measured, and the rest for its labels and its answer."""
+
+
+class Service:
+    """Models that predict in processes of their own.
+
+    Args:
+        paths: Paths of the models by name; the first is the default.
+        settings: Settings of the server.
+        device: Device of the nets, as for `seglight.load`.
+        trust: Further packages whose classes a checkpoint may name.
+    """
+
+    def __init__(
+        self, paths: Mapping[str, Path], settings: Settings, device: str = "auto", trust: Sequence[str] = ()
+    ) -> None:
+        self._paths = dict(paths)
+        self._settings = settings
+        self._queue = Queue(settings.batch, settings.wait_s)
+        self._readers = ThreadPoolExecutor(READERS)
+        self._threads = ThreadPoolExecutor(3 * settings.workers + READERS)  # two crews during a swap, and files
+        self._max_pixels = settings.max_pixels
+        self._memory = memory_of_each(settings)
+        self._office = Office(
+            self._paths, settings.workers, self._memory, device, tuple(trust), self._queue, self._threads
+        )
+        self._folder: Path | None = None
+        self._crew: Crew | None = None
+        self._seats: list[Seat] = []
+        self._waiting: set[Waiting] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self._draining = False
+        self._open = 0
+        self._all_answered = asyncio.Event()
+        self._copies = itertools.count()
+
+    @property
+    def models(self) -> Mapping[str, ServedModel]:
+        """The models by name, in the order of the command line; empty until they are loaded."""
+        if self._crew is None:
+            return {}
+        ready = self._is_ready()
+        return {name: replace(model, ready=ready) for name, model in self._crew.models.items()}
+
+    def status(self) -> Status:
+        """State of the service."""
+        seats = () if self._crew is None else self._crew.seats
+        return Status(
+            self._is_ready() and not self._draining,
+            self._draining,
+            self._queue.lengths([*self._paths]),
+            dict(self._office.records.batches),
+            [worker_status(seat) for seat in seats],
+        )
+
+    def _is_ready(self) -> bool:
+        return self._crew is not None and any(seat.process is not None for seat in self._crew.seats)
+
+    async def predict(
+        self,
+        image: Payload,
+        answer: Answer,
+        model: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> bytes:
+        """Answer for an image; see `answered`.
+
+        Raises:
+            Refused: There is none.
+        """
+        return (await self.answered(image, answer, model, progress)).content
+
+    async def answered(
+        self,
+        image: Payload,
+        answer: Answer,
+        model: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Answered:
+        """Answer for an image, and the model that it is of.
+
+        A caller that is cancelled leaves the queue, and its image is not predicted further than to the next band.
+
+        Args:
+            image: Bytes of an image file, or pixels uint8 (H, W, 3) in RGB.
+            answer: Function that makes the answer, in a model process.
+            model: Name of the model; None: the first one.
+            progress: Function that is called with the fraction of the image that is done, several times if the image
+                is predicted by windows.
+
+        Raises:
+            Refused: There is no answer; the status says why.
+        """
+        name = self._name_of(model)
+        pickled = pickle.dumps(answer)
+        self._check_room()
+        self._open += 1
+        try:
+            payload, size = await self._checked(image)
+            self._check_room()  # others came while the header was read
+            loop = asyncio.get_running_loop()
+            alone = progress is not None
+            one = Waiting(name, size, payload, pickled, loop.create_future(), loop.time(), progress, alone)
+            return await self._outcome(one)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._all_answered.set()
+
+    async def _outcome(self, one: Waiting) -> Answered:
+        self._waiting.add(one)
+        self._queue.put(one)
+        timer = asyncio.get_running_loop().call_later(SILENCE_S, self._expire, one)
+        try:
+            return await one.outcome
+        finally:
+            timer.cancel()
+            self._queue.discard(one)
+            self._waiting.discard(one)
+
+    def _expire(self, one: Waiting) -> None:
+        if self._queue.discard(one) and not one.outcome.done():
+            one.outcome.set_exception(Refused(504, f"no process was free for the image for {SILENCE_S:.0f} s", 60.0))
+
+    def _name_of(self, model: str | None) -> str:
+        if self._draining:
+            raise Refused(503, "the server is about to end")
+        if self._crew is None:
+            raise Refused(503, "the models are being loaded", 5.0)
+        name = next(iter(self._paths)) if model is None else model
+        if name not in self._paths:
+            raise Refused(404, f"there is no such model: the models are {', '.join(self._paths)}")
+        return name
+
+    def _check_room(self) -> None:
+        if len(self._queue) >= self._settings.queue:
+            seconds = self._office.records.seconds * len(self._queue) / self._settings.workers
+            shown = min(60.0, max(1.0, float(math.ceil(seconds))))
+            raise Refused(429, f"{len(self._queue)} images are waiting already: try again in {shown:.0f} s", shown)
+
+    async def _checked(self, image: Payload) -> tuple[Payload, tuple[int, int]]:
+        """An image and its size (H, W), by its header."""
+        if isinstance(image, bytes):
+            try:
+                size = await asyncio.get_running_loop().run_in_executor(self._readers, size_of, image, THE_IMAGE)
+            except UserError as error:
+                raise Refused(status_of(error), one_line(error)) from error
+        elif is_image(image, 3) and image.size:
+            image = np.ascontiguousarray(image)
+            size = image.shape[0], image.shape[1]
+        else:
+            raise Refused(400, f"an image is uint8 (H, W, 3) in RGB, not {described(image)}")
+        height, width = size
+        if height * width > self._max_pixels:
+            raise Refused(
+                413, f"the image has {height} x {width} pixels, and this server takes {self._max_pixels} at most"
+            )
+        return image, size
+
+    async def start(self) -> None:
+        """Start the model processes, and wait until they have loaded the models.
+
+        Raises:
+            UserError: A model can't be loaded.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="seglight-serve-"))
+        copies = {name: await self._copied(name, self._new_folder(name)) for name in self._paths}
+        self._begin(await self._office.hire(copies))
+        known = {name: copy.fingerprint for name, copy in copies.items()}
+        self._watch = asyncio.create_task(watch(self._paths, known, self._swap))
+
+    def _new_folder(self, name: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{name}-{next(self._copies)}"
+
+    async def _copied(self, name: str, folder: Path) -> Copy:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copied, self._paths[name], folder)
+
+    def _begin(self, crew: Crew) -> None:
+        """Let a crew take images, in place of the former one."""
+        if self._crew is not None:
+            for seat, former in zip(crew.seats, self._crew.seats, strict=True):
+                seat.restarts = former.restarts
+                former.retire()
+        self._crew = crew
+        self._max_pixels = self._most_pixels(crew)
+        self._seats = [*(seat for seat in self._seats if not seat.is_over), *crew.seats]
+        for seat in crew.seats:
+            seat.begin()
+
+    def _most_pixels(self, crew: Crew) -> int:
+        """Most pixels of an image that fits into the memory beside the nets."""
+        if self._memory is None:
+            return self._settings.max_pixels
+        taken = max(seat.process.memory for seat in crew.seats if seat.process is not None)
+        return min(self._settings.max_pixels, max(0, self._memory - taken) // BYTES_PER_PIXEL)
+
+    async def _swap(self, name: str) -> None:
+        """Load the new files of a model beside the old ones, and let others predict when they are ready."""
+        assert self._crew is not None
+        former = self._crew
+        version = former.copies[name].version
+        old = former.copies[name].folder
+        new = self._new_folder(name)
+        try:
+            copy = await self._copied(name, new)
+            if copy.version == version:  # touched, or written again
+                old = new
+            else:
+                self._begin(await self._office.hire({**former.copies, name: copy}))
+                say(f"{name}: {self._paths[name]} was replaced: version {copy.version} follows {version}")
+                await asyncio.gather(*(seat.ended() for seat in former.seats))
+        except UserError as error:
+            old = new
+            say(f"{name}: {self._paths[name]} was replaced and is refused, version {version} stays: {one_line(error)}")
+        await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
+
+    async def drain(self) -> None:
+        """Refuse further images, and return when all others are answered."""
+        self._draining = True
+        await self._end_watch()
+        while self._open:
+            self._all_answered.clear()
+            await self._all_answered.wait()
+
+    async def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all processes, whatever they do, and remove the copies of the models."""
+        self._draining = True
+        await self._end_watch()
+        for seat in self._seats:
+            await seat.cancel()
+        for one in self._waiting:
+            if not one.outcome.done():
+                one.outcome.set_exception(Refused(503, "the server has ended"))
+        for pool in (self._readers, self._threads):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def memory_of_each(settings: Settings) -> int | None:
+    """Bytes that each model process may hold, beside the web process with the bodies that it has; None: no limit.
+
+    Raises:
+        UserError: Nothing is left for them.
+    """
+    if settings.max_memory is None:
+        return None
+    left = (settings.max_memory - settings.upload_bytes - WEB_BYTES) // settings.workers
+    if left <= 0:
+        raise UserError(
+            f"--max_memory {settings.max_memory / 1e9:.2f} GB: the web process takes "
+            f"{(settings.upload_bytes + WEB_BYTES) / 1e9:.2f} GB of them: give more"
+        )
+    return left

@@ -1,0 +1,52 @@
+"""State of a service, for its metrics and its health."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from seglight.commands.serve.seats import Seat
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A model process.
+
+    Attributes:
+        pid: Its number; 0 while there is none.
+        memory: Resident bytes.
+        restarts: How many processes have died in its place.
+        busy: Whether it predicts now.
+        ready: Whether its models are loaded.
+    """
+
+    pid: int
+    memory: int
+    restarts: int
+    busy: bool
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of a service.
+
+    Attributes:
+        ready: Whether an image that comes now is predicted.
+        draining: Whether it takes no more images because it is about to end.
+        queued: Number of images that wait, by model.
+        batches: How many batches of each size were passed to processes since the start.
+        workers: The model processes.
+    """
+
+    ready: bool
+    draining: bool
+    queued: Mapping[str, int]
+    batches: Mapping[int, int]
+    workers: Sequence[WorkerStatus]
+
+
+def worker_status(seat: Seat) -> WorkerStatus:
+    """State of the process in a seat."""
+    process = seat.process
+    if process is None:
+        return WorkerStatus(0, 0, seat.restarts, seat.busy, ready=False)
+    return WorkerStatus(process.pid, process.memory, seat.restarts, seat.busy, ready=True)
