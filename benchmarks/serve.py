@@ -143,7 +143,8 @@ def alone_per_second(options: argparse.Namespace, jpegs: Sequence[bytes]) -> flo
         runs = [pool.submit(alone, options.model, jpegs, each, options.threads) for _ in range(options.workers)]
         times = [run.result() for run in runs]
     seconds: float = max(end for _, end in times) - min(start for start, _ in times)
-    return len(times) * each / seconds
+    images: int = len(times) * each
+    return images / seconds
 
 
 @contextmanager

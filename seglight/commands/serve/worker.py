@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +206,8 @@ class LabelMaps:
             return error
         if len(bands) == 1:
             return bands[0]
-        return np.concatenate(bands)
+        labels: NDArray[Any] = np.concatenate(bands)
+        return labels
 
     def _bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
         """Label rows from the top; as `predict`, it reads large images by windows unless a memory limit decides."""

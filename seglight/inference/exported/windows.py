@@ -141,7 +141,8 @@ class WindowedPredictor:
         bands = [*self.label_bands(image)]
         if len(bands) == 1:
             return bands[0]
-        return np.concatenate(bands)
+        labels: NDArray[Any] = np.concatenate(bands)
+        return labels
 
     def _rows(self, read: Read, size: tuple[int, int]) -> Iterator[LabelMap]:
         height, width = size
