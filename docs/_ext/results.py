@@ -60,7 +60,7 @@ class Column:
         if not is_number(value):
             return "" if value is None else str(value)
         value *= self.factor
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def is_number(value: Any) -> bool:
