@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.classes import IGNORE_INDEX
-from seglight.data.layouts.brush import brush_pixels
 from seglight.data.layouts.image_index import ImageIndex, match_images, missing_remark, none_found
 from seglight.data.layouts.label_studio_config import Config, find_config
 from seglight.data.layouts.label_studio_tasks import Export, Region, Task, read_tasks
@@ -32,6 +31,7 @@ from seglight.data.layouts.painting import (
 )
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
+from seglight.images.brush import brush_pixels
 from seglight.images.image_header import image_header
 
 FIRST_FILES = 20

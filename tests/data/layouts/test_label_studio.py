@@ -1,4 +1,4 @@
-"""Covers: data.layouts.brush, data.layouts.label_studio_config, data.layouts.label_studio_masks,
+"""Covers: data.layouts.label_studio_config, data.layouts.label_studio_masks,
 data.layouts.label_studio_tasks.
 """
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as rle
 
-from seglight.data.layouts.brush import brush_pixels, decode_runs
 from seglight.data.layouts.label_studio import recognise_label_studio
 from seglight.data.layouts.label_studio_masks import recognise_label_studio_masks
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.errors import UserError
+from seglight.images.brush import brush_pixels
 from tests.support.fabricate import save_image, save_mask
 from tests.support.layouts import (
     SIZE,
@@ -95,16 +95,6 @@ def test_a_real_export() -> None:
     np.testing.assert_array_equal(layout.labels(image), expected)
 
 
-def test_real_brushes() -> None:
-    folder = samples() / "label-studio/ml-backend-predictions"
-    right = readings(samples())["label-studio/ml-backend-predictions"]["test_brush_labels.json"]
-    results = [
-        result for one in json.loads((folder / "test_brush_labels.json").read_text()) for result in one["result"]
-    ]
-    found = [int(brush_pixels(bytes(result["value"]["rle"]), 576, 768).sum()) for result in results]
-    assert found == [one["alpha_gt_0"] for one in right] == [12104, 5716, 11709]
-
-
 def test_the_tools_own_masks_of_brushes(tmp_path: Path) -> None:
     root = samples() / "label-studio/brush-made"
     right = readings(samples())["label-studio/brush-made"]["facade_c.jpg"]["brush_pixels"]
@@ -118,26 +108,6 @@ def test_the_tools_own_masks_of_brushes(tmp_path: Path) -> None:
     assert layout.classes.names == ("background", "facade", "vegetation", "window")
     mask = layout.labels(tmp_path / "images/facade_c.jpg")
     assert (mask == 3).sum() == right["window"]  # the last label lies on top
-
-
-@pytest.mark.parametrize("single", [False, True])
-def test_random_brushes(single: bool) -> None:
-    rng = np.random.default_rng(0)
-    for density in (0.02, 0.5, 0.98, 0.0, 1.0):
-        mask = rng.random((37, 23)) < density
-        np.testing.assert_array_equal(brush_pixels(bytes(brush(mask, single)), 37, 23), mask)
-
-
-def test_runs_worked_by_hand() -> None:
-    # 8 values of 8 bits, lengths of 3, 4, 8 and 16 bits: 5 times 7 as one value, then 1, 2, 3 as a list
-    bits = f"{8:032b}{7:05b}" + "0010" + "0011" + "0111" + "1111"
-    bits += "1" + "00" + "100" + "00000111" + "0" + "00" + "010" + "00000001" + "00000010" + "00000011"
-    bits += "0" * (-len(bits) % 8)
-    data = bytes(int(bits[k : k + 8], 2) for k in range(0, len(bits), 8))
-    assert decode_runs(data).tolist() == [7, 7, 7, 7, 7, 1, 2, 3]
-    for end in range(7, len(data) - 1):
-        with pytest.raises(ValueError, match="end"):
-            decode_runs(data[:end])
 
 
 @pytest.mark.parametrize(

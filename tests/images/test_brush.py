@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from seglight.errors import UserError
+from seglight.images import brush
+from seglight.images.brush import brush_pixels, decode_runs, encode_brush
+from tests.support.layouts import brush as brush_bit_by_bit
+from tests.support.samples import readings, samples
+
+HEADER = f"{7:05b}" + "0010" + "0011" + "0111" + "1111"
+"""Values of 8 bits; lengths of 3, 4, 8 and 16 bits."""
+
+
+def octets(bits: str) -> bytes:
+    bits += "0" * (-len(bits) % 8)
+    return bytes(int(bits[k : k + 8], 2) for k in range(0, len(bits), 8))
+
+
+def test_real_brushes() -> None:
+    folder = samples() / "label-studio/ml-backend-predictions"
+    right = readings(samples())["label-studio/ml-backend-predictions"]["test_brush_labels.json"]
+    results = [
+        result for one in json.loads((folder / "test_brush_labels.json").read_text()) for result in one["result"]
+    ]
+    found = [int(brush_pixels(bytes(result["value"]["rle"]), 576, 768).sum()) for result in results]
+    assert found == [one["alpha_gt_0"] for one in right] == [12104, 5716, 11709]
+
+
+def test_the_bytes_of_label_studios_own_encoder() -> None:
+    root = samples() / "label-studio/brush-made"
+    results = json.loads((root / "project-1-at-2024-01-01.json").read_text())[0]["annotations"][0]["result"]
+    brushes = [result["value"] for result in results if result["type"] == "brushlabels"]
+    assert len(brushes) == 3
+    for value in brushes:
+        label = value["brushlabels"][0]
+        with Image.open(root / f"brush-png/task-1-annotation-2-by-1-tag-{label}-0.png") as png:
+            mask = np.asarray(png) > 0
+        assert list(encode_brush(mask)) == value["rle"]
+        np.testing.assert_array_equal(brush_pixels(bytes(value["rle"]), *mask.shape), mask)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_random_brushes(single: bool) -> None:
+    rng = np.random.default_rng(0)
+    for density in (0.02, 0.5, 0.98, 0.0, 1.0):
+        mask = rng.random((37, 23)) < density
+        np.testing.assert_array_equal(brush_pixels(bytes(brush_bit_by_bit(mask, single)), 37, 23), mask)
+
+
+def test_runs_worked_by_hand() -> None:
+    # 8 values: 5 times 7 as one value, then 1, 2, 3 as a list
+    bits = f"{8:032b}" + HEADER
+    bits += "1" + "00" + "100" + "00000111" + "0" + "00" + "010" + "00000001" + "00000010" + "00000011"
+    data = octets(bits)
+    assert decode_runs(data).tolist() == [7, 7, 7, 7, 7, 1, 2, 3]
+    for end in range(7, len(data) - 1):
+        with pytest.raises(ValueError, match="end"):
+            decode_runs(data[:end])
+
+
+def test_lists_and_runs_in_turn_worked_by_hand() -> None:
+    bits = f"{6:032b}" + HEADER
+    bits += "0" + "00" + "000" + f"{9:08b}"  # one value
+    bits += "1" + "11" + f"{2:016b}" + f"{255:08b}"  # three times 255, with a length of 16 bits
+    bits += "0" + "01" + f"{1:04b}" + f"{1:08b}" + f"{2:08b}"  # two values, with a length of 4 bits
+    assert decode_runs(octets(bits)).tolist() == [9, 255, 255, 255, 1, 2]
+    assert decode_runs(octets(bits) + bytes(5)).tolist() == [9, 255, 255, 255, 1, 2]
+    assert decode_runs(octets(f"{0:032b}" + HEADER)).tolist() == []
+
+
+def test_values_of_other_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="values of 16 bits"):
+        decode_runs(octets(f"{1:032b}" + f"{15:05b}" + "0" * 40))
+
+
+def of_runs(*pixels: int) -> NDArray[np.bool_]:
+    """A mask of one row: so many pixels without the stroke, so many with it, and so on."""
+    return np.repeat(np.arange(len(pixels)) % 2 == 1, pixels)[None]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "packets"),
+    [
+        # 4 values a pixel: up to 8, 16 and 256 values have lengths of 3, 4 and 8 bits, others of 16
+        ((1,), [("100", 3, 4, 0)]),
+        ((2, 3), [("100", 3, 8, 0), ("101", 4, 12, 255)]),
+        ((4, 5), [("101", 4, 16, 0), ("110", 8, 20, 255)]),
+        ((64, 65), [("110", 8, 256, 0), ("111", 16, 260, 255)]),
+        ((0, 16384, 16385), [("111", 16, 65536, 255), ("111", 16, 65536, 0), ("111", 16, 4, 0)]),
+        ((3 * 16384,), [("111", 16, 65536, 0)] * 3),
+    ],
+)
+def test_packets_worked_by_hand(pixels: tuple[int, ...], packets: list[tuple[str, int, int, int]]) -> None:
+    bits = f"{4 * sum(pixels):032b}" + HEADER
+    for kind, size, length, value in packets:
+        bits += kind + f"{length - 1:0{size}b}" + f"{value:08b}"
+    # the kit of Label Studio always pads: by a whole byte where the bits fill theirs
+    expected = octets(bits + "0" * (8 - len(bits) % 8))
+    assert encode_brush(of_runs(*pixels)) == expected
+
+
+def test_what_is_packed_is_read_again() -> None:
+    rng = np.random.default_rng(0)
+    for density in (0.0, 0.001, 0.3, 0.5, 1.0):
+        mask = rng.random((123, 457)) < density
+        np.testing.assert_array_equal(brush_pixels(encode_brush(mask), 123, 457), mask)
+    np.testing.assert_array_equal(brush_pixels(encode_brush(mask[::2, ::3]), 62, 153), mask[::2, ::3])
+
+
+def test_images_with_more_values_than_32_bits_count_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brush, "MOST_PIXELS", 10)
+    with pytest.raises(UserError, match="an image of 11 pixels: a brush of Label Studio has at most 10"):
+        encode_brush(np.ones((1, 11), bool))
