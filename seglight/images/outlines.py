@@ -58,7 +58,7 @@ def _edges(objects: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.in
         ((0, -1), (1, 0), (0, 0)),
     ):
         neighbour = padded[1 + down : 1 + down + height, 1 + across : 1 + across + width]
-        y, x = (objects != neighbour).nonzero()
+        y, x = ((objects != neighbour) & (objects > 0)).nonzero()
         base = objects[y, x].astype(np.int64) * ((height + 1) * (width + 1))
         starts.append(base + (y + begin[0]) * (width + 1) + x + begin[1])
         ends.append(base + (y + end[0]) * (width + 1) + x + end[1])
