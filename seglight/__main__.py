@@ -16,6 +16,7 @@ COMMANDS = {
     "test": ("seglight.commands.fit.command", "score a checkpoint on the test split"),
     "pretrain": ("seglight.commands.pretrain", "train an encoder to classify images"),
     "predict": ("seglight.commands.predict.command", "write label maps for images or folders of images"),
+    "serve": ("seglight.commands.serve.command", "answer requests over HTTP with label maps of images"),
     "sweep": ("seglight.commands.sweep.command", "search a space of recipes with many trainings"),
     "release": ("seglight.commands.release.command", "write a checkpoint as a folder to distribute"),
     "export": ("seglight.commands.export.command", "write a net as ONNX, OpenVINO or torch.export"),

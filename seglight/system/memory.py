@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,19 @@ MARGIN = 1.25
 
 Peaks = Sequence[tuple[int, int]]
 """Pairs of the pixels of an image and the peak bytes of its pass, sorted by pixels."""
+
+
+def parse_bytes(text: str) -> int:
+    """Number of bytes of a text such as 2GB or 1500MiB.
+
+    Raises:
+        UserError: The text is no size.
+    """
+    size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i?)?B?", text)
+    if not size:
+        raise UserError(f"--max_memory {text} is not a size: give bytes with a unit, such as 2GB or 1500MiB")
+    unit = size[2] or ""
+    return int(float(size[1]) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1] or " "))
 
 
 def resident_bytes() -> int:

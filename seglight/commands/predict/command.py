@@ -24,7 +24,6 @@ outputs of --save that would not fit are listed as failed.
 Exit code: 0 if all is written, 1 if some inputs failed (they are listed), 2 if nothing could be done, 130 on Ctrl-C.
 """
 
-import re
 import warnings
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
@@ -43,6 +42,7 @@ from seglight.commands.predict.run import Run
 from seglight.commands.predict.summaries import write_tables, write_video
 from seglight.errors import STOPPED, UserError, one_line, say
 from seglight.inference.load import load, members
+from seglight.system.memory import parse_bytes
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
@@ -85,7 +85,7 @@ def predict(
     if "video" in save and not videos:
         raise UserError("--save video: none of the inputs is a video: leave this kind out")
     check_outputs(sources, folder, save)
-    limit = None if max_memory is None else _bytes(max_memory)
+    limit = None if max_memory is None else parse_bytes(max_memory)
     predictor = load(models, device=device, trust=trust, max_memory=limit)
     if len(predictor.class_names) > 256:
         raise UserError(f"{models[0]}: {len(predictor.class_names)} classes: an 8-bit PNG holds 256 at most")
@@ -105,14 +105,6 @@ def predict(
         raise UserError(f"--out {out}: {error}: free some space, or choose another folder") from error
     plain_console().print(_summary(run, out))
     return failures
-
-
-def _bytes(text: str) -> int:
-    size = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]i?)?B?", text)
-    if not size:
-        raise UserError(f"--max_memory {text} is not a size: give bytes with a unit, such as 2GB or 1500MiB")
-    unit = size[2] or ""
-    return int(float(size[1]) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1] or " "))
 
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
