@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.datasets.shapes import draw_scene
+from seglight.data.datasets.shapes_scenes import draw_scene
 from seglight.robustness import CORRUPTIONS, VALIDATION_CORRUPTIONS, corrupt
 
 PATH = Path(__file__).parents[1] / "_static" / "pictures" / "corruptions.jpg"

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from seglight.__main__ import main
-from seglight.data.datasets.shapes import CLASSES, draw_scene
+from seglight.data.datasets.shapes_scenes import CLASSES, draw_scene
 from tests.support.checkpoint_files import net_config
 from tests.support.processes import in_processes
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from seglight.__main__ import main
 from seglight.data import FolderDataModule
-from seglight.data.datasets.shapes import CLASSES, draw_scene
+from seglight.data.datasets.shapes_scenes import CLASSES, draw_scene
 from seglight.training.semantic import SegmentationModule
 from tests.support.processes import in_processes
 from tests.support.tiny import TinyNet

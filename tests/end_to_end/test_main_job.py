@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from seglight.data.datasets.shapes import CLASSES, draw_scene
+from seglight.data.datasets.shapes_scenes import CLASSES, draw_scene
 
 SIZE = 100  # not a multiple of any stride
 RECIPE = """

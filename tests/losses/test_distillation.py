@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 
 from seglight.checkpoints.checkpoint import load_net
-from seglight.data.datasets.shapes import CLASSES
+from seglight.data.datasets.shapes_scenes import CLASSES
 from seglight.errors import UserError
 from seglight.losses import CrossEntropy, Distillation
 from seglight.models import EncoderDecoder, TimmEncoder
