@@ -77,7 +77,10 @@ class Comparison:
 
 
 def compare(
-    checkpoint: Predictor, exported: Predictor | ExportedPredictor, images: Iterable[tuple[Pixels, Pixels | None]]
+    checkpoint: Predictor,
+    exported: Predictor | ExportedPredictor,
+    images: Iterable[tuple[Pixels, Pixels | None]],
+    batch: bool = False,
 ) -> Comparison:
     """Predict images with both.
 
@@ -85,6 +88,8 @@ def compare(
         checkpoint: Predictor of the checkpoint, the reference.
         exported: Predictor of the exported file.
         images: Images uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
+        batch: Whether the file takes batches: then each image is predicted alone and in a batch, between its mirror
+            images, and a pixel is alike if both labels are the checkpoint's.
 
     Raises:
         UserError: A predictor refuses an image.
@@ -102,7 +107,11 @@ def compare(
             if mask is not None:
                 pair = torch.from_numpy(labels[-1]), torch.from_numpy(mask)
                 matrices[index] += confusion_matrix(*pair, classes, IGNORE_INDEX)
-        alike += int((labels[0] == labels[1]).sum())
+        same = labels[0] == labels[1]
+        if batch:
+            _, between, _ = exported.predict_batch([image[:, ::-1], image, image[::-1]])
+            same &= labels[0] == between
+        alike += int(same.sum())
         pixels += labels[0].size
         count += 1
     theirs, ours = (Scores.from_confusion(matrix, count).miou for matrix in matrices)

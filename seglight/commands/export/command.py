@@ -14,10 +14,11 @@ from seglight import __version__
 from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.commands.export.check import check_folder, compare, holds_labels, image_paths, images_of
 from seglight.commands.export.graph import Deployed, program_of
-from seglight.commands.export.onnx import write_onnx
+from seglight.commands.export.onnx import OPSET, OPSETS, write_onnx
 from seglight.commands.export.openvino import openvino_model, write_openvino
 from seglight.commands.export.quantize import quantize_onnx, quantize_openvino
 from seglight.commands.export.torch_program import write_compiled_program, write_torch_program
+from seglight.commands.export.triton import model_path, write_config
 from seglight.commands.recipe import size_of
 from seglight.errors import UserError, say
 from seglight.images.decode import read_image
@@ -44,6 +45,8 @@ def export(
     check: Path | None = None,
     probabilities: bool = False,
     aot: bool = False,
+    opset: int = OPSET,
+    batch: bool = False,
 ) -> bool:
     """Write a net to a file in the format of its suffix.
 
@@ -55,6 +58,8 @@ def export(
         check: Folder of images on which the file is compared with the net; see `images_of`.
         probabilities: Whether the graph returns the probabilities, too.
         aot: Whether the graph is compiled by AOTInductor, for .pt2 files only.
+        opset: Operator set of an ONNX file, one of `OPSETS`.
+        batch: Whether the graph takes any number of images of one size; otherwise one.
 
     Returns:
         Whether the file passes its check; otherwise it is not written.
@@ -70,17 +75,17 @@ def export(
         checksum=weights_checksum(predictor.net.state_dict()),
     )
     card = replace(predictor.card, provenance=provenance)
-    metadata = Metadata(card, precision="float32" if calibrate is None else "int8", size=size)
+    metadata = Metadata(card, precision="float32" if calibrate is None else "int8", size=size, batch=batch)
     if check is not None:
         check_folder(check, card.class_names, size, metadata.precision)
     images = [] if calibrate is None else calibration_images(calibrate, size)
     for image in images:  # activations that overflow have no range
         predictor.predict(image)
-    program = program_of(Deployed(predictor.net, probabilities, card.temperature), size)
+    program = program_of(Deployed(predictor.net, probabilities, card.temperature), size, batch)
     console = plain_console()
     try:
         with written(out) as part:
-            write(program, metadata, images, part, aot)
+            write(program, metadata, images, part, aot, opset)
             if check is not None:
                 verify(predictor, part, out, check, console)
     except TooFarError as error:
@@ -90,7 +95,8 @@ def export(
         say(f"{out}: its temperature {card.temperature:.4g} was found for the float32 net, not for int8")
     tempered = "" if card.temperature is None else f", temperature {card.temperature:.4g}"
     sides = "any size" if size is None else "{}x{}".format(*size)
-    console.print(f"{out}: {metadata.precision}, images of {sides}, {card.num_classes} classes{tempered}")
+    batches = ", in batches" if batch else ""
+    console.print(f"{out}: {metadata.precision}, images of {sides}{batches}, {card.num_classes} classes{tempered}")
     return True
 
 
@@ -113,7 +119,8 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
         UserError: See `images_of` and `Comparison.fault`.
     """
     exported = load_exported(path, trust=(PROGRAM,), name=name)
-    comparison = compare(predictor, exported, images_of(folder, predictor.class_names))
+    images = images_of(folder, predictor.class_names)
+    comparison = compare(predictor, exported, images, exported.metadata.batch)
     for line in comparison.lines():
         console.print(line)
     fault = comparison.fault(exported.metadata.precision)
@@ -122,7 +129,12 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
 
 
 def write(
-    program: ExportedProgram, metadata: Metadata, images: Sequence[NDArray[np.uint8]], path: Path, aot: bool
+    program: ExportedProgram,
+    metadata: Metadata,
+    images: Sequence[NDArray[np.uint8]],
+    path: Path,
+    aot: bool,
+    opset: int,
 ) -> None:
     """Write a traced graph in the format of the path's suffix; as int8 if there are images to calibrate it."""
     with TemporaryDirectory() as folder:
@@ -133,10 +145,10 @@ def write(
             model = openvino_model(program, metadata, scratch)
             write_openvino(quantize_openvino(model, images) if images else model, metadata, path)
         elif images:
-            write_onnx(program, metadata, scratch)
+            write_onnx(program, metadata, scratch, opset)
             quantize_onnx(scratch, images, path)
         else:
-            write_onnx(program, metadata, path)
+            write_onnx(program, metadata, path, opset)
 
 
 @contextmanager
@@ -183,10 +195,15 @@ def main(args: list[str]) -> int:
     )
     about = f"{', '.join(FORMATS)}; default: by the suffix of --out"
     parser.add_argument("--format", type=str | None, default=None, help=about)
-    parser.add_argument("--out", type=Path, required=True, help=f"file to write: {', '.join(FORMATS.values())}")
+    parser.add_argument("--out", type=Path, help=f"file to write: {', '.join(FORMATS.values())}")
+    about = "model repository of Triton Inference Server to write to instead: the net as ONNX, and its configuration"
+    parser.add_argument("--triton", type=Path, help=about)
     parser.add_argument(
         "--size", type=str, default="dynamic", help="height x width of the images, or dynamic for any size"
     )
+    parser.add_argument("--batch", action="store_true", help="take several images of one size at once")
+    about = f"operator set of an ONNX file, {OPSETS[0]} to {OPSETS[-1]} (default: {OPSET})"
+    parser.add_argument("--opset", type=int | None, default=None, help=about)
     parser.add_argument("--quantize", type=str, help="int8, calibrated on real images")
     parser.add_argument("--calibrate", type=Path, help="folder of images for --quantize")
     parser.add_argument(
@@ -199,13 +216,34 @@ def main(args: list[str]) -> int:
     parser.add_argument("--aot", action="store_true", help="with torch: compile the graph; needs a C++ compiler")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
     options = parse_arguments(parser, args[1:])
-    check_options(
-        options.format or format_of(options.out), options.out, options.quantize, options.calibrate, options.aot
-    )
-    predictor = load_torch(members(options.model), "cpu", trust=options.trust)
+    models = members(options.model)
+    out = target(options.out, options.triton, models)
+    form = options.format or format_of(out)
+    check_options(form, out, options.quantize, options.calibrate, options.aot, options.opset)
+    predictor = load_torch(models, "cpu", trust=options.trust)
     size = None if options.size == "dynamic" else size_of(options.size)
-    graph = options.probabilities, options.aot
-    return 0 if export(predictor, options.out, size, options.calibrate, options.check, *graph) else 1
+    batch = options.batch or options.triton is not None  # Triton makes batches of its own
+    graph = options.probabilities, options.aot, options.opset or OPSET, batch
+    if not export(predictor, out, size, options.calibrate, options.check, *graph):
+        return 1
+    if options.triton is not None:
+        write_config(out, predictor.card)
+    return 0
+
+
+def target(out: Path | None, triton: Path | None, models: Sequence[str]) -> Path:
+    """The file to write.
+
+    Raises:
+        UserError: Not one of the two options is given.
+    """
+    if out is not None and triton is not None:
+        raise UserError("--out and --triton: give one of them: --triton DIR writes DIR/NAME/1/model.onnx")
+    if triton is not None:
+        return model_path(triton, models)
+    if out is None:
+        raise UserError("give --out FILE, or --triton DIR for Triton Inference Server")
+    return out
 
 
 def format_of(out: Path) -> str:
@@ -220,7 +258,9 @@ def format_of(out: Path) -> str:
     return found
 
 
-def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool) -> None:
+def check_options(
+    form: str, out: Path, quantize: str | None, calibrate: Path | None, aot: bool, opset: int | None = None
+) -> None:
     """Check that the options fit together, before anything takes time.
 
     Raises:
@@ -240,3 +280,7 @@ def check_options(form: str, out: Path, quantize: str | None, calibrate: Path | 
         raise UserError("--quantize int8 needs --format onnx or openvino")
     if aot and form != "torch":
         raise UserError("--aot needs --format torch")
+    if opset is not None and form != "onnx":
+        raise UserError("--opset needs --format onnx")
+    if opset not in (None, *OPSETS):
+        raise UserError(f"--opset {opset}: give one of {OPSETS[0]} to {OPSETS[-1]}")

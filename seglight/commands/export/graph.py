@@ -22,6 +22,9 @@ BROKEN = 255
 SIDES = (DIVISOR + 1, 2**14)
 """Shortest and longest side that torch.export may assume: it takes other branches if a map has one cell."""
 
+LARGEST_BATCH = 2**10
+"""Largest number of images that torch.export may assume in a batch."""
+
 
 class Deployed(nn.Module):
     """The result of `WholeImage` by operators that every runtime supports.
@@ -100,22 +103,25 @@ def _with_fixed_padding(net: nn.Module) -> nn.Module:
     return net
 
 
-def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProgram:
+def program_of(deployed: Deployed, size: tuple[int, int] | None, batch: bool = False) -> ExportedProgram:
     """Trace the graph by torch.export.
 
     Args:
         deployed: Graph to trace.
         size: Height and width of the images, or None for any size.
+        batch: Whether the graph takes any number of images; otherwise one.
 
     Raises:
-        UserError: torch.export can't trace the net for images of any size, or at all.
+        UserError: torch.export can't trace the net for images of any size, for batches, or at all.
     """
     if size is None and any(isinstance(layer, nn.RNNBase) for layer in deployed.modules()):
         raise UserError("--size dynamic: the net's recurrent sweeps have a length in a graph: give --size HxW")
     deployed.eval().to(memory_format=torch.contiguous_format)
-    image = torch.zeros((1, bands_of(deployed), *(size or EXAMPLE)), dtype=torch.uint8)
+    # of a batch of one torch.export would assume that it stays one
+    image = torch.zeros((2 if batch else 1, bands_of(deployed), *(size or EXAMPLE)), dtype=torch.uint8)
     smallest, largest = SIDES
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
+    dynamic = ({0: Dim("batch", max=LARGEST_BATCH)} if batch else {}) | (sides if size is None else {})
     try:
         with warnings.catch_warnings():
             # recurrent layers gather their parameters again in each pass
@@ -123,11 +129,11 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
             program = torch.export.export(
                 deployed,
                 (image,),
-                dynamic_shapes={"image": sides} if size is None else None,
+                dynamic_shapes={"image": dynamic} if dynamic else None,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
     except Exception as error:  # torch raises errors of the net's own code, and about ten classes of its own
-        raise UserError(_untraceable(size)) from error
+        raise UserError(_untraceable(size, batch)) from error
     graph = program.graph
     for node in list(graph.nodes):
         # they hold conditions of the net's code, such as whether a map has the size of another one already: both
@@ -139,7 +145,9 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None) -> ExportedProg
     return program
 
 
-def _untraceable(size: tuple[int, int] | None) -> str:
+def _untraceable(size: tuple[int, int] | None, batch: bool) -> str:
+    if batch:
+        return "--batch: torch.export can't trace this net for batches: leave --batch out (see --debug)"
     if size is None:
         return "--size dynamic: torch.export can't trace this net for images of any size: give --size HxW (see --debug)"
     return f"--size {size[0]}x{size[1]}: torch.export can't trace this net: see --debug for its message"

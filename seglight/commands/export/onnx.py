@@ -14,22 +14,39 @@ from seglight.inference.exported.metadata import Metadata
 OPSET = 20
 """The first opset whose GridSample, which PointRend needs, equals that of torch; ONNX Runtime reads it since 1.17."""
 
+OPSETS = range(16, 24)
+"""Opsets of choice: GridSample is an operator since 16, and torch's exporter writes up to 23."""
 
-def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None:
+
+def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path, opset: int = OPSET) -> None:
     """Write a traced graph: input `image`, outputs `labels` and, if the graph returns them, `probabilities`.
 
+    Args:
+        program: The graph.
+        metadata: What the file holds about itself.
+        path: Path of the file.
+        opset: Operator set, one of `OPSETS`.
+
     Raises:
-        UserError: A package is missing, or the net has an operator that ONNX does not have.
+        UserError: A package is missing, or the net has an operator that ONNX does not have, or not in this opset.
     """
     try:
+        import onnx
         import onnxscript  # noqa: F401
         from onnx_ir.traversal import RecursiveGraphIterator  # onnxscript's own representation
     except ImportError as error:
         raise UserError('--format onnx needs onnx and onnxscript: pip install "seglight[onnx]"') from error
+    from seglight.commands.export.opset import EXPORTED, ir_version, lower  # it imports onnx
+
     names = ["labels", "probabilities"][: len(program.graph_signature.user_outputs)]
     try:
         converted: Any = torch.onnx.export(
-            program, dynamo=True, opset_version=OPSET, input_names=["image"], output_names=names, verbose=False
+            program,
+            dynamo=True,
+            opset_version=max(opset, EXPORTED),
+            input_names=["image"],
+            output_names=names,
+            verbose=False,
         )
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(
@@ -39,5 +56,11 @@ def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path) -> None
         node.metadata_props.clear()  # stack traces, with the paths of this machine
     converted.model.metadata_props[KEY] = metadata.to_json()
     converted.model.metadata_props[seal.KEY] = seal.EMPTY
-    converted.save(path, external_data=False)
+    converted.model.ir_version = ir_version(opset)
+    if opset < EXPORTED:
+        model = converted.model_proto
+        lower(model, opset)
+        onnx.save(model, path)
+    else:
+        converted.save(path, external_data=False)
     seal.seal(path)

@@ -20,15 +20,18 @@ class Metadata:
         card: Model card of the net.
         precision: "float32" or "int8".
         size: (H, W) of the images that the graph takes; None: any size.
+        batch: Whether the graph takes any number of images of one size; otherwise one.
     """
 
     card: ModelCard
     precision: str
     size: tuple[int, int] | None
+    batch: bool = False
 
     def to_json(self) -> str:
         """Text that is kept in the file."""
-        return json.dumps({**self.card.to_dict(), "precision": self.precision, "size": self.size})
+        own = {"precision": self.precision, "size": self.size, "batch": self.batch}
+        return json.dumps({**self.card.to_dict(), **own})
 
     @classmethod
     def from_json(cls, text: str | None, path: Path) -> "Metadata":
@@ -45,6 +48,7 @@ class Metadata:
             content = json.loads(text or "")
             precision = str(content["precision"])
             size = content["size"] and (int(content["size"][0]), int(content["size"][1]))
+            batch = content.get("batch", False) is True  # files of earlier versions take one image
         except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise UserError(f"{path}: not {KIND}: it holds no description of its classes and its graph") from error
-        return cls(ModelCard.from_dict(content, path, KIND), precision, size or None)
+        return cls(ModelCard.from_dict(content, path, KIND), precision, size or None, batch)

@@ -28,10 +28,8 @@ class ExportedPredictor:
         class_names: Names of the classes, by class index.
         palette: RGB colours of the classes, by class index.
         size: The only size (H, W) of images that the graph takes; None: any size.
-        takes_batches: False: the graph is run for one image at a time.
+        takes_batches: Whether images of one size are one batch of the graph; otherwise it is run for one at a time.
     """
-
-    takes_batches = False
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
         self.path = path
@@ -41,6 +39,7 @@ class ExportedPredictor:
         self.class_names = metadata.card.class_names
         self.palette = metadata.card.palette
         self.size = metadata.size
+        self.takes_batches = metadata.batch
 
     @property
     def has_probabilities(self) -> bool:
@@ -54,16 +53,25 @@ class ExportedPredictor:
             UserError: The image is damaged, has another type, or not the only size that the file takes; or the net's
                 logits are not finite.
         """
-        labels: LabelMap = self._output("labels", image)
+        labels: LabelMap = self._output("labels", [pixels_of(image)])[0]
         return labels
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one.
+        """Label maps of images uint8 (H, W, 3) of any sizes.
+
+        Those of one size are one batch, if the graph takes batches.
 
         Raises:
             UserError: As `predict`.
         """
-        return [self.predict(image) for image in checked_batch(images, 3)]
+        checked_batch(images, 3)
+        if not self.takes_batches:
+            return [self.predict(image) for image in images]
+        labels: dict[int, LabelMap] = {}
+        for size in {image.shape for image in images}:
+            places = [place for place, image in enumerate(images) if image.shape == size]
+            labels.update(zip(places, self._output("labels", [images[place] for place in places]), strict=True))
+        return [labels[place] for place in range(len(images))]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes at the image's size.
@@ -71,12 +79,12 @@ class ExportedPredictor:
         Raises:
             UserError: As `predict`, or the file was exported without them.
         """
-        probabilities: NDArray[np.float32] = self._output("probabilities", image)
+        probabilities: NDArray[np.float32] = self._output("probabilities", [pixels_of(image)])[0]
         return probabilities
 
-    def _output(self, name: Output, image: Image) -> Any:
-        pixels = pixels_of(image)
-        height, width = pixels.shape[:2]
+    def _output(self, name: Output, images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+        """An output (B, ...) of images (H, W, 3) of one size."""
+        height, width = images[0].shape[:2]
         if self.metadata.size not in (None, (height, width)):
             fixed = "{}x{}".format(*self.metadata.size or ())
             raise UserError(
@@ -85,14 +93,17 @@ class ExportedPredictor:
             )
         if name not in self._outputs():
             raise UserError(f"{self.path}: it has labels only: export it with --probabilities")
+        pixels = np.empty((len(images), 3, height, width), np.uint8)
+        for place, image in enumerate(images):
+            pixels[place] = image.transpose(2, 0, 1)
         try:
-            found = self._run(name, np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])[0]
+            found = np.asarray(self._run(name, pixels))
         except Exception as error:  # onnxruntime's have no common class
             raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
         self._check_finite(name, found)
-        if found.shape[-2:] != (height, width):
+        if found.ndim < 3 or (len(found), *found.shape[-2:]) != (len(images), height, width):
             raise UserError(
-                f"{self.path}: its {name} are {found.shape} for an image of {height}x{width}: export it again"
+                f"{self.path}: its {name} are {found.shape[1:]} for an image of {height}x{width}: export it again"
             )
         return found
 

@@ -67,12 +67,11 @@ class WindowedPredictor:
         return self._labels(pixels_of(image))
 
     def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes; the graph takes them one by one.
-
-        Raises:
-            UserError: As `predict`.
-        """
-        return [self._labels(image) for image in checked_batch(images, 3)]
+        """As `ExportedPredictor.predict_batch`, within the memory: one by one if all of them do not fit at once."""
+        checked_batch(images, 3)
+        if self._fits(sum(image.size // 3 for image in images)):
+            return self.predictor.predict_batch(images)
+        return [self._labels(image) for image in images]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """As `ExportedPredictor.probabilities`.
@@ -81,7 +80,8 @@ class WindowedPredictor:
             UserError: They do not fit: they are of whole images.
         """
         pixels = pixels_of(image)
-        if not self._fits(pixels, 6 * len(self.class_names)):  # in float32, and in half of it as they are written
+        # in float32, and in half of it as they are written
+        if not self._fits(pixels.size // 3, 6 * len(self.class_names)):
             raise UserError("--save probabilities: an exported file has them for whole images only: give more memory")
         return self.predictor.probabilities(pixels)
 
@@ -92,7 +92,7 @@ class WindowedPredictor:
             UserError: As `predict`.
         """
         image = pixels_of(image)
-        if self._fits(image):
+        if self._fits(image.size // 3):
             yield self.predictor.predict(image)
         else:
             yield from self._rows(lambda rows, columns: image[rows, columns], image.shape[:2])
@@ -130,10 +130,10 @@ class WindowedPredictor:
     def _pass(self, side: int) -> None:
         self.predictor.predict(np.zeros((side, side, 3), np.uint8))
 
-    def _fits(self, image: NDArray[np.uint8], beside: int = 0) -> bool:
+    def _fits(self, pixels: int, beside: int = 0) -> bool:
+        """Whether a pass of so many pixels fits, with further bytes for each of them."""
         if self.max_memory is None:
             return True
-        pixels = image.size // 3
         # beside the pass: the image, as it is and as the graph takes it, and labels
         return MARGIN * bytes_of(self.peaks, pixels) + (7 + beside) * pixels <= self.room
 

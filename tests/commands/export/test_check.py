@@ -89,6 +89,7 @@ def test_programs_are_read_from_whom_one_trusts_only(tmp_path: Path) -> None:
 def test_options_that_do_not_go_together() -> None:
     out = Path("a.onnx")
     check_options("onnx", out, "int8", Path("images"), False)
+    check_options("onnx", out, None, None, False, 16)
     for arguments, told in (
         (("tflite", out, None, None, False), "one of onnx, openvino, torch"),
         (("torch", out, None, None, False), "ends in .pt2"),
@@ -96,6 +97,9 @@ def test_options_that_do_not_go_together() -> None:
         (("onnx", out, "int8", None, False), "are given together"),
         (("torch", Path("a.pt2"), "int8", Path("images"), False), "needs --format onnx or openvino"),
         (("onnx", out, None, None, True), "needs --format torch"),
+        (("torch", Path("a.pt2"), None, None, False, 20), "--opset needs --format onnx"),
+        (("onnx", out, None, None, False, 15), "--opset 15: give one of 16 to 23"),
+        (("onnx", out, None, None, False, 24), "--opset 24: give one of 16 to 23"),
     ):
         with pytest.raises(UserError, match=told):
             check_options(*arguments)

@@ -80,6 +80,7 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
         "checksum": weights_checksum({key[4:]: value for key, value in content["state_dict"].items()}),
         "precision": "float32",
         "size": [64, 96],
+        "batch": False,
     }
 
 
