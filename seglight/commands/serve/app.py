@@ -13,6 +13,7 @@ from seglight.commands.serve import cvat, health, metrics, rest
 from seglight.commands.serve.access import Access
 from seglight.commands.serve.bodies import BoundedBodies
 from seglight.commands.serve.guard import Guard
+from seglight.commands.serve.label_studio import routes as label_studio
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.responses import refusal_response
 from seglight.commands.serve.service import Service
@@ -55,6 +56,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.add_middleware(Guard, service=service)
     app.add_middleware(metrics.CountedRequests, metrics=counts)
     app.include_router(rest.router(service, settings))
+    app.include_router(label_studio.router(service, settings))
     app.include_router(health.router(service))
     app.include_router(metrics.router(counts))
     app.include_router(cvat.router(service, settings))
