@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from seglight.__main__ import main
-from seglight.commands.sweep import job, trial
+from seglight.commands.executors import job, local
+from seglight.commands.sweep import trial
 from seglight.commands.sweep.cleanup import CheckpointCleanup
 from seglight.commands.sweep.coordinator import Coordinator
 from seglight.commands.sweep.dry_run import recipe_of
-from seglight.commands.sweep.executors import local
 from seglight.commands.sweep.options import Running, Sweep
 from seglight.commands.sweep.record import JOB_FOLDER, Record
 from seglight.system.signals import SCHEDULERS, StopSignals

@@ -9,10 +9,10 @@ from typing import Any
 import optuna
 import yaml
 
+from seglight.commands.executors.executor import Executor
+from seglight.commands.executors.local import LocalExecutor
 from seglight.commands.sweep import trial
 from seglight.commands.sweep.coordinator import Coordinator
-from seglight.commands.sweep.executors.executor import Executor
-from seglight.commands.sweep.executors.local import LocalExecutor
 from seglight.commands.sweep.options import Running, Sweep
 from seglight.commands.sweep.record import Record
 from seglight.system.signals import StopSignals

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import Namespace
 
+from seglight.commands.executors.executor import Wording
 from seglight.commands.sweep.overrides import as_arguments, split
 from seglight.commands.sweep.sweep_state import (
     SWEEP_FILE,
@@ -34,13 +35,16 @@ several objectives: of the Pareto front) the weights are kept, of every trial it
 `running: {{keep: all}}` in SWEEP.yaml keeps all checkpoints."""
 
 if TYPE_CHECKING:
-    from seglight.commands.sweep.executors.executor import Executor
-    from seglight.commands.sweep.job import Command
+    from seglight.commands.executors.executor import Executor
+    from seglight.commands.executors.job import Command
     from seglight.commands.sweep.options import Sweep
     from seglight.commands.sweep.record import Record
 
 EXECUTORS = {"local": (), "slurm": ("submitit",), "ray": ("ray",)}
 """Packages that each executor needs."""
+
+RESUME = "resume with --resume"
+"""How a sweep is continued, in messages of executors."""
 
 
 def main(args: list[str]) -> int:
@@ -110,10 +114,10 @@ def _run(options: Namespace, out: Path) -> int:
 
 
 def _search(sweep: "Sweep", out: Path, executor: "Executor", console: PlainConsole) -> int:
+    from seglight.commands.executors.endings import USER_ERROR
     from seglight.commands.sweep.cleanup import CheckpointCleanup
     from seglight.commands.sweep.coordinator import Coordinator
     from seglight.commands.sweep.dry_run import recipe_of
-    from seglight.commands.sweep.failures import USER_ERROR
     from seglight.commands.sweep.latency import measure_latencies
     from seglight.commands.sweep.report import closing_lines, write_report
     from seglight.commands.sweep.table import LiveTable, status
@@ -172,14 +176,15 @@ def executor_for(name: str, sweep: "Sweep", out: Path) -> "Executor":
         UserError: Its cluster is not available, or a package is not installed.
     """
     if name == "slurm":
-        from seglight.commands.sweep.executors.slurm import SlurmExecutor
+        from seglight.commands.executors.slurm import SlurmExecutor
 
-        return SlurmExecutor(out / "slurm", sweep.running.slurm)
+        parameters = {"job_name": "seglight-sweep"} | sweep.running.slurm
+        return SlurmExecutor(out / "slurm", parameters, Wording("running.slurm", RESUME))
     if name == "ray":
-        from seglight.commands.sweep.executors.ray import RayExecutor
+        from seglight.commands.executors.ray import RayExecutor
 
-        return RayExecutor(sweep.running.ray)
-    from seglight.commands.sweep.executors.local import LocalExecutor, device_slots, visible_devices
+        return RayExecutor(sweep.running.ray, Wording("running.ray", RESUME))
+    from seglight.commands.executors.local import LocalExecutor, device_slots, visible_devices
 
     running = sweep.running
     return LocalExecutor(device_slots(running.parallel, running.devices, visible_devices()))

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from seglight.commands.sweep.executors.executor import CANCELLED, GONE, Executor, Job
-from seglight.commands.sweep.failures import USER_ERROR, failure_cause, is_final, log_path, log_size, same_cause
-from seglight.commands.sweep.job import EXIT, STOP, Command
+from seglight.commands.executors.endings import MAX_VANISHED, PREEMPTED, REPEAT, USER_ERROR, is_final, log_size
+from seglight.commands.executors.executor import CANCELLED, GONE, Executor, Job
+from seglight.commands.executors.job import EXIT, STOP, Command
+from seglight.commands.sweep.failures import failure_cause, log_path, same_cause
 from seglight.commands.sweep.learning_curve import LearningCurve
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import JOB_FOLDER, Record, State, job_file, read_records, trial_folder
@@ -19,19 +20,10 @@ from seglight.commands.sweep.trial import last_lines, objective_values
 from seglight.errors import say
 from seglight.system.atomic import atomic_write
 from seglight.system.run_files import RECIPE_FILE
-from seglight.system.signals import EXIT_CODE, SCHEDULERS, StopSignals
-
-PREEMPTED = (EXIT_CODE, *(-number for number in SCHEDULERS), *(128 + number for number in SCHEDULERS))
-"""Exit codes after which a trial resumes at once: it was asked to stop, possibly before it handled the signal."""
-
-MAX_VANISHED = 10
-"""Number of times in a row that a trial's job may vanish without a validation: the trial may be what kills it."""
+from seglight.system.signals import EXIT_CODE, StopSignals
 
 SAME_FAILURES = 3
 """Number of trials that fail for the same cause, while no other trial succeeds, after which no more are started."""
-
-REPEAT = 10.0
-"""Seconds after which a job that was asked to stop is asked again: it may not have handled signals yet."""
 
 
 class Coordinator:
@@ -136,7 +128,7 @@ class Coordinator:
         for record in due:
             for file in (EXIT, STOP):
                 job_file(self.trials, record.number, file).unlink(missing_ok=True)
-            self.log_starts[record.number] = log_size(self.trials, record)
+            self.log_starts[record.number] = log_size(log_path(self.trials, record))
             self._set_state(record, "running")
         names = self.executor.submit([self._job(record) for record in due])
         for record, name in zip(due, names, strict=True):

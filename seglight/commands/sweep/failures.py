@@ -1,32 +1,12 @@
 """Why trials fail: the line of a log that gives the cause, and whether several trials fail for the same cause."""
 
-import errno
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglight.commands.sweep.job import LOG
+from seglight.commands.executors.endings import last_error
+from seglight.commands.executors.job import LOG
 from seglight.commands.sweep.record import Record, job_file
-from seglight.errors import terminal
-
-PREFIX = "seglight: error: "
-"""Beginning of the line that reports a user's mistake."""
-
-RAISED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b")
-"""Beginning of the last line of a traceback."""
-
-LONGEST = 300
-"""Characters of a line that are shown."""
-
-TAIL = 2**16
-"""Bytes at the end of a log that are searched for the cause."""
-
-USER_ERROR = 2
-"""Exit code of a user's mistake, which another attempt would repeat."""
-
-TEMPORARY = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), ": in use by ")
-"""Causes with the same exit code that pass by themselves: a full disk, and a run folder that is still locked."""
 
 
 def log_path(trials: Path, record: Record) -> Path:
@@ -34,45 +14,15 @@ def log_path(trials: Path, record: Record) -> Path:
     return job_file(trials, record.number, LOG)
 
 
-def log_size(trials: Path, record: Record) -> int:
-    """Size of the log of a trial in bytes."""
-    try:
-        return log_path(trials, record).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def failure_cause(trials: Path, record: Record, start: int) -> str:
     """Line of a trial's log that gives the cause of its failure, safe to print; empty if there is none.
-
-    It is the last user's mistake or the last line of a traceback, otherwise the last line of the log.
 
     Args:
         trials: Folder of the trials.
         record: Record of the trial.
         start: Bytes of the log that belong to earlier starts.
     """
-    try:
-        with log_path(trials, record).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(start, size - TAIL))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(PREFIX) or RAISED.match(line)]
-    return _printable((errors or lines or [""])[-1].removeprefix(PREFIX))
-
-
-def _printable(line: str) -> str:
-    """A line of a log without control characters, shortened."""
-    text = terminal(line)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-
-def is_final(ended: int | str, cause: str) -> bool:
-    """Whether a trial that ended like this would fail again: the recipe was refused for a cause that is permanent."""
-    return ended == USER_ERROR and not any(message in cause for message in TEMPORARY)
+    return last_error(log_path(trials, record), start)
 
 
 def same_cause(causes: Sequence[str]) -> bool:

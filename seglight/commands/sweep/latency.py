@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seglight.commands.sweep.executors.executor import Executor, Job
-from seglight.commands.sweep.job import Command, exit_code
+from seglight.commands.executors.executor import Executor, Job
+from seglight.commands.executors.job import Command, exit_code
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import JOB_FOLDER, Record, trial_folder
 from seglight.commands.sweep.trial import LATENCY, cost

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.commands.sweep.job import LOG, Command
+from seglight.commands.executors.job import LOG, Command
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import JOB_FOLDER
 from seglight.system.class_paths import safe_option

@@ -15,9 +15,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from seglight.commands.executors.executor import Job
+from seglight.commands.executors.job import exit_code, is_running
 from seglight.commands.sweep import trial
-from seglight.commands.sweep.executors.executor import Job
-from seglight.commands.sweep.job import exit_code, is_running
 from seglight.commands.sweep.latency import measure_latencies
 from seglight.commands.sweep.record import JOB_FOLDER, Record, read_records
 from seglight.commands.sweep.study import best_records

@@ -28,10 +28,11 @@ ADDRESS = f"127.0.0.1:{PORT}"
 SWEEP = """
 import sys
 from pathlib import Path
-from seglight.commands.sweep.executors.ray import RayExecutor
+from seglight.commands.executors.executor import Wording
+from seglight.commands.executors.ray import RayExecutor
 from tests.support.small_sweeps import coordinator, small_sweep
 folder = Path(sys.argv[1])
-executor = RayExecutor({"address": sys.argv[2]})
+executor = RayExecutor({"address": sys.argv[2]}, Wording("running.ray", "resume with --resume"))
 run = coordinator(folder, small_sweep(trials=2, running={"parallel": 2}), int(sys.argv[3]), executor, seconds=0.5)
 sys.exit(run.run())
 """

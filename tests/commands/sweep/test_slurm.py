@@ -1,6 +1,6 @@
 """Trials under a real Slurm: an array, one job cancelled by hand, one preempted and requeued, then at its time limit.
 
-Covers: commands.sweep.executors.slurm.
+Covers: commands.executors.slurm.
 """
 
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from seglight.commands.sweep.executors.slurm import SlurmExecutor
+from seglight.commands.executors.executor import Wording
+from seglight.commands.executors.slurm import SlurmExecutor
 from seglight.commands.sweep.record import read_records
 from tests.support.slurm import Slurm, cluster, missing, wait_for
 from tests.support.small_sweeps import coordinator, lines, small_sweep
@@ -39,7 +40,8 @@ def test_cancelled_preempted_and_timed_out_jobs(slurm: Slurm, tmp_path: Path, mo
     child = os.fork()
     if not child:
         sys.stdout = sys.stderr = (tmp_path / "log").open("w", buffering=1)
-        executor = SlurmExecutor(tmp_path / "jobs", parameters, interval=0.5)
+        wording = Wording("running.slurm", "resume with --resume")
+        executor = SlurmExecutor(tmp_path / "jobs", parameters, wording, interval=0.5)
         sweep = small_sweep(trials=2, running={"parallel": 2})
         os._exit(coordinator(tmp_path, sweep, EPOCHS, executor, seconds=1.0).run())
 

@@ -1,7 +1,7 @@
-"""Process that runs a trial on its machine: it runs the commands while it holds a lock, and writes their exit code.
+"""Process that runs a job on its machine: it runs the commands while it holds a lock, and writes their exit code.
 
-Any later process recognises by the lock that the trial still runs, or finds its exit code. It is started as
-`python -m seglight.commands.sweep.job FOLDER COMMANDS`, with the commands as JSON.
+Any later process recognises by the lock that the job still runs, or finds its exit code. It is started as
+`python -m seglight.commands.executors.job FOLDER COMMANDS`, with the commands as JSON.
 """
 
 import fcntl
@@ -19,16 +19,16 @@ from seglight.system.atomic import atomic_write
 from seglight.system.signals import SCHEDULERS, ForwardedSignals
 
 LOCK = "lock"
-"""File that is locked while the trial runs."""
+"""File that is locked while the job runs."""
 
 EXIT = "exit.json"
-"""File that is written when the trial has ended."""
+"""File that is written when the job has ended."""
 
 LOG = "log.txt"
-"""Output of the trial."""
+"""Output of the job."""
 
 STOP = "stop"
-"""File that asks the trial to stop: a file reaches it on any machine."""
+"""File that asks the job to stop: a file reaches it on any machine."""
 
 IGNORED = (signal.SIGINT, signal.SIGUSR2)
 """Signals that do not end this process before its commands. Those of schedulers are forwarded to the commands.
@@ -41,16 +41,16 @@ Command = tuple[list[str], str]
 
 
 def run(folder: Path, commands: Sequence[Command], cwd: Path) -> int:
-    """Run the commands of a trial one after the other, up to the first that fails.
+    """Run the commands of a job one after the other, up to the first that fails.
 
     Args:
-        folder: Folder for the lock, the log and the exit code of the trial.
+        folder: Folder for the lock, the log and the exit code of the job.
         commands: Commands to run; everything except their standard output goes to the log.
-        cwd: Working directory: relative paths of a recipe start where the sweep was started.
+        cwd: Working directory: relative paths start where the command was started.
 
     Returns:
         0, or the exit code of the command that failed, negative for a signal. 0 at once if another process holds the
-        lock or has finished the trial.
+        lock or has finished the job.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
@@ -110,7 +110,7 @@ def _wait(process: subprocess.Popen[bytes], signals: ForwardedSignals, stop: Pat
 
 
 def exit_code(folder: Path) -> int | None:
-    """Exit code of a trial that has ended; None if it has not, or if all of its processes were killed."""
+    """Exit code of a job that has ended; None if it has not, or if all of its processes were killed."""
     try:
         code: int = json.loads((folder / EXIT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def exit_code(folder: Path) -> int | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process of a trial is alive, on this machine or, if the file system supports locks, on another one."""
+    """Whether a process of a job is alive, on this machine or, if the file system supports locks, on another one."""
     try:
         with (folder / LOCK).open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +131,7 @@ def is_running(folder: Path) -> bool:
 
 
 def request_stop(folder: Path) -> None:
-    """Ask a running trial to save its state and stop."""
+    """Ask a running job to save its state and stop."""
     (folder / STOP).touch()
 
 

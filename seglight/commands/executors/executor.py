@@ -1,11 +1,11 @@
-"""Interface between a sweep and the machines that run its trials."""
+"""Interface between a command and the machines that run its jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from seglight.commands.sweep.job import Command
+from seglight.commands.executors.job import Command
 
 GONE = "gone"
 """A job was killed with all of its processes, for example with its machine: there is no exit code."""
@@ -16,10 +16,10 @@ CANCELLED = "cancelled"
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to be run.
+    """A job to be run.
 
     Attributes:
-        folder: Folder of the sweep's own files within that of the trial.
+        folder: Folder of the job's own files: its lock, its log and its exit code.
         commands: Commands for `job.run`.
         name: Name that the executor gave the job; empty before it was submitted.
     """
@@ -27,6 +27,19 @@ class Job:
     folder: Path
     commands: list[Command]
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Words of a command in the messages of an executor.
+
+    Attributes:
+        parameters: Where the parameters of the executor are given, such as "running.slurm".
+        resume: How the command is continued, such as "resume with --resume".
+    """
+
+    parameters: str
+    resume: str
 
 
 class Executor(Protocol):

@@ -1,13 +1,13 @@
-"""Trials on this machine: one process per slot, each slot with its own devices."""
+"""Jobs on this machine: one process per slot, each slot with its own devices."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from seglight.commands.sweep.executors.executor import GONE, Job
-from seglight.commands.sweep.job import exit_code, is_running, request_stop
+from seglight.commands.executors.executor import GONE, Job
+from seglight.commands.executors.job import exit_code, is_running, request_stop
 from seglight.system.atomic import atomic_write
 
 SLOT = "slot"
@@ -35,15 +35,17 @@ def device_slots(parallel: int, devices: int, names: Sequence[str]) -> list[str]
 
 
 class LocalExecutor:
-    """Executor that starts one process per trial, in a session of its own.
+    """Executor that starts one process per job, in a session of its own.
 
     The process continues when this one ends, and a later executor finds it by its lock.
 
     Args:
         slots: `CUDA_VISIBLE_DEVICES` of each slot.
+        environment: Environment variables of the jobs, beside those of this process.
     """
 
-    def __init__(self, slots: Sequence[str]) -> None:
+    def __init__(self, slots: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self.environment = dict(environment or {})
         self.free = list(slots)
         self.used: dict[str, list[str]] = {}
         self.started: dict[str, subprocess.Popen[bytes]] = {}
@@ -60,11 +62,12 @@ class LocalExecutor:
     def _start(self, job: Job) -> str:
         key = str(job.folder)
         slot = self.free.pop(0)
-        command = [sys.executable, "-m", "seglight.commands.sweep.job", key, json.dumps(job.commands)]
+        command = [sys.executable, "-m", "seglight.commands.executors.job", key, json.dumps(job.commands)]
         visible = {"CUDA_VISIBLE_DEVICES": slot} if slot else {}
         atomic_write(job.folder / SLOT, slot)
+        environment = {**os.environ, **self.environment, **visible}
         self.started[key] = subprocess.Popen(
-            command, env={**os.environ, **visible}, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
         self.used[key] = [slot]
         return slot
@@ -82,7 +85,7 @@ class LocalExecutor:
         self.free += self.used.pop(key, [])
         code = exit_code(job.folder)
         if code is None and process is not None and process.returncode > 0:
-            code = process.returncode  # the process failed before it ran the trial; a killed one is GONE
+            code = process.returncode  # the process failed before it ran the job; a killed one is GONE
         return GONE if code is None else code
 
     def _occupy(self, job: Job) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trials as Slurm jobs, submitted by submitit; those that start together form one array.
+"""Jobs under Slurm, submitted by submitit; those that start together form one array.
 
 A job that is warned before its time limit, or preempted, saves its state, requeues itself and resumes; one that Slurm
 does not requeue is submitted again. The states of jobs come from the controller, so that no accounting database is
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.commands.sweep.executors.executor import CANCELLED, GONE, Job
-from seglight.commands.sweep.job import STOP, Command, exit_code, is_running, request_stop, run, run_secondary
+from seglight.commands.executors.executor import CANCELLED, GONE, Job, Wording
+from seglight.commands.executors.job import STOP, Command, exit_code, is_running, request_stop, run, run_secondary
 from seglight.errors import UserError
 from seglight.system.signals import EXIT_CODE
 
@@ -31,25 +31,30 @@ WARNING = "USR1"
 
 
 class SlurmExecutor:
-    """Executor that runs trials as Slurm jobs.
+    """Executor that runs jobs under Slurm.
 
     Args:
-        folder: Folder for submitit's files, shared by all nodes like the folders of the trials.
+        folder: Folder for submitit's files, shared by all nodes like those of the jobs.
         parameters: Arguments of `submitit.SlurmExecutor.update_parameters`, such as partition, account, time in
             minutes, gpus_per_node, signal_delay_s, and additional_parameters for other options of sbatch, such as
             requeue.
+        wording: Words of the command in messages.
+        gpus: GPUs of a job, unless the cluster has none.
         interval: Seconds between two queries of the controller.
 
     Raises:
         UserError: Slurm is not available on this machine, or does not know a parameter.
     """
 
-    def __init__(self, folder: Path, parameters: dict[str, Any], interval: float = 5.0) -> None:
+    def __init__(
+        self, folder: Path, parameters: dict[str, Any], wording: Wording, gpus: int = 0, interval: float = 5.0
+    ) -> None:
         import submitit
         from submitit.slurm.slurm import SlurmJobEnvironment
 
         SlurmJobEnvironment.USR_SIG = WARNING
         self.slots: int | None = None
+        self.wording = wording
         self.interval = interval
         self.queried_at = float("-inf")
         self.states: dict[str, str] = {}
@@ -59,14 +64,16 @@ class SlurmExecutor:
             setup = ["trap : TERM", *(parameters.get("setup") or [])]
             # the first task may measure costs after the others have ended; tasks that wait for a dead one are killed
             srun = ["--wait=600", *(parameters.get("srun_args") or [])]
-            own = {"setup": setup, "srun_args": srun}
-            self.executor.update_parameters(**{"job_name": "seglight-sweep"} | parameters | own)
+            own: dict[str, Any] = {"setup": setup, "srun_args": srun}
+            if gpus and has_gpus():
+                own["gpus_per_node"] = gpus
+            self.executor.update_parameters(**parameters | own)
         except RuntimeError as error:
             raise UserError(
-                "--executor slurm: this machine has no srun: start the sweep on a login node of the cluster"
+                "--executor slurm: this machine has no srun: run the command on a login node of the cluster"
             ) from error
         except (ValueError, TypeError) as error:
-            raise UserError(f"running.slurm: {error}") from error
+            raise UserError(f"{wording.parameters}: {error}") from error
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Submit jobs as one array; returns Slurm's ids."""
@@ -78,7 +85,7 @@ class SlurmExecutor:
             return [job.job_id for job in submitted]
         except Exception as error:  # submitit and subprocess raise classes of their own
             raise UserError(
-                f"sbatch refuses the jobs: {error}: correct running.slurm, then resume with --resume"
+                f"sbatch refuses the jobs: {error}: correct {self.wording.parameters}, then {self.wording.resume}"
             ) from error
 
     def poll(self, job: Job) -> int | str | None:
@@ -117,9 +124,9 @@ class SlurmExecutor:
 
 
 def run_task(folder: Path, commands: list[Command], cwd: Path) -> int:
-    """Run one task of a job: the first task writes the trial's files, the others only train.
+    """Run one task of a job: the first task writes the files of the job, the others only train.
 
-    A job that Slurm, not the sweep, has asked to stop requeues itself under its own id.
+    A job that Slurm, not the coordinator, has asked to stop requeues itself under its own id.
     """
     if int(os.environ.get("SLURM_PROCID", "0")) > 0:
         return run_secondary(commands[0][0], cwd)
@@ -133,3 +140,9 @@ def run_task(folder: Path, commands: list[Command], cwd: Path) -> int:
         if subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip() == "RUNNING":
             subprocess.run(["scontrol", "requeue", job], check=False)
     return code
+
+
+def has_gpus() -> bool:
+    """Whether a node of the cluster has GPUs."""
+    command = ["sinfo", "--noheader", "--format=%G"]
+    return "gpu" in subprocess.run(command, capture_output=True, text=True, check=False).stdout

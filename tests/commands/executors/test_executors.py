@@ -1,7 +1,7 @@
 """Executors with real processes: working directory, signals, devices; and errors of Ray.
 
-Covers: commands.sweep.executors.executor, commands.sweep.executors.local, commands.sweep.executors.ray,
-commands.sweep.job.
+Covers: commands.executors.endings, commands.executors.executor, commands.executors.job, commands.executors.local,
+commands.executors.ray.
 """
 
 import os
@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
-from seglight.commands.sweep.executors.executor import Job
-from seglight.commands.sweep.executors.local import LocalExecutor
-from seglight.commands.sweep.executors.ray import RayExecutor
-from seglight.commands.sweep.job import exit_code, run
+from seglight.commands.executors.executor import Job, Wording
+from seglight.commands.executors.job import exit_code, run
+from seglight.commands.executors.local import LocalExecutor
+from seglight.commands.executors.ray import RayExecutor
 from seglight.errors import UserError
+
+WORDING = Wording("running.ray", "resume with --resume")
 
 SLEEPER = """
 import pathlib, signal, sys, time
@@ -30,7 +32,7 @@ time.sleep(60)
 """
 """Stops with the exit code of `fit` at a signal; a file shows that it handles signals."""
 
-TASK = "import sys; from pathlib import Path; from seglight.commands.sweep.executors.slurm import run_task; "
+TASK = "import sys; from pathlib import Path; from seglight.commands.executors.slurm import run_task; "
 TASK += "sys.exit(run_task(Path(sys.argv[1]), [([sys.executable, '-c', sys.argv[2], sys.argv[3]], 'log.txt')], Path()))"
 
 
@@ -142,18 +144,18 @@ def test_errors_of_ray_are_user_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     replace_ray(monkeypatch, init=unknown_token)
     with pytest.raises(UserError, match=r"running\.ray: the token is another one"):
-        RayExecutor({})
+        RayExecutor({}, WORDING)
     replace_ray(monkeypatch, init=no_cluster)
     with pytest.raises(UserError, match=r"running\.ray: nobody answers"):
-        RayExecutor({"address": "auto"})
+        RayExecutor({"address": "auto"}, WORDING)
     replace_ray(monkeypatch, init=lambda **_: None, remote=no_resource)
     with pytest.raises(UserError, match=r"running\.ray: num_cpu"):
-        RayExecutor({"resources": {"num_cpu": 1}})
+        RayExecutor({"resources": {"num_cpu": 1}}, WORDING)
     with pytest.raises(UserError, match=r"running\.ray: "):
-        RayExecutor({"resources": 3})
+        RayExecutor({"resources": 3}, WORDING)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r'pip install "seglight\[ray\]"'):
-        RayExecutor({})
+        RayExecutor({}, WORDING)
 
 
 def test_rays_tasks_get_the_directory_of_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,5 +167,5 @@ def test_rays_tasks_get_the_directory_of_the_sweep(tmp_path: Path, monkeypatch: 
 
     replace_ray(monkeypatch, init=lambda **_: None, remote=lambda **_: lambda _: SimpleNamespace(remote=task))
     monkeypatch.chdir(tmp_path)
-    assert RayExecutor({}).submit([Job(tmp_path / "trial", [])]) == ["1f"]
+    assert RayExecutor({}, WORDING).submit([Job(tmp_path / "trial", [])]) == ["1f"]
     assert received == [tmp_path / "trial", [], tmp_path]

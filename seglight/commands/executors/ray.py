@@ -1,28 +1,30 @@
-"""Trials as tasks of a Ray cluster."""
+"""Jobs as tasks of a Ray cluster."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seglight.commands.sweep.executors.executor import GONE, Job
-from seglight.commands.sweep.job import exit_code, is_running, request_stop, run
+from seglight.commands.executors.executor import GONE, Job, Wording
+from seglight.commands.executors.job import exit_code, is_running, request_stop, run
 from seglight.errors import UserError
 
 
 class RayExecutor:
-    """Executor that runs trials as tasks on an existing Ray cluster, or on one that this process starts.
+    """Executor that runs jobs as tasks on an existing Ray cluster, or on one that this process starts.
 
     The connection uses a token, as the cluster does if `RAY_AUTH_MODE=token` is set there too.
 
     Args:
-        arguments: Arguments of `ray.init`, such as address, and `resources`, those of a trial: num_cpus, num_gpus.
+        arguments: Arguments of `ray.init`, such as address, and `resources`, those of a job: num_cpus, num_gpus.
+        wording: Words of the command in messages.
+        gpus: GPUs of a job beside those `resources`, unless the cluster has none.
 
     Raises:
         UserError: Ray is not installed, the cluster does not answer or refuses the token, or an argument is wrong.
     """
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
+    def __init__(self, arguments: dict[str, Any], wording: Wording, gpus: int = 0) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
@@ -31,6 +33,7 @@ class RayExecutor:
         except ImportError as error:
             raise UserError(f'--executor ray: {error}: run pip install "seglight[ray]"') from error
         self.ray = ray
+        self.wording = wording
         self.slots: int | None = None
         self.tasks: dict[str, Any] = {}
         init = {key: value for key, value in arguments.items() if key != "resources"}
@@ -39,9 +42,11 @@ class RayExecutor:
         try:
             ray.init(**{"log_to_driver": False, "include_dashboard": None} | init)
             resources = {"num_cpus": 1} | (arguments.get("resources") or {})
+            if gpus and ray.cluster_resources().get("GPU"):
+                resources["num_gpus"] = gpus
             self.task = ray.remote(max_retries=0, **resources)(run)  # the coordinator retries, not Ray
         except self.errors as error:
-            raise UserError(f"running.ray: {error}") from error
+            raise UserError(f"{wording.parameters}: {error}") from error
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Start tasks; their names are Ray's ids."""
@@ -49,7 +54,9 @@ class RayExecutor:
             for job in jobs:
                 self.tasks[str(job.folder)] = self.task.remote(job.folder.absolute(), job.commands, Path.cwd())
         except self.errors as error:
-            raise UserError(f"running.ray: {error}: check the cluster, then resume with --resume") from error
+            raise UserError(
+                f"{self.wording.parameters}: {error}: check the cluster, then {self.wording.resume}"
+            ) from error
         return [str(self.tasks[str(job.folder)].hex()) for job in jobs]
 
     def poll(self, job: Job) -> int | str | None:

@@ -1,1 +1,0 @@
-"""Executors, which run the trials of a sweep: this machine, Slurm, Ray."""
