@@ -37,7 +37,7 @@ def test_no_import_cycle_between_files() -> None:
 
 
 def test_commands_import_no_other_command() -> None:
-    """But executors, parts of recipes and pages; two commands use `fit`, and three look at their data as `doctor` does."""
+    """But executors, parts of recipes and pages; two commands use `fit`, three look at their data as `doctor` does."""
     found = {
         (name.split(".")[1], other.split(".")[1])
         for name in MODULES

@@ -44,7 +44,7 @@ def log_size(log: Path) -> int:
         return 0
 
 
-def last_error(log: Path, start: int = 0) -> str:
+def last_error(log: Path, start: int = 0, longest: int = LONGEST) -> str:
     """Line of a log that gives the cause of a failure, safe to print; empty if there is none.
 
     It is the last user's mistake or the last line of a traceback, otherwise the last line of the log.
@@ -52,6 +52,7 @@ def last_error(log: Path, start: int = 0) -> str:
     Args:
         log: Path of the log.
         start: Bytes of the log that belong to earlier starts.
+        longest: Number of characters after which the line is cut off.
     """
     try:
         with log.open("rb") as file:
@@ -62,13 +63,8 @@ def last_error(log: Path, start: int = 0) -> str:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(PREFIX) or RAISED.match(line)]
-    return _printable((errors or lines or [""])[-1].removeprefix(PREFIX))
-
-
-def _printable(line: str) -> str:
-    """A line of a log without control characters, shortened."""
-    text = terminal(line)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    text = terminal((errors or lines or [""])[-1].removeprefix(PREFIX))
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def is_final(ended: int | str, cause: str) -> bool:

@@ -66,9 +66,7 @@ class LocalExecutor:
         visible = {"CUDA_VISIBLE_DEVICES": slot} if slot else {}
         atomic_write(job.folder / SLOT, slot)
         environment = {**os.environ, **self.environment, **visible}
-        self.started[key] = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        self.started[key] = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
         self.used[key] = [slot]
         return slot
 

@@ -42,7 +42,7 @@ class RayExecutor:
         try:
             ray.init(**{"log_to_driver": False, "include_dashboard": None} | init)
             resources = {"num_cpus": 1} | (arguments.get("resources") or {})
-            if gpus and ray.cluster_resources().get("GPU"):
+            if gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
                 resources["num_gpus"] = gpus
             self.task = ray.remote(max_retries=0, **resources)(run)  # the coordinator retries, not Ray
         except self.errors as error:

@@ -11,6 +11,9 @@ checkpoints separated by commas predict the mean of their probabilities: a.ckpt,
 --max_memory 2GB limits the whole process: images are predicted one at a time, by windows if they do not fit whole, and
 outputs of --save that would not fit are listed as failed.
 
+--parallel N divides the inputs into N shards, each predicted by a process of its own: on this machine, or with
+--executor slurm or ray on others, which see the same files. The files that are written are the same.
+
 --save adds, under DIR:
   overlay        overlay/*.jpg, the image overlaid with its label map
   probabilities  probabilities/*.npz, an array `probabilities`: float16 (classes, height, width)
@@ -26,7 +29,7 @@ Exit code: 0 if all is written, 1 if some inputs failed (they are listed), 2 if 
 
 import warnings
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -35,9 +38,10 @@ from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
 from seglight.commands.predict.inputs import Source, count, find
-from seglight.commands.predict.jobs import check_outputs, checksum
+from seglight.commands.predict.jobs import check_outputs, provenance
 from seglight.commands.predict.memory_budget import MemoryBudget
-from seglight.commands.predict.outputs import writers
+from seglight.commands.predict.outputs import disk_errors, writers
+from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.run import Run
 from seglight.commands.predict.summaries import write_tables, write_video
 from seglight.errors import STOPPED, UserError, one_line, say
@@ -47,6 +51,7 @@ from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
 Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
+ExecutorName = Literal["local", "slurm", "ray"]
 
 
 def predict(
@@ -58,6 +63,9 @@ def predict(
     max_memory: str | None = None,
     device: str = "auto",
     trust: Sequence[str] = (),
+    executor: ExecutorName = "local",
+    parallel: int = 1,
+    devices: int = 1,
 ) -> list[str]:
     """Predict images into a folder, and print how many.
 
@@ -70,41 +78,106 @@ def predict(
         max_memory: Memory limit of the process, such as 2GB: images that do not fit are predicted by windows.
         device: "cpu", "cuda", ..., or "auto": a GPU if there is one.
         trust: Further packages whose classes a checkpoint may name.
+        executor: Where shards of the inputs are predicted, if there are several, or if it is not this machine.
+        parallel: Number of shards, which are predicted at the same time.
+        devices: GPUs of each shard, where there are any.
 
     Returns:
         Failures, one line each.
 
     Raises:
-        UserError: An input is missing, outputs would collide, or the model cannot be used.
+        UserError: An input is missing, outputs would collide, the model cannot be used, or no cluster is there.
+        KeyboardInterrupt: A signal came.
     """
     if not out or not all(inputs):
         raise UserError("--out or an input is an empty text: is a variable of the shell not set?")
     folder = Path(out)
     sources = find(inputs, folder)
-    videos = [source for source in sources if source.is_video] if "video" in save else []
-    if "video" in save and not videos:
+    if "video" in save and not any(source.is_video for source in sources):
         raise UserError("--save video: none of the inputs is a video: leave this kind out")
     check_outputs(sources, folder, save)
     limit = None if max_memory is None else parse_bytes(max_memory)
-    predictor = load(models, device=device, trust=trust, max_memory=limit)
-    if len(predictor.class_names) > 256:
-        raise UserError(f"{models[0]}: {len(predictor.class_names)} classes: an 8-bit PNG holds 256 at most")
-    if "probabilities" in save and predictor.card.temperature is not None:
-        say(f"probabilities are softmax(logits / {predictor.card.temperature:.4g}), the temperature of the model card")
-    provenance = " ".join([*(checksum(Path(model)) for model in models), *([max_memory] if max_memory else [])])
-    budget = MemoryBudget(limit if predictor.device == "cpu" else None)  # on a GPU torch holds the limit
-    run = Run(predictor, folder, writers(save, predictor), provenance, budget)
+    request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
+    if executor == "local" and parallel == 1:
+        outcome = _predict_here(request, sources)
+    else:
+        from seglight.commands.predict.shards.command import predict_shards
+
+        outcome = predict_shards(request, sources, executor, parallel, devices)
+    plain_console().print(_summary(outcome, out))
+    return [*outcome.failures, *outcome.left_out, *outcome.videos]
+
+
+def _predict_here(request: Request, sources: Sequence[Source]) -> Outcome:
+    part = Part(request)
+    if part.note:
+        say(part.note)
     console = plain_console(stderr=True)
-    try:
-        with Progress(console=console, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("predict", total=sum(map(count, sources)))
-            run.predict(sources, batch, lambda number: progress.advance(bar, number))
-        left_out = write_tables(save, predictor.class_names, run.done, folder, budget)
-        failures = [*run.failures, *left_out, *_write_videos(videos, run)]
-    except OSError as error:
-        raise UserError(f"--out {out}: {error}: free some space, or choose another folder") from error
-    plain_console().print(_summary(run, out))
-    return failures
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("predict", total=sum(map(count, sources)))
+        part.predict(sources, lambda number: progress.advance(bar, number))
+    return part.finish(sources, Path(request.out), part.run.written)
+
+
+class Part:
+    """A part of the inputs, or all of them, predicted in this process.
+
+    Args:
+        request: Options of the command.
+
+    Attributes:
+        run: What predicts the inputs.
+        note: What the user should know about the outputs, one line; empty if there is nothing.
+
+    Raises:
+        UserError: The model cannot be used.
+    """
+
+    def __init__(self, request: Request) -> None:
+        predictor = load(request.models, device=request.device, trust=request.trust, max_memory=request.limit)
+        if len(predictor.class_names) > 256:
+            many = len(predictor.class_names)
+            raise UserError(f"{request.models[0]}: {many} classes: an 8-bit PNG holds 256 at most")
+        self.request = request
+        self.note = ""
+        if "probabilities" in request.save and predictor.card.temperature is not None:
+            temperature = f"{predictor.card.temperature:.4g}"
+            self.note = f"probabilities are softmax(logits / {temperature}), the temperature of the model card"
+        # on a GPU torch holds the limit
+        self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None)
+        made = writers(request.save, predictor)
+        self.run = Run(predictor, Path(request.out), made, provenance(request), self.budget)
+
+    def predict(self, sources: Sequence[Source], advance: Callable[[float], None]) -> None:
+        """Write the label maps of the inputs, and the outputs beside them.
+
+        Args:
+            sources: Input files.
+            advance: Function called with 1 for every finished image, or with a fraction of one.
+
+        Raises:
+            UserError: Nothing can be written.
+        """
+        with disk_errors(self.request.out):
+            self.run.predict(sources, self.request.batch, advance)
+
+    def finish(self, sources: Sequence[Source], tables: Path, written: int) -> Outcome:
+        """Write the outputs that are made from the label maps of several images.
+
+        Args:
+            sources: Input files.
+            tables: Folder for tables.
+            written: Number of label maps that were written for these inputs.
+
+        Raises:
+            UserError: Nothing can be written.
+        """
+        names = self.run.predictor.class_names
+        videos = [source for source in sources if source.is_video and "video" in self.request.save]
+        with disk_errors(self.request.out):
+            left_out = write_tables(self.request.save, names, self.run.done, tables, self.budget)
+            unwritten = [*_write_videos(videos, self.run)]
+        return Outcome(list(names), len(self.run.done), written, self.run.failures, left_out, unwritten, self.note)
 
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
@@ -115,10 +188,10 @@ def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
             yield one_line(error)
 
 
-def _summary(run: Run, out: str) -> str:
-    former = len(run.done) - run.written
-    kept = f", {former} of them from before" if former else ""
-    return f"{len(run.done)} label map{'' if len(run.done) == 1 else 's'} in {out}{kept}"
+def _summary(outcome: Outcome, out: str) -> str:
+    former = outcome.done - outcome.written
+    kept = f", {former} of them from before" if former > 0 else ""
+    return f"{outcome.done} label map{'' if outcome.done == 1 else 's'} in {out}{kept}"
 
 
 class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
@@ -146,6 +219,9 @@ def main(args: list[str]) -> int:
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, ..., or auto: a GPU if there is one")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="further packages the checkpoint may name")
+    parser.add_argument("--executor", type=ExecutorName, default="local", help="where shards are predicted")
+    parser.add_argument("--parallel", type=PositiveInt, default=1, help="number of shards, predicted at the same time")
+    parser.add_argument("--devices", type=PositiveInt, default=1, help="GPUs of each shard, where there are any")
     config = parse_arguments(parser, args[1:])
     try:
         failures = predict(

@@ -1,4 +1,4 @@
-"""Checks before anything is written: outputs do not collide; and the checksum of the model."""
+"""Checks before anything is written: outputs do not collide; and the provenance of label maps."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from seglight.checkpoints.model_files import DESCRIPTION
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.outputs import FILES, LABELS, output_path
+from seglight.commands.predict.request import Request
 from seglight.errors import UserError
 from seglight.system.checksums import file_sha256
 
@@ -64,3 +65,13 @@ def checksum(model: Path) -> str:
         except OSError as error:
             raise UserError(f"{path}: no such model ({error.strerror})") from error
     return total.hexdigest()
+
+
+def provenance(request: Request) -> str:
+    """Models and options of label maps: one that states the same is kept.
+
+    Raises:
+        UserError: A model does not exist.
+    """
+    limit = [request.max_memory] if request.max_memory else []
+    return " ".join([*(checksum(Path(model)) for model in request.models), *limit])

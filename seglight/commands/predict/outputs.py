@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -45,6 +46,19 @@ LONGEST_SIDE = 65_500
 
 Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
 """Function of the path to write, the image (for kinds made from it, else None), and its label map."""
+
+
+@contextmanager
+def disk_errors(out: str) -> Iterator[None]:
+    """Turn errors of the disk within the block into one line.
+
+    Raises:
+        UserError: Nothing can be written to the output folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"--out {out}: {error}: free some space, or choose another folder") from error
 
 
 def output_path(out: Path, kind: str, key: Path) -> Path:

@@ -27,6 +27,22 @@ class Table(Protocol):
         """Write the file atomically."""
 
 
+TABLES = {"csv": "shares.csv", "coco": "coco.json", "coco_polygons": "coco_polygons.json"}
+"""File of each kind of output that is one for all images."""
+
+
+def new_table(kind: str, class_names: Sequence[str]) -> Table:
+    """An empty table.
+
+    Args:
+        kind: One of `TABLES`.
+        class_names: Names of the classes, by index.
+    """
+    if kind == "csv":
+        return ClassFractions(class_names)
+    return CocoObjects(class_names, "runs" if kind == "coco" else "polygons")
+
+
 def write_tables(
     kinds: Sequence[str],
     class_names: Sequence[str],
@@ -46,13 +62,7 @@ def write_tables(
     Returns:
         What was left out, one line each.
     """
-    tables: dict[str, tuple[str, Table]] = {}
-    if "csv" in kinds:
-        tables["csv"] = "shares.csv", ClassFractions(class_names)
-    if "coco" in kinds:
-        tables["coco"] = "coco.json", CocoObjects(class_names, "runs")
-    if "coco_polygons" in kinds:
-        tables["coco_polygons"] = "coco_polygons.json", CocoObjects(class_names, "polygons")
+    tables = {kind: new_table(kind, class_names) for kind in TABLES if kind in kinds}
     failures: list[str] = []
     for name, path in done if tables else ():
         try:
@@ -61,14 +71,14 @@ def write_tables(
             failures.append(one_line(error))
             continue
         outline = 0 if budget.max_memory is None else outline_of(labels)
-        for kind, (_, table) in tables.items():
+        for kind, table in tables.items():
             try:
                 budget.check(kind, labels.size, outline)
                 table.add(name, labels)
             except UserError as error:
                 failures.append(f"{path}: {one_line(error)}")
-    for file, table in tables.values():
-        table.write(out / file)
+    for kind, table in tables.items():
+        table.write(out / TABLES[kind])
     return failures
 
 
