@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.checkpoints.model_card import ModelCard
 from seglight.errors import UserError
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
@@ -18,6 +19,7 @@ class Reds:
     class_names = ("sky", "road", "tree", "car")
     palette = PALETTE
     device = "cpu"
+    card = ModelCard({}, class_names, PALETTE, 255)
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -393,3 +394,11 @@ def test_the_plan_is_plain_json(predict: Predict, tmp_path: Path) -> None:
     plan = json.loads((own / "0000" / PLAN).read_text())
     assert plan["request"]["batch"] == 1
     assert plan["sources"][0] == [f"{tmp_path}/images/0.png", "0"]
+
+
+def test_a_temperature_is_said_once(predict: Predict, model: Reds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "card", replace(Reds.card, temperature=1.5))
+    ran = predict("--parallel", 3, "--save", "probabilities")
+    assert ran.rc == 1
+    line = "seglight: probabilities are softmax(logits / 1.5), the temperature of the model card"
+    assert ran.err.splitlines().count(line) == 1
