@@ -32,15 +32,16 @@ class Browser:
 
     Args:
         profile: Empty folder for its files.
+        options: Further options of its command line.
     """
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *options: str) -> None:
         its_input, self._write_end = os.pipe()
         self._read_end, its_output = os.pipe()
         # it reads commands from descriptor 3, and writes answers to 4
         shell = ["bash", "-c", f'exec "$@" 3<&{its_input} 4>&{its_output}', "bash"]
         self.process = subprocess.Popen(
-            [*shell, str(CHROMIUM), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            [*shell, str(CHROMIUM), *OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(its_input, its_output),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -54,8 +55,8 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         """What the page did: messages of the protocol without an answer."""
 
-    def open(self, path: Path, width: int, height: int = 900, dark: bool = False) -> None:
-        """Open a file in a page of a width, and wait until it is loaded."""
+    def open(self, path: Path | str, width: int, height: int = 900, dark: bool = False) -> None:
+        """Open a file or an address in a page of a width, and wait until it is loaded."""
         self.session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -65,7 +66,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events = []
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         deadline = time.monotonic() + TIMEOUT
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._keep(self._message(deadline))
@@ -76,10 +77,52 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def value(self, expression: str) -> Any:
-        """Value of an expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Value of an expression in the page, or of a promise."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def wait(self, expression: str) -> Any:
+        """Wait until an expression in the page is true, and return its value."""
+        deadline = time.monotonic() + TIMEOUT
+        while not (found := self.value(expression)):
+            assert time.monotonic() < deadline, f"{expression} is {found!r}: {self.value('document.body.innerText')}"
+            time.sleep(0.05)
+        return found
+
+    def choose(self, selector: str, *paths: Path) -> None:
+        """Choose files in an input of the page."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
+        files = [str(path.resolve()) for path in paths]
+        self.call("DOM.setFileInputFiles", objectId=found["result"]["objectId"], files=files)
+
+    def click(self, selector: str) -> None:
+        """Click on the middle of an element with the mouse."""
+        node = f"document.querySelector({selector!r})"
+        self.value(f"{node}.scrollIntoView({{block: 'nearest', inline: 'nearest'}})")
+        box = self.value(f"{node}.getBoundingClientRect().toJSON()")
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
+
+    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """Send an event of the mouse: "mouseMoved", "mousePressed", "mouseReleased" or "mouseWheel"."""
+        button = "none" if kind in ("mouseMoved", "mouseWheel") else "left"
+        event = {"type": kind, "x": x, "y": y, "button": button, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", **(event | more))
+
+    def press(self, key: str, shift: bool = False) -> None:
+        """Press a key, by its name in events of the keyboard."""
+        text = {"text": key} if len(key) == 1 else {}
+        event = {"key": key, "windowsVirtualKeyCode": KEYS.get(key, ord(key[0])), "modifiers": 8 * shift, **text}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, **event)
+
+    def save_downloads(self, folder: Path) -> None:
+        """Save downloads in a folder from now on."""
+        session, self.session = self.session, None
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder.resolve()))
+        self.session = session
 
     def requests(self) -> list[str]:
         """Addresses that the page asked for, other than its own pictures."""
@@ -150,6 +193,10 @@ class Browser:
 
 
 REQUEST = "Network.requestWillBeSent"
+
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+"""Numbers of the keys without a letter."""
+
 COMPLAINTS = (
     "Log.entryAdded",
     "Runtime.consoleAPICalled",
@@ -159,9 +206,9 @@ COMPLAINTS = (
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
+def browser(profile: Path, *options: str) -> Iterator[Browser]:
     """A browser that is ended at the end of the block."""
-    started = Browser(profile)
+    started = Browser(profile, *options)
     try:
         yield started
     finally:
