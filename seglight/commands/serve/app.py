@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from seglight import __version__
-from seglight.commands.serve import cvat, health, metrics, rest
+from seglight.commands.serve import cvat, health, metrics, page, rest
 from seglight.commands.serve.access import Access
 from seglight.commands.serve.bodies import BoundedBodies
 from seglight.commands.serve.guard import Guard
@@ -60,6 +60,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.include_router(health.router(service))
     app.include_router(metrics.router(counts))
     app.include_router(cvat.router(service, settings))
+    app.include_router(page.router(service, settings))
     return app
 
 
