@@ -1,6 +1,7 @@
-"""Draws the pictures of the served page: `python docs/_pictures/served_page.py FIRST SECOND IMAGE`.
+"""Draws the picture of the served page: `python docs/_pictures/served_page.py FIRST SECOND`.
 
-FIRST and SECOND are models, and IMAGE is an image that may be shown. It writes `docs/_static/page/*` with Chromium.
+FIRST and SECOND are models of drawn scenes, such as two trainings by `configs/quickstart.yaml`. It writes
+`docs/_static/page/compare.png` with Chromium.
 """
 
 import sys
@@ -12,38 +13,35 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `tests.support`
 
-from tests.support.browser import Browser, browser
+from seglight.commands.serve.pictures import SIDE, example_png
+from tests.support.browser import browser
 from tests.support.running_server import running
 from tests.support.served_page import compare_with, hover, place, show
 
-FOLDER = Path(__file__).parents[1] / "_static" / "page"
+PATH = Path(__file__).parents[1] / "_static" / "page" / "compare.png"
 
-WIDTH, HEIGHT = 1280, 760
+WIDTH, HEIGHT = 1200, 720
+EXAMPLE = 4
 
 
-def main(first: str, second: str, image: Path) -> None:
+def main(first: str, second: str) -> None:
     """Write the picture."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "profile").mkdir()
-        with (
-            running(Path(folder) / "log.txt", f"first={first}", f"second={second}") as server,
-            browser(Path(folder) / "profile") as chromium,
-        ):
+    PATH.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene = folder / "scene.png"
+        scene.write_bytes(example_png(EXAMPLE, None))
+        models = (f"first={first}", f"second={second}", "--workers", "1")
+        with running(folder / "log.txt", *models) as server, browser(folder / "profile") as chromium:
             chromium.open(server.address, WIDTH, HEIGHT)
             chromium.wait("document.getElementById('first').options.length == 2")
-            show(chromium, image)
-            compare_with(chromium, "second", image.name)
-            with Image.open(image) as opened:
-                height, width = opened.height, opened.width
-            hover(chromium, *place(chromium, width * 0.4, height * 0.6, (height, width)))
-            _save(chromium, FOLDER / "compare.png")
-
-
-def _save(chromium: Browser, path: Path) -> None:
-    data = BytesIO(chromium.picture({"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": 1}))
-    Image.open(data).convert("RGB").save(path, optimize=True)
+            show(chromium, scene)
+            compare_with(chromium, "second", scene.name)
+            hover(chromium, *place(chromium, 0.62 * SIDE, 0.55 * SIDE, (SIDE, SIDE)))
+            chromium.wait("document.querySelectorAll('.reading output')[1].textContent.includes('%')")
+            data = chromium.picture({"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT, "scale": 1})
+    Image.open(BytesIO(data)).convert("RGB").quantize(256).save(PATH, optimize=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(*sys.argv[1:])
