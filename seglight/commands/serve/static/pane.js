@@ -89,14 +89,14 @@ export class Pane {
 
   #drawPicture(ratio) {
     const context = this.pictureCanvas.getContext("2d");
-    context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.pictureCanvas.width, this.pictureCanvas.height);
     if (!this.picture) return;
     const scale = this.view.scale * ratio;
-    const { left, top } = this.view.place(0, 0);
+    const edges = (x, y) => Object.values(this.view.place(x, y)).map((edge) => Math.round(edge * ratio));
+    const [left, top] = edges(0, 0); // whole screen pixels: those that have a label
+    const [right, bottom] = edges(this.picture.width, this.picture.height);
     context.imageSmoothingEnabled = scale < 2;
-    context.setTransform(scale, 0, 0, scale, left * ratio, top * ratio);
-    context.drawImage(this.picture.at(scale), 0, 0, this.picture.width, this.picture.height);
+    context.drawImage(this.picture.at(scale), left, top, right - left, bottom - top);
   }
 
   #drawLabels(ratio) {
