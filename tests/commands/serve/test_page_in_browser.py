@@ -149,7 +149,7 @@ def test_two_models_side_by_side(page: Browser, tmp_path: Path) -> None:
     page.wait("document.querySelector('.reading output').textContent.includes('%')")
     assert readings(page) == ["red, 84 % (x 80, y 50)", "dark (x 80, y 50)"], "the same pixel in both"
     note = "document.querySelectorAll('.note')[1].innerText"
-    assert page.value(note) == "This model gives no probabilities: export it with --probabilities."
+    assert page.value(note) == "No probabilities: exported without them."
     first, second = (drawn(page, "labels", place(page, 80, 50, image.shape, pane), pane) for pane in (0, 1))
     assert (first, second) == ([255, 0, 0, 255], [0, 0, 0, 255])
     page.value("document.getElementById('second').value = ''; "

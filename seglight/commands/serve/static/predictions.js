@@ -17,10 +17,10 @@ export async function labelsOf(item, model, task, part) {
 /** The probabilities of the labels by pixel, 0 to 255, as `{ values }`; or why there are none, as `{ note }`. */
 export async function confidenceOf(item, { model, values }, task) {
   if (!model.has_probabilities) {
-    return { note: "This model gives no probabilities: export it with --probabilities." };
+    return { note: "No probabilities: exported without them." };
   }
   if (values.length > LARGEST) {
-    return { note: `Probabilities are shown for images of up to ${LARGEST / 1e6} megapixels.` };
+    return { note: `No probabilities: more than ${LARGEST / 1e6} megapixels.` };
   }
   const kept = keptOf(item, model);
   try {
