@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from seglight import __version__
-from seglight.commands.serve import cvat, health, metrics, page, rest
+from seglight.commands.serve import cvat, health, metrics, open_inference, page, rest
 from seglight.commands.serve.access import Access
 from seglight.commands.serve.bodies import BoundedBodies
 from seglight.commands.serve.guard import Guard
@@ -57,6 +57,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.add_middleware(metrics.CountedRequests, metrics=counts)
     app.include_router(rest.router(service, settings))
     app.include_router(label_studio.router(service, settings))
+    app.include_router(open_inference.router(service, settings))
     app.include_router(health.router(service))
     app.include_router(metrics.router(counts))
     app.include_router(cvat.router(service, settings))

@@ -1,0 +1,116 @@
+"""Triton's own client, against a server of seglight."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seglight.commands.serve.app import create_app
+from seglight.commands.serve.service import Service
+from seglight.commands.serve.settings import Settings
+from tests.support.checkpoint_files import checkpoint
+from tests.support.served import StandIn, serving
+from tests.support.stand_in import Reds
+
+triton = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
+utils = pytest.importorskip("tritonclient.utils", reason="tritonclient is not installed")
+
+BATCH = np.random.default_rng(0).integers(0, 255, (3, 3, 40, 50), np.uint8)
+LABELS = BATCH[:, 0] // 64
+"""What the stand-in for a net gives for it."""
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    service: Any = StandIn("red", "soft")
+    with (
+        serving(create_app(service, Settings()), service) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        yield client
+
+
+def images(binary: bool = True) -> list[Any]:
+    tensor = triton.InferInput("image", [*BATCH.shape], "UINT8")
+    tensor.set_data_from_numpy(BATCH, binary_data=binary)
+    return [tensor]
+
+
+def test_health_and_metadata(client: Any) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("red")
+    assert client.is_model_ready("red", "000000000000")
+    assert not client.is_model_ready("red", "1")
+    assert not client.is_model_ready("blue")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    found = client.get_model_metadata("soft")
+    assert [tensor["name"] for tensor in found["inputs"] + found["outputs"]] == ["image", "labels", "probabilities"]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize("returned", [True, False])
+def test_labels_of_a_batch(sent: bool, returned: bool, client: Any) -> None:
+    wanted = triton.InferRequestedOutput("labels", binary_data=returned)
+    found = client.infer("red", images(sent), outputs=[wanted], request_id="7")
+    labels = found.as_numpy("labels")
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, LABELS)
+    assert found.get_response()["id"] == "7"
+
+
+def test_probabilities(client: Any) -> None:
+    found = client.infer("soft", images())
+    expected = np.stack([Reds().probabilities(image.transpose(1, 2, 0)) for image in BATCH])
+    np.testing.assert_array_equal(found.as_numpy("probabilities"), expected)
+    np.testing.assert_array_equal(found.as_numpy("labels"), expected.argmax(1))
+
+
+def test_requests_at_the_same_time(client: Any) -> None:
+    under_way = [client.async_infer("red", images(), model_version="000000000000") for _ in range(4)]
+    for request in under_way:
+        np.testing.assert_array_equal(request.get_result().as_numpy("labels"), LABELS)
+
+
+def test_what_is_refused_is_an_exception_with_its_line(client: Any) -> None:
+    for name, more, status, line in (
+        ("blue", {}, "404", "there is no such model: the models are red, soft"),
+        ("red", {"model_version": "1"}, "404", "there is no such version: that of red is 000000000000"),
+        ("red", {"request_compression_algorithm": "gzip"}, "415", "compressed requests are not supported"),
+    ):
+        with pytest.raises(utils.InferenceServerException) as caught:
+            client.infer(name, images(), **more)
+        assert caught.value.status() == status
+        assert caught.value.message().startswith(line)
+
+
+@pytest.mark.slow
+def test_the_masks_of_predict(camvid_root: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
+    """All images of CamVid's validation split, in batches that model processes pass through the net together."""
+    model = tmp_path / "net.onnx"
+    folder = camvid_root / "val"
+    assert seglight_cli("export", checkpoint(tmp_path / "a.ckpt"), "--out", model, "--batch").rc == 0
+    assert seglight_cli("predict", model, folder, "--out", tmp_path / "masks").rc == 0
+    paths = sorted(folder.glob("*.png"))
+    assert len(paths) == 101
+    service = Service({"net": model}, Settings())
+    with (
+        serving(create_app(service, Settings()), service) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        while not client.is_server_ready():
+            time.sleep(0.05)
+        for start in range(0, len(paths), 4):
+            batch = paths[start : start + 4]
+            pixels = np.stack([np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1) for path in batch])
+            tensor = triton.InferInput("image", [*pixels.shape], "UINT8")
+            tensor.set_data_from_numpy(pixels)
+            found = client.infer("net", [tensor], outputs=[triton.InferRequestedOutput("labels")]).as_numpy("labels")
+            for path, labels in zip(batch, found, strict=True):
+                np.testing.assert_array_equal(labels, np.asarray(Image.open(tmp_path / "masks" / path.name)))
+        together = service.status().batches
+        assert max(together) > 1, "images of a request are one batch"
