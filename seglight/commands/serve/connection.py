@@ -20,7 +20,12 @@ READING_S = 20.0
 SLOWEST = 8_192
 """Bytes that it must have read in a second."""
 
+BAD = b'{"error": "the request is not HTTP"}'
 TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+NOT_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(BAD), BAD)
+)
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -61,6 +66,17 @@ class Connection(H11Protocol):
                 self._timer = self.loop.call_later(HEADER_S, self._header_is_late)
         elif self.cycle is not None and not self.cycle.response_complete:
             self._stop_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP. If it follows a request that is under way, that one is not answered any more."""
+        started = False
+        if not self.is_idle:
+            started = self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not started:
+            self.transport.write(NOT_HTTP)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Handle the end of an answer."""

@@ -1,6 +1,7 @@
 """From the options of `serve` to its exit code. Imports what needs the extra `serve` once it is known to be there."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -33,6 +34,7 @@ def run(options: Namespace) -> int:
 
     if settings.token is None and not is_loopback(settings.host):
         say(f"--host {settings.host}: whoever reaches this address can use the models: give --token FILE to prevent it")
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each damaged form, which is answered
     service = Service(models, settings, device=options.device, trust=options.trust)
     with bound(settings.host, settings.port) as listener:
         address = url(*listener.getsockname()[:2])

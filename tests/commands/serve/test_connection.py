@@ -116,3 +116,13 @@ def test_too_many_requests_under_way(running: Running) -> None:
         client.close()
     until(lambda: not state.connections)
     assert httpx.get(f"{running.url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_garbage_behind_a_request(running: Running, caplog: pytest.LogCaptureFixture, method: str) -> None:
+    """It is no error of the code, and the connection is closed."""
+    with running.connect() as client:
+        client.sendall(method.encode() + b" /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + bytes(100))
+        assert b"HTTP/1.1 400 Bad Request" in rest_of(client)
+    assert httpx.get(f"{running.url}/health/live").status_code == 200
+    assert caplog.text == ""
