@@ -29,17 +29,9 @@ class Segmentation(litserve.LitAPI):  # type: ignore[misc]
         """Pixels of the uploaded file."""
         return decode_image(request["image"].file.read(), "image")
 
-    def batch(self, inputs: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-        """Images of a batch, of any sizes."""
-        return inputs
-
-    def predict(self, x: Any) -> Any:
-        """Label map of an image, or those of several."""
-        return self.net.predict_batch(x) if isinstance(x, list) else self.net.predict(x)
-
-    def unbatch(self, output: Any) -> Any:
-        """Label maps one by one."""
-        return output
+    def predict(self, x: NDArray[np.uint8]) -> Any:
+        """Label map of an image, or those of several of one size, which LitServe has stacked."""
+        return self.net.predict(x) if x.ndim == 3 else self.net.predict_batch([*x])
 
     def encode_response(self, output: NDArray[np.uint8]) -> Response:
         """The label map as an index PNG."""

@@ -1,15 +1,17 @@
-"""Images per second and latencies of `seglight serve` under load, beside LitServe and the net without a server.
+"""`seglight serve` beside LitServe, and beside the net without a server: latency of one client, and many clients.
 
-Clients send JPEGs over connections that stay open, each one request after the other, and get label maps as PNGs. Both
-servers have as many model processes and threads, and answers are compared first; then they alternate. "net alone" is
-the same work in as many processes without a server: decoded, predicted, encoded. LitServe runs by another Python
-(--peer), which has litserve, or is left out.
+Clients send JPEGs of drawn scenes over connections that stay open, each one request after the other, and get label maps
+as PNGs. Both servers run on the same processors, with as many model processes and threads, the same file and the same
+functions for decoding and encoding; all answers are compared with those of the net in this process. "ONNX Runtime" is a
+loop over pixels in memory, "net" one from JPEG to PNG: what the servers add to them is their price. LitServe runs by
+another Python (--peer), which has litserve, or is left out. The memory of a server is that of all of its processes,
+sampled each second; it is flat if it stays the same after the first 10 seconds.
 """
 
 import argparse
-import http.client
 import io
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -17,172 +19,152 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+import seglight
+from benchmarks._clients import Server, as_body, as_form, loaded, quantiles
 from benchmarks._record import PROJECT, Parser, write_record
 from benchmarks._street import scene
+from seglight.images.decode import decode_image
+from seglight.images.draw import palette_image
+from seglight.inference.exported.runtimes import OnnxPredictor
+from seglight.inference.predictor import Predictor
 
-BOUNDARY = "an-image-follows"
+START_S = 120.0
+"""Longest time for which a server is waited for."""
 
-
-class Load(NamedTuple):
-    """What clients measured: seconds in total, and of each request in order."""
-
-    seconds: float
-    latencies: list[float]
-
-    def figures(self) -> dict[str, float]:
-        """Images per second, and quantiles of the latencies in seconds."""
-        cuts = statistics.quantiles(self.latencies, n=100, method="inclusive")
-        return {
-            "per_second": len(self.latencies) / self.seconds,
-            "median_seconds": cuts[49],
-            "p95_seconds": cuts[94],
-            "p99_seconds": cuts[98],
-        }
+SETTLED_S = 10.0
+"""Seconds after which the memory should stay as it is."""
 
 
-class Server(NamedTuple):
-    """A server on this machine.
-
-    Args:
-        port: Its port.
-        path: Path of the requests.
-        packed: Function that makes headers and body of a request from a JPEG.
-    """
-
-    port: int
-    path: str
-    packed: Callable[[bytes], tuple[dict[str, str], bytes]]
-
-    def ask(self, connection: http.client.HTTPConnection, jpeg: bytes) -> bytes:
-        """Send an image and return the answer."""
-        headers, body = self.packed(jpeg)
-        connection.request("POST", self.path, body, {**headers, "Accept-Encoding": "identity"})
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {content[:200]!r}")
-        return content
+def jpegs_of(height: int, width: int) -> list[bytes]:
+    """Files of eight drawn scenes."""
+    images = [scene(seed, height, width, 11, 6.0)[0] for seed in range(8)]
+    return [cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes() for image in images]
 
 
-def as_body(jpeg: bytes) -> tuple[dict[str, str], bytes]:
-    """The image as the body of a request."""
-    return {"Content-Type": "image/jpeg"}, jpeg
+def label_png(net: Predictor, jpeg: bytes) -> bytes:
+    """From the bytes of a JPEG to those of a PNG, as both servers do it."""
+    file = io.BytesIO()
+    palette_image(net.predict(decode_image(jpeg, "image")).astype(np.uint8), net.palette).save(file, "PNG")
+    return file.getvalue()
 
 
-def as_form(jpeg: bytes) -> tuple[dict[str, str], bytes]:
-    """The image as the field `image` of a form."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'.encode()
+def timed(step: Callable[[int], object], seconds: float) -> list[float]:
+    """Seconds of each of the calls that fit into a time; the first one is not counted."""
+    step(0)
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while (begun := time.perf_counter()) < end:
+        step(len(taken))
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def without_server(options: argparse.Namespace, jpegs: Sequence[bytes]) -> dict[str, dict[str, float]]:
+    """Latencies of the net in this process: of ONNX Runtime alone, and from JPEG to PNG."""
+    session = OnnxPredictor(options.model, options.threads).session
+    arrays: list[NDArray[Any]] = [
+        np.ascontiguousarray(decode_image(jpeg, "image").transpose(2, 0, 1))[None] for jpeg in jpegs
+    ]
+    net = seglight.load(options.model, device="cpu", threads=options.threads)
+    bare = timed(lambda k: session.run(["labels"], {"image": arrays[k % len(arrays)]}), options.seconds)
+    whole = timed(lambda k: label_png(net, jpegs[k % len(jpegs)]), options.seconds)
     return {
-        "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"
-    }, head + jpeg + f"\r\n--{BOUNDARY}--\r\n".encode()
+        name: {**quantiles(taken), "per_second": len(taken) / sum(taken)}
+        for name, taken in (("ONNX Runtime", bare), ("net", whole))
+    }
 
 
-def loaded(server: Server, jpegs: Sequence[bytes], clients: int, requests: int) -> Load:
-    """Let clients send requests at the same time, so many in total."""
-    latencies: list[float] = []
-    errors: list[BaseException] = []
-    start = threading.Barrier(clients + 1)
-
-    def client(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+def processes_of(pid: int) -> set[int]:
+    """A process and all of its descendants."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            start.wait()
-            for k in range(number, requests, clients):
-                begun = time.perf_counter()
-                server.ask(connection, jpegs[k % len(jpegs)])
-                latencies.append(time.perf_counter() - begun)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    begun = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    taken = time.perf_counter() - begun
-    if errors:
-        raise errors[0]
-    return Load(taken, latencies)
+            text = path.read_text(errors="replace")
+        except OSError:  # it has ended
+            continue
+        parents[int(path.parent.name)] = int(text.rpartition(")")[2].split()[1])
+    found = {pid}
+    while further := {child for child, parent in parents.items() if parent in found} - found:
+        found |= further
+    return found
 
 
-def alone(model: str, jpegs: Sequence[bytes], images: int, threads: int) -> tuple[float, float]:
-    """Predict images in this process, without a server; return the times of its start and end."""
-    import seglight
-    from seglight.images.decode import decode_image
-    from seglight.images.draw import palette_image
-
-    net = seglight.load(model, device="cpu", threads=threads)
-
-    def once(jpeg: bytes) -> None:
-        palette_image(net.predict(decode_image(jpeg, "image")).astype(np.uint8), net.palette).save(io.BytesIO(), "PNG")
-
-    once(jpegs[0])
-    start = time.monotonic()
-    for k in range(images):
-        once(jpegs[k % len(jpegs)])
-    return start, time.monotonic()
-
-
-def alone_per_second(options: argparse.Namespace, jpegs: Sequence[bytes]) -> float:
-    """Images per second of the net alone, in as many processes as the servers have."""
-    each = max(1, options.requests // options.workers)
-    with environment(options.threads), ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        runs = [pool.submit(alone, options.model, jpegs, each, options.threads) for _ in range(options.workers)]
-        times = [run.result() for run in runs]
-    seconds: float = max(end for _, end in times) - min(start for start, _ in times)
-    images: int = len(times) * each
-    return images / seconds
+def resident(pid: int) -> int:
+    """Resident bytes of a process and its descendants."""
+    pages = 0
+    for each in processes_of(pid):
+        try:
+            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+        except (OSError, IndexError):  # it has ended
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager
-def environment(threads: int) -> Iterator[None]:
-    """Threads of the libraries in child processes."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+def sampled(pid: int) -> Iterator[list[int]]:
+    """A list that gets the resident bytes of a server every second."""
+    samples: list[int] = []
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(1.0):
+            samples.append(resident(pid))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
     try:
-        yield
+        yield samples
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        ended.set()
+        thread.join()
+
+
+def growth(samples: Sequence[int]) -> float:
+    """Largest change of the memory after the first 10 seconds, as a fraction of what it was then."""
+    settled = samples[int(SETTLED_S) - 1 :]
+    return max(abs(one / settled[0] - 1) for one in settled) if settled else 0.0
 
 
 @contextmanager
-def running(command: Sequence[str], server: Server, jpeg: bytes, threads: int) -> Iterator[Server]:
-    """Start a server and wait until it answers; end it afterwards."""
+def running(command: Sequence[str], server: Server, jpeg: bytes, options: argparse.Namespace) -> Iterator[int]:
+    """Start a server, wait until it answers, and yield the number of its process; end it with all that it started."""
     paths = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": paths})
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": paths}
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[: options.cpus])  # which the process inherits
     try:
-        deadline = time.monotonic() + 120
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    try:
+        deadline = time.monotonic() + START_S
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            connection = server.connection()
             try:
                 server.ask(connection, jpeg)
                 break
-            except (OSError, http.client.HTTPException, RuntimeError):
+            except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
             finally:
                 connection.close()
-        yield server
+        yield process.pid
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -195,19 +177,19 @@ def free_port() -> int:
 
 def sides(options: argparse.Namespace) -> dict[str, tuple[list[str], Server]]:
     """Command and address of each server."""
-    ours, theirs = free_port(), free_port()
-    wait_s = float(options.wait.removesuffix("ms")) / 1000
+    ours = free_port()
     found = {
         "seglight serve": (
             [
                 *(sys.executable, "-m", "seglight", "serve", f"net={options.model}", "--port", str(ours)),
-                *("--workers", str(options.workers), "--batch", str(options.batch), "--wait", options.wait),
+                *("--workers", str(options.workers), "--batch", str(options.batch), "--wait", f"{options.wait_ms}ms"),
             ],
             Server(ours, "/predict?format=png", as_body),
         )
     }
     if options.peer is not None:
-        settings = (theirs, options.workers, options.batch, wait_s, options.threads)
+        theirs = free_port()
+        settings = (theirs, options.workers, options.batch, options.wait_ms / 1000, options.threads)
         found["LitServe"] = (
             [str(options.peer), "-m", "benchmarks._serve_peer", str(options.model), *map(str, settings)],
             Server(theirs, "/predict", as_form),
@@ -218,62 +200,70 @@ def sides(options: argparse.Namespace) -> dict[str, tuple[list[str], Server]]:
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = Parser("serve", __doc__)
-    parser.add_argument("--model", required=True, help="a file of seglight export, or a checkpoint")
+    parser.add_argument("--model", required=True, help="an ONNX file of seglight export")
     parser.add_argument("--peer", type=Path, help="Python of an environment with litserve")
-    parser.add_argument("--clients", type=int, nargs="+", default=(1, 2, 4, 8, 16))
-    parser.add_argument("--requests", type=int, default=200, help="number of requests of all clients in a run")
-    parser.add_argument("--rounds", type=int, default=3, help="number of alternating runs of each server")
+    parser.add_argument("--clients", type=int, nargs="+", default=(1, 100), help="numbers of clients at a time")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of a run")
+    parser.add_argument("--rounds", type=int, default=1, help="number of alternating runs of each server")
+    parser.add_argument("--cpus", type=int, default=1, help="number of processors that a server may use")
     parser.add_argument("--workers", type=int, default=1, help="number of model processes")
     parser.add_argument("--threads", type=int, default=1, help="number of threads of each of them")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--wait", default="5ms")
+    parser.add_argument("--batch", type=int, default=1, help="largest number of images of a batch")
+    parser.add_argument("--wait_ms", type=float, default=5.0, help="longest time that an image waits for others")
     parser.add_argument("--size", type=int, nargs=2, default=(360, 480), help="height and width")
     options = parser.parse_args(args)
     height, width = options.size
-    images = [scene(seed, height, width, 11, 6.0)[0] for seed in range(8)]
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-    jpegs = [cv2.imencode(".jpg", image[..., ::-1], quality)[1].tobytes() for image in images]
-    rows = {"net alone": {"per_second": alone_per_second(options, jpegs)}}
-    print(
-        f"net alone, {options.workers} processes: {rows['net alone']['per_second']:.1f} images per second", flush=True
-    )
+    jpegs = jpegs_of(height, width)
+    net = seglight.load(options.model, device="cpu", threads=options.threads)
+    expected = [label_png(net, jpeg) for jpeg in jpegs]
+    rows: dict[str, dict[str, Any]] = dict(without_server(options, jpegs))
+    for name, figures in rows.items():
+        print(f"{name:30} {line(figures)}", flush=True)
     with ExitStack() as stack:
         servers = {
-            name: stack.enter_context(running(command, server, jpegs[0], options.threads))
+            name: (server, stack.enter_context(running(command, server, jpegs[0], options)))
             for name, (command, server) in sides(options).items()
         }
-        check(servers, jpegs)
         for clients in options.clients:
-            for name, figures in measured(servers, jpegs, clients, options).items():
-                rows[f"{name}, {clients} clients"] = figures
-                print(
-                    f"{name:16} {clients:3} clients {figures['per_second']:7.1f} per second   "
-                    f"median {1e3 * figures['median_seconds']:7.1f} ms, 95 % {1e3 * figures['p95_seconds']:7.1f} ms, "
-                    f"99 % {1e3 * figures['p99_seconds']:7.1f} ms",
-                    flush=True,
-                )
+            for name, figures in measured(servers, jpegs, expected, clients, options).items():
+                row = f"{name}, {clients} client{'' if clients == 1 else 's'}"
+                figures["added_median_seconds"] = figures["median_seconds"] - rows["net"]["median_seconds"]
+                figures["added_p99_seconds"] = figures["p99_seconds"] - rows["net"]["p99_seconds"]
+                rows[row] = figures
+                print(f"{row:30} {line(figures)}", flush=True)
     write_record(options, rows)
 
 
-def check(servers: dict[str, Server], jpegs: Sequence[bytes]) -> None:
-    """Check that all servers answer with the same label maps."""
-    for jpeg in jpegs:
-        answers = set()
-        for server in servers.values():
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-            answers.add(server.ask(connection, jpeg))
-            connection.close()
-        assert len(answers) == 1, "the servers answer differently"
+def line(figures: dict[str, Any]) -> str:
+    """Figures as text."""
+    shown = (
+        f"{figures['per_second']:7.2f} per second   median {1e3 * figures['median_seconds']:8.1f} ms   "
+        f"99 % {1e3 * figures['p99_seconds']:8.1f} ms"
+    )
+    if "lost" in figures:
+        shown += (
+            f"   lost {figures['lost']}, wrong {figures['wrong']}   "
+            f"{figures['bytes'] / 1e6:.0f} MB, changed by {100 * figures['growth']:.1f} %"
+        )
+    return shown
 
 
 def measured(
-    servers: dict[str, Server], jpegs: Sequence[bytes], clients: int, options: argparse.Namespace
-) -> dict[str, dict[str, float]]:
+    servers: dict[str, tuple[Server, int]],
+    jpegs: Sequence[bytes],
+    expected: Sequence[bytes],
+    clients: int,
+    options: argparse.Namespace,
+) -> dict[str, dict[str, Any]]:
     """Figures of each server: the medians of alternating runs."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in servers}
     for _ in range(options.rounds):
-        for name, server in servers.items():
-            runs[name].append(loaded(server, jpegs, clients, options.requests).figures())
+        for name, (server, pid) in servers.items():
+            with sampled(pid) as samples:
+                figures = loaded(server, jpegs, expected, clients, options.seconds).figures()
+            figures["bytes"] = max(samples, default=0)
+            figures["growth"] = growth(samples)
+            runs[name].append(figures)
     return {
         name: {key: statistics.median(run[key] for run in found) for key in found[0]} for name, found in runs.items()
     }
