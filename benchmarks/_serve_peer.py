@@ -10,7 +10,7 @@ from typing import Any
 
 import litserve
 import numpy as np
-from fastapi import Response
+from fastapi import Request, Response
 from numpy.typing import NDArray
 
 import seglight
@@ -25,8 +25,8 @@ class Segmentation(litserve.LitAPI):  # type: ignore[misc]
         """Load the net."""
         self.net = seglight.load(sys.argv[1], device="cpu", threads=int(sys.argv[6]))
 
-    def decode_request(self, request: Any) -> NDArray[np.uint8]:
-        """Pixels of the uploaded file."""
+    def decode_request(self, request: Request) -> NDArray[np.uint8]:
+        """Pixels of the uploaded file; LitServe passes the form of a request under this annotation."""
         return decode_image(request["image"].file.read(), "image")
 
     def predict(self, x: NDArray[np.uint8]) -> Any:

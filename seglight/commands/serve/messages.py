@@ -70,11 +70,13 @@ class Batch(NamedTuple):
         number: Number of the batch, counted by each process.
         model: Name of the model.
         items: The images.
+        reported: Whether the end of a single image is reported, too, and not only what comes before it.
     """
 
     number: int
     model: str
     items: Sequence[Item]
+    reported: bool = False
 
 
 class Abandon(NamedTuple):

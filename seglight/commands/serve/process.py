@@ -123,6 +123,7 @@ class ModelProcess:
         model: str,
         items: Sequence[Item],
         payloads: Sequence[Payload],
+        reported: bool,
         patience_s: float,
         is_wanted: Callable[[], bool],
     ) -> Iterator[Progress | Failed | Finished]:
@@ -132,6 +133,7 @@ class ModelProcess:
             model: Name of the model.
             items: The images.
             payloads: Bytes of each image's file, or its pixels.
+            reported: Whether the end of a single image is reported, too.
             patience_s: Longest time in seconds without a message.
             is_wanted: Function that returns whether anybody still waits for the answers.
 
@@ -142,7 +144,7 @@ class ModelProcess:
         begun = False
         missing = len(items)
         try:
-            self._connection.send(Batch(self._batches, model, items))
+            self._connection.send(Batch(self._batches, model, items, reported))
             for payload in payloads:
                 self._connection.send_bytes(payload if isinstance(payload, bytes) else payload.data.cast("B"))
             while missing:

@@ -174,7 +174,9 @@ class Seat:
         items = [Item(one.size, isinstance(one.payload, bytes), one.answer) for one in batch]
         patience_s = SILENCE_S + sum(height * width for height, width in (one.size for one in batch)) / PIXELS_PER_S
         payloads = [one.payload for one in batch]
-        for message in process.answers(batch[0].model, items, payloads, patience_s, lambda: _is_wanted(batch)):
+        reported = batch[0].progress is not None
+        messages = process.answers(batch[0].model, items, payloads, reported, patience_s, lambda: _is_wanted(batch))
+        for message in messages:
             loop.call_soon_threadsafe(self._tell, batch, message)
 
     def _tell(self, batch: Sequence[Waiting], message: Progress | Failed | Finished) -> None:

@@ -114,6 +114,8 @@ def _work(connection: Connection, model: Model, batch: Batch) -> None:
     connection.send(Begun(batch.number))
 
     def report(fraction: float) -> None:
+        if fraction == 1.0 and not batch.reported:
+            return
         connection.send(Progress(fraction))
         while connection.poll():
             if connection.recv() == Abandon(batch.number):
