@@ -15,6 +15,7 @@ import pytest
 from benchmarks._pair import compare
 from benchmarks._record import Parser, write_record
 from benchmarks.loss import check, ours, peer
+from tests.support.exported import red
 
 
 @pytest.mark.slow
@@ -147,3 +148,18 @@ def test_startup_ends_at_the_first_step_of_the_quickstart(tmp_path: Path) -> Non
         assert rows["ratio"][name] == pytest.approx(rows["seglight fit"][name] / rows["bare script"][name])
         # the goal on an idle machine is 1.2; at 2, the imports are made twice
         assert 0 < rows["ratio"][name] < 2
+
+
+@pytest.mark.slow
+def test_a_server_loses_nothing_and_answers_as_the_net_does(tmp_path: Path) -> None:
+    model = red(tmp_path / "net.onnx")
+    out = tmp_path / "figures.json"
+    run = ["--model", str(model), "--seconds", "2", "--clients", "1", "8", "--size", "48", "64", "--json", str(out)]
+    import_module("benchmarks.serve").main(run)
+    rows = json.loads(out.read_text())["rows"]
+    assert list(rows) == ["ONNX Runtime", "net", "seglight serve, 1 client", "seglight serve, 8 clients"]
+    for name, figures in rows.items():
+        assert figures["per_second"] > 0
+        if "client" in name:
+            assert (figures["lost"], figures["wrong"]) == (0, 0)
+            assert figures["bytes"] > 50 << 20
