@@ -22,6 +22,7 @@ from seglight.system.recipe_files import (
     with_recipe,
     with_recipe_of_model,
 )
+from seglight.system.remote import is_address
 from seglight.system.signatures import is_complete, signature
 
 RUNS = ("fit", "validate", "test")
@@ -93,7 +94,7 @@ def _check_prediction(paths: Sequence[str]) -> None:
     if len(paths) < 2 or not all(paths) or any(path.startswith("-") for path in paths):
         return
     model, image = paths
-    if not GLOB.search(image) and not os.path.exists(image):
+    if not GLOB.search(image) and not is_address(image) and not os.path.exists(image):
         raise UserError(f"{image}: no such image or folder: check the path")
     if "," not in model and not model.endswith(EXPORTED) and not os.path.exists(model):
         raise UserError(f"{model}: no such checkpoint")

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,14 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path}: damaged ({one_line(error)}): delete it, and predict again") from error
 
 
-def provenance_of(path: Path) -> str | None:
-    """Provenance of a label map; None if the file does not exist or states none."""
+def provenance_of(file: Path | BytesIO) -> str | None:
+    """Provenance of a label map; None if the file does not exist or states none.
+
+    Args:
+        file: Path of the file, or its first bytes.
+    """
     try:
-        with PngImageFile(path) as image:
+        with PngImageFile(file) as image:
             found: str | None = image.info.get(PROVENANCE)
             return found
     except (OSError, SyntaxError, ValueError):

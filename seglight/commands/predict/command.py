@@ -4,6 +4,7 @@
 
 For every image, an 8-bit PNG of class indices is written to DIR, at the image's size and with the classes' palette;
 pages of a TIFF and frames of a video are numbered in a folder of its name. Run again, the command skips what is done.
+Inputs and DIR may be addresses: s3://bucket/folder, gs://bucket/folder, az://container/folder.
 
 MODEL is a checkpoint of `seglight fit`, a folder of `seglight release`, or a file of `seglight export`. Several
 checkpoints separated by commas predict the mean of their probabilities: a.ckpt,b.ckpt,c.ckpt
@@ -37,13 +38,16 @@ from jsonargparse import DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
+from seglight.commands.predict.destination import Destination
+from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Source, count, find
 from seglight.commands.predict.jobs import check_outputs, provenance
 from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.outputs import disk_errors, writers
+from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.run import Run
-from seglight.commands.predict.summaries import write_tables, write_video
+from seglight.commands.predict.summaries import publish_tables, write_tables, write_video
 from seglight.errors import STOPPED, UserError, one_line, say
 from seglight.inference.load import load, members
 from seglight.system.memory import parse_bytes
@@ -71,8 +75,8 @@ def predict(
 
     Args:
         models: Checkpoint, released folder or exported file; or several checkpoints.
-        inputs: Images, folders, globs, videos, TIFFs.
-        out: Output folder.
+        inputs: Images, folders, globs, videos, TIFFs; or addresses of such objects, such as s3://bucket/images.
+        out: Output folder, or its address.
         save: Kinds of outputs to write beside the label maps.
         batch: Number of images that are passed to the net together; those of one size are one batch.
         max_memory: Memory limit of the process, such as 2GB: images that do not fit are predicted by windows.
@@ -91,32 +95,35 @@ def predict(
     """
     if not out or not all(inputs):
         raise UserError("--out or an input is an empty text: is a variable of the shell not set?")
-    folder = Path(out)
-    sources = find(inputs, folder)
-    if "video" in save and not any(source.is_video for source in sources):
-        raise UserError("--save video: none of the inputs is a video: leave this kind out")
-    check_outputs(sources, folder, save)
-    limit = None if max_memory is None else parse_bytes(max_memory)
-    request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
-    if executor == "local" and parallel == 1:
-        outcome = _predict_here(request, sources)
-    else:
-        from seglight.commands.predict.shards.command import predict_shards
+    with open_destination(out, one_at_a_time=max_memory is not None) as destination:
+        sources = find(inputs, out)
+        if "video" in save and not any(source.is_video for source in sources):
+            raise UserError("--save video: none of the inputs is a video: leave this kind out")
+        check_outputs(sources, destination, save)
+        limit = None if max_memory is None else parse_bytes(max_memory)
+        request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
+        if executor == "local" and parallel == 1:
+            outcome = _predict_here(request, sources, destination)
+        else:
+            from seglight.commands.predict.shards.command import predict_shards
 
-        outcome = predict_shards(request, sources, executor, parallel, devices)
+            outcome = predict_shards(request, sources, destination, executor, parallel, devices)
     plain_console().print(_summary(outcome, out))
     return [*outcome.failures, *outcome.left_out, *outcome.videos]
 
 
-def _predict_here(request: Request, sources: Sequence[Source]) -> Outcome:
-    part = Part(request)
+def _predict_here(request: Request, sources: Sequence[Source], destination: Destination) -> Outcome:
+    part = Part(request, destination)
     if part.note:
         say(part.note)
     console = plain_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("predict", total=sum(map(count, sources)))
         part.predict(sources, lambda number: progress.advance(bar, number))
-    return part.finish(sources, Path(request.out), part.run.written)
+    outcome = part.finish(sources, destination.folder, part.run.written)
+    with disk_errors(request.out):
+        publish_tables(request.save, destination)
+    return outcome
 
 
 class Part:
@@ -124,6 +131,7 @@ class Part:
 
     Args:
         request: Options of the command.
+        destination: Output folder.
 
     Attributes:
         run: What predicts the inputs.
@@ -133,7 +141,7 @@ class Part:
         UserError: The model cannot be used.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, destination: Destination) -> None:
         predictor = load(request.models, device=request.device, trust=request.trust, max_memory=request.limit)
         if len(predictor.class_names) > 256:
             many = len(predictor.class_names)
@@ -146,7 +154,7 @@ class Part:
         # on a GPU torch holds the limit
         self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None)
         made = writers(request.save, predictor)
-        self.run = Run(predictor, Path(request.out), made, provenance(request), self.budget)
+        self.run = Run(predictor, destination, made, provenance(request), self.budget)
 
     def predict(self, sources: Sequence[Source], advance: Callable[[float], None]) -> None:
         """Write the label maps of the inputs, and the outputs beside them.
@@ -172,20 +180,25 @@ class Part:
         Raises:
             UserError: Nothing can be written.
         """
-        names = self.run.predictor.class_names
+        out, names = self.run.out, self.run.predictor.class_names
         videos = [source for source in sources if source.is_video and "video" in self.request.save]
         with disk_errors(self.request.out):
-            left_out = write_tables(self.request.save, names, self.run.done, tables, self.budget)
+            left_out = write_tables(self.request.save, names, self.run.done, tables, out.label_maps, self.budget)
             unwritten = [*_write_videos(videos, self.run)]
+        left_out = [out.shown(line) for line in left_out]
         return Outcome(list(names), len(self.run.done), written, self.run.failures, left_out, unwritten, self.note)
 
 
 def _write_videos(videos: Sequence[Source], run: Run) -> Iterator[str]:
-    for source in videos:
-        try:
-            write_video(source, run.out, run.predictor.palette)
-        except UserError as error:
-            yield one_line(error)
+    with Downloads() as downloads:
+        for source in videos:
+            copy = source
+            try:
+                if not run.out.has_video(source):
+                    copy = downloads.fetch(source)
+                    write_video(copy, run.out, run.predictor.palette)
+            except UserError as error:
+                yield run.out.shown(one_line(copy.named(error)))
 
 
 def _summary(outcome: Outcome, out: str) -> str:

@@ -1,6 +1,6 @@
 """Inputs of predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from glob import glob
 from itertools import takewhile
@@ -10,12 +10,15 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.commands.predict.remote_inputs import MARKS, listing
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files, without_masks
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
 from seglight.images.tiff import LARGE, TiffWindows, pages
 from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
 from seglight.images.video import frame_count, frames
+from seglight.system.remote import RemoteFile, is_address
+from seglight.system.remote_errors import StorageError
 
 Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
 """An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
@@ -28,12 +31,16 @@ class Source(NamedTuple):
     """An input file.
 
     Args:
-        path: Path of the file.
+        path: Path of the file; of an object that is not downloaded yet, its address, which tells the suffix only.
         key: Relative path of its outputs below an output folder, without a suffix.
+        remote: Object of a remote storage that the file is a copy of.
+        copy: Keeps a downloaded copy, which is removed with the last reference to it.
     """
 
     path: Path
     key: Path
+    remote: RemoteFile | None = None
+    copy: object = None
 
     @property
     def is_video(self) -> bool:
@@ -44,6 +51,15 @@ class Source(NamedTuple):
     def is_tiff(self) -> bool:
         """Whether the file is a TIFF, by its suffix."""
         return self.path.suffix.lower() in (".tif", ".tiff")
+
+    @property
+    def shown(self) -> str:
+        """The path or address as messages name it."""
+        return str(self.path) if self.remote is None else self.remote.url
+
+    def named(self, error: UserError) -> UserError:
+        """An error about the file, with its address in place of the path of its copy."""
+        return error if self.remote is None else UserError(str(error).replace(str(self.path), self.remote.url))
 
 
 class Picture(NamedTuple):
@@ -68,7 +84,7 @@ class Picture(NamedTuple):
         return self.key.as_posix() + ending
 
 
-def find(inputs: Sequence[str], out: Path) -> list[Source]:
+def find(inputs: Sequence[str], out: Path | str) -> list[Source]:
     """Find the input files: those named, images and videos in folders at any depth, and matches of globs.
 
     Files of a folder keep their path below it; matches of a glob keep their path below the part before the first
@@ -77,17 +93,21 @@ def find(inputs: Sequence[str], out: Path) -> list[Source]:
     they are named.
 
     Args:
-        inputs: Paths and globs.
-        out: Output folder.
+        inputs: Paths, addresses of objects and folders, and globs of both.
+        out: Path or address of the output folder.
 
     Raises:
-        UserError: An input is missing, contains neither image nor video, or lies in the output folder.
+        UserError: An input is missing, contains neither image nor video, or lies in the output folder; or a remote
+            storage does not answer.
     """
+    folder = str(out)
     # a file that is named and lies in a folder, too, is used once
-    return list(dict.fromkeys(source for text in inputs for source in _found(text, out.resolve())))
+    return list(dict.fromkeys(source for text in inputs for source in _found(text, folder)))
 
 
-def _found(text: str, out: Path) -> list[Source]:
+def _found(text: str, out: str) -> list[Source]:
+    if is_address(text):
+        return _found_remote(text, out)
     path = Path(text)
     if path.is_file():
         return [Source(path, Path(path.stem))]
@@ -99,7 +119,42 @@ def _found(text: str, out: Path) -> list[Source]:
         files = [*map(Path, glob(text, recursive=True))]
     else:
         raise UserError(f"{text}: no such image or folder: check the path")
-    found = _known(files)
+    # only regular files, because reading a pipe would never end
+    found = sorted(file for file in files if _is_known(file) and file.is_file())
+    folder = None if is_address(out) else Path(out).resolve()
+    outside = [file for file in found if folder is None or not file.resolve().is_relative_to(folder)]
+    _check_some(text, files, found, outside)
+    return [Source(file, file.relative_to(below).with_suffix("")) for file in without_masks(text, outside)]
+
+
+def _found_remote(text: str, out: str) -> list[Source]:
+    try:
+        found = listing(text)
+    except StorageError as error:
+        raise UserError(str(error)) from error
+    if found.below is None:
+        return [Source(Path(file.url), Path(Path(file.url).stem), file) for file in found.files]
+    files = [(Path(file.url), file) for file in found.files]
+    known = sorted(pair for pair in files if _is_known(pair[0]))
+    outside = [(path, file) for path, file in known if not file.url.startswith(f"{out.rstrip('/')}/")]
+    _check_some(text, *([path for path, _ in pairs] for pairs in (files, known, outside)))
+    kept = set(without_masks(text, [path for path, _ in outside]))
+    below = Path(found.below)
+    return [Source(path, path.relative_to(below).with_suffix(""), file) for path, file in outside if path in kept]
+
+
+def _check_some(text: str, files: Sequence[Path], found: Sequence[Path], outside: Sequence[Path]) -> None:
+    """Check that an input holds images or videos, and not only in the output folder.
+
+    Args:
+        text: Folder or glob.
+        files: All of its files.
+        found: Images and videos among them.
+        outside: Those of them that do not lie in the output folder.
+
+    Raises:
+        UserError: There is none.
+    """
     if not found:
         what = "no file matches this glob" if _is_glob(text) else "no image or video in this folder"
         other = unread_files(files)
@@ -107,25 +162,25 @@ def _found(text: str, out: Path) -> list[Source]:
             f"{text}: {what} ({', '.join(SUFFIXES)})" + (f", but {other}: convert them to PNG or JPEG" if other else "")
         )
     say_unread(text, files)
-    found = [file for file in found if not file.resolve().is_relative_to(out)]
-    if not found:
+    if not outside:
         raise UserError(
             f"{text}: all of it lies in --out, where files are outputs and not inputs: choose another --out"
         )
-    return [Source(file, file.relative_to(below).with_suffix("")) for file in without_masks(text, found)]
 
 
 def _is_glob(text: str) -> bool:
-    return any(mark in text for mark in "*?[")
+    return any(mark in text for mark in MARKS)
 
 
-def _known(paths: Iterable[Path]) -> list[Path]:
-    """Images and videos among paths; only regular files, because reading a pipe would never end."""
-    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith("._") and p.is_file())
+def _is_known(path: Path) -> bool:
+    """Whether a file is an image or a video, by its name."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def count(source: Source) -> int:
-    """Number of images in a source, for a video as its header states; 1 for a damaged file."""
+    """Number of images in a source, for a video as its header states; 1 for a damaged file, and before a download."""
+    if source.remote is not None:
+        return 1
     try:
         if source.is_video:
             return frame_count(source.path)
@@ -152,4 +207,9 @@ def pictures(source: Source) -> Iterator[Picture]:
             else:
                 yield Picture(source, key, partial(read_page, source.path, page), partial(int, size))
     else:
-        yield Picture(source, source.key, partial(read_image, source.path), partial(pixel_count, source.path))
+        yield single(source)
+
+
+def single(source: Source) -> Picture:
+    """The only image of a source that is neither TIFF nor video, or need not be read."""
+    return Picture(source, source.key, partial(read_image, source.path), partial(pixel_count, source.path))

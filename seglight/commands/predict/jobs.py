@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seglight.checkpoints.model_files import DESCRIPTION
+from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.outputs import FILES, LABELS, output_path
 from seglight.commands.predict.request import Request
@@ -12,18 +13,19 @@ from seglight.errors import UserError
 from seglight.system.checksums import file_sha256
 
 
-def check_outputs(sources: Sequence[Source], out: Path, kinds: Sequence[str]) -> None:
+def check_outputs(sources: Sequence[Source], destination: Destination, kinds: Sequence[str]) -> None:
     """Check that every image has outputs of its own inside the folder, none of which replaces an image.
 
     Args:
         sources: Input files.
-        out: Folder of all outputs.
+        destination: Folder of all outputs.
         kinds: Kinds of outputs.
 
     Raises:
         UserError: Two images have the same output, or an output would replace an image or lie outside of the folder.
     """
-    images = {source.path.resolve() for source in sources}
+    out, shown = destination.folder, destination.shown
+    images = {str(source.path.resolve()) if source.remote is None else source.shown for source in sources}
     folders = {source.key: source for source in sources if source.is_video or source.is_tiff}
     taken: dict[Path, Source] = {}
     for source in sources:
@@ -34,17 +36,18 @@ def check_outputs(sources: Sequence[Source], out: Path, kinds: Sequence[str]) ->
             path = out / FILES[kind][0] / source.key if frames else output_path(out, kind, source.key)
             other = next((taken[above] for above in (path, *path.parents) if above in taken), around)
             if other is not None:
-                raise UserError(
-                    f"{source.path} and {other.path} have the same output {path}: predict them into two folders"
-                )
+                both = f"{source.shown} and {other.shown}"
+                raise UserError(shown(f"{both} have the same output {path}: predict them into two folders"))
             taken[path] = source
-            if path.resolve() in images:
-                raise UserError(f"{path}: the label map would replace the image: choose another --out")
+            if destination.address(path) in images:
+                raise UserError(shown(f"{path}: the label map would replace the image: choose another --out"))
             # pages and frames lie in a folder of the file's name
             numbered = source.is_tiff or frames
             within = out / FILES[kind][0] / source.key if numbered else path.parent
             if not within.resolve().is_relative_to(out.resolve()):
-                raise UserError(f"{source.path}: {path} is outside of --out, where that path or a link in it leads")
+                raise UserError(
+                    shown(f"{source.shown}: {path} is outside of --out, where that path or a link in it leads")
+                )
 
 
 def checksum(model: Path) -> str:

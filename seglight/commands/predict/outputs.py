@@ -21,6 +21,7 @@ from seglight.images.tiff import TiffWindows
 from seglight.images.types import Color, LabelMap
 from seglight.inference.predictor import Predictor
 from seglight.system.atomic import atomic_path
+from seglight.system.remote_errors import StorageError
 
 LABELS = "labels"
 """Kind of the label map, which is always written: all others except probabilities are made from it."""
@@ -50,13 +51,15 @@ Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
 
 @contextmanager
 def disk_errors(out: str) -> Iterator[None]:
-    """Turn errors of the disk within the block into one line.
+    """Turn errors of the disk, or of a remote storage, within the block into one line.
 
     Raises:
         UserError: Nothing can be written to the output folder.
     """
     try:
         yield
+    except StorageError as error:
+        raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"--out {out}: {error}: free some space, or choose another folder") from error
 
@@ -76,8 +79,24 @@ def is_no_older(path: Path, origin: Path) -> bool:
 
 
 def file_key(source: Source) -> str:
-    """Identifies the input file of a label map: the beginning of its provenance."""
-    return hashlib.sha256(os.fsencode(source.path.resolve())).hexdigest()[:16]
+    """Identifies an input file by its place: the beginning of the provenance of its label maps."""
+    place = os.fsencode(source.path.resolve()) if source.remote is None else source.remote.url.encode()
+    return hashlib.sha256(place).hexdigest()[:16]
+
+
+def file_version(source: Source) -> str:
+    """Identifies an input file with its content: the beginning of the provenance of its label maps.
+
+    Raises:
+        UserError: The file is gone.
+    """
+    if source.remote is not None:
+        return f"{file_key(source)} {source.remote.size} {source.remote.version}"
+    try:
+        stat = source.path.stat()
+    except OSError as error:
+        raise UserError(f"{source.path}: {error.strerror}") from error
+    return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def remove_former(out: Path, source: Source, keys: Set[Path]) -> None:

@@ -1,7 +1,6 @@
 """From input files to outputs: decoded in the background, predicted in batches, written atomically, not done twice."""
 
 import errno
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,19 +11,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures
+from seglight.commands.predict.destination import Destination
+from seglight.commands.predict.downloads import Downloads
+from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures, single
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
-from seglight.commands.predict.outputs import (
-    FROM_IMAGE,
-    LABELS,
-    Writer,
-    file_key,
-    is_no_older,
-    output_path,
-    remove_former,
-)
+from seglight.commands.predict.outputs import FROM_IMAGE, LABELS, Writer, file_version, output_path
 from seglight.errors import UserError, one_line
-from seglight.images.label_png import provenance_of, read_labels, write_label_rows, write_labels
+from seglight.images.label_png import read_labels, write_label_rows, write_labels
 from seglight.images.tiff import TiffWindows
 from seglight.images.types import LabelMap
 from seglight.inference.predictor import Predictor
@@ -33,6 +26,21 @@ T = TypeVar("T")
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
 """Errors that the next file would meet, too."""
+
+
+class Prepared(NamedTuple):
+    """A source that has been looked up.
+
+    Args:
+        source: Input file, on this machine's disk if it is needed.
+        provenance: Input file, as it was before it was read, and model of the label maps.
+        missing: Paths of the outputs that are missing, by kind; None for a TIFF or video, which is looked up image by
+            image, unless it has one page and is not needed.
+    """
+
+    source: Source
+    provenance: str
+    missing: Mapping[str, Path] | None
 
 
 class Work(NamedTuple):
@@ -72,7 +80,7 @@ class Run:
     def __init__(
         self,
         predictor: Predictor,
-        out: Path,
+        out: Destination,
         writers: Mapping[str, Writer],
         provenance: str,
         budget: MemoryBudget = UNLIMITED,
@@ -93,44 +101,86 @@ class Run:
             sources: Input files, in the order of `done`.
             batch: Number of images that are passed to the model together.
             advance: Function called with 1 for every finished image, or with a fraction of one.
+
+        Raises:
+            OSError: The disk is full.
+            StorageError: A remote storage does not answer.
         """
-        works = self._works(sources)
-        if self.budget.max_memory is None:
-            works = ahead(works, batch + 1)
-        else:
-            batch = 1
-        while group := list(islice(works, batch)):
-            self._finish(group, advance)
+        with Downloads() as downloads:
+            works = self._works(sources, downloads)
+            if self.budget.max_memory is None:
+                works = ahead(works, batch + 1)
+            else:
+                batch = 1
+            while group := list(islice(works, batch)):
+                self._finish(group, advance)
+        self._note_unstored(self.out.finish())
 
-    def _works(self, sources: Sequence[Source]) -> Iterator[Work | UserError]:
-        for source in sources:
+    def _works(self, sources: Sequence[Source], downloads: Downloads) -> Iterator[Work | UserError]:
+        def prepare(source: Source) -> Prepared | UserError:
             try:
-                provenance = self._provenance(source)
-                keys = set[Path]()
-                for picture in pictures(source):
-                    keys.add(picture.key)
-                    yield self._work(picture, provenance)
-                remove_former(self.out, source, keys)
+                return self._prepare(source, downloads)
             except UserError as error:
-                yield error
+                return error
 
-    def _work(self, picture: Picture, provenance: str) -> Work | UserError:
-        paths = {kind: output_path(self.out, kind, picture.key) for kind in (LABELS, *self.writers)}
-        former = provenance_of(paths[LABELS])
-        if former is None and os.path.lexists(paths[LABELS]):
-            return UserError(
-                f"{paths[LABELS]}: exists and was not written by `seglight predict`: move it, or choose another --out"
-            )
-        if former == provenance:
-            missing = {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
-        else:
-            missing = paths
+        waits = self.out.is_remote or any(source.remote is not None for source in sources)
+        for prepared in downloads.each(prepare, sources) if waits else map(prepare, sources):
+            if isinstance(prepared, UserError):
+                yield prepared
+                continue
+            source = prepared.source
+            try:
+                keys = set[Path]()
+                for picture in pictures(source) if prepared.missing is None else [single(source)]:
+                    keys.add(picture.key)
+                    yield self._work(picture, prepared)
+                self.out.remove_former(source, keys)
+            except UserError as error:
+                yield source.named(error)
+
+    def _prepare(self, source: Source, downloads: Downloads) -> Prepared:
+        """Look up what there is of a source, and download it if an output is made from it."""
+        provenance = f"{file_version(source)} {self.provenance}"
+        if source.is_video or source.is_tiff:
+            missing = self._missing_of_page(source, provenance)
+            if missing is None:
+                self.out.prepare(source)
+                source = downloads.fetch(source)
+            return Prepared(source, provenance, missing)
+        missing = self._missing(source, source.key, provenance)
+        if any(kind in missing for kind in FROM_IMAGE):
+            source = downloads.fetch(source)
+        return Prepared(source, provenance, missing)
+
+    def _missing_of_page(self, source: Source, provenance: str) -> Mapping[str, Path] | None:
+        """What is missing of a remote TIFF of one page that need not be downloaded: only that one has a label map."""
+        if source.remote is None or source.is_video:
+            return None
         try:
+            missing = self._missing(source, source.key, provenance)
+        except UserError:  # something else lies there, which does not matter if it has several pages
+            return None
+        return None if any(kind in missing for kind in FROM_IMAGE) else missing
+
+    def _missing(self, source: Source, key: Path, provenance: str) -> Mapping[str, Path]:
+        return self.out.missing(source, key, (LABELS, *self.writers), provenance)
+
+    def _work(self, picture: Picture, prepared: Prepared) -> Work | UserError:
+        try:
+            missing = prepared.missing
+            if missing is None:
+                missing = self._missing(picture.source, picture.key, prepared.provenance)
             pixels = self._pixels(picture) if any(kind in missing for kind in FROM_IMAGE) else None
-            labels = None if LABELS in missing or not missing else read_labels(paths[LABELS])
+            labels = None if LABELS in missing or not missing else self._stored(picture)
         except UserError as error:
             return error
-        return Work(picture, provenance, missing, pixels, labels)
+        return Work(picture, prepared.provenance, missing, pixels, labels)
+
+    def _stored(self, picture: Picture) -> LabelMap:
+        (labels,) = self.out.label_maps([output_path(self.out.folder, LABELS, picture.key)])
+        if isinstance(labels, UserError):
+            raise labels
+        return labels
 
     def _pixels(self, picture: Picture) -> Pixels:
         try:
@@ -139,7 +189,8 @@ class Run:
             return picture.read()
         except UserError as error:
             path = str(picture.source.path)
-            raise error if path in str(error) else UserError(f"{path}: {error}") from error
+            told = error if path in str(error) else UserError(f"{path}: {error}")
+            raise picture.source.named(told) from error
 
     def _finish(self, group: Sequence[Work | UserError], advance: Callable[[float], None]) -> None:
         wanted = [work for work in group if isinstance(work, Work) and LABELS in work.missing]
@@ -162,8 +213,18 @@ class Run:
                 self._note(UserError(str(error)), None if isinstance(work, UserError) else work.picture)
 
     def _note(self, error: UserError, picture: Picture | None) -> None:
-        message, path = one_line(error), "" if picture is None else str(picture.source.path)
+        message = self.out.shown(one_line(error if picture is None else picture.source.named(error)))
+        path = "" if picture is None else picture.source.shown
         self.failures.append(message if path in message else f"{path}: {message}")
+
+    def _note_unstored(self, failed: Sequence[tuple[Path, UserError]]) -> None:
+        """Note outputs that could not be stored; an image without its label map is not done."""
+        for _, error in failed:
+            self._note(error, None)
+        paths = {path for path, _ in failed}
+        lost = sum(path in paths for _, path in self.done)
+        self.done = [(name, path) for name, path in self.done if path not in paths]
+        self.written -= lost
 
     def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
         """Label maps, or the error of an image that fails by itself, too."""
@@ -177,33 +238,38 @@ class Run:
     def _write(self, work: Work, labels: LabelMap | UserError | None) -> None:
         if isinstance(labels, UserError):
             raise labels
-        path = output_path(self.out, LABELS, work.picture.key)
+        path = output_path(self.out.folder, LABELS, work.picture.key)
+        made: list[Path] = []
         if LABELS in work.missing:
             if labels is not None:
                 self.budget.check(LABELS, labels.size)
                 write_labels(path, labels, self.predictor.palette, work.provenance)
             self.written += 1
+            made.append(path)
         self.done.append((work.picture.name, path))
-        for kind, target in work.missing.items():
-            if kind != LABELS:
-                labels = read_labels(path) if labels is None else labels
-                try:
-                    self.budget.check(kind, labels.size)
-                    self.writers[kind](target, work.pixels, labels)
-                except UserError as error:
-                    self._note(error, work.picture)
+        try:
+            for kind, target in work.missing.items():
+                if kind != LABELS:
+                    labels = read_labels(path) if labels is None else labels
+                    made += self._made(kind, target, work, labels)
+        finally:
+            if made:
+                self.out.publish(work.picture, made)
+
+    def _made(self, kind: str, target: Path, work: Work, labels: LabelMap) -> list[Path]:
+        """Write an output beside a label map; returns its path, or none if it has failed."""
+        try:
+            self.budget.check(kind, labels.size)
+            self.writers[kind](target, work.pixels, labels)
+        except UserError as error:
+            self._note(error, work.picture)
+            return []
+        return [target]
 
     def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
-        path, height = output_path(self.out, LABELS, work.picture.key), pixels.shape[0]
+        path, height = output_path(self.out.folder, LABELS, work.picture.key), pixels.shape[0]
         rows = _reported(self.predictor.rows(pixels), height, advance)
         write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.provenance)
-
-    def _provenance(self, source: Source) -> str:
-        try:
-            stat = source.path.stat()
-        except OSError as error:
-            raise UserError(f"{source.path}: {error.strerror}") from error
-        return f"{file_key(source)} {stat.st_size} {stat.st_mtime_ns} {self.provenance}"
 
 
 def _reported(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:

@@ -1,17 +1,21 @@
 """Outputs made from all label maps: tables of images and objects, and videos."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seglight.commands.predict.class_fractions import ClassFractions
+from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
-from seglight.commands.predict.outputs import LABELS, is_no_older, output_path
+from seglight.commands.predict.outputs import LABELS, output_path
 from seglight.errors import UserError, one_line
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
-from seglight.images.label_png import read_labels
 from seglight.images.outlines import outline_of
 from seglight.images.types import Color, LabelMap
 from seglight.images.video import frames, video_writer
@@ -46,8 +50,9 @@ def new_table(kind: str, class_names: Sequence[str]) -> Table:
 def write_tables(
     kinds: Sequence[str],
     class_names: Sequence[str],
-    done: Iterable[tuple[str, Path]],
+    done: Sequence[tuple[str, Path]],
     out: Path,
+    label_maps: Callable[[Iterable[Path]], Iterator[NDArray[np.uint8] | UserError]],
     budget: MemoryBudget = UNLIMITED,
 ) -> list[str]:
     """Write the kinds of outputs that are one file for all images.
@@ -56,7 +61,8 @@ def write_tables(
         kinds: All kinds of outputs.
         class_names: Names of the classes, by index.
         done: Name and label map of each image.
-        out: Output folder.
+        out: Folder of the tables.
+        label_maps: Function that reads label maps, see `Destination.label_maps`.
         budget: Memory limit; an image that would exceed it is left out of a table.
 
     Returns:
@@ -64,11 +70,10 @@ def write_tables(
     """
     tables = {kind: new_table(kind, class_names) for kind in TABLES if kind in kinds}
     failures: list[str] = []
-    for name, path in done if tables else ():
-        try:
-            labels = read_labels(path)
-        except UserError as error:
-            failures.append(one_line(error))
+    used = done if tables else []
+    for (name, path), labels in zip(used, label_maps(path for _, path in used), strict=True):
+        if isinstance(labels, UserError):
+            failures.append(one_line(labels))
             continue
         outline = 0 if budget.max_memory is None else outline_of(labels)
         for kind, table in tables.items():
@@ -82,18 +87,37 @@ def write_tables(
     return failures
 
 
-def write_video(source: Source, out: Path, palette: Sequence[Color]) -> None:
-    """Write a video overlaid with the label maps of its frames, unless it exists and is no older than these.
+def publish_tables(kinds: Sequence[str], destination: Destination) -> None:
+    """Store the tables that were written to an output folder.
+
+    Args:
+        kinds: All kinds of outputs.
+        destination: Output folder.
+
+    Raises:
+        UserError: A remote storage does not answer.
+    """
+    for kind, name in TABLES.items():
+        if kind in kinds:
+            destination.publish_file(destination.folder / name)
+
+
+def write_video(source: Source, destination: Destination, palette: Sequence[Color]) -> None:
+    """Write a video overlaid with the label maps of its frames.
+
+    Args:
+        source: The video, on this machine's disk.
+        destination: Output folder.
+        palette: RGB colours of the classes, by index.
 
     Raises:
         UserError: The video is cut off, or a frame's label map is missing.
     """
-    path = output_path(out, "video", source.key)
-    if path.exists() and all(is_no_older(path, frame) for frame in (out / source.key).glob("*.png")):
-        return
+    path = output_path(destination.folder, "video", source.key)
+    places = (output_path(destination.folder, LABELS, source.key / f"{number:06}") for number in count(1))
     with video_writer(path, source.path) as write:
-        for number, frame in enumerate(frames(source.path), 1):
-            labels = output_path(out, LABELS, source.key / f"{number:06}")
-            if not labels.exists():
-                raise UserError(f"{path}: not written, because {labels} is missing: predict the video again")
-            write(overlay(frame, read_labels(labels), palette))
+        for frame, labels in zip(frames(source.path), destination.label_maps(places), strict=False):
+            if isinstance(labels, UserError):
+                raise UserError(f"{path}: not written, because {one_line(labels)}")
+            write(overlay(frame, labels, palette))
+    destination.publish_file(path)

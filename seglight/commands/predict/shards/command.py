@@ -1,5 +1,6 @@
 """`predict` in shards: plans them, runs their jobs, and puts together what they have written."""
 
+import hashlib
 import os
 import shutil
 import sys
@@ -13,19 +14,31 @@ from typing import Literal
 from seglight.commands.executors.endings import REPEAT
 from seglight.commands.executors.executor import Executor, Job, Wording
 from seglight.commands.executors.job import LOG
+from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source, count
 from seglight.commands.predict.jobs import provenance
 from seglight.commands.predict.outputs import disk_errors
 from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.shards.coordinator import Coordinator
 from seglight.commands.predict.shards.merge import merge_tables
-from seglight.commands.predict.shards.shard import PLAN, TABLES, Plan, Shard, read_job, read_outcome, read_progress
+from seglight.commands.predict.shards.shard import (
+    PLAN,
+    TABLES,
+    Plan,
+    Shard,
+    planned_source,
+    read_job,
+    read_outcome,
+    read_progress,
+)
 from seglight.commands.predict.shards.split import split
 from seglight.commands.predict.shards.table import LiveTable
 from seglight.commands.predict.summaries import TABLES as FILES
+from seglight.commands.predict.summaries import publish_tables
 from seglight.errors import UserError, say
 from seglight.inference.exported.runtimes import SUFFIXES
 from seglight.system.atomic import atomic_write
+from seglight.system.remote import is_address
 from seglight.system.signals import STOP
 from seglight.system.terminal import plain_console
 from seglight.training.resume.lock import FILE as LOCK
@@ -43,13 +56,19 @@ REPEATED = "repeat the command"
 
 
 def predict_shards(
-    request: Request, sources: Sequence[Source], executor: Literal["local", "slurm", "ray"], parallel: int, devices: int
+    request: Request,
+    sources: Sequence[Source],
+    destination: Destination,
+    executor: Literal["local", "slurm", "ray"],
+    parallel: int,
+    devices: int,
 ) -> Outcome:
     """Predict inputs in shards; a command that is repeated continues, and takes over jobs that still run.
 
     Args:
         request: Options of the command.
         sources: Input files.
+        destination: Output folder.
         executor: Where the shards are predicted.
         parallel: Number of shards, at most one for each image.
         devices: GPUs of each shard, where there are any.
@@ -62,17 +81,23 @@ def predict_shards(
         package, extra = PACKAGES[executor]
         needed = f"{package} is not installed, and --executor {executor} needs it"
         raise UserError(f'{needed}: run pip install "seglight[{extra}]"')
-    folder = Path(request.out).absolute() / FOLDER
+    folder = shards_folder(request.out)
     try:
         with locked(folder, "--out"):
-            return _predicted(folder, request, sources, executor, parallel, devices)
+            return _predicted(folder, request, sources, destination, executor, parallel, devices)
     finally:
         with suppress(OSError):  # it is kept if it holds anything
             folder.rmdir()
 
 
 def _predicted(
-    folder: Path, request: Request, sources: Sequence[Source], name: str, parallel: int, devices: int
+    folder: Path,
+    request: Request,
+    sources: Sequence[Source],
+    destination: Destination,
+    name: str,
+    parallel: int,
+    devices: int,
 ) -> Outcome:
     made_by = provenance(request)
     executor = executor_for(name, folder, request, parallel, devices)
@@ -86,10 +111,21 @@ def _predicted(
     if refusal:
         _clear(folder)
         raise UserError(refusal)
-    outcome = _together(request, shards)
+    outcome = _together(request, shards, destination)
     if all(shard.state == "finished" for shard in shards):
         _clear(folder)
     return outcome
+
+
+def shards_folder(out: str) -> Path:
+    """Folder of the shards' files: in the output folder, or in the working directory if that is a remote storage.
+
+    Args:
+        out: Output folder, or its address.
+    """
+    if is_address(out):
+        return Path(f"{FOLDER}-{hashlib.sha256(out.rstrip('/').encode()).hexdigest()[:12]}").absolute()
+    return Path(out).absolute() / FOLDER
 
 
 def executor_for(name: str, folder: Path, request: Request, parallel: int, devices: int) -> Executor:
@@ -141,8 +177,8 @@ def planned(
     for number, part in enumerate(split(counts, parallel, request.batch)):
         own = folder / f"{number:04d}"
         shard = Shard(number, own, sum(counts[index] for index in part), [([*WORKER, str(own)], LOG)])
-        names = [(str(sources[index].path), str(sources[index].key)) for index in part]
-        plans.append((shard, Plan(request, names, made_by, os.getcwd())))
+        listed = [planned_source(sources[index]) for index in part]
+        plans.append((shard, Plan(request, listed, made_by, os.getcwd())))
     return plans
 
 
@@ -223,7 +259,7 @@ def _run(shards: Sequence[Shard], executor: Executor, name: str, parallel: int) 
     return coordinator.refusal
 
 
-def _together(request: Request, shards: Sequence[Shard]) -> Outcome:
+def _together(request: Request, shards: Sequence[Shard], destination: Destination) -> Outcome:
     """The outcome of all shards, in the order of the inputs, and their tables as one."""
     found = {shard.number: read_outcome(shard.folder) for shard in shards if shard.state == "finished"}
     outcomes = [outcome for outcome in found.values() if outcome is not None]
@@ -239,10 +275,12 @@ def _together(request: Request, shards: Sequence[Shard]) -> Outcome:
         say(outcomes[0].note)
     left_out = [line for outcome in outcomes for line in outcome.left_out]
     if failed:
-        left_out += [f"{Path(request.out) / name}: not written, because a shard failed" for name in tables]
+        out = destination.folder
+        left_out += [destination.shown(f"{out / name}: not written, because a shard failed") for name in tables]
     else:
         with disk_errors(request.out):
-            merge_tables(request.save, names, [shard.folder / TABLES for shard in shards], Path(request.out))
+            merge_tables(request.save, names, [shard.folder / TABLES for shard in shards], destination.folder)
+            publish_tables(request.save, destination)
     return Outcome(
         names,
         sum(outcome.done for outcome in outcomes) + written,

@@ -4,13 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from seglight.commands.executors.executor import Job
 from seglight.commands.executors.job import EXIT, LOG, STOP, Command
 from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.request import Outcome, Request
 from seglight.system.atomic import atomic_write
+from seglight.system.remote import RemoteFile
 
 PLAN = "plan.json"
 """File with what a job is to do."""
@@ -27,6 +28,9 @@ OUTCOME = "outcome.json"
 TABLES = "tables"
 """Folder of the tables of the shard's images."""
 
+PlannedSource: TypeAlias = tuple[str, str, RemoteFile | None]
+"""Path, key and object of an input."""
+
 State = Literal["waiting", "running", "finished", "failed"]
 
 
@@ -36,13 +40,13 @@ class Plan:
 
     Args:
         request: Options of the command.
-        sources: Path and key of each input.
+        sources: Path and key of each input, and the object that it is if it is in a remote storage.
         provenance: Model and options of the label maps.
         cwd: Working directory, where relative paths start.
     """
 
     request: Request
-    sources: Sequence[tuple[str, str]]
+    sources: Sequence[PlannedSource]
     provenance: str
     cwd: str
 
@@ -54,7 +58,16 @@ class Plan:
 def read_plan(folder: Path) -> tuple[Request, list[Source]]:
     """Read the options and the inputs of a job from its folder."""
     content = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    return Request(**content["request"]), [Source(Path(path), Path(key)) for path, key in content["sources"]]
+    return Request(**content["request"]), [_source(*planned) for planned in content["sources"]]
+
+
+def planned_source(source: Source) -> PlannedSource:
+    """An input as a plan states it."""
+    return str(source.path), str(source.key), source.remote
+
+
+def _source(path: str, key: str, remote: Sequence[Any] | None) -> Source:
+    return Source(Path(path), Path(key), None if remote is None else RemoteFile(*remote))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from seglight.commands.predict.command import Part
+from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.shards.shard import TABLES, read_plan, read_progress, write_outcome, write_progress
 from seglight.errors import one_line, user_error_behind
 from seglight.system.escaping import write_anything
@@ -91,13 +92,14 @@ def run(folder: Path, check: Callable[[], None]) -> None:
         UserError: The model cannot be used, or nothing can be written.
     """
     request, sources = read_plan(folder)
-    part = Part(request)
-    progress = Progress(folder, part, check)
-    try:
-        part.predict(sources, progress.advance)
-    finally:
-        progress.record()
-    write_outcome(folder, part.finish(sources, folder / TABLES, progress.written))
+    with open_destination(request.out, one_at_a_time=request.limit is not None) as destination:
+        part = Part(request, destination)
+        progress = Progress(folder, part, check)
+        try:
+            part.predict(sources, progress.advance)
+        finally:
+            progress.record()
+        write_outcome(folder, part.finish(sources, folder / TABLES, progress.written))
 
 
 def main(folder: Path) -> int:

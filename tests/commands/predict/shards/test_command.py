@@ -393,7 +393,7 @@ def test_the_plan_is_plain_json(predict: Predict, tmp_path: Path) -> None:
     own = left_by_a_killed_command(predict, tmp_path, 2)
     plan = json.loads((own / "0000" / PLAN).read_text())
     assert plan["request"]["batch"] == 1
-    assert plan["sources"][0] == [f"{tmp_path}/images/0.png", "0"]
+    assert plan["sources"][0] == [f"{tmp_path}/images/0.png", "0", None]
 
 
 def test_a_temperature_is_said_once(predict: Predict, model: Reds, monkeypatch: pytest.MonkeyPatch) -> None:
