@@ -5,6 +5,8 @@ less one, for four sizes of it. A packet is a bit that says whether one value is
 length, the length less one, and the value, or as many values as the length says. Values are those of an RGBA image.
 """
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,22 +46,34 @@ def encode_brush(mask: NDArray[np.bool_]) -> bytes:
         raise UserError(
             f"an image of {flat.size} pixels: a brush of Label Studio has at most {MOST_PIXELS}: give a smaller one"
         )
-    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    ends = np.append(_changes(flat), flat.size)
     lengths = 4 * np.diff(ends, prepend=0)
-    size = np.searchsorted(UP_TO, lengths)
+    size = np.sum([lengths > longest for longest in UP_TO], axis=0)
     value = np.where(flat[ends - 1], 255, 0)
-    packets = -(-lengths // LONGEST)
-    last = np.cumsum(packets) - 1
-    split = np.full(last[-1] + 1, LONGEST)
-    split[last] = lengths - (packets - 1) * LONGEST
-    size = np.repeat(size, packets)
-    value = np.repeat(value, packets)
+    if lengths.max() > LONGEST:
+        packets = -(-lengths // LONGEST)
+        last = np.cumsum(packets) - 1
+        split = np.full(last[-1] + 1, LONGEST)
+        split[last] = lengths - (packets - 1) * LONGEST
+        lengths = split
+        size = np.repeat(size, packets)
+        value = np.repeat(value, packets)
     bits = SIZES[size]
-    fields = ((4 + size) << bits | (split - 1)) << WORD | value
+    fields = ((4 + size) << bits | (lengths - 1)) << WORD | value
     header = 4 * flat.size
     for number, width in [(WORD - 1, 5), *((int(each) - 1, 4) for each in SIZES)]:
         header = header << width | number
     return _pack(np.append(header, fields).astype(np.uint64), np.append(HEADER, 3 + bits + WORD))
+
+
+def _changes(flat: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Indices of the values that differ from the one before them."""
+    changes = np.zeros(-(-flat.size // 8) * 8, bool)
+    np.not_equal(flat[1:], flat[:-1], out=changes[1 : flat.size])
+    words = np.flatnonzero(changes.view(np.uint64) != 0)  # most words of eight values have none
+    inside = np.flatnonzero(changes.reshape(-1, 8)[words])
+    found: NDArray[np.intp] = words[inside >> 3] * 8 + (inside & 7)
+    return found
 
 
 def brush_pixels(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
@@ -76,8 +90,10 @@ def brush_pixels(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
     number = _bits(data[:4], 0, 32)
     if number != 4 * height * width:
         raise ValueError(f"a brush of {number} values, where {width}x{height} pixels have {4 * height * width}")
-    alpha: NDArray[np.uint8] = decode_runs(data)[3::4]
-    return alpha.reshape(height, width) > 0
+    values, counts = _runs(data)
+    ends = np.minimum(np.cumsum(counts), number)
+    # every fourth value is of the last band, which says where the stroke is
+    return np.repeat(values > 0, np.diff(ends // 4, prepend=0)).reshape(height, width)
 
 
 def decode_runs(data: bytes) -> NDArray[np.uint8]:
@@ -89,6 +105,11 @@ def decode_runs(data: bytes) -> NDArray[np.uint8]:
     Raises:
         ValueError: The runs are cut off, or have values of more or less than 8 bits.
     """
+    return np.repeat(*_runs(data))[: _bits(data[:4], 0, 32)]
+
+
+def _runs(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The values of a brush stroke, each with its number; the last one may be too large."""
     end = 8 * len(data)
     padded = data + bytes(8)  # a field may be read that begins behind the end
     number = _bits(padded, 0, 32)
@@ -114,7 +135,7 @@ def decode_runs(data: bytes) -> NDArray[np.uint8]:
     counts = np.where(repeated, 1, lengths)  # values that are written in each packet
     nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     values = _read(raw, np.repeat(values_at, counts) + WORD * nth, WORD).astype(np.uint8)
-    return np.repeat(values, np.repeat(np.where(repeated, lengths, 1), counts))[:number]
+    return values, np.repeat(np.where(repeated, lengths, 1), counts)
 
 
 def _starts(padded: bytes, end: int, sizes: list[int]) -> NDArray[np.int64]:
@@ -122,16 +143,20 @@ def _starts(padded: bytes, end: int, sizes: list[int]) -> NDArray[np.int64]:
     bits = np.unpackbits(np.frombuffer(padded, np.uint8))
     codes = bits[:end] << 2 | bits[1 : end + 1] << 1 | bits[2 : end + 2]
     # from the first three bits, the length of a packet of one value; 0: of several
-    widths = np.array([0] * 4 + [3 + size + WORD for size in sizes], np.uint8)[codes].tobytes()
-    found = []
+    table = bytes(4) + bytes(3 + size + WORD for size in sizes)
+    widths = codes.tobytes().translate(table.ljust(256)) + bytes(27)
+    found = array("q")
     place = HEADER
     while place < end:
-        found.append(place)
         width = widths[place]
-        if not width:
+        while width:
+            found.append(place)
+            place += width
+            width = widths[place]
+        if place < end:
+            found.append(place)
             size = sizes[codes[place]]
-            width = 3 + size + WORD * (_bits(padded, place + 3, size) + 1)
-        place += width
+            place += 3 + size + WORD * (_bits(padded, place + 3, size) + 1)
     return np.array(found, np.int64)
 
 

@@ -26,7 +26,7 @@ WHY_SKIPPED = "needs Label Studio: pip install label-studio in an environment of
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
-START_S = 240
+START_S = 400
 """Seconds that the first start may take: it makes the data base."""
 
 SETTINGS = {
