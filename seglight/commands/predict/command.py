@@ -132,6 +132,7 @@ class Part:
     Args:
         request: Options of the command.
         destination: Output folder.
+        threads: Number of threads of an exported file; None: its runtime's choice.
 
     Attributes:
         run: What predicts the inputs.
@@ -141,8 +142,10 @@ class Part:
         UserError: The model cannot be used.
     """
 
-    def __init__(self, request: Request, destination: Destination) -> None:
-        predictor = load(request.models, device=request.device, trust=request.trust, max_memory=request.limit)
+    def __init__(self, request: Request, destination: Destination, threads: int | None = None) -> None:
+        predictor = load(
+            request.models, device=request.device, trust=request.trust, max_memory=request.limit, threads=threads
+        )
         if len(predictor.class_names) > 256:
             many = len(predictor.class_names)
             raise UserError(f"{request.models[0]}: {many} classes: an 8-bit PNG holds 256 at most")

@@ -4,6 +4,7 @@ Its exit code is 0 if it has reached its end, 2 after a mistake of the user, whi
 stop. Started again, it skips the images that are done.
 """
 
+import os
 import signal
 import sys
 import time
@@ -93,13 +94,19 @@ def run(folder: Path, check: Callable[[], None]) -> None:
     """
     request, sources = read_plan(folder)
     with open_destination(request.out, one_at_a_time=request.limit is not None) as destination:
-        part = Part(request, destination)
+        part = Part(request, destination, granted_threads())
         progress = Progress(folder, part, check)
         try:
             part.predict(sources, progress.advance)
         finally:
             progress.record()
         write_outcome(folder, part.finish(sources, folder / TABLES, progress.written))
+
+
+def granted_threads() -> int | None:
+    """Number of threads that its environment grants a job, for runtimes that do not read it; None: no number is set."""
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(granted) if granted.isdecimal() else None
 
 
 def main(folder: Path) -> int:
@@ -124,6 +131,8 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    if "SLURM_CPUS_ON_NODE" in os.environ:  # not each cluster confines a job to its CPUs
+        os.environ.setdefault("OMP_NUM_THREADS", os.environ["SLURM_CPUS_ON_NODE"])
     sleep_at_barriers()
     write_anything()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # problems of an image are reported as its failure

@@ -402,3 +402,19 @@ def test_a_temperature_is_said_once(predict: Predict, model: Reds, monkeypatch: 
     assert ran.rc == 1
     line = "seglight: probabilities are softmax(logits / 1.5), the temperature of the model card"
     assert ran.err.splitlines().count(line) == 1
+
+
+@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("", None), ("4,2", None)])
+def test_exported_files_use_the_threads_that_a_job_is_granted(
+    predict: Predict, model: Reds, monkeypatch: pytest.MonkeyPatch, variable: str, threads: int | None
+) -> None:
+    asked: list[Any] = []
+
+    def load(models: Any, **options: Any) -> Reds:
+        asked.append(options["threads"])
+        return model
+
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr("seglight.commands.predict.command.load", load)
+    assert predict("--parallel", 2).rc == 1
+    assert asked == [threads, threads]
