@@ -220,7 +220,7 @@ def test_one_image_of_which_some_pixels_are_ignored(run: Path, tmp_path: Path) -
     assert main(["card", str(run), *single]) == 0
     found = read(tmp_path / "card")
     assert found["images"] == 1
-    assert found["score"]["miou_interval"] == [found["score"]["miou"]] * 2
+    assert found["score"]["miou_interval"] is None, "a single image does not show how much the score depends on it"
     absent = [entry for entry in found["classes"] if entry["iou"] is None]
     assert absent, "no scene holds all classes"
     assert all(entry["iou_interval"] is None and entry["pixels"] == 0 for entry in absent)
