@@ -18,6 +18,7 @@ from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.exported.windows import WindowedPredictor
 from seglight.models import EncoderDecoder, PointRend, TimmEncoder
 from seglight.system.memory import resident_bytes
+from tests.support.checkpoint_files import card
 from tests.support.decoders import DECODERS
 from tests.support.export_parity import WRITERS, expected
 from tests.support.exported import METADATA, Blurred
@@ -64,7 +65,8 @@ def test_every_decoder(decoder: str, tmp_path: Path) -> None:
     kind = PointRend if decoder == "PointRend" else EncoderDecoder
     net = kind(11, encoder, DECODERS["FPN" if decoder == "PointRend" else decoder][0], aux_index=-2).eval()
     size = (64, 96) if decoder == "ReSeg" else None
-    WRITERS["model.onnx"](program_of(Deployed(net), size, True), replace(BATCHES, size=size), tmp_path / "model.onnx")
+    metadata = replace(BATCHES, card=card([f"class {index}" for index in range(11)]), size=size)
+    WRITERS["model.onnx"](program_of(Deployed(net), size, True), metadata, tmp_path / "model.onnx")
     images = [noise(seed, 64, 96) for seed in range(3)]
     for image, labels in zip(images, load_exported(tmp_path / "model.onnx").predict_batch(images), strict=True):
         assert np.mean(labels == expected(net, image)[0]) >= 0.999
