@@ -1,6 +1,8 @@
 """The export command: a file that is what it was made of, or none."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -144,12 +146,16 @@ def test_int8(export: Export, images: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_int8_of_openvino(export: Export, checkpoint: Path, images: Path, tmp_path: Path) -> None:
+def test_int8_of_openvino(checkpoint: Path, images: Path, tmp_path: Path) -> None:
     """By OpenVINO's own reading: weights of 8 bits, and labels near those of the net."""
     import openvino
 
-    assert export("openvino", "net.xml", "--quantize", "int8", "--calibrate", images).rc == 0
     path = tmp_path / "out" / "net.xml"
+    path.parent.mkdir()
+    command = [sys.executable, "-m", "seglight", "export", checkpoint, "--format", "openvino", "--out", path]
+    quantized = ["--size", "64x96", "--quantize", "int8", "--calibrate", images]
+    # in a process of its own: forks of one in which nncf has run, which other tests make, end by a segmentation fault
+    subprocess.run([*command, *quantized], check=True)
     assert sorted(file.name for file in path.parent.iterdir()) == ["net.bin", "net.xml"]
     operations = openvino.Core().read_model(path).get_ops()
     kinds = [operation.get_type_name() for operation in operations]
