@@ -5,6 +5,7 @@ Covers: commands.predict.destination, commands.predict.downloads, commands.predi
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -307,7 +308,8 @@ def test_a_storage_that_is_lost(
     bucket.faults.planned = [Fault("drop", "PUT", times=10_000)]
     ran = seglight_cli("predict", model, address, "--out", out)
     assert (ran.rc, ran.out) == (2, "")
-    assert ran.err.splitlines()[-1].endswith("as 2 before it: repeat the command to continue from here")
+    # of requests that fail at the same time, more than two may have failed before the one that ends the run
+    assert re.search(r", as [23] before it: repeat the command to continue from here$", ran.err.splitlines()[-1])
     assert bucket.keys("masks/") == []
     assert bucket.faults.count("PUT") <= 2 * 8 * 4  # aiohttp sends a request once more if a connection was closed
     bucket.faults.planned.clear()
