@@ -39,7 +39,7 @@ class Settings:
     max_pixels: int = MAX_PIXELS
     batch: int = 8
     wait_s: float = 0.005
-    queue: int = 64
+    queue: int = 256
     workers: int = 1
     max_memory: int | None = None
     body_timeout_s: float = 30.0

@@ -165,7 +165,7 @@ async function addProbabilities(item, pane, task) {
   result.confidence = values ?? null;
   result.note = note ?? "";
   pane.setNote(result.note);
-  if (point) pane.read(point, false);
+  if (point) pane.read(point);
 }
 
 /** Fill in what the results say: classes, shares, sizes. */

@@ -19,6 +19,7 @@ export class Pane {
     this.picture = null;
     this.result = null;
     this.colors = null;
+    this.aloud = false;
     attach(this.frame, view, events);
     this.buttons = ["png", "overlay", "coco"].map((kind) => {
       const button = find(`button.${kind}`);
@@ -51,8 +52,9 @@ export class Pane {
     this.note.hidden = !text;
   }
 
-  /** Tell the class at a pixel, or nothing; aloud only where a key has asked. */
-  read(point, aloud) {
+  /** Tell the class at a pixel, or nothing; aloud only where a key has asked, also when its probability arrives later. */
+  read(point, aloud = this.aloud) {
+    this.aloud = aloud;
     this.output.setAttribute("aria-live", aloud ? "polite" : "off");
     const found = point && this.result?.at(point.x, point.y);
     this.swatch.hidden = !found;
