@@ -6,6 +6,7 @@ colours and does not report a file's mode, so it is used only if the header leav
 The EXIF orientation of every file is applied, and no content is dropped silently: see `image_header`.
 """
 
+import math
 from pathlib import Path
 
 import cv2
@@ -261,12 +262,15 @@ def _page_as_rgb(file: AnyFile, page: Page) -> NDArray[np.uint8]:
 
 
 def _tiff_page(file: AnyFile, page: Page) -> Image.Image:
-    """Decode a page by Pillow, which applies its orientation."""
+    """Decode a page by Pillow, which applies its orientation, if it has the size that memory was granted for."""
     if page.compression not in COMPRESSION_INFO:
         raise unread(file, "format", f"a TIFF compressed as {compression_name(page.compression)}")
     try:
         with opened_by_name(file, ("TIFF",)) as image:
             image.seek(page.number)
+            stated = tiff_size(file.data) if isinstance(file, FileInMemory) else page.size
+            if image.width * image.height != math.prod(stated):  # readers of TIFFs differ on damaged tags
+                raise ValueError("its tags state different sizes")
             drop_xmp(image)  # of this page
             image.load()
     except UnidentifiedImageError as error:  # though its tags could be read

@@ -34,7 +34,7 @@ def tiff_size(data: bytes) -> tuple[int, int]:
         Size of the first page that is neither a reduced copy nor a mask, or of the first page if all are.
 
     Raises:
-        ValueError, struct.error: The file is damaged.
+        ValueError, struct.error: The file is damaged, or begins with more than `MOST_COPIES` reduced copies and masks.
     """
     order = "<" if data.startswith(b"II") else ">"
     is_big = 43 in data[2:4]
@@ -51,6 +51,8 @@ def tiff_size(data: bytes) -> tuple[int, int]:
         if not place:
             break
         tags, end = _tags(data, place, order, is_big)
+    else:
+        raise ValueError(f"more than {MOST_COPIES} reduced copies")
     return size
 
 

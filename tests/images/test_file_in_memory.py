@@ -160,6 +160,25 @@ def test_the_size_is_that_of_the_turned_image(form: str, orientation: int) -> No
     assert size_of(data, "image") == ((7, 5) if orientation > 4 else (5, 7)) == decode_image(data, "image").shape[:2]
 
 
+def test_a_tiff_of_two_sizes_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server grants memory by the one, and the other would be decoded."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(np.zeros((5, 7, 3), np.uint8), photometric="rgb", subfiletype=1)
+        file.write(np.zeros((50, 70, 3), np.uint8), photometric="rgb")
+    reduced = struct.pack("<HHII", 254, 4, 1, 1)
+    assert buffer.getvalue().count(reduced) == 1
+    data = buffer.getvalue().replace(reduced, struct.pack("<HHII", 254, 9, 1, 1))  # of type SLONG
+
+    def refuse(image: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", refuse)
+    assert size_of(data, "image") == (5, 7), "of the reduced copy"
+    with pytest.raises(UserError, match=r"^image: not readable as an image \(its tags state different sizes\)"):
+        decode_image(data, "image")
+
+
 @pytest.mark.parametrize("data", [b"", b"hello", bytes(99), b"<html>", b"RIFF\4\0\0\0WAVE"])
 def test_what_is_no_image_has_no_size(data: bytes) -> None:
     with pytest.raises(UnknownFormatError, match=r"^image: not readable as an image \(of no known format\)"):

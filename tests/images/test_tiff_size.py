@@ -76,10 +76,13 @@ def test_damage(data: bytes) -> None:
 
 def test_pages_that_are_their_own_successors_end() -> None:
     circle = directory((254, 4, 1, 1), (256, 3, 1, 7), (257, 3, 1, 5), following=8)
-    assert tiff_size(circle) == (5, 7)
+    with pytest.raises(ValueError, match="more than 100 reduced copies"):
+        tiff_size(circle)
 
 
-def test_an_image_behind_more_copies_than_any_file_has_is_not_searched_for() -> None:
+def test_an_image_behind_more_copies_than_any_file_has_is_refused() -> None:
+    """The size of a copy in its place would let any image pass the limits of a server."""
     copies = [((2, 3), {"subfiletype": 1})] * (MOST_COPIES - 1)
     assert tiff_size(written(*copies, ((5, 7), {}))) == (5, 7)
-    assert tiff_size(written(*copies, *copies[:2], ((5, 7), {}))) == (2, 3)
+    with pytest.raises(ValueError, match="more than 100 reduced copies"):
+        tiff_size(written(*copies, *copies[:2], ((5, 7), {})))
