@@ -155,7 +155,8 @@ def executor_for(name: str, folder: Path, request: Request, parallel: int, devic
         return RayExecutor({}, Wording("--executor ray", REPEATED), gpus)
     from seglight.commands.executors.local import LocalExecutor, device_slots, visible_devices
 
-    slots = device_slots(parallel, devices, [] if on_cpu else visible_devices())
+    chosen = request.device not in ("auto", "cuda")  # such as cuda:1, which a job finds only if it sees all GPUs
+    slots = device_slots(parallel, devices, [] if on_cpu or chosen else visible_devices())
     threads = max(1, (os.cpu_count() or 1) // len(slots))
     return LocalExecutor(slots, {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)})
 

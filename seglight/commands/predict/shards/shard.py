@@ -55,10 +55,11 @@ class Plan:
         return json.dumps(asdict(self))
 
 
-def read_plan(folder: Path) -> tuple[Request, list[Source]]:
-    """Read the options and the inputs of a job from its folder."""
+def read_plan(folder: Path) -> tuple[Request, list[Source], str]:
+    """Read the options, the inputs, and the provenance of the label maps of a job from its folder."""
     content = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    return Request(**content["request"]), [_source(*planned) for planned in content["sources"]]
+    sources = [_source(*planned) for planned in content["sources"]]
+    return Request(**content["request"]), sources, content["provenance"]
 
 
 def planned_source(source: Source) -> PlannedSource:

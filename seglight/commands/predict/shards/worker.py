@@ -15,8 +15,9 @@ from types import FrameType
 
 from seglight.commands.predict.command import Part
 from seglight.commands.predict.remote_folder import open_destination
+from seglight.commands.predict.request import Request
 from seglight.commands.predict.shards.shard import TABLES, read_plan, read_progress, write_outcome, write_progress
-from seglight.errors import one_line, user_error_behind
+from seglight.errors import UserError, one_line, user_error_behind
 from seglight.system.escaping import write_anything
 from seglight.system.signals import EXIT_CODE, SCHEDULERS
 from seglight.system.threads import sleep_at_barriers
@@ -90,17 +91,35 @@ def run(folder: Path, check: Callable[[], None]) -> None:
         check: Function that raises if the job is to stop.
 
     Raises:
-        UserError: The model cannot be used, or nothing can be written.
+        UserError: The model cannot be used, or is no longer that of the plan, or nothing can be written.
     """
-    request, sources = read_plan(folder)
+    request, sources, made_by = read_plan(folder)
     with open_destination(request.out, one_at_a_time=request.limit is not None) as destination:
         part = Part(request, destination, granted_threads())
+        _check_models(request, made_by, part.run.provenance)
         progress = Progress(folder, part, check)
         try:
             part.predict(sources, progress.advance)
         finally:
             progress.record()
         write_outcome(folder, part.finish(sources, folder / TABLES, progress.written))
+
+
+def _check_models(request: Request, planned: str, loaded: str) -> None:
+    """Check that the models are those that the command was started with, as those of the other shards are.
+
+    Args:
+        request: Options of the command.
+        planned: Provenance that the plan states.
+        loaded: Provenance of the label maps that this process would write, worked out after the models were loaded.
+
+    Raises:
+        UserError: A model was replaced.
+    """
+    found = zip(request.models, planned.split(), loaded.split(), strict=False)  # options follow
+    replaced = [model for model, before, now in found if before != now]
+    if replaced:
+        raise UserError(f"{', '.join(replaced)}: replaced since the command was started: repeat the command")
 
 
 def granted_threads() -> int | None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.executors.executor import CANCELLED, GONE
+from seglight.commands.executors.local import LocalExecutor
+from seglight.commands.predict.request import Request
 from seglight.commands.predict.shards import command as shards
 from seglight.commands.predict.shards.coordinator import Coordinator
 from seglight.commands.predict.shards.shard import PLAN, Shard, write_job
@@ -220,6 +223,25 @@ def test_a_mistake_that_only_a_job_finds(predict: Predict, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_that_is_replaced_while_jobs_wait(predict: Predict, alone: Callable[..., Ran], tmp_path: Path) -> None:
+    """The other shards would be those of another model, and a table would be of both."""
+
+    class Replaced(InProcess):
+        def poll(self, job: Any) -> int | str | None:
+            if job.folder.name == "0001":
+                (tmp_path / "model.ckpt").write_bytes(b"another")
+            return super().poll(job)
+
+    options = ("--save", "csv")
+    ran = predict("--parallel", 3, *options, executor=Replaced())
+    assert ran.rc == 2
+    told = f"{tmp_path}/model.ckpt: replaced since the command was started: repeat the command"
+    assert ran.err.splitlines()[-1] == f"seglight: error: {told}"
+    assert not (tmp_path / "out" / "shares.csv").exists()
+    assert not (tmp_path / "out" / ".predict").exists()
+    same(predict("--parallel", 3, *options), alone(*options), tmp_path)
+
+
 @pytest.mark.parametrize(("args", "says"), [(["--parallel", "0"], "parallel"), (["--executor", "k8s"], "executor")])
 def test_wrong_options(predict: Predict, args: list[str], says: str) -> None:
     ran = predict(*args)
@@ -240,13 +262,17 @@ def test_a_package_that_is_missing(predict: Predict, monkeypatch: pytest.MonkeyP
 def test_two_commands_do_not_write_to_one_folder(predict: Predict, tmp_path: Path) -> None:
     child = os.fork()
     if not child:
-        with shards.locked(tmp_path / "out" / shards.FOLDER, "--out"):
-            (tmp_path / "held").touch()
-            signal.pause()
-        os._exit(0)
+        try:
+            with shards.locked(tmp_path / "out" / shards.FOLDER, "--out"):
+                (tmp_path / "held").touch()
+                signal.pause()
+        finally:
+            os._exit(0)
     try:
+        deadline = time.monotonic() + 20
         while not (tmp_path / "held").exists():
-            pass
+            assert time.monotonic() < deadline, "the lock was not taken"
+            time.sleep(0.001)
         ran = predict()
     finally:
         os.kill(child, signal.SIGKILL)
@@ -402,6 +428,19 @@ def test_a_temperature_is_said_once(predict: Predict, model: Reds, monkeypatch: 
     assert ran.rc == 1
     line = "seglight: probabilities are softmax(logits / 1.5), the temperature of the model card"
     assert ran.err.splitlines().count(line) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "slots"),
+    [("auto", ["4", "6"]), ("cuda", ["4", "6"]), ("cuda:1", ["", "", ""]), ("cpu", ["", "", ""])],
+)
+def test_the_gpus_of_each_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, slots: list[str]) -> None:
+    """A job that is to use the second GPU of the machine has to see both."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    request = Request(["best.ckpt"], "out", [], 1, None, None, device, [])
+    executor = shards.executor_for("local", tmp_path, request, 3, 1)
+    assert isinstance(executor, LocalExecutor)
+    assert executor.free == slots
 
 
 @pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("", None), ("4,2", None)])
