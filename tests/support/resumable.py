@@ -1,5 +1,6 @@
 """A small recipe with everything random in it, runs of it in processes that can be killed, and what they leave."""
 
+import faulthandler
 import os
 import signal
 import socket
@@ -98,6 +99,7 @@ def start(args: list[object], log: Path, before: Callable[[], None] | None = Non
     try:
         os.setpgid(0, 0)
         sys.stdout = sys.stderr = log.open("a", buffering=1)
+        faulthandler.enable(sys.stderr)  # the log says where a signal ended it
         torch.set_num_threads(1)
         if before is not None:
             before()
