@@ -18,6 +18,9 @@ GROUPS = {"loader": ("samples_per_second",)}
 LABELS = {"loader": {"a": "2048x1024 PNG, crop 512x1024", "b": "500x375 JPEG, crop 512", "c": "CamVid PNG, crop 288"}}
 """Names of the rows in place of those in the file."""
 
+RATIO = "ratio"
+"""Row with the quotients of two others, which have no unit."""
+
 LONG = 10.0
 """Seconds from which on the times of a column are given in seconds."""
 
@@ -85,6 +88,7 @@ def result_table(name: str) -> str:
             flat(row if groups is None else {group: row[group] for group in groups})
         )
         for label, row in record["rows"].items()
+        if label != RATIO
     }
     names = dict.fromkeys(name for row in rows.values() for name in row)
     columns = [Column(name, (row.get(name) for row in rows.values()), benchmark in SECONDS) for name in names]

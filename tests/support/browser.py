@@ -197,13 +197,6 @@ REQUEST = "Network.requestWillBeSent"
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 """Numbers of the keys without a letter."""
 
-COMPLAINTS = (
-    "Log.entryAdded",
-    "Runtime.consoleAPICalled",
-    "Runtime.exceptionThrown",
-    "Page.javascriptDialogOpening",
-)
-
 
 @contextmanager
 def browser(profile: Path, *options: str) -> Iterator[Browser]:

@@ -4,7 +4,6 @@ Covers: commands.card.reference, commands.card.corruption_list, commands.card.co
 """
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +142,19 @@ def test_damaged_consistency_is_counted_again(damage: str, tmp_path: Path, capsy
 def test_any_changed_byte_of_kept_counts_is_one_line_or_no_error(tmp_path: Path) -> None:
     scores(tmp_path)
     path = tmp_path / "corruptions" / "clean.npz"
-    content = path.read_bytes()
+    content, whole = path.read_bytes(), ScoredImages.load(path)
+    refusals: list[str] = []
     for at in range(0, len(content), 29):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
-        with suppress(UserError):
-            ScoredImages.load(path)
+        try:
+            found = ScoredImages.load(path)
+        except UserError as error:
+            refusals.append(str(error))
+        else:
+            assert found.names == whole.names
+            np.testing.assert_array_equal(found.counts.confusion(), whole.counts.confusion())
+    assert len(refusals) > 10
+    assert not any("\n" in line for line in refusals)
 
 
 def test_processes_that_corrupt_images_change_nothing(tmp_path: Path) -> None:
