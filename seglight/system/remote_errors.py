@@ -45,7 +45,7 @@ LONGEST_REASON = 300
 
 
 class StorageError(Exception):
-    """A storage does not answer or refuses everything: no further request makes sense."""
+    """A storage does not answer or refuses everything, or there is no room for copies: no request makes sense."""
 
 
 class AccessDeniedError(UserError):

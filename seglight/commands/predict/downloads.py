@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import TypeVar
 
 from seglight.commands.predict.inputs import Source
+from seglight.commands.predict.outputs import of_temporary_files
 from seglight.system.lookahead import in_order
-from seglight.system.remote import Storage
+from seglight.system.remote import RemoteFile, Storage
+from seglight.system.remote_errors import StorageError
 
 R = TypeVar("R")
 
@@ -76,20 +78,25 @@ class Downloads:
 
         Raises:
             UserError: The object is gone, or the storage does not answer.
-            StorageError: The storage does not answer at all.
-            OSError: The disk is full.
+            StorageError: The storage does not answer at all, or the disk is full.
         """
         if source.remote is None or source.copy is not None:
             return source
+        try:
+            return self._copied(source, source.remote)
+        except OSError as error:
+            raise StorageError(of_temporary_files(error)) from error
+
+    def _copied(self, source: Source, file: RemoteFile) -> Source:
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="seglight-"))
-            scheme = source.remote.url.partition("://")[0]
+            scheme = file.url.partition("://")[0]
             if scheme not in self._storages:
-                self._storages[scheme] = Storage(source.remote.url)
+                self._storages[scheme] = Storage(file.url)
             path = self._folder / f"{next(self._numbers):08}{source.path.suffix}"
         copy = Copy(path)
-        self._storages[scheme].download(source.remote, path)
+        self._storages[scheme].download(file, path)
         return source._replace(path=path, copy=copy)
 
 

@@ -83,6 +83,10 @@ class Picture(NamedTuple):
         ending = self.source.path.suffix if self.key == self.source.key else ".png"
         return self.key.as_posix() + ending
 
+    def without_copy(self) -> "Picture":
+        """The same image once nothing is read from its file any more: a downloaded copy is not kept for it."""
+        return self._replace(source=self.source._replace(copy=None))
+
 
 def find(inputs: Sequence[str], out: Path | str) -> list[Source]:
     """Find the input files: those named, images and videos in folders at any depth, and matches of globs.

@@ -21,6 +21,7 @@ from seglight.images.tiff import TiffWindows
 from seglight.images.types import Color, LabelMap
 from seglight.inference.predictor import Predictor
 from seglight.system.atomic import atomic_path
+from seglight.system.remote import is_address
 from seglight.system.remote_errors import StorageError
 
 LABELS = "labels"
@@ -61,7 +62,13 @@ def disk_errors(out: str) -> Iterator[None]:
     except StorageError as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        raise UserError(f"--out {out}: {error}: free some space, or choose another folder") from error
+        told = f"--out {out}: {error}: free some space, or choose another folder"
+        raise UserError(of_temporary_files(error) if is_address(out) else told) from error
+
+
+def of_temporary_files(error: OSError) -> str:
+    """What is to be done about an error of the folder in which downloads, and outputs before their upload, lie."""
+    return f"the folder for temporary files: {error}: free some space, or let TMPDIR name a folder of another disk"
 
 
 def output_path(out: Path, kind: str, key: Path) -> Path:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seglight.commands.predict.destination import Destination, LocalFolder, foreign, not_there
 from seglight.commands.predict.inputs import Picture, Source
-from seglight.commands.predict.outputs import FILES, LABELS, file_key, output_path
+from seglight.commands.predict.outputs import FILES, LABELS, file_key, of_temporary_files, output_path
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
 from seglight.system.lookahead import in_order
@@ -58,7 +58,7 @@ class RemoteFolder:
         threads: Number of requests at a time.
 
     Raises:
-        UserError: The address is wrong, or its package is not installed.
+        UserError: The address is wrong, its package is not installed, or there is no room for temporary files.
     """
 
     is_remote = True
@@ -66,7 +66,10 @@ class RemoteFolder:
     def __init__(self, address: str, threads: int = THREADS) -> None:
         self.url = address.rstrip("/")
         self._storage = Storage(address)
-        self.folder = Path(tempfile.mkdtemp(prefix="seglight-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="seglight-"))
+        except OSError as error:
+            raise UserError(of_temporary_files(error)) from error
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
         self._pending: deque[Future[Failures]] = deque()
@@ -142,7 +145,7 @@ class RemoteFolder:
         """
         while len(self._pending) >= PENDING:
             self._failed += self._pending.popleft().result()
-        self._pending.append(self._pool.submit(self._upload, picture, paths))
+        self._pending.append(self._pool.submit(self._upload, picture.without_copy(), paths))
 
     def publish_file(self, path: Path) -> None:
         """Upload an output made from several images.

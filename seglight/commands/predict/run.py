@@ -174,6 +174,8 @@ class Run:
             labels = None if LABELS in missing or not missing else self._stored(picture)
         except UserError as error:
             return error
+        if not isinstance(pixels, TiffWindows):
+            picture = picture.without_copy()
         return Work(picture, prepared.provenance, missing, pixels, labels)
 
     def _stored(self, picture: Picture) -> LabelMap:

@@ -1,6 +1,6 @@
 """`predict` from and to an S3 server, compared with `predict` from and to folders, through a network that fails.
 
-Covers: commands.predict.destination, commands.predict.downloads, commands.predict.remote_inputs.
+Covers: commands.predict.destination, commands.predict.remote_inputs.
 """
 
 import json
