@@ -5,6 +5,7 @@ Covers: commands.serve.tensors.
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -193,7 +194,11 @@ def tensor(**changes: Any) -> dict[str, Any]:
         (tensor(data=[256] * 210), NOT_DATA),
         (tensor(data=[-1] * 210), NOT_DATA),
         (tensor(data=[0.5] * 210), NOT_DATA),
+        (tensor(data=[True] + [1] * 209), NOT_DATA),
         (tensor(data=[[1], 2]), NOT_DATA),
+        (tensor(data=[[[[0] * 7] * 5] * 3, [[[0] * 7] * 5] * 2 + [[[0] * 7] * 4 + [[0] * 6]]]), NOT_DATA),
+        (tensor(data=[[[0] * 35] * 3] * 2), NOT_DATA),
+        (tensor(data=[[[[[0]] * 7] * 5] * 3] * 2), NOT_DATA),
         (tensor(data=None), NOT_DATA),
         (tensor(data=[10**30] * 210), NOT_DATA),
         (tensor(parameters=1), "`parameters` is not an object"),
@@ -220,6 +225,18 @@ def tensor(**changes: Any) -> dict[str, Any]:
 def test_what_is_no_inference(request_: Any, reason: str, call: Call) -> None:
     status, _, answer = call("POST", "/v2/models/red/infer", json.dumps(request_).encode())
     assert (status, json.loads(answer)) == (400, {"error": reason})
+
+
+def test_texts_in_place_of_integers_take_no_more_memory_than_they_have() -> None:
+    """An array of them would have the length of the longest 210 times, 4 bytes a character."""
+    body = json.dumps(tensor(data=["x" * 100_000] + [""] * 209)).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="is not a list of as many integers"):
+            tensors.read_inference(body, None, ("labels",))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_no_json(call: Call) -> None:
