@@ -1,6 +1,6 @@
 """Labelling configurations of Label Studio: in which of its controls, and as which label, classes are written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -92,7 +92,7 @@ def plan_of(text: str, classes: Sequence[str]) -> Plan:
     if not controls:
         raise UserError(f"{NAME} has neither BrushLabels nor PolygonLabels for an image: add one of them, with labels")
     image = controls[0].get("toName", "")  # a net predicts one image of a task
-    labels = [label for element in controls if element.get("toName") == image for label in _labels(element)]
+    labels = _labels(root, [element for element in controls if element.get("toName") == image])
     targets = _targets(labels, image, _by_name(classes))
     if not targets:
         raise UserError(
@@ -108,13 +108,25 @@ def unlabelled(plan: Plan, classes: Sequence[str]) -> list[str]:
     return [name for index, name in enumerate(classes) if index not in written]
 
 
-def _labels(control: Element) -> Iterator[Label]:
-    for element in control.iter("Label"):
-        value = element.get("value") or ""
-        name = element.get("alias") or value
-        stated = [text.strip() for text in element.get("predicted_values", "").split(",") if text.strip()]
-        if name:
-            yield Label(KINDS[control.tag], control.get("name", ""), name, stated, [value, name])
+def _labels(root: Element, controls: Sequence[Element]) -> list[Label]:
+    """Labels of some controls, in their order; of controls within each other, a label belongs to the innermost."""
+    labels: dict[Element, list[Label]] = {control: [] for control in controls}
+    control_of: dict[Element, Element | None] = {}
+    for element in root.iter():  # once: for each control, this would take the square of the size
+        control = element if element in labels else control_of.get(element)
+        if control is not None:
+            control_of |= dict.fromkeys(element, control)
+            if element.tag == "Label":
+                labels[control] += _label(element, control)
+    return [label for control in controls for label in labels[control]]
+
+
+def _label(element: Element, control: Element) -> list[Label]:
+    """The label of an element; none if it has no name."""
+    value = element.get("value") or ""
+    name = element.get("alias") or value
+    stated = [text.strip() for text in element.get("predicted_values", "").split(",") if text.strip()]
+    return [Label(KINDS[control.tag], control.get("name", ""), name, stated, [value, name])] if name else []
 
 
 def _targets(labels: Sequence[Label], image: str, index_of: Mapping[str, int]) -> tuple[Target, ...]:

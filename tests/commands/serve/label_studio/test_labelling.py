@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from seglight.commands.serve.label_studio import labelling
@@ -66,6 +68,27 @@ def test_of_two_images_that_of_the_first_control_is_predicted() -> None:
     plan = plan_of(config, CLASSES)
     assert plan.image_key == "r"
     assert [target.label for target in plan.targets] == ["road"]
+
+
+def test_of_controls_within_each_other_a_label_belongs_to_the_innermost(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = control("BrushLabels", 'value="road"', name="inner")
+    outer = control("BrushLabels", 'value="tree"', name="outer").replace("</BrushLabels>", f"{inner}</BrushLabels>")
+    assert [(target.control, target.label) for target in plan_of(view(outer), CLASSES).targets] == [
+        ("inner", "road"),
+        ("outer", "tree"),
+    ]
+    # each is looked at once: a small configuration of many in many would keep the web process busy
+    seen = []
+    label = labelling.Label
+
+    def counted(*values: Any) -> labelling.Label:
+        seen.append(values)
+        return label(*values)
+
+    monkeypatch.setattr(labelling, "Label", counted)
+    opened = "".join(f'<BrushLabels name="{number}" toName="photo">' for number in range(30))
+    plan_of(view(opened + '<Label value="road"/>' * 30 + "</BrushLabels>" * 30), CLASSES)
+    assert len(seen) == 30
 
 
 @pytest.mark.parametrize(
