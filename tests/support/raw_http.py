@@ -38,7 +38,8 @@ class RawServer:
     async def close(self) -> None:
         """End all connections."""
         for writer in self._open:
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.transport.abort()
         await asyncio.sleep(0)
 
 

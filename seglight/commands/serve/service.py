@@ -42,7 +42,7 @@ READERS = 2
 """Threads that read headers: one that takes long must not stop the processes."""
 
 WEB_BYTES = 200_000_000
-"""Memory of the web process beside the bodies of requests."""
+"""Memory of the web process beside the bodies of requests and the images that it fetches."""
 
 BYTES_PER_PIXEL = 32
 """Bytes of a model process for each pixel of an image beside the net: 23 to decode it, as
@@ -298,17 +298,18 @@ class Service:
 
 
 def memory_of_each(settings: Settings) -> int | None:
-    """Bytes that each model process may hold, beside the web process with the bodies that it has; None: no limit.
+    """Bytes that each model process may hold, beside the web process with what it holds of images; None: no limit.
 
     Raises:
         UserError: Nothing is left for them.
     """
     if settings.max_memory is None:
         return None
-    left = (settings.max_memory - settings.upload_bytes - WEB_BYTES) // settings.workers
+    web = settings.held_bytes + WEB_BYTES
+    left = (settings.max_memory - web) // settings.workers
     if left <= 0:
         raise UserError(
             f"--max_memory {settings.max_memory / 1e9:.2f} GB: the web process takes "
-            f"{(settings.upload_bytes + WEB_BYTES) / 1e9:.2f} GB of them: give more"
+            f"{web / 1e9:.2f} GB of them: give more"
         )
     return left

@@ -50,3 +50,14 @@ class Settings:
     def upload_bytes(self) -> int:
         """Bytes of all bodies that the web process holds at a time; a request that would exceed them is refused."""
         return UPLOADS * self.max_bytes
+
+    @property
+    def tasks_at_once(self) -> int:
+        """Tasks of Label Studio whose images are held at a time: one is fetched while the workers predict."""
+        return self.workers + 1
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all bodies, and of images of Label Studio, that the web process holds at a time."""
+        fetched = self.tasks_at_once * self.max_bytes if self.label_studio_hosts else 0
+        return self.upload_bytes + fetched

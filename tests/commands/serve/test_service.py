@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,9 @@ def test_memory_of_each_process() -> None:
     assert memory_of_each(Settings()) is None
     settings = Settings(max_memory=2_000_000_000, max_bytes=50_000_000, workers=2)
     assert 0.8e9 < (memory_of_each(settings) or 0) < 0.9e9
+    hosts = replace(settings, label_studio_hosts=("http://localhost:8080",))
+    # of Label Studio's tasks, one image is fetched and two are predicted
+    assert (memory_of_each(settings) or 0) - (memory_of_each(hosts) or 0) == 3 * 50_000_000 // 2
     with pytest.raises(UserError, match=r"^--max_memory 0\.10 GB: the web process takes 0\.\d+ GB of them: give more$"):
         memory_of_each(Settings(max_memory=100_000_000))
 

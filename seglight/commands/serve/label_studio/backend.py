@@ -59,7 +59,7 @@ class Backend:
     def __init__(self, service: Service, settings: Settings) -> None:
         self._service = service
         self._images = TaskImages(settings.label_studio_hosts, settings.label_studio_key, settings.max_bytes)
-        self._parallel = settings.workers + 1  # one image is fetched while the workers predict
+        self._parallel = settings.tasks_at_once
         self._at_once = asyncio.Semaphore(self._parallel)
         self._remarks: set[str] = set()
 

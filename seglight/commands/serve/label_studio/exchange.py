@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 from typing import NamedTuple
 
 import h11
@@ -99,7 +100,7 @@ async def _talk(
         writer.write(connection.send(part) or b"")
     await writer.drain()
     reply = None
-    received = bytearray()
+    received = BytesIO()  # gives its bytes without a copy of them, as a bytearray does not
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -110,10 +111,10 @@ async def _talk(
             if reply.status != 200:
                 return reply
         elif isinstance(event, h11.Data):
-            received += event.data
-            if len(received) > limit:
+            received.write(event.data)
+            if received.tell() > limit:
                 raise Refused(413, f"{origin}: its answer has more than {limit} bytes")
         elif isinstance(event, h11.EndOfMessage) and reply is not None:
-            return reply._replace(body=bytes(received))
+            return reply._replace(body=received.getvalue())
         elif not isinstance(event, h11.InformationalResponse):
             raise Refused(502, f"{origin}: its answer is cut off")

@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import tracemalloc
 
 import pytest
 
@@ -45,6 +46,24 @@ def test_answers_in_chunks_and_without_a_length() -> None:
     assert asked(chunks)[0].body == b"abcde"
     assert asked(b"HTTP/1.0 200 OK\r\n\r\nabc")[0].body == b"abc"
     assert asked(b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply(b"abc"))[0].body == b"abc"
+
+
+def test_an_image_is_held_once() -> None:
+    """At its end, too: `--max_memory` counts each image that is fetched once."""
+    size = 4_000_000
+    taken: list[int] = []
+
+    async def ask() -> None:
+        answer = reply(bytes(size))
+        async with raw_server(lambda _: answer) as server:
+            origin, target = split_address(f"{server.url}/")
+            tracemalloc.start()
+            assert len((await exchange(origin, "GET", target, {}, size)).body) == size
+            taken.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+
+    asyncio.run(ask())
+    assert taken[0] < 1.8 * size
 
 
 def test_the_body_of_an_error_is_not_read() -> None:
