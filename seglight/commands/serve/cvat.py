@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from seglight.commands.serve.cvat_answer import cvat_detections
-from seglight.commands.serve.models import ServedModel
+from seglight.commands.serve.models import ServedModel, served
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
@@ -54,7 +54,7 @@ def router(service: Service, settings: Settings) -> APIRouter:
     @routes.get("/api/functions/{name}", openapi_extra={"parameters": [parameter("name", "path")]})
     async def function(request: Request) -> dict[str, Any]:
         """A model as CVAT describes a serverless function."""
-        return described(model_of(service, request.path_params["name"]))
+        return described(served(service.models, request.path_params["name"]))
 
     @routes.post(
         "/api/function_invocations",
@@ -67,7 +67,7 @@ def router(service: Service, settings: Settings) -> APIRouter:
         name = request.headers.get(NAME)
         if not name:
             raise Refused(400, f"the header {NAME} is missing: it names the function")
-        model = model_of(service, name)
+        model = served(service.models, name)
         image = await asyncio.to_thread(image_of, await request.body())
         found = await service.predict(image, cvat_detections, model.name)
         return Response(found, media_type=JSON)
@@ -84,21 +84,6 @@ def parameter(name: str, place: str) -> dict[str, Any]:
     """
     about = "name of a model, as /models lists it"
     return {"name": name, "in": place, "required": True, "description": about, "schema": {"type": "string"}}
-
-
-def model_of(service: Service, name: str) -> ServedModel:
-    """The model of a function.
-
-    Args:
-        service: The models.
-        name: Name of the function.
-
-    Raises:
-        Refused: There is no such model.
-    """
-    if name not in service.models:
-        raise Refused(404, "there is no such function: GET /api/functions lists them")
-    return service.models[name]
 
 
 def described(model: ServedModel) -> dict[str, Any]:

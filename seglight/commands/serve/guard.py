@@ -5,6 +5,7 @@ import logging
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seglight.commands.serve.models import LOADING, RETRY_S
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.responses import refusal_response
 from seglight.commands.serve.service import Service
@@ -60,7 +61,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        app = self.app if self._is_ready_for(scope["path"]) else refusal_response(LOADING)
+        app = self.app if self._is_ready_for(scope["path"]) else refusal_response(Refused(503, LOADING, RETRY_S))
         try:
             await app(scope, receive, send_with_headers)
         except Exception:
@@ -73,5 +74,4 @@ class Guard:
         return bool(self.service.models) or path == "/" or path.startswith(WITHOUT_MODELS)
 
 
-LOADING = Refused(503, "the models are still being loaded: repeat the request later", 1.0)
 BROKEN = Refused(500, "an error of the server, which its log describes")

@@ -3,13 +3,14 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from seglight.checkpoints.model_card import ModelCard
 from seglight.checkpoints.model_files import DESCRIPTION, model_files
+from seglight.commands.serve.refusals import Refused
 from seglight.errors import UserError
 from seglight.images.types import Color
 from seglight.system.checksums import file_sha256
@@ -17,6 +18,10 @@ from seglight.system.run_files import BEST, CHECKPOINTS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A name of a model, which is a part of addresses."""
+
+LOADING = "the models are still being loaded: repeat the request later"
+RETRY_S = 1.0
+"""Reason why a request is refused before the models are loaded, and seconds after which it may be repeated."""
 
 Fingerprint = tuple[tuple[int, int, int], ...]
 """Inode, size and time of change of each file of a model."""
@@ -53,6 +58,24 @@ class ServedModel:
     def palette(self) -> tuple[Color, ...]:
         """RGB colours of the classes, by class index."""
         return self.card.palette
+
+
+def served(models: Mapping[str, ServedModel], name: str | None) -> ServedModel:
+    """The model that a request names.
+
+    Args:
+        models: Models of the server by name, the default first; none until they are loaded.
+        name: Name in the request; None: the default.
+
+    Raises:
+        Refused: There is no such model, or none yet.
+    """
+    if not models:
+        raise Refused(503, LOADING, RETRY_S)
+    found = next(iter(models.values())) if name is None else models.get(name)
+    if found is None:
+        raise Refused(404, f"there is no such model: the models are {', '.join(models)}")
+    return found
 
 
 class Answered(NamedTuple):

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
 from seglight import __version__
-from seglight.commands.serve.models import ServedModel
+from seglight.commands.serve.models import ServedModel, served
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
@@ -147,9 +147,7 @@ class OpenInference:
         return await self._inferred(request, name, version)
 
     def _model(self, name: str, version: str | None = None) -> ServedModel:
-        model = self.service.models.get(name)
-        if model is None:
-            raise Refused(404, f"there is no such model: the models are {', '.join(self.service.models)}")
+        model = served(self.service.models, name)
         if version not in (None, model.version):
             raise Refused(404, f"there is no such version: that of {model.name} is {model.version}")
         return model

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from seglight.commands.serve.models import served
 from seglight.commands.serve.pictures import EXAMPLES, example_png, picture_jpeg
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
@@ -48,12 +49,7 @@ def router(service: Service, settings: Settings) -> APIRouter:
         number = NUMBERS.get(name)
         if number is None:
             raise Refused(404, f"there are {len(NUMBERS)} examples: {', '.join(NUMBERS)}")
-        if not service.models:
-            raise Refused(503, "the models are still being loaded: repeat the request later", 1.0)
-        found = next(iter(service.models.values())) if model is None else service.models.get(model)
-        if found is None:
-            raise Refused(404, "there is no such model: GET /models lists them")
-        drawn = await asyncio.to_thread(example_png, number, found.size)
+        drawn = await asyncio.to_thread(example_png, number, served(service.models, model).size)
         return Response(drawn, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     @routes.post("/page/picture")

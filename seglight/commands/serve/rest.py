@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from seglight.commands.serve.formats import FORMATS, LINES, Name, wish_of
+from seglight.commands.serve.models import served
 from seglight.commands.serve.progress import in_lines
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
@@ -60,8 +61,7 @@ def router(service: Service, settings: Settings) -> APIRouter:
     ) -> Response:
         wish = wish_of(format, request.headers.get("accept", ""))
         form = FORMATS[wish.format]
-        if model is not None and model not in service.models:
-            raise Refused(404, f"there is no model {model!r}: GET /models lists them")
+        served(service.models, model)  # before the image is read
         image = await image_of(request)
         if wish.in_lines:
             return await in_lines(

@@ -19,7 +19,7 @@ import numpy as np
 
 from seglight.commands.serve.crew import Crew, Office
 from seglight.commands.serve.image_errors import status_of
-from seglight.commands.serve.models import Answered, Copy, ServedModel, copied
+from seglight.commands.serve.models import Answered, Copy, ServedModel, copied, served
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.process import Payload
 from seglight.commands.serve.refusals import Refused
@@ -173,12 +173,7 @@ class Service:
     def _name_of(self, model: str | None) -> str:
         if self._draining:
             raise Refused(503, "the server is about to end")
-        if self._crew is None:
-            raise Refused(503, "the models are being loaded", 5.0)
-        name = next(iter(self._paths)) if model is None else model
-        if name not in self._paths:
-            raise Refused(404, f"there is no such model: the models are {', '.join(self._paths)}")
-        return name
+        return served({} if self._crew is None else self._crew.models, model).name
 
     def _check_room(self) -> None:
         if len(self._queue) >= self._settings.queue:

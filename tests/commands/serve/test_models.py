@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from seglight.checkpoints.model_files import DESCRIPTION, WEIGHTS
-from seglight.commands.serve.models import copied, fingerprint, named_models
+from seglight.commands.serve.models import copied, fingerprint, named_models, served
+from seglight.commands.serve.refusals import Refused
 from seglight.errors import UserError
+from tests.support.served import StandIn
 
 
 @pytest.fixture
@@ -98,3 +100,16 @@ def test_a_file_that_is_missing_or_changes(here: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("seglight.commands.serve.models.fingerprint", lambda _: next(seen))
     with pytest.raises(UserError, match=r"^a\.ckpt: it changes while it is read: try again when it is written$"):
         copied(Path("a.ckpt"), here / "copies" / "1")
+
+
+def test_the_model_that_a_request_names() -> None:
+    models = StandIn("b", "a").models
+    assert served(models, None) is models["b"]
+    assert served(models, "a") is models["a"]
+    for name in ("c", "", "../a"):
+        with pytest.raises(Refused, match=r"^there is no such model: the models are b, a$") as refused:
+            served(models, name)
+        assert refused.value.status == 404
+    with pytest.raises(Refused, match=r"^the models are still being loaded: repeat the request later$") as refused:
+        served({}, "a")
+    assert (refused.value.status, refused.value.retry_after) == (503, 1.0)

@@ -123,7 +123,7 @@ def test_a_model_by_its_name(client: httpx.Client) -> None:
     assert found.headers["x-seglight-version"] == "000000000001"
     missing = client.post("/predict?model=nothing", content=png(IMAGE))
     assert missing.status_code == 404
-    assert missing.json() == {"error": "there is no model 'nothing': GET /models lists them"}
+    assert missing.json() == {"error": "there is no such model: the models are reds, other"}
 
 
 def test_models(client: httpx.Client) -> None:

@@ -268,7 +268,7 @@ def test_before_the_models_are_loaded(model: Path) -> None:
         assert not service.status().ready
         with pytest.raises(Refused) as caught:
             await service.predict(drawn(0), serving.labels)
-        assert (caught.value.status, caught.value.retry_after) == (503, 5.0)
+        assert (caught.value.status, caught.value.retry_after) == (503, 1.0)
         await service.close()
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from seglight.commands.serve.label_studio.labelling import Plan, plan_of, unlabelled
 from seglight.commands.serve.label_studio.regions import regions_json
 from seglight.commands.serve.label_studio.task_images import TaskImages
-from seglight.commands.serve.models import ServedModel
+from seglight.commands.serve.models import ServedModel, served
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
@@ -147,13 +147,7 @@ class Backend:
         return b'{"results": [' + results + b'], "errors": ' + json.dumps(errors).encode() + b"}"
 
     def _model(self, name: str | None) -> ServedModel:
-        models = self._service.models
-        if not models:
-            raise Refused(503, "the models are not loaded yet", 1.0)
-        found = next(iter(models.values())) if name is None else models.get(name)
-        if found is None:
-            raise Refused(404, f"no model {str(name)[:100]!r}: there are {', '.join(models)}")
-        return found
+        return served(self._service.models, name)
 
     def _remark(self, line: str) -> None:
         """Print a line once: Label Studio repeats its requests."""

@@ -190,10 +190,10 @@ def test_large_requests_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_health() -> None:
     assert backend().health(None) == {"status": "UP", "model_class": "net"}
     assert backend().health("other") == {"status": "UP", "model_class": "other"}
-    with pytest.raises(Refused, match="no model 'third': there are net, other") as refused:
+    with pytest.raises(Refused, match="there is no such model: the models are net, other") as refused:
         backend().health("third")
     assert refused.value.status == 404
-    with pytest.raises(Refused, match="not loaded yet") as refused:
+    with pytest.raises(Refused, match="still being loaded") as refused:
         backend({}).health(None)
     assert refused.value.status == 503
 

@@ -66,7 +66,10 @@ def test_the_address_of_a_model(at: str) -> None:
 
 
 def test_refused_requests() -> None:
-    assert answers("GET", "/label-studio/third/health") == (404, {"error": "no model 'third': there are net, health"})
+    assert answers("GET", "/label-studio/third/health") == (
+        404,
+        {"error": "there is no such model: the models are net, health"},
+    )
     assert answers("POST", "/label-studio/third/webhook", {})[0] == 404
     assert answers("POST", "/label-studio/predict") == (400, {"error": "the request is not JSON"})
     assert answers("POST", "/label-studio/webhook", {"action": "START_TRAINING"})[0] == 501
