@@ -5,6 +5,7 @@ Covers: commands.serve.cvat_answer.
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import requests
 
 from seglight.commands.serve.app import create_app
+from seglight.commands.serve.cvat import decoded
+from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.settings import Settings
 from tests.support.served import Running, StandIn, picture, png, serving
 from tests.support.stand_in import Reds
@@ -93,10 +96,14 @@ def test_an_image_that_is_not_read_is_refused(gateway: str) -> None:
     [
         (b"", "the body is not JSON"),
         (b"\xff\xfe", "the body is not JSON"),
-        (b"[" * 100_000, "the body is not JSON"),
+        (b"[" * 60_000, "the body is not JSON"),
         (b"[]", "the body has no `image`"),
         (b'{"image": 3}', "the body has no `image`"),
+        (b'{"image": {"image": "AAAA"}}', "the body has no `image`"),
+        (b'["image", "AAAA"]', "the body has no `image`"),
+        (b'{"image": "AAAA", }', "the body is not JSON"),
         (b'{"image": "a"}', "not base64"),
+        (b'{"image": "AAA\\/"}', "not base64"),
         (b'{"image": "../../etc/passwd!"}', "not base64"),
         ('{"image": "ä"}'.encode(), "not base64"),
     ],
@@ -105,6 +112,21 @@ def test_other_bodies_are_refused(body: bytes, told: str, gateway: str) -> None:
     found = invoke(gateway, data=body)
     assert found.status_code == 400
     assert told in found.json()["error"]
+
+
+def test_a_body_takes_no_more_memory_than_it_has() -> None:
+    image = bytes(3_000_000)
+    body = json.dumps({"threshold": 0.5, "image": base64.b64encode(image).decode(), "mapping": {}}).encode()
+    small = b'{"values": [' + b"[]," * 300_000 + b'[]], "image": "AAAA"}'
+    tracemalloc.start()
+    try:
+        assert decoded(body) == image
+        with pytest.raises(Refused, match="900029 bytes beside the `image`, and 65536 are read") as refused:
+            decoded(small)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * len(body)
+    finally:
+        tracemalloc.stop()
+    assert refused.value.status == 413
 
 
 def test_the_function_is_named_by_a_header(gateway: str) -> None:
