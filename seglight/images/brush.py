@@ -85,7 +85,7 @@ def brush_pixels(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
         width: Width of the image.
 
     Raises:
-        ValueError: The runs are cut off, or not those of an image of this size.
+        ValueError: The runs are cut off, not those of an image of this size, or their values do not have 8 bits.
     """
     number = _bits(data[:4], 0, 32)
     if number != 4 * height * width:
@@ -94,18 +94,6 @@ def brush_pixels(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
     ends = np.minimum(np.cumsum(counts), number)
     # every fourth value is of the last band, which says where the stroke is
     return np.repeat(values > 0, np.diff(ends // 4, prepend=0)).reshape(height, width)
-
-
-def decode_runs(data: bytes) -> NDArray[np.uint8]:
-    """All values of a brush stroke: uint8 (N,).
-
-    Args:
-        data: Its `rle`.
-
-    Raises:
-        ValueError: The runs are cut off, or have values of more or less than 8 bits.
-    """
-    return np.repeat(*_runs(data))[: _bits(data[:4], 0, 32)]
 
 
 def _runs(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from seglight.errors import UserError
 from seglight.images import brush
-from seglight.images.brush import brush_pixels, decode_runs, encode_brush
+from seglight.images.brush import brush_pixels, encode_brush
 from tests.support.layouts import brush as brush_bit_by_bit
 from tests.support.samples import readings, samples
 
@@ -52,29 +52,32 @@ def test_random_brushes(single: bool) -> None:
 
 
 def test_runs_worked_by_hand() -> None:
-    # 8 values: 5 times 7 as one value, then 1, 2, 3 as a list
-    bits = f"{8:032b}" + HEADER
-    bits += "1" + "00" + "100" + "00000111" + "0" + "00" + "010" + "00000001" + "00000010" + "00000011"
+    # of every 4 values, the last one counts: 5 times 0 as one value, then a list
+    bits = f"{12:032b}" + HEADER
+    bits += "1" + "00" + "100" + f"{0:08b}"
+    bits += "0" + "00" + "110" + "".join(f"{value:08b}" for value in (0, 0, 3, 7, 7, 7, 0))
     data = octets(bits)
-    assert decode_runs(data).tolist() == [7, 7, 7, 7, 7, 1, 2, 3]
-    for end in range(7, len(data) - 1):
+    assert brush_pixels(data, 1, 3).tolist() == [[False, True, False]]
+    for end in range(7, len(data)):
         with pytest.raises(ValueError, match="end"):
-            decode_runs(data[:end])
+            brush_pixels(data[:end], 1, 3)
 
 
 def test_lists_and_runs_in_turn_worked_by_hand() -> None:
-    bits = f"{6:032b}" + HEADER
+    bits = f"{12:032b}" + HEADER
     bits += "0" + "00" + "000" + f"{9:08b}"  # one value
     bits += "1" + "11" + f"{2:016b}" + f"{255:08b}"  # three times 255, with a length of 16 bits
-    bits += "0" + "01" + f"{1:04b}" + f"{1:08b}" + f"{2:08b}"  # two values, with a length of 4 bits
-    assert decode_runs(octets(bits)).tolist() == [9, 255, 255, 255, 1, 2]
-    assert decode_runs(octets(bits) + bytes(5)).tolist() == [9, 255, 255, 255, 1, 2]
-    assert decode_runs(octets(f"{0:032b}" + HEADER)).tolist() == []
+    bits += "0" + "01" + f"{1:04b}" + f"{0:08b}" + f"{0:08b}"  # two values, with a length of 4 bits
+    bits += "1" + "10" + f"{1:08b}" + f"{0:08b}"  # two times 0, with a length of 8 bits
+    bits += "0" + "00" + "011" + f"{5:032b}"  # 0, 0, 0, 5
+    assert brush_pixels(octets(bits), 3, 1).tolist() == [[True], [False], [True]]
+    assert brush_pixels(octets(bits) + bytes(5), 3, 1).tolist() == [[True], [False], [True]]
+    assert brush_pixels(octets(f"{0:032b}" + HEADER), 0, 0).tolist() == []
 
 
 def test_values_of_other_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="values of 16 bits"):
-        decode_runs(octets(f"{1:032b}" + f"{15:05b}" + "0" * 40))
+        brush_pixels(octets(f"{4:032b}" + f"{15:05b}" + "0" * 40), 1, 1)
 
 
 def of_runs(*pixels: int) -> NDArray[np.bool_]:
