@@ -1,11 +1,8 @@
 """A real Label Studio and its kit: what it asks, shows and exports, and what its own encoder writes."""
 
 import io
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from tests.support import label_studio
 from tests.support.exported import red
 from tests.support.known_labels import Predicted
 from tests.support.label_studio import KEY, Studio, with_its_kit
+from tests.support.running_server import Server, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,24 +31,20 @@ CONFIG = """<View><Image name="photo" value="$image"/>
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with label_studio.label_studio(tmp_path_factory.mktemp("studio")) as running:
-        yield running
+    with label_studio.label_studio(tmp_path_factory.mktemp("studio")) as started:
+        yield started
 
 
-@contextmanager
-def serving(model: Path, *options: str) -> Iterator[str]:
-    """The address of a server of this model."""
-    environment = {**os.environ, "LABEL_STUDIO_API_KEY": KEY}
-    command = [sys.executable, "-m", "seglight", "serve", f"red={model}", "--port", "0", *options]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
-            assert " at http://" in line, line
-            yield line.split(" at ")[1].strip().rstrip("/")
-        finally:
-            process.terminate()
-            process.wait(30)
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give servers the key by which they fetch images."""
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", KEY)
+
+
+def serving(folder: Path, studio: Studio, *options: str, token: str = "") -> AbstractContextManager[Server]:
+    """A server of a net, which fetches images from this Label Studio."""
+    model = f"red={red(folder / 'red.onnx')}"
+    return running(folder / "log.txt", model, "--allow_hosts", studio.url, *options, token=token)
 
 
 def picture(seed: int, size: tuple[int, int]) -> tuple[bytes, NDArray[np.bool_]]:
@@ -81,8 +75,8 @@ def test_a_project_from_import_to_export(studio: Studio, tmp_path: Path) -> None
     content, is_red = picture(0, (83, 117))
     project = studio.project(CONFIG)
     studio.upload(project, "street.png", content)
-    with serving(red(tmp_path / "red.onnx"), "--allow_hosts", studio.url) as url:
-        studio.connect(project, f"{url}/label-studio")
+    with serving(tmp_path, studio) as server:
+        studio.connect(project, f"{server.address}label-studio")
         (backend,) = studio.ask("GET", f"/api/ml?project={project}")
         assert backend["state"] == "CO"
         assert backend["model_version"].startswith("red-")
@@ -108,11 +102,11 @@ def test_predictions_while_somebody_annotates(studio: Studio, tmp_path: Path) ->
     project = studio.project(CONFIG.replace('<Label value="dark"/>', ""))
     studio.upload(project, "street.png", content)
     (task,) = studio.ask("GET", f"/api/tasks?project={project}")["tasks"]
-    token = tmp_path / "token.txt"
-    token.write_text("0123456789abcdef")
-    with serving(red(tmp_path / "red.onnx"), "--allow_hosts", studio.url, "--token", str(token)) as url:
-        more = {"auth_method": "BASIC_AUTH", "basic_auth_user": "x", "basic_auth_pass": "0123456789abcdef"}
-        backend = studio.connect(project, f"{url}/label-studio/red", is_interactive=True, **more)
+    token = "0123456789abcdef"
+    (tmp_path / "token.txt").write_text(token)
+    with serving(tmp_path, studio, "--token", str(tmp_path / "token.txt"), token=token) as server:
+        more = {"auth_method": "BASIC_AUTH", "basic_auth_user": "x", "basic_auth_pass": token}
+        backend = studio.connect(project, f"{server.address}label-studio/red", is_interactive=True, **more)
         path = f"/api/ml/{backend}/interactive-annotating"
         answer = studio.ask("POST", path, json={"task": task["id"], "context": {"result": []}})
         np.testing.assert_array_equal(strokes([answer["data"]])["Red"], is_red)
@@ -121,10 +115,10 @@ def test_predictions_while_somebody_annotates(studio: Studio, tmp_path: Path) ->
 def test_a_project_of_other_labels_is_not_connected(studio: Studio, tmp_path: Path) -> None:
     project = studio.project(CONFIG.replace("dark", "sky").replace("Red", "sea"))
     with (
-        serving(red(tmp_path / "red.onnx"), "--allow_hosts", studio.url) as url,
+        serving(tmp_path, studio) as server,
         pytest.raises(AssertionError) as error,
     ):
-        studio.connect(project, f"{url}/label-studio")
+        studio.connect(project, f"{server.address}label-studio")
     assert "it doesn't look like a valid ML backend" in str(error.value).replace("&#x27;", "'").replace("\\u0027", "'")
 
 
