@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from seglight.system.atomic import atomic_write
+from seglight.system.cores import usable_cores
 from seglight.training.profiler import RunTimes
 
 PACKAGES = (
@@ -63,7 +64,7 @@ def environment() -> dict[str, Any]:
         "hostname": platform.node(),
         "platform": platform.platform(),
         "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,

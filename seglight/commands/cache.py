@@ -6,7 +6,6 @@ an older cache writes only what has changed.
 
 import hashlib
 import json
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from seglight.errors import UserError
 from seglight.images.opencv import single_threaded_opencv
 from seglight.interfaces import Labelled
 from seglight.system.atomic import atomic_path, atomic_write, remove_parts
+from seglight.system.cores import usable_cores
 from seglight.system.parsing import new_parser
 from seglight.system.terminal import plain_console
 from seglight.training.resume.folder import check_outside
@@ -58,7 +58,7 @@ def build(datamodule: SegmentationDataModule, folder: Path) -> dict[str, int]:
     (folder / INDEX).unlink(missing_ok=True)
     shards = Shards(folder, splits)
     # unlike the workers of a process pool, those of a loader end when their parent is killed
-    workers = DataLoader(shards, batch_size=None, num_workers=min(os.cpu_count() or 1, len(shards)))
+    workers = DataLoader(shards, batch_size=None, num_workers=min(usable_cores(), len(shards)))
     console = plain_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("cache", total=sum(map(len, splits.values())))

@@ -1,7 +1,8 @@
-"""Memory of this process on Linux, and memory of a forward pass, extrapolated from small images."""
+"""Memory of processes on Linux, and memory of a forward pass, extrapolated from small images."""
 
 import ctypes
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -46,6 +47,19 @@ def resident_bytes() -> int:
     if trim is not None:
         trim(0)
     return _status("VmRSS")
+
+
+def resident_bytes_of(process: int) -> int:
+    """Resident memory of a process in bytes; 0 if it has ended, or where the system does not say.
+
+    Args:
+        process: Number of the process.
+    """
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_of(work: Callable[[], object]) -> int:

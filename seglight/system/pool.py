@@ -1,6 +1,5 @@
 """Apply functions to many items in as many processes as there are cores. Imports nothing that is slow to import."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -10,6 +9,7 @@ from typing import Any
 from rich.progress import track
 
 from seglight.errors import UserError
+from seglight.system.cores import usable_cores
 from seglight.system.terminal import plain_console
 
 FEW = 64
@@ -29,7 +29,7 @@ def spread(functions: Functions, items: Sequence[tuple[str, Any]], what: str = "
     Raises:
         UserError: A process was killed.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if len(items) <= FEW or cores == 1:
         yield from _shown((functions[name](item) for name, item in items), len(items), what)
         return

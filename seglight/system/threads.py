@@ -1,6 +1,11 @@
-"""Waiting of OpenMP threads, which has to be configured before torch is imported."""
+"""Number of OpenMP threads, and their waiting, which has to be configured before torch is imported."""
 
 import os
+
+from seglight.system.cores import usable_cores
+
+THREADS = "OMP_NUM_THREADS"
+"""Environment variable with the number of threads of OpenMP, and of libraries that follow it."""
 
 SPINS = "1000"
 """Iterations that a thread spins at a barrier before it sleeps; measured by `python -m benchmarks contention`."""
@@ -16,3 +21,21 @@ def sleep_at_barriers() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+def granted_threads() -> int | None:
+    """Number of threads that the environment grants this process, for runtimes that do not read it; None: no number.
+
+    Of a list, which is for nested regions, the first is that of the outermost one.
+    """
+    granted = os.environ.get(THREADS, "").split(",")[0].strip()
+    return int(granted) if granted.isdecimal() and int(granted) else None
+
+
+def threads_of_each(processes: int) -> int:
+    """Number of threads of each of some processes that share the cores, unless the environment grants a number.
+
+    Args:
+        processes: Number of the processes.
+    """
+    return granted_threads() or max(1, usable_cores() // processes)

@@ -1,4 +1,7 @@
-"""Threads of OpenMP sleep at barriers in every command; GNU OpenMP itself prints its settings."""
+"""Numbers of threads; threads of OpenMP sleep at barriers in every command.
+
+GNU OpenMP itself prints its settings.
+"""
 
 import os
 import subprocess
@@ -6,7 +9,19 @@ import sys
 
 import pytest
 
-from seglight.system.threads import SPINS, sleep_at_barriers
+from seglight.system.threads import SPINS, granted_threads, sleep_at_barriers, threads_of_each
+
+
+@pytest.mark.parametrize(
+    ("variable", "granted"), [("3", 3), ("4,2", 4), (" 4 , 2 ", 4), ("0", None), ("", None), ("many", None)]
+)
+def test_the_number_in_the_environment(monkeypatch: pytest.MonkeyPatch, variable: str, granted: int | None) -> None:
+    """OpenMP reads lists, of which the first number is for the outermost regions, and ignores what is no number."""
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert granted_threads() == granted
+    assert threads_of_each(4) == (granted or 1)
+    assert threads_of_each(2) == (granted or 3)
 
 
 @pytest.mark.parametrize("given", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])

@@ -9,6 +9,7 @@ import torch
 
 from seglight.commands.init.facts import Machine
 from seglight.errors import UserError
+from seglight.system.cores import usable_cores
 
 RAM_SHARE = 0.8
 """Fraction of the machine's memory that a training may use unless --memory is given."""
@@ -43,19 +44,17 @@ def machine(device: str, memory: int | None) -> Machine:
         )
     threads = torch.get_num_threads()
     if device == "cpu" or not there:
-        return Machine("cpu", _processor(), memory or int(RAM_SHARE * _ram()), threads, _cores())
+        return Machine("cpu", _processor(), memory or int(RAM_SHARE * _ram()), threads, usable_cores())
     properties = torch.cuda.get_device_properties(0)
     half = "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    return Machine("gpu", properties.name, memory or int(GPU_SHARE * properties.total_memory), threads, _cores(), half)
+    return Machine(
+        "gpu", properties.name, memory or int(GPU_SHARE * properties.total_memory), threads, usable_cores(), half
+    )
 
 
 def versions() -> dict[str, str]:
     """Versions of the libraries on which the time of a step depends."""
     return {name: version(name) for name in ("torch", "lightning", "timm")}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ram() -> int:

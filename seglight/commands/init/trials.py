@@ -9,11 +9,11 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO, Any
 
 from seglight.commands.init.question import Answer, Question, keep, kept_answer
 from seglight.errors import UserError, say
+from seglight.system.memory import resident_bytes_of
 
 PATIENCE = 600.0
 """Seconds after which a trial is given up."""
@@ -110,15 +110,6 @@ def _line_within(process: subprocess.Popen[bytes], descriptor: int, limit: int |
             if not part:
                 return None if process.wait() == -9 else b""  # killed for lack of memory
             line += part
-        elif time.monotonic() > end or (limit is not None and _resident(process.pid) > limit):
+        elif time.monotonic() > end or (limit is not None and resident_bytes_of(process.pid) > limit):
             return None
     return line
-
-
-def _resident(process: int) -> int:
-    """Bytes of memory of a process; 0 where the system does not say."""
-    try:
-        pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,7 +1,6 @@
 """The crew of a server: model processes that have the same models loaded, and what they have loaded."""
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from seglight.commands.serve.messages import Described, Job
 from seglight.commands.serve.models import Copy, ServedModel
-from seglight.commands.serve.process import THREADS, ModelProcess, WorkerDiedError
+from seglight.commands.serve.process import ModelProcess, WorkerDiedError
 from seglight.commands.serve.seats import Records, Seat
 from seglight.commands.serve.waiting import Queue
 from seglight.errors import UserError, one_line
+from seglight.system.threads import threads_of_each
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,3 @@ class Office:
         for name, copy in copies.items():
             line = line.replace(str(copy.path), str(self._paths[name]))
         return line
-
-
-def threads_of_each(workers: int) -> int:
-    """Threads of each of some processes that share the cores; OMP_NUM_THREADS may say how many."""
-    wanted = os.environ.get(THREADS, "").split(",")[0]
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // workers)

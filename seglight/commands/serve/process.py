@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,7 +26,9 @@ from seglight.commands.serve.messages import (
     Progress,
 )
 from seglight.errors import UserError
+from seglight.system.memory import resident_bytes_of
 from seglight.system.signals import blocked_signals
+from seglight.system.threads import THREADS
 
 LOADING_S = 600.0
 """Longest time in seconds for which the models of a process are loaded."""
@@ -37,9 +38,6 @@ GLANCE_S = 0.25
 
 ENDING_S = 5.0
 """Seconds after which a process that should end is killed."""
-
-THREADS = "OMP_NUM_THREADS"
-"""Environment variable with the number of threads of OpenMP, and of libraries that follow it."""
 
 Payload: TypeAlias = bytes | NDArray[np.uint8]
 """An image file, or pixels (H, W, 3) in RGB."""
@@ -96,11 +94,7 @@ class ModelProcess:
     @property
     def memory(self) -> int:
         """Resident bytes of the process; 0 where the system does not list them."""
-        try:
-            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes_of(self.pid)
 
     def loaded(self) -> Mapping[str, Described]:
         """Wait until all models are loaded.

@@ -1,6 +1,5 @@
 """Values and colours in masks, which are read once."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from seglight.data.labels import read_index
 from seglight.errors import UserError
 from seglight.images.decode import opened, read_grey
 from seglight.images.types import Color
+from seglight.system.cores import usable_cores
 
 FIRST = 64
 """Number of masks that are read before all others: photographs among them are noticed in a moment."""
@@ -133,7 +133,7 @@ def scanned(masks: Sequence[Path]) -> Values:
 
 def _read(masks: Sequence[Path]) -> Iterator[MaskValues]:
     """Masks in order, read by threads, some at a time: an error is known before all are read."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(masks), FIRST):
             yield from pool.map(mask_values, masks[start : start + FIRST])
 

@@ -1,6 +1,6 @@
 """Exported nets by windows: the labels of the whole image where windows see enough around, within a stated memory.
 
-Covers: inference.exported.metadata, system.memory.
+Covers: inference.exported.metadata.
 """
 
 import numpy as np

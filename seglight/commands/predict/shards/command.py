@@ -41,6 +41,7 @@ from seglight.system.atomic import atomic_write
 from seglight.system.remote import is_address
 from seglight.system.signals import STOP
 from seglight.system.terminal import plain_console
+from seglight.system.threads import THREADS, granted_threads, threads_of_each
 from seglight.training.resume.lock import FILE as LOCK
 from seglight.training.resume.lock import locked
 
@@ -157,8 +158,7 @@ def executor_for(name: str, folder: Path, request: Request, parallel: int, devic
 
     chosen = request.device not in ("auto", "cuda")  # such as cuda:1, which a job finds only if it sees all GPUs
     slots = device_slots(parallel, devices, [] if on_cpu or chosen else visible_devices())
-    threads = max(1, (os.cpu_count() or 1) // len(slots))
-    return LocalExecutor(slots, {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)})
+    return LocalExecutor(slots, {} if granted_threads() else {THREADS: str(threads_of_each(len(slots)))})
 
 
 def planned(

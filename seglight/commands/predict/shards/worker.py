@@ -20,7 +20,7 @@ from seglight.commands.predict.shards.shard import TABLES, read_plan, read_progr
 from seglight.errors import UserError, one_line, user_error_behind
 from seglight.system.escaping import write_anything
 from seglight.system.signals import EXIT_CODE, SCHEDULERS
-from seglight.system.threads import sleep_at_barriers
+from seglight.system.threads import THREADS, granted_threads, sleep_at_barriers
 
 INTERVAL = 0.5
 """Seconds between two records of the progress."""
@@ -122,12 +122,6 @@ def _check_models(request: Request, planned: str, loaded: str) -> None:
         raise UserError(f"{', '.join(replaced)}: replaced since the command was started: repeat the command")
 
 
-def granted_threads() -> int | None:
-    """Number of threads that its environment grants a job, for runtimes that do not read it; None: no number is set."""
-    granted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(granted) if granted.isdecimal() else None
-
-
 def main(folder: Path) -> int:
     """Predict a shard in a process of its own, and return the exit code.
 
@@ -151,7 +145,7 @@ def main(folder: Path) -> int:
 
 if __name__ == "__main__":
     if "SLURM_CPUS_ON_NODE" in os.environ:  # not each cluster confines a job to its CPUs
-        os.environ.setdefault("OMP_NUM_THREADS", os.environ["SLURM_CPUS_ON_NODE"])
+        os.environ.setdefault(THREADS, os.environ["SLURM_CPUS_ON_NODE"])
     sleep_at_barriers()
     write_anything()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # problems of an image are reported as its failure

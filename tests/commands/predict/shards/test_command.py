@@ -188,7 +188,9 @@ def test_a_lost_job_continues(
 
 
 def test_jobs_that_were_done_before_they_were_lost(predict: Predict, alone: Callable[..., Ran], tmp_path: Path) -> None:
-    ran = predict("--parallel", 2, executor=InProcess([GONE, 75, -15, 1]))
+    executor = InProcess([GONE, 75, -15, 1])
+    ran = predict("--parallel", 2, executor=executor)
+    assert executor.started == ["0000", "0001"] * 3, "each twice again"
     same(ran, alone(), tmp_path)
 
 
@@ -443,7 +445,23 @@ def test_the_gpus_of_each_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, d
     assert executor.free == slots
 
 
-@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("", None), ("4,2", None)])
+@pytest.mark.parametrize(("variable", "threads"), [(None, "2"), ("", "2"), ("3", None), ("3,2", None)])
+def test_jobs_share_the_cores_that_the_command_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None, threads: str | None
+) -> None:
+    """Of a machine of 64; a number in the environment is that of each job."""
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {8, 9, 10, 11}, raising=False)
+    request = Request(["best.ckpt"], "out", [], 1, None, None, "cpu", [])
+    executor = shards.executor_for("local", tmp_path, request, 2, 1)
+    assert isinstance(executor, LocalExecutor)
+    assert executor.environment.get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("", None), ("4,2", 4), ("0", None)])
 def test_exported_files_use_the_threads_that_a_job_is_granted(
     predict: Predict, model: Reds, monkeypatch: pytest.MonkeyPatch, variable: str, threads: int | None
 ) -> None:
