@@ -1,6 +1,7 @@
 """Clients of an HTTP server: how long each request took, what was lost and what was wrong."""
 
 import http.client
+import math
 import statistics
 import threading
 import time
@@ -88,7 +89,9 @@ class Load:
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median and 99th percentile."""
+    """Median and 99th percentile; both are infinite if there was no answer."""
+    if len(seconds) < 2:
+        return dict.fromkeys(("median_seconds", "p99_seconds"), seconds[0] if seconds else math.inf)
     cuts = statistics.quantiles(seconds, n=100, method="inclusive")
     return {"median_seconds": cuts[49], "p99_seconds": cuts[98]}
 

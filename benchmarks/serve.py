@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,16 @@ from seglight.images.decode import decode_image
 from seglight.images.draw import palette_image
 from seglight.inference.exported.runtimes import OnnxPredictor
 from seglight.inference.predictor import Predictor
+from seglight.system.memory import resident_bytes_of
 
 START_S = 120.0
 """Longest time for which a server is waited for."""
 
 SETTLED_S = 10.0
 """Seconds after which the memory should stay as it is."""
+
+OVER_ROUNDS: Mapping[str, Callable[[Iterable[Any]], Any]] = {"lost": sum, "wrong": sum, "bytes": max, "growth": max}
+"""How figures of several runs are put together where a median would hide a run."""
 
 
 def jpegs_of(height: int, width: int) -> list[bytes]:
@@ -99,13 +103,7 @@ def processes_of(pid: int) -> set[int]:
 
 def resident(pid: int) -> int:
     """Resident bytes of a process and its descendants."""
-    pages = 0
-    for each in processes_of(pid):
-        try:
-            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
-        except (OSError, IndexError):  # it has ended
-            continue
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return sum(map(resident_bytes_of, processes_of(pid)))
 
 
 @contextmanager
@@ -130,7 +128,9 @@ def sampled(pid: int) -> Iterator[list[int]]:
 def growth(samples: Sequence[int]) -> float:
     """Largest change of the memory after the first 10 seconds, as a fraction of what it was then."""
     settled = samples[int(SETTLED_S) - 1 :]
-    return max(abs(one / settled[0] - 1) for one in settled) if settled else 0.0
+    if not settled or not settled[0]:  # the run was shorter, or the server has ended, which its lost requests tell
+        return 0.0
+    return max(abs(one / settled[0] - 1) for one in settled)
 
 
 @contextmanager
@@ -255,7 +255,7 @@ def measured(
     clients: int,
     options: argparse.Namespace,
 ) -> dict[str, dict[str, Any]]:
-    """Figures of each server: the medians of alternating runs."""
+    """Figures of each server over alternating runs."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in servers}
     for _ in range(options.rounds):
         for name, (server, pid) in servers.items():
@@ -264,6 +264,9 @@ def measured(
             figures["bytes"] = max(samples, default=0)
             figures["growth"] = growth(samples)
             runs[name].append(figures)
-    return {
-        name: {key: statistics.median(run[key] for run in found) for key in found[0]} for name, found in runs.items()
-    }
+    return {name: over_rounds(found) for name, found in runs.items()}
+
+
+def over_rounds(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of times, the sum of what was lost or wrong, and the most memory and its largest change."""
+    return {key: OVER_ROUNDS.get(key, statistics.median)(run[key] for run in runs) for key in runs[0]}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks._clients import Server, as_body, loaded, quantiles
 from benchmarks._pair import compare
 from benchmarks._record import Parser, write_record
 from benchmarks.loss import check, ours, peer
@@ -148,6 +149,29 @@ def test_startup_ends_at_the_first_step_of_the_quickstart(tmp_path: Path) -> Non
         assert rows["ratio"][name] == pytest.approx(rows["seglight fit"][name] / rows["bare script"][name])
         # the goal on an idle machine is 1.2; at 2, the imports are made twice
         assert 0 < rows["ratio"][name] < 2
+
+
+def test_what_goes_wrong_in_one_round_of_three_is_not_hidden() -> None:
+    well = {"per_second": 10.0, "median_seconds": 0.1, "lost": 0, "wrong": 0, "bytes": 100, "growth": 0.0}
+    badly = {"per_second": 7.0, "median_seconds": 0.4, "lost": 5, "wrong": 2, "bytes": 300, "growth": 0.5}
+    found = import_module("benchmarks.serve").over_rounds([well, badly, well | {"lost": 1}])
+    assert found == {**well, "lost": 6, "wrong": 2, "bytes": 300, "growth": 0.5}
+
+
+def test_a_server_that_answers_nothing_is_no_traceback() -> None:
+    serve = import_module("benchmarks.serve")
+    server = Server(serve.free_port(), "/predict", as_body)
+    figures = loaded(server, [b"image"], [b"labels"], 2, 0.02).figures()
+    assert figures["lost"] > 1
+    assert figures["per_second"] == 0
+    shown = serve.line(serve.over_rounds([figures | {"bytes": 0, "growth": serve.growth([0] * 20)}] * 3))
+    assert "median      inf ms" in shown
+    assert "MB, changed by 0.0 %" in shown
+
+
+def test_quantiles_of_few_answers() -> None:
+    assert quantiles([0.25]) == {"median_seconds": 0.25, "p99_seconds": 0.25}
+    assert quantiles([0.0, 1.0]) == {"median_seconds": 0.5, "p99_seconds": pytest.approx(0.99)}
 
 
 @pytest.mark.slow
