@@ -1,4 +1,4 @@
-"""ASGI middleware that bounds the bodies of requests, and ends the work for a client that has left."""
+"""ASGI middleware that bounds the bodies of requests and answers, and ends the work for a client that has left."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seglight.commands.serve import connection
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.responses import refusal_response
 from seglight.commands.serve.settings import Settings
@@ -16,12 +17,15 @@ SLOWEST = 32_768
 """Bytes of a body for which its deadline is moved by a second: a client that is slower is not served."""
 
 RETRY_S = 2.0
-"""Seconds after which a client may repeat a request that found too many uploads."""
+"""Seconds after which a client may repeat a request that found too many bodies."""
+
+PART = int(connection.SLOWEST * connection.READING_S)
+"""Bytes of an answer that are sent at a time, and have to be read within `connection.READING_S`."""
 
 
 @dataclass
-class Uploads:
-    """Bytes of all bodies that are held at a time."""
+class Bodies:
+    """Bytes of all bodies of requests and answers that are held at a time."""
 
     held: int = 0
 
@@ -30,7 +34,8 @@ class BoundedBodies:
     """Middleware that refuses bodies that are too large or too slow, and too many of them at a time.
 
     A handler reads its body as usual: what exceeds a bound is raised from there as `Refused`. The handler is cancelled
-    when the client has left before its answer was complete.
+    when the client has left before its answer was complete. An answer counts as well until its client has read it: it
+    is sent whatever its size, and further bodies are refused meanwhile.
 
     Args:
         app: Application that is called.
@@ -40,7 +45,7 @@ class BoundedBodies:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.uploads = Uploads()
+        self.bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -49,26 +54,28 @@ class BoundedBodies:
         elif _is_above(Headers(scope=scope).get("content-length", ""), self.settings.max_bytes):
             await refusal_response(too_large(self.settings.max_bytes))(scope, receive, send)
         else:
-            body = _Body(receive, send, self.settings, self.uploads)
+            body = _Body(receive, send, self.settings, self.bodies)
             try:
                 await _until_left(self.app(scope, body.receive, body.send), body)
             finally:
-                self.uploads.held -= body.received
+                self.bodies.held -= body.received + body.sent
 
 
 class _Body:
-    """The body of one request as it arrives, and whether its client is still there.
+    """The body of one request as it arrives, that of its answer, and whether its client is still there.
 
     Attributes:
         received: Number of bytes that have arrived.
+        sent: Number of bytes of the answer.
     """
 
-    def __init__(self, receive: Receive, send: Send, settings: Settings, uploads: Uploads) -> None:
+    def __init__(self, receive: Receive, send: Send, settings: Settings, bodies: Bodies) -> None:
         self.received = 0
+        self.sent = 0
         self._receive = receive
         self._send = send
         self._settings = settings
-        self._uploads = uploads
+        self._bodies = bodies
         self._deadline = time.monotonic() + settings.body_timeout_s
         self._complete = asyncio.Event()
         self._gone = asyncio.Event()
@@ -97,10 +104,17 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._answered = True
-        await self._send(message)
+        """Send a part of the answer, as fast as the client reads it: uvicorn would take all of it at once."""
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        content, more = message.get("body", b""), message.get("more_body", False)
+        self.sent += len(content)
+        self._bodies.held += len(content)
+        for start in range(0, len(content), PART) or (0,):
+            is_last = start + PART >= len(content)
+            self._answered = is_last and not more
+            await self._send({**message, "body": content[start : start + PART], "more_body": more or not is_last})
 
     async def until_gone(self) -> None:
         """Wait until the client has left, or the answer is complete."""
@@ -121,11 +135,11 @@ class _Body:
 
     def _count(self, size: int) -> None:
         self.received += size
-        self._uploads.held += size
+        self._bodies.held += size
         if self.received > self._settings.max_bytes:
             raise too_large(self._settings.max_bytes)
-        if self._uploads.held > self._settings.upload_bytes:
-            raise Refused(503, "too many images are being uploaded at once: repeat the request later", RETRY_S)
+        if self._bodies.held > self._settings.upload_bytes:
+            raise Refused(503, "too many images and answers are being sent at once: repeat the request later", RETRY_S)
 
 
 def too_large(max_bytes: int) -> Refused:

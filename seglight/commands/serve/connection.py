@@ -1,6 +1,7 @@
 """Connections of clients: how many there are, and how long one may take to send a header or to read an answer."""
 
 import asyncio
+import json
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -15,24 +16,28 @@ REST_S = 5.0
 """Seconds for which the rest of a body is read and dropped after the answer: closing at once could lose the answer."""
 
 READING_S = 20.0
-"""Seconds after each of which a client must have read some of its answer."""
+"""Seconds within which a client has to read a part of its answer."""
 
 SLOWEST = 8_192
-"""Bytes that it must have read in a second."""
+"""Bytes of it in a second."""
 
-BAD = b'{"error": "the request is not HTTP"}'
-TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
-NOT_HTTP = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(BAD), BAD)
-)
-TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+def _closing(status: str, reason: str, *headers: str) -> bytes:
+    """An answer after which the connection is closed, in the form that all other errors have."""
+    body = json.dumps({"error": reason})
+    fixed = ("Connection: close", "Content-Type: application/json", f"Content-Length: {len(body)}")
+    return "\r\n".join((f"HTTP/1.1 {status}", *fixed, *headers, "", body)).encode()
+
+
+NOT_HTTP = _closing("400 Bad Request", "the request is not HTTP")
+TOO_SLOW = _closing("408 Request Timeout", f"the header of the request did not arrive within {HEADER_S:.0f} s")
+TOO_MANY = _closing("503 Service Unavailable", "too many connections: repeat the request later", "Retry-After: 1")
 
 
 class Connection(H11Protocol):
     """A connection of uvicorn with bounds on what uvicorn waits for without one.
 
-    If there are too many connections, one on which no request is under way is closed for a new one.
+    If there are too many connections, one on which no request is under way, and no answer, is closed for a new one.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -46,6 +51,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # whatever its client has not read pauses an answer, and is watched
         if len(self.connections) > MOST and not self._make_room():
             transport.write(TOO_MANY)
             transport.close()
@@ -88,17 +94,18 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Handle that more is to be sent than the client has read."""
         super().pause_writing()
-        self._watch_reading()
+        self._reading = self.loop.call_later(READING_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Handle that the client has read nearly all of it."""
+        """Handle that the client has read all of it."""
         super().resume_writing()
         self._stop_watching()
 
     def _make_room(self) -> bool:
-        """Close a connection on which no request is under way; return whether there was one."""
+        """Close a connection on which no request is under way, and no answer; return whether there was one."""
         for other in self.connections:
-            if other is not self and isinstance(other, Connection) and other.is_idle:
+            is_free = other is not self and isinstance(other, Connection) and other.is_idle
+            if is_free and not other.transport.get_write_buffer_size():
                 other.transport.abort()
                 return True
         return False
@@ -113,18 +120,6 @@ class Connection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _watch_reading(self, before: int | None = None) -> None:
-        """Close the connection if the client has read too little since the last time.
-
-        Args:
-            before: Bytes that it had still to read then; None: this is the first time.
-        """
-        size = self.transport.get_write_buffer_size()
-        if before is not None and before - size < SLOWEST * READING_S:
-            self.transport.abort()
-        else:
-            self._reading = self.loop.call_later(READING_S, self._watch_reading, size)
 
     def _stop_watching(self) -> None:
         if self._reading is not None:

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from seglight.commands.serve.app import create_app
-from seglight.commands.serve.bodies import BoundedBodies
+from seglight.commands.serve.bodies import PART, BoundedBodies
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.settings import Settings
 from tests.support.served import Running, StandIn, metric, picture, png, serving, until
@@ -133,7 +133,7 @@ def test_too_many_uploads_at_once() -> None:
         first = [asyncio.create_task(bounded(scope, receive, send)) for _ in range(2)]
         await read.acquire()
         await read.acquire()
-        with pytest.raises(Refused, match="too many images are being uploaded at once") as refused:
+        with pytest.raises(Refused, match="too many images and answers are being sent at once") as refused:
             await bounded(scope, receive, send)
         assert (refused.value.status, refused.value.retry_after) == (503, 2)
         go.set()
@@ -141,6 +141,45 @@ def test_too_many_uploads_at_once() -> None:
         await bounded(scope, receive, send)  # what was answered is not counted any more
 
     asyncio.run(uploads())
+
+
+def test_answers_that_are_not_read_count_as_well() -> None:
+    """They are sent in parts, each when the former one has been read."""
+    parts: list[int] = []
+
+    async def answers() -> None:
+        reading = asyncio.Event()
+
+        async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": bytes(MOST * 20)})
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)  # else the watch on the client would never let others run
+            return {"type": "http.request", "body": b"x", "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                parts.append(len(message["body"]))
+                assert message["more_body"] == (sum(parts) % (MOST * 20) > 0)
+                await reading.wait()
+
+        bounded = BoundedBodies(handler, Settings(max_bytes=MOST))
+        scope = {"type": "http", "headers": []}
+        first = asyncio.create_task(bounded(scope, receive, send))
+        while not parts:
+            await asyncio.sleep(0)
+        with pytest.raises(Refused, match="too many images and answers are being sent at once"):
+            await bounded(scope, receive, send)
+        assert len(parts) == 1
+        reading.set()
+        await first
+        assert sum(parts) == MOST * 20
+        assert max(parts) == PART
+        await bounded(scope, receive, send)  # what was read is not counted any more
+
+    asyncio.run(answers())
 
 
 def left(running: Running) -> float:

@@ -1,14 +1,17 @@
 """Connections that send no header, send it slowly, do not read, or are too many."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from seglight.commands.serve import connection
+from seglight.commands.serve import bodies, connection
 from seglight.commands.serve.app import create_app
 from seglight.commands.serve.settings import Settings
 from tests.support.served import Running, StandIn, png, serving, until
@@ -25,6 +28,31 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     service = StandIn()
     with serving(create_app(service, Settings()), service) as found:
         yield found
+
+
+def error_of(answer: bytes) -> str:
+    """The line that an answer states as its error."""
+    header, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Length: %d" % len(body) in header
+    found: dict[str, str] = json.loads(body)
+    return found["error"]
+
+
+def labels_of(client: socket.socket, running: Running, side: int) -> None:
+    """Ask for as many bytes of labels as a black square has pixels, and read none of them."""
+    image = png(np.zeros((side, side, 3), np.uint8))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(20)
+    client.connect(("127.0.0.1", running.port))
+    head = f"POST /predict?format=labels HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(image)}\r\n\r\n"
+    client.sendall(head.encode() + image)
+    until(lambda: any(unread(one) for one in [*running.server.server_state.connections]))
+
+
+def unread(one: Any) -> int:
+    """Bytes that the server has still to send on a connection."""
+    found: int = one.transport.get_write_buffer_size()
+    return found
 
 
 def rest_of(client: socket.socket) -> bytes:
@@ -46,7 +74,9 @@ def test_headers_that_never_end(running: Running) -> None:
         assert second.recv(1000).startswith(b"HTTP/1.1 200 ")
         second.sendall(REQUEST[:20])  # of the next request on the same connection
         for client in (silent, slow, second):
-            assert b"HTTP/1.1 408 Request Timeout\r\n" in rest_of(client)
+            answer = rest_of(client)
+            assert b"HTTP/1.1 408 Request Timeout\r\n" in answer
+            assert error_of(answer).startswith("the header of the request did not arrive within ")
         assert 0.2 < time.monotonic() - start < 5
 
 
@@ -63,7 +93,9 @@ def test_a_connection_is_used_again(running: Running) -> None:
 def test_a_header_that_is_too_long(running: Running) -> None:
     with running.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 20_000)
-        assert rest_of(client).startswith(b"HTTP/1.1 400 ")
+        answer = rest_of(client)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert error_of(answer) == "the request is not HTTP"
 
 
 def test_the_rest_of_a_body_that_was_refused(running: Running) -> None:
@@ -82,15 +114,39 @@ def test_the_rest_of_a_body_that_was_refused(running: Running) -> None:
 
 
 def test_a_client_that_does_not_read(running: Running) -> None:
-    image = png(np.zeros((2500, 2500, 3), np.uint8))  # 6 MB of labels: more than the system buffers
+    running.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(20)
-        client.connect(("127.0.0.1", running.port))
-        head = f"POST /predict?format=labels HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(image)}\r\n\r\n"
-        client.sendall(head.encode() + image)
-        until(lambda: running.server.server_state.total_requests == 1)
+        labels_of(client, running, 700)  # several parts
         until(lambda: not running.server.server_state.connections)
+
+
+def test_a_client_that_does_not_read_the_end(running: Running) -> None:
+    """An answer of which uvicorn thinks that it is complete is waited for no longer than others."""
+    running.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    with socket.socket() as client:
+        labels_of(client, running, 200)
+        assert [one.is_idle for one in running.server.server_state.connections] == [True]
+        until(lambda: not running.server.server_state.connections)
+
+
+@pytest.mark.parametrize("side", [200, 700])
+def test_an_answer_that_is_being_read_makes_no_room(
+    running: Running, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    monkeypatch.setattr(connection, "READING_S", 20.0)
+    running.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    with socket.socket() as client, ExitStack() as others:
+        labels_of(client, running, side)
+        buffered = sum(unread(one) for one in [*running.server.server_state.connections])
+        assert buffered <= bodies.PART + 1000
+        for _ in range(5):
+            one = others.enter_context(running.connect())
+            one.sendall(REQUEST)
+            assert one.recv(1000).startswith(b"HTTP/1.1 200 ")
+        client.sendall(REQUEST.replace(b"1.1\r\n", b"1.1\r\nConnection: close\r\n"))
+        answer = rest_of(client)
+    assert len(answer.partition(b"\r\n\r\n")[2]) > side * side
+    assert answer.endswith(b'{"status":"live"}')
 
 
 def test_idle_connections_make_room(running: Running) -> None:
@@ -111,7 +167,9 @@ def test_too_many_requests_under_way(running: Running) -> None:
     state = running.server.server_state
     until(lambda: len([one for one in [*state.connections] if not one.is_idle]) == 4)
     with running.connect() as one_more:
-        assert rest_of(one_more).startswith(b"HTTP/1.1 503 ")
+        answer = rest_of(one_more)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert error_of(answer) == "too many connections: repeat the request later"
     for client in busy:
         client.close()
     until(lambda: not state.connections)
