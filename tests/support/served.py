@@ -119,7 +119,8 @@ class StandIn:
         try:
             pixels = decode_image(image, "image") if isinstance(image, bytes) else image
             self.asked.append(pixels.shape)
-            return Answered(answer(Predicted(pixels)), self.models[model or next(iter(self.models))])
+            found = self.models[model or next(iter(self.models))]
+            return Answered(answer(Predicted(pixels)), found, pixels.shape[:2])
         except UserError as error:
             raise Refused(422, str(error)) from error
 

@@ -8,44 +8,29 @@ from io import BytesIO
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.serve.prediction import Prediction
-from seglight.errors import UserError
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay, palette_image
-from seglight.images.types import LabelMap
 
 BAND = 1 << 18
 """Number of pixels that are overlaid at a time."""
 
 
 def index_png(prediction: Prediction) -> bytes:
-    """The label map as an 8-bit PNG of class indices with the classes' palette, as `seglight predict` writes it.
-
-    Raises:
-        UserError: The model has more than 256 classes.
-    """
-    return _png(palette_image(_of_one_byte(prediction.labels), prediction.predictor.palette))
+    """The label map as an 8-bit PNG of class indices with the classes' palette, as `seglight predict` writes it."""
+    return _png(palette_image(prediction.labels, prediction.predictor.palette))
 
 
 def grey_png(prediction: Prediction) -> bytes:
-    """The label map as an 8-bit grey PNG whose values are the class indices.
-
-    Raises:
-        UserError: The model has more than 256 classes.
-    """
-    return _png(Image.fromarray(_of_one_byte(prediction.labels)))
+    """The label map as an 8-bit grey PNG whose values are the class indices."""
+    return _png(Image.fromarray(prediction.labels))
 
 
 def overlay_png(prediction: Prediction) -> bytes:
-    """The image overlaid with its label map, as a PNG.
-
-    Raises:
-        UserError: The model has more than 256 classes.
-    """
-    labels = _of_one_byte(prediction.labels)
+    """The image overlaid with its label map, as a PNG."""
+    labels = prediction.labels
     picture = np.empty((*labels.shape, 3), np.uint8)
     step = max(1, BAND // labels.shape[1])
     for rows in (slice(top, top + step) for top in range(0, len(labels), step)):
@@ -87,18 +72,8 @@ def confidence_png(prediction: Prediction) -> bytes:
 
 
 def raw_labels(prediction: Prediction) -> bytes:
-    """The class indices, one byte a pixel, row by row.
-
-    Raises:
-        UserError: The model has more than 256 classes.
-    """
-    return _of_one_byte(prediction.labels).tobytes()
-
-
-def _of_one_byte(labels: LabelMap) -> NDArray[np.uint8]:
-    if labels.dtype != np.uint8:
-        raise UserError("the model has more than 256 classes, and this format holds 256: ask for coco")
-    return labels.astype(np.uint8, copy=False)
+    """The class indices, one byte a pixel, row by row."""
+    return prediction.labels.tobytes()
 
 
 def _png(image: Image.Image) -> bytes:

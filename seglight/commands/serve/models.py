@@ -79,10 +79,11 @@ def served(models: Mapping[str, ServedModel], name: str | None) -> ServedModel:
 
 
 class Answered(NamedTuple):
-    """An answer, and the model that it is of."""
+    """An answer, the model that it is of, and the size (H, W) of the image."""
 
     content: bytes
     model: ServedModel
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)

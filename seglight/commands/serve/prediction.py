@@ -6,7 +6,6 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.images.types import LabelMap
 from seglight.inference.predictor import Predictor
 
 
@@ -22,8 +21,8 @@ class Prediction(Protocol):
     image: NDArray[np.uint8]
 
     @property
-    def labels(self) -> LabelMap:
-        """Label map (H, W), computed when it is first asked for.
+    def labels(self) -> NDArray[np.uint8]:
+        """Label map (H, W), computed when it is first asked for; no model of more than 256 classes is served.
 
         Raises:
             UserError: The net fails on the image.

@@ -1,6 +1,5 @@
 """`POST /predict`: an image in, its label map out, in the format that is asked for."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,12 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from seglight.commands.serve.formats import FORMATS, LINES, Name, wish_of
 from seglight.commands.serve.models import served
 from seglight.commands.serve.progress import in_lines
-from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.uploads import FIELD, FORM, image_of
-from seglight.errors import UserError, one_line
-from seglight.images.decode import size_of
 
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 """Schema of bytes (OpenAPI 3.1, section 4.8.14.3)."""
@@ -21,6 +17,7 @@ BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 REFUSALS = {
     400: "No image, a damaged form, or a wrong parameter.",
     401: "The token is missing or wrong.",
+    403: "The request was sent by another website, or to a name of the server that it does not answer to.",
     404: "There is no such model.",
     406: "No answer is of a type that the header Accept names.",
     408: "The body arrived too slowly.",
@@ -29,7 +26,7 @@ REFUSALS = {
     422: "The image is damaged, or the model does not take it.",
     429: "Too many images wait; Retry-After is a number of seconds.",
     500: "The process that predicted the image has ended.",
-    503: "Models are being loaded, or the server is ending.",
+    503: "Models are being loaded, the server is ending, or too much is being sent at once.",
     504: "The prediction took too long.",
 }
 """Statuses of refused requests, whose body is `{"error": "one line"}`."""
@@ -70,19 +67,11 @@ def router(service: Service, settings: Settings) -> APIRouter:
         answered = await service.answered(image, form.answer, model)
         headers = {"X-Seglight-Model": answered.model.name, "X-Seglight-Version": answered.model.version}
         if wish.format == "labels":
-            headers["X-Seglight-Size"] = await _size(image)
+            height, width = answered.size
+            headers["X-Seglight-Size"] = f"{height}x{width}"
         return Response(answered.content, media_type=form.media_type, headers=headers)
 
     return routes
-
-
-async def _size(image: bytes) -> str:
-    """Height and width of an image that was predicted, as text."""
-    try:
-        height, width = await asyncio.to_thread(size_of, image, "the image")
-    except UserError as error:
-        raise Refused(422, one_line(error)) from error
-    return f"{height}x{width}"
 
 
 def _description() -> str:

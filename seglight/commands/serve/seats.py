@@ -1,7 +1,7 @@
 """Seats of model processes: each takes batches from the queue, and gets another process whenever its own dies."""
 
 import asyncio
-import traceback
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from seglight.commands.serve.models import Answered, ServedModel
 from seglight.commands.serve.process import Finished, ModelProcess, WorkerDiedError
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.waiting import Queue, Waiting
-from seglight.errors import UserError, one_line, say
+from seglight.errors import UserError, one_line, say, traceback_of
 
 SILENCE_S = 120.0
 """Longest time in seconds for which a process that predicts says nothing, and for which an image waits for one."""
@@ -185,7 +185,7 @@ class Seat:
         if one.outcome.done():
             return
         if isinstance(message, Finished):
-            one.outcome.set_result(Answered(message.content, self._models[one.model]))
+            one.outcome.set_result(Answered(message.content, self._models[one.model], one.size))
         elif isinstance(message, Failed):
             one.outcome.set_exception(Refused(message.status, message.reason, message.retry_after))
         elif one.progress is not None:
@@ -228,7 +228,7 @@ class Seat:
 def _death_of(error: Exception) -> WorkerDiedError:
     if isinstance(error, WorkerDiedError):
         return error
-    traceback.print_exception(error)
+    sys.stderr.write(traceback_of(error))
     return WorkerDiedError(one_line(error))
 
 

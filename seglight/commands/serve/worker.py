@@ -4,7 +4,7 @@ Imports no torch, which exported nets do not need.
 """
 
 import pickle
-import traceback
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ from seglight.commands.serve.messages import (
 )
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
-from seglight.errors import UserError, one_line, user_error_behind
+from seglight.errors import UserError, one_line, traceback_of, user_error_behind
 from seglight.images.decode import decode_image
 from seglight.images.opencv import single_threaded_opencv
 from seglight.images.tiff import LARGE
@@ -100,7 +100,7 @@ def _loaded(name: str, path: str, job: Job) -> Model:
 def _load_failure(error: Exception) -> str:
     mistake = user_error_behind(error)
     if mistake is None:
-        traceback.print_exception(error)
+        sys.stderr.write(traceback_of(error))
     return one_line(mistake or error) or type(error).__name__
 
 
@@ -159,7 +159,7 @@ def _failures(connection: Connection, model: Model, place: int) -> Iterator[None
     except AbandonedError:
         failed = Failed(place, 503, "nobody waits for the answer", None)
     except Exception as error:
-        traceback.print_exception(error)
+        sys.stderr.write(traceback_of(error))
         failed = Failed(place, 500, "the answer can't be made, by an error of the server: its log has more", None)
     if failed is not None:
         connection.send(failed)
@@ -239,9 +239,9 @@ class ImagePrediction:
         self._number = number
 
     @property
-    def labels(self) -> LabelMap:
-        """Label map (H, W)."""
-        return self._label_maps.label_map(self._number)
+    def labels(self) -> NDArray[np.uint8]:
+        """Label map (H, W); no model of more than 256 classes is loaded."""
+        return self._label_maps.label_map(self._number).astype(np.uint8, copy=False)
 
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes.

@@ -69,6 +69,7 @@ def test_label_maps(served: Serving, model: Path) -> None:
     answered = served.call(served.service.answered(png(image), serving.labels, "again"))
     assert answered.content == expected(image)
     assert answered.model.name == "again"
+    assert answered.size == image.shape[:2]
     first, second = served.service.models.values()
     assert (first.name, first.path, first.classes, first.palette) == (
         "red",
