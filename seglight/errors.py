@@ -3,6 +3,7 @@
 import errno
 import math
 import sys
+import traceback
 import unicodedata
 from typing import Any
 
@@ -91,3 +92,8 @@ def one_line(error: BaseException) -> str:
     """Message of an error, without the traceback that a DataLoader worker adds to it."""
     text = str(error).rsplit(f"{UserError.__name__}: ", 1)[-1]
     return terminal(" ".join(text.split()))
+
+
+def traceback_of(error: BaseException) -> str:
+    """Traceback of an error of the code, whose message may contain text of any origin; it ends with a line end."""
+    return terminal("".join(traceback.format_exception(error)), keep="\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from seglight.errors import UserError, one_line, user_error_behind
+from seglight.errors import UserError, one_line, traceback_of, user_error_behind
 
 
 class Damaged(Dataset[int]):
@@ -36,6 +36,15 @@ def test_one_line_of_one_line() -> None:
     assert one_line(UserError("configs/a.yaml: key 'lr' is 0: give a positive one")) == (
         "configs/a.yaml: key 'lr' is 0: give a positive one"
     )
+
+
+def test_a_traceback_does_not_act_on_the_terminal() -> None:
+    with pytest.raises(ValueError, match="owned") as caught:
+        raise ValueError("\x1b]0;owned\x07")
+    *_, place, source, message = traceback_of(caught.value).splitlines()
+    assert message == r"ValueError: \x1b]0;owned\x07"
+    assert __file__ in place
+    assert source.strip().startswith("raise ValueError(")
 
 
 def test_a_full_disk_is_the_users_mistake_whoever_raises_it() -> None:

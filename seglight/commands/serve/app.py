@@ -22,7 +22,7 @@ from seglight.commands.serve.settings import Settings
 ABOUT = """Label maps of images, predicted by the models of this server.
 
 A request that is refused is answered by its status and `{"error": "one line"}`. With a token, each request but
-`/health/live` has the header `Authorization: Bearer TOKEN`.
+`/health/live` and `/v2/health/live` has the header `Authorization: Bearer TOKEN`.
 """
 
 

@@ -9,6 +9,7 @@ from seglight.commands.serve.models import LOADING, RETRY_S
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.responses import refusal_response
 from seglight.commands.serve.service import Service
+from seglight.errors import terminal, traceback_of
 
 HEADERS = {
     # answers are made from images of users
@@ -64,10 +65,11 @@ class Guard:
         app = self.app if self._is_ready_for(scope["path"]) else refusal_response(Refused(503, LOADING, RETRY_S))
         try:
             await app(scope, receive, send_with_headers)
-        except Exception:
+        except Exception as error:
             if started:
                 raise  # the server closes the connection, which shows the client that the answer is not complete
-            LOG.exception("%s %s", scope["method"], scope["path"])
+            request = terminal(f"{scope['method']} {scope['path']}")
+            LOG.error("%s\n%s", request, traceback_of(error))  # noqa: TRY400  # it would print the message as it is
             await refusal_response(BROKEN)(scope, receive, send_with_headers)
 
     def _is_ready_for(self, path: str) -> bool:

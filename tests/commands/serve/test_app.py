@@ -3,6 +3,9 @@
 Covers: commands.serve.guard.
 """
 
+import asyncio
+import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,8 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from seglight.commands.serve import bodies, connection, options
 from seglight.commands.serve.app import create_app
+from seglight.commands.serve.guard import Guard
 from seglight.commands.serve.settings import Settings
 from tests.support.pages import ROOT, blocks
 from tests.support.served import Running, StandIn, decoded, picture, png, serving
@@ -43,6 +49,21 @@ def test_headers_of_every_answer(running: Running) -> None:
         assert "http" not in str(policy)
         assert "server" not in headers, "no version of a library for whoever looks for weaknesses"
         assert "access-control-allow-origin" not in headers
+
+
+def test_the_log_of_an_error_does_not_act_on_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("\x1b[2J")
+
+    async def answer() -> httpx.Response:
+        guarded = httpx.ASGITransport(Guard(broken, StandIn()))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=guarded, base_url="http://127.0.0.1") as client:
+            return await client.get("/%1b]0;owned%07")
+
+    assert asyncio.run(answer()).status_code == 500
+    assert r"GET /\x1b]0;owned\x07" in caplog.text
+    assert r"ValueError: \x1b[2J" in caplog.text
+    assert not {"\x1b", "\x07"} & set(caplog.text)
 
 
 def test_no_page_loads_anything_from_elsewhere(running: Running) -> None:
@@ -118,3 +139,34 @@ def test_the_client_of_the_manual(running: Running, tmp_path: Path, capsys: pyte
     with pytest.raises(ValueError, match=r"damaged\.png: image: "):
         client["predict"](str(tmp_path / "damaged.png"))
     assert len(code.splitlines()) <= 33
+
+
+def test_the_statuses_of_the_manual(running: Running) -> None:
+    described = httpx.get(f"{running.url}/openapi.json").json()
+    told = section("Paths").partition("An error is a status")[2]
+    stated = re.findall(r"[:,)] (\d{3}) ", told.replace("\n", " "))
+    assert {"200", *stated} == described["paths"]["/predict"]["post"]["responses"].keys()
+    assert sorted(stated) == stated
+
+
+def test_the_limits_of_the_manual() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", section("Limits"), re.MULTILINE)[2:]
+    told = {what: [float(digits) for digits in re.findall(r"\d+", limit)] for what, limit in rows}
+    settings = Settings()
+    assert settings.upload_bytes == 2 * settings.max_bytes
+    assert told == {
+        "body of a request": [settings.max_bytes / 1e6, 1, options.UPLOADED],
+        "all bodies and answers at a time": [503],
+        "pixels of an image": [2, math.log2(settings.max_pixels)],
+        "images that wait": [settings.queue, 429],
+        "time for a header": [connection.HEADER_S],
+        "time for a body": [settings.body_timeout_s, bodies.SLOWEST / 1024],
+        "a client that reads its answer": [connection.SLOWEST / 1024],
+        "connections": [connection.MOST],
+    }
+
+
+def section(heading: str) -> str:
+    """Text of a section of the page on the server."""
+    text = (ROOT / "docs/tasks/serve.md").read_text("utf-8")
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
