@@ -70,7 +70,7 @@ BY_MEDIA_TYPE: Mapping[str, Name] = {
 """Format that a media type in the header Accept stands for."""
 
 
-class Wish(NamedTuple):
+class RequestedFormat(NamedTuple):
     """What a request asks for.
 
     Args:
@@ -82,7 +82,7 @@ class Wish(NamedTuple):
     in_lines: bool
 
 
-def wish_of(format_name: Name | None, accept: str) -> Wish:
+def requested_format(format_name: Name | None, accept: str) -> RequestedFormat:
     """What a request asks for.
 
     Args:
@@ -95,10 +95,10 @@ def wish_of(format_name: Name | None, accept: str) -> Wish:
     types = [*_media_types(accept or "*/*")]
     in_lines = types[:1] == [LINES]
     if format_name is not None:
-        return Wish(format_name, in_lines)
+        return RequestedFormat(format_name, in_lines)
     for kind in types:
         if kind in BY_MEDIA_TYPE:
-            return Wish(BY_MEDIA_TYPE[kind], in_lines)
+            return RequestedFormat(BY_MEDIA_TYPE[kind], in_lines)
     raise Refused(406, f"no answer is of the type {types[0] if types else accept}: name one by ?format=")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from seglight.commands.serve.formats import FORMATS, LINES, Name, wish_of
+from seglight.commands.serve.formats import FORMATS, LINES, Name, requested_format
 from seglight.commands.serve.models import served
 from seglight.commands.serve.progress import in_lines
 from seglight.commands.serve.service import Service
@@ -56,17 +56,17 @@ def router(service: Service, settings: Settings) -> APIRouter:
         model: Annotated[str | None, Query(description="name of the model; default: the first of /models")] = None,
         format: Annotated[Name | None, Query(description="format of the answer")] = None,  # noqa: A002
     ) -> Response:
-        wish = wish_of(format, request.headers.get("accept", ""))
-        form = FORMATS[wish.format]
+        requested = requested_format(format, request.headers.get("accept", ""))
+        form = FORMATS[requested.format]
         served(service.models, model)  # before the image is read
         image = await image_of(request)
-        if wish.in_lines:
+        if requested.in_lines:
             return await in_lines(
                 lambda progress: service.answered(image, form.answer, model, progress), form.media_type
             )
         answered = await service.answered(image, form.answer, model)
         headers = {"X-Seglight-Model": answered.model.name, "X-Seglight-Version": answered.model.version}
-        if wish.format == "labels":
+        if requested.format == "labels":
             height, width = answered.size
             headers["X-Seglight-Size"] = f"{height}x{width}"
         return Response(answered.content, media_type=form.media_type, headers=headers)

@@ -17,18 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from seglight.commands.serve.crew import Crew, Office
 from seglight.commands.serve.image_errors import status_of
 from seglight.commands.serve.models import Answered, Copy, ServedModel, copied, served
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.process import Payload
 from seglight.commands.serve.refusals import Refused
-from seglight.commands.serve.seats import SILENCE_S, Seat
 from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.status import Status, worker_status
 from seglight.commands.serve.waiting import Queue, Waiting
 from seglight.commands.serve.watch import watch
 from seglight.commands.serve.worker import THE_IMAGE
+from seglight.commands.serve.worker_group import WorkerGroup, WorkerStarter
+from seglight.commands.serve.worker_slot import SILENCE_S, WorkerSlot
 from seglight.errors import UserError, one_line, say
 from seglight.images.decode import size_of
 from seglight.images.jpeg import JPEG
@@ -66,15 +66,15 @@ class Service:
         self._settings = settings
         self._queue = Queue(settings.batch, settings.wait_s)
         self._readers = ThreadPoolExecutor(READERS)
-        self._threads = ThreadPoolExecutor(3 * settings.workers + READERS)  # two crews during a swap, and files
+        self._threads = ThreadPoolExecutor(3 * settings.workers + READERS)  # two groups during a swap, and files
         self._max_pixels = settings.max_pixels
         self._memory = memory_of_each(settings)
-        self._office = Office(
+        self._starter = WorkerStarter(
             self._paths, settings.workers, self._memory, device, tuple(trust), self._queue, self._threads
         )
         self._folder: Path | None = None
-        self._crew: Crew | None = None
-        self._seats: list[Seat] = []
+        self._group: WorkerGroup | None = None
+        self._slots: list[WorkerSlot] = []
         self._waiting: set[Waiting] = set()
         self._watch: asyncio.Task[None] | None = None
         self._draining = False
@@ -85,24 +85,24 @@ class Service:
     @property
     def models(self) -> Mapping[str, ServedModel]:
         """The models by name, in the order of the command line; empty until they are loaded."""
-        if self._crew is None:
+        if self._group is None:
             return {}
         ready = self._is_ready()
-        return {name: replace(model, ready=ready) for name, model in self._crew.models.items()}
+        return {name: replace(model, ready=ready) for name, model in self._group.models.items()}
 
     def status(self) -> Status:
         """State of the service."""
-        seats = () if self._crew is None else self._crew.seats
+        slots = () if self._group is None else self._group.slots
         return Status(
             self._is_ready() and not self._draining,
             self._draining,
             self._queue.lengths([*self._paths]),
-            dict(self._office.records.batches),
-            [worker_status(seat) for seat in seats],
+            dict(self._starter.statistics.batches),
+            [worker_status(slot) for slot in slots],
         )
 
     def _is_ready(self) -> bool:
-        return self._crew is not None and any(seat.process is not None for seat in self._crew.seats)
+        return self._group is not None and any(slot.process is not None for slot in self._group.slots)
 
     async def predict(
         self,
@@ -173,11 +173,11 @@ class Service:
     def _name_of(self, model: str | None) -> str:
         if self._draining:
             raise Refused(503, "the server is about to end")
-        return served({} if self._crew is None else self._crew.models, model).name
+        return served({} if self._group is None else self._group.models, model).name
 
     def _check_room(self) -> None:
         if len(self._queue) >= self._settings.queue:
-            seconds = self._office.records.seconds * len(self._queue) / self._settings.workers
+            seconds = self._starter.statistics.seconds * len(self._queue) / self._settings.workers
             shown = min(60.0, max(1.0, float(math.ceil(seconds))))
             raise Refused(429, f"{len(self._queue)} images are waiting already: try again in {shown:.0f} s", shown)
 
@@ -214,7 +214,7 @@ class Service:
         """
         self._folder = Path(tempfile.mkdtemp(prefix="seglight-serve-"))
         copies = {name: await self._copied(name, self._new_folder(name)) for name in self._paths}
-        self._begin(await self._office.hire(copies))
+        self._begin(await self._starter.start(copies))
         known = {name: copy.fingerprint for name, copy in copies.items()}
         self._watch = asyncio.create_task(watch(self._paths, known, self._swap))
 
@@ -225,29 +225,29 @@ class Service:
     async def _copied(self, name: str, folder: Path) -> Copy:
         return await asyncio.get_running_loop().run_in_executor(self._threads, copied, self._paths[name], folder)
 
-    def _begin(self, crew: Crew) -> None:
-        """Let a crew take images, in place of the former one."""
-        if self._crew is not None:
-            for seat, former in zip(crew.seats, self._crew.seats, strict=True):
-                seat.restarts = former.restarts
+    def _begin(self, group: WorkerGroup) -> None:
+        """Let a group of workers take images, in place of the former one."""
+        if self._group is not None:
+            for slot, former in zip(group.slots, self._group.slots, strict=True):
+                slot.restarts = former.restarts
                 former.retire()
-        self._crew = crew
-        self._max_pixels = self._most_pixels(crew)
-        self._seats = [*(seat for seat in self._seats if not seat.is_over), *crew.seats]
-        for seat in crew.seats:
-            seat.begin()
+        self._group = group
+        self._max_pixels = self._most_pixels(group)
+        self._slots = [*(slot for slot in self._slots if not slot.is_over), *group.slots]
+        for slot in group.slots:
+            slot.begin()
 
-    def _most_pixels(self, crew: Crew) -> int:
+    def _most_pixels(self, group: WorkerGroup) -> int:
         """Most pixels of an image that fits into the memory beside the nets."""
         if self._memory is None:
             return self._settings.max_pixels
-        taken = max(seat.process.memory for seat in crew.seats if seat.process is not None)
+        taken = max(slot.process.memory for slot in group.slots if slot.process is not None)
         return min(self._settings.max_pixels, max(0, self._memory - taken) // BYTES_PER_PIXEL)
 
     async def _swap(self, name: str) -> None:
         """Load the new files of a model beside the old ones, and let others predict when they are ready."""
-        assert self._crew is not None
-        former = self._crew
+        assert self._group is not None
+        former = self._group
         version = former.copies[name].version
         old = former.copies[name].folder
         new = self._new_folder(name)
@@ -256,9 +256,9 @@ class Service:
             if copy.version == version:  # touched, or written again
                 old = new
             else:
-                self._begin(await self._office.hire({**former.copies, name: copy}))
+                self._begin(await self._starter.start({**former.copies, name: copy}))
                 say(f"{name}: {self._paths[name]} was replaced: version {copy.version} follows {version}")
-                await asyncio.gather(*(seat.ended() for seat in former.seats))
+                await asyncio.gather(*(slot.ended() for slot in former.slots))
         except UserError as error:
             old = new
             say(f"{name}: {self._paths[name]} was replaced and is refused, version {version} stays: {one_line(error)}")
@@ -281,8 +281,8 @@ class Service:
         """End all processes, whatever they do, and remove the copies of the models."""
         self._draining = True
         await self._end_watch()
-        for seat in self._seats:
-            await seat.cancel()
+        for slot in self._slots:
+            await slot.cancel()
         for one in self._waiting:
             if not one.outcome.done():
                 one.outcome.set_exception(Refused(503, "the server has ended"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seglight.commands.serve.seats import Seat
+from seglight.commands.serve.worker_slot import WorkerSlot
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Status:
     workers: Sequence[WorkerStatus]
 
 
-def worker_status(seat: Seat) -> WorkerStatus:
-    """State of the process in a seat."""
-    process = seat.process
+def worker_status(slot: WorkerSlot) -> WorkerStatus:
+    """State of the process in a slot."""
+    process = slot.process
     if process is None:
-        return WorkerStatus(0, 0, seat.restarts, seat.busy, ready=False)
-    return WorkerStatus(process.pid, process.memory, seat.restarts, seat.busy, ready=True)
+        return WorkerStatus(0, 0, slot.restarts, slot.busy, ready=False)
+    return WorkerStatus(process.pid, process.memory, slot.restarts, slot.busy, ready=True)

@@ -1,6 +1,6 @@
 """Model processes that predict, die, are replaced and end, as the protocols see them.
 
-Covers: commands.serve.crew, commands.serve.messages, commands.serve.process, commands.serve.seats,
+Covers: commands.serve.worker_group, commands.serve.messages, commands.serve.process, commands.serve.worker_slot,
 commands.serve.settings, commands.serve.status.
 """
 
@@ -296,7 +296,7 @@ def test_a_damaged_file_is_named_as_the_user_knows_it(model: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_process_that_is_silent_is_ended(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seglight.commands.serve.seats.SILENCE_S", 1.0)
+    monkeypatch.setattr("seglight.commands.serve.worker_slot.SILENCE_S", 1.0)
     served = Serving({"red": model})
     try:
         assert refusal(served, drawn(0), serving.hanging).status == 504

@@ -1,4 +1,4 @@
-"""The crew of a server: model processes that have the same models loaded, and what they have loaded."""
+"""Groups of workers: model processes that have the same models loaded, and what they have loaded."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,29 +9,29 @@ from pathlib import Path
 from seglight.commands.serve.messages import Described, Job
 from seglight.commands.serve.models import Copy, ServedModel
 from seglight.commands.serve.process import ModelProcess, WorkerDiedError
-from seglight.commands.serve.seats import Records, Seat
 from seglight.commands.serve.waiting import Queue
+from seglight.commands.serve.worker_slot import Statistics, WorkerSlot
 from seglight.errors import UserError, one_line
 from seglight.system.threads import threads_of_each
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerGroup:
     """Model processes that have the same models loaded.
 
     Attributes:
         copies: The files that they have loaded, by name of the model.
         models: The models, by name.
-        seats: A seat for each process.
+        slots: A slot for each process.
     """
 
     copies: Mapping[str, Copy]
     models: Mapping[str, ServedModel]
-    seats: Sequence[Seat]
+    slots: Sequence[WorkerSlot]
 
 
-class Office:
-    """Hires crews.
+class WorkerStarter:
+    """Starts groups of workers.
 
     Args:
         paths: Paths that the models were given by, for messages.
@@ -53,7 +53,7 @@ class Office:
         queue: Queue,
         threads: ThreadPoolExecutor,
     ) -> None:
-        self.records = Records()
+        self.statistics = Statistics()
         self._paths = paths
         self._workers = workers
         self._max_memory = max_memory
@@ -62,7 +62,7 @@ class Office:
         self._queue = queue
         self._threads = threads
 
-    async def hire(self, copies: Mapping[str, Copy]) -> Crew:
+    async def start(self, copies: Mapping[str, Copy]) -> WorkerGroup:
         """Start processes, and wait until they have loaded their models.
 
         Raises:
@@ -86,10 +86,11 @@ class Office:
         served = {name: self._served(name, loaded[name], copy) for name, copy in copies.items()}
         # with a memory limit, images are predicted one at a time
         together = {name: found.takes_batches and self._max_memory is None for name, found in loaded.items()}
-        seats = [
-            Seat(process, job, served, together, self._queue, self._threads, self.records) for process in processes
+        slots = [
+            WorkerSlot(process, job, served, together, self._queue, self._threads, self.statistics)
+            for process in processes
         ]
-        return Crew(copies, served, seats)
+        return WorkerGroup(copies, served, slots)
 
     def _served(self, name: str, found: Described, copy: Copy) -> ServedModel:
         path = str(self._paths[name])

@@ -1,4 +1,4 @@
-"""Seats of model processes: each takes batches from the queue, and gets another process whenever its own dies."""
+"""Slots of workers: each takes batches from the queue, and gets another process whenever its own dies."""
 
 import asyncio
 import sys
@@ -35,8 +35,8 @@ REASONS = {
 
 
 @dataclass
-class Records:
-    """What all seats of a server write down, and survives them.
+class Statistics:
+    """What all slots of a server count, longer than each of them exists.
 
     Attributes:
         batches: How many batches of each size were passed to processes.
@@ -52,8 +52,8 @@ class Records:
         self.seconds = each if not self.seconds else 0.9 * self.seconds + 0.1 * each
 
 
-class Seat:
-    """A place for a model process.
+class WorkerSlot:
+    """A place for a worker, a model process.
 
     Args:
         process: The first one, which has its models loaded.
@@ -62,7 +62,7 @@ class Seat:
         takes_batches: By model, whether images are passed through the net together.
         queue: Where batches come from.
         threads: Threads that wait for processes.
-        records: Where batches are counted.
+        statistics: Where batches are counted.
 
     Attributes:
         process: The process; None while there is none.
@@ -78,7 +78,7 @@ class Seat:
         takes_batches: Mapping[str, bool],
         queue: Queue,
         threads: ThreadPoolExecutor,
-        records: Records,
+        statistics: Statistics,
     ) -> None:
         self.process: ModelProcess | None = process
         self.restarts = 0
@@ -88,7 +88,7 @@ class Seat:
         self._takes_batches = takes_batches
         self._queue = queue
         self._threads = threads
-        self._records = records
+        self._statistics = statistics
         self._died = False
         self._retired = asyncio.Event()
         self._pause_s = 0.0
@@ -96,7 +96,7 @@ class Seat:
 
     @property
     def is_over(self) -> bool:
-        """Whether a retired seat has answered its last batch."""
+        """Whether a retired slot has answered its last batch."""
         return self._task is not None and self._task.done()
 
     def begin(self) -> None:
@@ -109,7 +109,7 @@ class Seat:
         self._queue.wake()
 
     async def ended(self) -> None:
-        """Wait until a retired seat has answered its last batch."""
+        """Wait until a retired slot has answered its last batch."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -121,7 +121,7 @@ class Seat:
         self._end()
 
     async def _run(self) -> None:
-        """Predict batches until the seat is retired."""
+        """Predict batches until the slot is retired."""
         try:
             while not self._retired.is_set():
                 if self.process is None:
@@ -137,17 +137,17 @@ class Seat:
         self.process = None
 
     async def _serve(self, process: ModelProcess) -> None:
-        """Predict batches until the process dies or the seat is retired."""
+        """Predict batches until the process dies or the slot is retired."""
         loop = asyncio.get_running_loop()
         loop.add_reader(process.sentinel, self._note_death, process.sentinel)
         try:
             while batch := await self._queue.take(self._takes_batches, self._is_done):
                 self.busy = True
-                self._records.batches[len(batch)] += 1
+                self._statistics.batches[len(batch)] += 1
                 start = loop.time()
                 try:
                     await loop.run_in_executor(self._threads, self._exchange, loop, process, batch)
-                    self._records.took(len(batch), loop.time() - start)
+                    self._statistics.took(len(batch), loop.time() - start)
                 except Exception as error:
                     self._died = True  # after any other error, what the process says next would be of this batch
                     self._blame(batch, _death_of(error))
