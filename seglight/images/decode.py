@@ -37,7 +37,7 @@ from seglight.images.image_header import (
     unread,
 )
 from seglight.images.iso_media import brand
-from seglight.images.png import TAIL, png_fault
+from seglight.images.png import SIGNATURE, TAIL, is_cut_off, png_fault
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 from seglight.images.tiff_size import tiff_size
@@ -311,7 +311,9 @@ def _rgb(file: AnyFile, image: Image.Image) -> NDArray[np.uint8]:
 
 def _decoded(file: AnyFile, data: bytes, flags: int) -> NDArray[np.uint8]:
     """Decode the bytes of a file by OpenCV."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    # OpenCV allocates what a chunk states, be it a gigabyte behind the end of the file
+    is_whole = not (data.startswith(SIGNATURE) and is_cut_off(data))
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if is_whole else None
     if pixels is None:
         raise damaged(file, "cut off, or its checksums do not fit")
     return np.asarray(pixels, np.uint8)

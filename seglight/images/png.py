@@ -3,12 +3,17 @@
 Pillow reads many damaged files without an error; a changed label is worse than none.
 """
 
+import struct
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from seglight.images.exif import RAW_PROFILE, exif_in_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+LENGTH = struct.Struct(">I")
+"""Length of a chunk's content."""
 
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -120,15 +125,27 @@ def _of_text(chunk: bytes) -> bytes:
 
 def png_fault(data: bytes) -> str:
     """Defect of the chunks of a PNG file, or "" (PNG specification, section 5)."""
-    place = len(SIGNATURE)
-    while place + 12 <= len(data):
-        end = place + 8 + int.from_bytes(data[place : place + 4])
-        kind = data[place + 4 : place + 8].decode("latin-1")
-        if end + 4 > len(data):
-            break
-        if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
+    for start, end in _chunks(data):
+        kind = data[start : start + 4].decode("latin-1")
+        if zlib.crc32(memoryview(data)[start:end]) != int.from_bytes(data[end : end + 4]):
             return f"the checksum of a chunk {kind} does not fit"
         if kind == "IEND":
             return ""
-        place = end + 4
     return "cut off before its end"
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Whether a PNG file ends before its last chunk does, or has none; no checksum is read."""
+    return all(data[start : start + 4] != b"IEND" for start, _ in _chunks(data))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the type of each whole chunk begins, and where its content ends."""
+    place = len(SIGNATURE)
+    last = len(data) - 12
+    while place <= last:
+        (length,) = LENGTH.unpack_from(data, place)
+        if place + length > last:
+            return
+        yield place + 4, place + 8 + length
+        place += 12 + length

@@ -1,6 +1,7 @@
 """Covers: images.png."""
 
 import io
+import re
 import zlib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from seglight.data.labels import LabelCodec
 from seglight.errors import UserError
 from seglight.images.decode import read_grey, read_image
 from seglight.images.image_header import image_header
-from seglight.images.png import png_fault
+from seglight.images.png import is_cut_off, png_fault
 from tests.support import fabricate
 
 
@@ -107,6 +108,32 @@ def test_sound_pngs_have_no_fault(mode: str) -> None:
     assert png_fault(buffer.getvalue()) == ""
     assert png_fault(buffer.getvalue()[:-6]) == "cut off before its end"
     assert png_fault(buffer.getvalue() + b"more") == ""
+    assert not is_cut_off(buffer.getvalue() + b"more")
+    assert all(is_cut_off(buffer.getvalue()[:length]) for length in range(8, len(buffer.getvalue())))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_a_chunk_that_ends_behind_the_file_gets_no_memory(tmp_path: Path, mode: str) -> None:
+    """OpenCV would allocate a gigabyte for a file of some hundred bytes."""
+    path = tmp_path / "image.png"
+    Image.new(mode, (32, 32)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"IDAT") - 4
+    path.write_bytes(content[:place] + (1 << 30).to_bytes(4) + content[place + 4 :])
+    Path("/proc/self/clear_refs").write_text("5")  # the highest resident size is counted from here
+    before = highest_resident()
+    with pytest.raises(
+        UserError, match=r"not readable as an image \(cut off, or its checksums do not fit\): the file is"
+    ):
+        read_image(path)
+    assert highest_resident() < before + (1 << 24)
+
+
+def highest_resident() -> int:
+    """Bytes of this process, at most since they were cleared."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
 
 
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
