@@ -1,6 +1,7 @@
 """Sweeps of real trainings, each in a fork of the test's process, which has already imported everything."""
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -47,6 +48,7 @@ class Fork:
         self.pid = os.fork()
         if self.pid:
             return
+        gc.freeze()  # as in `resumable.start`
         code = 70
         try:
             if start_new_session:
