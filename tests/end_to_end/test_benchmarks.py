@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from benchmarks import shards
 from benchmarks._clients import Server, as_body, loaded, quantiles
 from benchmarks._pair import compare
 from benchmarks._record import Parser, write_record
@@ -187,3 +189,29 @@ def test_a_server_loses_nothing_and_answers_as_the_net_does(tmp_path: Path) -> N
         if "client" in name:
             assert (figures["lost"], figures["wrong"]) == (0, 0)
             assert figures["bytes"] > 50 << 20
+
+
+@pytest.mark.slow
+def test_shards_write_what_one_process_does(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    for number in range(6):
+        folder = tmp_path / "camvid" / ("train" if number < 4 else "val")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (40 * number, 0, 0)).save(folder / f"{number}.png")
+    model = red(tmp_path / "red.onnx")
+    run = ["--root", str(tmp_path / "camvid"), "--model", str(model), "--images", "9", "--rounds", "1"]
+    import_module("benchmarks.shards").main([*run, "--json", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert list(rows) == ["one process", "local, 2 shards"]
+    assert rows["one process"]["relative"] == 1
+    for figures in rows.values():
+        assert figures["per_second"] * figures["seconds"] == pytest.approx(9)
+        assert figures["processor_seconds"] > 0
+
+
+def test_a_label_map_of_other_bytes_stops_the_benchmark_of_shards() -> None:
+    files = {"000000.png": b"a", "shares.csv": b"b"}
+    shards.check(files, dict(files), 1)
+    for other in ({"000000.png": b"c", "shares.csv": b"b"}, {"000000.png": b"a"}):
+        with pytest.raises(AssertionError):
+            shards.check(files, other, 1)
