@@ -7,6 +7,7 @@ from contextlib import contextmanager, redirect_stderr
 from seglight.commands.executors.executor import GONE, Job
 from seglight.commands.executors.job import LOG
 from seglight.commands.predict.shards import worker
+from seglight.commands.predict.shards.shard import write_progress
 from seglight.system.signals import SCHEDULERS
 
 
@@ -56,6 +57,7 @@ class InProcess:
         try:
             code = run(job)
         except LostError:
+            write_progress(job.folder, 0.0, 0)  # what it has done last was not recorded
             return GONE
         return code if end is None else end
 

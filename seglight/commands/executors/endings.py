@@ -70,3 +70,8 @@ def last_error(log: Path, start: int = 0, longest: int = LONGEST) -> str:
 def is_final(ended: int | str, cause: str) -> bool:
     """Whether a job that ended like this would fail again: it was refused for a cause that is permanent."""
     return ended == USER_ERROR and not any(message in cause for message in TEMPORARY)
+
+
+def described(ended: int | str) -> str:
+    """How a job ended, in words: by its exit code, or as its executor reports a failure that has none."""
+    return f"exit code {ended}" if isinstance(ended, int) else ended

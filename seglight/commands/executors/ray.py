@@ -69,7 +69,7 @@ class RayExecutor:
             try:
                 self.ray.get(task)
             except self.ray.exceptions.RayTaskError as error:
-                return f"of its task: {str(error).splitlines()[-1]}"
+                return f"exception of its task: {str(error).splitlines()[-1]}"
             except self.ray.exceptions.RayError:  # a worker or a node has died
                 pass
         if is_running(job.folder):

@@ -26,6 +26,9 @@ ENDED = (
 FAILURES = ("DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")
 """Final states that the job itself has caused."""
 
+SOON = 1.0
+"""Seconds between two queries of the controller while a job is known to end."""
+
 WARNING = "USR1"
 """Signal before the time limit, at which `fit` saves its state and stops."""
 
@@ -90,7 +93,8 @@ class SlurmExecutor:
 
     def poll(self, job: Job) -> int | str | None:
         """As in `Executor`; a job that the controller does not know any more has ended."""
-        if time.monotonic() - self.queried_at >= self.interval and not self._query():
+        interval = self.interval if exit_code(job.folder) is None else SOON
+        if time.monotonic() - self.queried_at >= interval and not self._query():
             return None
         state = self.states.get(job.name)
         if state is not None and state not in ENDED:
@@ -101,7 +105,7 @@ class SlurmExecutor:
         if code is None and is_running(job.folder):  # its id was not recorded
             return None
         if code is None:
-            return state if state in FAILURES else GONE
+            return f"state {state} of Slurm" if state in FAILURES else GONE
         return code
 
     def cancel(self, job: Job) -> None:

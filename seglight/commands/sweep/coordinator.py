@@ -8,7 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from seglight.commands.executors.endings import MAX_VANISHED, PREEMPTED, REPEAT, USER_ERROR, is_final, log_size
+from seglight.commands.executors.endings import (
+    MAX_VANISHED,
+    PREEMPTED,
+    REPEAT,
+    USER_ERROR,
+    described,
+    is_final,
+    log_size,
+)
 from seglight.commands.executors.executor import CANCELLED, GONE, Executor, Job
 from seglight.commands.executors.job import EXIT, STOP, Command
 from seglight.commands.sweep.failures import failure_cause, log_path, same_cause
@@ -209,7 +217,7 @@ class Coordinator:
         record.failures += 1
         cause = failure_cause(self.trials, record, self.log_starts.get(record.number, 0))
         times = f", {record.failures} times" if record.failures > 1 else ""
-        reason = f"exit code {ended}{times}: {cause or 'its log gives no cause'}"
+        reason = f"{described(ended)}{times}: {cause or 'its log gives no cause'}"
         if is_final(ended, cause) or record.failures > self.sweep.running.retries:
             self._fail(record, reason, cause)
         else:

@@ -1,7 +1,7 @@
-"""Executors with real processes: working directory, signals, devices; and errors of Ray.
+"""Executors with real processes: working directory, signals, devices; errors of Ray, states of Slurm.
 
 Covers: commands.executors.endings, commands.executors.executor, commands.executors.job, commands.executors.local,
-commands.executors.ray.
+commands.executors.ray, commands.executors.slurm.
 """
 
 import os
@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from seglight.commands.executors.endings import described
 from seglight.commands.executors.executor import Job, Wording
 from seglight.commands.executors.job import exit_code, run
 from seglight.commands.executors.local import LocalExecutor
 from seglight.commands.executors.ray import RayExecutor
+from seglight.commands.executors.slurm import SOON, SlurmExecutor
 from seglight.errors import UserError
 
 WORDING = Wording("running.ray", "resume with --resume")
@@ -169,3 +171,34 @@ def test_rays_tasks_get_the_directory_of_the_sweep(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     assert RayExecutor({}, WORDING).submit([Job(tmp_path / "trial", [])]) == ["1f"]
     assert received == [tmp_path / "trial", [], tmp_path]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlurmExecutor:
+    """An executor whose controller says that job 7 is in the state which the file `state` holds."""
+    for name, script in (("srun", "true"), ("squeue", f"echo 7 $(cat {tmp_path}/state)")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return SlurmExecutor(tmp_path / "slurm", {}, WORDING, interval=3600)
+
+
+def test_the_end_of_a_job_of_slurm_is_seen_soon(tmp_path: Path, slurm: SlurmExecutor) -> None:
+    """The controller is asked again as soon as there is an exit code, and not each time."""
+    job = Job(tmp_path / "job", [], "7")
+    (tmp_path / "state").write_text("RUNNING")
+    assert slurm.poll(job) is None
+    assert run(job.folder, [], tmp_path) == 0
+    assert slurm.poll(job) is None
+    (tmp_path / "state").write_text("COMPLETED")
+    assert slurm.poll(job) is None, "it was asked less than a second ago"
+    slurm.queried_at -= SOON
+    assert slurm.poll(job) == 0
+
+
+def test_a_job_that_slurm_ends_without_an_exit_code(tmp_path: Path, slurm: SlurmExecutor) -> None:
+    (tmp_path / "state").write_text("OUT_OF_MEMORY")
+    ended = slurm.poll(Job(tmp_path / "job", [], "7"))
+    assert ended is not None
+    assert described(ended) == "state OUT_OF_MEMORY of Slurm"
+    assert described(-9) == "exit code -9"

@@ -9,6 +9,7 @@ from seglight.commands.executors.endings import (
     PREEMPTED,
     REPEAT,
     USER_ERROR,
+    described,
     last_error,
     log_size,
 )
@@ -145,7 +146,7 @@ class Coordinator:
         else:
             shard.failures += 1
             cause = self._cause(shard, LONGEST) or "its log gives no cause"
-            self._retry_or_fail(shard, f"exit code {ended}: {cause}", shard.failures, RETRIES)
+            self._retry_or_fail(shard, f"{described(ended)}: {cause}", shard.failures, RETRIES)
 
     def _cause(self, shard: Shard, longest: int) -> str:
         return last_error(shard.log, self.log_starts.get(shard.number, 0), longest)

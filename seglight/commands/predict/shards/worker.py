@@ -16,7 +16,15 @@ from types import FrameType
 from seglight.commands.predict.command import Part
 from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.request import Request
-from seglight.commands.predict.shards.shard import TABLES, read_plan, read_progress, write_outcome, write_progress
+from seglight.commands.predict.shards.shard import (
+    PLAN,
+    PROGRESS,
+    TABLES,
+    read_plan,
+    read_progress,
+    write_outcome,
+    write_progress,
+)
 from seglight.errors import UserError, one_line, user_error_behind
 from seglight.system.escaping import write_anything
 from seglight.system.signals import EXIT_CODE, SCHEDULERS
@@ -62,13 +70,22 @@ class Progress:
         self.part = part
         self.check = check
         self.passed = 0.0
+        self.started_before = (folder / PROGRESS).exists()
         self.earlier = read_progress(folder)[1]
         self.recorded_at = float("-inf")
 
     @property
     def written(self) -> int:
-        """Number of label maps that were written in all starts of the job."""
+        """Number of label maps that were written in all starts of the job, as far as earlier ones have recorded."""
         return self.earlier + self.part.run.written
+
+    def count_written(self) -> int:
+        """Number of label maps that were written in all starts, with those that a killed one has not recorded."""
+        run = self.part.run
+        if run.out.is_remote or not self.started_before:
+            return self.written
+        planned_at = (self.folder / PLAN).stat().st_mtime_ns
+        return sum(path.stat().st_mtime_ns >= planned_at for _, path in run.done)
 
     def advance(self, number: float) -> None:
         """Note that an image, or a fraction of one, was passed."""
@@ -102,7 +119,7 @@ def run(folder: Path, check: Callable[[], None]) -> None:
             part.predict(sources, progress.advance)
         finally:
             progress.record()
-        write_outcome(folder, part.finish(sources, folder / TABLES, progress.written))
+        write_outcome(folder, part.finish(sources, folder / TABLES, progress.count_written()))
 
 
 def _check_models(request: Request, planned: str, loaded: str) -> None:

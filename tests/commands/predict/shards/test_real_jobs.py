@@ -123,7 +123,7 @@ def test_a_killed_job_runs_again(command: Command) -> None:
     assert process.returncode == 0, err
     assert "shard 0000: its job vanished" in err
     assert err.count("shard 0001 running") == 1
-    assert out.startswith(f"200 label maps in {command.out}")
+    assert out == f"200 label maps in {command.out}\n", "none of them is from before"
     command.check()
 
 
@@ -207,6 +207,25 @@ def test_slurm(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     command.check()
 
 
+def test_slurm_loses_a_job_and_its_node(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command starts a killed job again; Slurm itself requeues those of a node that goes down."""
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    command = Command(tmp_path, 500, "--executor", "slurm", "--parallel", "2")
+    process = command.start()
+    wait_for(command.both_write, "both shards")
+    jobs = slurm.run("squeue", "--noheader", "--array", "--format=%i").split()
+    slurm.run("scancel", "--signal=KILL", f"{min(jobs)}.0")
+    wait_for(lambda: slurm.run("squeue", "--noheader", "--array", "--format=%i").split() == [max(jobs)], "its end")
+    node = slurm.run("sinfo", "--noheader", "--format=%n")
+    slurm.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")  # which comes back by itself
+    assert command.written() < command.count
+    out, err = ended(process, 180)
+    assert (process.returncode, out) == (0, f"500 label maps in {command.out}\n"), err
+    assert "shard 0000: state FAILED of Slurm" in err
+    assert err.count("shard 0000 running") == 2
+    command.check()
+
+
 def read_jobs(command: Command) -> str:
     """What is recorded of the jobs of all shards."""
     return "".join(path.read_text() for path in command.shards.glob("*/job.json"))
@@ -226,5 +245,5 @@ def test_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         out, err = ended(process, 180)
         assert process.returncode == 0, err
         assert err.count("its job vanished") == 1
-        assert out.startswith(f"400 label maps in {command.out}")
+        assert out == f"400 label maps in {command.out}\n", "none of them is from before"
         command.check()
