@@ -3,8 +3,9 @@
 The images are the frames of CamVid, repeated under further names. A single process predicts with all cores; `--parallel
 N` divides them between N jobs. Sides alternate, each into an empty folder, and all files of all runs are compared byte
 by byte. Times include starting Python, the jobs, and merging their tables. Slurm and Ray have to run on this machine
-alone: `python -m tests.support.slurm python -m benchmarks shards ...` starts a Slurm of one node. Processor time is
-given where the jobs are processes of the command.
+alone: `python -m tests.support.slurm python -m benchmarks shards ...` starts a Slurm of one node, and
+`python -m tests.support.ray_cluster python -m benchmarks shards ...` a Ray of two. Processor time is given where the
+jobs are processes of the command.
 """
 
 import os

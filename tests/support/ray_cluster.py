@@ -1,9 +1,13 @@
-"""A real Ray cluster of two nodes with one CPU each, and with a token, started and ended by this process."""
+"""A real Ray cluster of two nodes with one CPU each, and with a token, started and ended by this process.
+
+`python -m tests.support.ray_cluster COMMAND ...` runs a command with a cluster of its own.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,3 +71,9 @@ def descendants(parent: int) -> list[int]:
         children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
     found = children.get(parent, [])
     return [*found, *(below for child in found for below in descendants(child))]
+
+
+if __name__ == "__main__":
+    os.environ.update(ENVIRONMENT)  # count_nodes needs the token, too
+    with tempfile.TemporaryDirectory() as place, cluster(Path(place) / "log"):
+        sys.exit(subprocess.call(sys.argv[1:], env={**os.environ, "RAY_ADDRESS": ADDRESS}))
