@@ -187,6 +187,23 @@ def test_zoom_and_pan_by_mouse(page: Browser, tmp_path: Path) -> None:
     assert pixel_of(hover(page, x - 37, y)[0])[0] == pixel_of(where)[0] - 37
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (600, 900)])
+def test_actual_pixels_are_those_of_a_fine_screen(page: Browser, tmp_path: Path, height: int, width: int) -> None:
+    image = write_image(tmp_path / "a.png", height, width)
+    page.call("Emulation.setDeviceMetricsOverride", width=1300, height=900, deviceScaleFactor=2, mobile=False)
+    show(page, tmp_path / "a.png")
+    for by in ("button", "key"):
+        page.click("#fit")
+        if by == "button":
+            page.click("#actual")
+        else:
+            page.value("document.querySelector('.frame').focus()")
+            page.press("1")
+        x, y = place(page, width / 2 - 0.5, height / 2 - 0.5, image.shape)  # clicks may scroll the page
+        right, left = (pixel_of(hover(page, x + step, y)[0])[0] for step in (20, -20))
+        assert right - left == 80, f"by the {by}, 40 CSS pixels are 80 of the screen"
+
+
 def test_zoom_by_two_fingers_and_a_tap(page: Browser, tmp_path: Path) -> None:
     image = write_image(tmp_path / "large.png", 600, 900)
     page.resize(400, 800)

@@ -335,7 +335,7 @@ async function start() {
 onZoom("closer", () => view.zoom(1.5));
 onZoom("farther", () => view.zoom(1 / 1.5));
 onZoom("fit", () => view.fit());
-onZoom("actual", () => view.zoom(1 / (view.scale * window.devicePixelRatio)));
+onZoom("actual", () => view.actual());
 $("all").addEventListener("click", () => setAll(true));
 $("none").addEventListener("click", () => setAll(false));
 $("opacity").addEventListener("input", setOpacity);

@@ -95,7 +95,7 @@ export function attach(frame, view, { changed, asked, cross }) {
       "=": () => view.zoom(1.5, left, top),
       "-": () => view.zoom(1 / 1.5, left, top),
       0: () => view.fit(),
-      1: () => view.zoom(1 / view.scale, left, top),
+      1: () => view.actual(left, top),
       Escape: () => asked(null, true),
     };
     actions[event.key]?.();

@@ -2,6 +2,8 @@
 
 const CLOSEST = 64;
 
+const actualScale = () => 1 / window.devicePixelRatio; // changes with the screen, and with the browser's own zoom
+
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** `scale` CSS pixels for a pixel of the image, and the point (x, y) of the image in the middle of the frame. */
@@ -41,11 +43,16 @@ export class View {
   /** Change the scale; the point of the image at a place of the frame stays there. */
   zoom(factor, left = this.frame.width / 2, top = this.frame.height / 2) {
     const fixed = this.at(left, top);
-    this.scale = clamp(this.scale * factor, Math.min(1, this.whole), Math.max(CLOSEST, this.whole));
+    this.scale = clamp(this.scale * factor, Math.min(actualScale(), this.whole), Math.max(CLOSEST, this.whole));
     this.x = fixed.x - (left - this.frame.width / 2) / this.scale;
     this.y = fixed.y - (top - this.frame.height / 2) / this.scale;
     this.fitted = this.scale === this.whole;
     this.#keepInside();
+  }
+
+  /** Show a pixel of the image by one of the screen; the point at a place of the frame stays there. */
+  actual(left, top) {
+    this.zoom(actualScale() / this.scale, left, top);
   }
 
   /** Move the image by CSS pixels. */
