@@ -81,7 +81,7 @@ def _description() -> str:
         f"is applied, and the answer has the size of the image. Formats, by `format` or the header Accept:\n\n"
         f"{formats}\n\n"
         f'With `Accept: {LINES}` the answer is in lines of JSON: `{{"progress": 0.25}}`, and at the end '
-        '`{"result": BASE64, "media_type": ...}` or `{"error": "one line"}`.'
+        '`{"media_type": ..., "model": NAME, "version": ..., "result": BASE64}` or `{"error": "one line"}`.'
     )
 
 

@@ -186,6 +186,10 @@ def test_progress_in_lines(client: httpx.Client) -> None:
     assert last["media_type"] == "application/json"
     assert (last["model"], last["version"]) == ("reds", "000000000000")
     assert b64decode(last["result"]) == predicted(client, "coco").content
+    manual = (Path(__file__).parents[3] / "docs" / "tasks" / "serve.md").read_text("utf-8")
+    description = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["description"]
+    for text in (manual, description):
+        assert all(f'"{key}": ' in text for key in [*progress[0], *last])
 
 
 def test_mistakes_in_lines(client: httpx.Client, service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
