@@ -31,17 +31,20 @@ export async function isAlive() {
 }
 
 /**
- * Predict an image.
+ * Predict an image by a model of `listModels`; another version of it is an error.
  *
  * `format` is one of POST /predict. `progress` is called with numbers from 0 to 1 where the image is predicted by
  * windows, and `busy` with a number of seconds where the server asks to wait. Returns a Blob.
  */
 export async function predict(blob, model, format, { signal, progress, busy }) {
-  const path = `predict?${new URLSearchParams({ model, format })}`;
+  const path = `predict?${new URLSearchParams({ model: model.name, format })}`;
   const headers = { "Content-Type": "application/octet-stream", Accept: "application/x-ndjson" };
   const answer = await patiently(() => send(path, { method: "POST", body: blob, headers, signal }), signal, busy);
-  const type = answer.headers.get("Content-Type") ?? "";
-  return type.startsWith("application/x-ndjson") ? await lastLine(answer, progress) : await body(answer.blob());
+  const message = await lastLine(answer, progress);
+  if (message.version !== model.version) {
+    throw new Refused(409, "the model has been replaced meanwhile: choose the image again");
+  }
+  return new Blob([fromBase64(message.result)], { type: message.media_type });
 }
 
 /** The image as the server decodes it, a JPEG, for formats that this browser does not show. */
@@ -114,7 +117,7 @@ export function pause(milliseconds, signal) {
   });
 }
 
-/** Read lines of JSON: progress, and last the result or an error. */
+/** Read lines of JSON, progress and last the result or an error; the line with the result. */
 async function lastLine(answer, progress) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let unfinished = [];
@@ -129,7 +132,7 @@ async function lastLine(answer, progress) {
     for (const line of lines.filter(Boolean)) {
       const message = JSON.parse(line);
       if (message.error !== undefined) throw new Refused(message.status ?? 422, message.error);
-      if (message.result !== undefined) return new Blob([fromBase64(message.result)], { type: message.media_type });
+      if (message.result !== undefined) return message;
       progress?.(message.progress);
     }
     if (done) throw new Lost("the answer ended too early");

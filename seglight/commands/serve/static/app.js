@@ -1,6 +1,6 @@
 // The page: which image and which models are on display, and what happens when the server refuses or is gone.
 
-import { Lost, Refused, fetchExample, fetchPicture, isAlive, pause } from "./api.js";
+import { Lost, Refused, fetchPicture, isAlive, pause } from "./api.js";
 import { fillTables, percent } from "./classes.js";
 import { fetchObjects, save } from "./downloads.js";
 import { Models } from "./models.js";
@@ -9,7 +9,7 @@ import { openPicture } from "./picture.js";
 import { confidenceOf, labelsOf } from "./predictions.js";
 import { agreement } from "./result.js";
 import { watchSources } from "./sources.js";
-import { Item, Strip, exampleAddress } from "./strip.js";
+import { Item, Strip } from "./strip.js";
 import { View } from "./view.js";
 import { Work } from "./work.js";
 
@@ -23,19 +23,16 @@ const models = new Models(() => current && show(current));
 const events = { changed: redraw, asked: ask, cross: () => point, download };
 const panes = [new Pane(view, events), new Pane(view, events)];
 const hidden = new Set(); // names of classes
-const examples = new Map(); // items by their address
 
 let current = null; // the item on display
 let picture = null;
 let point = null; // the pixel that is asked about
-let showing = null; // the task of `show`
+let showing = null; // the task of `show` or `showExample`: a later choice cancels it
 let waiting = false; // for a server that is gone
 
 /** Show an image, predicted by the chosen models. */
 async function show(item) {
-  showing?.cancel();
-  const task = work.start(`Labelling ${item.name}`);
-  showing = task;
+  const task = startShowing(`Labelling ${item.name}`);
   begin(item);
   try {
     await models.refresh(task);
@@ -60,9 +57,19 @@ async function show(item) {
   } catch (error) {
     if (!isStale(task)) await tell(error, item);
   } finally {
-    task.end();
-    if (task.signal.aborted && showing === task) say("Cancelled.");
+    endShowing(task);
   }
+}
+
+function startShowing(text) {
+  showing?.cancel();
+  showing = work.start(text);
+  return showing;
+}
+
+function endShowing(task) {
+  task.end();
+  if (task.signal.aborted && showing === task) say("Cancelled.");
 }
 
 /** Where one of two models refuses an image, the other one is still shown. */
@@ -103,17 +110,17 @@ function begin(item) {
 
 /** Give each of the chosen models an empty pane. */
 function arrange() {
-  const names = models.chosen().map(({ name }) => name);
-  const shown = panes.slice(0, Math.max(1, names.length));
+  const chosen = models.chosen();
+  const shown = panes.slice(0, Math.max(1, chosen.length));
   $("panes").replaceChildren(...shown.map((pane) => pane.element));
   $("panes").classList.toggle("two", shown.length > 1);
   panes.forEach((pane, index) => {
-    pane.setModel(names[index] ?? "");
+    pane.setModel(chosen[index]?.name ?? "");
     pane.setResult(null, hidden);
     pane.picture = picture;
     pane.read(null, false);
   });
-  if (names.length) strip.setExamples(names[0]);
+  if (chosen.length) strip.setExamples(chosen[0]);
   measure();
 }
 
@@ -256,7 +263,7 @@ async function download(kind, pane) {
   try {
     const item = current;
     if (kind === "coco") {
-      save(await fetchObjects(item, result.model.name, task), item.fileName(`${model}_coco.json`));
+      save(await fetchObjects(item, result.model, task), item.fileName(`${model}_coco.json`));
     } else if (picture) {
       save(await result.overlay(picture, hidden, opacity()), item.fileName(`${model}_overlay.png`));
     } else {
@@ -280,19 +287,19 @@ function addImages(found) {
   if (items.length) show(items[0]);
 }
 
+/** Show an example of the size that the chosen model takes now. */
 async function showExample(number) {
-  const [model] = models.chosen();
-  if (!model) return; // the server has not answered yet
-  const address = exampleAddress(number, model.name);
+  const task = startShowing(`Loading example ${number}`);
   try {
-    if (!examples.has(address)) {
-      const item = new Item(await fetchExample(address), `example-${number}.png`);
-      examples.set(address, item);
-      strip.add(item);
-    }
-    await show(examples.get(address));
+    await models.refresh(task);
+    const item = await strip.example(number, models.chosen()[0], task.signal);
+    checkCurrent(task);
+    task.end();
+    await show(item);
   } catch (error) {
-    await tell(error, null);
+    if (!isStale(task)) await tell(error, null);
+  } finally {
+    endShowing(task);
   }
 }
 
@@ -326,7 +333,7 @@ function onZoom(id, change) {
 async function start() {
   try {
     await models.refresh({ busy: () => ($("about").textContent = "The server is loading its models.") });
-    strip.setExamples(models.chosen()[0].name);
+    strip.setExamples(models.chosen()[0]);
   } catch (error) {
     await tell(error, null);
   }

@@ -11,7 +11,7 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Objects of an image in COCO's JSON. */
+/** Objects of an image by a model, in COCO's JSON. */
 export async function fetchObjects(item, model, task) {
   const { signal, busy } = task;
   const blob = await predict(item.blob, model, "coco", { signal, busy, progress: (x) => task.progress(0, x) });

@@ -10,7 +10,7 @@ const LARGEST = 8e6; // pixels up to which probabilities are asked for: they tak
 export async function labelsOf(item, model, task, part) {
   const kept = keptOf(item, model);
   const { signal, busy } = task;
-  kept.png ??= await predict(item.blob, model.name, "png", { signal, busy, progress: (x) => task.progress(part, x) });
+  kept.png ??= await predict(item.blob, model, "png", { signal, busy, progress: (x) => task.progress(part, x) });
   return await Result.of(model, kept.png);
 }
 
@@ -24,7 +24,7 @@ export async function confidenceOf(item, { model, values }, task) {
   }
   const kept = keptOf(item, model);
   try {
-    kept.confidence ??= await predict(item.blob, model.name, "confidence", { signal: task.signal });
+    kept.confidence ??= await predict(item.blob, model, "confidence", { signal: task.signal });
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return { note: `No probabilities: ${error.message}` };

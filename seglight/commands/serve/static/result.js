@@ -24,9 +24,6 @@ export class Result {
     for (const value of values) {
       this.counts[value] += 1;
     }
-    if (this.counts.findLastIndex((count) => count > 0) >= model.classes.length) {
-      throw new Error("the model has been replaced meanwhile: choose the image again");
-    }
   }
 
   /** Fraction of the pixels of a class. */

@@ -1,5 +1,6 @@
 // The images at hand as a row of buttons, and the examples.
 
+import { fetchExample } from "./api.js";
 import { openPicture } from "./picture.js";
 
 const EXAMPLES = 6;
@@ -26,6 +27,7 @@ export class Strip {
     this.chosen = chosen;
     this.list = document.getElementById("items");
     this.examples = document.getElementById("examples");
+    this.shown = new Map(); // items of examples by their address
     this.thumbnails = Promise.resolve();
     for (let number = 1; number <= EXAMPLES; number++) {
       const button = this.#button(this.examples, `Example ${number}`, () => example(number));
@@ -71,6 +73,17 @@ export class Strip {
     item.button.classList.toggle("failed", failed);
   }
 
+  /** An example in the size that a model takes, which is added when it is asked for first. */
+  async example(number, model, signal) {
+    const address = exampleAddress(number, model);
+    if (!this.shown.has(address)) {
+      const item = new Item(await fetchExample(address, signal), `example-${number}.png`);
+      this.shown.set(address, item);
+      this.add(item);
+    }
+    return this.shown.get(address);
+  }
+
   /** Draw the examples in the size that a model takes. */
   setExamples(model) {
     for (const [index, button] of [...this.examples.querySelectorAll("button")].entries()) {
@@ -96,6 +109,7 @@ export class Strip {
 }
 
 /** Address of an example for a model. */
-export function exampleAddress(number, model) {
-  return `page/examples/${number}.png?${new URLSearchParams({ model })}`;
+function exampleAddress(number, { name, version }) {
+  // the browser keeps it: another version may take another size
+  return `page/examples/${number}.png?${new URLSearchParams({ model: name, version })}`;
 }
