@@ -6,6 +6,8 @@ length, the length less one, and the value, or as many values as the length says
 """
 
 from array import array
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +17,18 @@ from seglight.errors import UserError
 WORD = 8
 """Bits of a value."""
 
-SIZES = np.array([3, 4, 8, 16])
+SIZES = (3, 4, 8, 16)
 """Bits of a length in what is written here, for runs of up to 8, 16 and 256 values, and for longer ones."""
 
 UP_TO = (8, 16, 256)
-LONGEST = 1 << 16
-"""Values of a packet; longer runs are split."""
+LONGEST = 1 << 14
+"""Pixels of a packet; longer runs are split."""
 
 HEADER = 32 + 5 + 4 * 4
 """Bits before the first packet."""
+
+FORMAT = int(f"{WORD - 1:05b}" + "".join(f"{size - 1:04b}" for size in SIZES), 2)
+"""The header behind the number of values."""
 
 MOST_PIXELS = (1 << 30) - 1
 """Pixels whose values can be counted in 32 bits."""
@@ -39,40 +44,63 @@ def encode_brush(mask: NDArray[np.bool_]) -> bytes:
         The `rle`: values of RGBA, 255 in all four bands where the mask is true.
 
     Raises:
-        UserError: The image has more pixels than the format can count.
+        UserError: The image has no pixels, or more than the format can count.
     """
     flat = mask.ravel()
     if flat.size > MOST_PIXELS:
         raise UserError(
             f"an image of {flat.size} pixels: a brush of Label Studio has at most {MOST_PIXELS}: give a smaller one"
         )
-    ends = np.append(_changes(flat), flat.size)
-    lengths = 4 * np.diff(ends, prepend=0)
-    size = np.sum([lengths > longest for longest in UP_TO], axis=0)
-    value = np.where(flat[ends - 1], 255, 0)
-    if lengths.max() > LONGEST:
-        packets = -(-lengths // LONGEST)
-        last = np.cumsum(packets) - 1
-        split = np.full(last[-1] + 1, LONGEST)
-        split[last] = lengths - (packets - 1) * LONGEST
-        lengths = split
-        size = np.repeat(size, packets)
-        value = np.repeat(value, packets)
-    bits = SIZES[size]
-    fields = ((4 + size) << bits | (lengths - 1)) << WORD | value
-    header = 4 * flat.size
-    for number, width in [(WORD - 1, 5), *((int(each) - 1, 4) for each in SIZES)]:
-        header = header << width | number
-    return _pack(np.append(header, fields).astype(np.uint64), np.append(HEADER, 3 + bits + WORD))
+    if not flat.size:
+        raise UserError("an image without pixels: a brush of Label Studio has at least one: give a larger one")
+    ends = 2 * _ends(flat)
+    runs = ends.copy()
+    runs[1:] -= ends[:-1]
+    runs[0 if flat[0] else 1 :: 2] += 1  # now places in the table of packets
+    parts: list[Any] = []
+    done = 0
+    for place in np.flatnonzero(runs > 2 * LONGEST + 1).tolist():  # few are that long
+        pixels, value = divmod(int(runs[place]), 2)
+        full, rest = divmod(pixels - 1, LONGEST)
+        last = LONGEST + rest + 1
+        parts += runs[done:place], [2 * LONGEST + value] * full + [2 * last + value]
+        done = place + 1
+    runs = np.concatenate([*parts, runs[done:]])
+    numbers, widths = _packets()
+    backwards = runs[::-1]
+    return _pack(numbers[backwards], widths[backwards], 4 * flat.size)
 
 
-def _changes(flat: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Indices of the values that differ from the one before them."""
-    changes = np.zeros(-(-flat.size // 8) * 8, bool)
-    np.not_equal(flat[1:], flat[:-1], out=changes[1 : flat.size])
-    words = np.flatnonzero(changes.view(np.uint64) != 0)  # most words of eight values have none
-    inside = np.flatnonzero(changes.reshape(-1, 8)[words])
-    found: NDArray[np.intp] = words[inside >> 3] * 8 + (inside & 7)
+@cache
+def _packets() -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Last packets of the runs of up to 2 * LONGEST pixels, and their bits.
+
+    That of n pixels without the stroke is at 2n, that of n pixels with it at 2n + 1.
+    """
+    lengths = 4 * np.arange(2 * LONGEST + 1)
+    size = np.searchsorted(UP_TO, lengths)  # by the length of the whole run, however short its last packet is
+    bits = np.array(SIZES)[size]
+    numbers = ((4 + size) << bits | (lengths - 1) % (4 * LONGEST)) << WORD
+    return np.stack([numbers, numbers | 255], 1).ravel().astype(np.int32), np.repeat(3 + bits + WORD, 2)
+
+
+def _ends(flat: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Places behind the last pixels of all runs."""
+    size = flat.size
+    octets = np.packbits(flat, bitorder="little")
+    octets.resize(size // 32 * 4 + 4, refcheck=False)  # with zeros, and at least one bit of them
+    if not flat[-1]:
+        octets[size >> 3] |= 256 - (1 << size % 8)
+        octets[(size >> 3) + 1 :] = 255
+    words = octets.view("<i4")
+    before = np.empty_like(words)  # the pixel before each word, in all bits
+    before[0] = -int(flat[0])
+    np.right_shift(words[:-1], 31, out=before[1:])
+    changed = (words != before).nonzero()[0]  # few words are
+    inner = words[changed]
+    changes = inner ^ (2 * inner - before[changed])
+    inside = np.unpackbits(changes.view(np.uint8), bitorder="little").view(bool).nonzero()[0]
+    found: NDArray[np.intp] = changed[inside >> 5] * 32 + (inside & 31)
     return found
 
 
@@ -91,9 +119,10 @@ def brush_pixels(data: bytes, height: int, width: int) -> NDArray[np.bool_]:
     if number != 4 * height * width:
         raise ValueError(f"a brush of {number} values, where {width}x{height} pixels have {4 * height * width}")
     values, counts = _runs(data)
-    ends = np.minimum(np.cumsum(counts), number)
     # every fourth value is of the last band, which says where the stroke is
-    return np.repeat(values > 0, np.diff(ends // 4, prepend=0)).reshape(height, width)
+    pixels = np.minimum(np.cumsum(counts), number) >> 2
+    pixels[1:] -= pixels[:-1]
+    return np.repeat(values > 0, pixels).reshape(height, width)
 
 
 def _runs(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -106,46 +135,57 @@ def _runs(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         raise ValueError(f"values of {word} bits")
     sizes = [_bits(padded, 37 + 4 * k, 4) + 1 for k in range(4)]
     starts = _starts(padded, end, sizes)
-    raw = np.frombuffer(padded, np.uint8)
-    packet = _read(raw, starts, 27)  # the longest packet of one value
-    bits = np.array(sizes)[packet >> 24 & 3]
-    lengths = (packet >> (24 - bits) & ((1 << bits) - 1)) + 1
+    packets = _left(padded, starts)
+    kinds = packets >> 61  # the first three bits
+    bits = np.array(2 * sizes, np.uint64)[kinds]
+    lengths = ((packets << 3 >> (64 - bits)) + 1).astype(np.int64)
     decoded = np.cumsum(lengths)
     used = int(np.searchsorted(decoded, number)) + 1 if number else 0
     if used > len(starts):
         raise ValueError(f"runs that end after {decoded[-1] if len(starts) else 0} of {number} values")
-    packet = packet[:used]
+    repeated = kinds[:used] > 3
     lengths = lengths[:used]
-    repeated = packet >> 26 == 1
-    values_at = starts[:used] + 3 + bits[:used]
-    if used and values_at[-1] + WORD * (1 if repeated[-1] else lengths[-1]) > end:
+    if used and int(starts[used - 1] + bits[used - 1]) + 3 + WORD * (1 if repeated[-1] else int(lengths[-1])) > end:
         raise ValueError(f"runs that end before their {number} values")
+    if repeated.all():
+        return (packets << (3 + bits) >> (64 - WORD)).astype(np.uint8)[:used], lengths
     counts = np.where(repeated, 1, lengths)  # values that are written in each packet
     nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    values = _read(raw, np.repeat(values_at, counts) + WORD * nth, WORD).astype(np.uint8)
+    places = np.repeat(starts[:used] + 3 + bits[:used], counts) + WORD * nth.astype(np.uint64)
+    values = (_left(padded, places) >> (64 - WORD)).astype(np.uint8)
     return values, np.repeat(np.where(repeated, lengths, 1), counts)
 
 
-def _starts(padded: bytes, end: int, sizes: list[int]) -> NDArray[np.int64]:
+def _starts(padded: bytes, end: int, sizes: list[int]) -> NDArray[np.uint64]:
     """Bits at which packets start: one after the other, as each says where the next one is."""
-    bits = np.unpackbits(np.frombuffer(padded, np.uint8))
-    codes = bits[:end] << 2 | bits[1 : end + 1] << 1 | bits[2 : end + 2]
-    # from the first three bits, the length of a packet of one value; 0: of several
+    bits = np.unpackbits(np.frombuffer(padded, np.uint8))[: end + 2]
+    twos = bits[:-1] + bits[:-1] + bits[1:]
+    codes = twos[:-1] + twos[:-1] + bits[2:]  # of three bits
+    # the length of a packet of one value; 0: of several, or behind the end
     table = bytes(4) + bytes(3 + size + WORD for size in sizes)
     widths = codes.tobytes().translate(table.ljust(256)) + bytes(27)
-    found = array("q")
+    found = array("Q")
     place = HEADER
     while place < end:
-        width = widths[place]
-        while width:
-            found.append(place)
-            place += width
-            width = widths[place]
+        while widths[place]:
+            found.append(place)  # of every fourth packet; the others are found below, all at once
+            place += widths[place]
+            place += widths[place]
+            place += widths[place]
+            place += widths[place]
         if place < end:
             found.append(place)
             size = sizes[codes[place]]
             place += 3 + size + WORD * (_bits(padded, place + 3, size) + 1)
-    return np.array(found, np.int64)
+    steps = np.frombuffer(widths, np.uint8)
+    places = np.empty((len(found), 4), np.uint64)
+    places[:, 0] = found
+    for k in range(3):
+        places[:, k + 1] = places[:, k] + steps[places[:, k]]
+    each = places.ravel()
+    new = each < end
+    new[1:] &= each[1:] != each[:-1]  # a packet of several values is passed more than once
+    return each[new]
 
 
 def _bits(data: bytes, place: int, number: int) -> int:
@@ -154,28 +194,30 @@ def _bits(data: bytes, place: int, number: int) -> int:
     return (int.from_bytes(data[place >> 3 : last], "big") >> (8 * last - place - number)) & ((1 << number) - 1)
 
 
-def _read(raw: NDArray[np.uint8], places: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-    """Numbers of so many bits, at most 33, from each of these bits on."""
-    first = places >> 3
-    window = np.zeros(len(places), np.int64)
-    for k in range(5):
-        window = window << 8 | raw[first + k]
-    found: NDArray[np.int64] = window >> (40 - number - (places & 7)) & ((1 << number) - 1)
+def _left(padded: bytes, places: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The bits from each of these on, at least 57 of them, in the highest bits of a number."""
+    windows: NDArray[np.uint64] = np.ndarray(len(padded) - 7, ">u8", padded, strides=(1,))
+    found: NDArray[np.uint64] = windows[places >> 3] << (places & 7)
     return found
 
 
-def _pack(fields: NDArray[np.uint64], widths: NDArray[np.int64]) -> bytes:
-    """Write numbers of so many bits, less than 64, one after the other, and 1 to 8 zero bits to the end of a byte.
+def _pack(numbers: NDArray[np.int32], widths: NDArray[np.int64], values: int) -> bytes:
+    """Write the header and packets, which are given from the last to the first, and 1 to 8 zero bits to a byte's end.
 
-    label-studio-sdk adds 8 zero bits where none would be needed.
+    label-studio-sdk adds 8 zero bits where none would be needed. All bits are those of one large number, in words of 32
+    bits, lowest first; a packet has at most 27 bits and reaches into the next word.
     """
-    ends = np.cumsum(widths)
-    starts = ends - widths
-    word = starts >> 6
-    beyond = (starts & 63) + widths - 64  # bits that belong to the next word
-    high = fields << np.maximum(-beyond, 0).astype(np.uint64) >> np.maximum(beyond, 0).astype(np.uint64)
-    # a field starts in every word, since none is as wide as a word
-    words = np.append(np.bitwise_or.reduceat(high, np.flatnonzero(np.diff(word, prepend=-1))), np.uint64(0))
-    spilled = beyond > 0
-    words[word[spilled] + 1] |= fields[spilled] << (64 - beyond[spilled]).astype(np.uint64)
-    return words.astype(">u8").tobytes()[: int(ends[-1]) // 8 + 1]
+    starts = widths.cumsum()
+    place = int(starts[-1])
+    padding = 8 - (place + HEADER) % 8
+    starts -= widths
+    starts += padding
+    place += padding
+    words = np.zeros((place + HEADER) // 32 + 2, np.int64)
+    np.add.at(words, starts >> 5, numbers << (starts & 31))
+    for number, width in (FORMAT, HEADER - 32), (values, 32):
+        words[place >> 5] += number << (place & 31)
+        place += width
+    low = words.astype(np.uint32)
+    low[1:] |= (words[:-1] >> 32).astype(np.uint32)
+    return low[::-1].astype(">u4").tobytes()[-(place >> 3) :]

@@ -1,4 +1,5 @@
 import json
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from tests.support.samples import readings, samples
 
 HEADER = f"{7:05b}" + "0010" + "0011" + "0111" + "1111"
 """Values of 8 bits; lengths of 3, 4, 8 and 16 bits."""
+
+SIZES = (3, 4, 8, 16)
 
 
 def octets(bits: str) -> bytes:
@@ -85,6 +88,9 @@ def of_runs(*pixels: int) -> NDArray[np.bool_]:
     return np.repeat(np.arange(len(pixels)) % 2 == 1, pixels)[None]
 
 
+LONG = [("111", 16, 65536, 0)]
+
+
 @pytest.mark.parametrize(
     ("pixels", "packets"),
     [
@@ -95,6 +101,9 @@ def of_runs(*pixels: int) -> NDArray[np.bool_]:
         ((64, 65), [("110", 8, 256, 0), ("111", 16, 260, 255)]),
         ((0, 16384, 16385), [("111", 16, 65536, 255), ("111", 16, 65536, 0), ("111", 16, 4, 0)]),
         ((3 * 16384,), [("111", 16, 65536, 0)] * 3),
+        # whose last packet has a length of 16 bits, however short it is
+        ((0, 2, 16384 + 2), [("100", 3, 8, 255), ("111", 16, 65536, 0), ("111", 16, 8, 0)]),
+        ((16384 + 64, 16384 + 65), [*LONG, ("111", 16, 256, 0), ("111", 16, 65536, 255), ("111", 16, 260, 255)]),
     ],
 )
 def test_packets_worked_by_hand(pixels: tuple[int, ...], packets: list[tuple[str, int, int, int]]) -> None:
@@ -112,6 +121,67 @@ def test_what_is_packed_is_read_again() -> None:
         mask = rng.random((123, 457)) < density
         np.testing.assert_array_equal(brush_pixels(encode_brush(mask), 123, 457), mask)
     np.testing.assert_array_equal(brush_pixels(encode_brush(mask[::2, ::3]), 62, 153), mask[::2, ::3])
+
+
+def by_its_rule(mask: NDArray[np.bool_]) -> bytes:
+    """What label-studio-sdk writes, bit by bit."""
+    bits = f"{4 * mask.size:032b}" + HEADER
+    for value, run in groupby(mask.ravel().tolist()):
+        length = 4 * len(list(run))
+        kind = sum(length > most for most in (8, 16, 256))
+        while length:
+            written = min(length, 65536)
+            bits += f"1{kind:02b}{written - 1:0{SIZES[kind]}b}{255 * value:08b}"
+            length -= written
+    return octets(bits + "0" * (8 - len(bits) % 8))
+
+
+def test_random_runs_are_packed_by_the_rule() -> None:
+    rng = np.random.default_rng(1)
+    lengths = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 256, 257, 16383, 16384, 16385, 40000]
+    for _ in range(100):
+        number = int(rng.integers(1, 9))
+        mask = of_runs(*rng.choice(lengths[:21], number), *rng.choice(lengths, int(rng.integers(0, 3))))
+        if mask.size:
+            packed = encode_brush(mask)
+            assert packed == by_its_rule(mask)
+            np.testing.assert_array_equal(brush_pixels(packed, *mask.shape), mask)
+
+
+@pytest.mark.parametrize("size", [*range(1, 12), 31, 32, 33, 63, 64, 65, 96, 127, 128, 129])
+def test_sizes_that_fill_no_words(size: int) -> None:
+    ends = np.zeros((2, size), bool)
+    ends[0, -1] = ends[1, 0] = True
+    noise = np.random.default_rng(size).random((6, size)) < [[0.05], [0.2], [0.5], [0.5], [0.8], [0.95]]
+    for mask in [np.zeros(size, bool), np.ones(size, bool), *ends, *~ends, *noise]:
+        assert encode_brush(mask[None]) == by_its_rule(mask)
+
+
+def test_packets_of_all_kinds_in_any_order() -> None:
+    rng = np.random.default_rng(2)
+    for sizes in (SIZES, (1, 2, 6, 13), (16, 2, 4, 1)):
+        for most in (0, 1, 3, 40):  # lists among one value in turn
+            bits = f"{7:05b}" + "".join(f"{size - 1:04b}" for size in sizes)
+            values: list[int] = []
+            while len(values) < 1500 or len(values) % 4:
+                kind = int(rng.integers(4))
+                length = min(int(rng.integers(1, 60)), 1 << sizes[kind]) if len(values) < 1500 else 1
+                repeated = rng.integers(most + 1) > 0
+                some = rng.integers(0, 3, 1 if repeated else length).tolist()
+                bits += f"{int(repeated)}{kind:02b}{length - 1:0{sizes[kind]}b}" + "".join(f"{one:08b}" for one in some)
+                values += some * length if repeated else some
+            data = octets(f"{len(values):032b}" + bits)
+            expected = np.array(values)[3::4] > 0
+            np.testing.assert_array_equal(brush_pixels(data, 1, len(expected))[0], expected)
+            np.testing.assert_array_equal(brush_pixels(data + b"\xff" * 9, 1, len(expected))[0], expected)
+            for end in (*range(7, 30), *range(len(data) - 20, len(data))):
+                with pytest.raises(ValueError, match="runs that end"):
+                    brush_pixels(data[:end], 1, len(expected))
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    with pytest.raises(UserError, match="an image without pixels"):
+        encode_brush(np.ones((0, 7), bool))
 
 
 def test_images_with_more_values_than_32_bits_count_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
