@@ -1,7 +1,6 @@
 """The function for CVAT, run by CVAT's own driver."""
 
 import io
-import logging
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from PIL import Image
 from seglight.errors import UserError
 from tests.support.cvat_server import TASK, cvat_task
 from tests.support.exported import red
+from tests.support.routes import run_lengths
 
 auto_annotation = pytest.importorskip("cvat_sdk.auto_annotation", reason="cvat-sdk is not installed")
 masks = pytest.importorskip("cvat_sdk.masks", reason="cvat-sdk is not installed")
@@ -38,38 +38,15 @@ def picture() -> NDArray[np.uint8]:
     return pixels
 
 
-class Frame:
-    """A frame of a task."""
+def annotated(function: Any, images: list[Image.Image], **options: Any) -> list[Any]:
+    """Shapes for a task whose labels are "red" and "dark", 70 and 71."""
+    from tests.support import cvat_driver
 
-    def __init__(self, index: int, image: Image.Image) -> None:
-        self.frame_index = index
-        self.frame_name = f"{index}.png"
-        self.media = SimpleNamespace(load_image=lambda: image)
+    return cvat_driver.annotated(function, images, {"red": 70, "dark": 71}, first=5, **options)
 
 
-def annotated(function: Any, monkeypatch: pytest.MonkeyPatch, images: list[Image.Image], **options: Any) -> list[Any]:
-    """Shapes that CVAT's driver sends to its server for a task whose labels are "red" and "dark", 70 and 71."""
-    from cvat_sdk import models
-    from cvat_sdk.auto_annotation import driver
-
-    labels = [
-        models.Label(name=name, id=key, type="any", attributes=[], sublabels=[])
-        for name, key in (("red", 70), ("dark", 71))
-    ]
-    samples = [Frame(5 + index, image) for index, image in enumerate(images)]
-    dataset = SimpleNamespace(labels=labels, samples=samples)
-    monkeypatch.setattr(driver, "TaskDataset", lambda *_, **__: dataset)
-    sent: list[Any] = []
-    api = SimpleNamespace(
-        partial_update_annotations=lambda *_, patched_labeled_data_request: sent.append(patched_labeled_data_request)
-    )
-    client = SimpleNamespace(logger=logging.getLogger("cvat"), tasks=SimpleNamespace(api=api))
-    auto_annotation.annotate_task(client, 1, function, **options)
-    return list(sent[0].shapes)
-
-
-def test_the_masks_are_those_of_the_label_map(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = annotated(function, monkeypatch, [Image.fromarray(picture()), Image.fromarray(picture()[::-1])])
+def test_the_masks_are_those_of_the_label_map(function: Any) -> None:
+    shapes = annotated(function, [Image.fromarray(picture()), Image.fromarray(picture()[::-1])])
     reds = picture()[..., 0] > 127
     first, second = np.zeros((30, 40), bool), np.zeros((30, 40), bool)
     first[2:9, 3:11] = True
@@ -88,8 +65,8 @@ def test_the_masks_are_those_of_the_label_map(function: Any, monkeypatch: pytest
     assert len(shapes) == 8
 
 
-def test_polygons_where_cvat_asks_for_them(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = annotated(function, monkeypatch, [Image.fromarray(picture())], conv_mask_to_poly=True, conf_threshold=0.9)
+def test_polygons_where_cvat_asks_for_them(function: Any) -> None:
+    shapes = annotated(function, [Image.fromarray(picture())], conv_mask_to_poly=True, conf_threshold=0.9)
     assert {shape.type.value for shape in shapes} == {"polygon"}
     points = {tuple(shape.points) for shape in shapes if shape.label_id == 70}
     assert (3, 2, 11, 2, 11, 9, 3, 9) in points
@@ -103,10 +80,10 @@ def test_labels_are_the_classes(function: Any) -> None:
     ]
 
 
-def test_a_frame_that_is_not_read_is_named(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_is_not_read_is_named(function: Any) -> None:
     image = Image.fromarray(np.full((4, 4), 1000, np.uint16))
     with pytest.raises(UserError, match=r"^5\.png: .* 1 channel of 16 bits"):
-        annotated(function, monkeypatch, [image])
+        annotated(function, [image])
 
 
 def test_several_checkpoints_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +135,7 @@ def test_the_command_line_of_cvat(polygons: bool, tmp_path: Path) -> None:
             painted = np.zeros((30, 40), int)
             for shape in (shape for shape in server.shapes if shape["frame"] == frame):
                 points = list(map(int, shape["points"]))
-                painted += shape["label_id"] * decoded(points, painted.shape)
+                painted += shape["label_id"] * run_lengths(points, painted.shape)
             np.testing.assert_array_equal(painted, np.where(pixels[..., 0] > 127, 70, 71))
 
 
@@ -166,12 +143,3 @@ def encoded(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def decoded(points: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask of a shape, from run lengths within its box."""
-    *lengths, left, top, right, bottom = points
-    inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    mask = np.zeros(shape, bool)
-    mask[top : bottom + 1, left : right + 1] = inside.reshape(bottom - top + 1, -1)
-    return mask

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from seglight.commands.export.graph import Deployed, program_of
 from seglight.commands.export.onnx import write_onnx
@@ -19,14 +19,13 @@ from seglight.commands.export.torch_program import write_torch_program
 from seglight.errors import UserError
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, ExportedPredictor, load_exported
-from seglight.interfaces import seg_output
 from seglight.metrics.scores import Scores
-from seglight.models import EncoderDecoder, PointRend, TimmEncoder
+from seglight.models import EncoderDecoder, TimmEncoder
 from tests.support.checkpoint_files import card
 from tests.support.decoders import DECODERS
 from tests.support.export_parity import WRITERS, expected
+from tests.support.real_nets import CLASSES, real_net, spread
 
-CLASSES = 11
 SIZES = ((360, 480), (357, 481), (720, 960))
 METADATA = Metadata(card([f"class {k}" for k in range(CLASSES)]), "float32", None)
 
@@ -44,27 +43,6 @@ def photos(root: Path, size: tuple[int, int], number: int = 2) -> list[tuple[NDA
         mask = Image.open(root / "valannot" / path.name).resize(size[::-1], Image.Resampling.NEAREST)
         found.append((np.asarray(image), np.asarray(mask)))
     return found
-
-
-def real_net(decoder: str) -> nn.Module:
-    """A decoder of random weights on real features. Its scores are spread: random ones are nearly tied everywhere."""
-    torch.manual_seed(0)
-    encoder = TimmEncoder("tf_efficientnet_lite0", "offline")
-    if decoder == "PointRend":
-        net: EncoderDecoder = PointRend(CLASSES, encoder, DECODERS["FPN"][0], channels=32)
-    else:
-        net = EncoderDecoder(CLASSES, encoder, DECODERS[decoder][0], aux_index=-2)
-    return net.eval()
-
-
-@torch.no_grad()
-def spread(net: nn.Module, image: Tensor) -> None:
-    """Let the head's scores have a mean of 0 and a deviation of 1 in each class."""
-    logits = seg_output(net(image)).logits
-    mean, deviation = logits.mean((0, 2, 3)), logits.std((0, 2, 3))
-    head = net.point_head.predict if isinstance(net, PointRend) else net.head
-    head.weight.div_(deviation.view(-1, *[1] * (head.weight.ndim - 1)))
-    head.bias.sub_(mean).div_(deviation)
 
 
 def miou(pred: Sequence[NDArray[np.uint8]], masks: Sequence[NDArray[np.uint8]]) -> float:

@@ -1,18 +1,13 @@
 """Triton's own client, against a server of seglight."""
 
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from seglight.commands.serve.app import create_app
-from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
-from tests.support.checkpoint_files import checkpoint
 from tests.support.served import StandIn, serving
 from tests.support.stand_in import Reds
 
@@ -86,31 +81,3 @@ def test_what_is_refused_is_an_exception_with_its_line(client: Any) -> None:
             client.infer(name, images(), **more)
         assert caught.value.status() == status
         assert caught.value.message().startswith(line)
-
-
-@pytest.mark.slow
-def test_the_masks_of_predict(camvid_root: Path, tmp_path: Path, seglight_cli: Callable[..., Any]) -> None:
-    """All images of CamVid's validation split, in batches that model processes pass through the net together."""
-    model = tmp_path / "net.onnx"
-    folder = camvid_root / "val"
-    assert seglight_cli("export", checkpoint(tmp_path / "a.ckpt"), "--out", model, "--batch").rc == 0
-    assert seglight_cli("predict", model, folder, "--out", tmp_path / "masks").rc == 0
-    paths = sorted(folder.glob("*.png"))
-    assert len(paths) == 101
-    service = Service({"net": model}, Settings())
-    with (
-        serving(create_app(service, Settings()), service) as running,
-        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
-    ):
-        while not client.is_server_ready():
-            time.sleep(0.05)
-        for start in range(0, len(paths), 4):
-            batch = paths[start : start + 4]
-            pixels = np.stack([np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1) for path in batch])
-            tensor = triton.InferInput("image", [*pixels.shape], "UINT8")
-            tensor.set_data_from_numpy(pixels)
-            found = client.infer("net", [tensor], outputs=[triton.InferRequestedOutput("labels")]).as_numpy("labels")
-            for path, labels in zip(batch, found, strict=True):
-                np.testing.assert_array_equal(labels, np.asarray(Image.open(tmp_path / "masks" / path.name)))
-        together = service.status().batches
-        assert max(together) > 1, "images of a request are one batch"
