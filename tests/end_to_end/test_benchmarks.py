@@ -19,6 +19,7 @@ from benchmarks._pair import compare
 from benchmarks._record import Parser, write_record
 from benchmarks.loss import check, ours, peer
 from tests.support.exported import red
+from tests.support.label_studio import PROGRAM, WHY_SKIPPED
 
 
 @pytest.mark.slow
@@ -68,6 +69,19 @@ def test_results_are_compared_before_anything_is_timed(name: str, tmp_path: Path
     assert figures
     for row in figures.values():
         assert row["speedup"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason=WHY_SKIPPED)
+def test_brushes_are_compared_with_those_of_label_studios_kit(tmp_path: Path) -> None:
+    assert PROGRAM is not None
+    packages = next(Path(PROGRAM).parents[1].glob("lib/python*/site-packages"))
+    out = tmp_path / "figures.json"
+    import_module("benchmarks.brush").main(
+        ["--sdk", str(packages), "--side", "64", "--rounds", "1", "--json", str(out)]
+    )
+    names = [name.removesuffix(", threads 1").rsplit(", ", 1)[0] for name in json.loads(out.read_text())["rows"]]
+    assert names == [f"{mask}, {step}" for mask in ("label map", "disc", "noise") for step in ("pack", "read")]
 
 
 @pytest.mark.slow

@@ -126,6 +126,8 @@ def test_the_bytes_of_its_encoder_and_what_its_decoder_reads() -> None:
     rng = np.random.default_rng(0)
     masks = [rng.random((31, 45)) < density for density in (0.0, 0.03, 0.5, 0.97, 1.0)]
     masks += [np.repeat(rng.random((20, 1)) < 0.5, 20_000, axis=1), picture(2, (300, 300))[1]]
+    lengths = [2, 3, 4, 5, 64, 65, 16384, 16385, 16384 + 64, 2 * 16384 + 1, 1, 7]  # at and beyond the bounds of packets
+    masks.append(np.repeat(np.arange(12) % 2 == 1, lengths)[None])
     code = (
         "import numpy as np\n"
         "from label_studio_sdk.converter.brush import decode_rle, mask2rle\n"
