@@ -215,6 +215,8 @@ def observed(folder: Path, image: bytes) -> Iterator[Observed]:
         "TMPDIR": str(folder / "temporary"),
         "HOME": str(folder / "home"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
     }
     before = dict(os.environ)
     model = red(folder / "red.onnx", probabilities=True)

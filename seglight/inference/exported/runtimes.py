@@ -13,6 +13,7 @@ from seglight.errors import UserError
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.predictor import ExportedPredictor, Output, existing, missing, unreadable
 from seglight.inference.exported.seal import check_seal
+from seglight.system.environment import environment_default
 
 SUFFIXES = (".onnx", ".xml", ".pt2")
 """Suffixes of the files that `load_exported` reads."""
@@ -36,7 +37,8 @@ class OnnxPredictor(ExportedPredictor):
     def __init__(self, path: str | Path, threads: int | None = None, name: Path | None = None) -> None:
         path = existing(path)
         try:
-            import onnxruntime
+            with environment_default("ORT_DISABLE_TELEMETRY", "1"):  # else it writes to the user's folders
+                import onnxruntime
         except ImportError as error:
             raise missing(path, "onnxruntime", "onnx") from error
         check_seal(path)

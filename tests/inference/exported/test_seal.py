@@ -4,7 +4,10 @@ Covers: inference.exported.runtimes.
 """
 
 import hashlib
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from seglight.commands.export.graph import Deployed, program_of
 from seglight.errors import UserError
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from tests.support.export_parity import WRITERS
-from tests.support.exported import METADATA
+from tests.support.exported import METADATA, red
 from tests.support.tiny import TinyNet
 
 FILES = ["model.bin", "model.onnx", "model.pt2", "model.xml"]
@@ -84,3 +87,15 @@ def test_one_file_may_be_moved_alone(exported: Path, tmp_path: Path) -> None:
     assert complaint(path) == ""
     with pytest.raises(UserError, match="takes images of 64x64 only"):
         load_exported(path).predict(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.slow
+def test_onnx_runtime_writes_nothing(tmp_path: Path) -> None:
+    """Imported as usual, it keeps an identifier of the device and a data base of what it would report."""
+    model = red(tmp_path / "red.onnx")
+    (tmp_path / "home").mkdir()
+    environment = {**os.environ, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "home")}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    code = "import sys; from seglight.inference.load import load; load(sys.argv[1])"
+    subprocess.run([sys.executable, "-B", "-c", code, model], env=environment, check=True, timeout=100)
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
