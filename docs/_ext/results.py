@@ -55,7 +55,8 @@ class Column:
 
     def heading(self) -> str:
         """The heading, with the unit."""
-        name = self.name.removesuffix("seconds").removesuffix("bytes").strip("_, ") or "time"
+        name = self.name.removesuffix("seconds").removesuffix("bytes").strip("_, ")
+        name = name or ("memory" if self.unit == "MB" else "time")
         return f"{name} ({self.unit})".replace("_", " ") if self.unit else self.name.replace("_", " ")
 
     def shown(self, value: Any) -> str:
