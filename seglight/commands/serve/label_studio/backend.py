@@ -11,7 +11,6 @@ from seglight.commands.serve.label_studio.labelling import Plan, plan_of, unlabe
 from seglight.commands.serve.label_studio.regions import regions_json
 from seglight.commands.serve.label_studio.task_images import TaskImages
 from seglight.commands.serve.models import ServedModel, served
-from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
@@ -137,7 +136,7 @@ class Backend:
             raise Refused(400, "the request has no list of tasks")
         if not isinstance(config, str):
             raise Refused(400, "the request has no label_config")
-        outcomes = await self._predict_all(tasks, _plan(config, model), model.name)
+        outcomes = await self._predict_all(tasks, Labelling(config, model), model.name)
         failed = [(task, one) for task, one in zip(tasks, outcomes, strict=True) if isinstance(one, Refused)]
         _print_failed(failed)
         if failed and len(failed) == len(tasks):
@@ -155,15 +154,16 @@ class Backend:
             self._remarks.add(line)
             say(line)
 
-    async def _predict_all(self, tasks: Sequence[Mapping[str, Any]], plan: Plan, model: str) -> list[Done | Refused]:
+    async def _predict_all(
+        self, tasks: Sequence[Mapping[str, Any]], labelling: "Labelling", model: str
+    ) -> list[Done | Refused]:
         late = Refused(504, f"not reached within {SECONDS:g} s: ask for it again")
         outcomes: list[Done | Refused] = [late] * len(tasks)
-        answer = partial(regions_json, plan=plan)
         remaining = iter(enumerate(tasks))
 
         async def work() -> None:
             for index, task in remaining:
-                outcomes[index] = await self._predict_one(task, plan.image_key, answer, model)
+                outcomes[index] = await self._predict_one(task, labelling, model)
 
         with suppress(TimeoutError):  # the tasks that were not reached say so
             async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
@@ -171,20 +171,57 @@ class Backend:
                     group.create_task(work())
         return outcomes
 
-    async def _predict_one(self, task: Mapping[str, Any], image_key: str, answer: Answer, model: str) -> Done | Refused:
+    async def _predict_one(self, task: Mapping[str, Any], labelling: "Labelling", model: str) -> Done | Refused:
         try:
             async with self._at_once:
-                image = await self._images.fetch(task, image_key)
+                image = await self._images.fetch(task, labelling.plan.image_key)
                 while True:
+                    classes, plan = labelling.classes, labelling.plan
                     try:
-                        answered = await self._service.answered(image, answer, model)
-                        return Done(answered.content, _version(answered.model))
+                        answered = await self._service.answered(image, partial(regions_json, plan=plan), model)
+                        if answered.model.classes == classes:
+                            return Done(answered.content, _version(answered.model))
+                        labelling.follow(self._model(model))  # the model was replaced meanwhile
                     except Refused as refused:
                         if refused.status != 429:
                             raise
                         await asyncio.sleep(refused.retry_after or 1.0)
         except Refused as refused:
             return refused
+
+
+class Labelling:
+    """How a project's labels stand for the classes of a model, which may be replaced by one of other classes.
+
+    Args:
+        config: Labelling configuration of the project.
+        model: The model.
+
+    Attributes:
+        classes: Names of the model's classes, by index.
+        plan: The labels that they are written as.
+
+    Raises:
+        Refused: There is no label for any class.
+    """
+
+    def __init__(self, config: str, model: ServedModel) -> None:
+        self._config = config
+        self.classes = model.classes
+        self.plan = _plan(config, model)
+
+    def follow(self, model: ServedModel) -> None:
+        """Write the classes of another version from now on.
+
+        Args:
+            model: That version.
+
+        Raises:
+            Refused: There is no label for any class.
+        """
+        if model.classes != self.classes:
+            self.plan = _plan(self._config, model)
+            self.classes = model.classes
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from seglight.commands.serve.label_studio import backend as backend_module
 from seglight.commands.serve.label_studio.backend import Backend
+from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.settings import Settings
 from seglight.images.brush import brush_pixels
-from tests.support.known_labels import OneModel, StandInService
+from tests.support.known_labels import Answered, OneModel, StandInService
 from tests.support.raw_http import raw_server, reply
 
 CONFIG = """<View><Image name="photo" value="$image"/>
@@ -87,6 +88,50 @@ def test_another_model_has_other_classes() -> None:
     found = ask(body("b"), "other", lambda _: np.array([[1, 0]], np.uint8))
     assert found["results"][0]["model_version"] == "other-ba9876543210"
     assert strokes(found["results"][0]["result"]) == {"car": [[True, False]]}
+
+
+class Replaced(StandInService):
+    """A service whose model is replaced by one of other classes once it has answered an image."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        super().__init__({"net": MODEL}, labels_of)
+        self.classes = classes
+
+    async def answered(self, image: bytes, answer: Answer, model: str | None = None) -> Answered:
+        if self.asked:
+            self.models = {"net": OneModel("net", "ba9876543210", self.classes)}
+        return await super().answered(image, answer, model)
+
+
+def replaced_by(classes: tuple[str, ...], *images: str) -> dict[str, Any]:
+    """Answers to a request during which the model is replaced by one of other classes, with each class as its index."""
+
+    async def answer() -> bytes:
+        async with raw_server(served) as studio:
+            service: Any = Replaced(classes)
+            settings = Settings(label_studio_hosts=(studio.url,))
+            return await Backend(service, settings).predict(body(*images), None)
+
+    found: dict[str, Any] = json.loads(asyncio.run(answer()))
+    return found
+
+
+def test_classes_are_those_of_the_version_that_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "tasks_at_once", 1)
+    found = replaced_by(("car", "sky", "road"), "a", "a", "a")
+    assert found["errors"] == []
+    assert [result["model_version"] for result in found["results"]] == ["net-0123456789ab", *["net-ba9876543210"] * 2]
+    former, *latter = (strokes(result["result"]) for result in found["results"])
+    ones, twos = [[False, True, False], [True, True, False]], [[False, False, True], [False, False, False]]
+    assert former == {"road": ones, "car": twos}
+    assert latter == [{"car": [[True, False, False], [False, False, True]], "road": twos}] * 2
+
+
+def test_a_model_is_replaced_by_one_that_has_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "tasks_at_once", 1)
+    found = replaced_by(("sky", "sea", "sand"), "a", "b")
+    assert [bool(result) for result in found["results"]] == [True, False]
+    assert "no label for a class of the model" in found["errors"][0]["error"]
 
 
 def test_no_task() -> None:
