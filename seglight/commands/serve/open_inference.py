@@ -17,7 +17,8 @@ from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
 from seglight import __version__
-from seglight.commands.serve.models import ServedModel, served
+from seglight.commands.serve.models import Answered, ServedModel, served
+from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
@@ -160,9 +161,10 @@ class OpenInference:
         self._check(inference, model)
         answer = partial(tensors, outputs=inference.outputs)
         images = await asyncio.to_thread(_interleaved, inference.pixels)
-        answered = await _all(self.service.answered(image, answer, model.name) for image in images)
+        answered = await self._answered(images, answer, model.name)
+        classes = model.classes  # the limits were checked for them
         model = answered[0].model
-        if any(version not in (None, one.model.version) or one.model.classes != model.classes for one in answered):
+        if version not in (None, model.version) or model.classes != classes:
             raise Refused(503, f"{name} was replaced during the request: repeat it", 1.0)
         shape = inference.pixels.shape
         body, length = inference_body(
@@ -178,6 +180,23 @@ class OpenInference:
         if length is None:
             return Response(body, media_type="application/json")
         return Response(body, headers={HEADER_LENGTH: str(length)}, media_type="application/octet-stream")
+
+    async def _answered(self, images: Sequence[NDArray[np.uint8]], answer: Answer, name: str) -> Sequence[Answered]:
+        """Answers of one version: those that a version gave before it was replaced are asked for again.
+
+        Raises:
+            Refused: An image is refused, or the model was replaced twice.
+        """
+        answered = [*await _all(self.service.answered(image, answer, name) for image in images)]
+        if len({one.model.version for one in answered}) > 1:
+            newest = self._model(name).version
+            former = [place for place, one in enumerate(answered) if one.model.version != newest]
+            again = await _all(self.service.answered(images[place], answer, name) for place in former)
+            for place, one in zip(former, again, strict=True):
+                answered[place] = one
+        if len({one.model.version for one in answered}) > 1:
+            raise Refused(503, f"{name} was replaced during the request: repeat it", 1.0)
+        return answered
 
     def _check(self, inference: Inference, model: ServedModel) -> None:
         """Check what is known before an image is predicted."""

@@ -305,6 +305,37 @@ class Halting(StandIn):
             raise
 
 
+class Replaced(StandIn):
+    """Its model is replaced, once or with each image, when it has answered two images."""
+
+    def __init__(self, once: bool) -> None:
+        super().__init__("soft")
+        self.once = once
+
+    async def answered(self, *args: Any) -> Any:
+        found = await super().answered(*args)
+        if len(self.asked) == 2 or (len(self.asked) > 2 and not self.once):
+            self.models["soft"] = replace(self.models["soft"], version=f"{len(self.asked):012}")
+        return found
+
+
+@pytest.mark.parametrize(("once", "status", "asked"), [(True, 200, 6), (False, 503, 8)])
+def test_a_batch_is_of_one_version(once: bool, status: int, asked: int) -> None:
+    service = Replaced(once)
+    with serving(create_app(service, Settings()), service) as running:  # type: ignore[arg-type]
+        connection = HTTPConnection("127.0.0.1", running.port, timeout=20)
+        body = json.dumps(tensor(shape=[4, 3, 5, 7], data=[0] * 420)).encode()
+        connection.request("POST", "/v2/models/soft/infer", body)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+    assert (response.status, len(service.asked)) == (status, asked)
+    if once:
+        assert answer["model_version"] == "000000000002"  # that of the last two, and of the first two when asked again
+    else:
+        assert answer == {"error": "soft was replaced during the request: repeat it"}
+
+
 def test_if_one_image_of_a_batch_is_refused_the_others_are_not_predicted() -> None:
     service = Halting("soft")
     with serving(create_app(service, Settings()), service) as running:  # type: ignore[arg-type]
