@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from benchmarks._record import Parser, write_record
 from benchmarks._street import scene
 from seglight.checkpoints.model_card import ModelCard
-from seglight.commands.export.command import export
+from seglight.commands.export.writing import export
 from seglight.data.classes import voc_color
 from seglight.images.draw import palette_image
 from seglight.inference.exported.runtimes import load_exported

@@ -1,6 +1,5 @@
 """The data part of a recipe, for commands other than `fit`."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -90,15 +89,3 @@ def _selected_parts(args: list[str], keys: Sequence[str]) -> Iterator[str]:
             if source.get(last) is not None:
                 target[last] = source[last]
         yield from (option, yaml.safe_dump(kept))
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Height and width from the text of --size, HxW.
-
-    Raises:
-        UserError: The text is malformed.
-    """
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not found:
-        raise UserError(f"--size {text}: give height x width in pixels, such as 512x1024")
-    return int(found[1]), int(found[2])

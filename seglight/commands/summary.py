@@ -11,12 +11,12 @@ from rich.table import Table
 from torch import nn
 
 from seglight.checkpoints.net_config import without_encoder_weights
-from seglight.commands.recipe import instantiate, parse_recipe, size_of
+from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.errors import UserError
 from seglight.interfaces import NetFactory, bands_of
 from seglight.models.costs import SIGHT, Costs, costs
 from seglight.models.ensemble import in_full
-from seglight.system.parsing import new_parser, parser_errors
+from seglight.system.parsing import new_parser, parser_errors, size_of
 from seglight.system.terminal import Name, plain_console
 
 NOTE = f"""Multiply-adds and activations are those of one image. Activations: memory that a training step keeps for its

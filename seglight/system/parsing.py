@@ -69,6 +69,18 @@ def parse_arguments(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
         return parser.parse_args(list(args))
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Height and width from the text of --size, HxW.
+
+    Raises:
+        UserError: The text is malformed.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not found:
+        raise UserError(f"--size {text}: give height x width in pixels, such as 512x1024")
+    return int(found[1]), int(found[2])
+
+
 @contextmanager
 def parser_errors(
     command: str | None = None,

@@ -14,7 +14,7 @@ from torch import Tensor
 import seglight
 from seglight.checkpoints.checkpoint import load_net, read_checkpoint, weights_checksum
 from seglight.checkpoints.model_card import CARD_VERSION, KEY, ModelCard, Normalisation, Provenance
-from seglight.commands.export.command import export
+from seglight.commands.export.writing import export
 from seglight.commands.release.command import release
 from seglight.errors import UserError
 from seglight.inference.torch_predictor import load_torch

@@ -288,6 +288,7 @@ EARLY = {
     "no recipe": ["validate", "--ckpt_path", "nowhere.ckpt"],
     "no checkpoint": ["validate", "--config", "quickstart.yaml", "--ckpt_path", "nowhere.ckpt"],
     "no model": ["export", "nowhere.ckpt", "--out", "net.onnx"],
+    "an operator set of export": ["export", "quickstart.yaml", "--out", "net.onnx", "--opset", "13"],
     "no image": ["predict", "nowhere.ckpt", "nowhere.png", "--out", "masks"],
     "no file to predict by": ["predict", "nowhere.ckpt", "image.png", "--out", "masks"],
     "no model for card": ["card", "nowhere.ckpt", "--out", "card"],

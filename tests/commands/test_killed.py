@@ -17,7 +17,7 @@ import torch
 
 import seglight
 from seglight.checkpoints.checkpoint import weights_checksum
-from seglight.commands.export import command
+from seglight.commands.export import writing
 from seglight.commands.export.graph import Deployed, program_of
 from seglight.commands.release.command import release
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
@@ -88,16 +88,16 @@ def test_export_over_an_older_one(suffix: str, folder: Path, monkeypatch: pytest
         net = TinyNet(2).eval()
         predictors.append(TorchPredictor(net, card(["a", "b"]), "", "cpu"))
         checksums.append(weights_checksum(net.state_dict()))
-    command.export(predictors[0], out, (64, 64))
+    writing.export(predictors[0], out, (64, 64))
     program = program_of(Deployed(predictors[1].net), (64, 64))
-    monkeypatch.setattr(command, "program_of", lambda *_: program)  # traced only once
+    monkeypatch.setattr(writing, "program_of", lambda *_: program)  # traced only once
 
     def whole() -> None:
         assert suffix == ".xml" or out.exists()
         if out.exists():
             assert load_exported(out, trust=(PROGRAM,)).metadata.card.provenance.checksum in checksums
 
-    assert moments(lambda: command.export(predictors[1], out, (64, 64)), folder, whole) > 1
+    assert moments(lambda: writing.export(predictors[1], out, (64, 64)), folder, whole) > 1
     assert load_exported(out, trust=(PROGRAM,)).metadata.card.provenance.checksum == checksums[1]
 
 

@@ -22,7 +22,7 @@ from seglight.callbacks import NonFinite
 from seglight.checkpoints.checkpoint import load_net, net_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY
 from seglight.checkpoints.release import write_release
-from seglight.commands.export.command import export
+from seglight.commands.export.writing import export
 from seglight.errors import UserError
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
 from seglight.inference.torch_predictor import TorchPredictor

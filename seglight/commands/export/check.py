@@ -22,6 +22,7 @@ from seglight.images.decode import read_image
 from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import Predictor
+from seglight.interfaces import Labelled
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
 
@@ -126,15 +127,15 @@ def check_folder(
     """Check that a folder's first image can be used for a comparison, before the export takes time.
 
     Args:
-        folder: Folder as for `images_of`.
+        folder: Folder as for `CheckImages`.
         class_names: Names of the checkpoint's classes.
         size: Height and width that the file accepts, or None for any size.
         precision: Precision of the file.
 
     Raises:
-        UserError: See `images_of`; or the image has another size, or no labels, which int8 needs.
+        UserError: See `CheckImages`; or the image has another size, or no labels, which int8 needs.
     """
-    image, mask = next(images_of(folder, class_names))
+    image, mask = next(iter(CheckImages(folder, class_names)))
     if size not in (None, image.shape[:2]):
         raise UserError(f"--check {folder}: an image is {image.shape[0]}x{image.shape[1]}: check with images of --size")
     if mask is None and precision != "float32":
@@ -146,24 +147,42 @@ def holds_labels(folder: Path) -> bool:
     return (folder / "valannot").is_dir() or (folder / CLASS_FILE).is_file()
 
 
-def images_of(folder: Path, class_names: tuple[str, ...]) -> Iterator[tuple[Pixels, Pixels | None]]:
+class CheckImages:
     """The validation split of a folder like CamVid's or with a classes.yaml, else all its images without labels.
+
+    They are read when they are iterated over.
+
+    Args:
+        folder: The folder.
+        class_names: Names of the checkpoint's classes.
 
     Raises:
         UserError: There is no image, or the labels have other classes.
     """
-    if not holds_labels(folder):
-        for path in image_paths(folder):
-            yield read_image(path), None
-        return
+
+    def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
+        self.paths = [] if holds_labels(folder) else image_paths(folder)
+        self.split = None if self.paths else _labelled(folder, class_names)
+
+    def __len__(self) -> int:
+        return len(self.paths) if self.split is None else len(self.split)
+
+    def __iter__(self) -> Iterator[tuple[Pixels, Pixels | None]]:
+        if self.split is None:
+            for path in self.paths:
+                yield read_image(path), None
+            return
+        for index in range(len(self.split)):
+            image, mask, _ = self.split.read(index)
+            yield np.array(image), np.array(mask)
+
+
+def _labelled(folder: Path, class_names: tuple[str, ...]) -> Labelled:
     data: FileDataModule
     data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
         raise UserError(f"--check {folder}: its labels have other classes than the checkpoint")
-    split = data.split("val")
-    for index in range(len(split)):
-        image, mask, _ = split.read(index)
-        yield np.array(image), np.array(mask)
+    return data.split("val")
 
 
 def image_paths(folder: Path) -> list[Path]:

@@ -7,15 +7,10 @@ import torch
 from torch.export import ExportedProgram
 
 from seglight.checkpoints.model_card import KEY
+from seglight.commands.export.options import OPSET
 from seglight.errors import UserError
 from seglight.inference.exported import seal
 from seglight.inference.exported.metadata import Metadata
-
-OPSET = 20
-"""The first opset whose GridSample, which PointRend needs, equals that of torch; ONNX Runtime reads it since 1.17."""
-
-OPSETS = range(16, 24)
-"""Opsets of choice: GridSample is an operator since 16, and torch's exporter writes up to 23."""
 
 
 def write_onnx(program: ExportedProgram, metadata: Metadata, path: Path, opset: int = OPSET) -> None:

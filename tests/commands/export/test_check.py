@@ -1,4 +1,7 @@
-"""The comparison of an exported file with its checkpoint, worked by hand."""
+"""The comparison of an exported file with its checkpoint, worked by hand; options that do not go together.
+
+Covers: commands.export.options.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seglight.commands.export.check import Comparison, compare, image_paths
-from seglight.commands.export.command import check_options, format_of
+from seglight.commands.export.options import check_options, format_of
 from seglight.errors import UserError
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata

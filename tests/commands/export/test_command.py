@@ -1,4 +1,7 @@
-"""The export command: a file that is what it was made of, or none."""
+"""The export command: a file that is what it was made of, or none.
+
+Covers: commands.export.writing.
+"""
 
 import json
 import subprocess
@@ -58,6 +61,10 @@ def test_a_file_that_stands_its_check(export: Export, checkpoint: Path, images: 
     ran = export("onnx", "net.onnx", "--check", images)
     assert ran.rc == 0, ran.err
     assert "3 images, 100.000 % of their pixels alike" in ran.out
+    assert [line for line in ran.err.splitlines() if line.startswith("seglight: ")] == [
+        f"seglight: {tmp_path}/out/net.onnx: tracing the net and writing the file",
+        f"seglight: {tmp_path}/out/net.onnx: comparing it with the checkpoint on 3 images",
+    ]
     path = tmp_path / "out" / "net.onnx"
     assert [file.name for file in path.parent.iterdir()] == ["net.onnx"]
     for folder in (Path(seglight.__file__).parents[1], Path(torch.__file__).parents[1]):
@@ -119,7 +126,7 @@ def test_folders_are_inspected_before_anything_takes_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("seglight.commands.export.command.program_of", lambda *_: pytest.fail("traced"))
+    monkeypatch.setattr("seglight.commands.export.writing.program_of", lambda *_: pytest.fail("traced"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "small").mkdir()
     Image.new("RGB", (40, 50)).save(tmp_path / "small" / "0.png")
@@ -128,6 +135,28 @@ def test_folders_are_inspected_before_anything_takes_time(
     assert ran.rc == 2
     assert told in ran.err
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ((), "give --out FILE, or --triton DIR"),
+        (("--out", "net"), "--out net: give a file that ends in"),
+        (("--out", "net.onnx", "--triton", "models"), "--out and --triton: give one of them"),
+        (("--out", "net.onnx", "--opset", "13"), "--opset 13: give one of 16 to 23"),
+        (("--out", "net.onnx", "--size", "large"), "--size large: give height x width in pixels"),
+        (("--out", "net.onnx", "--quantize", "int8"), "are given together"),
+    ],
+)
+def test_options_are_checked_before_torch_is_imported(
+    args: tuple[str, ...], told: str, tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for late in ("seglight.commands.export.writing", "seglight.inference.torch_predictor"):
+        monkeypatch.setitem(sys.modules, late, None)  # its import fails
+    (tmp_path / "a.ckpt").touch()
+    ran = seglight_cli("export", tmp_path / "a.ckpt", *args)
+    assert ran.rc == 2
+    assert told in ran.err
 
 
 def test_images_of_another_size_do_not_check_a_file_of_one(export: Export, images: Path, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from seglight.commands.export.graph import Deployed, program_of
-from seglight.commands.export.onnx import OPSETS, write_onnx
+from seglight.commands.export.onnx import write_onnx
 from seglight.commands.export.opset import ir_version, lower
+from seglight.commands.export.options import OPSETS
 from seglight.errors import UserError
 from seglight.inference.exported.metadata import Metadata
 from seglight.models.layers import GridMeans, LayerNorm2d

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.commands.export.command import export
+from seglight.commands.export.writing import export
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor, load_torch

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from seglight.checkpoints.model_card import ModelCard
-from seglight.commands.export.command import target
+from seglight.commands.export.options import target
 from seglight.commands.export.triton import config
 from seglight.errors import UserError
 from seglight.inference.exported.runtimes import load_exported
