@@ -67,7 +67,7 @@ class Difference:
 
     Attributes:
         values: (K,) the differences; NaN for a class that one side has neither in labels nor in predictions.
-        low: (K,) lower ends of the 95 % intervals.
+        low: (K,) lower ends of the 95 % intervals, cut at -1 and 1 as no difference of scores is beyond.
         high: (K,) upper ends.
         p: (K,) p-values, not corrected.
         of_images: Whether the intervals contain only the choice of the images, because no side has several trainings.
@@ -102,14 +102,18 @@ def difference(
         allowed = share * np.broadcast_to(np.square(allowance), values.shape)
         judged = Uncertainty((*shown.parts, Part(allowed, math.inf)))
     half = shown.half_width()
-    return Difference(values, values - half, values + half, judged.p_values(values), trained is None)
+    low, high = (np.clip(end, -1, 1) for end in (values - half, values + half))
+    return Difference(values, low, high, judged.p_values(values), trained is None)
 
 
 def interval(side: Estimates, trained: TrainingVariance | None = None) -> tuple[Values, Values]:
-    """The 95 % intervals (K,) of a side's own scores: of the mean over trainings of its recipe where it is known."""
+    """The 95 % intervals (K,) of a side's own scores: of the mean over trainings of its recipe where it is known.
+
+    No score is outside of [0, 1]: an interval that is symmetric around one is cut there.
+    """
     trained = training_variance([side]) or trained
     half = uncertainty(side.pseudo.mean(-3), trained, 1 / side.trainings).half_width()
-    return side.mean() - half, side.mean() + half
+    return np.clip(side.mean() - half, 0, 1), np.clip(side.mean() + half, 0, 1)
 
 
 def all_differences(sides: Sequence[Estimates], seed_deviation: float) -> dict[tuple[int, int], Difference]:

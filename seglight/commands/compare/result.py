@@ -25,12 +25,17 @@ from seglight.metrics.comparison import (
 )
 from seglight.metrics.groups import groups_of
 from seglight.metrics.jackknife import Estimates, Values, training_variance
+from seglight.ops.iou import Counts
 
 ALIKE = "can't be told apart"
+IDENTICAL = "their scores are identical: each image has the same pixels of each class, true, predicted and right"
 UNKNOWN = "not known"
 OTHERS = (
     "Accuracy and boundary IoU have no verdict: which side is better is decided by the mIoU, and by the IoU of classes."
 )
+FEW = 20
+"""Images or groups below which a bootstrap, as that of `card`, gives intervals that are clearly narrower."""
+
 CHANGED = 10
 """Number of images that are listed."""
 
@@ -60,6 +65,8 @@ def compared(sides: Sequence[Side], groups: str | None, seed_deviation: float) -
         _pair(sides, pair, differences[pair], p, first.class_names)
         for pair, p in zip(differences, corrected, strict=True)
     ]
+    for pair, (one, other) in zip(pairs, differences, strict=True):
+        pair["identical"] = identical(counts[one], counts[other])
     trained = training_variance(found)
     deviation = None if trained is None else plain(math.sqrt(trained.total[MIOU]))
     return {
@@ -175,6 +182,11 @@ def verdict_of(one: str, other: str, difference: float, p: float) -> str:
     return f"{one if difference > 0 else other} is better" if p < SIGNIFICANT else ALIKE
 
 
+def identical(one: Sequence[tuple[Counts, Counts, Counts]], other: Sequence[tuple[Counts, Counts, Counts]]) -> bool:
+    """Whether the trainings of two sides have the same counts (images, C), in the same order."""
+    return np.array_equal(np.array(one), np.array(other))
+
+
 def changed_images(sides: Sequence[Side], names: Sequence[str], scores: Sequence[NDArray[np.float64]]) -> list[Result]:
     """The images whose mIoU differs most between two sides, most first.
 
@@ -219,6 +231,8 @@ def notes(result: Result) -> list[str]:
         )
     else:
         drawn = f"Intervals: 95 %, over the choice of {groups['count']} groups of images ({groups['by']})."
+    if groups["count"] < FEW:
+        drawn += " Of so few they are wider than those of card and validate, which are too narrow then."
     deviation = result["seed_deviation"]
     if deviation["measured"] is not None:
         trained = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from seglight.commands.compare.result import ALIKE, UNKNOWN, Result, notes
+from seglight.commands.compare.result import ALIKE, IDENTICAL, UNKNOWN, Result, notes
 from seglight.system.terminal import Name, PlainConsole
 
 NONE = "-"
@@ -36,6 +36,9 @@ def summary(result: Result) -> Iterator[str]:
         sharing = [side["name"] for side in sides if letter in side["letters"]]
         if len(sharing) > 1:
             yield f"{', '.join(sharing)}: {ALIKE}"
+    for pair in result["pairs"]:
+        if pair["identical"]:
+            yield f"{pair['one']} and {pair['other']}: {IDENTICAL}"
     if not any(ALIKE in pair["miou"]["verdict"] for pair in result["pairs"]):
         yield "Each side can be told apart from each other one."
 
@@ -43,6 +46,8 @@ def summary(result: Result) -> Iterator[str]:
 def verdict_of_pair(result: Result, pair: Result) -> str:
     """The verdict of a pair, and what its images alone say where that is more."""
     line = f"{pair['one']} and {pair['other']}: {pair['miou']['verdict']}"
+    if pair["identical"]:
+        return f"{line}: {IDENTICAL}"
     ends = pair["miou"]["interval"]
     if pair["miou"]["verdict"] != ALIKE or result["intervals"] != "images" or ends is None or ends[0] <= 0 <= ends[1]:
         return line

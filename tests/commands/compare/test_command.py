@@ -84,6 +84,31 @@ def test_scores_are_those_of_the_counts(tmp_path: Path, seglight_cli: Cli) -> No
     assert list(changed) == ["drive0_001", "drive0_000"], "the second image differs by more"
 
 
+def test_of_two_images_no_interval_is_beyond_the_range_of_scores(tmp_path: Path, seglight_cli: Cli) -> None:
+    """Two images, one right and one wrong: Student's t of one degree of freedom alone would reach from -6 to 7."""
+    write_run(tmp_path / "one", np.array([[[9, 0], [0, 9]], [[1, 8], [8, 1]]]), class_names=["x", "y"])
+    write_run(tmp_path / "other", np.array([[[1, 8], [8, 1]], [[9, 0], [0, 9]]]), class_names=["x", "y"])
+    ran = seglight_cli("compare", tmp_path / "one", tmp_path / "other", "--json", tmp_path / "r.json")
+    assert ran.rc == 0, ran.err
+    found = result_of(tmp_path / "r.json")
+    for side in found["sides"]:
+        assert side["miou_interval"] == side["accuracy_interval"] == [0, 1]
+    (pair,) = found["pairs"]
+    assert pair["miou"]["interval"] == [-1, 1]
+    assert not pair["identical"], "only the sums are equal"
+    assert "Of so few they are wider than those of card and validate" in " ".join(ran.out.split())
+
+
+def test_identical_scores_are_said_to_be(runs: Path, seglight_cli: Cli) -> None:
+    write_run(runs / "copy", drawn_matrices([0.92] * 3, seed=1))
+    said = "A and B: can't be told apart: their scores are identical: each image has the same pixels of each class"
+    for more, expected in (([], said), ([runs / "bad"], "A and B: their scores are identical")):
+        ran = seglight_cli("compare", runs / "good", runs / "copy", *more)
+        assert ran.rc == 0, ran.err
+        assert expected in " ".join(ran.out.split())
+    assert "A and C: their" not in " ".join(ran.out.split())
+
+
 def test_several_trainings_a_side(runs: Path, seglight_cli: Cli) -> None:
     """A folder of `fit --seeds` and a list with commas; the interval contains the variation between trainings."""
     seeds = runs / "seeds"
