@@ -14,6 +14,9 @@ from seglight.system.run_files import CHECKPOINTS, RECIPE_FILE
 TOP = 100
 """Regions and images that are reported unless --top gives their number."""
 
+CLASS_OPTIONS = ("--data", "--data.class_path")
+"""Options that choose the class of the data."""
+
 OWN = ("--model", "--folds", "--split", "--out", "--top")
 """Options that are not those of `fit`."""
 
@@ -54,12 +57,14 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def with_recipe_of_model(args: list[str]) -> list[str]:
-    """Put the recipe of the model's run folder in front of the arguments, unless a recipe or data are given.
+    """Put the recipe of the model's run folder in front of the arguments, unless a recipe or a class of data is given.
+
+    Options of the data, such as `--data.root DIR`, change those of the recipe.
 
     Args:
         args: Arguments of `doctor`.
     """
-    if any(config_paths(args)) or any(arg.startswith("--data") for arg in args):
+    if any(config_paths(args)) or any(arg.partition("=")[0] in CLASS_OPTIONS for arg in args):
         return args
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--model")

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from seglight.commands.doctor.label_errors.command import for_tools
-from seglight.commands.doctor.label_errors.options import fit_options
+from seglight.commands.doctor.label_errors.options import fit_options, with_recipe_of_model
 from tests.support import checkpoint_files, fabricate
 from tests.support.command import Ran
 
@@ -70,6 +70,16 @@ def test_a_run_folder_brings_its_recipe(
     ran = seglight_cli("doctor", "--model", run / "checkpoints/best.ckpt", "--split", "train", "--out", tmp_path / "b")
     assert "The net was trained on 4 of these 4 images" in ran.out
     assert "was chosen by" not in ran.out
+
+
+def test_options_of_the_data_change_the_recipe_of_a_run_folder(tmp_path: Path) -> None:
+    """As of `card`; only a recipe or a class of data that is given takes its place."""
+    (tmp_path / "config.yaml").touch()
+    args = ["--model", str(tmp_path), "--out", "o"]
+    for more in ([], ["--data.root", "images"], ["--data.root=images"], ["--data.init_args.root=images"]):
+        assert with_recipe_of_model([*args, *more])[:2] == ["--config", str(tmp_path / "config.yaml")]
+    for more in (["-c", "recipe.yaml"], ["--data", "ShapesDataModule"], ["--data.class_path=ShapesDataModule"]):
+        assert with_recipe_of_model([*args, *more]) == [*args, *more]
 
 
 def test_mistakes(seglight_cli: CLI, data: tuple[object, ...], model: Path, tmp_path: Path) -> None:
