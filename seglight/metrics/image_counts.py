@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.system.atomic import atomic_path
 from seglight.system.damaged_arrays import DAMAGED_ARRAYS
+from seglight.system.run_files import RECIPE_FILE
 
 FILE = "image_scores.npz"
 """In the run folder, beside `scores.json`."""
@@ -91,7 +92,10 @@ class ScoredImages:
             UserError: The file is missing or damaged.
         """
         run = path.parent
-        again = f"write it with `seglight validate -c {run}/config.yaml --ckpt_path CHECKPOINT --run_dir {run}`"
+        recipe = run / RECIPE_FILE
+        again = "write the card anew by `seglight card`, or score the run again by `seglight validate`"
+        if recipe.is_file():
+            again = f"write it with `seglight validate -c {recipe} --ckpt_path CHECKPOINT --run_dir {run}`"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}

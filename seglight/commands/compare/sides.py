@@ -129,12 +129,12 @@ def read_training(folder: Path, path: Path | None = None) -> Training:
         UserError: A file is missing or damaged, or the files don't fit each other.
     """
     scored = ScoredImages.load(folder / FILE)
-    if (folder / CARD_FILE).is_file():
-        names = _json(folder / CARD_FILE).get("class_names")
-    else:
-        names = list(_json(folder / SCORES_FILE).get("iou") or [])
+    is_card = (folder / CARD_FILE).is_file()
+    names_file = CARD_FILE if is_card else SCORES_FILE
+    content = _json(folder / names_file)
+    names = content.get("class_names") if is_card else list(content.get("iou") or [])
     if not isinstance(names, list) or len(names) != scored.counts.num_classes:
-        raise UserError(f"{folder}: {FILE} and {SCORES_FILE} or {CARD_FILE} are not of one evaluation: score it again")
+        raise UserError(f"{folder}: {FILE} and {names_file} are not of one evaluation: {_again(names_file)}")
     boundary = BoundaryCounts.load(folder / BOUNDARIES) if (folder / BOUNDARIES).exists() else None
     if boundary is not None and boundary.union.shape != (len(scored.names), len(names)):
         raise UserError(f"{folder}: {FILE} and {BOUNDARIES} are not of one evaluation: write the card anew")
@@ -145,10 +145,15 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: missing or damaged ({type(error).__name__}): score the run again") from error
+        raise UserError(f"{path}: missing or damaged ({type(error).__name__}): {_again(path.name)}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: damaged: score the run again")
+        raise UserError(f"{path}: damaged: {_again(path.name)}")
     return content
+
+
+def _again(file: str) -> str:
+    """How a file is written again."""
+    return {CARD_FILE: "write the card anew", SEEDS_FILE: "resume `fit --seeds`"}.get(file, "score the run again")
 
 
 def aligned_counts(sides: Sequence[Side]) -> list[list[tuple[Counts, Counts, Counts]]]:

@@ -186,9 +186,21 @@ def test_cards_are_compared_by_their_boundaries_too(runs: Path, seglight_cli: Cl
     ran = seglight_cli("compare", runs / "good", runs / "same", "--json", runs / "s.json")
     assert result_of(runs / "s.json")["pairs"][0]["boundary_iou"] is None, "one of them has no boundaries"
     (runs / "bad" / FILE).write_bytes(b"PK")
-    ran = seglight_cli("compare", runs / "good", runs / "bad")
-    assert ran.rc == 2
-    assert f"{runs / 'bad' / FILE}: missing or damaged" in ran.err
+
+    def err() -> str:
+        ran = seglight_cli("compare", runs / "good", runs / "bad")
+        assert ran.rc == 2
+        return str(ran.err)
+
+    assert f"{runs / 'bad' / FILE}: missing or damaged (ValueError): write the card anew" in err()
+    (runs / "bad" / "card.json").write_text("{")
+    assert "card.json: missing or damaged (JSONDecodeError): write the card anew" in err()
+    (runs / "bad" / "card.json").write_text("{}")
+    assert "image_scores.npz and card.json are not of one evaluation: write the card anew" in err()
+    (runs / "bad" / "image_scores.npz").write_bytes(b"PK")
+    assert "image_scores.npz: damaged (ValueError): write the card anew by `seglight card`, or score the run" in err()
+    (runs / "bad" / "config.yaml").touch()
+    assert f"write it with `seglight validate -c {runs / 'bad' / 'config.yaml'}" in err()
 
 
 def test_images_in_another_order_are_the_same(runs: Path, seglight_cli: Cli) -> None:
