@@ -1,5 +1,7 @@
 """The attacks of `--attacks`: which, and how far. Imports no torch."""
 
+import math
+import re
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -10,6 +12,8 @@ KINDS = ("fgsm", "pgd", "pgd_l2", "segpgd", "cospgd", "apgd", "sea")
 
 DEFAULT = "sea:4/255,sea:8/255"
 """The attack and the radii that published results are compared at."""
+
+LONG_EXPONENT = re.compile(r"e[+-]?[\d_]{4}", re.IGNORECASE)
 
 CLEAN = "clean"
 """Name of the row of the images as they are."""
@@ -65,13 +69,21 @@ def _parsed(part: str, text: str) -> Planned:
             f"from {', '.join(KINDS)}"
         )
     planned = Planned(name, shown.replace(" ", ""))
-    try:
-        radius = planned.radius
-    except (ValueError, ZeroDivisionError):
-        radius = -1.0
-    if radius <= 0 or (planned.norm == "linf" and radius > 1):
+    most = 1.0 if planned.norm == "linf" else math.inf
+    if not 0 < _radius(planned) <= most:
+        limits = "above 0 and at most 1" if most == 1 else "above 0"
         raise UserError(
-            f"--attacks {text}: the radius of {part!r} is a share of the range of pixel values: give a number above 0, "
-            f"such as {name}:4/255"
+            f"--attacks {text}: the radius of {part!r} is a share of the range of pixel values: give a number "
+            f"{limits}, such as {name}:4/255"
         )
     return planned
+
+
+def _radius(planned: Planned) -> float:
+    """The radius; NaN where the text is no number, or one that no float holds."""
+    if LONG_EXPONENT.search(planned.shown):  # a fraction of so many digits takes minutes
+        return math.nan
+    try:
+        return planned.radius
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return math.nan

@@ -9,7 +9,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "camera": CAMERA_CORRUPTIONS,
     "none": (),
 }
-"""What `--corruptions` accepts beside the names of kinds; "none" leaves the consistency alone."""
+"""What `--corruptions` accepts beside the names of kinds; "none", which stands alone, leaves the consistency alone."""
 
 ALL = tuple(kind for group in GROUPS.values() for kind in group)
 
@@ -18,12 +18,18 @@ def kinds_of(text: str) -> tuple[str, ...]:
     """Kinds from the text of `--corruptions`: names of kinds and of groups between commas, each kind once.
 
     Raises:
-        UserError: A name is neither.
+        UserError: A name is neither, or "none" is not alone.
     """
     kinds: dict[str, None] = {}
-    for name in (part.strip() for part in text.split(",")):
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
         group = GROUPS.get(name, (name,))
         if not set(group) <= set(ALL):
-            raise UserError(f"--corruptions {name}: choose from {', '.join((*GROUPS, *ALL))}, with commas between them")
+            shown = name or "''"
+            raise UserError(
+                f"--corruptions {shown}: choose from {', '.join((*GROUPS, *ALL))}, with commas between them"
+            )
         kinds.update(dict.fromkeys(group))
+    if "none" in names and len(names) > 1:
+        raise UserError(f"--corruptions {text}: none leaves all corruptions out: give it alone, or leave it out")
     return tuple(kinds)

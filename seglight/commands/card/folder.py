@@ -53,6 +53,20 @@ def check_folder(out: Path) -> None:
         )
 
 
+LONGEST = 60
+"""Characters of a value of an identity that a message names."""
+
+
+def _other(key: str, former: object, now: object) -> str:
+    """What differs between two identities: both values of an option, the name of anything else."""
+    if key.startswith(CONTENT):
+        return f"another {key}"
+    texts = ["none" if value in (None, "None") else str(value) for value in (former, now)]
+    if max(map(len, texts)) > LONGEST:
+        return f"another {key}"
+    return f"{key} {texts[0]} in place of {texts[1]}"
+
+
 class CardFolder:
     """The folder of a card.
 
@@ -88,9 +102,9 @@ class CardFolder:
         changed = [key for key in changed if not key.startswith(CONTENT)] or changed  # other options, other content
         if changed:
             back = "bring back what was there" if changed[0].startswith(CONTENT) else "repeat the command of that card"
+            others = ", ".join(_other(key, former.get(key), self.identity.get(key)) for key in changed)
             raise UserError(
-                f"--out {self.out}: it holds an unfinished card with another {', '.join(changed)}: name a new folder, "
-                f"or {back}"
+                f"--out {self.out}: it holds an unfinished card with {others}: name a new folder, or {back}"
             )
         if finished is not None and kept != self._digests(finished):
             say(f"{self.out}: what is finished of the card has been changed or removed: the images are measured again")

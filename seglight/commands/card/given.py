@@ -11,22 +11,28 @@ TRIALS = ("attacks", "attack_steps", "attack_images", "transfer", "corruptions",
 """Options of --robustness."""
 
 
+NUMBERS = ("attack_steps", "attack_images", "devices")
+"""Options that take a whole number of 1 or more."""
+
+
 def check_given(args: Sequence[str]) -> None:
-    """Check the folder and the lists; the checks that follow are complete, and their lines are the same.
+    """Check the folder, the lists and the numbers; the checks that follow are complete.
 
     Args:
         args: Arguments of `card`.
 
     Raises:
-        UserError: The folder holds anything but an unfinished card, or a list is wrong.
+        UserError: The folder holds anything but an unfinished card, or a list or a number is wrong.
     """
-    values = {name: given(args, f"--{name}") for name in ("out", "groups", *TRIALS)}
+    values = {name: given(args, f"--{name}") for name in ("out", "groups", "devices", *TRIALS)}
     if values["out"]:
         check_folder(Path(values["out"]))
     check_trials_asked({name: values[name] for name in TRIALS}, "--robustness" in args)
-    if values["attacks"]:
+    for name in NUMBERS:
+        _check_number(name, values[name])
+    if values["attacks"] is not None:
         parse_attacks(values["attacks"])
-    if values["corruptions"]:
+    if values["corruptions"] is not None:
         from seglight.commands.card.corruption_list import kinds_of  # imports scipy
 
         kinds_of(values["corruptions"])
@@ -34,6 +40,15 @@ def check_given(args: Sequence[str]) -> None:
         from seglight.metrics.groups import groups_of  # imports numpy
 
         groups_of([], values["groups"])
+
+
+def _check_number(name: str, text: str | None) -> None:
+    try:
+        number = 1.0 if text is None else float(text)
+    except ValueError:  # what the parser reads as no number, it refuses
+        return
+    if number < 1 or not number.is_integer():
+        raise UserError(f"--{name} {text}: give a whole number of 1 or more")
 
 
 def check_trials_asked(values: dict[str, object], robustness: bool) -> None:

@@ -175,10 +175,10 @@ def trials_of(options: Namespace) -> Trials | None:
     if not options.robustness:
         return None
     return Trials(
-        attacks=parse_attacks(options.attacks or DEFAULT),
+        attacks=parse_attacks(DEFAULT if options.attacks is None else options.attacks),
         steps=options.attack_steps or 50,
         images=options.attack_images or 100,
-        kinds=kinds_of(options.corruptions or "common"),
+        kinds=kinds_of("common" if options.corruptions is None else options.corruptions),
         reference=None if options.reference is None else Path(options.reference),
         transfer=None if options.transfer is None else _transfer(options.transfer),
     )

@@ -235,6 +235,10 @@ def test_attacks_are_read_from_a_list() -> None:
         "sea:4": "the radius of 'sea:4' is a share",
         "sea:0": "the radius of 'sea:0'",
         "sea:1/0": "the radius of 'sea:1/0'",
+        "pgd:300/255": "give a number above 0 and at most 1, such as pgd:4/255",
+        "pgd:1e999": "the radius of 'pgd:1e999'",
+        "pgd_l2:1e999": "give a number above 0, such as pgd_l2:4/255",
+        "pgd:1e-999999999": "the radius of 'pgd:1e-999999999'",
         "sea:4/255,sea:4/255": "sea:4/255 is listed twice",
         "": "there is no attack ''",
     }.items():

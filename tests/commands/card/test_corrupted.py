@@ -201,6 +201,10 @@ def test_kinds_of_the_command_line() -> None:
     assert kinds_of("none") == ()
     with pytest.raises(UserError, match=r"^--corruptions rain: choose from common, validation, camera, none, gauss"):
         kinds_of("fog,rain")
+    with pytest.raises(UserError, match=r"^--corruptions '': choose from common"):
+        kinds_of("")
+    with pytest.raises(UserError, match=r"^--corruptions none,fog: none leaves all corruptions out: give it alone"):
+        kinds_of("none,fog")
 
 
 def test_the_mean_of_all_common_kinds() -> None:

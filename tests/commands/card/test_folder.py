@@ -35,8 +35,12 @@ def test_what_is_finished_is_kept_until_the_card_is(tmp_path: Path) -> None:
 
 def test_another_identity_is_named(tmp_path: Path) -> None:
     CardFolder(tmp_path, {"split": "val", "groups": None}).keep({})
-    with pytest.raises(UserError, match="an unfinished card with another groups, split: name a new folder"):
+    with pytest.raises(
+        UserError, match="an unfinished card with groups none in place of x, split val in place of test: name"
+    ):
         CardFolder(tmp_path, {"split": "test", "groups": "x"})
+    with pytest.raises(UserError, match="an unfinished card with another split: name a new folder"):
+        CardFolder(tmp_path, {"split": "x" * 100, "groups": None})
 
 
 def test_a_file_that_no_card_has_is_refused(tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_content_is_named_where_the_options_are_the_same(tmp_path: Path) -> None
     CardFolder(tmp_path, {"split": "val", "content of the masks": "a"}).keep({})
     with pytest.raises(UserError, match="with another content of the masks: name a new folder, or bring back"):
         CardFolder(tmp_path, {"split": "val", "content of the masks": "b"})
-    with pytest.raises(UserError, match="with another split: name a new folder, or repeat the command"):
+    with pytest.raises(UserError, match="with split val in place of test: name a new folder, or repeat the command"):
         CardFolder(tmp_path, {"split": "test", "content of the masks": "b"})
 
 
