@@ -14,7 +14,7 @@ from torch import nn
 from seglight.commands.card.attack_counts import AttackCounts
 from seglight.commands.card.attack_list import CLEAN, WORST, Planned
 from seglight.commands.card.attack_runs import AttackedSplit, AttackRuns, chosen
-from seglight.commands.card.gradient_masking import masking_checks
+from seglight.commands.card.gradient_masking import IMAGES, masking_checks, runs_of_checks
 from seglight.commands.card.progress import shown, tell
 from seglight.commands.card.scores import plain
 from seglight.interfaces import Labelled
@@ -91,7 +91,9 @@ def attacked_scores(
     device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
     indices = chosen(len(split), options.images)
     asked = ", ".join(f"{planned.name}:{planned.shown}" for planned in options.attacks)
-    tell(f"attacks     {asked} of {options.steps} steps on {len(indices)} images, then checks of the gradients")
+    tell(f"attacks     {asked} of {options.steps} steps on {len(indices)} images")
+    if number := runs_of_checks(options.attacks, other):
+        tell(f"            then {number} attacks on {min(IMAGES, len(indices))} images, which check the gradients")
     with shown() as work:
         attacked = AttackedSplit(net, split, num_classes, ignore_index, device)
         runs = AttackRuns(attacked, out, options.batch_size, work)

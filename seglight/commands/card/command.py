@@ -1,6 +1,10 @@
 """`card` on the command line: refuses a wrong folder and wrong lists before anything heavy is imported."""
 
-from seglight.commands.card.given import check_given
+from pathlib import Path
+
+from seglight.commands.card.folder import UNFINISHED
+from seglight.commands.card.given import check_given, given
+from seglight.errors import say
 from seglight.system.collector import command_imports
 from seglight.system.help_pages import asks_help
 from seglight.system.recipe_files import with_recipe_of_model
@@ -17,4 +21,10 @@ def main(args: list[str]) -> None:
     with command_imports():
         from seglight.commands.card import run  # imports torch and lightning
 
-    run.main(with_recipe_of_model(args))
+    try:
+        run.main(with_recipe_of_model(args))
+    except KeyboardInterrupt:
+        out = given(args, "--out")
+        if out is not None and (Path(out) / UNFINISHED).exists():
+            say(f"{out}: what is finished of the card is kept: the same command continues it")
+        raise

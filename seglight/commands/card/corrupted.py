@@ -136,7 +136,7 @@ def corrupted_scores(
     if bands_of(net) != 3:
         raise UserError(f"--corruptions: the net reads {bands_of(net)} bands: corruptions need RGB images of three")
     passes = len(options.kinds) * len(SEVERITIES) + len(SETTINGS) + 1
-    kinds = f"{len(options.kinds)} kinds of {len(SEVERITIES)} severities"
+    kinds = f"{len(options.kinds)} kind{'s' * (len(options.kinds) != 1)} of {len(SEVERITIES)} severities"
     tell(f"corruptions {kinds} and the consistency: {passes} passes over {len(split)} images")
     with shown() as work:
         run = _Run(net, inferer, split, options, out / FOLDER, work("corruptions", passes * len(split)))

@@ -115,6 +115,17 @@ def masking_checks(
     return checks
 
 
+def runs_of_checks(attacks: Sequence[Planned], other: nn.Module | None) -> int:
+    """Number of attacks that `masking_checks` runs.
+
+    Args:
+        attacks: The attacks that were asked for.
+        other: Another net, or None.
+    """
+    bounded = any(planned.norm == "linf" for planned in attacks)
+    return (RESTARTS + 3 + (other is not None)) if bounded else 0  # noise, one step, and without a bound
+
+
 def unbounded_check(counts: AttackCounts, steps: int) -> dict[str, Any]:
     """Check that no more is left within half of the range than an answer without a look at the image gets right.
 

@@ -261,10 +261,12 @@ def test_an_unfinished_card_is_continued_only_with_the_same_options(
 
     with monkeypatch.context() as patch:
         patch.setattr("seglight.commands.card.run.write_page", interrupted)
-        assert seglight_cli("card", run, "--out", folder).rc == 130
+        ran = seglight_cli("card", run, "--out", folder)
+    assert ran.rc == 130
+    assert f"{folder}: what is finished of the card is kept: the same command continues it" in ran.err
     assert (folder / UNFINISHED).exists()
     line = complaint(seglight_cli("card", run, "--out", folder, "--split", "test"))
-    assert "it holds an unfinished card with another split" in line
+    assert "it holds an unfinished card with split val in place of test: name" in line
     with monkeypatch.context() as patch:
         patch.setattr("seglight.commands.card.run.measure", None)  # it is not measured again
         assert seglight_cli("card", run, "--out", folder).rc == 0
@@ -338,6 +340,11 @@ def test_lists_are_checked_without_torch(run: Path, tmp_path: Path, monkeypatch:
         ("--attacks", "pgd:4/255"): "--attacks: it is an option of --robustness",
         ("--robustness", "--attacks=pdg:4/255"): "there is no attack 'pdg'",
         ("--robustness", "--corruptions", "fogg"): "--corruptions fogg",
+        ("--robustness", "--corruptions", ""): "--corruptions '': choose from",
+        ("--robustness", "--attacks="): "there is no attack ''",
+        ("--robustness", "--attack_steps", "0"): "--attack_steps 0: give a whole number of 1 or more",
+        ("--robustness", "--attack_images=-2.5"): "--attack_images -2.5: give a whole number of 1 or more",
+        ("--devices", "0"): "--devices 0: give",
         ("--groups", "["): "no regular expression",
         ("--out", str(run)): "it is not empty",
     }.items():

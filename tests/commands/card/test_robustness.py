@@ -41,15 +41,16 @@ def test_an_interrupted_card_is_resumed(
         assert seglight_cli("card", run, "--out", out, *FEW).rc == 130
     assert (out / UNFINISHED).exists()
     line = complaint(seglight_cli("card", run, "--out", out))
-    assert "it holds an unfinished card with another attack_images, attack_steps, attacks, corruptions, rob" in line
+    assert "it holds an unfinished card with attack_images 2 in place of none, attack_steps 2 in place of none" in line
     with monkeypatch.context() as patch:
         patch.setattr("seglight.commands.card.run.measure", None)  # it is not measured again
         patch.setattr("seglight.commands.card.corrupted.corrupt", None)  # nor are images corrupted again
         ran = seglight_cli("card", run, "--out", out, *FEW, "--transfer", run)  # a run stands for its best checkpoint
     assert ran.rc == 0
-    assert ran.out.splitlines()[:2] == [
+    assert ran.out.splitlines()[:3] == [
         "corruptions 2 kinds of 5 severities and the consistency: 21 passes over 3 images",
-        "attacks     pgd:8/255 of 2 steps on 2 images, then checks of the gradients",
+        "attacks     pgd:8/255 of 2 steps on 2 images",
+        "            then 7 attacks on 2 images, which check the gradients",
     ]
     assert not (out / UNFINISHED).exists()
     card: dict[str, Any] = json.loads((out / "card.json").read_text())
@@ -63,6 +64,7 @@ def test_an_interrupted_card_is_resumed(
     assert attacked["images"] == 2
     assert attacked["steps"] == 2
     assert len(attacked["classes"]) == len(card["classes"])
+    assert len(list((out / "attacks").glob("check_*"))) == 7
     assert attacked["accuracy"] <= robustness["attacks"]["clean"]["0"]["accuracy"]
     assert robustness["gradient_masking"]["checks"][-1]["name"] == "stronger than transfer"
     assert "brightness" in (out / "card.html").read_text()
