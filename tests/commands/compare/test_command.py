@@ -85,7 +85,7 @@ def test_scores_are_those_of_the_counts(tmp_path: Path, seglight_cli: Cli) -> No
 
 
 def test_of_two_images_no_interval_is_beyond_the_range_of_scores(tmp_path: Path, seglight_cli: Cli) -> None:
-    """Two images, one right and one wrong: Student's t of one degree of freedom alone would reach from -6 to 7."""
+    """Two images, one right and one wrong: Student's t of one degree of freedom alone would reach from -5.6 to 6.4."""
     write_run(tmp_path / "one", np.array([[[9, 0], [0, 9]], [[1, 8], [8, 1]]]), class_names=["x", "y"])
     write_run(tmp_path / "other", np.array([[[1, 8], [8, 1]], [[9, 0], [0, 9]]]), class_names=["x", "y"])
     ran = seglight_cli("compare", tmp_path / "one", tmp_path / "other", "--json", tmp_path / "r.json")
