@@ -17,6 +17,7 @@ from tests.support.exported import red
 from tests.support.running_server import Server, running
 from tests.support.served_page import (
     CAMERA,
+    choose_option,
     compare_with,
     downloaded,
     drawn,
@@ -145,16 +146,42 @@ def test_two_models_side_by_side(page: Browser, tmp_path: Path) -> None:
     both_dark = 100 * ((image[..., 0] <= 127) & (image[..., 2] <= 127)).mean()
     assert text_of(page, "agreement") == f"Both models give the same class to {both_dark:.1f} % of the pixels."
     assert page.value("[...document.querySelectorAll('.pane h2')].map(node => node.innerText)") == ["red", "blue"]
+    assert re.fullmatch(r"red: 2 classes, version \w{12}; blue: 2 classes, version \w{12}", text_of(page, "about"))
     hover(page, *place(page, 80, 50, image.shape, pane=1))
     page.wait("document.querySelector('.reading output').textContent.includes('%')")
     assert readings(page) == ["red, 84 % (x 80, y 50)", "dark (x 80, y 50)"], "the same pixel in both"
     note = "document.querySelectorAll('.note')[1].innerText"
-    assert page.value(note) == "No probabilities: exported without them."
+    assert page.value(note) == "No probabilities: use seglight export --probabilities."
     first, second = (drawn(page, "labels", place(page, 80, 50, image.shape, pane), pane) for pane in (0, 1))
     assert (first, second) == ([255, 0, 0, 255], [0, 0, 0, 255])
     page.value("document.getElementById('second').value = ''; "
                "document.getElementById('second').dispatchEvent(new Event('change'))")  # fmt: skip
     page.wait("document.querySelectorAll('.pane').length == 1")
+    assert re.fullmatch(r"2 classes, version \w{12}", text_of(page, "about"))
+    versions = set()
+    for name in ("blue", "red"):
+        choose_option(page, "first", name)
+        versions.add(text_of(page, "about"))
+    assert len(versions) == 2
+
+
+def test_of_several_images_one_is_open(page: Browser, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        write_image(path)
+    show(page, paths[0])
+    assert text_of(page, "place") == ""
+    show(page, *paths[1:])
+    assert text_of(page, "place") == "Image 2 of 3: click another one to label it."
+    page.click("#items li:nth-child(3) button")
+    labelled(page, "c.png")
+    assert text_of(page, "place") == "Image 3 of 3: click another one to label it."
+
+
+@pytest.mark.parametrize(("width", "line"), [(390, "Choose an image"), (1300, "Drop an image on this page")])
+def test_on_a_phone_nothing_is_dropped(chromium: Browser, server: Server, width: int, line: str) -> None:
+    chromium.open(server.address, width)
+    assert chromium.wait("document.querySelector('#start h2').innerText") == line
 
 
 def pixel_of(reading: str) -> tuple[int, int]:

@@ -10,7 +10,10 @@ export class Models {
     this.second = document.getElementById("second");
     this.about = document.getElementById("about");
     for (const select of [this.first, this.second]) {
-      select.addEventListener("change", changed);
+      select.addEventListener("change", () => {
+        this.#describe();
+        changed();
+      });
     }
   }
 
@@ -20,15 +23,22 @@ export class Models {
     fill(this.first, this.list);
     fill(this.second, this.list, "no other");
     document.getElementById("comparison").hidden = this.list.length < 2;
-    const [{ classes, version, size }] = this.chosen();
-    const only = size ? `, images of ${size[1]} x ${size[0]} pixels only` : "";
-    this.about.textContent = `${classes.length} classes, version ${version}${only}`;
+    this.#describe();
   }
 
   /** The one or two models on display. */
   chosen() {
     const names = new Set([this.first.value, this.second.value]);
     return [...names].map((name) => this.list.find((model) => model.name === name)).filter(Boolean);
+  }
+
+  #describe() {
+    const chosen = this.chosen();
+    const texts = chosen.map(({ name, classes, version, size }) => {
+      const only = size ? `, images of ${size[1]} x ${size[0]} pixels only` : "";
+      return `${chosen.length > 1 ? `${name}: ` : ""}${classes.length} classes, version ${version}${only}`;
+    });
+    this.about.textContent = texts.join("; ");
   }
 }
 

@@ -17,7 +17,7 @@ export async function labelsOf(item, model, task, part) {
 /** The probabilities of the labels by pixel, 0 to 255, as `{ values }`; or why there are none, as `{ note }`. */
 export async function confidenceOf(item, { model, values }, task) {
   if (!model.has_probabilities) {
-    return { note: "No probabilities: exported without them." };
+    return { note: "No probabilities: use seglight export --probabilities." };
   }
   if (values.length > LARGEST) {
     return { note: `No probabilities: more than ${LARGEST / 1e6} megapixels.` };

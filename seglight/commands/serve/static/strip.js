@@ -27,6 +27,7 @@ export class Strip {
     this.chosen = chosen;
     this.list = document.getElementById("items");
     this.examples = document.getElementById("examples");
+    this.place = document.getElementById("place");
     this.shown = new Map(); // items of examples by their address
     this.thumbnails = Promise.resolve();
     for (let number = 1; number <= EXAMPLES; number++) {
@@ -59,11 +60,14 @@ export class Strip {
     item.button.prepend(canvas);
   }
 
-  /** Mark the image on display. */
+  /** Mark the image on display, and say that the others are labelled when they are chosen. */
   setCurrent(item) {
-    for (const button of this.list.querySelectorAll("button")) {
+    const buttons = [...this.list.querySelectorAll("button")];
+    for (const button of buttons) {
       button.removeAttribute("aria-current");
     }
+    this.place.hidden = buttons.length < 2;
+    this.place.textContent = `Image ${buttons.indexOf(item.button) + 1} of ${buttons.length}: click another one to label it.`;
     item.button.setAttribute("aria-current", "true");
     item.button.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
