@@ -10,6 +10,7 @@ import math
 import pickle
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +26,7 @@ from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.status import Status, worker_status
 from seglight.commands.serve.waiting import Queue, Waiting
-from seglight.commands.serve.watch import watch
+from seglight.commands.serve.watch import AGAIN_S, watch
 from seglight.commands.serve.worker import THE_IMAGE
 from seglight.commands.serve.worker_group import WorkerGroup, WorkerStarter
 from seglight.commands.serve.worker_slot import SILENCE_S, WorkerSlot
@@ -244,25 +245,36 @@ class Service:
         taken = max(slot.process.memory for slot in group.slots if slot.process is not None)
         return min(self._settings.max_pixels, max(0, self._memory - taken) // BYTES_PER_PIXEL)
 
-    async def _swap(self, name: str) -> None:
-        """Load the new files of a model beside the old ones, and let others predict when they are ready."""
+    async def _swap(self, name: str) -> bool:
+        """Load the new files of a model beside the old ones, and let others predict when they are ready.
+
+        Returns:
+            Whether the files could be copied.
+        """
         assert self._group is not None
         former = self._group
         version = former.copies[name].version
         old = former.copies[name].folder
         new = self._new_folder(name)
+        copy = None
         try:
             copy = await self._copied(name, new)
             if copy.version == version:  # touched, or written again
                 old = new
             else:
+                say(f"{name}: {self._paths[name]} was replaced: loading version {copy.version}")
+                start = time.monotonic()
                 self._begin(await self._starter.start({**former.copies, name: copy}))
-                say(f"{name}: {self._paths[name]} was replaced: version {copy.version} follows {version}")
+                seconds = time.monotonic() - start
+                say(f"{name}: version {copy.version} follows {version}, loaded within {seconds:.0f} s")
                 await asyncio.gather(*(slot.ended() for slot in former.slots))
         except UserError as error:
             old = new
-            say(f"{name}: {self._paths[name]} was replaced and is refused, version {version} stays: {one_line(error)}")
+            again = f": tried again in {AGAIN_S:.0f} s" if copy is None else ""
+            reason = f"version {version} stays: {one_line(error)}{again}"
+            say(f"{name}: {self._paths[name]} was replaced and is refused, {reason}")
         await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
+        return copy is not None
 
     async def drain(self) -> None:
         """Refuse further images, and return when all others are answered."""

@@ -7,7 +7,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -68,7 +68,7 @@ class Model(NamedTuple):
 def run(connection: Connection, job: Job) -> None:
     """Load the models, then predict batches until the other end is closed."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is its answer
-    with single_threaded_opencv():
+    with single_threaded_opencv(), suppress(EOFError, ConnectionError):  # the web process has ended
         models = {}
         for name, path in job.models.items():
             try:
@@ -77,13 +77,10 @@ def run(connection: Connection, job: Job) -> None:
                 connection.send(NotLoaded(name, _load_failure(error)))
                 return
         connection.send(Loaded({name: _described(model.predictor) for name, model in models.items()}))
-        try:
-            while True:
-                message = connection.recv()
-                if isinstance(message, Batch):
-                    _work(connection, models[message.model], message)
-        except (EOFError, ConnectionError):  # the web process has ended
-            return
+        while True:
+            message = connection.recv()
+            if isinstance(message, Batch):
+                _work(connection, models[message.model], message)
 
 
 def _loaded(name: str, path: str, job: Job) -> Model:
@@ -158,6 +155,8 @@ def _failures(connection: Connection, model: Model, place: int) -> Iterator[None
         failed = Failed(place, 413, "the image is too large for the memory of the server", None)
     except AbandonedError:
         failed = Failed(place, 503, "nobody waits for the answer", None)
+    except ConnectionError:  # nobody is at the other end, which `run` notices
+        raise
     except Exception as error:
         sys.stderr.write(traceback_of(error))
         failed = Failed(place, 500, "the answer can't be made, by an error of the server: its log has more", None)

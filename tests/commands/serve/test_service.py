@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -220,7 +221,9 @@ def test_a_replaced_file_and_one_that_is_refused(
         until(lambda: served.service.models["net"].version != first)
         second = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         assert answer() == (second, expected(image, above=40))
-        assert f"net: {path} was replaced: version {second} follows {first}" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert f"seglight: net: {path} was replaced: loading version {second}\n" in told
+        assert re.search(rf"seglight: net: version {second} follows {first}, loaded within \d+ s\n", told)
         content = path.read_bytes()
         path.write_bytes(content[:-50] + bytes(50))  # in place
         said: list[str] = []

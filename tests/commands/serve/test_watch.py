@@ -1,6 +1,9 @@
 """Files of models that are replaced."""
 
 import asyncio
+import time
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,8 +23,9 @@ def test_a_file_that_is_written_is_loaded_when_it_is_whole(
         path.write_bytes(b"first")
     replaced: list[tuple[str, bytes]] = []
 
-    async def note(name: str) -> None:
+    async def note(name: str) -> bool:
         replaced.append((name, paths[name].read_bytes()))
+        return True
 
     async def until(count: int) -> None:
         async with asyncio.timeout(5):
@@ -51,3 +55,26 @@ def test_a_file_that_is_written_is_loaded_when_it_is_whole(
     assert (
         capsys.readouterr().err == f"seglight: a: {paths['a']} is not there any more: the model that is loaded stays\n"
     )
+
+
+def test_a_file_that_could_not_be_copied_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglight.commands.serve.watch.LOOK_S", 0.001)
+    monkeypatch.setattr("seglight.commands.serve.watch.AGAIN_S", 0.03)
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"first")
+    tried: list[float] = []
+
+    async def full_disk(name: str) -> bool:
+        tried.append(time.monotonic())
+        return len(tried) == 3
+
+    async def scenario() -> None:
+        known = fingerprint(path)
+        assert known
+        path.write_bytes(b"second one")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(watch({"a": path}, {"a": known}, full_disk), 0.2)
+
+    asyncio.run(scenario())
+    assert len(tried) == 3, "no further time once it was copied"
+    assert min(late - early for early, late in pairwise(tried)) >= 0.03

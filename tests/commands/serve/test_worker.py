@@ -110,6 +110,32 @@ def test_a_model_that_can_not_be_loaded(tmp_path: Path) -> None:
     assert message.reason.startswith(f"{tmp_path / 'a.onnx'}: not readable, it is cut off")
 
 
+def test_the_web_process_ends_without_a_word(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ours, theirs = Pipe()
+    ours.close()
+    run(theirs, Job({"red": red(tmp_path / "net.onnx")}))  # while models are loaded
+
+    ours, theirs = Pipe()
+    image = drawn(0)
+    batch = Batch(1, "a", [Item((24, 40), False, pickle.dumps(serving.labels))])
+    ours.send_bytes(image.tobytes())
+
+    class Ending:
+        """It is ended when the batch has begun."""
+
+        recv_bytes = theirs.recv_bytes
+        poll = theirs.poll
+
+        def send(self, message: object) -> None:
+            if isinstance(message, Begun):
+                ours.close()
+            theirs.send(message)
+
+    with pytest.raises(ConnectionError):
+        worker._work(Ending(), model_of(Fragile()), batch)  # type: ignore[arg-type]
+    assert capsys.readouterr().err == ""
+
+
 class Fragile(WindowedPredictor):
     """Refuses images whose first pixel is black; it is passed several images at a time."""
 
