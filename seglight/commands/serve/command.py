@@ -1,7 +1,7 @@
 """Serve models over HTTP: for programs, a page in the browser, and labelling tools.
 
   seglight serve camvid=runs/camvid roads.onnx
-  curl --data-binary @street.jpg http://127.0.0.1:8000/predict -o labels.png
+  curl --fail-with-body --data-binary @street.jpg http://127.0.0.1:8000/predict -o labels.png
 
 A model is a checkpoint of `seglight fit` or its run folder, a folder of `seglight release`, or a file of `seglight
 export`; an ONNX file needs no torch. The first one is the default. A file that is replaced is loaded again.

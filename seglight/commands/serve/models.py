@@ -141,6 +141,11 @@ def _named(text: str) -> tuple[str, Path]:
     best = path / CHECKPOINTS / BEST
     if best.is_file() and not (path / DESCRIPTION).is_file():
         path = best
+    elif path.is_dir() and not (path / DESCRIPTION).is_file():
+        raise UserError(
+            f"{path}: the folder has neither {CHECKPOINTS}/{BEST} nor {DESCRIPTION}: give a checkpoint, a run folder "
+            "with its best one, a released folder or an exported file"
+        )
     return _own_name(path.absolute()) if alone else name, path
 
 

@@ -32,6 +32,8 @@ def settings_of(options: Namespace) -> Settings:
     """
     if options.port > HIGHEST_PORT:
         raise UserError(f"--port {options.port}: ports end at {HIGHEST_PORT}: give a smaller one")
+    if not options.host:
+        raise UserError("--host '': give an address of this machine, such as 127.0.0.1")
     memory = None if options.max_memory is None else parse_bytes(options.max_memory)
     return Settings(
         host=options.host,

@@ -128,7 +128,9 @@ def test_its_examples_run(running: Running, tmp_path: Path) -> None:
     assert decoded((tmp_path / "labels.png").read_bytes()).shape == (4, 6)
 
 
-def test_the_client_of_the_manual(running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_client_of_the_manual(
+    running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = next(block.text for block in blocks(ROOT / "docs/tasks/serve.md") if block.language == "python")
     client: dict[str, Any] = {"__name__": "client"}
     exec(code.replace("http://127.0.0.1:8000", running.url), client)
@@ -138,6 +140,12 @@ def test_the_client_of_the_manual(running: Running, tmp_path: Path, capsys: pyte
     (tmp_path / "damaged.png").write_bytes(png(image)[:50])
     with pytest.raises(ValueError, match=r"damaged\.png: image: "):
         client["predict"](str(tmp_path / "damaged.png"))
+    client["__name__"] = "__main__"
+    monkeypatch.setattr("sys.argv", ["client.py", *(str(tmp_path / name) for name in ("damaged.png", "street.png"))])
+    exec(code.replace("http://127.0.0.1:8000", running.url), client)
+    told = capsys.readouterr()
+    assert told.err.startswith(f"{tmp_path / 'damaged.png'}: image: ")
+    assert told.out.startswith(f"{tmp_path / 'street.png'} {{")  # it goes on after an image that is refused
     assert len(code.splitlines()) <= 33
 
 

@@ -19,7 +19,7 @@ import pytest
 
 import seglight
 from seglight.commands.serve import run
-from seglight.commands.serve.run import url
+from seglight.commands.serve.run import _ready, url
 from tests.support.command import Ran
 from tests.support.exported import red
 from tests.support.served import decoded, picture, png
@@ -89,12 +89,14 @@ def test_a_damaged_model_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "seglight", "serve", "--port", "0", str(tmp_path / "net.onnx")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert ended.stderr.startswith(f"seglight: error: {tmp_path / 'net.onnx'}: ")
+    assert len(ended.stderr.splitlines()) == 2, ended.stderr
+    assert ended.stderr.startswith(f"seglight: loading net\nseglight: error: {tmp_path / 'net.onnx'}: ")
 
 
 def test_mistakes_before_anything_is_loaded(seglight_cli: Callable[..., Ran], tmp_path: Path) -> None:
     model = red(tmp_path / "red.onnx")
+    missing = tmp_path / "folder"
+    missing.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for args, line in (
@@ -103,6 +105,8 @@ def test_mistakes_before_anything_is_loaded(seglight_cli: Callable[..., Ran], tm
             ([model, "--port", port], f"--port {port} of 127.0.0.1: Address already in use"),
             ([model, "--token", tmp_path / "none"], "No such file or directory: give a file with the token"),
             ([model, "--wait", "5"], "--wait 5: give at most 10 seconds"),
+            ([model, "--host", ""], "--host '': give an address of this machine, such as 127.0.0.1"),
+            ([missing, "--port", 0], f"{missing}: the folder has neither"),
             ([model, "--workers", 0], "workers"),
             ([model, "--batches", 3], "batches"),
             ([], "arguments are required: models"),
@@ -119,6 +123,15 @@ def test_a_missing_package(seglight_cli: Callable[..., Ran], tmp_path: Path, mon
     assert ran.rc == 2
     assert ran.err == (
         'seglight: error: serve: the package prometheus_client is missing: pip install "seglight[serve]"\n'
+    )
+
+
+def test_what_is_said_when_models_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    _ready(["a", "b"], "127.0.0.1", 80)()
+    assert capsys.readouterr().err == "seglight: loaded within 0 s: serving a, b at http://127.0.0.1:80/\n"
+    _ready(["a"], "0.0.0.0", 80)()
+    assert capsys.readouterr().err.splitlines()[1] == (
+        "seglight: other machines reach it at http://ADDRESS:80/, where ADDRESS is an IP address of this machine"
     )
 
 

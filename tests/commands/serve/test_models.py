@@ -55,6 +55,11 @@ def test_names(here: Path) -> None:
         (["n="], "^n=: no such checkpoint"),
         (["two words.onnx"], r"'two words', is a part of addresses, .*: name it, as in NAME=two words\.onnx$"),
         (["../x=a.ckpt"], "'../x', is a part of addresses"),
+        (
+            ["nets"],
+            r"^nets: the folder has neither checkpoints/best\.ckpt nor release\.json: give a checkpoint, a run f",
+        ),
+        (["n=runs"], "^runs: the folder has neither"),
         (["=a.ckpt"], "'', is a part of addresses"),
         ([f"{'n' * 101}=a.ckpt"], "at most 100"),
     ],
