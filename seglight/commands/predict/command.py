@@ -43,6 +43,7 @@ from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Source, count, find
 from seglight.commands.predict.jobs import check_outputs, provenance
 from seglight.commands.predict.memory_budget import MemoryBudget
+from seglight.commands.predict.occupied import written_without_shards
 from seglight.commands.predict.outputs import disk_errors, writers
 from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.request import Outcome, Request
@@ -90,7 +91,8 @@ def predict(
         Failures, one line each.
 
     Raises:
-        UserError: An input is missing, outputs would collide, the model cannot be used, or no cluster is there.
+        UserError: An input is missing, outputs would collide, the model cannot be used, no cluster is there, or another
+            command writes to the folder.
         KeyboardInterrupt: A signal came.
     """
     if not out or not all(inputs):
@@ -103,7 +105,8 @@ def predict(
         limit = None if max_memory is None else parse_bytes(max_memory)
         request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
         if executor == "local" and parallel == 1:
-            outcome = _predict_here(request, sources, destination)
+            with written_without_shards(out):
+                outcome = _predict_here(request, sources, destination)
         else:
             from seglight.commands.predict.shards.command import predict_shards
 

@@ -1,6 +1,5 @@
 """`predict` in shards: plans them, runs their jobs, and puts together what they have written."""
 
-import hashlib
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from seglight.commands.executors.job import LOG
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source, count
 from seglight.commands.predict.jobs import provenance
+from seglight.commands.predict.occupied import shards_folder, written_by_shards
 from seglight.commands.predict.outputs import disk_errors
 from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.shards.coordinator import Coordinator
@@ -38,15 +38,10 @@ from seglight.commands.predict.summaries import publish_tables
 from seglight.errors import UserError, say
 from seglight.inference.exported.runtimes import SUFFIXES
 from seglight.system.atomic import atomic_write
-from seglight.system.remote import is_address
 from seglight.system.signals import STOP
 from seglight.system.terminal import plain_console
 from seglight.system.threads import THREADS, granted_threads, threads_of_each
-from seglight.training.resume.lock import FILE as LOCK
 from seglight.training.resume.lock import locked
-
-FOLDER = ".predict"
-"""Folder of the shards' files within the output folder, removed when all shards are finished."""
 
 WORKER = [sys.executable, "-m", "seglight.commands.predict.shards.worker"]
 
@@ -84,7 +79,7 @@ def predict_shards(
         raise UserError(f'{needed}: run pip install "seglight[{extra}]"')
     folder = shards_folder(request.out)
     try:
-        with locked(folder, "--out"):
+        with locked(folder, "--out"), written_by_shards(request.out):
             return _predicted(folder, request, sources, destination, executor, parallel, devices)
     finally:
         with suppress(OSError):  # it is kept if it holds anything
@@ -116,17 +111,6 @@ def _predicted(
     if all(shard.state == "finished" for shard in shards):
         _clear(folder)
     return outcome
-
-
-def shards_folder(out: str) -> Path:
-    """Folder of the shards' files: in the output folder, or in the working directory if that is a remote storage.
-
-    Args:
-        out: Output folder, or its address.
-    """
-    if is_address(out):
-        return Path(f"{FOLDER}-{hashlib.sha256(out.rstrip('/').encode()).hexdigest()[:12]}").absolute()
-    return Path(out).absolute() / FOLDER
 
 
 def executor_for(name: str, folder: Path, request: Request, parallel: int, devices: int) -> Executor:
@@ -293,7 +277,7 @@ def _together(request: Request, shards: Sequence[Shard], destination: Destinatio
 
 
 def _clear(folder: Path) -> None:
-    """Remove everything from the folder of the shards but its lock."""
+    """Remove everything from the folder of the shards but its locks."""
     for path in folder.iterdir():
-        if path.name != LOCK:
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,9 +1,10 @@
 """`predict` in shards around a model that needs no net: the files are those of a single process, however jobs end.
 
-Covers: commands.predict.request, commands.predict.shards.shard, commands.predict.shards.table,
-commands.predict.shards.worker.
+Covers: commands.predict.occupied, commands.predict.request, commands.predict.shards.shard,
+commands.predict.shards.table, commands.predict.shards.worker.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.executors.executor import CANCELLED, GONE
+from seglight.commands.executors.job import LOCK
 from seglight.commands.executors.local import LocalExecutor
+from seglight.commands.predict.occupied import written_without_shards
 from seglight.commands.predict.request import Request
 from seglight.commands.predict.shards import command as shards
 from seglight.commands.predict.shards.coordinator import Coordinator
@@ -265,7 +268,7 @@ def test_two_commands_do_not_write_to_one_folder(predict: Predict, tmp_path: Pat
     child = os.fork()
     if not child:
         try:
-            with shards.locked(tmp_path / "out" / shards.FOLDER, "--out"):
+            with shards.locked(tmp_path / "out" / ".predict", "--out"):
                 (tmp_path / "held").touch()
                 signal.pause()
         finally:
@@ -282,6 +285,61 @@ def test_two_commands_do_not_write_to_one_folder(predict: Predict, tmp_path: Pat
     assert ran.rc == 2
     assert f"{tmp_path}/out/.predict: in use by" in ran.err
     assert predict().rc == 1, "the lock of a process that was killed does not hold"
+
+
+def test_a_command_without_shards_waits_for_jobs(predict: Predict, alone: Callable[..., Ran], tmp_path: Path) -> None:
+    class Meanwhile(InProcess):
+        refused: Ran | None = None
+
+        def poll(self, job: Any) -> int | str | None:
+            self.refused = self.refused or alone("--save", "csv")
+            return super().poll(job)
+
+    executor = Meanwhile()
+    assert predict("--parallel", 2, out=tmp_path / "alone", executor=executor).rc == 1
+    assert executor.refused is not None
+    assert executor.refused.rc == 2
+    assert executor.refused.err == (
+        f"seglight: error: {tmp_path}/alone: a command with --parallel writes there: wait until it ends, or choose "
+        "another --out\n"
+    )
+    assert alone().rc == 1
+    assert not (tmp_path / "alone" / ".predict").exists()
+
+
+def test_shards_wait_for_a_command_without(predict: Predict, tmp_path: Path, alone: Callable[..., Ran]) -> None:
+    with written_without_shards(str(tmp_path / "alone")):
+        executor = InProcess()
+        ran = predict("--parallel", 2, out=tmp_path / "alone", executor=executor)
+        assert ran.rc == 2
+        assert ran.err == (
+            f"seglight: error: {tmp_path}/alone: another `seglight predict` writes there: wait until it ends, or "
+            "choose another --out\n"
+        )
+        assert not executor.started
+        assert alone().rc == 1, "of two commands without shards, each may predict a part by hand"
+    assert predict("--parallel", 2, out=tmp_path / "alone").rc == 1
+    assert not (tmp_path / "alone" / ".predict").exists()
+
+
+def test_a_command_without_shards_waits_for_jobs_of_a_killed_one(
+    predict: Predict, tmp_path: Path, alone: Callable[..., Ran]
+) -> None:
+    own = left_by_a_killed_command(predict, tmp_path, 2)
+    shutil.copytree(own, tmp_path / "alone" / ".predict")
+    assert "may wait in Slurm" in alone().err
+    for number in range(2):
+        write_job(tmp_path / "alone" / ".predict" / f"{number:04d}", "local", "")
+    with (tmp_path / "alone" / ".predict" / "0001" / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = alone()
+    assert ran.rc == 2
+    assert ran.err == (
+        f"seglight: error: {tmp_path}/alone: jobs of an earlier command with --parallel still write there: repeat that "
+        "command, or wait until they have ended\n"
+    )
+    assert [*(tmp_path / "alone").glob("*.png")] == []
+    assert alone().rc == 1, "they have ended"
 
 
 def test_a_signal_stops_the_jobs(predict: Predict, tmp_path: Path) -> None:
