@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.predict.inputs import Picture, Source
-from seglight.commands.predict.outputs import LABELS, is_no_older, output_path, remove_former
+from seglight.commands.predict.kinds import LABELS
+from seglight.commands.predict.outputs import (
+    head_of,
+    is_no_older,
+    output_path,
+    remove_former,
+    remove_further,
+    remove_tables,
+)
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
 
@@ -62,6 +70,16 @@ class Destination(Protocol):
             UserError: There is a file that `predict` has not written, or a remote storage does not answer.
         """
 
+    def head(self, path: Path) -> bytes | None:
+        """The first bytes of a stored output; None if there is none.
+
+        Raises:
+            UserError: A remote storage does not answer.
+        """
+
+    def replace(self, picture: Picture) -> None:
+        """Remove what was made from the label map of an image, if a label map of another provenance replaces it."""
+
     def publish(self, picture: Picture, paths: Sequence[Path]) -> None:
         """Store outputs of an image that have been written.
 
@@ -105,6 +123,8 @@ class LocalFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._replaced: set[Path] = set()
+        self._has_tables = True
 
     def __enter__(self) -> "LocalFolder":
         """Begin to use it."""
@@ -137,8 +157,23 @@ class LocalFolder:
         if former is None and os.path.lexists(paths[LABELS]):
             raise foreign(str(paths[LABELS]))
         if former != provenance:
+            if former is not None:
+                self._replaced.add(key)
             return paths
         return {kind: path for kind, path in paths.items() if not is_no_older(path, paths[LABELS])}
+
+    def head(self, path: Path) -> bytes | None:
+        """The first bytes of a file; None if there is none."""
+        return head_of(path)
+
+    def replace(self, picture: Picture) -> None:
+        """Remove what was made from a label map that is replaced."""
+        if picture.key in self._replaced:
+            self._replaced.discard(picture.key)
+            remove_further(self.folder, picture.source, picture.key)
+            if self._has_tables:
+                remove_tables(self.folder)
+            self._has_tables = False
 
     def publish(self, picture: Picture, paths: Sequence[Path]) -> None:
         """Nothing is left to do: the files are where they belong."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.predict.inputs import Pixels, Source
+from seglight.commands.predict.kinds import BEGINNINGS, FILES, LABELS, TABLES
 from seglight.commands.predict.submissions import ade_ids, cityscapes_ids, write_ids
 from seglight.errors import UserError
 from seglight.images.draw import overlay
@@ -24,24 +25,14 @@ from seglight.system.atomic import atomic_path
 from seglight.system.remote import is_address
 from seglight.system.remote_errors import StorageError
 
-LABELS = "labels"
-"""Kind of the label map, which is always written: all others except probabilities are made from it."""
-
-FILES = {
-    LABELS: ("", ".png"),
-    "overlay": ("overlay", ".jpg"),
-    "probabilities": ("probabilities", ".npz"),
-    "cityscapes": ("cityscapes", ".png"),
-    "ade": ("ade", ".png"),
-    "video": ("video", ".mp4"),
-}
-"""Folder and suffix of the files of each kind of output."""
-
 FROM_IMAGE = (LABELS, "overlay", "probabilities")
 """Kinds that are made from the image itself."""
 
 BAND = 1 << 18
 """Number of pixels that are overlaid at a time."""
+
+HEAD = 1 << 6
+"""Bytes at the beginning of a table by which it is recognised."""
 
 LONGEST_SIDE = 65_500
 """Longest side of a JPEG that libjpeg writes."""
@@ -120,10 +111,50 @@ def remove_former(out: Path, source: Source, keys: Set[Path]) -> None:
     for key in {source.key, *numbered} - keys:
         if (provenance_of(output_path(out, LABELS, key)) or "").startswith(file_key(source)):
             # the label map last: a run that is stopped here removes the rest when it is repeated
-            for kind in sorted(FILES.keys() - {"video"}, key=LABELS.__eq__):
-                path = output_path(out, kind, key)
-                if path.parent.resolve().is_relative_to(out.resolve()):
-                    path.unlink(missing_ok=True)
+            remove_further(out, source, key)
+            _remove(out, output_path(out, LABELS, key))
+
+
+def remove_further(out: Path, source: Source, key: Path) -> None:
+    """Remove what was made from the label map of an image, and of its video.
+
+    Args:
+        out: Folder of all outputs.
+        source: Input file.
+        key: Key of the image.
+    """
+    for kind in sorted(FILES.keys() - {LABELS, "video"}):
+        _remove(out, output_path(out, kind, key))
+    if source.is_video:
+        _remove(out, output_path(out, "video", source.key))
+
+
+def remove_tables(out: Path) -> None:
+    """Remove tables that `predict` has written: they are no longer those of the label maps."""
+    for kind, name in TABLES.items():
+        if begins_as_table(kind, head_of(out / name) or b""):
+            _remove(out, out / name)
+
+
+def _remove(out: Path, path: Path) -> None:
+    if path.parent.resolve().is_relative_to(out.resolve()) and not path.is_dir():
+        path.unlink(missing_ok=True)
+
+
+def head_of(path: Path) -> bytes | None:
+    """The first bytes of a file; None if nothing is there."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return b""
+
+
+def begins_as_table(kind: str, head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a table that `predict` writes."""
+    return head.startswith(BEGINNINGS[kind])
 
 
 def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:

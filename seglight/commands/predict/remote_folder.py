@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from seglight.commands.predict.destination import Destination, LocalFolder, foreign, not_there
 from seglight.commands.predict.inputs import Picture, Source
-from seglight.commands.predict.outputs import FILES, LABELS, file_key, of_temporary_files, output_path
+from seglight.commands.predict.kinds import FILES, LABELS, TABLES
+from seglight.commands.predict.outputs import begins_as_table, file_key, of_temporary_files, output_path
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
 from seglight.system.lookahead import in_order
@@ -75,6 +76,7 @@ class RemoteFolder:
         self._pending: deque[Future[Failures]] = deque()
         self._failed: Failures = []
         self._replaced: set[Path] = set()
+        self._has_tables = True
         self._numbered: dict[Path, set[Path]] = {}
         self._videos: set[Path] = set()
 
@@ -136,6 +138,17 @@ class RemoteFolder:
             return paths
         further = {kind: path for kind, path in paths.items() if kind != LABELS}
         return {kind: path for kind, path in further.items() if self._storage.file(self.address(path)) is None}
+
+    def head(self, path: Path) -> bytes | None:
+        """The first bytes of a stored output; None if there is none.
+
+        Raises:
+            UserError: The storage does not answer.
+        """
+        return self._storage.read(self.address(path), HEAD)
+
+    def replace(self, picture: Picture) -> None:
+        """Nothing is removed before the new label map is uploaded."""
 
     def publish(self, picture: Picture, paths: Sequence[Path]) -> None:
         """Upload outputs of an image in the background.
@@ -209,11 +222,19 @@ class RemoteFolder:
             self._videos.add(source.key)
         if key in self._replaced:
             self._remove_further(key)
+            self._remove_tables()
             self._replaced.discard(key)
 
     def _remove_further(self, key: Path) -> None:
         for kind in sorted(FILES.keys() - {LABELS, "video"}):
             self._storage.remove(self.address(output_path(self.folder, kind, key)))
+
+    def _remove_tables(self) -> None:
+        for kind, name in TABLES.items() if self._has_tables else ():
+            path = self.folder / name
+            if begins_as_table(kind, self.head(path) or b""):
+                self._storage.remove(self.address(path))
+        self._has_tables = False
 
     def _former(self, path: Path) -> str | None:
         """Provenance of a stored label map; "" if it states none, None if there is none."""

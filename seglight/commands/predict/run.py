@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures, single
+from seglight.commands.predict.kinds import LABELS
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
-from seglight.commands.predict.outputs import FROM_IMAGE, LABELS, Writer, file_version, output_path
+from seglight.commands.predict.outputs import FROM_IMAGE, Writer, file_version, output_path
 from seglight.errors import UserError, one_line
 from seglight.images.label_png import read_labels, write_label_rows, write_labels
 from seglight.images.tiff import TiffWindows
@@ -245,6 +246,7 @@ class Run:
         if LABELS in work.missing:
             if labels is not None:
                 self.budget.check(LABELS, labels.size)
+                self.out.replace(work.picture)
                 write_labels(path, labels, self.predictor.palette, work.provenance)
             self.written += 1
             made.append(path)
@@ -270,6 +272,7 @@ class Run:
 
     def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
         path, height = output_path(self.out.folder, LABELS, work.picture.key), pixels.shape[0]
+        self.out.replace(work.picture)
         rows = _reported(self.predictor.rows(pixels), height, advance)
         write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.provenance)
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source
+from seglight.commands.predict.kinds import LABELS, TABLES
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
-from seglight.commands.predict.outputs import LABELS, output_path
+from seglight.commands.predict.outputs import output_path
 from seglight.errors import UserError, one_line
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
@@ -29,10 +30,6 @@ class Table(Protocol):
 
     def write(self, path: Path) -> None:
         """Write the file atomically."""
-
-
-TABLES = {"csv": "shares.csv", "coco": "coco.json", "coco_polygons": "coco_polygons.json"}
-"""File of each kind of output that is one for all images."""
 
 
 def new_table(kind: str, class_names: Sequence[str]) -> Table:

@@ -1,7 +1,7 @@
 """The predict command around a model that needs no net: what it finds, writes, leaves, and says.
 
-Covers: commands.predict.outputs, commands.predict.run, commands.predict.submissions, commands.predict.summaries,
-images.video.
+Covers: commands.predict.kinds, commands.predict.outputs, commands.predict.run, commands.predict.submissions,
+commands.predict.summaries, images.video.
 """
 
 import csv
@@ -278,6 +278,28 @@ def test_the_last_outputs_are_no_inputs(predict: Predict, tmp_path: Path) -> Non
     assert files(tmp_path / "work") == ["a.png", "masks/a.png"]
 
 
+@pytest.mark.parametrize("given", [".", "**/*"])
+def test_outputs_of_an_earlier_run_are_no_inputs(predict: Predict, tmp_path: Path, given: str) -> None:
+    work = tmp_path / "work"
+    save(work / "a.png", image(0))
+    save(work / "town" / "b.jpg", image(1) // 2)
+    save(work / "overlay" / "c.jpg", image(1) // 2)
+    movie(work / "drive.avi", 2)
+    assert predict(work, "--save", "overlay", "video", out=work / "masks").rc == 0
+    ran = predict(work / given)
+    assert ran.rc == 0
+    maps = ["a.png", "drive/000001.png", "drive/000002.png", "overlay/c.png", "town/b.png"]
+    assert files(tmp_path / "out") == maps
+    assert ran.err == (
+        f"seglight: {work / given}: left out: 11 files that `seglight predict` has written: "
+        "label maps, such as masks/a.png, and what was made from them\n"
+    )
+    ran = predict(work / "masks")
+    assert ran.rc == 2
+    assert "all of it was written by `seglight predict`" in ran.err
+    assert predict(work / "masks" / "a.png").rc == 0, "a file that is named"
+
+
 @pytest.mark.parametrize("given", [".", "**/*.png"])
 def test_inputs_in_the_folder_of_the_outputs(predict: Predict, images: Path, tmp_path: Path, given: str) -> None:
     ran = predict(images / given, out=images)
@@ -511,6 +533,37 @@ def test_files_of_others_stay(predict: Predict, images: Path, tmp_path: Path) ->
     assert np.array_equal(read(truth), image(3)[..., 0])
 
 
+def test_tables_of_others_stay(predict: Predict, images: Path, tmp_path: Path) -> None:
+    """They are recognised by how they begin."""
+    (tmp_path / "out").mkdir()
+    for kind, name in (("csv", "shares.csv"), ("coco", "coco.json"), ("coco_polygons", "coco_polygons.json")):
+        table = tmp_path / "out" / name
+        table.write_text("my own")
+        ran = predict(images / "a.png", "--save", kind)
+        assert ran.rc == 2
+        says = "exists and was not written by `seglight predict`: move it, or choose another --out"
+        assert ran.err == f"seglight: error: {table}: {says}\n"
+        assert table.read_text() == "my own"
+        table.unlink()
+        assert [predict(images / "a.png", "--save", kind).rc for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["overlay/a.jpg", "overlay/scan/0002.jpg"])
+def test_outputs_of_others_stay(predict: Predict, images: Path, tmp_path: Path, name: str) -> None:
+    """In a folder to which `predict` has never written."""
+    tifffile.imwrite(images / "scan.tif", np.stack([image(0), image(1)]), photometric="rgb")
+    other = tmp_path / "out" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("my own")
+    ran = predict(images, "--save", "overlay")
+    assert ran.rc == 2
+    assert f"{other}: exists, and no label map in {tmp_path}/out was written by `seglight predict`: move it" in ran.err
+    assert files(tmp_path / "out") == [name]
+    assert other.read_text() == "my own"
+    assert predict(images).rc == 0, "no overlay is written"
+    assert other.read_text() == "my own"
+
+
 def test_a_folder_that_cannot_be_made(predict: Predict, images: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "town").write_text("a file")
@@ -659,6 +712,24 @@ def test_what_another_model_made_is_made_again(predict: Predict, model: Reds, im
     assert model.batches == [1, 1, 1]
     assert files(tmp_path / "out") == sorted(before)
     assert all((tmp_path / "out" / name).stat().st_mtime_ns != before[name] for name in before)
+
+
+def test_nothing_of_another_model_stays(predict: Predict, images: Path, tmp_path: Path) -> None:
+    """Later it would pass for what was made from the new label maps."""
+    out = tmp_path / "out"
+    movie(images / "drive.avi", 2)
+    assert predict(images, "--save", "overlay", "probabilities", "csv", "coco", "video").rc == 0
+    (out / "coco_polygons.json").write_text("of others")
+    (out / "overlay" / "mine.jpg").write_text("of others")
+    (tmp_path / "model.ckpt").write_bytes(b"another")
+    ran = predict(images / "a.png")
+    assert ran.out == f"1 label map in {out}\n"
+    left = {"overlay/town/c.jpg", "overlay/town/b.v2.jpg", "overlay/mine.jpg", "video/drive.mp4", "coco_polygons.json"}
+    assert left <= {*files(out)}
+    assert not {"overlay/a.jpg", "probabilities/a.npz", "shares.csv", "coco.json"} & {*files(out)}
+    assert predict(images).rc == 0
+    maps = ["a.png", "drive/000001.png", "drive/000002.png", "town/b.v2.png", "town/c.png"]
+    assert files(out) == sorted([*maps, "coco_polygons.json", "overlay/mine.jpg"])
 
 
 SLOW = """

@@ -16,6 +16,7 @@ from seglight.commands.executors.job import LOG
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source, count
 from seglight.commands.predict.jobs import provenance
+from seglight.commands.predict.kinds import TABLES as FILES
 from seglight.commands.predict.occupied import shards_folder, written_by_shards
 from seglight.commands.predict.outputs import disk_errors
 from seglight.commands.predict.request import Outcome, Request
@@ -33,7 +34,6 @@ from seglight.commands.predict.shards.shard import (
 )
 from seglight.commands.predict.shards.split import split
 from seglight.commands.predict.shards.table import LiveTable
-from seglight.commands.predict.summaries import TABLES as FILES
 from seglight.commands.predict.summaries import publish_tables
 from seglight.errors import UserError, say
 from seglight.inference.exported.runtimes import SUFFIXES

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seglight.commands.predict.class_fractions import ClassFractions
-from seglight.commands.predict.summaries import TABLES, Table, new_table
+from seglight.commands.predict.kinds import TABLES
+from seglight.commands.predict.summaries import Table, new_table
 from seglight.images.coco import CocoObjects
 
 

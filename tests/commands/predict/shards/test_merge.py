@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seglight.commands.predict.kinds import TABLES
 from seglight.commands.predict.shards.merge import merge_tables
-from seglight.commands.predict.summaries import TABLES, new_table
+from seglight.commands.predict.summaries import new_table
 
 NAMES = ("sky", 'the "road", wet', "=tree", "car\nblue")
 IMAGES = ["a.png", "b,c.png", 'd"e.png', "=1+1.png", "f\udce9.png", "g.png", "h.png"]
