@@ -19,6 +19,9 @@ from seglight.system.atomic import atomic_path
 PROVENANCE = "seglight"
 """Key of the text in a file that states its input and its model."""
 
+COLOR_TYPE = 25
+"""Position in a PNG of the byte that is 3 if there is a palette."""
+
 BAND = 1 << 20
 """Number of pixels that are copied at a time."""
 
@@ -102,3 +105,14 @@ def provenance_of(file: Path | BytesIO) -> str | None:
             return found
     except (OSError, SyntaxError, ValueError):
         return None
+
+
+def is_label_map(path: Path) -> bool:
+    """Whether a file is a label map that states its provenance."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(COLOR_TYPE + 1)
+    except OSError:
+        return False
+    # most files end here
+    return head.startswith(SIGNATURE) and head[COLOR_TYPE:] == b"\3" and provenance_of(path) is not None

@@ -1,6 +1,6 @@
 """Inputs of predict: images, folders, globs, videos, TIFFs of many pages or too large to be decoded whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import partial
 from glob import glob
 from itertools import takewhile
@@ -10,10 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.commands.predict.kinds import FILES, LABELS
 from seglight.commands.predict.remote_inputs import MARKS, listing
-from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_unread, unread_files, without_masks
+from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_once, say_unread, unread_files, without_masks
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
+from seglight.images.label_png import is_label_map
 from seglight.images.tiff import LARGE, TiffWindows, pages
 from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
 from seglight.images.video import frame_count, frames
@@ -92,16 +94,16 @@ def find(inputs: Sequence[str], out: Path | str) -> list[Source]:
     """Find the input files: those named, images and videos in folders at any depth, and matches of globs.
 
     Files of a folder keep their path below it; matches of a glob keep their path below the part before the first
-    wildcard; named files keep only their name. Files in the output folder are left out, and so are masks beside their
-    images, which are counted. Files that macOS writes beside images, whose names begin with "._", are used only if
-    they are named.
+    wildcard; named files keep only their name. Files in the output folder are left out, and so are outputs of earlier
+    runs, and masks beside their images, which are counted. Files that macOS writes beside images, whose names begin
+    with "._", are used only if they are named.
 
     Args:
         inputs: Paths, addresses of objects and folders, and globs of both.
         out: Path or address of the output folder.
 
     Raises:
-        UserError: An input is missing, contains neither image nor video, or lies in the output folder; or a remote
+        UserError: An input is missing, contains neither image nor video, or only outputs; or a remote
             storage does not answer.
     """
     folder = str(out)
@@ -128,7 +130,8 @@ def _found(text: str, out: str) -> list[Source]:
     folder = None if is_address(out) else Path(out).resolve()
     outside = [file for file in found if folder is None or not file.resolve().is_relative_to(folder)]
     _check_some(text, files, found, outside)
-    return [Source(file, file.relative_to(below).with_suffix("")) for file in without_masks(text, outside)]
+    images = without_masks(text, _without_outputs(text, below, outside))
+    return [Source(file, file.relative_to(below).with_suffix("")) for file in images]
 
 
 def _found_remote(text: str, out: str) -> list[Source]:
@@ -170,6 +173,47 @@ def _check_some(text: str, files: Sequence[Path], found: Sequence[Path], outside
         raise UserError(
             f"{text}: all of it lies in --out, where files are outputs and not inputs: choose another --out"
         )
+
+
+def _without_outputs(text: str, below: Path, files: Sequence[Path]) -> list[Path]:
+    """Files without label maps of an earlier run, and what was made from these; a line on stderr counts them.
+
+    Args:
+        text: Folder or glob.
+        below: Folder that the files lie in.
+        files: Images and videos.
+
+    Raises:
+        UserError: No other file is there.
+    """
+    maps = [file for file in files if file.suffix.lower() == ".png" and is_label_map(file)]
+    if not maps:
+        return [*files]
+    keys = {file.with_suffix("") for file in maps}
+    folders = {file.parent for file in maps}
+    own = {*maps, *(file for file in files if _is_made_from(file, keys, folders))}
+    kept = [file for file in files if file not in own]
+    if not kept:
+        raise UserError(f"{text}: all of it was written by `seglight predict`: name the folder of the images")
+    say_once(
+        f"{text}: left out: {len(files) - len(kept)} files that `seglight predict` has written: label maps, such as "
+        f"{maps[0].relative_to(below)}, and what was made from them"
+    )
+    return kept
+
+
+def _is_made_from(file: Path, keys: Set[Path], folders: Set[Path]) -> bool:
+    """Whether a file lies where `predict` writes what it makes from one of the label maps."""
+    for kind, (folder, suffix) in FILES.items():
+        if kind == LABELS or file.suffix != suffix:
+            continue
+        origins = folders if kind == "video" else keys
+        parts = file.with_suffix("").parts
+        if any(
+            part == folder and Path(*parts[:place], *parts[place + 1 :]) in origins for place, part in enumerate(parts)
+        ):
+            return True
+    return False
 
 
 def _is_glob(text: str) -> bool:
