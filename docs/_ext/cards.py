@@ -1,10 +1,12 @@
-"""Table of the example of a card, from its numbers."""
+"""Tables of cards, from their numbers."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-CARD = Path(__file__).parents[1] / "_static" / "card" / "card.json"
+FOLDER = Path(__file__).parents[1] / "_static" / "card"
+CARD = FOLDER / "card.json"
+ROBUSTNESS = FOLDER / "robustness.json"
 
 
 def card_example(_: str) -> str:
@@ -18,6 +20,29 @@ def card_example(_: str) -> str:
     return "\n".join(
         [f"Mean IoU on the {card['images']} images of the {card['split']} split: {score}.", "", *head, *rows]
     )
+
+
+def card_robustness(_: str) -> str:
+    """Mean IoU of the plain and of the robust net: clean, under each attack, and by kind of corruption."""
+    cards = list(json.loads(ROBUSTNESS.read_text("utf-8")).values())
+    tried = [card["robustness"] for card in cards]
+    (clean,) = tried[0]["attacks"]["clean"]
+    rows = [
+        _row(f"clean, {cards[0]['images']} images", *(_with_interval(card["score"], "miou") for card in cards)),
+        _row("mean of the 15 corruptions", *(f"{one['corruption_mean']:.3f}" for one in tried)),
+        _row(f"clean, the {tried[0]['attacks']['clean'][clean]['images']} images that are attacked",
+             *(f"{one['attacks']['clean'][clean]['miou']:.3f}" for one in tried)),
+    ]  # fmt: skip
+    for radius in tried[0]["attacks"]["sea"]:
+        found = [one["attacks"]["sea"][radius] for one in tried]
+        within = f"SEA at {radius}"
+        rows.append(_row(f"{within}, mean IoU", *(f"**{one['miou']:.3f}**" for one in found)))
+        rows.append(_row(f"{within}, accuracy", *(f"{one['accuracy']:.3f}" for one in found)))
+    kinds = sorted(tried[0]["corruptions"], key=lambda kind: float(tried[0]["corruptions"][kind]["mean"]))
+    rows += [
+        _row(kind.replace("_", " "), *(f"{one['corruptions'][kind]['mean']:.3f}" for one in tried)) for kind in kinds
+    ]
+    return "\n".join([_row("", "plain", "robust"), _row(*["---"] * 3), *rows])
 
 
 def _with_interval(one: dict[str, Any], key: str) -> str:

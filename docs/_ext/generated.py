@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from cards import card_example
+from cards import card_example, card_robustness
 from names import public_names, types_of
 from recipes import recipe_classes, recipe_file
 from results import result_table, results_without_tables
@@ -21,6 +21,7 @@ from sphinx.application import Sphinx
 
 GENERATORS: dict[str, Callable[[str], str]] = {
     "card-example": card_example,
+    "card-robustness": card_robustness,
     "public-names": public_names,
     "types": types_of,
     "recipe-file": recipe_file,

@@ -39,29 +39,30 @@ def main(card: Path) -> None:
     """Write pictures and numbers."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = json.loads((card / "card.json").read_text("utf-8"))
-    kept = _rounded({key: value for key, value in content.items() if key not in LEFT_OUT})
+    kept = rounded({key: value for key, value in content.items() if key not in LEFT_OUT})
     (FOLDER / "card.json").write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
     with tempfile.TemporaryDirectory() as profile, browser(Path(profile)) as chromium:
         chromium.open(card / "card.html", 1180, 1000)
-        _save(chromium, FOLDER / "head.png", {"x": 0, "y": 0, "width": 1180, "height": HEIGHT})
+        save_part(chromium, FOLDER / "head.png", {"x": 0, "y": 0, "width": 1180, "height": HEIGHT})
         for section in ("worst-images", "calibration"):
-            _save(chromium, FOLDER / f"{section}.jpg", chromium.value(SECTION.format(section)))
+            save_part(chromium, FOLDER / f"{section}.jpg", chromium.value(SECTION.format(section)))
         chromium.open(card / "card.html", 390, 800, dark=True)
-        _save(chromium, FOLDER / "phone.png", {"x": 0, "y": 0, "width": 390, "height": 800})
+        save_part(chromium, FOLDER / "phone.png", {"x": 0, "y": 0, "width": 390, "height": 800})
 
 
-def _save(chromium: Browser, path: Path, place: dict[str, float]) -> None:
+def save_part(chromium: Browser, path: Path, place: dict[str, float]) -> None:
     """Write the upper part of a place on the page."""
     clip = {key: place[key] for key in ("x", "y", "width", "height")}
     data = BytesIO(chromium.picture({**clip, "height": min(clip["height"], HEIGHT), "scale": 1}))
     Image.open(data).convert("RGB").save(path, optimize=True, quality=85)
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Round all numbers in JSON."""
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: rounded(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [rounded(one) for one in value]
     return round(value, DIGITS) if isinstance(value, float) else value
 
 
