@@ -12,7 +12,8 @@ from PIL import Image
 
 from seglight.errors import UserError
 from seglight.images.cvat import polygons, run_lengths
-from seglight.inference.load import load, members
+from seglight.inference.load import load
+from seglight.inference.members import members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

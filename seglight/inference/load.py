@@ -1,6 +1,5 @@
 """`seglight.load`: a predictor of any model file. Exported files are loaded without importing torch."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +11,6 @@ from seglight.inference.exported.windows import WindowedPredictor
 if TYPE_CHECKING:
     from seglight.inference.predictor import Predictor
     from seglight.interfaces import Inferer
-
-
-def members(text: str) -> list[str]:
-    """Paths of models from a text with commas between them; a comma within an existing path is part of it."""
-    parts, found = text.split(","), list[str]()
-    while parts:
-        longest = [count for count in range(1, len(parts) + 1) if os.path.exists(",".join(parts[:count]))]
-        count = longest[-1] if longest else 1
-        found.append(",".join(parts[:count]))
-        del parts[:count]
-    return [path for path in found if path]
 
 
 def load(

@@ -1,6 +1,6 @@
 """`seglight.load`: the labels of plain torch, from any kind of image, and no more imported than it takes.
 
-Covers: checkpoints.allocation, checkpoints.trust.
+Covers: checkpoints.allocation, checkpoints.trust, inference.members.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ import seglight
 from seglight.checkpoints.checkpoint import load_net
 from seglight.errors import UserError
 from seglight.inference import WholeImage
-from seglight.inference.load import members
+from seglight.inference.members import members
 from seglight.inference.predictor import Predictor
 from seglight.interfaces import seg_output
 from tests.support.checkpoint_files import NAMES, checkpoint, write

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.inference.load import members
+from seglight.inference.members import members
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
 from seglight.metrics.image_counts import FILE, ScoredImages

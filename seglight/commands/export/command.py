@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seglight.commands.export.options import FORMATS, OPSET, OPSETS, check_options, format_of, target
 from seglight.commands.export.triton import write_config
-from seglight.inference.load import members
+from seglight.inference.members import members
 from seglight.system.parsing import new_parser, parse_arguments, size_of
 
 

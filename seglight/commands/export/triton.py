@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seglight.checkpoints.model_card import ModelCard
 from seglight.system.atomic import atomic_write
 from seglight.system.run_files import CHECKPOINTS
+
+if TYPE_CHECKING:  # it imports numpy, and options are checked before
+    from seglight.checkpoints.model_card import ModelCard
 
 MODEL = Path("1", "model.onnx")
 """Where the folder of a model holds its first version; the names are Triton's."""
@@ -39,7 +41,7 @@ def model_path(repository: Path, models: Sequence[str]) -> Path:
     return repository / name / MODEL
 
 
-def write_config(path: Path, card: ModelCard) -> None:
+def write_config(path: Path, card: "ModelCard") -> None:
     """Write the configuration of an ONNX file in a repository.
 
     Args:
@@ -49,7 +51,7 @@ def write_config(path: Path, card: ModelCard) -> None:
     atomic_write(path.parents[1] / CONFIG, config(path, card))
 
 
-def config(path: Path, card: ModelCard) -> str:
+def config(path: Path, card: "ModelCard") -> str:
     """Configuration of an ONNX file whose first axis is the batch, as the text form of the protobuf `ModelConfig`."""
     import onnx
 

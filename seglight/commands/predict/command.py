@@ -50,7 +50,8 @@ from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.run import Run
 from seglight.commands.predict.summaries import publish_tables, write_tables, write_video
 from seglight.errors import STOPPED, UserError, one_line, say
-from seglight.inference.load import load, members
+from seglight.inference.load import load
+from seglight.inference.members import members
 from seglight.system.memory import parse_bytes
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
