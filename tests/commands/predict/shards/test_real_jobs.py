@@ -73,6 +73,10 @@ class Command:
         """Whether the first label map of each of two shards exists."""
         return all((self.out / f"{number:04d}.png").exists() for number in (0, self.count // 2))
 
+    def both_run(self) -> bool:
+        """Whether each of two jobs holds its shard, and one has written a label map."""
+        return self.written() > 0 and all((self.shards / f"{shard:04d}" / LOCK).exists() for shard in range(2))
+
     def written(self) -> int:
         return len(list(self.out.glob("*.png")))
 
@@ -236,14 +240,14 @@ def test_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ray_cluster.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RAY_ADDRESS", ray_cluster.ADDRESS)
-    command = Command(tmp_path, 400, "--executor", "ray", "--parallel", "2")
+    command = Command(tmp_path, 500, "--executor", "ray", "--parallel", "2")
     with ray_cluster.cluster(tmp_path / "ray.log") as nodes:
         process = command.start()
-        wait_for(command.both_write, "both shards", 120)
+        wait_for(command.both_run, "both shards", 120)
         ray_cluster.end(nodes[1])
         assert command.written() < command.count
         out, err = ended(process, 180)
         assert process.returncode == 0, err
         assert err.count("its job vanished") == 1
-        assert out == f"400 label maps in {command.out}\n", "none of them is from before"
+        assert out == f"500 label maps in {command.out}\n", "none of them is from before"
         command.check()
