@@ -1,14 +1,18 @@
 """A small recipe with everything random in it, runs of it in processes that can be killed, and what they leave."""
 
 import faulthandler
-import gc
+import itertools
+import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,16 @@ data:
     augmentation: {crop_size: 32}
 """
 """Epochs of 6 steps and 5 batches of evaluation, and 2 images that an epoch leaves out."""
+
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Processes are not forked from one that runs tests: what those leave, such as threads of runtimes, is broken there."""
+
+FORKS.set_forkserver_preload(["seglight.commands.fit.cli", "seglight.commands.predict.command", __name__])
+
+
+CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
+"""The kernel may have written down where."""
 
 
 class Net(nn.Module):
@@ -88,24 +102,38 @@ def write_recipe(folder: Path) -> Path:
     return path
 
 
-def start(args: list[object], log: Path, before: Callable[[], None] | None = None) -> int:
-    """`python -m seglight ARGS` in a fork of this process, which has imported everything already; gives its id.
+def start(args: list[object], log: Path, before: Callable[[], None] | None = None) -> BaseProcess:
+    """`python -m seglight ARGS` in a fork of a process that has imported everything and done nothing else.
 
     It leads a process group of its own, as a job under a scheduler does.
+
+    Args:
+        args: The command line.
+        log: Gets all that it writes, also from C, and where a signal ended it.
+        before: What it does first; pickled.
     """
-    child = os.fork()
-    if child:
-        return child
-    gc.freeze()  # what other tests left, such as runtimes with threads that are missing here, is not destroyed here
+    process = FORKS.Process(target=run, args=([str(arg) for arg in args], log, before, dict(os.environ), Path.cwd()))
+    process.start()
+    return process
+
+
+def run(args: list[str], log: Path, before: Callable[[], None] | None, environ: dict[str, str], folder: Path) -> None:
+    """What the new process does."""
     code = 70
     try:
         os.setpgid(0, 0)
         sys.stdout = sys.stderr = log.open("a", buffering=1)
-        faulthandler.enable(sys.stderr)  # the log says where a signal ended it
+        for number in (1, 2):
+            os.dup2(sys.stderr.fileno(), number)
+        faulthandler.enable(sys.stderr)
+        os.environ.clear()
+        os.environ.update(environ)
+        os.chdir(folder)
+        multiprocessing.set_start_method("fork", force=True)  # for loader workers, as in a process started by hand
         torch.set_num_threads(1)
         if before is not None:
             before()
-        code = main([str(arg) for arg in args])
+        code = main(args)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except BaseException:
@@ -114,17 +142,34 @@ def start(args: list[object], log: Path, before: Callable[[], None] | None = Non
         os._exit(code)
 
 
-def wait(child: int, seconds: float = 120) -> int:
+def wait(process: BaseProcess, seconds: float = 120) -> int:
     """Its exit code, negative where a signal ended it; one that hangs is killed."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    raise TimeoutError(f"not done after {seconds} s")
+    process.join(seconds)
+    if process.exitcode is None:
+        assert process.pid is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        raise TimeoutError(f"not done after {seconds} s")
+    if process.exitcode in CRASHES:
+        sys.stdout.write(subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout[-2000:])
+    return process.exitcode
+
+
+def send(number: signal.Signals) -> None:
+    """Send a signal to the process itself."""
+    os.kill(os.getpid(), number)
+
+
+def in_forward(training: bool, number: int, do: Callable[[], None]) -> None:
+    """Do something in the n-th forward pass of this process's training or of its evaluations."""
+    original, calls = Net.forward, itertools.count(1)
+
+    def forward(self: Net, image: Tensor) -> Tensor:
+        if self.training == training and next(calls) == number:
+            do()
+        return original(self, image)
+
+    Net.forward = forward
 
 
 def final(run_dir: Path) -> dict[str, Any]:
@@ -156,29 +201,25 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [key for key in {**one, **other} if key not in one or key not in other or one[key] != other[key]]
 
 
-def fit(run_dir: Path, *options: object, before: Callable[[], None] | None = None) -> int:
-    """Start `fit --resume` with the recipe beside the run folder; gives the process's id."""
+def fit(run_dir: Path, *options: object, before: Callable[[], None] | None = None) -> BaseProcess:
+    """Start `fit --resume` with the recipe beside the run folder."""
     recipe = run_dir.parent / "recipe.yaml"
     log = run_dir.parent / f"{run_dir.name}.log"
     return start(["fit", "-c", recipe, "--run_dir", run_dir, "--resume", *options], log, before)
 
 
-def fit_in_two(run_dir: Path, *options: object) -> tuple[int, int]:
+def take_place(rank: int, port: int) -> None:
+    """Be one of two processes that train together."""
+    os.environ.update({"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"})
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+    rank_zero_only.rank = rank
+
+
+def fit_in_two(run_dir: Path, *options: object) -> tuple[BaseProcess, BaseProcess]:
     """The same in two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-
-    def place(rank: int) -> Callable[[], None]:
-        def before() -> None:
-            os.environ.update(
-                {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-            )
-            os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
-            rank_zero_only.rank = rank
-
-        return before
-
     two = ("--trainer.devices", 2, "--trainer.strategy", "ddp", "--data.init_args.batch_size", 2)
-    first, second = (fit(run_dir, *two, *options, before=place(rank)) for rank in range(2))
+    first, second = (fit(run_dir, *two, *options, before=partial(take_place, rank, port)) for rank in range(2))
     return first, second

@@ -1,14 +1,13 @@
 """What arguments of the Trainer do in real trainings of a small net: that they do what they say, and resume exactly."""
 
-import itertools
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import torch
 import yaml
 
 from tests.support.command import Ran
-from tests.support.resumable import Net, differences, final, fit, start, wait, write_recipe
+from tests.support.resumable import differences, final, fit, in_forward, send, start, wait, write_recipe
 from tests.support.seen import Seen
 from tests.support.trainer_values import LARGE, WORKS
 
@@ -100,16 +99,7 @@ def test_overfit_batches_trains_on_the_same_samples(run: CLI, limit: str, batche
 def test_stopped_within_an_epoch_and_resumed(options: tuple[object, ...], tmp_path: Path) -> None:
     """SIGTERM in the fifth step, which lies within the second epoch where epochs are short."""
 
-    def stop() -> None:
-        original, calls = Net.forward, itertools.count(1)
-
-        def forward(self: Net, image: torch.Tensor) -> torch.Tensor:
-            if self.training and next(calls) == 5:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return original(self, image)
-
-        Net.forward = forward
-
+    stop = partial(in_forward, True, 5, partial(send, signal.SIGTERM))
     write_recipe(tmp_path)
     for name, before, code in (("whole", None, 0), ("stopped", stop, 75), ("stopped", None, 0)):
         log = tmp_path / f"{name}.log"

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,22 +274,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         FolderLock(tmp_path / "file" / "x", "--out").acquire()
 
 
-@pytest.mark.usefixtures("_imported")
 def test_trainings_that_race(tmp_path: Path) -> None:
     """One of four trains, as if it were alone; the others say in one line who does."""
     write_recipe(tmp_path)
     go = tmp_path / "go"
 
-    def ready() -> None:
-        wait_for(go.exists)
-
     command = ["fit", "-c", tmp_path / "recipe.yaml", "--run_dir", tmp_path / "run"]
     logs = [tmp_path / f"{k}.log" for k in range(4)]
-    children = [resumable.start(command, log, ready) for log in logs]
+    children = [resumable.start(command, log, partial(wait_for, go.exists)) for log in logs]
     go.touch()
     codes = [resumable.wait(child) for child in children]
     assert sorted(codes) == [0, 2, 2, 2], [log.read_text() for log in logs]
-    winner = children[codes.index(0)]
+    winner = children[codes.index(0)].pid
     for code, log in zip(codes, logs, strict=True):
         if code:
             assert log.read_text().startswith(f"seglight: error: {tmp_path}/run: in use by `"), log.read_text()
@@ -343,17 +340,16 @@ def test_runs_of_the_same_second_have_folders_of_their_own(
     assert sorted(path.name for path in (tmp_path / "runs" / "recipe").iterdir()) == ["noon", "noon-2", "noon-3"]
 
 
-@pytest.mark.usefixtures("_imported")
 def test_a_killed_training_is_resumed_at_once(tmp_path: Path) -> None:
     """Its loader workers are alive for seconds still."""
     write_recipe(tmp_path)
     slowly = ("--model.net.init_args.seconds", 0.2, "--data.init_args.num_workers", 1)
     child = resumable.fit(tmp_path / "run", *slowly)
     wait_for((tmp_path / "run" / "checkpoints" / "last.ckpt").exists, 60)
-    os.kill(child, signal.SIGKILL)  # the process alone, not its group
+    child.kill()  # the process alone, not its group
     again = resumable.fit(tmp_path / "run", "--data.init_args.num_workers", 0, "--model.net.init_args.seconds", 0.2)
     assert resumable.wait(again) == 0, (tmp_path / "run.log").read_text()
-    os.waitpid(child, 0)
+    child.join()
     assert "in use" not in (tmp_path / "run.log").read_text()
 
 

@@ -5,11 +5,11 @@ training.resume.position, training.resume.random_states.
 """
 
 import io
-import itertools
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,11 @@ import torch
 from seglight.checkpoints import writer as checkpoint_files
 from seglight.system.atomic import atomic_path
 from seglight.system.run_files import LAST
-from tests.support.resumable import Net, differences, final, fit, wait, write_recipe
-
-pytestmark = pytest.mark.usefixtures("_imported")  # a process that is forked off finds everything imported
+from tests.support.resumable import differences, final, fit, in_forward, send, wait, write_recipe
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, _imported: None) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the recipe lies, and the undisturbed run."""
     folder = tmp_path_factory.mktemp("runs")
     write_recipe(folder)
@@ -37,27 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, _imported: None) -> Path:
 def undisturbed(folder: Path) -> dict[str, Any]:
     """What the undisturbed run leaves."""
     return final(folder / "whole")
-
-
-def send(number: signal.Signals) -> Callable[[], None]:
-    """What sends a signal to the process itself."""
-    return lambda: os.kill(os.getpid(), number)
-
-
-def in_forward(training: bool, number: int, do: Callable[[], None]) -> Callable[[], None]:
-    """What lets a forked process do something in the n-th forward pass of its training or of its evaluations."""
-
-    def before() -> None:
-        original, calls = Net.forward, itertools.count(1)
-
-        def forward(self: Net, image: torch.Tensor) -> torch.Tensor:
-            if self.training == training and next(calls) == number:
-                do()
-            return original(self, image)
-
-        Net.forward = forward
-
-    return before
 
 
 def with_half_a_checkpoint() -> None:
@@ -80,16 +57,23 @@ def between_the_renames() -> None:
     Path.replace = replace
 
 
-KILL, TERM, USR1, INT = map(send, (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT))
+def interrupt_twice() -> None:
+    send(signal.SIGINT)
+    send(signal.SIGINT)
+
+
+KILL, TERM, USR1, INT = (
+    partial(send, number) for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+)
 MOMENTS = {
-    "kill in a step": (in_forward(True, 6, KILL), -9),
+    "kill in a step": (partial(in_forward, True, 6, KILL), -9),
     "kill with half a checkpoint written": (with_half_a_checkpoint, -9),
     "kill when the old checkpoint is renamed and the new one is not": (between_the_renames, -9),
-    "SIGTERM in an evaluation": (in_forward(False, 3, TERM), 75),
-    "kill in the rest of that evaluation": (in_forward(False, 2, KILL), -9),
-    "SIGUSR1 in a step": (in_forward(True, 3, USR1), 75),
-    "Ctrl-C in an evaluation": (in_forward(False, 2, INT), 75),
-    "two Ctrl-C": (in_forward(True, 2, lambda: (INT(), INT())), -2),
+    "SIGTERM in an evaluation": (partial(in_forward, False, 3, TERM), 75),
+    "kill in the rest of that evaluation": (partial(in_forward, False, 2, KILL), -9),
+    "SIGUSR1 in a step": (partial(in_forward, True, 3, USR1), 75),
+    "Ctrl-C in an evaluation": (partial(in_forward, False, 2, INT), 75),
+    "two Ctrl-C": (partial(in_forward, True, 2, interrupt_twice), -2),
 }
 
 
@@ -120,10 +104,10 @@ def test_a_run_by_steps_killed_at_chosen_moments(folder: Path) -> None:
     assert wait(fit(folder / "steps", *BY_STEPS)) == 0, (folder / "steps.log").read_text()
     run_dir = folder / "steps killed"
     moments = (
-        (in_forward(True, 9, TERM), 75),  # the first of two batches of a step
-        (in_forward(False, 3, TERM), 75),  # in an evaluation after a whole step
-        (in_forward(True, 7, KILL), -9),
-        (in_forward(False, 4, TERM), 75),
+        (partial(in_forward, True, 9, TERM), 75),  # the first of two batches of a step
+        (partial(in_forward, False, 3, TERM), 75),  # in an evaluation after a whole step
+        (partial(in_forward, True, 7, KILL), -9),
+        (partial(in_forward, False, 4, TERM), 75),
     )
     for before, code in moments:
         assert wait(fit(run_dir, *BY_STEPS, before=before)) == code, (folder / "steps killed.log").read_text()
@@ -133,7 +117,7 @@ def test_a_run_by_steps_killed_at_chosen_moments(folder: Path) -> None:
 
 def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Path, undisturbed: dict[str, Any]) -> None:
     run_dir = folder / "damaged"
-    assert wait(fit(run_dir, before=in_forward(True, 10, TERM))) == 75
+    assert wait(fit(run_dir, before=partial(in_forward, True, 10, TERM))) == 75
     last = run_dir / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
     for place in range(len(content) // 2, len(content) // 2 + 256):  # a single bit may lie between two entries

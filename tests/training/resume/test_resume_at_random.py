@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def starts(log: Path) -> int:
     return log.read_text().count("M parameters") if log.exists() else 0
 
 
-def begin(run_dir: Path, processes: int, workers: int) -> tuple[int, ...]:
+def begin(run_dir: Path, processes: int, workers: int) -> tuple[BaseProcess, ...]:
     """Start a run or resume it, and wait for its training."""
     log = run_dir.parent / f"{run_dir.name}.log"
     before, options = starts(log), (*SLOWLY, "--data.init_args.num_workers", workers)
@@ -37,15 +38,16 @@ def begin(run_dir: Path, processes: int, workers: int) -> tuple[int, ...]:
     return children
 
 
-def strike(children: Sequence[int], rng: random.Random) -> None:
+def strike(children: Sequence[BaseProcess], rng: random.Random) -> None:
     """SIGKILL for all, or SIGTERM for one process and its workers, unless they are done already."""
     if rng.random() < 0.5:
         struck, number = list(children), signal.SIGKILL
     else:
         struck, number = [rng.choice(children)], signal.SIGTERM
     for child in struck:
+        assert child.pid is not None
         with suppress(ProcessLookupError):
-            os.killpg(child, number)
+            os.killpg(child.pid, number)
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
@@ -81,7 +83,7 @@ def test_other_numbers_of_processes(tmp_path: Path) -> None:
     for processes in (1, 2):
         children = begin(run_dir, processes, 0)
         time.sleep(0.3)
-        os.kill(children[0], signal.SIGTERM)
+        children[0].terminate()
         assert [wait(child) for child in children] == [75] * processes
     for child in begin(run_dir, 1, 0):
         assert wait(child) == 0
