@@ -4,6 +4,7 @@ import faulthandler
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,13 +52,13 @@ data:
 
 
 FORKS = multiprocessing.get_context("forkserver")
-"""Processes are not forked from one that runs tests: what those leave, such as threads of runtimes, is broken there."""
+"""Forks a process that has run no test: threads of runtimes that a test leaves do not exist in forks of its process."""
 
 FORKS.set_forkserver_preload(["seglight.commands.fit.cli", "seglight.commands.predict.command", __name__])
 
 
 CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
-"""The kernel may have written down where."""
+"""Exit codes of processes that have crashed: the log of the kernel may say where."""
 
 
 class Net(nn.Module):
@@ -108,9 +109,9 @@ def start(args: list[object], log: Path, before: Callable[[], None] | None = Non
     It leads a process group of its own, as a job under a scheduler does.
 
     Args:
-        args: The command line.
-        log: Gets all that it writes, also from C, and where a signal ended it.
-        before: What it does first; pickled.
+        args: Words of the command line.
+        log: File to which all output is appended, that of C code included, and the place where a signal ended it.
+        before: Function that the process calls first. It is pickled: a function of a module, or a `partial` of one.
     """
     process = FORKS.Process(target=run, args=([str(arg) for arg in args], log, before, dict(os.environ), Path.cwd()))
     process.start()
@@ -118,7 +119,7 @@ def start(args: list[object], log: Path, before: Callable[[], None] | None = Non
 
 
 def run(args: list[str], log: Path, before: Callable[[], None] | None, environ: dict[str, str], folder: Path) -> None:
-    """What the new process does."""
+    """Run a command line in the new process, and end the process with its exit code."""
     code = 70
     try:
         os.setpgid(0, 0)
@@ -150,7 +151,7 @@ def wait(process: BaseProcess, seconds: float = 120) -> int:
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
         raise TimeoutError(f"not done after {seconds} s")
-    if process.exitcode in CRASHES:
+    if process.exitcode in CRASHES and shutil.which("dmesg"):
         sys.stdout.write(subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout[-2000:])
     return process.exitcode
 
@@ -209,7 +210,7 @@ def fit(run_dir: Path, *options: object, before: Callable[[], None] | None = Non
 
 
 def take_place(rank: int, port: int) -> None:
-    """Be one of two processes that train together."""
+    """Make this process one of two that train together."""
     os.environ.update({"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"})
     os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
     rank_zero_only.rank = rank

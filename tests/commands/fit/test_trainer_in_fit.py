@@ -81,7 +81,6 @@ def test_overfit_batches_trains_on_the_same_samples(run: CLI, limit: str, batche
     assert Seen.validated == [f"scene_{1_000_000 + index:07}" for index in range(images)] * 2
 
 
-@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize(
     "options",
     [
@@ -268,7 +267,6 @@ def test_a_misspelt_option_is_not_completed(run: CLI) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_imported")
 @pytest.mark.parametrize("name", WORKS)
 def test_every_value_that_is_taken_trains(name: str, recipe: Path, tmp_path: Path) -> None:
     for value in sorted(WORKS[name]):
