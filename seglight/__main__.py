@@ -7,6 +7,7 @@ from seglight import __version__
 from seglight.errors import STOPPED, UserError, one_line, say, user_error_behind
 from seglight.system.collector import command_imports
 from seglight.system.escaping import write_anything
+from seglight.system.safe_recipe import safe_recipes
 from seglight.system.threads import sleep_at_barriers
 
 COMMANDS = {
@@ -90,8 +91,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_safely(args: list[str]) -> int:
     """Run a command whose recipe may come from an untrusted source."""
-    from seglight.system.class_paths import safe_recipes  # which imports the parser
-
     with safe_recipes(True):
         return run_command(args)
 
@@ -105,7 +104,7 @@ def check_arguments(args: list[str]) -> None:
     from seglight.system.help_pages import asks_help
 
     if not asks_help(args):
-        from seglight.commands.early import check_early  # which imports the parser
+        from seglight.commands.early import check_early  # which imports the parser of YAML
 
         check_early(args)
 

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import IO, Any
 
 # the public function only adds to the policy of a process, which other users of jsonargparse there share with us; and
@@ -19,6 +18,7 @@ from jsonargparse._common import parsing_settings
 from seglight.errors import UserError
 from seglight.system.configs import children, leaves
 from seglight.system.parsing import complaint
+from seglight.system.safe_recipe import is_safe_recipe
 
 SAFE = (
     "seglight", "torch.nn", "torch.optim", "torchvision", "timm", "lightning", "torchmetrics", "albumentations",
@@ -28,31 +28,6 @@ SAFE = (
 
 NOT_SAFE = tuple(f"lightning.pytorch.loggers.{name}" for name in ("comet", "litlogger", "mlflow", "neptune", "wandb"))
 """Of those packages, what --safe_recipe refuses all the same: loggers that send what they are given elsewhere."""
-
-PLACES = ("run_dir", "ckpt_path", "resume", "config")
-"""Keys of a recipe that say what a run writes to, resumes or reads: with --safe_recipe, they are the user's to give."""
-
-_SAFE_RECIPE: ContextVar[bool] = ContextVar("safe_recipe", default=False)
-
-
-@contextmanager
-def safe_recipes(on: bool) -> Iterator[None]:
-    """Let `class_rules` hold recipes to `SAFE` within the block, if `on`."""
-    token = _SAFE_RECIPE.set(on)
-    try:
-        yield
-    finally:
-        _SAFE_RECIPE.reset(token)
-
-
-def is_safe_recipe() -> bool:
-    """Whether --safe_recipe was given."""
-    return _SAFE_RECIPE.get()
-
-
-def safe_option() -> list[str]:
-    """The arguments by which a command that this process starts has the same rules."""
-    return ["--safe_recipe"] if is_safe_recipe() else []
 
 
 @contextmanager

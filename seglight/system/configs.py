@@ -1,9 +1,8 @@
 """Nested configurations: dicts, lists and namespaces of the parser, where `class_path` and `init_args` name a class."""
 
+from argparse import Namespace  # the base class of the parser's, whose import takes longer than an early check
 from collections.abc import Callable, Iterator
 from typing import Any
-
-from jsonargparse import Namespace
 
 
 def children(config: Any) -> Iterator[tuple[str, Any]]:

@@ -82,12 +82,16 @@ FORMER = ("Adversarial",)
 @cache
 def names_of(kind: Kind) -> tuple[str, ...]:
     """The classes of a kind, by name."""
-    if kind.names:
-        return kind.names
-    names = (name for name in exports(kind.package) if name not in BASES)
-    return tuple(
-        name for name in names if not kind.bases or any(derives(f"{kind.package}.{name}", base) for base in kind.bases)
-    )
+    return kind.names or tuple(name for name in exports(kind.package) if is_of(kind, name))
+
+
+def is_of(kind: Kind, name: str) -> bool:
+    """Whether a kind has a class of a name; reads fewer files than `names_of`."""
+    if kind.names or name in BASES:
+        return name in kind.names
+    if name not in exports(kind.package):
+        return False
+    return not kind.bases or any(derives(f"{kind.package}.{name}", base) for base in kind.bases)
 
 
 def offered(kind: Kind) -> tuple[str, ...]:
@@ -98,7 +102,7 @@ def offered(kind: Kind) -> tuple[str, ...]:
 @cache
 def kind_of(name: str) -> Kind | None:
     """The kind of a class, by its name; None: it is none that a recipe names."""
-    return next((kind for kind in (*KINDS, LABELLED) if name in names_of(kind)), None)
+    return next((kind for kind in (*KINDS, LABELLED) if is_of(kind, name)), None)
 
 
 def with_class_paths(args: Sequence[str]) -> list[str]:
@@ -127,6 +131,6 @@ def _path(option: str, value: str) -> str:
         return value
     key = option.removesuffix("+").removesuffix(".class_path").replace(".init_args", "").rpartition(".")[2].lstrip("-")
     for kind in (*KINDS, LABELLED):
-        if kind.option.rpartition(".")[2].lstrip("-") == key and value in names_of(kind):
+        if kind.option.rpartition(".")[2].lstrip("-") == key and is_of(kind, value):
             return f"{kind.package}.{value}"
     return value

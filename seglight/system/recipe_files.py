@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from seglight.errors import UserError
-from seglight.system.class_paths import PLACES, is_safe_recipe
 from seglight.system.nested import parse_yaml
 from seglight.system.run_files import CHECKPOINTS, RECIPE_FILE
+from seglight.system.safe_recipe import PLACES, is_safe_recipe
 
 CONFIG_OPTIONS = ("-c", "--config")
 

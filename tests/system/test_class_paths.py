@@ -1,4 +1,7 @@
-"""A recipe runs no code but the constructors of classes that fit; with --safe_recipe, of known packages."""
+"""A recipe runs no code but the constructors of classes that fit; with --safe_recipe, of known packages.
+
+Covers: system.safe_recipe.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +15,8 @@ import yaml
 from seglight.checkpoints.checkpoint import load_net
 from seglight.checkpoints.model_card import KEY
 from seglight.errors import UserError
-from seglight.system.class_paths import class_rules, safe_recipes
+from seglight.system.class_paths import class_rules
+from seglight.system.safe_recipe import safe_recipes
 from tests.support.checkpoint_files import card
 
 RECIPE: dict[str, Any] = {

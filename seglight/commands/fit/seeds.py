@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from seglight.errors import UserError, terminal
 from seglight.system.atomic import atomic_write
-from seglight.system.class_paths import safe_option
 from seglight.system.run_files import CHECKPOINTS, SCORES_FILE
+from seglight.system.safe_recipe import safe_option
 from seglight.system.signals import EXIT_CODE, ForwardedSignals
 from seglight.training.resume.lock import PATIENCE, locked
 

@@ -12,9 +12,10 @@ from optuna.samplers import BaseSampler, GridSampler, QMCSampler, TPESampler
 
 from seglight.commands.sweep.space import CHOICES, Parameter, parse_space
 from seglight.errors import UserError
-from seglight.system.class_paths import PLACES, check_parsed, class_rules, is_safe_recipe
+from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.nested import parse_yaml
 from seglight.system.parsing import new_parser, parser_errors
+from seglight.system.safe_recipe import PLACES, is_safe_recipe
 
 
 class SamplerFactory(Protocol):

@@ -11,8 +11,8 @@ from typing import Any
 from seglight.commands.executors.job import LOG, Command
 from seglight.commands.sweep.options import Sweep
 from seglight.commands.sweep.record import JOB_FOLDER
-from seglight.system.class_paths import safe_option
 from seglight.system.run_files import METRICS_FILE, RECIPE_FILE, SCORES_FILE
+from seglight.system.safe_recipe import safe_option
 
 SEGLIGHT = [sys.executable, "-m", "seglight"]
 LATENCY = "latency"

@@ -18,8 +18,8 @@ from seglight.data.sequences import divided_within
 from seglight.errors import UserError, say
 from seglight.interfaces import Labelled
 from seglight.system.atomic import atomic_write
-from seglight.system.class_paths import safe_option
 from seglight.system.run_files import CHECKPOINTS, LAST
+from seglight.system.safe_recipe import safe_option
 from seglight.system.signals import EXIT_CODE, ForwardedSignals
 
 FOLDER = "folds"
