@@ -6,10 +6,7 @@ Covers: system.recipe_files.
 import copy
 import json
 import random
-import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +24,7 @@ from seglight.errors import UserError
 from seglight.system.recipe_classes import KINDS, LABELLED, names_of
 from seglight.system.recipe_files import config_paths, data_options, read_recipe, with_recipe
 from seglight.system.signatures import is_complete, signature
+from tests.support import processor
 
 PROJECT = Path(__file__).parents[2]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
@@ -315,14 +313,6 @@ ORDINARY = 0.3
 """Seconds of the processor that the reference takes where half a second is the limit; on slower machines it grows."""
 
 
-def seconds_of(command: list[str], folder: Path) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """Seconds of the processor that Python takes, and what it left."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", *command], cwd=folder, capture_output=True, text=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
-
-
 @pytest.mark.parametrize("name", EARLY)
 def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str, tmp_path: Path) -> None:
     """The seconds are those of the processor, since other work may share the cores."""
@@ -331,7 +321,7 @@ def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str,
     (tmp_path / "broken.yaml").write_text("model: [")
     (tmp_path / "key.yaml").write_text(QUICKSTART.read_text() + "    sise: 3\n")
     for _ in range(3):
-        seconds, done = seconds_of([RUN, *EARLY[name]], tmp_path)
+        seconds, done = processor.python("-c", RUN, *EARLY[name], cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("seglight: error: ")
         assert done.stderr.count("\n") == 1
@@ -339,7 +329,7 @@ def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str,
         assert loaded <= LIGHT | (PARSER if "--opset" in EARLY[name] else set())
         if seconds < 0.5:
             return
-        reference, _ = seconds_of([REFERENCE], tmp_path)
+        reference, _ = processor.python("-c", REFERENCE)
         if seconds < 0.5 * reference / ORDINARY:
             return
     pytest.fail(f"{seconds:.2f} s of the processor, where {REFERENCE} takes {reference:.2f} s")

@@ -82,12 +82,12 @@ class Sleepy(LightningModule):
 
 def test_the_parts_of_a_fit(tmp_path: Any) -> None:
     """Each part lasts at least as long as it slept, for two batches and one checkpoint; together they are the fit."""
-    times, data = RunTimes(), DataLoader(Asleep())
+    data, start = DataLoader(Asleep()), time.perf_counter()
+    times = RunTimes()
     trainer = Trainer(
         accelerator="cpu", max_epochs=1, logger=False, profiler=times, callbacks=[ModelCheckpoint(tmp_path)],
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    start = time.perf_counter()
     trainer.fit(Sleepy(), data, data)
     took = time.perf_counter() - start
     times.line()

@@ -98,9 +98,12 @@ def test_images_of_one_size_are_one_batch() -> None:
 
 
 def test_a_batch_is_within_the_memory() -> None:
-    """A kilobyte for a pixel: 100 MB hold two images of 150 x 200 together, but not six."""
-    predictor = Batched(each=1000)
-    windowed = WindowedPredictor(predictor, resident_bytes() + 100_000_000)
+    """3 kB for a pixel: 400 MB hold two images of 150 x 200 together, which take 225, but not six, which take 675.
+
+    Much, so that a measurement may be wrong by 100 MB: under load the system takes pages of this process away.
+    """
+    predictor = Batched(each=3000)
+    windowed = WindowedPredictor(predictor, resident_bytes() + 400_000_000)
     predictor.each = 0
     for count, sizes in ((2, [2]), (6, [1] * 6)):
         predictor.sizes.clear()
