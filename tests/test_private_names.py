@@ -5,6 +5,7 @@ import importlib
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 
 from tests.support.rooms import MODULES, TREES
 
@@ -79,6 +80,12 @@ def of_self(node: ast.AST) -> set[str]:
     return {name for name in read | defined(node) if is_private(name)}
 
 
+@cache
+def of_class(kind: type) -> set[str]:
+    """The same of a class, by its source; most nets derive from the same large one."""
+    return of_self(ast.parse(textwrap.dedent(inspect.getsource(kind))))
+
+
 def inherited(name: str) -> Iterator[tuple[str, int]]:
     """Private names that the classes of a file share with classes of other libraries that they derive from."""
     for node in TREES[name].body:
@@ -88,8 +95,7 @@ def inherited(name: str) -> Iterator[tuple[str, int]]:
         for base in kind.__mro__[1:]:
             if base.__module__.split(".")[0] not in LIBRARIES or base.__module__ == "torch._C":  # no Python source
                 continue
-            theirs = of_self(ast.parse(textwrap.dedent(inspect.getsource(base))))
-            yield from ((part, node.lineno) for part in of_self(node) & theirs)
+            yield from ((part, node.lineno) for part in of_self(node) & of_class(base))
 
 
 def test_private_names_of_other_libraries() -> None:
