@@ -54,7 +54,16 @@ data:
 FORKS = multiprocessing.get_context("forkserver")
 """Forks a process that has run no test: threads of runtimes that a test leaves do not exist in forks of its process."""
 
-FORKS.set_forkserver_preload(["seglight.commands.fit.cli", "seglight.commands.predict.command", __name__])
+# s3fs: Lightning imports it, where there is one, when it first looks at a path
+FORKS.set_forkserver_preload(
+    [
+        "seglight.commands.fit.cli",
+        "seglight.commands.predict.command",
+        "seglight.data.datasets.shapes",
+        "s3fs",
+        __name__,
+    ]
+)
 
 
 CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
