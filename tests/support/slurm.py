@@ -81,8 +81,8 @@ class Slurm:
         return dict(field.split("=", 1) for field in fields if "=" in field)
 
     def wait(self, job: int, *states: str, seconds: float = 60) -> None:
-        """Until a job is in one of these states."""
-        wait_for(lambda: self.show(job)["JobState"] in states, f"job {job} to be one of {states}", seconds)
+        """Until a job is in one of these states; each look is a process, and takes as long as many steps of a job."""
+        wait_for(lambda: self.show(job)["JobState"] in states, f"job {job} to be one of {states}", seconds, every=0.5)
 
 
 def missing() -> str | None:
@@ -167,8 +167,8 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def wait_for(what: Callable[[], bool], name: str, seconds: float = 60) -> None:
-    """Until something is so.
+def wait_for(what: Callable[[], bool], name: str, seconds: float = 60, every: float = 0.1) -> None:
+    """Until something is so; it is looked at every so many seconds.
 
     Raises:
         TimeoutError: It is not, after so long.
@@ -177,7 +177,7 @@ def wait_for(what: Callable[[], bool], name: str, seconds: float = 60) -> None:
     while not what():
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds} s for {name}")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 if __name__ == "__main__":

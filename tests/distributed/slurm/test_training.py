@@ -1,5 +1,6 @@
 """A training on two tasks that a job of higher priority drives out three times ends as one that nobody disturbed."""
 
+import itertools
 import json
 import os
 import sys
@@ -42,8 +43,11 @@ def test_three_times_driven_out(slurm: Slurm, tmp_path: Path) -> None:
     )  # fmt: skip
     run_dir = tmp_path / "runs" / f"slurm-{job}"
 
+    looks = itertools.count()
+
     def is_at(step: int) -> bool:
-        assert slurm.show(job)["JobState"] != "FAILED", out.read_text()
+        if next(looks) % 20 == 0:  # it takes a process
+            assert slurm.show(job)["JobState"] != "FAILED", out.read_text()
         return last_step(run_dir) >= step
 
     for restarts in range(1, 4):
