@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.ops.temperature import tempered
 from seglight.ops.upsample import upsampled_argmax
 
@@ -26,12 +28,18 @@ class Labelled(Protocol):
     def sources(self, index: int) -> tuple[Path, ...]:
         """Files that a sample is read from, its image first; empty if it is generated."""
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Return an image uint8 (H, W, 3), a mask uint8 (H, W) of class index or ignore_index, and a name."""
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
+        """Return an image (H, W, bands) of its type, a mask uint8 (H, W) of class index or ignore_index, and a name.
+
+        8-bit RGB is uint8 (H, W, 3).
+        """
 
 
 class Sample(TypedDict):
-    """One labelled image: `image` uint8 (3, H, W) RGB, `mask` uint8 (H, W) class index or ignore_index."""
+    """One labelled image: `image` (bands, H, W) of its type, `mask` uint8 (H, W) class index or ignore_index.
+
+    8-bit RGB is uint8 (3, H, W).
+    """
 
     image: Tensor
     mask: Tensor
@@ -39,7 +47,7 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """Stacked samples: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), and the `name` and `size` of each image.
+    """Stacked samples: `image` (B, bands, H, W), `mask` uint8 (B, H, W), and the `name` and `size` of each image.
 
     In evaluation images of different sizes can share a batch: each is in the upper left corner, of its own size (H, W).
     """
@@ -92,6 +100,12 @@ class Encoder(Described, nn.Module):
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation of the bands, in [0, 1], that images are normalised with; None: not known."""
         return None
+
+    def use_bands(self, bands: Bands) -> None:
+        """Prepare the encoder for images of other bands than 8-bit RGB; by default, a UserError says that it can't."""
+        raise UserError(
+            f"model.net.encoder: {type(self).__name__} reads 8-bit RGB only, and the data has {bands.line()}"
+        )
 
 
 class Decoder(Described, nn.Module):

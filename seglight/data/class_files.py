@@ -5,6 +5,7 @@
     ignore: 255          # value of ignored pixels, or a list of values; colours with `labels: color`
     images: {train: training/images, val: validation/images}    # below root, by split; or one for all: images: photos
     masks: {train: training/labels, val: "validation/{stem}_mask.png"}    # folders or patterns
+    bands: {names: [blue, green, red, nir], type: uint16, mean: [...], std: [...]}    # images other than 8-bit RGB
     classes:             # in the order of their index
     - {name: background, color: [0, 0, 0]}
     - {name: car, color: [0, 0, 142], value: [7, 8]}    # its value, or values, in the masks
@@ -12,7 +13,8 @@
 Only `classes` is required. By default, `labels` and `others` are as shown, nothing is ignored, a class's value is its
 index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`. An image and its mask have the
 same name without suffix, or the patterns of `seglight/data/file_patterns.py` tell which parts of their names are equal;
-masks may be .png, .tif, .bmp, .gif or .npy. If all splits have one description, `data.lists` names the images of each.
+masks may be .png, .tif, .bmp, .gif or .npy. `seglight/images/bands.py` shows all keys of `bands`, of which
+`seglight doctor` measures the values. If all splits have one description, `data.lists` names the images of each.
 """
 
 from collections import Counter
@@ -28,6 +30,7 @@ from seglight.data.classes import MOST_CLASSES, Classes
 from seglight.data.file_patterns import Pattern
 from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.system.nested import parse_json, parse_yaml
 
@@ -35,7 +38,7 @@ CLASS_FILE = "classes.yaml"
 """Name of the file in the root of a data set."""
 
 FORM = "it should be 'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
-KEYS = ("classes", "ignore", "images", "labels", "masks", "others")
+KEYS = ("bands", "classes", "ignore", "images", "labels", "masks", "others")
 CLASS_KEYS = ("color", "name", "value")
 SPLITS = {"train", "val", "test"}
 
@@ -52,12 +55,14 @@ class ClassFile:
         codec: Codec that reads the masks.
         images: Folder or pattern of the images, or None for `images/<split>`.
         masks: Folder or pattern of the masks, or None for `masks/<split>`.
+        bands: What the images hold.
     """
 
     classes: Classes
     codec: Codec
     images: Folders | None = None
     masks: Folders | None = None
+    bands: Bands = RGB
 
 
 def read_classes(path: Path) -> ClassFile:
@@ -67,6 +72,29 @@ def read_classes(path: Path) -> ClassFile:
         UserError: The file is missing or not of the form in this module's docstring.
     """
     return class_file(parsed(path), path)
+
+
+def declared_bands(bands: str | Mapping[str, Any] | None) -> Bands:
+    """The bands that an option of a data module declares.
+
+    Args:
+        bands: The keys under `bands` of this module's docstring, a file that has them under this key, or None for 8-bit
+            RGB.
+
+    Raises:
+        UserError: The file has no such key, or a value is not valid.
+    """
+    if bands is None:
+        return RGB
+    if not isinstance(bands, str):
+        return Bands.from_dict(bands)
+    content = parsed(Path(bands))
+    if not isinstance(content, dict) or content.get("bands") is None:
+        raise UserError(f"{bands}: it has no key `bands`: copy the lines that `seglight doctor` prints")
+    try:
+        return Bands.from_dict(content["bands"])
+    except UserError as error:
+        raise UserError(f"{bands}: {error}") from error
 
 
 def class_file(table: Any, path: Path) -> ClassFile:
@@ -137,7 +165,8 @@ def _own(table: Any) -> ClassFile:
         codec = _color_codec(entries, classes, table.get("ignore"), others)
     else:
         codec = _index_codec(entries, table.get("ignore"), others)
-    return ClassFile(classes, codec, _folders(table, "images"), _folders(table, "masks"))
+    bands = Bands.from_dict(table["bands"]) if table.get("bands") is not None else RGB
+    return ClassFile(classes, codec, _folders(table, "images"), _folders(table, "masks"), bands)
 
 
 def _classes(names: Sequence[Any], colors: Sequence[Any]) -> Classes:

@@ -38,8 +38,8 @@ class Bands:
         nodata: Value of pixels without data; NaN is allowed for float32. None: every value is data.
         valid: Smallest and largest value that is data. None: all are.
         clip: Smallest and largest value of bands, by name, that their values are limited to.
-        log: Names of bands whose values are replaced by log(1 + value - least), where least is the lower limit of `clip`
-            or 0; values below least count as it.
+        log: Names of bands whose values are replaced by log(1 + value - least), where least is the lower limit of
+            `clip` or 0; values below least count as it.
         ratios: Further inputs of the net by name, each the normalised difference (a - b) / (a + b) of two bands.
         rgb: Names of the three bands that are shown as red, green and blue, or of one that is shown as grey. Empty:
             bands with these names, otherwise the first.
@@ -77,13 +77,17 @@ class Bands:
                 _check_known(self, key, name)
         for ratio, pair in self.ratios.items():
             if len(pair) != 2 or pair[0] == pair[1]:
-                raise UserError(f"bands.ratios.{ratio} {list(pair)}: name two bands, (first - second) / (first + second)")
+                raise UserError(
+                    f"bands.ratios.{ratio} {list(pair)}: name two bands, (first - second) / (first + second)"
+                )
             for name in pair:
                 _check_known(self, f"ratios.{ratio}", name)
         if len(self.rgb) not in (0, 1, 3):
             raise UserError(f"bands.rgb {list(self.rgb)}: name three bands, or one to be shown as grey")
         if self.files and ("{name}" not in self.files or "{band}" not in self.files):
-            raise UserError(f"bands.files {self.files}: the pattern needs {{name}} and {{band}}: '{{name}}_{{band}}.tif'")
+            raise UserError(
+                f"bands.files {self.files}: the pattern needs {{name}} and {{band}}: '{{name}}_{{band}}.tif'"
+            )
 
     @property
     def is_rgb8(self) -> bool:
@@ -157,7 +161,7 @@ class Bands:
         return found
 
     def without_data(self, image: NDArray[Any]) -> NDArray[np.bool_]:
-        """Pixels (H, W) of an image (H, W, bands) that have data in no band: they are ignored, and nodata in results."""
+        """Pixels (H, W) of an image (H, W, bands) without data in any band: ignored, and nodata in results."""
         return np.asarray(self.invalid(image).all(axis=2))
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,7 +169,7 @@ class Bands:
         plain: dict[str, Any] = {"names": list(self.names), "type": self.type}
         for entry in fields(self)[2:]:
             value = getattr(self, entry.name)
-            if value in ((), "", None, False) or (isinstance(value, Mapping) and not value):
+            if value is None or value is False or value in ((), "") or (isinstance(value, Mapping) and not value):
                 continue
             plain[entry.name] = _plain(value)
         return plain
@@ -178,15 +182,20 @@ class Bands:
             UserError: A key is not known, or a value is not valid.
         """
         if not isinstance(content, Mapping):
-            raise UserError("bands: it should be 'bands: {names: [red, green, blue, nir], type: uint16, mean: ..., ...}'")
+            raise UserError(
+                "bands: it should be 'bands: {names: [red, green, blue, nir], type: uint16, mean: ..., ...}'"
+            )
         known = [entry.name for entry in fields(cls)]
         unknown = [str(key) for key in content if key not in known]
         if unknown:
             raise UserError(f"`{unknown[0]}` in bands is not known: the keys are {', '.join(known)}")
         try:
-            return cls(**{key: _READ[key](value) for key, value in content.items() if value is not None})
+            found = cls(**{key: _READ[key](value) for key, value in content.items() if value is not None})
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"bands: {error}: see the keys in the documentation of `classes.yaml`") from error
+        if found.names != RGB.names and not found.mean:
+            raise UserError("bands.mean is missing: `seglight doctor` measures it, and prints the lines to paste")
+        return found
 
     def line(self) -> str:
         """The bands in words, for messages: "4 bands of uint16 (blue, green, red, nir)"."""
@@ -270,10 +279,10 @@ def _check_names(bands: Bands) -> None:
 
 def _check_statistics(bands: Bands) -> None:
     counts = {len(bands.names), len(bands.inputs)}
-    plain = bands.type == "uint8" and bands.names == ("red", "green", "blue") and not bands.clip and not bands.log
+    eight_bits = bands.type == "uint8" and not (bands.clip or bands.log or bands.ratios)
     for key, values in (("mean", bands.mean), ("std", bands.std)):
-        if not values and plain and len(bands.mean) == len(bands.std):
-            continue
+        if eight_bits and not bands.mean and not bands.std:
+            return
         if len(values) not in counts:
             raise UserError(
                 f"bands.{key}: {len(values)} values for {len(bands.names)} bands: `seglight doctor` measures them and "
@@ -302,3 +311,8 @@ def _check_known(bands: Bands, key: str, name: str) -> None:
 
 RGB = Bands()
 """8-bit RGB, the images of a data module that describes none."""
+
+
+def unnamed(count: int) -> Bands:
+    """8-bit bands of a net that was built for their number without a description: it normalises them by itself."""
+    return RGB if count == len(RGB.names) else Bands(tuple(f"band {number + 1}" for number in range(count)))

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import card_of, load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard, Provenance, class_path
-from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
+from seglight.checkpoints.net_config import describe_net, made_net, use_bands, without_encoder_weights
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.inference import WholeImage
 from seglight.inference.batches import images_of
@@ -86,6 +87,7 @@ class SegmentationModule(Described, BaseModule):
             may be missing or for another number of classes; they keep their initial values.
         method: Factory of what a training step computes from net, batch and loss, called with `num_classes` and
             `ignore_index`; supervised training by default.
+        bands: What the images hold; linked from the data.
     """
 
     def __init__(
@@ -103,10 +105,14 @@ class SegmentationModule(Described, BaseModule):
         channels_last: bool | Literal["auto"] = False,
         weights: str | None = None,
         method: MethodFactory = Supervised,
+        bands: Bands = RGB,
     ) -> None:
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
-        super().__init__(made_net(net, num_classes), optimizer, schedule, groups, channels_last)
+        made = made_net(net, num_classes)
+        use_bands(made, bands)
+        super().__init__(made, optimizer, schedule, groups, channels_last)
+        self.bands = bands
         self.loss = made_loss(loss, ignore_index)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
@@ -303,7 +309,7 @@ class SegmentationModule(Described, BaseModule):
         provenance = Provenance(step=self.trainer.global_step, loss=class_path(self.loss), optimizer=optimizer)
         classes = Classes(tuple(self.class_names), tuple(self.palette))
         channels_last = self.memory_format == torch.channels_last
-        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
+        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance, self.bands)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, **options: Any) -> Any:  # type: ignore[override]

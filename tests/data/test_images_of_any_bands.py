@@ -25,7 +25,7 @@ from seglight.checkpoints.checkpoint import load_net
 from seglight.data import Augmentation, SegmentationDataModule
 from seglight.data.augmentation.windows import Window, cut
 from seglight.data.classes import Classes
-from seglight.data.datamodule import SegmentationDataset
+from seglight.data.dataset import SegmentationDataset
 from seglight.errors import UserError
 from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage

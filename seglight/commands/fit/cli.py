@@ -51,7 +51,7 @@ from seglight.training.trainer_arguments import (
     refusals_in_one_line,
 )
 
-FACTS = ("num_classes", "ignore_index", "class_names", "palette")
+FACTS = ("num_classes", "ignore_index", "class_names", "palette", "bands")
 """Facts about the data that the data module knows, and the module gets from it."""
 
 

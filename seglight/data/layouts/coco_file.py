@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
 from seglight.data.layouts.layout import Boxes
 from seglight.data.layouts.outlines import Size, box_outline, is_outline, paint
+from seglight.data.pairs import fingerprint_of
 from seglight.errors import UserError, one_line
-from seglight.images.decode import check_upright, read_image
+from seglight.images.bands import RGB, Bands
+from seglight.images.decode import check_upright
+from seglight.images.read_bands import read_bands
 from seglight.system.nested import DEEP, parse_json
 
 BACKGROUND = "background"
@@ -33,6 +36,7 @@ class OutlinedImages:
         categories: Names of the categories, by id.
         boxes: Treatment of objects that have a box and no outline; None: they are refused.
         boxes_only: Number of these objects.
+        bands: What the images hold.
     """
 
     path: Path
@@ -42,6 +46,7 @@ class OutlinedImages:
     categories: Mapping[int, str]
     boxes: Boxes | None = None
     boxes_only: int = 0
+    bands: Bands = RGB
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,7 +55,11 @@ class OutlinedImages:
     def fingerprint(self) -> str:
         """Identifies the categories, which determine the class indices, and what boxes are."""
         boxes = f", boxes: {self.boxes}" if self.boxes_only else ""
-        return f"COCO outlines, larger first, of {self.categories}{boxes}"
+        return fingerprint_of(f"COCO outlines, larger first, of {self.categories}{boxes}", self.bands)
+
+    def with_bands(self, bands: Bands) -> "OutlinedImages":
+        """The same images with other bands."""
+        return replace(self, bands=bands)
 
     def sources(self, index: int) -> tuple[Path, ...]:
         """The image and the JSON file."""
@@ -70,8 +79,8 @@ class OutlinedImages:
                 f"({type(error).__name__} {one_line(error)}): correct it, or export it again"
             ) from error
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
+        """Image (H, W, bands) of its type, mask uint8 (H, W), and the path of the image.
 
         Raises:
             UserError: The image is damaged or not supported, an outline can't be painted, or the outlines fit the image
@@ -79,7 +88,7 @@ class OutlinedImages:
         """
         path = self.images[index]
         mask = self.label_map(index)
-        image = read_image(path)
+        image = read_bands(path, self.bands)
         check_upright(path, image, self.path, mask)
         return image, mask, str(path)
 

@@ -30,7 +30,11 @@ FREE = (
 PROCESSES, SHARE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy"), "data.init_args.batch_size"
 """If one of the former changes, each process may take another share of the samples of a step."""
 
-ADDED = {"model.method.class_path": former_recipes.SUPERVISED, "data.init_args.lists": None}
+ADDED = {
+    "model.method.class_path": former_recipes.SUPERVISED,
+    "data.init_args.lists": None,
+    "data.init_args.bands": None,
+}
 """Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
 
 SAVING = "ExactCheckpoint"
