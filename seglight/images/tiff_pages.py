@@ -74,16 +74,21 @@ def tiff_pages(file: AnyFile) -> Pages:
 
     name = file.name if isinstance(file, FileInMemory) else None
     with tifffile.TiffFile(openable(file), name=name) as tiff:
-        # by number: iterating over pages, tifffile never ends if a page is its own successor
-        read = [tiff.pages[number].aspage() for number in range(len(tiff.pages))]
-        whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
-        if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
-            whole = read[:1]
-        if whole:
-            whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
-        else:
-            raise ValueError("it contains only reduced copies" if read else "no page")
-        return Pages(tuple(map(page_of, whole)), _parts(tiff, whole))
+        return pages_in(tiff)
+
+
+def pages_in(tiff: "tifffile.TiffFile") -> Pages:
+    """List the pages of an opened file; see `tiff_pages`."""
+    # by number: iterating over pages, tifffile never ends if a page is its own successor
+    read = [tiff.pages[number].aspage() for number in range(len(tiff.pages))]
+    whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
+    if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
+        whole = read[:1]
+    if whole:
+        whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
+    else:
+        raise ValueError("it contains only reduced copies" if read else "no page")
+    return Pages(tuple(map(page_of, whole)), _parts(tiff, whole))
 
 
 def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") -> bool:
