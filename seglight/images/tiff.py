@@ -199,8 +199,7 @@ class TiffWindows(PageSamples):
         if self.colors == "RGB":
             return np.asarray(samples[..., :3])
         if self.colormap is not None:
-            table: NDArray[np.uint8] = np.asarray(self.colormap.T >> 8, np.uint8)
-            return table[samples[..., 0]]
+            return np.asarray(np.asarray(self.colormap.T >> 8, np.uint8)[samples[..., 0]])
         return np.repeat(255 - samples[..., :1] if self.colors == "MINISWHITE" else samples[..., :1], 3, axis=2)
 
 
