@@ -1,3 +1,4 @@
+from .augmentation.per_band import PerBand
 from .augmentation.transforms import Augmentation
 from .classes import Classes
 from .datamodule import FileDataModule, SegmentationDataModule
@@ -35,6 +36,7 @@ __all__ = [
     "LabelCodec",
     "LabelMeDataModule",
     "OxfordIIITPetDataModule",
+    "PerBand",
     "SegmentationDataModule",
     "ShapesDataModule",
     "VOCDataModule",
