@@ -1,1 +1,1 @@
-"""Random crops, flips, rotations and changes of colours and bands of training samples."""
+"""Random crops, flips and colour changes of training samples."""
