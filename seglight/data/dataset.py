@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from seglight.data.augmentation.missing import without_missing
 from seglight.data.augmentation.transforms import Augmentation, check_sizes
 from seglight.data.classes import IGNORE_INDEX
 from seglight.data.sampler import Key
@@ -50,10 +50,10 @@ class SegmentationDataset(Dataset[Sample]):
         with single_threaded_opencv():
             image, mask, name = self.split.read(index)
             check_sizes(image, mask, name)
-            if self.has_nodata:
-                mask = without_missing(mask, self.bands.without_data(image))
             if self.augmentation is not None:
-                image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
+                image, mask = self.augmentation(image, mask, (self.seed, epoch, index), self.bands)
+            elif self.has_nodata:
+                mask = without_missing(mask, self.bands.without_data(image))
         # arrays of files and caches are read-only, which torch does not accept: copied only then
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
@@ -64,8 +64,3 @@ class SegmentationDataset(Dataset[Sample]):
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
         return {"image": tensor, "mask": labels, "name": name}
-
-
-def without_missing(mask: NDArray[np.uint8], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A mask (H, W) in which pixels whose image has no data are ignored; the same array if there are none."""
-    return np.where(missing, np.uint8(IGNORE_INDEX), mask) if missing.any() else mask

@@ -11,7 +11,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data import COCOPolygonsDataModule, FolderDataModule
+from seglight.data import Augmentation, COCOPolygonsDataModule, FolderDataModule
 from seglight.data.dataset import SegmentationDataset
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
@@ -54,6 +54,19 @@ def test_samples_have_the_files_own_values_and_pixels_without_data_are_ignored(r
     np.testing.assert_array_equal(sample["mask"].numpy(), expected)
     batch = next(iter(data.val_dataloader()))
     assert batch["image"].shape == (1, 2, 20, 30)
+
+
+def test_augmented_samples_ignore_pixels_without_data(root: Path) -> None:
+    crops = Augmentation((20, 30), (1.0, 1.0), 1.0, 0.0)
+    data = FolderDataModule(str(root), augmentation=crops, num_workers=0, batch_size=2)
+    data.setup("fit")
+    sample = data.example()
+    assert sample["image"].dtype == torch.uint16
+    np.testing.assert_array_equal(sample["image"].permute(1, 2, 0).numpy(), pixels(0)[:, ::-1])
+    np.testing.assert_array_equal(sample["mask"].numpy() == 255, (pixels(0)[:, ::-1] == 0).all(2))
+    data.augmentation = Augmentation(40, (2.0, 2.0), 0.0, 0.0)
+    found = next(iter(data.train_dataloader()))
+    np.testing.assert_array_equal((found["image"] == 0).all(1), found["mask"] == 255)
 
 
 def test_one_file_a_band_is_an_image_by_its_first_band(root: Path) -> None:

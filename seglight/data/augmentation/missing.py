@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.classes import IGNORE_INDEX
 from seglight.images.bands import Bands
 
 MOST_CHANNELS = 128
@@ -84,3 +85,8 @@ def avoid_nodata(image: NDArray[Any], bands: Bands) -> None:
     else:
         above, below = int(value) + 1, int(value) - 1
     image[equal] = above if low <= above <= high else below
+
+
+def without_missing(mask: NDArray[np.uint8], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A mask (H, W) in which pixels whose image has no data are ignored; the same array if there are none."""
+    return np.where(missing, np.uint8(IGNORE_INDEX), mask) if missing.any() else mask

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seglight.data.augmentation.color import recolored
 from seglight.data.augmentation.extra import checked_extra, transformed
-from seglight.data.augmentation.missing import filled
+from seglight.data.augmentation.missing import filled, without_missing
 from seglight.data.augmentation.per_band import PerBand
 from seglight.data.augmentation.windows import Window, cut, draw_window, flipped, read_ahead
 from seglight.data.classes import IGNORE_INDEX
@@ -114,7 +114,8 @@ class Augmentation:
 
         Returns:
             Image (crop height, crop width, bands) and mask (crop height, crop width); padding is `bands.padding`, which
-            is 128 for 8-bit RGB, and ignored in the mask. Values without data stay so, and do not mix with others.
+            is 128 for 8-bit RGB. Padding and pixels without data in any band are ignored in the mask; values without
+            data stay so, and do not mix with others.
 
         Raises:
             UserError: `photometric`, `per_band` or a transform of `extra` does not accept images of these bands.
@@ -129,6 +130,8 @@ class Augmentation:
         else:
             image = cut(image, window, self._crop(), cv2.INTER_LINEAR, bands.padding, bands)
         mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
+        if not bands.is_rgb8 and bands.has_nodata:
+            mask = without_missing(mask, bands.without_data(image))
         if rng.random() < self.flip:
             image, mask = flipped(image), flipped(mask)
         if self.rot90 and rng.random() < self.rot90:
