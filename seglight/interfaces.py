@@ -29,10 +29,7 @@ class Labelled(Protocol):
         """Files that a sample is read from, its image first; empty if it is generated."""
 
     def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
-        """Return an image (H, W, bands) of its type, a mask uint8 (H, W) of class index or ignore_index, and a name.
-
-        8-bit RGB is uint8 (H, W, 3).
-        """
+        """Return an image (H, W, bands) of its type, a mask uint8 (H, W) of class index or ignore_index, and a name."""
 
 
 class Sample(TypedDict):
@@ -85,27 +82,29 @@ class Described:
 
 
 class Encoder(Described, nn.Module):
-    """Base class of encoders: `forward(image)` takes uint8 (B, 3, H, W) RGB and returns features from fine to coarse.
+    """Base class of encoders: `forward(image)` takes images (B, bands, H, W) and returns features, fine to coarse.
 
     Attributes:
         out_channels: Number of channels of each feature.
         strides: Stride of each feature in pixels of the image.
         in_channels: Number of bands of the image.
+        bands: What the images hold, after `use_bands`; None: 8-bit RGB.
     """
 
     out_channels: list[int]
     strides: list[int]
     in_channels: int = 3
+    bands: Bands | None = None
 
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and standard deviation of the bands, in [0, 1], that images are normalised with; None: not known."""
+        """Mean and standard deviation of the bands, in [0, 1], for normalisation; None: not known, or in `bands`."""
         return None
 
     def use_bands(self, bands: Bands) -> None:
-        """Prepare the encoder for images of other bands than 8-bit RGB; by default, a UserError says that it can't."""
-        raise UserError(
-            f"model.net.encoder: {type(self).__name__} reads 8-bit RGB only, and the data has {bands.line()}"
-        )
+        """Prepare for images of these bands, once, also for 8-bit RGB; a UserError says that they can't be read."""
+        if not bands.is_rgb8:
+            name = type(self).__name__
+            raise UserError(f"{name} reads 8-bit RGB, and the images are {bands.line()}: take TimmEncoder, or another")
 
 
 class Decoder(Described, nn.Module):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.allocation import AllocationLimit
 from seglight.checkpoints.model_card import KEY, ModelCard, Normalisation, Provenance
-from seglight.checkpoints.net_config import build_net, use_bands, without_encoder_weights
+from seglight.checkpoints.net_bands import use_bands
+from seglight.checkpoints.net_config import build_net, without_encoder_weights
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes

@@ -13,7 +13,6 @@ from torch import nn
 
 from seglight.checkpoints.trust import check_classes as check_trusted
 from seglight.errors import UserError
-from seglight.images.bands import Bands
 from seglight.interfaces import Described, Encoder, NetFactory
 from seglight.system.class_paths import check_parsed, class_rules, imported
 from seglight.system.configs import leaves, with_classes
@@ -83,25 +82,6 @@ def made_net(net: Any, num_classes: int) -> nn.Module:
             return build_net(net, num_classes)
     except UserError as error:
         raise UserError(f"model.{error}") from error  # its key is that of the net alone
-
-
-def use_bands(net: nn.Module, bands: Bands) -> None:
-    """Prepare the encoders of a net for images of these bands; nothing changes for 8-bit RGB.
-
-    Args:
-        net: The net, before its own weights are loaded.
-        bands: What the images hold.
-
-    Raises:
-        UserError: The net has no encoder of seglight, or one that reads 8-bit RGB only.
-    """
-    if bands.is_rgb8:
-        return
-    encoders = [module for module in net.modules() if isinstance(module, Encoder)]
-    if not encoders:
-        raise UserError(f"model.net: {type(net).__name__} has no encoder that is prepared for {bands.line()}")
-    for encoder in encoders:
-        encoder.use_bands(bands)
 
 
 def check_classes(net: nn.Module, num_classes: int) -> None:

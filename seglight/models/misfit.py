@@ -15,7 +15,7 @@ from seglight.models.encoders.normalized import NormalizedEncoder
 def encoder_channels(net: nn.Module) -> int | None:
     """Channels of the images that the net's encoder takes; None: it is no encoder of seglight."""
     encoder = next((part for part in net.modules() if isinstance(part, NormalizedEncoder)), None)
-    return None if encoder is None else encoder.mean.shape[1]
+    return None if encoder is None else encoder.in_channels
 
 
 def wrong_channels(net: int, images: int) -> str:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import card_of, load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard, Provenance, class_path
-from seglight.checkpoints.net_config import describe_net, made_net, use_bands, without_encoder_weights
+from seglight.checkpoints.net_bands import use_bands
+from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
 from seglight.checkpoints.warm_start import load_fitting_weights
