@@ -116,13 +116,14 @@ def library(name: str, what: str) -> ModuleType:
 
 
 @contextmanager
-def opened(path: Path, page: int | None = None, what: str = "georeferenced images") -> Iterator[Any]:
+def opened(path: Path, page: int | None = None, what: str = "georeferenced images", **options: Any) -> Iterator[Any]:
     """Open a raster by rasterio within the context: it has a georeference or not, without a warning.
 
     Args:
         path: Path of the file.
         page: Index of the page of a TIFF; None: the file is one image.
         what: What rasterio is needed for, as the beginning of the message.
+        **options: Further arguments of `rasterio.open`.
 
     Raises:
         UserError: rasterio is not installed, or GDAL doesn't read the file.
@@ -134,7 +135,7 @@ def opened(path: Path, page: int | None = None, what: str = "georeferenced image
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(place if page is None else f"GTIFF_DIR:{page + 1}:{place}")
+            dataset = rasterio.open(place if page is None else f"GTIFF_DIR:{page + 1}:{place}", **options)
         except RasterioError as error:
             raise UserError(f"{path}: not readable as a georeferenced image ({one_line(error)})") from error
         with dataset:

@@ -38,8 +38,8 @@ def test_real_files_lie_where_rasterio_says() -> None:
 
 
 def sorted_bounds(dataset: Any) -> tuple[float, ...]:
-    points = [dataset.transform * (x, y) for x in (0, dataset.width) for y in (0, dataset.height)]
-    x, y = zip(*points, strict=True)
+    rows, columns = (0, 0, dataset.height, dataset.height), (0, dataset.width, 0, dataset.width)
+    x, y = rasterio.transform.xy(dataset.transform, rows, columns, offset="ul")
     return (min(x), min(y), max(x), max(y))
 
 
@@ -48,7 +48,7 @@ def test_a_rotated_grid_there_and_back() -> None:
     geo = georeference(path)
     points = np.array([[0, 0], [3.5, 7], [10, 15]], np.float64)
     with rasterio.open(path) as dataset:
-        expected = [dataset.transform * tuple(point) for point in points]
+        expected = np.transpose(rasterio.transform.xy(dataset.transform, points[:, 1], points[:, 0], offset="ul"))
     assert np.allclose(geo.coordinates(points), expected, rtol=1e-14)
     assert np.allclose(geo.pixels(geo.coordinates(points)), points, atol=1e-12)
     with pytest.raises(UserError, match=r"areas: .*rotated\.tif names no coordinate reference system: add it"):
