@@ -180,8 +180,10 @@ class _Regions:
         kept[0] = renumbered[kept[0]]
         known = self._numbers >= 0
         self._numbers[known] = renumbered[self._numbers[known]]
-        self._corners, self.pending, self._kept = [kept], kept.shape[1], kept.shape[1]
-        self._labels, self._areas = labels[open_regions], areas[open_regions]
+        self._corners = [kept]
+        self._kept = self.pending = kept.shape[1]
+        self._labels = labels[open_regions]
+        self._areas = areas[open_regions]
         self._merged = np.arange(len(self._labels))
         if done.shape[1]:
             yield _joined(done, labels, areas)
