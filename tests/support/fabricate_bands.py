@@ -65,7 +65,7 @@ def satellite(root: Path, train: int = 24, val: int = 8) -> Path:
         image = scene(rng, mask, 12, told=7, mean=1500, std=200).clip(1, 65535).astype(np.uint16)
         image[:6, :6] = 0
         profile = {"driver": "GTiff", "height": 64, "width": 64, "count": 12, "dtype": "uint16", "crs": "EPSG:32633"}
-        grid = rasterio.transform.from_origin(400_000 + 640 * number, 5_300_000, 10, 10)
+        grid = rasterio.Affine(10, 0, 400_000 + 640 * number, 0, -10, 5_300_000)
         with rasterio.open(
             root / "images" / split / f"{stem}.tif", "w", transform=grid, nodata=0, compress="deflate", **profile
         ) as file:
