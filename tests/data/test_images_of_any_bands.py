@@ -174,10 +174,10 @@ class Bands(SegmentationDataModule):
     ) -> None:
         classes = Classes(("low", "middle", "high"), ((0, 0, 0), (0, 255, 0), (255, 0, 0)))
         super().__init__(classes, 2, 1, 0, seed, augmentation, cache)
-        self.bands, self.wrong = bands, wrong
+        self.channels, self.wrong = bands, wrong
 
     def split(self, name: str) -> Any:
-        return Drawn(self.bands, self.wrong, {"train": 6, "val": 2, "test": 2}[name])
+        return Drawn(self.channels, self.wrong, {"train": 6, "val": 2, "test": 2}[name])
 
 
 class Drawn:
