@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.data.datasets.folder import FolderDataModule
-from seglight.data.pairs import IMAGE_SUFFIXES, images_below, without_masks
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, images_below, without_masks
 from seglight.errors import UserError
-from seglight.images.decode import read_image
+from seglight.images.band_files import image_name
+from seglight.images.bands import Bands
+from seglight.images.read_bands import read_bands
 from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import Predictor
@@ -34,7 +37,7 @@ MOST_LOSS = 0.005
 
 UNLABELLED = "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def compare(
     Args:
         checkpoint: Predictor of the checkpoint, the reference.
         exported: Predictor of the exported file.
-        images: Images uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
+        images: Images (H, W, bands) of the net's type, each with its mask uint8 (H, W) of class index or 255, or None.
         batch: Whether the file takes batches: then each image is predicted alone and in a batch, between its mirror
             images, and a pixel is alike if both labels are the checkpoint's.
 
@@ -122,20 +125,25 @@ def compare(
 
 
 def check_folder(
-    folder: Path, class_names: tuple[str, ...], size: tuple[int, int] | None = None, precision: str = "float32"
+    folder: Path,
+    class_names: tuple[str, ...],
+    bands: Bands,
+    size: tuple[int, int] | None = None,
+    precision: str = "float32",
 ) -> None:
     """Check that a folder's first image can be used for a comparison, before the export takes time.
 
     Args:
         folder: Folder as for `CheckImages`.
         class_names: Names of the checkpoint's classes.
+        bands: What the images hold that the checkpoint reads.
         size: Height and width that the file accepts, or None for any size.
         precision: Precision of the file.
 
     Raises:
         UserError: See `CheckImages`; or the image has another size, or no labels, which int8 needs.
     """
-    image, mask = next(iter(CheckImages(folder, class_names)))
+    image, mask = next(iter(CheckImages(folder, class_names, bands)))
     if size not in (None, image.shape[:2]):
         raise UserError(f"--check {folder}: an image is {image.shape[0]}x{image.shape[1]}: check with images of --size")
     if mask is None and precision != "float32":
@@ -155,14 +163,16 @@ class CheckImages:
     Args:
         folder: The folder.
         class_names: Names of the checkpoint's classes.
+        bands: What the images hold that the checkpoint reads.
 
     Raises:
-        UserError: There is no image, or the labels have other classes.
+        UserError: There is no image, the labels have other classes, or the images other bands.
     """
 
-    def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
-        self.paths = [] if holds_labels(folder) else image_paths(folder)
-        self.split = None if self.paths else _labelled(folder, class_names)
+    def __init__(self, folder: Path, class_names: tuple[str, ...], bands: Bands) -> None:
+        self.bands = bands
+        self.paths = [] if holds_labels(folder) else image_paths(folder, bands)
+        self.split = None if self.paths else _labelled(folder, class_names, bands)
 
     def __len__(self) -> int:
         return len(self.paths) if self.split is None else len(self.split)
@@ -170,28 +180,35 @@ class CheckImages:
     def __iter__(self) -> Iterator[tuple[Pixels, Pixels | None]]:
         if self.split is None:
             for path in self.paths:
-                yield read_image(path), None
+                yield read_bands(path, self.bands), None
             return
         for index in range(len(self.split)):
             image, mask, _ = self.split.read(index)
             yield np.array(image), np.array(mask)
 
 
-def _labelled(folder: Path, class_names: tuple[str, ...]) -> Labelled:
+def _labelled(folder: Path, class_names: tuple[str, ...], bands: Bands) -> Labelled:
     data: FileDataModule
     data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
         raise UserError(f"--check {folder}: its labels have other classes than the checkpoint")
+    if (data.bands.names, data.bands.type) != (bands.names, bands.type):
+        raise UserError(f"--check {folder}: its images are {data.bands.line()}, and the net reads {bands.line()}")
     return data.split("val")
 
 
-def image_paths(folder: Path) -> list[Path]:
+def image_paths(folder: Path, bands: Bands) -> list[Path]:
     """List the images of a folder at any depth, by name, without masks beside them, which are counted.
+
+    Of an image that has one file a band it is the file of the first band.
 
     Raises:
         UserError: There is no image.
     """
-    found = images_below(folder)
+    suffixes = IMAGE_SUFFIXES if bands.is_rgb8 else BAND_SUFFIXES
+    found = images_below(folder, suffixes)
+    if bands.files:
+        found = [path for path in found if image_name(path, bands) is not None]
     if not found:
-        raise UserError(f"{folder}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{folder}: no image in this folder ({bands.files or ', '.join(suffixes)})")
     return without_masks(folder, found)

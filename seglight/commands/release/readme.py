@@ -47,7 +47,7 @@ Nothing in this folder is run when it is loaded, and its checksums are verified.
 
 ## Preprocessing
 
-None: the net takes uint8 RGB and normalises itself{normalisation}.
+None: the net takes {pixels} and normalises itself{normalisation}.
 
 ## To be written by who passes it on
 
@@ -80,6 +80,7 @@ def readme(card: ModelCard, name: str) -> str:
         scores=UNSCORED if origin.scores is None else _summary(origin.scores),
         table="\n".join(_row(index, card) for index in range(card.num_classes)),
         data="Not known." if origin.data is None else _data(origin.data),
+        pixels="uint8 RGB" if card.image is None else markdown(card.image.line()),
         normalisation="".join(_normalisation(entry) for entry in card.normalisation or ()),
     ) + calibration_note(card)
 

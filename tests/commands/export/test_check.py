@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seglight.commands.export.check import Comparison, compare, image_paths
 from seglight.commands.export.options import check_options, format_of
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
@@ -117,4 +118,4 @@ def test_the_suffix_tells_the_format() -> None:
 def test_masks_beside_images_are_not_compared(tmp_path: Path) -> None:
     for name in ("x.jpg", "x_mask.png"):
         PIL.Image.new("RGB", (4, 4)).save(tmp_path / name)
-    assert image_paths(tmp_path) == [tmp_path / "x.jpg"]
+    assert image_paths(tmp_path, RGB) == [tmp_path / "x.jpg"]
