@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.images.bands import Bands
-from seglight.images.holding import Holding, check_size_of
+from seglight.images.holding import Holding
 from seglight.images.image_header import UnreadImageError, refuse, single_page
 from seglight.images.npy import NpyBands
 from seglight.images.raster import RASTERS, RasterBands
-from seglight.images.read_bands import check_bands, files_of, read_bands
+from seglight.images.read_bands import checked_files, read_bands
 from seglight.images.tiff import TiffWindows
 from seglight.images.tiff_bands import TiffBands
 
@@ -46,11 +46,7 @@ def band_windows(path: Path, bands: Bands) -> BandWindows:
     """
     if bands.is_rgb8:
         return _rgb_windows(path)
-    parts = files_of(path, bands)
-    held = [check_bands(file, band) for file, band in parts]
-    for (file, _), one in zip(parts, held, strict=True):
-        check_size_of(file, one, parts[0][0], (held[0].height, held[0].width))
-    opened = [_windows(file, band, one) for (file, band), one in zip(parts, held, strict=True)]
+    opened = [_windows(file, band, held) for file, band, held in checked_files(path, bands)]
     return opened[0] if len(opened) == 1 else _Joined(opened)
 
 

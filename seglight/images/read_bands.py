@@ -1,6 +1,7 @@
 """Images of any bands: as one array, whatever the format of their files is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,44 @@ def check_bands(file: AnyFile, bands: Bands) -> Holding:
     return held
 
 
+def image_holding(path: Path, bands: Bands) -> Holding:
+    """What an image holds, of one file or of one file a band, once it is known to be as declared.
+
+    Raises:
+        UserError, UnreadImageError: See `read_bands`.
+    """
+    held = [one for _, _, one in checked_files(path, bands)]
+    return held[0] if len(held) == 1 else replace(held[0], bands=len(held), names=bands.names)
+
+
+def bare_bands(held: Holding) -> Bands:
+    """Description of a file by what it states, with the statistics 0 and 1.
+
+    Raises:
+        UserError: The file has a type or a number of bands that no description has.
+    """
+    count = held.bands * held.pages
+    names = held.names if len(held.names) == count else tuple(f"band{index + 1}" for index in range(count))
+    nodata = held.nodata
+    if nodata is not None and held.type != "float32":
+        info = np.iinfo(held.type)
+        nodata = nodata if nodata.is_integer() and info.min <= nodata <= info.max else None
+    return Bands(names, held.type, (0.0,) * count, (1.0,) * count, nodata, pages=held.pages > 1)
+
+
+def checked_files(path: Path, bands: Bands) -> list[tuple[Path, Bands, Holding]]:
+    """Files of an image, each with its description and what it holds, once these agree.
+
+    Raises:
+        UserError, UnreadImageError: See `read_bands`.
+    """
+    parts = files_of(path, bands)
+    held = [check_bands(file, band) for file, band in parts]
+    for (file, _), one in zip(parts, held, strict=True):
+        check_size_of(file, one, parts[0][0], (held[0].height, held[0].width))
+    return [(file, band, one) for (file, band), one in zip(parts, held, strict=True)]
+
+
 def files_of(path: Path, bands: Bands) -> list[tuple[Path, Bands]]:
     """Files of an image, each with the description of its band, or the only file with that of all bands."""
     if not bands.files:
@@ -127,12 +166,10 @@ def _image(file: AnyFile) -> NDArray[np.uint8]:
 
 def _joined(path: Path, bands: Bands) -> NDArray[Any]:
     """Read the files of the bands, once their sizes are known to be equal."""
-    parts = files_of(path, bands)
-    held = [check_bands(file, band) for file, band in parts]
-    for (file, _), one in zip(parts, held, strict=True):
-        check_size_of(file, one, parts[0][0], (held[0].height, held[0].width))
-    pixels = np.empty((held[0].height, held[0].width, len(parts)), bands.dtype)
-    for index, (file, band) in enumerate(parts):
+    parts = checked_files(path, bands)
+    held = parts[0][2]
+    pixels = np.empty((held.height, held.width, len(parts)), bands.dtype)
+    for index, (file, band, _) in enumerate(parts):
         pixels[..., index] = _decoded(file, band)[..., 0]
     return pixels
 

@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
 from seglight.commands.doctor.edges import Edges, edges
-from seglight.commands.doctor.headers import UNREAD, Header, decode, header_of, open_header
+from seglight.commands.doctor.headers import UNREAD, Header, band_header, decode, header_of, open_header
 from seglight.commands.doctor.image_hash import ImageHash, image_hash
 from seglight.errors import UserError, one_line
+from seglight.images.band_files import band_files
+from seglight.images.bands import RGB, Bands
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
+from seglight.images.read_bands import holding, read_bands
 
 IGNORED, UNKNOWN = 255, 254
 """Mask values of ignored pixels, and of pixels whose value is in no table; the same as in seglight.data.labels."""
@@ -65,10 +69,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image: its header, and its hash if it could be read."""
+    """An image: its header, its hash if it could be read, and facts about its bands if it is not 8-bit RGB."""
 
     header: Header
     image_hash: ImageHash | None = None
+    bands: BandFacts | None = None
 
 
 def _none() -> NDArray[np.int64]:
@@ -113,26 +118,42 @@ class PairFacts:
     mask: MaskFacts
 
 
-def pair_facts(pair: Pair, table: LabelTable) -> PairFacts:
+def pair_facts(pair: Pair, table: LabelTable, bands: Bands = RGB) -> PairFacts:
     """Read both files of a pair."""
-    return PairFacts(pair, image_facts(pair.image), mask_facts(pair.mask, table))
+    return PairFacts(pair, image_facts(pair.image, bands), mask_facts(pair.mask, table))
 
 
-def image_facts(path: str) -> ImageFacts:
+def image_facts(path: str, bands: Bands = RGB) -> ImageFacts:
     """Read an image as training does."""
+    if not bands.is_rgb8:
+        return _of_bands(path, bands)
     header = header_of(path)
     if header.problem:
-        return ImageFacts(header)
+        return ImageFacts(header, bands=undeclared_facts(path) if header.problem in UNREAD.values() else None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about damaged tags
             pixels = read_image(Path(path))
     except UnreadImageError as error:
-        return ImageFacts(replace(header, problem=UNREAD[error.kind], error=error.holds))
+        header = replace(header, problem=UNREAD[error.kind], error=error.holds)
+        return ImageFacts(header, bands=undeclared_facts(path))
     except UserError as error:
         reason = one_line(error).removeprefix(f"{path}: ")
         return ImageFacts(replace(header, problem="truncated", error=reason))
     return ImageFacts(header, image_hash(pixels))
+
+
+def _of_bands(path: str, bands: Bands) -> ImageFacts:
+    """Read an image of declared bands."""
+    header = band_header(path, bands)
+    if header.problem:
+        return ImageFacts(header, bands=undeclared_facts(path) if header.problem == "undeclared-bands" else None)
+    try:
+        pixels = read_bands(Path(path), bands)
+        held = holding(band_files(Path(path), bands)[0] if bands.files else Path(path))
+    except UserError as error:
+        return ImageFacts(replace(header, problem="truncated", error=one_line(error).removeprefix(f"{path}: ")))
+    return ImageFacts(header, image_hash(pixels, bands), band_facts(path, held, pixels, bands))
 
 
 def mask_facts(path: str, table: LabelTable) -> MaskFacts:

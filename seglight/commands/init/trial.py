@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from seglight.callbacks import EMA
 from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
+from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Batch
 from seglight.system.class_paths import class_rules
 from seglight.system.memory import peak_of
@@ -118,10 +119,11 @@ def _peak(work: Callable[[], None], gpu: bool) -> int:
 def _train(question: Mapping[str, Any], clock: Clock) -> None:
     """Train for some steps and evaluate some images with everything that takes time in `fit`."""
     torch.manual_seed(0)
-    module = built(question["model"], question["classes"])
+    bands = RGB if question.get("bands") is None else Bands.from_dict(question["bands"])
+    module = built(question["model"], question["classes"], bands)
     steps = UNTIMED + TIMED + 1
-    crops = [_batch(question["batch"], tuple(question["crop"]), question["classes"])] * steps
-    images = [_batch(1, tuple(question["image"]), question["classes"])] * IMAGES
+    crops = [_batch(question["batch"], tuple(question["crop"]), question["classes"], bands)] * steps
+    images = [_batch(1, tuple(question["image"]), question["classes"], bands)] * IMAGES
     trainer = Trainer(
         accelerator=question["accelerator"],
         devices=1,
@@ -139,7 +141,7 @@ def _train(question: Mapping[str, Any], clock: Clock) -> None:
     trainer.fit(module, _loader(crops), _loader(images))
 
 
-def built(model: Mapping[str, Any], classes: int) -> SegmentationModule:
+def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> SegmentationModule:
     """The module of the part `model` of a recipe, as `fit` builds it.
 
     Raises:
@@ -152,6 +154,7 @@ def built(model: Mapping[str, Any], classes: int) -> SegmentationModule:
         "ignore_index": 255,
         "class_names": [str(index) for index in range(classes)],
         "palette": [list(voc_color(index)) for index in range(classes)],
+        **({} if bands.is_rgb8 else {"bands": bands}),
     }
     with class_rules(), parser_errors():
         options = parser.parse_object({"model": {**model, **facts}})
@@ -160,10 +163,11 @@ def built(model: Mapping[str, Any], classes: int) -> SegmentationModule:
     return module
 
 
-def _batch(number: int, size: tuple[int, int], classes: int) -> Batch:
+def _batch(number: int, size: tuple[int, int], classes: int, bands: Bands) -> Batch:
     """Noise, and labels in squares of 32."""
     height, width = size
-    image = torch.randint(0, 256, (number, height, width, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    image = torch.randint(0, 256, (number, height, width, len(bands.names)), dtype=torch.uint8).permute(0, 3, 1, 2)
+    image = image if bands.type == "uint8" else image.to(getattr(torch, bands.type))
     coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=torch.uint8)
     mask = coarse.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :height, :width].contiguous()
     return {"image": image, "mask": mask, "name": [""] * number, "size": [size] * number}
