@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seglight.errors import UserError
 from seglight.images.file_in_memory import AnyFile, openable
-from seglight.images.holding import Holding
+from seglight.images.holding import Holding, colour_names
 from seglight.images.image_header import DAMAGE, MOST_PIXELS, damaged
 
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -27,7 +27,8 @@ def heif_holding(file: AnyFile) -> Holding:
         raise damaged(file, f"{height} x {width} pixels")
     unread = "" if colours in CHANNELS else f"pixels of mode {opened.mode} are not read: save it as PNG"
     kind = "uint16" if bits else "uint8"
-    return Holding("HEIF", height, width, CHANNELS.get(colours, 1), kind, len(opened), unread=unread)
+    count = CHANNELS.get(colours, 1)
+    return Holding("HEIF", height, width, count, kind, len(opened), colour_names(count, True), unread=unread)
 
 
 def heif_bands(file: AnyFile) -> NDArray[Any]:

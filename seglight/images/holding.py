@@ -151,3 +151,12 @@ def joined_names(names: Sequence[str], count: int) -> tuple[str, ...]:
     """Names of bands if each band has one of its own, otherwise none."""
     stripped = tuple(name.strip() for name in names)
     return stripped if len(stripped) == count and all(stripped) and len({*stripped}) == count else ()
+
+
+def colour_names(count: int, has_alpha: bool) -> tuple[str, ...]:
+    """Names of bands of which the first are red, green and blue, such as those of a photo; none for grey."""
+    if count < 3:
+        return ()
+    fourth = ("alpha",) if has_alpha and count > 3 else ()
+    more = tuple(f"band{index + 1}" for index in range(3 + len(fourth), count))
+    return ("red", "green", "blue", *fourth, *more)

@@ -12,7 +12,7 @@ from seglight.images.decode import decoded_by_opencv, decoded_by_pillow
 from seglight.images.exif import orientation_of, turned, turned_size
 from seglight.images.file_content import content
 from seglight.images.file_in_memory import AnyFile
-from seglight.images.holding import Holding
+from seglight.images.holding import Holding, colour_names
 from seglight.images.image_header import MOST_PIXELS, damaged, opened_by_pillow, pillow_header, plain_header
 from seglight.images.iso_media import CODESTREAM, avif_bits, jpeg2000_header
 from seglight.images.jpeg import JPEG
@@ -37,14 +37,14 @@ def plain_holding(file: AnyFile) -> Holding:
         size = turned_size((png.height, png.width), orientation_of(png.exif))
         count = (3 if png.palette else png.channels) + png.transparent
         colours = "palette" if png.palette else ""
-        return Holding("PNG", *size, count, _type(png.bits), png.pictures, colours=colours)
+        names = colour_names(count, has_alpha=True)
+        return Holding("PNG", *size, count, _type(png.bits), png.pictures, names, colours=colours)
     if data.startswith(JPEG) and (header := plain_header(data, b"")) is not None:
         pictures = 2 if header.held is not None and header.held[0] == "pages" else 1
-        cmyk = header.channels == 4
-        kind = _type(header.bits)
-        return Holding(
-            "JPEG", *header.size, 3 if cmyk else header.channels, kind, pictures, colours="CMYK" if cmyk else ""
-        )
+        count = min(header.channels, 3)
+        colours = "CMYK" if header.channels == 4 else ""
+        names = colour_names(count, has_alpha=False)
+        return Holding("JPEG", *header.size, count, _type(header.bits), pictures, names, colours=colours)
     if data.startswith(JPEG2000):
         return _jpeg2000(file, data)
     return _by_pillow(file, data)
@@ -116,7 +116,8 @@ def _by_pillow(file: AnyFile, data: bytes) -> Holding:
         if header.held is not None and header.held[0] == "pages":
             pictures = max(pictures, 2)
         name = image.format or "image"
-        return Holding(name, *header.size, count, _type(bits), pictures, colours=colours, unread=unread)
+        names = colour_names(count, has_alpha=True)
+        return Holding(name, *header.size, count, _type(bits), pictures, names, colours=colours, unread=unread)
 
 
 def _by_opencv(file: AnyFile, data: bytes, count: int) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seglight.images.exif import turned_size
 from seglight.images.file_in_memory import AnyFile, FileInMemory, openable
-from seglight.images.holding import Holding, joined_names
+from seglight.images.holding import Holding, colour_names, joined_names
 from seglight.images.image_header import blamed
 from seglight.images.tiff_pages import Page, Pages, compression_name, pages_in
 from seglight.images.unread import unread_ending
@@ -160,4 +160,9 @@ def _names(tiff: "tifffile.TiffFile", page: "tifffile.TiffPage", count: int) -> 
         names = joined_names([found.get(index, "") for index in range(count)], count)
         if names:
             return names if wanted == "description" else tuple(name.lower() for name in names)
-    return ()
+    colour = getattr(page.photometric, "name", str(page.photometric))
+    return colour_names(count, _has_alpha(page)) if colour == "RGB" and count == page.samplesperpixel else ()
+
+
+def _has_alpha(page: "tifffile.TiffPage") -> bool:
+    return bool(page.extrasamples) and int(page.extrasamples[0]) in (1, 2)

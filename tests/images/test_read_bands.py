@@ -106,7 +106,8 @@ def test_png(kind: str, count: int, tmp_path: Path) -> None:
     read = read_bands(path, described(count, kind))
     assert read.dtype == kind
     assert np.array_equal(read, pixels)
-    assert holding(path).line() == f"a PNG of {count} band{'s' * (count > 1)} of {kind}, 37 x 53"
+    names = {3: " (red, green, blue)", 4: " (red, green, blue, alpha)"}.get(count, "")
+    assert holding(path).line() == f"a PNG of {count} band{'s' * (count > 1)} of {kind}{names}, 37 x 53"
 
 
 def test_jpeg_2000_of_many_bits_and_bands(tmp_path: Path) -> None:

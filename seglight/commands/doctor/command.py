@@ -41,7 +41,7 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     root = _root(datamodule, fix_to)
     found = survey(datamodule)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    bands = band_statistics(found.band_facts)
+    bands = band_statistics(found.band_facts("train") or found.band_facts())
     findings = examine(found, numbers, bands)
     console = plain_console()
     show(console, found.names, numbers, findings, bands)
@@ -59,7 +59,7 @@ def examine(found: Survey, numbers: dict[str, Statistics], bands: BandStatistics
     findings = list(found.findings)
     for name, facts in found.splits.items():
         findings += check_files(name, facts, found.tables[name])
-    findings += check_bands(found.band_facts, bands, found.bands)
+    findings += check_bands(found.band_facts(), bands, found.bands)
     findings += check_classes(found, numbers) + check_splits(found)
     return sorted(findings, key=lambda finding: finding.rule.level != "mistake")
 

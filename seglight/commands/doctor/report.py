@@ -116,7 +116,7 @@ def _show_finding(console: Console, finding: Finding) -> None:
 def _bands(bands: BandStatistics) -> Table:
     """Percentiles, mean, spread and missing values of each band, in the units of the files."""
     title = f"bands of {bands.bands.type}; mean and std after clip and log"
-    table = Table("band", "1%", "50%", "99%", "mean", "std", "no data", "at most", title=title, title_justify="left")
+    table = Table("band", "1%", "50%", "99%", "mean", "std", "no data", "saturated", title=title, title_justify="left")
     for index, name in enumerate(bands.bands.names):
         shares = f"{bands.missing[index]:.2%}", f"{bands.saturated[index]:.2%}"
         values = [*bands.percentiles[index].tolist(), bands.bands.mean[index], bands.bands.std[index]]

@@ -40,10 +40,13 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
     bands: Bands = RGB
 
-    @property
-    def band_facts(self) -> list[BandFacts]:
-        """Facts about the bands of images that are not 8-bit RGB, if at least half of all images are of this kind."""
-        every = [one.image for facts in self.splits.values() for one in facts]
+    def band_facts(self, *names: str) -> list[BandFacts]:
+        """Facts about the bands of images that are not 8-bit RGB, if at least half of the images are of this kind.
+
+        Args:
+            *names: Names of the splits; none: all splits.
+        """
+        every = [one.image for name in names or self.splits for one in self.splits.get(name, ())]
         found = [image.bands for image in every if image.bands is not None]
         return found if 2 * len(found) >= len(every) else []
 

@@ -63,7 +63,7 @@ def init(options: Options) -> None:
     show(class_line(layout))
     splits = splits_of(layout, options.data, options.folds)
     with _project(options) as folder:
-        measured = measured_bands(layout, splits.files["train"])
+        measured = measured_bands(layout, options.data, splits.files["train"])
         prepared = prepare(layout, options.data, splits, folder, measured)
 
         def say(line: str) -> None:

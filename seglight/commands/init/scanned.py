@@ -68,7 +68,7 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     """
     found = survey(module)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    findings = examine(found, numbers, band_statistics(found.band_facts))
+    findings = examine(found, numbers, band_statistics(found.band_facts("train") or found.band_facts()))
     mistakes = [one for one in findings if one.rule.level == "mistake"]
     for finding in mistakes:
         say(line_of(finding))

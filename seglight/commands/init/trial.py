@@ -19,6 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from seglight.callbacks import EMA
+from seglight.checkpoints.net_config import use_bands
 from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
 from seglight.images.bands import RGB, Bands
@@ -154,11 +155,13 @@ def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> Segment
         "ignore_index": 255,
         "class_names": [str(index) for index in range(classes)],
         "palette": [list(voc_color(index)) for index in range(classes)],
-        **({} if bands.is_rgb8 else {"bands": bands}),
     }
     with class_rules(), parser_errors():
         options = parser.parse_object({"model": {**model, **facts}})
         module: SegmentationModule = parser.instantiate(options).model
+    if not bands.is_rgb8:
+        use_bands(module.net, bands)
+        module.bands = bands
     module.describe_net(dict(model["net"]))
     return module
 
