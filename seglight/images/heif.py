@@ -53,11 +53,11 @@ def _opened(file: AnyFile) -> Any:
     try:
         import pi_heif
     except ImportError as error:
-        raise UserError(f'{file}: HEIC needs pi-heif: pip install "seglight[heif]"') from error
+        raise UserError(f'{file}: HEIC or HEIF needs pi-heif: pip install "seglight[heif]"') from error
     source = openable(file)
     if isinstance(source, Path) and not source.is_file():
         raise UserError(f"{file}: there is no such file: is the path right?")
     try:
         return pi_heif.open_heif(source, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     except DAMAGE as error:
-        raise damaged(file, error) from error
+        raise damaged(file, f"HEIC or HEIF; {error}") from error

@@ -135,7 +135,7 @@ def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size
 
     def read(index: int) -> object:
         image, mask, _ = split.read(index)
-        return augmentation(image, mask, (0, 0, index))
+        return augmentation(image, mask, (0, 0, index), facts.bands)
 
     answer = Answer(step=measured_loading([partial(read, index) for index in indices])).rounded()
     keep(question, answer)

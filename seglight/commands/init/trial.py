@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from seglight.callbacks import EMA
-from seglight.checkpoints.net_config import use_bands
+from seglight.checkpoints.net_bands import use_bands
 from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
 from seglight.images.bands import RGB, Bands
@@ -170,7 +171,7 @@ def _batch(number: int, size: tuple[int, int], classes: int, bands: Bands) -> Ba
     """Noise, and labels in squares of 32."""
     height, width = size
     image = torch.randint(0, 256, (number, height, width, len(bands.names)), dtype=torch.uint8).permute(0, 3, 1, 2)
-    image = image if bands.type == "uint8" else image.to(getattr(torch, bands.type))
+    image = image.to(torch.from_numpy(np.empty(0, bands.dtype)).dtype)
     coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=torch.uint8)
     mask = coarse.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :height, :width].contiguous()
     return {"image": image, "mask": mask, "name": [""] * number, "size": [size] * number}
