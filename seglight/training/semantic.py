@@ -20,7 +20,7 @@ from seglight.errors import UserError, say
 from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.inference import WholeImage
-from seglight.inference.batches import images_of
+from seglight.inference.batches import ignored, images_of
 from seglight.interfaces import (
     Batch,
     Described,
@@ -247,11 +247,11 @@ class SegmentationModule(Described, BaseModule):
     test_step = validation_step
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Tensor]:
-        """Predict label maps: class indices, uint8 (H, W) on the CPU, each at the size of its image.
+        """Predict label maps: class indices, uint8 (H, W) on the CPU, each at its image's size; no data is ignored.
 
         Args:
-            batch: Images, uint8 (B, 3, H, W) RGB: a tensor, the first of a sequence, or `image` of a dict, which may
-                hold the `size` (H, W) of each image within its padding.
+            batch: Images (B, bands, H, W), uint8 RGB by default: a tensor, the first of a sequence, or `image` of a
+                dict, which may hold the `size` (H, W) of each image within its padding.
             batch_idx: Unused.
             dataloader_idx: Unused.
 
@@ -259,8 +259,9 @@ class SegmentationModule(Described, BaseModule):
             UserError: The batch has no such images.
         """
         inferer = WholeImage() if self.inferer is None else self.inferer
-        images = images_of(batch)
-        return [inferer.labels(self, image)[0].cpu() for image in images]
+        images = images_of(batch, self.bands)
+        found = ((inferer.labels(self, image)[0].cpu(), image[0]) for image in images)
+        return [ignored(labels, image, self.bands, self.num_classes, self.ignore_index) for labels, image in found]
 
     def on_validation_epoch_end(self) -> None:
         """Score the split."""

@@ -38,6 +38,7 @@ from jsonargparse import DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
+from seglight.commands.predict.band_inputs import images_of, pixel_bytes
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Source, count, find
@@ -158,8 +159,9 @@ class Part:
         if "probabilities" in request.save and predictor.card.temperature is not None:
             temperature = f"{predictor.card.temperature:.4g}"
             self.note = f"probabilities are softmax(logits / {temperature}), the temperature of the model card"
+        bands = predictor.card.pixels
         # on a GPU torch holds the limit
-        self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None)
+        self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None, pixel_bytes(bands))
         made = writers(request.save, predictor)
         self.run = Run(predictor, destination, made, provenance(request), self.budget)
 
@@ -173,8 +175,10 @@ class Part:
         Raises:
             UserError: Nothing can be written.
         """
+        chosen = images_of(sources, self.run.bands)
+        advance(len(sources) - len(chosen))
         with disk_errors(self.request.out):
-            self.run.predict(sources, self.request.batch, advance)
+            self.run.predict(chosen, self.request.batch, advance)
 
     def finish(self, sources: Sequence[Source], tables: Path, written: int) -> Outcome:
         """Write the outputs that are made from the label maps of several images.
@@ -190,7 +194,10 @@ class Part:
         out, names = self.run.out, self.run.predictor.class_names
         videos = [source for source in sources if source.is_video and "video" in self.request.save]
         with disk_errors(self.request.out):
-            left_out = write_tables(self.request.save, names, self.run.done, tables, out.label_maps, self.budget)
+            no_data = self.run.bands.has_nodata
+            left_out = write_tables(
+                self.request.save, names, self.run.done, tables, out.label_maps, self.budget, no_data
+            )
             unwritten = [*_write_videos(videos, self.run)]
         left_out = [out.shown(line) for line in left_out]
         return Outcome(list(names), len(self.run.done), written, self.run.failures, left_out, unwritten, self.note)

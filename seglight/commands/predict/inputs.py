@@ -5,7 +5,7 @@ from functools import partial
 from glob import glob
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,23 @@ from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_once, say_unrea
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
 from seglight.images.label_png import is_label_map
+from seglight.images.pixels import read_pixels
 from seglight.images.tiff import LARGE, TiffWindows, pages
+from seglight.images.types import Windows
 from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
 from seglight.images.video import frame_count, frames
 from seglight.system.remote import RemoteFile, is_address
 from seglight.system.remote_errors import StorageError
 
-Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
-"""An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
+Pixels: TypeAlias = NDArray[Any] | Windows
+"""An image (H, W, bands), or one that is read by windows: uint8 in RGB, or the bands and type that the net reads."""
 
 SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 """Suffixes of images and videos."""
+
+
+ARRAYS = ".npy"
+"""Suffix of arrays, which are images in folders that hold no other images."""
 
 
 class Source(NamedTuple):
@@ -127,6 +133,8 @@ def _found(text: str, out: str) -> list[Source]:
         raise UserError(f"{text}: no such image or folder: check the path")
     # only regular files, because reading a pipe would never end
     found = sorted(file for file in files if _is_known(file) and file.is_file())
+    if not found:  # beside images, arrays are masks
+        found = sorted(file for file in files if file.suffix.lower() == ARRAYS and file.is_file())
     folder = None if is_address(out) else Path(out).resolve()
     outside = [file for file in found if folder is None or not file.resolve().is_relative_to(folder)]
     _check_some(text, files, found, outside)
@@ -260,4 +268,5 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def single(source: Source) -> Picture:
     """The only image of a source that is neither TIFF nor video, or need not be read."""
-    return Picture(source, source.key, partial(read_image, source.path), partial(pixel_count, source.path))
+    read = read_pixels if source.path.suffix.lower() == ARRAYS else read_image
+    return Picture(source, source.key, partial(read, source.path), partial(pixel_count, source.path))

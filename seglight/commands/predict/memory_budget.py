@@ -19,6 +19,9 @@ BYTES_PER_PIXEL = {
 BYTES_PER_EDGE = {"coco": 105, "coco_polygons": 650}
 """Further bytes per pixel edge between two classes."""
 
+RGB_BYTES = 3
+"""Bytes of a pixel of an image in 8-bit RGB, for which `BYTES_PER_PIXEL` is measured."""
+
 FIXED_BYTES = 24 << 20
 """Further bytes for an image of any size."""
 
@@ -28,10 +31,12 @@ class MemoryBudget:
 
     Args:
         max_memory: Largest number of bytes, or None for no limit.
+        pixel: Bytes of a pixel of an image: 3 in 8-bit RGB.
     """
 
-    def __init__(self, max_memory: int | None) -> None:
+    def __init__(self, max_memory: int | None, pixel: int = RGB_BYTES) -> None:
         self.max_memory = max_memory
+        self.pixel = pixel
 
     def check(self, kind: str, pixels: int, outline: int = 0) -> None:
         """Check that an output fits into the limit.
@@ -46,8 +51,10 @@ class MemoryBudget:
         """
         if self.max_memory is None or kind not in BYTES_PER_PIXEL:
             return
+        # an image is held as it is decoded, turned, and passed on
+        each = BYTES_PER_PIXEL[kind] + (3 * (self.pixel - RGB_BYTES) if kind == "image" else 0)
         takes, before = (
-            FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline,
+            FIXED_BYTES + each * pixels + BYTES_PER_EDGE.get(kind, 0) * outline,
             resident_bytes(),
         )
         if before + takes > self.max_memory:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.commands.predict.band_inputs import band_picture, further_versions
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures, single
@@ -19,8 +20,8 @@ from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import FROM_IMAGE, Writer, file_version, output_path
 from seglight.errors import UserError, one_line
 from seglight.images.label_png import read_labels, write_label_rows, write_labels
-from seglight.images.tiff import TiffWindows
-from seglight.images.types import LabelMap
+from seglight.images.pixels import are_rgb
+from seglight.images.types import LabelMap, Windows
 from seglight.inference.predictor import Predictor
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Run:
         budget: Memory limit; with a limit, images are predicted one at a time and none is decoded ahead.
 
     Attributes:
+        bands: What the model reads.
         done: Name and label map of each image, in order.
         written: Number of label maps that this run has written.
         failures: Failures, one line each.
@@ -87,6 +89,7 @@ class Run:
         budget: MemoryBudget = UNLIMITED,
     ) -> None:
         self.predictor = predictor
+        self.bands = predictor.card.pixels
         self.out = out
         self.writers = writers
         self.provenance = provenance
@@ -132,16 +135,24 @@ class Run:
             source = prepared.source
             try:
                 keys = set[Path]()
-                for picture in pictures(source) if prepared.missing is None else [single(source)]:
+                for picture in self._pictures(source) if prepared.missing is None else [self._single(source)]:
                     keys.add(picture.key)
                     yield self._work(picture, prepared)
                 self.out.remove_former(source, keys)
             except UserError as error:
                 yield source.named(error)
 
+    def _pictures(self, source: Source) -> Iterator[Picture]:
+        if self.bands.is_rgb8 or (source.is_video and are_rgb(self.bands)):
+            return pictures(source)
+        return iter([band_picture(source, self.bands)])
+
+    def _single(self, source: Source) -> Picture:
+        return single(source) if self.bands.is_rgb8 else band_picture(source, self.bands)
+
     def _prepare(self, source: Source, downloads: Downloads) -> Prepared:
         """Look up what there is of a source, and download it if an output is made from it."""
-        provenance = f"{file_version(source)} {self.provenance}"
+        provenance = f"{file_version(source)}{further_versions(source, self.bands)} {self.provenance}"
         if source.is_video or source.is_tiff:
             missing = self._missing_of_page(source, provenance)
             if missing is None:
@@ -175,7 +186,7 @@ class Run:
             labels = None if LABELS in missing or not missing else self._stored(picture)
         except UserError as error:
             return error
-        if not isinstance(pixels, TiffWindows):
+        if pixels is None or isinstance(pixels, np.ndarray):
             picture = picture.without_copy()
         return Work(picture, prepared.provenance, missing, pixels, labels)
 
@@ -203,10 +214,10 @@ class Run:
             try:
                 if isinstance(work, UserError):
                     raise work
-                if isinstance(work.pixels, TiffWindows) and LABELS in work.missing:
-                    self._write_rows(work, work.pixels, advance)
-                else:
+                if work.pixels is None or isinstance(work.pixels, np.ndarray) or LABELS not in work.missing:
                     advance(1)
+                else:
+                    self._write_rows(work, work.pixels, advance)
                 self._write(work, label_maps.get(work.picture.key, work.labels))
             except UserError as error:
                 self._note(error, None if isinstance(work, UserError) else work.picture)
@@ -229,7 +240,7 @@ class Run:
         self.done = [(name, path) for name, path in self.done if path not in paths]
         self.written -= lost
 
-    def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
+    def _predicted(self, images: Sequence[NDArray[Any]]) -> list[LabelMap | UserError]:
         """Label maps, or the error of an image that fails by itself, too."""
         try:
             return list(self.predictor.predict_batch(images)) if images else []
@@ -270,11 +281,11 @@ class Run:
             return []
         return [target]
 
-    def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
+    def _write_rows(self, work: Work, pixels: Windows, advance: Callable[[float], None]) -> None:
         path, height = output_path(self.out.folder, LABELS, work.picture.key), pixels.shape[0]
         self.out.replace(work.picture)
         rows = _reported(self.predictor.rows(pixels), height, advance)
-        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.provenance)
+        write_label_rows(path, (height, pixels.shape[1]), rows, self.predictor.palette, work.provenance)
 
 
 def _reported(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:

@@ -32,15 +32,16 @@ class Table(Protocol):
         """Write the file atomically."""
 
 
-def new_table(kind: str, class_names: Sequence[str]) -> Table:
+def new_table(kind: str, class_names: Sequence[str], no_data: bool = False) -> Table:
     """An empty table.
 
     Args:
         kind: One of `TABLES`.
         class_names: Names of the classes, by index.
+        no_data: Whether pixels may have no data.
     """
     if kind == "csv":
-        return ClassFractions(class_names)
+        return ClassFractions(class_names, no_data)
     return CocoObjects(class_names, "runs" if kind == "coco" else "polygons")
 
 
@@ -51,6 +52,7 @@ def write_tables(
     out: Path,
     label_maps: Callable[[Iterable[Path]], Iterator[NDArray[np.uint8] | UserError]],
     budget: MemoryBudget = UNLIMITED,
+    no_data: bool = False,
 ) -> list[str]:
     """Write the kinds of outputs that are one file for all images.
 
@@ -61,11 +63,12 @@ def write_tables(
         out: Folder of the tables.
         label_maps: Function that reads label maps, see `Destination.label_maps`.
         budget: Memory limit; an image that would exceed it is left out of a table.
+        no_data: Whether pixels may have no data.
 
     Returns:
         What was left out, one line each.
     """
-    tables = {kind: new_table(kind, class_names) for kind in TABLES if kind in kinds}
+    tables = {kind: new_table(kind, class_names, no_data) for kind in TABLES if kind in kinds}
     failures: list[str] = []
     used = done if tables else []
     for (name, path), labels in zip(used, label_maps(path for _, path in used), strict=True):

@@ -56,11 +56,15 @@ class Item(NamedTuple):
         size: Size (H, W), by the header of a file.
         is_file: Whether the bytes are those of an image file; False: they are pixels.
         answer: Pickled `Answer`.
+        bands: Number of bands of the pixels.
+        type: Type of the pixels.
     """
 
     size: tuple[int, int]
     is_file: bool
     answer: bytes
+    bands: int = 3
+    type: str = "uint8"
 
 
 class Batch(NamedTuple):

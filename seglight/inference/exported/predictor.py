@@ -11,6 +11,7 @@ from seglight.errors import UserError, one_line
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
+from seglight.inference.no_data import without_classes, without_probabilities
 from seglight.inference.predictor import checked_batch
 
 Output = Literal["labels", "probabilities"]
@@ -53,25 +54,25 @@ class ExportedPredictor:
             UserError: The image is damaged, has another type, or not the only size that the file takes; or the net's
                 logits are not finite.
         """
-        labels: LabelMap = self._output("labels", [pixels_of(image)])[0]
-        return labels
+        pixels = pixels_of(image, self.card.pixels)
+        return without_classes(self._output("labels", [pixels])[0], pixels, self.card)
 
-    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, 3) of any sizes.
+    def predict_batch(self, images: Sequence[NDArray[Any]]) -> list[LabelMap]:
+        """Label maps of images (H, W, bands) of any sizes, in the bands and type of the card.
 
         Those of one size are one batch, if the graph takes batches.
 
         Raises:
             UserError: As `predict`.
         """
-        checked_batch(images, 3)
+        checked_batch(images, len(self.card.pixels.names), self.card.pixels.dtype)
         if not self.takes_batches:
             return [self.predict(image) for image in images]
         labels: dict[int, LabelMap] = {}
         for size in {image.shape for image in images}:
             places = [place for place, image in enumerate(images) if image.shape == size]
             labels.update(zip(places, self._output("labels", [images[place] for place in places]), strict=True))
-        return [labels[place] for place in range(len(images))]
+        return [without_classes(labels[place], image, self.card) for place, image in enumerate(images)]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes at the image's size.
@@ -79,11 +80,11 @@ class ExportedPredictor:
         Raises:
             UserError: As `predict`, or the file was exported without them.
         """
-        probabilities: NDArray[np.float32] = self._output("probabilities", [pixels_of(image)])[0]
-        return probabilities
+        pixels = pixels_of(image, self.card.pixels)
+        return without_probabilities(self._output("probabilities", [pixels])[0], pixels, self.card.pixels)
 
-    def _output(self, name: Output, images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
-        """An output (B, ...) of images (H, W, 3) of one size."""
+    def _output(self, name: Output, images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """An output (B, ...) of images (H, W, bands) of one size."""
         height, width = images[0].shape[:2]
         if self.metadata.size not in (None, (height, width)):
             fixed = "{}x{}".format(*self.metadata.size or ())
@@ -93,7 +94,7 @@ class ExportedPredictor:
             )
         if name not in self._outputs():
             raise UserError(f"{self.path}: it has labels only: export it with --probabilities")
-        pixels = np.empty((len(images), 3, height, width), np.uint8)
+        pixels = np.empty((len(images), images[0].shape[2], height, width), images[0].dtype)
         for place, image in enumerate(images):
             pixels[place] = image.transpose(2, 0, 1)
         try:
@@ -119,7 +120,7 @@ class ExportedPredictor:
     def _outputs(self) -> Sequence[str]:
         raise NotImplementedError
 
-    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def _run(self, name: Output, image: NDArray[Any]) -> NDArray[Any]:
         raise NotImplementedError
 
 

@@ -43,7 +43,7 @@ export class Result {
   at(x, y) {
     const place = y * this.width + x;
     const index = this.values[place];
-    const { name, color } = this.model.classes[index];
+    const { name, color } = this.model.classes[index] ?? { name: "no data", color: [0, 0, 0] };
     const percent = this.confidence === null ? null : Math.round((this.confidence[place] / 255) * 100);
     return { index, name, color, percent };
   }

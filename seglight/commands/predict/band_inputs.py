@@ -1,0 +1,96 @@
+"""Inputs of nets that read other images than 8-bit RGB: a file, with all of its pages, is an image or a band of one."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from seglight.commands.predict.inputs import Picture, Source
+from seglight.errors import UserError
+from seglight.images.band_files import band_files, image_name
+from seglight.images.band_windows import band_windows
+from seglight.images.bands import Bands
+from seglight.images.pixels import read_pixels
+from seglight.images.read_bands import holding
+from seglight.images.tiff import LARGE
+from seglight.images.types import Windows
+
+LARGE_BYTES = 3 * LARGE
+"""Bytes of an image beyond which it is read by windows: those of the largest image in RGB that is not."""
+
+
+def band_picture(source: Source, bands: Bands) -> Picture:
+    """The image of a source.
+
+    Args:
+        source: Input file; of an image with one file a band, that of the first band.
+        bands: What the net reads.
+
+    Raises:
+        UserError: The file is a video.
+    """
+    if source.is_video:
+        raise UserError(f"{source.shown}: frames of a video are 8-bit RGB, and the net reads {bands.line()}")
+    return Picture(source, source.key, partial(_read, source.path, bands), partial(_decoded, source.path, bands))
+
+
+def pixel_bytes(bands: Bands) -> int:
+    """Bytes of a pixel of an image."""
+    return len(bands.names) * bands.dtype.itemsize
+
+
+def _read(path: Path, bands: Bands) -> NDArray[Any] | Windows:
+    return read_pixels(path, bands) if _decoded(path, bands) else band_windows(path, bands)
+
+
+def _decoded(path: Path, bands: Bands) -> int:
+    """Number of pixels that are decoded: 0 for an image that is read by windows."""
+    try:
+        held = holding(path)
+    except UserError:  # reading it raises the same
+        return 1
+    pixels = held.height * held.width
+    return 0 if pixels * pixel_bytes(bands) > LARGE_BYTES else pixels
+
+
+def further_versions(source: Source, bands: Bands) -> str:
+    """Identifies the content of the files of the other bands, beside `file_version` of the first; "" without any.
+
+    Raises:
+        UserError: A file is missing.
+    """
+    if not bands.files:
+        return ""
+    files = band_files(source.path, bands)[1:]
+    stats = " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in map(Path.stat, files))
+    return f" {hashlib.sha256(stats.encode()).hexdigest()[:16]}"
+
+
+def images_of(sources: Sequence[Source], bands: Bands) -> list[Source]:
+    """The sources that are images: where each band is a file, those of the first band.
+
+    Args:
+        sources: Input files.
+        bands: What the net reads.
+
+    Raises:
+        UserError: None of the files is one of a first band, or they are in a remote storage.
+    """
+    if not bands.files:
+        return [*sources]
+    remote = next((source for source in sources if source.remote is not None), None)
+    if remote is not None:
+        raise UserError(
+            f"{remote.shown}: the net reads one file a band, {bands.files}, from folders of this machine only"
+        )
+    found = [source for source in sources if image_name(source.path, bands) is not None]
+    if not found:
+        first = bands.files.replace("{band}", bands.names[0])
+        raise UserError(
+            f"{sources[0].shown}: no file of the first band, {bands.names[0]}, which is named {first}: the net reads "
+            f"one file a band, {bands.files}"
+        )
+    return found
