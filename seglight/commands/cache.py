@@ -32,6 +32,7 @@ from seglight.data.cache import (
     stale,
 )
 from seglight.data.datamodule import FileDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.errors import UserError
 from seglight.images.bands import TYPES
 from seglight.images.opencv import single_threaded_opencv
@@ -106,6 +107,8 @@ def existing_splits(datamodule: SegmentationDataModule) -> dict[str, Labelled]:
     Raises:
         UserError: "train" or "val" does not exist.
     """
+    if isinstance(datamodule, ScenesDataModule):
+        raise UserError("data: a cache holds whole images, and scenes are read by window: train without one")
     splits = {name: datamodule.split(name) for name in ("train", "val")}
     with suppress(UserError):  # the labels of many test splits are not public
         splits["test"] = datamodule.split("test")

@@ -118,7 +118,15 @@ class SegmentationDataModule(Described, LightningDataModule):
                 check_batches(self.trainer, name, batches)
         trainer: Any = self.trainer
         if stage == "fit" and trainer and trainer.limit_val_batches != 0 and trainer.overfit_batches == 0:
-            check_disjoint(self.splits["train"], self.splits["val"])
+            self.check_disjoint()
+
+    def check_disjoint(self) -> None:
+        """Check that the training and validation splits, which are set up, have no images in common.
+
+        Raises:
+            UserError: They have more than a few.
+        """
+        check_disjoint(self.splits["train"], self.splits["val"])
 
     def _source(self, name: str) -> Labelled:
         split = self.split(name)

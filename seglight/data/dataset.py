@@ -1,7 +1,10 @@
 """Splits as tensors, indexed by (epoch, index)."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from seglight.data.augmentation.missing import without_missing
@@ -48,10 +51,10 @@ class SegmentationDataset(Dataset[Sample]):
     def __getitem__(self, key: Key) -> Sample:
         epoch, index = key
         with single_threaded_opencv():
-            image, mask, name = self.split.read(index)
+            image, mask, name, augmentation = self.drawn(key)
             check_sizes(image, mask, name)
-            if self.augmentation is not None:
-                image, mask = self.augmentation(image, mask, (self.seed, epoch, index), self.bands)
+            if augmentation is not None:
+                image, mask = augmentation(image, mask, (self.seed, epoch, index), self.bands)
             elif self.has_nodata:
                 mask = without_missing(mask, self.bands.without_data(image))
         # arrays of files and caches are read-only, which torch does not accept: copied only then
@@ -64,3 +67,11 @@ class SegmentationDataset(Dataset[Sample]):
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
         return {"image": tensor, "mask": labels, "name": name}
+
+    def drawn(self, key: Key) -> tuple[NDArray[Any], NDArray[np.uint8], str, Augmentation | None]:
+        """Image (H, W, bands), mask (H, W) and name of a sample, and the augmentation that is applied to it.
+
+        Args:
+            key: Epoch and index.
+        """
+        return (*self.split.read(key[1]), self.augmentation)

@@ -65,7 +65,14 @@ class LabelCodec:
         Raises:
             UserError: The file is damaged, in colour, or contains a value that is not in the table.
         """
-        raw = read_index(path)
+        return self.mapped(read_index(path), path)
+
+    def mapped(self, raw: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+        """Class indices uint8 (H, W) of values (H, W) from a file.
+
+        Raises:
+            UserError: A value is not in the table.
+        """
         mask = _looked_up(self.table, raw)
         unknown = mask == UNKNOWN
         if unknown.any():
@@ -101,6 +108,14 @@ class ColorCodec:
                     "use the colour version of the labels, or declare them as index labels"
                 )
             pixels = np.asarray(image.convert("RGB").convert("RGBX"))
+        return self.mapped(pixels, path)
+
+    def mapped(self, pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+        """Class indices uint8 (H, W) of colours from a file: R, G, B and a value that does not count, (H, W, 4).
+
+        Raises:
+            UserError: A colour is not in the table.
+        """
         codes = pixels.view("<i4")[..., 0] & 0xFFFFFF  # R, G, B, X as one number, lowest byte first, without X
         mask = _looked_up(_color_table(tuple(self.colors.items()), tuple(self.ignored), self.others), codes)
         unknown = mask == UNKNOWN

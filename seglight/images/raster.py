@@ -1,5 +1,6 @@
 """Rasters that only GDAL reads, such as mosaics (VRT), by rasterio, an optional package."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class RasterBands:
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
         try:
             if self._opened is None:
-                self._opened = rasterio.open(self.path)
+                self._opened = _open(self.path)
             found = self._opened.read(window=window)
         except rasterio.errors.RasterioError as error:
             raise _damaged(self.path, error) from error
@@ -74,7 +75,7 @@ def raster_holding(file: AnyFile) -> Holding:
     """
     rasterio = _rasterio(file)
     try:
-        with rasterio.open(file) as raster:
+        with _open(file) as raster:
             kinds = {*raster.dtypes}
             names = joined_names([name or "" for name in raster.descriptions], raster.count)
             return Holding(
@@ -89,6 +90,14 @@ def raster_holding(file: AnyFile) -> Holding:
             )
     except rasterio.errors.RasterioError as error:
         raise _damaged(file, error) from error
+
+
+def _open(file: AnyFile) -> Any:
+    """Open a file that may have no georeference, without a warning."""
+    rasterio = _rasterio(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        return rasterio.open(file)
 
 
 def _rasterio(file: AnyFile) -> Any:

@@ -15,9 +15,11 @@ from seglight.commands.doctor.fix import check_target, fix
 from seglight.commands.doctor.label_errors.options import add_options, label_options, with_recipe_of_model
 from seglight.commands.doctor.report import as_dict, show, show_fix, write_json
 from seglight.commands.doctor.scan import Survey, survey
+from seglight.commands.doctor.scenes import OF_WHOLE_IMAGES, check_scenes
 from seglight.commands.doctor.statistics import Statistics, statistics
 from seglight.commands.recipe import datamodule_from
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.errors import UserError
 from seglight.system.collector import command_imports
 from seglight.system.parsing import new_parser
@@ -43,6 +45,9 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
     bands = band_statistics(found.band_facts("train") or found.band_facts())
     findings = examine(found, numbers, bands)
+    if isinstance(datamodule, ScenesDataModule):
+        kept = [finding for finding in findings if finding.rule.slug not in OF_WHOLE_IMAGES]
+        findings = by_level(kept + check_scenes(datamodule, found.splits))
     console = plain_console()
     show(console, found.names, numbers, findings, bands)
     fixed = None
@@ -61,6 +66,11 @@ def examine(found: Survey, numbers: dict[str, Statistics], bands: BandStatistics
         findings += check_files(name, facts, found.tables[name])
     findings += check_bands(found.band_facts(), bands, found.bands)
     findings += check_classes(found, numbers) + check_splits(found)
+    return by_level(findings)
+
+
+def by_level(findings: list[Finding]) -> list[Finding]:
+    """Findings in their order, mistakes first."""
     return sorted(findings, key=lambda finding: finding.rule.level != "mistake")
 
 

@@ -95,6 +95,7 @@ class MaskFacts:
         unknown: Pixels whose value is in no table.
         edges: How values change from pixel to pixel.
         thick: Fraction of the pixels of value 255 that lie in areas thicker than a border, in masks of only 0 and 255.
+        nodata: Pixels without data in any band of a scene, which are among the ignored ones.
     """
 
     header: Header
@@ -107,6 +108,7 @@ class MaskFacts:
     unknown: int = 0
     edges: Edges = field(default_factory=Edges)
     thick: float = 0.0
+    nodata: int = 0
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,11 @@ BANDS = _rules(
 
 CLASSES = _rules(
     "hint",
+    (
+        "no-data",
+        "pixels without data, which are ignored in training and scores",
+        "if that is too many, check `nodata` and `valid` of the bands",
+    ),
     ("class-never-seen", "classes without a pixel in any split", "check the class table"),
     ("class-in-one-split", "classes that are not in all splits", "split the images again, if the class matters"),
     (
@@ -188,6 +193,11 @@ SPLITS = _rules(
         "the same image is in two splits: the score includes training images",
         "remove it from one of them",
     ),
+    (
+        "shared-place",
+        "scenes of two splits show the same place: the score includes training pixels",
+        "put both into one split, or divide all scenes by `data.blocks`",
+    ),
 ) | _rules(
     "hint",
     ("near-duplicate", "nearly the same image is in two splits", "keep one scene in one split"),
@@ -195,6 +205,11 @@ SPLITS = _rules(
         "sequence",
         "frames of one sequence are in two splits, and those near in time look alike",
         "split by sequence, to score on scenes not seen in training",
+    ),
+    (
+        "touching-places",
+        "scenes of two splits lie so near to each other that their borders show nearly the same",
+        "put neighbours into one split, or divide all scenes by `data.blocks`",
     ),
     ("listed-twice", "the list of a split names an image twice", "remove one line"),
 )

@@ -11,9 +11,12 @@ from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
 from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.samples import sample_facts
+from seglight.commands.doctor.scenes import tile_facts
 from seglight.commands.doctor.tables import split_table
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.data.pairs import FilePairs
+from seglight.data.scenes.windows import Tiles
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Labelled
@@ -80,7 +83,9 @@ def survey(datamodule: SegmentationDataModule) -> Survey:
 
 
 def _listed(datamodule: SegmentationDataModule, name: str) -> Labelled:
-    """A split with all files that its layout expects, whether they exist or not."""
+    """A split with all files that its layout expects, whether they exist or not; of scenes, all of it in tiles."""
+    if isinstance(datamodule, ScenesDataModule):
+        return datamodule.tiles(name)
     if isinstance(datamodule, FileDataModule) and type(datamodule).split is FileDataModule.split:
         return datamodule.unchecked_split(name)
     return datamodule.split(name)
@@ -91,6 +96,8 @@ def _plan(
 ) -> tuple[LabelTable, Callable[[Any], PairFacts], Sequence[Any]]:
     """Label table of a split, function that reads one of its items, and the items."""
     number, indices, bands = len(datamodule.classes), range(len(split)), datamodule.bands
+    if isinstance(split, Tiles):
+        return _own_table(datamodule), partial(tile_facts, split, number), indices
     if isinstance(split, FilePairs):
         pairs, about_names = find_pairs(name, split)
         findings += about_names

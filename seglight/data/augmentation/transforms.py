@@ -7,6 +7,7 @@ pixels), at the cost of the pixels in the window.
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +143,13 @@ class Augmentation:
         if self.per_band is not None:
             image = self.per_band(rng, image, bands)
         return self._transformed(rng, image, mask, bands) if self.extra else (image, mask)
+
+    def at_scale(self, factor: float) -> "Augmentation":
+        """The same augmentation for windows that were drawn at a scale already, and read by themselves."""
+        fixed = copy(self)  # unlike `replace`, without checks and with the transforms that were tried
+        object.__setattr__(fixed, "scale", (factor, factor))
+        object.__setattr__(fixed, "max_class_ratio", 1.0)
+        return fixed
 
     def _transformed(
         self, rng: np.random.Generator, image: NDArray[Any], mask: NDArray[np.uint8], bands: Bands
