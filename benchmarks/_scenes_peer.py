@@ -46,9 +46,10 @@ class Peer:
         }
         self.loaders: dict[int, DataLoader[Any]] = {}
 
-    def window(self, left: float, bottom: float, right: float, top: float, path: str) -> str:
-        """Write a window to a file."""
-        sample = self.dataset[left:right, bottom:top]  # type: ignore[misc]
+    def window(self, bounds: list[float], path: str) -> str:
+        """Write the window with these bounds (left, bottom, right, top) to a file."""
+        left, bottom, right, top = bounds
+        sample = self.dataset[left:right, bottom:top]
         np.savez(path, image=sample["image"].numpy(), mask=sample["mask"].numpy())
         return "done"
 
@@ -71,7 +72,7 @@ def main() -> None:
     for line in sys.stdin:
         what, *values = line.split()
         if what == "window":
-            print(peer.window(*map(float, values[:4]), values[4]), flush=True)
+            print(peer.window([*map(float, values[:4])], values[4]), flush=True)
         else:
             print(peer.epoch(int(values[0])), flush=True)
 
