@@ -1,6 +1,7 @@
 """Drawings of label maps."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ RIGHT, WRONG, IGNORED = (235, 235, 235), (214, 39, 40), (120, 120, 120)
 """Colours of an error map."""
 
 
-def shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def shown(image: NDArray[Any]) -> NDArray[np.uint8]:
     """An image (H, W, bands) as uint8 (H, W, 3): if it does not have three bands, their mean as grey.
 
     It is not known which of four bands are red, green and blue, so no three of them are chosen.
@@ -37,10 +38,21 @@ def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: in
 
 
 def panel(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], pred: NDArray[np.uint8], palette: Palette, ignore_index: int
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    pred: NDArray[np.uint8],
+    palette: Palette,
+    ignore_index: int,
+    missing: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """Image, truth, prediction and error side by side: uint8 (H, 4 W, 3)."""
+    """Image, truth, prediction and error side by side: uint8 (H, 4 W, 3).
+
+    Pixels without data, which are `missing` (H, W), are grey in truth, prediction and error.
+    """
     parts = [image, colorize(mask, palette), colorize(pred, palette), error_map(mask, pred, ignore_index)]
+    if missing is not None:
+        for part in parts[1:]:
+            part[missing] = IGNORED
     return np.concatenate(parts, axis=1)
 
 

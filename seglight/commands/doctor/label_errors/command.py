@@ -135,6 +135,7 @@ def _judged(
             options.top,
             advance,
             partial(below, root_of(datamodule)),
+            datamodule.bands,
         )
 
 
@@ -154,6 +155,6 @@ def _write(found: Judgement, split: Labelled, datamodule: SegmentationDataModule
     regions = found.judged.regions
     write_coco(out / COCO, regions, found.names)
     left_out = write_labelme(out / LABELME, regions, found.names, split)
-    write_page(out / PAGE, found, split, datamodule.classes.palette)
+    write_page(out / PAGE, found, split, datamodule.classes.palette, datamodule.bands)
     atomic_write(out / REPORT, json.dumps(as_dict(found), indent=1) + "\n")
     return left_out
