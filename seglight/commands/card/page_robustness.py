@@ -66,6 +66,10 @@ def _steps(attack: str, steps: Any) -> str:
     return f"3 x {count(steps)}" if attack == "sea" else count(steps)
 
 
+def _not_tried(known: Mapping[str, Any]) -> str:
+    return f"Left out: {known['left_out']}." if known.get("left_out") else NOT_TRIED
+
+
 def corruptions(card: Mapping[str, Any]) -> Section:
     """Scores of corrupted images by kind and severity."""
     known = card.get("robustness") or {}
@@ -93,7 +97,7 @@ def corruptions(card: Mapping[str, Any]) -> Section:
         content.append(heat_map("Mean IoU by kind and severity, the lowest mean first.", "corruption", heads, rows))
     content += _relative(known.get("relative"))
     content += _consistency(known.get("consistency"))
-    return Section("Corruptions", content or [absent(NOT_TRIED)], about)
+    return Section("Corruptions", content or [absent(_not_tried(known))], about)
 
 
 def attacks(card: Mapping[str, Any]) -> Section:
@@ -110,7 +114,7 @@ def attacks(card: Mapping[str, Any]) -> Section:
         for radius, one in by_radius.items()
     ]
     if not cases:
-        return Section("Attacks", [absent(NOT_TRIED)], about)
+        return Section("Attacks", [absent(_not_tried(known))], about)
     rows: list[list[Child]] = [
         [
             NAMES.get(attack) or name(attack),

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ from seglight.commands.card.names import names_of
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
 from seglight.commands.card.page import write_page
 from seglight.commands.card.progress import tell
-from seglight.commands.card.robustness import Trials, check_trials, robustness_of
+from seglight.commands.card.robustness import Trials, check_trials, robustness_of, unsuited
 from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
@@ -63,6 +64,10 @@ def card(task: Task, identity: dict[str, str]) -> None:
     needs_names = task.groups is not None or (task.trials is not None and task.trials.reference is not None)
     names = names_of(split) if needs_names else []
     groups_of(names, task.groups)
+    left_out = None if task.trials is None else unsuited(model_card.pixels)
+    if left_out is not None:
+        tell(f"--robustness is left out: {left_out}")
+        task = replace(task, trials=None)
     if task.trials is not None:
         check_trials(task.trials, task.split, names, data.classes, bands_of(net), task.trust)
     model = model_facts(str(task.model), net, model_card)
@@ -73,7 +78,9 @@ def card(task: Task, identity: dict[str, str]) -> None:
     check_calibrated(copy, task.out, model["checksum"], folder.finished, task.trust)
     applied = Net(net, FORMATS[model_card.channels_last], model_card.temperature or 1.0, task.inferer)
     content = folder.finished or _measured(task, trainer, folder, applied, model)
-    robustness = None if task.trials is None else _robustness(task, task.trials, trainer, applied, content)
+    robustness = None if left_out is None else {"left_out": left_out}
+    if task.trials is not None:
+        robustness = _robustness(task, task.trials, trainer, applied, content)
     if trainer.is_global_zero:
         _finish(task, folder, content, robustness)
 
