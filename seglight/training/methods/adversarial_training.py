@@ -97,11 +97,6 @@ class AdversarialTraining(Method):
 
     def _attacked(self, net: nn.Module, batch: Batch, number: int) -> Tensor:
         image = batch["image"]
-        if image.dtype != torch.uint8:
-            raise UserError(
-                f"model.method: AdversarialTraining attacks 8-bit images, and these are {str(image.dtype)[6:]}: use "
-                "seglight.training.methods.Supervised"
-            )
         processes = world_size()
         # process r has the places r, r + processes, ... of what is one batch for a single process
         places = list(islice(count(rank(), processes), len(image)))
