@@ -20,7 +20,10 @@ outputs of --save that would not fit are listed as failed.
   probabilities  probabilities/*.npz, an array `probabilities`: float16 (classes, height, width)
   cityscapes     cityscapes/*.png, label ids as Cityscapes' server accepts them
   ade            ade/*.png, class indices + 1 as ADE20K's scene parsing benchmark accepts them
-  csv            shares.csv, the fraction of each image that each class covers
+  geotiff        geotiff/*.tif, Cloud Optimised GeoTIFFs that lie where the image does
+  polygons       polygons/*.gpkg, GeoPackages of connected regions as polygons, with class and area in square metres
+  geojson        geojson/*.geojson, the same in longitude and latitude (RFC 7946)
+  csv            shares.csv, the fraction of each image that each class covers, and square metres where known
   coco           coco.json, connected components as objects, with boxes and run lengths
   coco_polygons  coco_polygons.json, the same with polygons
   video          video/*.mp4, videos overlaid with their label maps
@@ -46,6 +49,7 @@ from seglight.commands.predict.jobs import check_outputs, provenance
 from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.occupied import written_without_shards
 from seglight.commands.predict.outputs import disk_errors, writers
+from seglight.commands.predict.placed import check_placed, placed_writers
 from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.run import Run
@@ -57,7 +61,19 @@ from seglight.system.memory import parse_bytes
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
-Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
+Kind = Literal[
+    "overlay",
+    "probabilities",
+    "cityscapes",
+    "ade",
+    "geotiff",
+    "polygons",
+    "geojson",
+    "csv",
+    "coco",
+    "coco_polygons",
+    "video",
+]
 ExecutorName = Literal["local", "slurm", "ray"]
 
 
@@ -103,6 +119,7 @@ def predict(
         sources = find(inputs, out)
         if "video" in save and not any(source.is_video for source in sources):
             raise UserError("--save video: none of the inputs is a video: leave this kind out")
+        check_placed(save, sources)
         check_outputs(sources, destination, save)
         limit = None if max_memory is None else parse_bytes(max_memory)
         request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
@@ -163,7 +180,9 @@ class Part:
         # on a GPU torch holds the limit
         self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None, pixel_bytes(bands))
         made = writers(request.save, predictor)
-        self.run = Run(predictor, destination, made, provenance(request), self.budget)
+        placed = placed_writers(request.save, predictor, self.budget)
+        areas = "csv" in request.save
+        self.run = Run(predictor, destination, made, provenance(request), self.budget, placed, areas)
 
     def predict(self, sources: Sequence[Source], advance: Callable[[float], None]) -> None:
         """Write the label maps of the inputs, and the outputs beside them.
@@ -196,7 +215,7 @@ class Part:
         with disk_errors(self.request.out):
             no_data = self.run.bands.has_nodata
             left_out = write_tables(
-                self.request.save, names, self.run.done, tables, out.label_maps, self.budget, no_data
+                self.request.save, names, self.run.done, tables, out.label_maps, self.budget, no_data, self.run.places
             )
             unwritten = [*_write_videos(videos, self.run)]
         left_out = [out.shown(line) for line in left_out]

@@ -78,12 +78,14 @@ class Picture(NamedTuple):
         key: Relative path of its outputs; pages and frames are numbered from 1 in a folder of the file's key.
         read: Function that decodes the image; raises UserError if it is damaged.
         decoded: Function that returns how many pixels are decoded; 0 if none, or if the image is damaged.
+        page: Index of the page of a TIFF with several; None: the image is the file, or a frame.
     """
 
     source: Source
     key: Path
     read: Callable[[], Pixels]
     decoded: Callable[[], int] = int
+    page: int | None = None
 
     @property
     def name(self) -> str:
@@ -258,10 +260,11 @@ def pictures(source: Source) -> Iterator[Picture]:
         found = pages(source.path)
         for number, (page, size) in enumerate(found.items(), 1):
             key = source.key / f"{number:04}" if len(found) > 1 else source.key
+            only = page if len(found) > 1 else None
             if size > LARGE:
-                yield Picture(source, key, partial(TiffWindows, source.path, page))
+                yield Picture(source, key, partial(TiffWindows, source.path, page), page=only)
             else:
-                yield Picture(source, key, partial(read_page, source.path, page), partial(int, size))
+                yield Picture(source, key, partial(read_page, source.path, page), partial(int, size), only)
     else:
         yield single(source)
 

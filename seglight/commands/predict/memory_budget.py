@@ -19,6 +19,9 @@ BYTES_PER_PIXEL = {
 BYTES_PER_EDGE = {"coco": 105, "coco_polygons": 650}
 """Further bytes per pixel edge between two classes."""
 
+BYTES_PER_CORNER = {"polygons": 230, "geojson": 650}
+"""Bytes per corner of the outlines that are in memory."""
+
 RGB_BYTES = 3
 """Bytes of a pixel of an image in 8-bit RGB, for which `BYTES_PER_PIXEL` is measured."""
 
@@ -53,14 +56,39 @@ class MemoryBudget:
             return
         # an image is held as it is decoded, turned, and passed on
         each = BYTES_PER_PIXEL[kind] + (3 * (self.pixel - RGB_BYTES) if kind == "image" else 0)
-        takes, before = (
-            FIXED_BYTES + each * pixels + BYTES_PER_EDGE.get(kind, 0) * outline,
-            resident_bytes(),
-        )
+        takes = FIXED_BYTES + each * pixels + BYTES_PER_EDGE.get(kind, 0) * outline
+        self.check_bytes(f"{kind} of {pixels / 1e6:.1f} megapixels", takes)
+
+    def check_corners(self, kind: str, corners: int) -> None:
+        """Check that the corners of the outlines that are in memory fit into the limit.
+
+        Args:
+            kind: Kind of output.
+            corners: Number of corners.
+
+        Raises:
+            UserError: They do not fit.
+        """
+        takes = FIXED_BYTES + BYTES_PER_CORNER[kind] * corners
+        self.check_bytes(f"{kind}: the outlines of regions with {corners / 1e6:.1f} million corners", takes)
+
+    def check_bytes(self, what: str, takes: int) -> None:
+        """Check that something fits into the limit.
+
+        Args:
+            what: What it is, as the beginning of the message.
+            takes: Bytes that it takes.
+
+        Raises:
+            UserError: It does not fit.
+        """
+        if self.max_memory is None:
+            return
+        before = resident_bytes()
         if before + takes > self.max_memory:
             raise UserError(
-                f"{kind} of {pixels / 1e6:.1f} megapixels takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in "
-                f"use, and --max_memory is {self.max_memory / 1e9:.2f} GB: raise it, or cut the image"
+                f"{what} takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in use, and --max_memory is "
+                f"{self.max_memory / 1e9:.2f} GB: raise it, or cut the image"
             )
 
 

@@ -1,6 +1,6 @@
 """Outputs made from all label maps: tables of images and objects, and videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from seglight.commands.predict.outputs import output_path
 from seglight.errors import UserError, one_line
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
+from seglight.images.geo import Georeference
 from seglight.images.outlines import outline_of
 from seglight.images.types import Color, LabelMap
 from seglight.images.video import frames, video_writer
@@ -32,16 +33,19 @@ class Table(Protocol):
         """Write the file atomically."""
 
 
-def new_table(kind: str, class_names: Sequence[str], no_data: bool = False) -> Table:
+def new_table(
+    kind: str, class_names: Sequence[str], no_data: bool = False, places: Mapping[str, Georeference] | None = None
+) -> Table:
     """An empty table.
 
     Args:
         kind: One of `TABLES`.
         class_names: Names of the classes, by index.
         no_data: Whether pixels may have no data.
+        places: Georeferences of images, by their name.
     """
     if kind == "csv":
-        return ClassFractions(class_names, no_data)
+        return ClassFractions(class_names, no_data, places)
     return CocoObjects(class_names, "runs" if kind == "coco" else "polygons")
 
 
@@ -53,6 +57,7 @@ def write_tables(
     label_maps: Callable[[Iterable[Path]], Iterator[NDArray[np.uint8] | UserError]],
     budget: MemoryBudget = UNLIMITED,
     no_data: bool = False,
+    places: Mapping[str, Georeference] | None = None,
 ) -> list[str]:
     """Write the kinds of outputs that are one file for all images.
 
@@ -64,11 +69,12 @@ def write_tables(
         label_maps: Function that reads label maps, see `Destination.label_maps`.
         budget: Memory limit; an image that would exceed it is left out of a table.
         no_data: Whether pixels may have no data.
+        places: Georeferences of images, by their name.
 
     Returns:
         What was left out, one line each.
     """
-    tables = {kind: new_table(kind, class_names, no_data) for kind in TABLES if kind in kinds}
+    tables = {kind: new_table(kind, class_names, no_data, places) for kind in TABLES if kind in kinds}
     failures: list[str] = []
     used = done if tables else []
     for (name, path), labels in zip(used, label_maps(path for _, path in used), strict=True):

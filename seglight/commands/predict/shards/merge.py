@@ -33,7 +33,8 @@ def _extend(table: Table, part: Path) -> None:
     if isinstance(table, ClassFractions):
         with part.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             header, *rows = csv.reader(file)
-            table.no_data = header[-1:] == [NO_DATA] and len(header) > 1 + len(table.class_names)
+            end = 1 + len(table.class_names)
+            table.no_data = header[end : end + 1] == [NO_DATA]
             table.rows += rows
     elif isinstance(table, CocoObjects):
         content = json.loads(part.read_text(encoding="utf-8"))
