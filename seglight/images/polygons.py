@@ -25,6 +25,9 @@ FIELDS = ("class", "class_index", "area_m2")
 DIGITS = 8
 """Decimals of coordinates in degrees: a millimetre."""
 
+DATE = "1970-01-01T00:00:00.000Z"
+"""Date of change that GeoPackages state, so that the same label map gives the same bytes."""
+
 FEATURES = 1 << 12
 """Number of polygons that are copied at a time."""
 
@@ -62,7 +65,7 @@ def write_geojson(
             _write_geopackage(package, labels, geo, class_names, check, what)
             from pyogrio.raw import open_arrow, write_arrow
 
-            with _gdal_errors(what, geo), open_arrow(package, layer=LAYER, batch_size=FEATURES) as (meta, stream):
+            with _gdal(what, geo), open_arrow(package, layer=LAYER, batch_size=FEATURES) as (meta, stream):
                 write_arrow(
                     stream,
                     part,
@@ -103,7 +106,7 @@ def _append(
 ) -> None:
     from pyogrio.raw import write
 
-    with _gdal_errors(what, geo):
+    with _gdal(what, geo):
         write(
             path,
             shapes,
@@ -147,12 +150,16 @@ def well_known_binary(found: Outlines, geo: Georeference) -> NDArray[Any]:
 
 
 @contextmanager
-def _gdal_errors(what: str, geo: Georeference) -> Iterator[None]:
-    """Turn errors of GDAL within the block into one line."""
-    from pyogrio import errors
+def _gdal(what: str, geo: Georeference) -> Iterator[None]:
+    """Turn errors of GDAL within the block into one line, and let its clock stand."""
+    from pyogrio import errors, get_gdal_config_option, set_gdal_config_options
 
+    former = get_gdal_config_option("OGR_CURRENT_DATE")
+    set_gdal_config_options({"OGR_CURRENT_DATE": DATE})
     known = (errors.CRSError, errors.DataLayerError, errors.DataSourceError, errors.FeatureError, errors.GeometryError)
     try:
         yield
     except known as error:
         raise UserError(f"{what}: polygons of {geo.path} are not written ({one_line(error)})") from error
+    finally:
+        set_gdal_config_options({"OGR_CURRENT_DATE": former})

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,14 @@ def test_areas_in_degrees_are_those_on_the_ellipsoid(tmp_path: Path) -> None:
     write_geopackage(tmp_path / "a.gpkg", LabelsInMemory(np.zeros((50, 20), np.uint8)), geo, NAMES, passes)
     _, _, fields = read(tmp_path / "a.gpkg")
     assert fields["area_m2"].tolist() == pytest.approx([1054455953.5200227], rel=1e-7)  # as in test_ground_area.py
+
+
+def test_the_same_label_map_gives_the_same_bytes(tmp_path: Path) -> None:
+    geo = grid("EPSG:32632", 10, 0, 4e5, 0, -10, 5e6, size=(60, 40))
+    for name in ("a.gpkg", "b.gpkg"):
+        write_geopackage(tmp_path / name, LabelsInMemory(blocks((60, 40))), geo, NAMES, passes)
+        time.sleep(0.01)  # the clock stands in milliseconds
+    assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
 
 
 def test_no_data_makes_no_polygon(tmp_path: Path) -> None:

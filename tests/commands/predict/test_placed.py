@@ -110,6 +110,7 @@ def bands_of(path: Path) -> Bands:
     return Bands(names, kind, (0.0,) * count, (1.0,) * count, nodata)
 
 
+@pytest.mark.slow
 def test_every_real_file_stays_where_it_is(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, seglight_cli: Cli
 ) -> None:
