@@ -1,7 +1,4 @@
-"""`seglight predict` of georeferenced images: GeoTIFFs, polygons and areas, against rasterio, gdalinfo and ogrinfo.
-
-Covers: commands.predict.placed.
-"""
+"""`seglight predict` of georeferenced images: GeoTIFFs, polygons and areas, against rasterio, gdalinfo and ogrinfo."""
 
 import csv
 import re
