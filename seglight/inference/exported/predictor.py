@@ -101,19 +101,25 @@ class ExportedPredictor:
             found = np.asarray(self._run(name, pixels))
         except Exception as error:  # onnxruntime's have no common class
             raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
-        self._check_finite(name, found)
+        self._check_finite(name, found, images)
         if found.ndim < 3 or (len(found), *found.shape[-2:]) != (len(images), height, width):
             raise UserError(
                 f"{self.path}: its {name} are {found.shape[1:]} for an image of {height}x{width}: export it again"
             )
         return found
 
-    def _check_finite(self, name: Output, found: NDArray[Any]) -> None:
-        """The graph marks labels of logits that are not finite; probabilities are not finite themselves."""
+    def _check_finite(self, name: Output, found: NDArray[Any], images: Sequence[NDArray[Any]]) -> None:
+        """The graph marks labels of logits that are not finite; probabilities are not finite themselves.
+
+        Pixels that have data in no band are marked too, and are no fault.
+        """
         if name == "probabilities":
             broken = not np.isfinite(found.sum())
         else:
             broken = bool(found.size) and not 0 <= found.min() <= found.max() < len(self.class_names)
+            if broken and self.card.pixels.has_nodata:
+                data = ~np.stack([self.card.pixels.without_data(image) for image in images])
+                broken = bool(((found < 0) | (found >= len(self.class_names)))[data].any())
         if broken:
             raise UserError(f"{self.path}: its logits are NaN or infinite, which gives no label map: {REMEDY}")
 
