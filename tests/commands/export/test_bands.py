@@ -16,6 +16,7 @@ from seglight.commands.export.quantize import quantize_onnx
 from seglight.commands.export.triton import config
 from seglight.images.bands import Bands
 from seglight.inference.exported.metadata import Metadata
+from seglight.inference.exported.runtimes import load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.bands import use_bands
 from seglight.models.decoders import FPN
@@ -98,6 +99,7 @@ def test_labels_are_those_of_torch(name: str, kind: str, tmp_path: Path) -> None
     assert not shares[0][:, empty].any()
     np.testing.assert_allclose(shares[0][:, ~empty], wanted_shares[:, ~empty], atol=2e-3)
     if name == "model.onnx":
+        np.testing.assert_array_equal(load_exported(tmp_path / name).predict(pixels), labels[0])
         session = onnxruntime.InferenceSession(tmp_path / name)
         assert session.get_inputs()[0].type == {"float32": "tensor(float)"}.get(kind, f"tensor({kind})")
         text = session.get_modelmeta().custom_metadata_map[KEY]
