@@ -43,8 +43,8 @@ from seglight.inference.predictor import ArrayWindows, Predictor
 WARM_UP = (64, 64)
 """Size of the image that a model predicts before it counts as loaded: many runtimes complete their work only then."""
 
-LARGE_BYTES = 3 * LARGE
-"""Bytes of an image beyond which it is predicted by windows: those of the largest image in RGB that is not."""
+RGB_BYTES = 3
+"""Bytes of a pixel in RGB: images that take as much memory as those of more than `LARGE` are predicted by windows."""
 
 NPY = b"\x93NUMPY"
 """Beginning of an array in NumPy's format."""
@@ -228,7 +228,7 @@ class LabelMaps:
     def _bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         """Label rows from the top; as `predict`, it reads large images by windows unless a memory limit decides."""
         predictor = self.model.predictor
-        by_windows = image.nbytes > LARGE_BYTES and not self.model.limited
+        by_windows = image.nbytes > RGB_BYTES * LARGE and not self.model.limited
         done = 0
         for band in predictor.rows(ArrayWindows(image)) if by_windows else predictor.label_bands(image):
             yield band
