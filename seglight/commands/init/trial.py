@@ -20,7 +20,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from seglight.callbacks import EMA
-from seglight.checkpoints.net_bands import use_bands
 from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
 from seglight.images.bands import RGB, Bands
@@ -38,6 +37,17 @@ LONG_ENOUGH = 20.0
 
 IMAGES = 3
 """Images that are evaluated; the first one does not count."""
+
+
+class Images:
+    """What a data module tells of its images.
+
+    Args:
+        bands: Description of the images as plain values.
+    """
+
+    def __init__(self, bands: dict[str, Any]) -> None:
+        self.bands = Bands.from_dict(bands)
 
 
 class Clock(Callback):
@@ -151,6 +161,10 @@ def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> Segment
     """
     parser = new_parser()
     parser.add_class_arguments(SegmentationModule, "model", fail_untyped=False)
+    images = {} if bands.is_rgb8 else {"data": {"bands": bands.to_dict()}}
+    if images:  # linked as in `fit`
+        parser.add_class_arguments(Images, "data")
+        parser.link_arguments("data.bands", "model.bands", apply_on="instantiate")
     facts = {
         "num_classes": classes,
         "ignore_index": 255,
@@ -158,11 +172,8 @@ def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> Segment
         "palette": [list(voc_color(index)) for index in range(classes)],
     }
     with class_rules(), parser_errors():
-        options = parser.parse_object({"model": {**model, **facts}})
+        options = parser.parse_object({"model": {**model, **facts}, **images})
         module: SegmentationModule = parser.instantiate(options).model
-    if not bands.is_rgb8:
-        use_bands(module.net, bands)
-        module.bands = bands
     module.describe_net(dict(model["net"]))
     return module
 
