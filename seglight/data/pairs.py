@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 """Suffixes of images in folders."""
 
-BAND_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
+BAND_SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".heic", ".heif", ".hif", ".vrt")
 """Suffixes of images in folders whose bands are declared."""
 
 OF_MACOS = "._"
@@ -174,7 +174,7 @@ def image_files(folder: Path, holds: str, suffixes: Sequence[str] = IMAGE_SUFFIX
             f"{folder}: no image there, where {holds} should be ({', '.join(suffixes)})"
             + (f", but {other}: convert them to PNG or JPEG" if other else "")
         )
-    say_unread(folder, files)
+    say_unread(folder, [path for path in files if path.suffix.lower() not in suffixes])
     return found
 
 

@@ -208,7 +208,10 @@ def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDAr
     """
     if image.shape[:2] == mask.shape or image.shape[1::-1] != mask.shape:
         return
-    orientation = image_header(path).orientation
+    try:
+        orientation = image_header(path).orientation
+    except UserError:  # a format of other bands, which has no orientation
+        return
     if orientation in SIDEWAYS:
         raise UserError(
             f"{path}: its EXIF orientation {orientation} turns it to {image.shape[0]}x{image.shape[1]} (height x "
