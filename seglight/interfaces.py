@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -28,14 +27,17 @@ class Labelled(Protocol):
     def sources(self, index: int) -> tuple[Path, ...]:
         """Files that a sample is read from, its image first; empty if it is generated."""
 
-    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
-        """Return an image (H, W, bands) of its type, a mask uint8 (H, W) of class index or ignore_index, and a name."""
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Return an image (H, W, bands) of its type, a mask (H, W) of class index or ignore_index, and a name.
+
+        8-bit RGB is uint8 (H, W, 3). A mask is uint8, or uint16 for more than 255 classes.
+        """
 
 
 class Sample(TypedDict):
-    """One labelled image: `image` (bands, H, W) of its type, `mask` uint8 (H, W) class index or ignore_index.
+    """One labelled image: `image` (bands, H, W) of its type, `mask` (H, W) class index or ignore_index.
 
-    8-bit RGB is uint8 (3, H, W).
+    8-bit RGB is uint8 (3, H, W). A mask is uint8, or int32 for more than 255 classes.
     """
 
     image: Tensor
@@ -44,7 +46,7 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """Stacked samples: `image` (B, bands, H, W), `mask` uint8 (B, H, W), and the `name` and `size` of each image.
+    """Stacked samples: `image` (B, bands, H, W), `mask` (B, H, W), and the `name` and `size` of each image.
 
     In evaluation images of different sizes can share a batch: each is in the upper left corner, of its own size (H, W).
     """
@@ -203,7 +205,7 @@ class Inferer:
     takes_batches: bool = True
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Return label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
+        """Return label maps (B, H, W), uint8, or int32 for more than 255 classes, of images uint8 (B, 3, H, W)."""
         raise NotImplementedError
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:

@@ -4,12 +4,8 @@ from dataclasses import dataclass
 
 from seglight.errors import UserError
 from seglight.images.types import Color
-
-IGNORE_INDEX = 255
-"""Mask value of ignored pixels, whatever value the files of a data set use."""
-
-MOST_CLASSES = IGNORE_INDEX - 1
-"""Largest number of classes, 0 to 253: 255 is ignored, and 254 marks values that are refused in tables."""
+from seglight.ops.label_types import IGNORE_INDEX as IGNORE_INDEX
+from seglight.ops.label_types import ignore_index_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +17,11 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def ignore_index(self) -> int:
+        """Mask value of ignored pixels, whatever value the files use: 255, or 65535 for more than 255 classes."""
+        return ignore_index_of(len(self))
 
     def difference(self, other: "Classes") -> str | None:
         """Difference between two tables, for a message; None if they are equal."""

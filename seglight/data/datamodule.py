@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.cache import CachedSplit
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.classes import Classes
 from seglight.data.collate import collate, collate_padded
 from seglight.data.dataset import SegmentationDataset
 from seglight.data.disjoint import check_disjoint
@@ -21,6 +21,7 @@ from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.interfaces import Described, Labelled, Sample
+from seglight.ops.label_types import MOST_CLASSES
 from seglight.system.signals import blocked_signals
 
 SPLITS = ("train", "val", "test")
@@ -59,9 +60,11 @@ class SegmentationDataModule(Described, LightningDataModule):
     ) -> None:
         super().__init__()
         check_loading(num_workers, seed, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        if not 2 <= len(classes) <= MOST_CLASSES:
+            raise UserError(f"{len(classes)} classes: there must be 2 to {MOST_CLASSES}, the background counts as one")
         self.classes = classes
         self.num_classes = len(classes)
-        self.ignore_index = IGNORE_INDEX
+        self.ignore_index = classes.ignore_index
         self.class_names: list[str] = list(classes.names)
         self.palette: list[Color] = list(classes.palette)
         self.bands = bands

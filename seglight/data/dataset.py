@@ -9,12 +9,13 @@ from torch.utils.data import Dataset
 
 from seglight.data.augmentation.missing import without_missing
 from seglight.data.augmentation.transforms import Augmentation, check_sizes
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.sampler import Key
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.opencv import single_threaded_opencv
 from seglight.interfaces import Labelled, Sample
+from seglight.ops.label_tensors import as_tensor
+from seglight.ops.label_types import ignore_index_of
 from seglight.ops.label_values import check_labels
 
 
@@ -60,10 +61,10 @@ class SegmentationDataset(Dataset[Sample]):
         # arrays of files and caches are read-only, which torch does not accept: copied only then
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
-        tensor, labels = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
+        tensor, labels = torch.from_numpy(image).permute(2, 0, 1), as_tensor(mask)
         if self.num_classes is not None:
             try:
-                check_labels(labels, self.num_classes, IGNORE_INDEX)
+                check_labels(labels, self.num_classes, ignore_index_of(self.num_classes))
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
         return {"image": tensor, "mask": labels, "name": name}

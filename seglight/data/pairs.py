@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.labels import Codec
@@ -81,8 +80,8 @@ class FilePairs:
         """The image and its label file."""
         return (self.images[index], self.masks[index])
 
-    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
-        """Image (H, W, bands) of its type, mask uint8 (H, W), and the path of the image.
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Image (H, W, bands) of its type, mask (H, W), and the path of the image.
 
         Raises:
             UserError: One of the files is damaged or not supported, a label value is not in the table, or the labels

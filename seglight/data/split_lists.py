@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.image_lists import read_list, refuse_other_masks, selected
@@ -37,7 +37,7 @@ class Selection:
         split, position = self.chosen[index]
         return self.splits[split].sources(position)
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
         """Image, mask and name of a sample, as its split reads them."""
         split, position = self.chosen[index]
         return self.splits[split].read(position)

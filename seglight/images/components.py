@@ -1,14 +1,14 @@
 """Connected components of label maps. A pixel is connected to its eight neighbours."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.images.types import LabelMap
-
 
 def components(
-    labels: LabelMap, classes: int | None = None
+    labels: NDArray[np.integer[Any]], classes: int | None = None
 ) -> tuple[NDArray[np.int32], list[tuple[int, list[int], int]]]:
     """The connected components of the classes in a label map (H, W).
 

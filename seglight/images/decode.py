@@ -42,6 +42,7 @@ from seglight.images.png import SIGNATURE, TAIL, is_cut_off, png_fault
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 from seglight.images.tiff_size import tiff_size
+from seglight.images.types import LabelMap
 
 HEAD = 1 << 18
 """Number of bytes at the beginning of a file of a stranger that are searched for a header that is rare or damaged."""
@@ -194,7 +195,7 @@ def pixel_count(path: Path) -> int:
     return height * width
 
 
-def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDArray[np.uint8]) -> None:
+def check_upright(path: Path, image: NDArray[Any], labels: Path, mask: LabelMap) -> None:
     """Check that labels were not made for an image as it is stored, without its EXIF orientation.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.images.types import Color
+from seglight.images.types import Color, LabelMap
 
 Palette = Sequence[Color]
 
@@ -26,12 +26,13 @@ def shown(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.repeat(grey, 3, 2)
 
 
-def colorize(mask: NDArray[np.uint8], palette: Palette) -> NDArray[np.uint8]:
+def colorize(mask: NDArray[Any], palette: Palette) -> NDArray[np.uint8]:
     """Colour a label map (H, W) as uint8 (H, W, 3); values beyond the palette are white."""
-    return _table(palette)[mask]
+    colors: NDArray[np.uint8] = _table(palette, mask.dtype)[mask]
+    return colors
 
 
-def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: int) -> NDArray[np.uint8]:
+def error_map(mask: NDArray[Any], pred: NDArray[Any], ignore_index: int) -> NDArray[np.uint8]:
     """Show where a prediction (H, W) is right, wrong or ignored, as uint8 (H, W, 3)."""
     table = np.array([RIGHT, WRONG, IGNORED], np.uint8)
     return table[np.where(mask == ignore_index, 2, pred != mask)]
@@ -39,8 +40,8 @@ def error_map(mask: NDArray[np.uint8], pred: NDArray[np.uint8], ignore_index: in
 
 def panel(
     image: NDArray[np.uint8],
-    mask: NDArray[np.uint8],
-    pred: NDArray[np.uint8],
+    mask: NDArray[Any],
+    pred: NDArray[Any],
     palette: Palette,
     ignore_index: int,
     missing: NDArray[np.bool_] | None = None,
@@ -56,21 +57,26 @@ def panel(
     return np.concatenate(parts, axis=1)
 
 
-def overlay(
-    image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: Palette, opacity: float = 0.5
-) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], mask: NDArray[Any], palette: Palette, opacity: float = 0.5) -> NDArray[np.uint8]:
     """An image (H, W, 3) overlaid with its label map (H, W)."""
     return np.round(image * (1 - opacity) + colorize(mask, palette) * opacity).astype(np.uint8)
 
 
-def palette_image(mask: NDArray[np.uint8], palette: Palette) -> Image.Image:
-    """A label map (H, W) as an image in mode P: the values are the class indices, the palette shows them."""
+def palette_image(mask: LabelMap, palette: Palette) -> Image.Image:
+    """A label map (H, W) as an image whose values are the class indices.
+
+    Args:
+        mask: uint8 for an image in mode P, whose palette shows the classes; uint16 for one in mode I;16 without one.
+        palette: RGB colours of the classes, by index.
+    """
     image = Image.fromarray(mask)
-    image.putpalette(_table(palette).tobytes())
+    if mask.dtype == np.uint8:
+        image.putpalette(_table(palette, mask.dtype).tobytes())
     return image
 
 
-def _table(palette: Palette) -> NDArray[np.uint8]:
-    table = np.full((256, 3), 255, np.uint8)
+def _table(palette: Palette, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Colour of each value of a type of label maps; white beyond the palette."""
+    table = np.full((256 if dtype == np.uint8 else 2**16, 3), 255, np.uint8)
     table[: len(palette)] = palette
     return table

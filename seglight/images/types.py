@@ -20,8 +20,8 @@ A net of other images takes files, arrays (H, W, bands) and tensors (bands, H, W
 orientation of files and Pillow images is applied.
 """
 
-LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
-"""Class indices (H, W); int16 for more than 256 classes."""
+LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""Class indices (H, W); uint16 for more than 255 classes. The largest value of the type means ignored, or no data."""
 
 
 class Windows(Protocol):

@@ -26,6 +26,7 @@ from seglight.interfaces import Inferer
 from seglight.models.encoders.normalized import told_bands
 from seglight.models.ensemble import Ensemble
 from seglight.models.memory_format import FORMATS
+from seglight.ops.label_tensors import as_array
 
 WHOLE = WholeImage()
 
@@ -120,7 +121,7 @@ class TorchPredictor:
     @torch.no_grad()
     def _bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         for band in self.inferer.label_bands(self.net, self._batch([image])):
-            yield band.cpu().numpy()
+            yield as_array(band.cpu())
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
         """Label rows (h, W), from the top, of an image that is read by windows.
@@ -136,12 +137,11 @@ class TorchPredictor:
             rows = self.inferer.rows(self.net, windows)
             if rows is None:
                 rows = SlidingWindow().rows(self.net, windows)
-            yield from windows.marked(labels.cpu().numpy() for _, labels in rows)
+            yield from windows.marked(as_array(labels.cpu()) for _, labels in rows)
 
     def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[Any]]) -> NDArray[Any]:
         with self._blamed(*images[0].shape[:2]), torch.inference_mode():
-            found: NDArray[Any] = infer(self.net, self._batch(images)).cpu().numpy()
-        return found
+            return as_array(infer(self.net, self._batch(images)).cpu())
 
     def _batch(self, images: Sequence[NDArray[Any]]) -> Tensor:
         """Images of one size as (B, bands, H, W) on the device, in the net's memory format."""

@@ -16,6 +16,12 @@ from seglight.callbacks.confusion_figure import confusion_figure
 from seglight.images.bands import RGB, Bands
 
 
+def test_confusion_figure_of_many_classes_is_no_larger() -> None:
+    figure = confusion_figure(torch.eye(1000, dtype=torch.int64), [f"class {k}" for k in range(1000)])
+    assert figure.get_size_inches().tolist() == [20, 20]
+    assert not [label.get_text() for label in figure.axes[0].get_xticklabels() if "class" in label.get_text()]
+
+
 def test_confusion_figure_shows_shares_of_the_true_class() -> None:
     figure = confusion_figure(torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), ["sky", "road", "tree"])
     assert isinstance(figure, Figure)

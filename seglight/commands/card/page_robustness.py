@@ -11,6 +11,7 @@ from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.heat_map import heat_map
 from seglight.commands.html_page.numbers import NONE, count, defined, percent, score, span
 from seglight.commands.html_page.tables import Column, facts, name, table
+from seglight.metrics.extremes import extremes
 
 NOT_TRIED = "Not tried. Write the card with --robustness to try it."
 
@@ -224,7 +225,8 @@ def _by_class(card: Mapping[str, Any], cases: Sequence[Case]) -> Iterator[Child]
     names = card.get("class_names") or []
     heads, values, any_attack = _columns_of(cases, "classes", [clean.get(label) for label in names])
     if any_attack:
-        rows = [(class_name(card, label), [_at(column, k) for column in values]) for k, label in enumerate(names)]
+        shown = extremes([clean.get(label) for label in names])
+        rows = [(class_name(card, names[k]), [_at(column, k) for column in values]) for k in shown]
         yield heat_map("IoU of the classes, without and under attack.", "class", heads, rows)
 
 

@@ -14,7 +14,6 @@ from seglight.commands.compare.result import Result
 from seglight.commands.compare.sides import CARD_FILE, Side, Training
 from seglight.commands.recipe import datamodule_from
 from seglight.data.augmentation.missing import without_missing
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import SegmentationDataModule
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
@@ -25,6 +24,7 @@ from seglight.inference.predictor import Predictor
 from seglight.interfaces import Labelled
 from seglight.metrics.image_counts import FILE
 from seglight.ops.iou import mean_iou
+from seglight.ops.label_types import ignore_index_of
 from seglight.system.parsing import new_parser
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
 
@@ -153,7 +153,7 @@ def _check_scores(
     for side, predicted in zip(pair, labels, strict=True):
         training = first[side]
         classes = len(training.class_names)
-        scored = mask != IGNORE_INDEX
+        scored = mask != ignore_index_of(classes)
         cells = mask[scored].astype(np.int64) * classes + predicted[scored]
         matrix = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         own = float(mean_iou(matrix.diagonal(), matrix.sum(1), matrix.sum(0)))
@@ -187,10 +187,11 @@ def changes(
     missing = without_data(image, bands)
     step = -(-max(mask.shape) // LONGEST)
     image = stretched(image, bands)[::step, ::step]
-    mask, one, other = (labels[::step, ::step].astype(np.uint8) for labels in (mask, one, other))
+    maps: list[NDArray[Any]] = [labels[::step, ::step] for labels in (mask, one, other)]
     table = np.array([NEITHER, OTHER, ONE, BOTH, IGNORED], np.uint8)
-    index = np.where(mask == IGNORE_INDEX, 4, 2 * (one == mask) + (other == mask))
-    drawn = [overlay(image, labels, palette, 0.6) for labels in (mask, one, other)]
+    truth = maps[0]
+    index = np.where(truth == ignore_index_of(len(palette)), 4, 2 * (maps[1] == truth) + (maps[2] == truth))
+    drawn = [overlay(image, labels, palette, 0.6) for labels in maps]
     if missing is not None:
         for part in drawn:
             part[missing[::step, ::step]] = IGNORED

@@ -23,9 +23,10 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
 from seglight.images.read_bands import holding, read_bands
+from seglight.ops.label_types import WIDE_IGNORE_INDEX
 
-IGNORED, UNKNOWN = 255, 254
-"""Mask values of ignored pixels, and of pixels whose value is in no table; the same as in seglight.data.labels."""
+IGNORED, UNKNOWN = WIDE_IGNORE_INDEX, WIDE_IGNORE_INDEX - 1
+"""Class indices of ignored pixels, and of pixels whose value is in no table, however many classes there are."""
 
 MOST_VALUES = 4096
 """Largest number of distinct values that is kept of a mask, the most frequent first: noise in colour has 100,000."""
@@ -41,8 +42,8 @@ class LabelTable:
     Args:
         names: Names of the classes.
         palette: Colours of the classes.
-        values: Class index, or 255, of each value; a colour is the number red << 16 | green << 8 | blue.
-        others: Mask value of all other values: 254 (unknown) or 255 (ignored).
+        values: Class index, or `IGNORED`, of each value; a colour is the number red << 16 | green << 8 | blue.
+        others: Class index of all other values: `UNKNOWN` or `IGNORED`.
         colour: Whether the files hold colours.
     """
 
@@ -52,9 +53,9 @@ class LabelTable:
     others: int = UNKNOWN
     colour: bool = False
 
-    def classes_of(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Class index, 254 or 255 of each value."""
-        return np.array([self.values.get(value, self.others) for value in values.tolist()], np.uint8)
+    def classes_of(self, values: NDArray[np.integer]) -> NDArray[np.uint16]:
+        """Class index, `UNKNOWN` or `IGNORED` of each value."""
+        return np.array([self.values.get(value, self.others) for value in values.tolist()], np.uint16)
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,11 @@ def class_counts(
     number = len(table.names)
     if (content == "index") == table.colour:  # colours in place of indices, or the other way round
         return np.zeros(number, np.int64), 0, int(counts.sum())
-    found = np.bincount(table.classes_of(values), weights=counts, minlength=256).astype(np.int64)
-    return found[:number], int(found[IGNORED]), int(found[UNKNOWN])
+    classes = table.classes_of(values)
+    ignored, unknown = classes == IGNORED, classes == UNKNOWN
+    known = ~(ignored | unknown)
+    found = np.bincount(classes[known], weights=counts[known], minlength=number).astype(np.int64)
+    return found, int(counts[ignored].sum()), int(counts[unknown].sum())
 
 
 def _thick(inside: NDArray[np.bool_]) -> float:

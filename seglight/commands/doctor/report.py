@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,7 @@ from seglight.commands.doctor.band_statistics import BandStatistics
 from seglight.commands.doctor.finding import Finding, Fixed
 from seglight.commands.doctor.statistics import Statistics, class_fractions, class_weights, crop_size, spread_of
 from seglight.errors import UserError, terminal
+from seglight.metrics.extremes import extremes, extremes_line
 from seglight.system.atomic import atomic_write
 from seglight.system.terminal import Name
 
@@ -143,13 +145,15 @@ def _span(least: float, median: float, most: float) -> str:
 
 def _classes(names: Sequence[str], numbers: Mapping[str, Statistics]) -> Table:
     """Fraction of the labelled pixels and number of images of each class, for each split."""
-    table = Table("class", title="share of labelled pixels, and images with the class", title_justify="left")
+    title = f"share of labelled pixels, and images with the class\n{extremes_line(len(names), 'share')}".rstrip()
+    table = Table("class", title=title, title_justify="left")
     for name in numbers:
         table.add_column(Name(name), justify="right")
-    for index, name in enumerate(names):
+    pixels = np.sum([one.pixels for one in numbers.values()], 0).tolist() if numbers else [0] * len(names)
+    for index in extremes(pixels):
         cells = [
             f"{one.pixels[index] / max(1, one.pixels.sum()):.3%}  {one.images_with[index]:5d}"
             for one in numbers.values()
         ]
-        table.add_row(Name(name), *cells)
+        table.add_row(Name(names[index]), *cells)
     return table

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
-from seglight.commands.doctor.facts import IGNORED, ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
+from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
 from seglight.commands.doctor.headers import UNREAD, Header, band_header
 from seglight.commands.doctor.image_hash import image_hash
 from seglight.data.pairs import IMAGE_SUFFIXES
@@ -18,6 +18,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.exif import SIDEWAYS
 from seglight.images.read_bands import holding
 from seglight.interfaces import Labelled
+from seglight.ops.label_types import ignored_value
 
 
 def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -> PairFacts:
@@ -38,15 +39,16 @@ def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -
     if not files:
         header = Header(name, mode="RGB", size=image.shape[:2])
     values, counts = distinct(mask)
-    found = np.bincount(values, weights=counts, minlength=IGNORED + 1).astype(np.int64)
+    ignored = ignored_value(mask.dtype)
+    found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
     labels = MaskFacts(
         Header(header.path, format=_drawn(files), mode="L", size=mask.shape),
         "read",
         values,
         counts,
         classes=found[:number],
-        ignored=int(found[IGNORED]),
-        unknown=int(found[number:IGNORED].sum()),
+        ignored=int(found[ignored]),
+        unknown=int(found[number:ignored].sum()),
     )
     return PairFacts(pair, ImageFacts(header, image_hash(image, bands), _of_bands(header, image, bands)), labels)
 

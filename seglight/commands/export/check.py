@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from seglight.data.class_files import CLASS_FILE
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.data.datasets.folder import FolderDataModule
@@ -28,6 +27,8 @@ from seglight.inference.predictor import Predictor
 from seglight.interfaces import Labelled
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
+from seglight.ops.label_tensors import as_tensor
+from seglight.ops.label_types import ignore_index_of
 
 LEAST_AGREEMENT = 0.999
 """Least fraction of the pixels for which a float file must give the checkpoint's label."""
@@ -91,7 +92,7 @@ def compare(
     Args:
         checkpoint: Predictor of the checkpoint, the reference.
         exported: Predictor of the exported file.
-        images: Images (H, W, bands) of the net's type, each with its mask uint8 (H, W) of class index or 255, or None.
+        images: Images (H, W, bands) of the net's type, each with its mask (H, W), or None.
         batch: Whether the file takes batches: then each image is predicted alone and in a batch, between its mirror
             images, and a pixel is alike if both labels are the checkpoint's.
 
@@ -109,8 +110,8 @@ def compare(
             labels.append(predictor.predict(image))
             seconds[index].append(time.perf_counter() - start)
             if mask is not None:
-                pair = torch.from_numpy(labels[-1]), torch.from_numpy(mask)
-                matrices[index] += confusion_matrix(*pair, classes, IGNORE_INDEX)
+                pair = as_tensor(labels[-1]), as_tensor(mask)
+                matrices[index] += confusion_matrix(*pair, classes, ignore_index_of(classes))
         same = labels[0] == labels[1]
         if batch:
             _, between, _ = exported.predict_batch([image[:, ::-1], image, image[::-1]])

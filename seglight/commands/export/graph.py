@@ -19,7 +19,7 @@ EXAMPLE = (100, 150)
 """Height and width of the image with which a graph of any size is traced: arbitrary, but unequal."""
 
 BROKEN = 255
-"""Label of all pixels of an image whose logits are not finite; it is -1 for more than 256 classes."""
+"""Label of all pixels of an image whose logits are not finite; it is -1 for more than 255 classes."""
 
 NODATA = {torch.uint8: 255}
 """Label of pixels that have data in no band, by the type of the labels; it is 65535 in all types but this one."""
@@ -34,8 +34,8 @@ LARGEST_BATCH = 2**10
 class Deployed(nn.Module):
     """The result of `WholeImage` by operators that every runtime supports.
 
-    If the logits of an image are not finite, all of its labels are `BROKEN`, which is not a class of up to 255; with
-    256 classes no label is left for this.
+    If the logits of an image are not finite, all of its labels are `BROKEN`, which is no class of up to 255. Labels of
+    more classes are int32, because runtimes have few operators for uint16, and -1 for such an image.
 
     Pixels that have data in no band have the label `NODATA`, which is ignored, and probabilities of 0.
 
@@ -54,7 +54,7 @@ class Deployed(nn.Module):
         self.temperature = temperature
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Images (B, bands, H, W) to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
+        """Images (B, bands, H, W) to labels uint8 (B, H, W), int32 for more than 255 classes; float32 (B, C, H, W)."""
         height, width = image.shape[-2:]
         padded = image.index_select(2, _repeated(height, image)).index_select(3, _repeated(width, image))
         logits = seg_output(self.net(padded)).logits
@@ -75,10 +75,9 @@ def _marked(labels: Tensor, logits: Tensor) -> Tensor:
     """Replace labels by `BROKEN` if the logits of their image are not finite."""
     classes = logits.shape[1]
     broken = logits.isfinite().flatten(1).all(1).logical_not()[:, None, None]
-    if classes > 256:  # ONNX Runtime chooses between int64, but not between int16
-        return torch.where(broken, -1, labels).to(torch.int16)
-    labels = labels.to(torch.uint8)
-    return labels if classes == 256 else torch.where(broken, BROKEN, labels)
+    if classes > BROKEN:
+        return torch.where(broken, -1, labels).to(torch.int32)
+    return torch.where(broken, BROKEN, labels.to(torch.uint8))
 
 
 def _repeated(length: int, image: Tensor) -> Tensor:

@@ -168,9 +168,6 @@ class Part:
         predictor = load(
             request.models, device=request.device, trust=request.trust, max_memory=request.limit, threads=threads
         )
-        if len(predictor.class_names) > 256:
-            many = len(predictor.class_names)
-            raise UserError(f"{request.models[0]}: {many} classes: an 8-bit PNG holds 256 at most")
         self.request = request
         self.note = ""
         if "probabilities" in request.save and predictor.card.temperature is not None:

@@ -52,7 +52,7 @@ def write_overlay(palette: Sequence[Color], bands: Bands, path: Path, pixels: Pi
     step = max(1, BAND // width)
     for rows in (slice(top, min(top + step, height)) for top in range(0, height, step)):
         band = shown(rows)
-        drawn = overlay(band, labels[rows].astype(np.uint8), palette)
+        drawn = overlay(band, labels[rows], palette)
         if bands.has_nodata:
             drawn = np.where((labels[rows] < len(palette))[..., None], drawn, band)
         picture[rows] = drawn[..., ::-1]

@@ -5,9 +5,6 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.inputs import Source
@@ -54,7 +51,7 @@ def write_tables(
     class_names: Sequence[str],
     done: Sequence[tuple[str, Path]],
     out: Path,
-    label_maps: Callable[[Iterable[Path]], Iterator[NDArray[np.uint8] | UserError]],
+    label_maps: Callable[[Iterable[Path]], Iterator[LabelMap | UserError]],
     budget: MemoryBudget = UNLIMITED,
     no_data: bool = False,
     places: Mapping[str, Georeference] | None = None,

@@ -26,7 +26,7 @@ class Prediction(Protocol):
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Label map (H, W), computed when it is first asked for; no model of more than 256 classes is served.
+        """Label map (H, W), computed when it is first asked for; no model of more than 255 classes is served.
 
         Raises:
             UserError: The net fails on the image.

@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.augmentation.missing import avoid_nodata, filled, marker
-from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError, one_line
 from seglight.images.bands import Bands
+from seglight.ops.label_types import ignored_value
 
 PROBE = 1000
 """Largest absolute value of the image that shows whether a transform limits values."""
 
 
 def transformed(
-    compose: Any, image: NDArray[Any], mask: NDArray[np.uint8], bands: Bands
-) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    compose: Any, image: NDArray[Any], mask: NDArray[Any], bands: Bands
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Apply composed transforms to a crop.
 
     What they fill beyond the crop is ignored in the mask and, in images of described bands, as padding is. Values that
@@ -48,10 +48,10 @@ def transformed(
         pixels[beyond] = np.asarray(bands.padding).astype(pixels.dtype)
         if some:
             np.copyto(pixels, marker(bands), where=np.stack([one != 0 for one in out["masks"][1:]], 2))
-    return pixels, np.where(beyond, np.uint8(IGNORE_INDEX), out["mask"])
+    return pixels, np.where(beyond, mask.dtype.type(ignored_value(mask.dtype)), out["mask"])
 
 
-def checked_extra(transforms: Sequence[Any], image: NDArray[Any], mask: NDArray[np.uint8]) -> None:
+def checked_extra(transforms: Sequence[Any], image: NDArray[Any], mask: NDArray[Any]) -> None:
     """Try each transform by itself on a crop, whatever its probability.
 
     No attribute of a transform states which images it accepts; it fails when it is applied, so a rarely applied one
@@ -81,7 +81,7 @@ def checked_extra(transforms: Sequence[Any], image: NDArray[Any], mask: NDArray[
             _check_limits(transform, image, mask)
 
 
-def _check_limits(transform: Any, image: NDArray[Any], mask: NDArray[np.uint8]) -> None:
+def _check_limits(transform: Any, image: NDArray[Any], mask: NDArray[Any]) -> None:
     """Refuse a transform that limits floats to [0, 1], or whole numbers to those from 0, as many do without a word."""
     ramp = np.linspace(-PROBE, PROBE, image.size // image.shape[2]).reshape(*image.shape[:2], 1)
     out = transform(image=np.repeat(ramp, image.shape[2], 2).astype(image.dtype), mask=mask.copy(), force_apply=True)
@@ -93,7 +93,7 @@ def _check_limits(transform: Any, image: NDArray[Any], mask: NDArray[np.uint8]) 
         )
 
 
-def check_result(what: str, out: Mapping[str, Any], image: NDArray[Any], mask: NDArray[np.uint8]) -> None:
+def check_result(what: str, out: Mapping[str, Any], image: NDArray[Any], mask: NDArray[Any]) -> None:
     """Check the result of transforms: the size may change if image and mask have the same size.
 
     Args:

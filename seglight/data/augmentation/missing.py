@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.images.bands import Bands
+from seglight.ops.label_types import ignored_value
 
 MOST_CHANNELS = 128
 """Largest number of channels that OpenCV 5 resizes and flips at once."""
@@ -87,6 +87,6 @@ def avoid_nodata(image: NDArray[Any], bands: Bands) -> None:
     image[equal] = above if low <= above <= high else below
 
 
-def without_missing(mask: NDArray[np.uint8], missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def without_missing(mask: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[Any]:
     """A mask (H, W) in which pixels whose image has no data are ignored; the same array if there are none."""
-    return np.where(missing, np.uint8(IGNORE_INDEX), mask) if missing.any() else mask
+    return np.where(missing, mask.dtype.type(ignored_value(mask.dtype)), mask) if missing.any() else mask

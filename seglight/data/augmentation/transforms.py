@@ -20,9 +20,9 @@ from seglight.data.augmentation.extra import checked_extra, transformed
 from seglight.data.augmentation.missing import filled, without_missing
 from seglight.data.augmentation.per_band import PerBand
 from seglight.data.augmentation.windows import Window, cut, draw_window, flipped, read_ahead
-from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
+from seglight.ops.label_types import ignored_value
 from seglight.system.environment import environment_default
 
 with environment_default("NO_ALBUMENTATIONS_UPDATE", "1"):  # otherwise it asks PyPI for its version at import
@@ -103,13 +103,13 @@ class Augmentation:
         object.__setattr__(self, "compose", A.Compose(list(self.extra)))
 
     def __call__(
-        self, image: NDArray[Any], mask: NDArray[np.uint8], seed: tuple[int, int, int], bands: Bands = RGB
-    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        self, image: NDArray[Any], mask: NDArray[Any], seed: tuple[int, int, int], bands: Bands = RGB
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Augment one sample.
 
         Args:
             image: Image (H, W, bands); only the window of the crop is read.
-            mask: Mask uint8 (H, W).
+            mask: Mask (H, W) of uint8 or uint16.
             seed: (seed, epoch, index): the result depends on nothing else.
             bands: Description of the bands.
 
@@ -130,7 +130,7 @@ class Augmentation:
             image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
         else:
             image = cut(image, window, self._crop(), cv2.INTER_LINEAR, bands.padding, bands)
-        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
+        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, ignored_value(mask.dtype))
         if not bands.is_rgb8 and bands.has_nodata:
             mask = without_missing(mask, bands.without_data(image))
         if rng.random() < self.flip:
@@ -152,8 +152,8 @@ class Augmentation:
         return fixed
 
     def _transformed(
-        self, rng: np.random.Generator, image: NDArray[Any], mask: NDArray[np.uint8], bands: Bands
-    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        self, rng: np.random.Generator, image: NDArray[Any], mask: NDArray[Any], bands: Bands
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = image.shape[2], str(image.dtype)
         if kind not in self.tried:
             checked_extra(self.extra, image if bands.is_rgb8 else filled(image, bands.invalid(image), bands), mask)
@@ -164,7 +164,7 @@ class Augmentation:
     def _crop(self) -> tuple[int, int]:
         return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
 
-    def _window(self, rng: np.random.Generator, mask: NDArray[np.uint8]) -> Window:
+    def _window(self, rng: np.random.Generator, mask: NDArray[Any]) -> Window:
         anchor = None if self.rare_class_crops is None else rare_pixel(rng, mask, self.rare_class_crops)
         best = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
         least = 2.0  # more than any ratio
@@ -182,19 +182,20 @@ class Augmentation:
         return best
 
 
-def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Number of pixels of each value: (256,)."""
-    return np.ravel(cv2.calcHist([mask], [0], None, [256], [0, 256])).astype(np.float32)
+def class_counts(mask: NDArray[Any]) -> NDArray[np.float32]:
+    """Number of pixels of each value: (256,) of uint8, (65536,) of uint16."""
+    values = ignored_value(mask.dtype) + 1
+    return np.ravel(cv2.calcHist([mask], [0], None, [values], [0, values])).astype(np.float32)
 
 
-def class_ratio(mask: NDArray[np.uint8]) -> float:
+def class_ratio(mask: NDArray[Any]) -> float:
     """Fraction of the most frequent class among the labelled pixels; above one if nothing is labelled."""
-    counts = class_counts(mask)[:IGNORE_INDEX]
+    counts = class_counts(mask)[:-1]
     labelled = counts.sum()
     return float(counts.max() / labelled) if labelled else 1.5
 
 
-def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]) -> tuple[int, int] | None:
+def rare_pixel(rng: np.random.Generator, mask: NDArray[Any], shares: Sequence[float]) -> tuple[int, int] | None:
     """Draw a pixel (y, x) of a class of the mask, with a probability proportional to one over the root of its fraction.
 
     Returns None if no pixel is labelled.
@@ -210,7 +211,7 @@ def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequen
     return y, x
 
 
-def check_sizes(image: NDArray[Any], mask: NDArray[np.uint8], name: str) -> None:
+def check_sizes(image: NDArray[Any], mask: NDArray[Any], name: str) -> None:
     """Check that image (H, W, bands) and mask (H, W) are arrays of one height and width.
 
     Raises:

@@ -19,6 +19,7 @@ from seglight.data.class_files import declared_bands
 from seglight.data.datamodule import FileDataModule
 from seglight.data.layouts.coco_file import OutlinedImages, class_table, outlined_images, read_categories, read_json
 from seglight.data.layouts.layout import Boxes
+from seglight.data.one_class import two_classes_line
 from seglight.data.pairs import existing_folder, say_once
 from seglight.data.split_paths import BySplit, path_of, paths_of
 from seglight.errors import UserError
@@ -64,6 +65,8 @@ class COCOPolygonsDataModule(FileDataModule):
         self.parsed: dict[tuple[Path, Path], tuple[tuple[int, int], OutlinedImages]] = {}
         self.classes = class_table(self.categories)
         self.bands = declared_bands(bands)
+        if len(self.categories) == 1:
+            say_once(two_classes_line(first, self.classes.names[1]))
         super().__init__(root, **kwargs)
 
     def layout_split(self, name: str) -> OutlinedImages:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 import yaml
 
 from seglight.data.class_files import CLASS_FILE
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.classes import Classes
 from seglight.data.layouts.layout import LabelReader, Layout
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
@@ -151,7 +151,7 @@ def class_file(classes: Classes, bands: Bands = RGB) -> str:
     of_bands = yaml.safe_dump(content, default_flow_style=None, sort_keys=False, width=10**6) if content else ""
     entries = [{"name": name, "color": list(color)} for name, color in zip(classes.names, classes.palette, strict=True)]
     lines = [yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10**6) for entry in entries]
-    return f"{of_bands}ignore: {IGNORE_INDEX}\nclasses:\n" + "".join(f"- {line}" for line in lines)
+    return f"{of_bands}ignore: {classes.ignore_index}\nclasses:\n" + "".join(f"- {line}" for line in lines)
 
 
 def _linked(image: Path, target: Path) -> bool:

@@ -13,6 +13,7 @@ from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.no_data import without_classes, without_probabilities
 from seglight.inference.predictor import checked_batch
+from seglight.ops.label_types import label_type
 
 Output = Literal["labels", "probabilities"]
 
@@ -102,6 +103,8 @@ class ExportedPredictor:
         except Exception as error:  # onnxruntime's have no common class
             raise UserError(f"{self.path}: fails on an image of {height}x{width}: {first_line(error)}") from error
         self._check_finite(name, found, images)
+        if name == "labels":
+            found = found.astype(label_type(len(self.class_names)), copy=False)
         if found.ndim < 3 or (len(found), *found.shape[-2:]) != (len(images), height, width):
             raise UserError(
                 f"{self.path}: its {name} are {found.shape[1:]} for an image of {height}x{width}: export it again"

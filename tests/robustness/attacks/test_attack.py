@@ -229,7 +229,5 @@ def test_other_images_than_of_8_bits_are_refused() -> None:
         net = EncoderDecoder(2, TimmEncoder("test_resnet", weights="random"), lambda c, s: FPN(c, s, 8, 8))
         use_bands(net, bands)
         image, mask = blank_image(net, (32, 32)), torch.zeros(1, 32, 32, dtype=torch.uint8)
-        with pytest.raises(
-            UserError, match=r"attack: the net reads .*: attacks are of 8-bit images without values"
-        ):
+        with pytest.raises(UserError, match=r"attack: the net reads .*: attacks are of 8-bit images without values"):
             PGD(4 / 255, 2, 255)(net, image, mask, [0])
