@@ -19,6 +19,7 @@ from seglight.errors import UserError
 from seglight.inference.exported.runtimes import SUFFIXES
 from seglight.inference.torch_predictor import TorchPredictor, load_torch
 from seglight.interfaces import Labelled
+from seglight.ops.label_types import IGNORE_INDEX
 from seglight.system.atomic import atomic_write
 from seglight.system.terminal import plain_console
 
@@ -104,6 +105,8 @@ def load(model: str, datamodule: SegmentationDataModule) -> TorchPredictor:
     Raises:
         UserError: It can't be loaded, or has other classes than the data set.
     """
+    if datamodule.num_classes > IGNORE_INDEX:
+        raise UserError(f"{datamodule.num_classes} classes: label errors are found in masks of {IGNORE_INDEX} at most")
     if Path(model).suffix in SUFFIXES:
         raise UserError(f"--model {model}: an exported file does not judge labels: give its checkpoint")
     predictor = load_torch([model])
