@@ -36,7 +36,8 @@ class Peer:
     """
 
     def __init__(self, image: str, mask: str, size: int, batch: int, workers: int) -> None:
-        self.dataset = RasterDataset(image) & Labels(mask)
+        # workers are forked off: files that are open then would have one position for all of them
+        self.loaded, self.shown = (RasterDataset(image) & Labels(mask) for _ in range(2))
         self.size = size
         self.options: dict[str, Any] = {
             "batch_size": batch,
@@ -49,15 +50,15 @@ class Peer:
     def window(self, bounds: list[float], path: str) -> str:
         """Write the window with these bounds (left, bottom, right, top) to a file."""
         left, bottom, right, top = bounds
-        sample = self.dataset[left:right, bottom:top]
+        sample = self.shown[left:right, bottom:top]
         np.savez(path, image=sample["image"].numpy(), mask=sample["mask"].numpy())
         return "done"
 
     def epoch(self, number: int) -> float:
         """Seconds in which a number of windows is loaded."""
         if number not in self.loaders:
-            sampler = RandomGeoSampler(self.dataset, self.size, length=number)
-            self.loaders[number] = DataLoader(self.dataset, sampler=sampler, **self.options)
+            sampler = RandomGeoSampler(self.loaded, self.size, length=number)
+            self.loaders[number] = DataLoader(self.loaded, sampler=sampler, **self.options)
         start = time.perf_counter()
         loaded = sum(len(batch["image"]) for batch in self.loaders[number])
         assert loaded == number
