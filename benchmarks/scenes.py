@@ -122,10 +122,14 @@ class Peer:
         return float(self._ask(f"epoch {windows}"))
 
     def end(self) -> None:
-        """End the process."""
+        """End the process, whose loader may not end by itself."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(30)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def _ask(self, line: str) -> str:
         assert self.process.stdin is not None

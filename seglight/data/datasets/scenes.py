@@ -34,8 +34,8 @@ class ScenesDataModule(SegmentationDataModule):
 
     Args:
         root: Folder of the data set.
-        augmentation: Augmentation of training windows. Its crop size and scale decide how large the windows are;
-            `rare_class_crops` needs whole masks and is not available.
+        augmentation: Augmentation of training windows, which is required. Its crop size and scale decide how large the
+            windows are; `rare_class_crops` needs whole masks and is not available.
         classes: File that names the classes, or None: `classes.yaml` in root.
         images: Folder or pattern of the images below root; or, without `blocks`, for each split a folder, a pattern or
             a list of files. None: as `classes.yaml` says, or `images`.
@@ -57,7 +57,7 @@ class ScenesDataModule(SegmentationDataModule):
     def __init__(
         self,
         root: str,
-        augmentation: Augmentation,
+        augmentation: Augmentation | None = None,
         classes: str | None = None,
         images: str | dict[str, str | list[str]] | None = None,
         masks: str | None = None,
@@ -70,6 +70,8 @@ class ScenesDataModule(SegmentationDataModule):
         num_workers: int = 2,
         seed: int = 0,
     ) -> None:
+        if augmentation is None:
+            raise UserError("data.augmentation: give its crop_size, such as 512, by which windows are drawn")
         table = read_classes(Path(classes) if classes is not None else Path(root) / CLASS_FILE)
         super().__init__(table.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, bands=table.bands)
         self.root = root_folder(root)

@@ -230,6 +230,7 @@ def test_each_file_of_a_band_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"augmentation": None}, "give its crop_size"),
         ({"blocks": None}, "divide the scenes by data.blocks"),
         ({"images": {"train": "images"}, "blocks": Blocks(80)}, "not both"),
         ({"windows_per_epoch": 0}, "windows_per_epoch 0"),
