@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from seglight.commands.predict.memory_budget import BYTES_PER_CORNER, FIXED_BYTES
 from seglight.data.vectors import Vectors
 from seglight.data.wkb import Geometry, geometry
 from seglight.errors import UserError
@@ -22,6 +24,30 @@ from tests.support.samples import samples
 
 rasterio = pytest.importorskip("rasterio")
 pyogrio = pytest.importorskip("pyogrio")
+
+MEASURED = """
+import ctypes, sys
+from pathlib import Path
+import numpy as np, pyogrio.raw, rasterio.crs, scipy.sparse.csgraph
+from seglight.images.geo import Georeference
+from seglight.images.label_rows import LabelsInMemory
+from seglight.images.polygons import write_geojson, write_geopackage
+
+def held(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key + ":"))
+
+labels = np.zeros((401, 401), np.uint8)
+labels[1::2, 1::2] = 1
+geo = Georeference(Path("a"), labels.shape, (10, 0, 0, 0, -10, 0), rasterio.crs.CRS.from_epsg(32632))
+corners = []
+ctypes.CDLL(None).malloc_trim(0)
+Path("/proc/self/clear_refs").write_text("5")
+before = held("VmRSS")
+write = write_geojson if sys.argv[1] == "geojson" else write_geopackage
+write(Path(sys.argv[2]), LabelsInMemory(labels), geo, ("a", "b"), corners.append)
+print(held("VmHWM") - before, max(corners))
+"""
 
 NAMES = ("road", "field", "lake")
 
@@ -163,6 +189,17 @@ def test_what_can_not_be_written_is_one_line_and_leaves_nothing(tmp_path: Path) 
     with pytest.raises(UserError, match="4 corners are too many"):
         write_geojson(tmp_path / "a.geojson", labels, geo, NAMES, check)
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["polygons"])
+def test_a_process_takes_what_is_reckoned(tmp_path: Path, kind: str) -> None:
+    """A region with 40,000 holes, each a region; measured in a process without torch."""
+    command = [sys.executable, "-c", MEASURED, kind, str(tmp_path / "a.out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    taken, corners = map(int, done.stdout.split())
+    reckoned = FIXED_BYTES + BYTES_PER_CORNER[kind] * corners
+    assert reckoned / 3 < taken <= reckoned
 
 
 @pytest.mark.parametrize(("module", "kind"), [("pyogrio", "polygons")])
