@@ -44,7 +44,7 @@ def _decoded(data: bytes, buffer: NDArray[np.uint8]) -> int:
     import imagecodecs
 
     try:
-        return len(imagecodecs.deflate_decode(data, out=memoryview(buffer)))
+        return len(imagecodecs.deflate_decode(data, out=buffer.data))
     except imagecodecs.DeflateError as error:
         if "INSUFFICIENT_SPACE" not in str(error):
             raise

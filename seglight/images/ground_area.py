@@ -41,7 +41,7 @@ def row_areas(geo: Georeference, what: str) -> NDArray[np.float64]:
     if b or d:
         raise UserError(f"{what}: {geo.path} is a rotated grid in degrees: warp it to an upright one (gdalwarp)")
     radians: float = geo.crs.units_factor[1]
-    latitudes = (f + e * np.arange(height + 1)) * radians
+    latitudes: NDArray[np.float64] = (f + e * np.arange(height + 1, dtype=np.float64)) * radians
     if np.abs(latitudes).max() > math.pi / 2 + 1e-9:
         raise UserError(f"{what}: {geo.path}: latitudes beyond 90 degrees")
     found = ELLIPSOID.search(geo.crs.to_wkt())

@@ -1,6 +1,7 @@
 """Windows of a TIFF of any bands and type, of which only the tiles or strips that a window touches are decoded."""
 
 import mmap
+from enum import Enum
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,7 @@ class UnsuitedError(ValueError):
 
 def _left_to_gdal(page: "tifffile.TiffPage") -> str:
     """Why a page is not read here, or ""."""
-    colour = getattr(page.photometric, "name", "")
+    colour = str(page.photometric.name) if isinstance(page.photometric, Enum) else ""
     kind = "" if page.dtype is None else np.dtype(page.dtype).str[1:]
     if kind not in BITS or page.bitspersample != BITS[kind]:
         return f"samples of {page.bitspersample} bits"
