@@ -33,7 +33,7 @@ def check_bands(facts: Sequence[BandFacts], numbers: BandStatistics | None, decl
         numbers: Their statistics.
         declared: Bands that the data module declares.
     """
-    if numbers is None:
+    if numbers is None or not facts:
         return []
     kind = usual_kind(facts)
     alike = [one for one in facts if kind_of(one) == kind]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from seglight.commands.doctor.band_facts import band_facts
-from seglight.commands.doctor.facts import IGNORED, ImageFacts, MaskFacts, Pair, PairFacts, distinct
+from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, distinct
 from seglight.commands.doctor.finding import Case, Finding
 from seglight.commands.doctor.headers import Header
 from seglight.commands.doctor.rules import RULES
@@ -15,6 +15,7 @@ from seglight.data.scenes.leaks import meetings
 from seglight.data.scenes.windows import Tiles, window_size
 from seglight.errors import UserError, one_line
 from seglight.images.read_bands import holding
+from seglight.ops.label_types import ignored_value
 
 OF_WHOLE_IMAGES = ("all-ignored", "mostly-ignored")
 """Rules that tiles may break: only the whole of a scene has to be labelled."""
@@ -41,15 +42,16 @@ def tile_facts(split: Tiles, number: int, index: int) -> PairFacts:
         return PairFacts(pair, ImageFacts(broken), MaskFacts(Header(name, problem="missing")))
     missing = split.scenes.bands.without_data(image)
     values, counts = distinct(without_missing(mask, missing))
-    found = np.bincount(values, weights=counts, minlength=IGNORED + 1).astype(np.int64)
+    ignored = ignored_value(mask.dtype)
+    found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
     labels = MaskFacts(
         Header(name, mode="L", size=size),
         "read",
         values,
         counts,
         classes=found[:number],
-        ignored=int(found[IGNORED]),
-        unknown=int(found[number:IGNORED].sum()),
+        ignored=int(found[ignored]),
+        unknown=int(found[number:ignored].sum()),
         nodata=int(missing.sum()),
     )
     bands = split.scenes.bands

@@ -21,11 +21,9 @@ outputs of --save that would not fit are listed as failed.
   cityscapes     cityscapes/*.png, label ids as Cityscapes' server accepts them
   ade            ade/*.png, class indices + 1 as ADE20K's scene parsing benchmark accepts them
   geotiff        geotiff/*.tif, Cloud Optimised GeoTIFFs that lie where the image does
-  polygons       polygons/*.gpkg, GeoPackages of connected regions as polygons, with class and area in square metres
-  geojson        geojson/*.geojson, the same in longitude and latitude (RFC 7946)
+  polygons       polygons/*.gpkg, connected regions with class and area in square metres; geojson: by RFC 7946
   csv            shares.csv, the fraction of each image that each class covers, and square metres where known
-  coco           coco.json, connected components as objects, with boxes and run lengths
-  coco_polygons  coco_polygons.json, the same with polygons
+  coco           coco.json, connected components as objects with run lengths; coco_polygons: with polygons
   video          video/*.mp4, videos overlaid with their label maps
 
 Exit code: 0 if all is written, 1 if some inputs failed (they are listed), 2 if nothing could be done, 130 on Ctrl-C.

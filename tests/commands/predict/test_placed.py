@@ -148,7 +148,7 @@ def test_polygons_of_a_window_by_window_prediction(
     monkeypatch.setattr("seglight.images.label_rows.BAND", 1000)
     assert seglight_cli("predict", weights, image, "--out", tmp_path / "rows").rc == 0
     assert reds.batches == [1]
-    ran = seglight_cli("predict", weights, image, "--out", tmp_path / "rows", "--save", *KINDS, "--max_memory", "2GB")
+    ran = seglight_cli("predict", weights, image, "--out", tmp_path / "rows", "--save", *KINDS, "--max_memory", "16GB")
     assert ran.rc == 0, ran.err
     labels = read(tmp_path / "whole/scene.png")
     for folder in ("whole", "rows"):
