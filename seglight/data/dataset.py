@@ -60,7 +60,7 @@ class SegmentationDataset(Dataset[Sample]):
                 mask = without_missing(mask, self.bands.without_data(image))
         # arrays of files and caches are read-only, which torch does not accept: copied only then
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
-        # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
+        # (bands, H, W) over memory that is (H, W, bands): a batch of these is channels_last without a copy
         tensor, labels = torch.from_numpy(image).permute(2, 0, 1), as_tensor(mask)
         if self.num_classes is not None:
             try:
@@ -69,7 +69,7 @@ class SegmentationDataset(Dataset[Sample]):
                 raise UserError(f"{name}: {error}") from error
         return {"image": tensor, "mask": labels, "name": name}
 
-    def drawn(self, key: Key) -> tuple[NDArray[Any], NDArray[np.uint8], str, Augmentation | None]:
+    def drawn(self, key: Key) -> tuple[NDArray[Any], NDArray[Any], str, Augmentation | None]:
         """Image (H, W, bands), mask (H, W) and name of a sample, and the augmentation that is applied to it.
 
         Args:

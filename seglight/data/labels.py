@@ -64,8 +64,8 @@ class LabelCodec:
         """
         return self.mapped(read_index(path), path)
 
-    def mapped(self, raw: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-        """Class indices uint8 (H, W) of values (H, W) from a file.
+    def mapped(self, raw: NDArray[Any], path: Path) -> LabelMap:
+        """Class indices (H, W) of values (H, W) from a file.
 
         Raises:
             UserError: A value is not in the table.
@@ -107,8 +107,8 @@ class ColorCodec:
             pixels = np.asarray(image.convert("RGB").convert("RGBX"))
         return self.mapped(pixels, path)
 
-    def mapped(self, pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-        """Class indices uint8 (H, W) of colours from a file: R, G, B and a value that does not count, (H, W, 4).
+    def mapped(self, pixels: NDArray[np.uint8], path: Path) -> LabelMap:
+        """Class indices (H, W) of colours from a file: R, G, B and a value that does not count, (H, W, 4).
 
         Raises:
             UserError: A colour is not in the table.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seglight.data.labels import Codec
 from seglight.errors import UserError, say
+from seglight.images.band_files import band_files
 from seglight.images.bands import RGB, Bands
 from seglight.images.decode import check_upright
 from seglight.images.read_bands import read_bands
@@ -77,8 +78,8 @@ class FilePairs:
         return replace(self, bands=bands)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The image and its label file."""
-        return (self.images[index], self.masks[index])
+        """The image, with one file a band all of them, and its label file."""
+        return (*image_sources(self.images[index], self.bands), self.masks[index])
 
     def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
         """Image (H, W, bands) of its type, mask (H, W), and the path of the image.
@@ -118,6 +119,16 @@ class FilePairs:
 def fingerprint_of(labels: str, bands: Bands) -> str:
     """Identity of what determines samples: of the labels, and of the bands unless they are 8-bit RGB."""
     return labels if bands.is_rgb8 else f"{labels} {bands.to_dict()}"
+
+
+def image_sources(path: Path, bands: Bands) -> Sequence[Path]:
+    """Files of an image, that of the first band first; only this one if others are missing, which reading reports."""
+    if not bands.files:
+        return (path,)
+    try:
+        return band_files(path, bands)
+    except UserError:
+        return (path,)
 
 
 def _more(number: int) -> str:

@@ -72,4 +72,4 @@ def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> La
     masks = [pairs[split].masks[index] for split, index in chosen]
     refuse_other_masks(lines, images, dict(zip(images, masks, strict=True)), root, path)
     surplus = dict.fromkeys(file for split in pairs for file in split.surplus)
-    return FilePairs(images, masks, pairs[0].codec, list(surplus))
+    return FilePairs(images, masks, pairs[0].codec, list(surplus), pairs[0].bands)

@@ -32,23 +32,25 @@ class _Features(NamedTuple):
 
 
 class _OnGrid(NamedTuple):
-    """Features in pixels of an image.
+    """Features in pixels of an image, without those that lie elsewhere.
 
     Args:
         image: The image.
         geometries: The geometries, as columns and rows.
         boxes: Least column, least row, greatest column and greatest row of each, (N, 4).
+        classes: Class index of each.
     """
 
     image: Georeference
     geometries: Sequence[Geometry]
     boxes: NDArray[np.float64]
+    classes: NDArray[np.uint8]
 
 
 class Vectors:
     """Features of a vector file as masks: a pixel is of the class of the last feature that covers its centre.
 
-    The file is read when the first window is, and kept in memory, in the reference system of the last image.
+    The file is read when the first window of an image is. What lies in the last image is kept in memory, in its pixels.
 
     Args:
         path: Path of the file.
@@ -84,7 +86,6 @@ class Vectors:
                 raise UserError(f"{path}: class {index}: masks hold 0 to 255")
         if attribute is None and self.classes is not None and len(self.classes) != 1:
             raise UserError(f"{path}: {len(self.classes)} classes: name the attribute that tells the class")
-        self._features: _Features | None = None
         self._grid: _OnGrid | None = None
 
     def read(self, image_path: Path | str, rows: slice, columns: slice) -> NDArray[np.uint8]:
@@ -100,17 +101,14 @@ class Vectors:
         """
         grid = self._on_grid(Path(image_path))
         (height, width), (top, left) = _extent(rows, columns), (rows.start or 0, columns.start or 0)
-        features = self._read()
-        low_x, low_y, high_x, high_y = grid.boxes.T
-        near = (high_x >= left - 1) & (high_y >= top - 1) & (low_x <= left + width + 1) & (low_y <= top + height + 1)
-        chosen = np.flatnonzero(near).tolist()
+        chosen = np.flatnonzero(_near(grid.boxes, top, left, height, width)).tolist()
         if not chosen:
             return np.full((height, width), self.background, np.uint8)
         from rasterio.features import rasterize
 
         shift = np.array([left, top], np.float64)
         shapes = [
-            (grid.geometries[index].moved(lambda points: points - shift).mapping(), int(features.classes[index]))
+            (grid.geometries[index].moved(lambda points: points - shift).mapping(), int(grid.classes[index]))
             for index in chosen
         ]
         burned = rasterize(shapes, (height, width), fill=self.background, all_touched=self.all_touched, dtype="uint8")
@@ -118,13 +116,13 @@ class Vectors:
 
     def __getstate__(self) -> dict[str, Any]:
         """Processes read the file themselves."""
-        return self.__dict__ | {"_features": None, "_grid": None}
+        return self.__dict__ | {"_grid": None}
 
     def _on_grid(self, image_path: Path) -> _OnGrid:
         if self._grid is not None and self._grid.image.path == image_path:
             return self._grid
         image = georeference(image_path, what=WHAT)
-        features = self._read()
+        features = self._loaded()
         if image.transform is None or (image.crs is None) != (features.crs is None):
             image.check_grid(WHAT)
             raise UserError(
@@ -133,7 +131,9 @@ class Vectors:
             )
         placed = [one.moved(image.pixels) for one in self._reprojected(features, image.crs)]
         boxes = np.array([_box(one) for one in placed], np.float64).reshape(-1, 4)
-        self._grid = _OnGrid(image, placed, boxes)
+        near = _near(boxes, 0, 0, *image.size)
+        inside = [placed[index] for index in np.flatnonzero(near).tolist()]
+        self._grid = _OnGrid(image, inside, boxes[near], features.classes[near])
         return self._grid
 
     def _reprojected(self, features: _Features, crs: Any) -> Sequence[Geometry]:
@@ -154,11 +154,6 @@ class Vectors:
             raise UserError(f"{self.path}: some of it lies beyond the area of the image's reference system: cut it")
         pieces = iter(np.split(moved, np.cumsum([len(array) for array in arrays])[:-1]))
         return [one.moved(lambda _: next(pieces)) for one in features.geometries]
-
-    def _read(self) -> _Features:
-        if self._features is None:
-            self._features = self._loaded()
-        return self._features
 
     def _loaded(self) -> _Features:
         library("pyogrio", WHAT)
@@ -225,6 +220,13 @@ def _extent(rows: slice, columns: slice) -> tuple[int, int]:
             f"{WHAT}: a window of rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
         )
     return size[0], size[1]
+
+
+def _near(boxes: NDArray[np.float64], top: int, left: int, height: int, width: int) -> NDArray[np.bool_]:
+    """Which boxes reach into a window or into the pixels around it."""
+    low_x, low_y, high_x, high_y = boxes.T
+    near: NDArray[np.bool_] = (high_x >= left - 1) & (high_y >= top - 1)
+    return near & (low_x <= left + width + 1) & (low_y <= top + height + 1)
 
 
 def _box(one: Geometry) -> NDArray[np.float64]:

@@ -172,6 +172,8 @@ class Bands:
             if value is None or value is False or value in ((), "") or (isinstance(value, Mapping) and not value):
                 continue
             plain[entry.name] = _plain(value)
+        if self.names != RGB.names and not self.mean:
+            plain["mean"] = []  # the net's own, which only a file written by hand may not leave open
         return plain
 
     @classmethod
@@ -193,7 +195,7 @@ class Bands:
             found = cls(**{key: _READ[key](value) for key, value in content.items() if value is not None})
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"bands: {error}: see the keys in the documentation of `classes.yaml`") from error
-        if found.names != RGB.names and not found.mean:
+        if found.names != RGB.names and content.get("mean") is None:
             raise UserError("bands.mean is missing: `seglight doctor` measures it, and prints the lines to paste")
         return found
 

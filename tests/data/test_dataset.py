@@ -80,6 +80,19 @@ def test_one_file_a_band_is_an_image_by_its_first_band(root: Path) -> None:
     listing = FolderDataModule(str(root)).listing("train")
     assert [path.name for path in listing.images] == [f"{number}_red.tif" for number in range(4)]
     assert [path.name for path in listing.masks] == [f"{number}.png" for number in range(4)]
+    split = FolderDataModule(str(root)).split("train")
+    assert [path.name for path in split.sources(1)] == ["1_red.tif", "1_nir.tif", "1.png"], "a cache watches all files"
+    np.testing.assert_array_equal(split.read(1)[0], pixels(1))
+
+
+def test_lists_select_images_of_the_declared_bands(root: Path) -> None:
+    lists = root / "lists"
+    lists.mkdir()
+    for name, line in (("train", "images/val/2.tif"), ("val", "images/train/1.tif")):
+        (lists / f"{name}.txt").write_text(line)
+    data = FolderDataModule(str(root), lists=str(lists))
+    np.testing.assert_array_equal(data.split("train").read(0)[0], pixels(2))
+    assert data.split("val").fingerprint == FolderDataModule(str(root)).split("val").fingerprint
 
 
 def test_arrays_are_images_where_bands_are_declared(root: Path) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seglight.data.classes import Classes
+from seglight.data.labels import LabelCodec
+from seglight.data.scenes.labels import VectorFiles
 from seglight.data.vectors import Vectors
 from seglight.errors import UserError
 from tests.support.samples import readings, samples
@@ -140,6 +143,9 @@ def test_arguments_are_checked() -> None:
         Vectors("a.geojson", {"a": 0, "b": 1})
     with pytest.raises(UserError, match="class 256: masks hold 0 to 255"):
         Vectors("a.geojson", background=256)
+    many = Classes(tuple(map(str, range(256))), ((0, 0, 0),) * 256)
+    with pytest.raises(UserError, match="256 classes, where vectors are burned in for 255 at most: use rasters"):
+        VectorFiles("a.geojson").of(Path("a.geojson"), many, LabelCodec({}))
 
 
 def test_files_without_a_place_are_refused(tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ def test_what_is_not_valid_is_refused_in_one_line(change: dict[str, Any], line: 
         Bands.from_dict(FOUR | change)
 
 
+def test_8_bit_bands_without_statistics_are_kept_by_a_card() -> None:
+    bands = Bands(("red", "green", "blue", "nir"))
+    assert Bands.from_dict(bands.to_dict()) == bands
+
+
 def test_8_bit_bands_without_statistics_are_refused_in_files() -> None:
     with pytest.raises(UserError, match=r"^bands.mean is missing: `seglight doctor` measures it"):
         Bands.from_dict({"names": ["red", "green", "blue", "nir"], "type": "uint8"})

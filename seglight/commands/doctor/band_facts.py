@@ -32,7 +32,7 @@ class BandFacts:
         least: Smallest value with data of each band, (C,).
         most: Largest value with data, (C,).
         at_most: Number of values that equal the largest one, (C,).
-        zeros: Number of pixels that are 0 in every band.
+        zeros: Number of pixels that are 0 in every band, and data in one of them.
         digests: Hash of the values of each band.
         kept: Some pixels, float32 (N, C), NaN where there is no data.
     """
@@ -84,7 +84,7 @@ def band_facts(path: str, held: Holding, image: NDArray[Any], bands: Bands) -> B
         least,
         most,
         at_most.astype(np.int64),
-        int(np.count_nonzero(~image.any(axis=2))),
+        int(np.count_nonzero(~image.any(axis=2) & has_data.any(axis=2))),
         tuple(hashlib.blake2b(image[..., index].tobytes(), digest_size=8).digest() for index in range(count)),
         flat,
     )

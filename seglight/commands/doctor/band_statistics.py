@@ -32,7 +32,7 @@ class BandStatistics:
         most: Largest value of each band, (C,).
         constant: Whether a band has one value in every image, (C,).
         equal: Pairs of bands that are equal in every image.
-        zeros: Fraction of the pixels that are 0 in every band.
+        zeros: Fraction of the pixels that are 0 in every band, and data in one of them.
     """
 
     bands: Bands

@@ -54,7 +54,7 @@ def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measur
         refused = error
     except UserError:  # the scan names all damaged files
         return Measured()
-    chosen = images[:: max(1, len(images) // MOST)]
+    chosen = images[:: -(-len(images) // MOST)]
     every = list(spread({"bands": undeclared_facts}, [("bands", str(path)) for path in chosen], "measuring bands"))
     numbers = band_statistics([one for one in every if one is not None])
     if numbers is None:

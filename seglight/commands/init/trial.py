@@ -24,6 +24,8 @@ from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
 from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Batch
+from seglight.ops.label_tensors import label_dtype
+from seglight.ops.label_types import ignore_index_of
 from seglight.system.class_paths import class_rules
 from seglight.system.memory import peak_of
 from seglight.system.parsing import new_parser, parser_errors
@@ -167,7 +169,7 @@ def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> Segment
         parser.link_arguments("data.bands", "model.bands", apply_on="instantiate")
     facts = {
         "num_classes": classes,
-        "ignore_index": 255,
+        "ignore_index": ignore_index_of(classes),
         "class_names": [str(index) for index in range(classes)],
         "palette": [list(voc_color(index)) for index in range(classes)],
     }
@@ -183,7 +185,7 @@ def _batch(number: int, size: tuple[int, int], classes: int, bands: Bands) -> Ba
     height, width = size
     image = torch.randint(0, 256, (number, height, width, len(bands.names)), dtype=torch.uint8).permute(0, 3, 1, 2)
     image = image.to(torch.from_numpy(np.empty(0, bands.dtype)).dtype)
-    coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=torch.uint8)
+    coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=label_dtype(classes))
     mask = coarse.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :height, :width].contiguous()
     return {"image": image, "mask": mask, "name": [""] * number, "size": [size] * number}
 

@@ -45,7 +45,8 @@ class FolderDataModule(FileDataModule):
         """The pairs of "train", "val" or "test"."""
         images, masks = (self._place(kind, name) for kind in ("images", "masks"))
         if self.bands.files:  # the file of the first band stands for the image
-            images = f"{images}/{self.bands.files.format(name=STEM, band=self.bands.names[0])}"
+            first = self.bands.files.replace("{band}", self.bands.names[0]).replace("{name}", STEM)
+            images = f"{images}/{first}"
         suffixes = IMAGE_SUFFIXES if self.bands.is_rgb8 else BAND_SUFFIXES
         return paired_files(self.root, images, masks, self.table.codec, f"{name} ", suffixes)
 

@@ -13,7 +13,7 @@ from seglight.data.classes import Classes, voc_color
 from seglight.data.layouts.layout import Boxes
 from seglight.data.layouts.outlines import Size, box_outline, is_outline, paint
 from seglight.data.layouts.painting import IGNORED
-from seglight.data.pairs import fingerprint_of
+from seglight.data.pairs import fingerprint_of, image_sources
 from seglight.errors import UserError, one_line
 from seglight.images.bands import RGB, Bands
 from seglight.images.decode import check_upright
@@ -64,8 +64,8 @@ class OutlinedImages:
         return replace(self, bands=bands)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The image and the JSON file."""
-        return (self.images[index], self.path)
+        """The image, with one file a band all of them, and the JSON file."""
+        return (*image_sources(self.images[index], self.bands), self.path)
 
     def label_map(self, index: int) -> LabelMap:
         """Label map (H, W) of an image.
@@ -74,7 +74,8 @@ class OutlinedImages:
             UserError: An outline can't be painted.
         """
         try:
-            return paint(json.loads(self.outlines[index]), self.sizes[index], len(class_table(self.categories)))
+            number = 1 + sum(name != BACKGROUND for name in self.categories.values())
+            return paint(json.loads(self.outlines[index]), self.sizes[index], number)
         except (AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.path}: an outline of {self.images[index].name} can't be painted "

@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,11 @@ class Blocks:
 
 
 def _grids(scenes: Sequence[Ground], block_size: int) -> Iterator[tuple[str, list[tuple[float, float]]]]:
-    """Name of the grid of each scene, and for rows and columns the position of pixel 0 in blocks and pixels a block."""
+    """Name of the grid of each scene, and for rows and columns the position of pixel 0 in blocks and pixels a block.
+
+    The choice of blocks depends on the names. So they have neither the folder of a scene, which moves, nor the text of
+    a reference system, which differs between releases of GDAL.
+    """
     first: dict[str, Placement] = {}
     for scene in scenes:
         place = scene.placement
@@ -140,15 +145,16 @@ def _grids(scenes: Sequence[Ground], block_size: int) -> Iterator[tuple[str, lis
         best = first.get(place.crs)
         if best is None or place.width * place.height < best.width * best.height * (1 - TOLERANCE):
             first[place.crs] = place
+    names = {crs: f"grid {number}" for number, crs in enumerate(first)}
     for scene in scenes:
         place = scene.placement
         if place is None:
-            yield scene.name, [(0.0, block_size), (0.0, block_size)]
+            yield Path(scene.name).name, [(0.0, block_size), (0.0, block_size)]
             continue
         grid = first[place.crs]
         sides = block_size * grid.height, block_size * grid.width
         starts = (grid.top - place.top) / sides[0], (place.left - grid.left) / sides[1]
-        yield place.crs, [(starts[0], sides[0] / place.height), (starts[1], sides[1] / place.width)]
+        yield names[place.crs], [(starts[0], sides[0] / place.height), (starts[1], sides[1] / place.width)]
 
 
 def _cells(start: float, pixels: float, size: int) -> Cells:

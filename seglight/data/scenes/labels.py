@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seglight.data.classes import Classes
 from seglight.data.labels import Codec, ColorCodec, LabelCodec
@@ -14,6 +13,8 @@ from seglight.data.scenes.files import VECTOR_SUFFIXES, label_file
 from seglight.data.vectors import Vectors
 from seglight.errors import UserError
 from seglight.images.open_rasters import OpenRasters
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import IGNORE_INDEX
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,15 @@ class VectorFiles:
         return label_file(root, self.files, key, image, VECTOR_SUFFIXES)
 
     def of(self, path: Path, classes: Classes, codec: Codec) -> Vectors:
-        """The labels in a file, of the classes of a class table."""
+        """The labels in a file, of the classes of a class table.
+
+        Raises:
+            UserError: There are more classes than bytes have values for.
+        """
+        if len(classes) > IGNORE_INDEX:
+            raise UserError(
+                f"{path}: {len(classes)} classes, where vectors are burned in for {IGNORE_INDEX} at most: use rasters"
+            )
         by_value = {str(value): index for value, index in codec.values.items()} if isinstance(codec, LabelCodec) else {}
         by_name = {name: index for index, name in enumerate(classes.names)}
         known = by_value | by_name if self.attribute is not None else None
@@ -64,8 +73,8 @@ class SceneLabels(Protocol):
     def description(self) -> str:
         """Identity of all that determines the labels beside the files."""
 
-    def read(self, scene: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Mask uint8 (h, w) of a window of a scene: class index or ignore index."""
+    def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
+        """Mask (h, w) of a window of a scene: class index or ignore index."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,8 @@ class RasterLabels:
                 f"{self.paths[scene]}: a mask of {raster.shape[2]} bands of {raster.dtype}, where {what} are expected"
             )
 
-    def read(self, scene: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Mask uint8 (h, w) of a window of a scene: class index or ignore index.
+    def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
+        """Mask (h, w) of a window of a scene: class index or ignore index.
 
         Raises:
             UserError: The file is damaged, or contains a value that is not in the table.
@@ -146,8 +155,8 @@ class VectorLabels:
         """Identity of all that determines the labels beside the files."""
         return repr((self.files, self.vectors[0].classes))
 
-    def read(self, scene: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Mask uint8 (h, w) of a window of a scene: class index or ignore index.
+    def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
+        """Mask (h, w) of a window of a scene: class index or ignore index.
 
         Raises:
             UserError: The file can't be read, or a feature is of no class.

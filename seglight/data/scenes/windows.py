@@ -15,6 +15,7 @@ from seglight.data.scenes.area import Area, Box, tiles
 from seglight.data.scenes.labels import SceneLabels
 from seglight.images.bands import Bands
 from seglight.images.open_rasters import OpenRasters
+from seglight.images.types import LabelMap
 
 TRIES = 10
 """Largest number of windows that are drawn for a sample, until one has a label and enough classes."""
@@ -57,8 +58,8 @@ class Scenes:
         """Name of a window in messages: "area.tif[0:512, 1024:1536]", rows and columns."""
         return f"{self.images[scene][0]}[{box[0]}:{box[2]}, {box[1]}:{box[3]}]"
 
-    def read(self, scene: int, box: Box) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Read a window: image (h, w, bands) and mask uint8 (h, w).
+    def read(self, scene: int, box: Box) -> tuple[NDArray[Any], LabelMap]:
+        """Read a window: image (h, w, bands) and mask (h, w).
 
         Raises:
             UserError: A file is damaged, or a label is of no class.
@@ -78,13 +79,13 @@ class Drawn(NamedTuple):
 
     Args:
         image: Image (h, w, bands).
-        mask: Mask uint8 (h, w).
+        mask: Mask (h, w).
         name: Name of the window.
         factor: Factor by which it is scaled to the crop.
     """
 
     image: NDArray[Any]
-    mask: NDArray[np.uint8]
+    mask: LabelMap
     name: str
     factor: float
 
@@ -94,9 +95,9 @@ class RandomWindows:
     """Training windows, each drawn from (seed, epoch, index) and read by itself.
 
     A window is as large as the crop divided by the random scale of the augmentation. Its scene is drawn by the number
-    of pixels of the training areas, its place among all places at which it lies in that area. Windows without data
-    or without a labelled pixel are drawn again, up to ten times in all, and those that exceed
-    the augmentation's `max_class_ratio`.
+    of pixels of the training areas, its place among all places at which it lies in that area. Windows without data or
+    without a labelled pixel are drawn again, up to ten times in all, and those that exceed the augmentation's
+    `max_class_ratio`.
 
     Args:
         scenes: Scenes.
@@ -132,7 +133,7 @@ class RandomWindows:
         rng = np.random.default_rng((self.seed, 0, index, STREAM))
         return self.scenes.sources(self._place(rng)[0])
 
-    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
+    def read(self, index: int) -> tuple[NDArray[Any], LabelMap, str]:
         """Image, mask and name of a window of the first epoch, before it is scaled."""
         drawn = self.draw((0, index))
         return drawn.image, drawn.mask, drawn.name
@@ -191,7 +192,7 @@ class WindowDataset(SegmentationDataset):
 
     split: RandomWindows
 
-    def drawn(self, key: Key) -> tuple[NDArray[Any], NDArray[np.uint8], str, Augmentation]:
+    def drawn(self, key: Key) -> tuple[NDArray[Any], NDArray[Any], str, Augmentation]:
         """Image and mask of a window, its name, and the augmentation at the scale of the window."""
         window = self.split.draw(key)
         return window.image, window.mask, window.name, self.split.augmentation.at_scale(window.factor)
@@ -227,7 +228,7 @@ class Tiles:
         """Files of the scene of a tile."""
         return self.scenes.sources(self.boxes[index][0])
 
-    def read(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8], str]:
+    def read(self, index: int) -> tuple[NDArray[Any], LabelMap, str]:
         """Image, mask and name of a tile."""
         scene, box = self.boxes[index]
         return (*self.scenes.read(scene, box), self.scenes.name(scene, box))

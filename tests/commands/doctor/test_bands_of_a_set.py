@@ -5,6 +5,7 @@ commands.init.measured.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,8 @@ def test_what_is_declared_and_what_is_not() -> None:
     notes = {slug: one.note for slug, one in found([facts(scene(seed), bare) for seed in range(4)], bare).items()}
     assert notes["undeclared-nodata"] == "10.0% of the pixels are 0 in every band"
     assert notes["other-statistics"].startswith("blue: 1 and 1 are declared, ")
+    ranged = replace(bare, valid=(1, 60000))
+    assert "undeclared-nodata" not in found([facts(scene(seed), ranged) for seed in range(4)], ranged)
 
 
 def test_images_of_other_types_and_of_nothing_but_missing_values() -> None:

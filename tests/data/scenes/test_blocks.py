@@ -100,6 +100,15 @@ def test_the_seed_decides() -> None:
     assert (first != other).any()
 
 
+def test_the_choice_depends_neither_on_the_folder_nor_on_how_a_system_is_written() -> None:
+    for here, there in (
+        (Ground("data/images/a.tif", (100, 130), None), Ground("/mnt/data/images/a.tif", (100, 130), None)),
+        (Ground("a", (100, 130), at(0, 0, crs="EPSG:3857")), Ground("a", (100, 130), at(0, 0, crs="PROJCRS[...]"))),
+    ):
+        first, second = (drawn(Blocks(20).areas([scene])["val"][0], (100, 130)) for scene in (here, there))
+        assert (first == second).all()
+
+
 def test_tiles_hold_each_pixel_once_and_have_about_one_size() -> None:
     count = np.zeros((100, 130), np.int64)
     for top, left, bottom, right in tiles((3, 5, 96, 130), 32):
