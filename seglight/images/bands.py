@@ -199,11 +199,29 @@ class Bands:
             raise UserError("bands.mean is missing: `seglight doctor` measures it, and prints the lines to paste")
         return found
 
+    def difference(self, other: "Bands") -> str | None:
+        """What a net of these bands would read wrongly in images of others, for a message; None: nothing.
+
+        The mean and the standard deviation are those of a net, and what is shown and how files are laid out are nothing
+        to it.
+        """
+        if (plain_names(self.names), self.type) != (plain_names(other.names), other.type):
+            return f"{self.line()} and {other.line()}"
+        ours, theirs = self.to_dict(), other.to_dict()  # in which NaN equals NaN
+        keys = [key for key in ("nodata", "valid", "clip", "log", "ratios") if ours.get(key) != theirs.get(key)]
+        return f"{self.line()} with other {', '.join(f'`{key}`' for key in keys)}" if keys else None
+
     def line(self) -> str:
         """The bands in words, for messages: "4 bands of uint16 (blue, green, red, nir)"."""
         count = len(self.names)
         shown = ", ".join(self.names[:8]) + (", ..." if count > 8 else "")
         return f"{count} band{'' if count == 1 else 's'} of {self.type} ({shown})"
+
+
+def plain_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names in lower case; those of `SHOWN_NAMES` are all "red", "green" and "blue"."""
+    lower = tuple(name.lower() for name in names)
+    return SHOWN_NAMES[0] if lower in SHOWN_NAMES else lower
 
 
 def _plain(value: Any) -> Any:

@@ -184,7 +184,7 @@ def load_torch(
         difference = card.classes.difference(other.classes)
         if difference:
             raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
-        if _reading(card) != _reading(other):
+        if card.pixels.difference(other.pixels):  # each member has statistics of its own
             raise UserError(
                 f"{path}: it reads {other.pixels.line()}, and the first one {card.pixels.line()}: all members must "
                 "read the same images, with the same `nodata`, `valid`, `clip`, `log` and `ratios`"
@@ -197,10 +197,3 @@ def load_torch(
         config = {"class_path": "seglight.models.Ensemble", "init_args": {"members": [own.net for _, own in loaded]}}
         card = card_of(net, config, card.classes, card.ignore_index, card.channels_last, image=card.image or RGB)
     return TorchPredictor(net, card, " + ".join(map(str, paths)), device, inferer or WHOLE)
-
-
-def _reading(card: ModelCard) -> dict[str, Any] | None:
-    """What the images hold that a net reads; each member of an ensemble may have statistics of its own."""
-    if card.image is None:
-        return None
-    return {key: value for key, value in card.image.to_dict().items() if key not in ("mean", "std")}

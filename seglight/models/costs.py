@@ -207,9 +207,11 @@ def _unknown(net: nn.Module, rows: slice) -> Iterator[Tensor]:
     if not declared:
         image = torch.ones(image.shape)
         image[:, :, rows] = torch.nan
-    yield image
-    for handle in handles:
-        handle.remove()
+    try:
+        yield image
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _middle_is_nan(maps: list[Tensor]) -> bool:

@@ -328,6 +328,7 @@ class SegmentationModule(Described, BaseModule):
         device = options.pop("map_location", None) or "cpu"
         facts = (card.num_classes, card.ignore_index, card.class_names, card.palette)
         options.setdefault("channels_last", card.channels_last)
+        options.setdefault("bands", card.image or RGB)
         module = cls(without_encoder_weights(in_full(card.net)), *facts, **options)
         load_weights(module.net, checkpoint, checkpoint_path)
         return module.to(device)

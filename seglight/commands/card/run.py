@@ -30,6 +30,7 @@ from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.interfaces import bands_of
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
@@ -59,6 +60,9 @@ def card(task: Task, identity: dict[str, str]) -> None:
     if list(model_card.class_names) != data.class_names:
         difference = data.classes.difference(model_card.classes)
         raise UserError(f"{task.model}: the data and the model have {difference}: give the recipe of its data")
+    difference = (model_card.image or RGB).difference(data.bands)
+    if difference:
+        raise UserError(f"{task.model}: the net and the data have {difference}: give images that it was trained for")
     split = data.split(task.split)
     # names that are no paths take a pass over the images
     needs_names = task.groups is not None or (task.trials is not None and task.trials.reference is not None)

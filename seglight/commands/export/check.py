@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.missing import without_missing
 from seglight.data.class_files import CLASS_FILE
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
@@ -21,6 +22,7 @@ from seglight.errors import UserError
 from seglight.images.band_files import image_name
 from seglight.images.bands import Bands
 from seglight.images.read_bands import read_bands
+from seglight.images.stretch import without_data
 from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import Predictor
@@ -185,7 +187,8 @@ class CheckImages:
             return
         for index in range(len(self.split)):
             image, mask, _ = self.split.read(index)
-            yield np.array(image), np.array(mask)
+            missing = without_data(image, self.bands)
+            yield np.array(image), np.array(mask if missing is None else without_missing(mask, missing))
 
 
 def _labelled(folder: Path, class_names: tuple[str, ...], bands: Bands) -> Labelled:

@@ -18,14 +18,14 @@ pipeline_tag: image-segmentation
 ---
 # {title}
 
-Semantic segmentation: RGB images of any size to label maps of {classes} classes at the image's size.
+Semantic segmentation: {images} of any size to label maps of {classes} classes at the image's size.
 {parameters:,} parameters, trained for {steps} optimizer steps{how}, released with seglight {version}.
 
 ```python
 import seglight
 
 net = seglight.load({quoted})
-labels = net.predict("image.jpg")  # {labels} (H, W)
+labels = net.predict("{file}")  # {labels} (H, W)
 ```
 
 or
@@ -84,6 +84,8 @@ def readme(card: ModelCard, name: str) -> str:
         scores=UNSCORED if origin.scores is None else _summary(origin.scores),
         table=_table(card),
         data="Not known." if origin.data is None else _data(origin.data),
+        images="RGB images" if card.image is None else f"images with {markdown(card.image.line())}",
+        file="image.jpg" if card.image is None else "image.tif",
         pixels="uint8 RGB" if card.image is None else markdown(card.image.line()),
         normalisation="".join(_normalisation(entry) for entry in card.normalisation or ()),
     ) + calibration_note(card)

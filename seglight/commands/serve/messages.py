@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from seglight.checkpoints.model_card import ModelCard
 
+RGB_BYTES = 3
+"""Bytes of a pixel in RGB: limits in pixels are of these, and lower for pixels of more bytes."""
+
 
 @dataclass(frozen=True)
 class Job:

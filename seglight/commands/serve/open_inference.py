@@ -168,7 +168,7 @@ class OpenInference:
         answered = await self._answered(images, answer, model.name)
         classes, bands = model.classes, model.card.pixels  # the limits were checked for them
         model = answered[0].model
-        if version not in (None, model.version) or model.classes != classes or model.card.pixels != bands:
+        if version not in (None, model.version) or model.classes != classes or model.card.pixels.difference(bands):
             raise Refused(503, f"{name} was replaced during the request: repeat it", 1.0)
         shape = inference.pixels.shape
         body, length = inference_body(

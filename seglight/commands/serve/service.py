@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from seglight.commands.serve.image_errors import status_of
+from seglight.commands.serve.messages import RGB_BYTES
 from seglight.commands.serve.models import Answered, Copy, ServedModel, copied, served
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.process import Payload
@@ -48,9 +49,6 @@ WEB_BYTES = 200_000_000
 BYTES_PER_PIXEL = 32
 """Bytes of a model process for each pixel of an image in RGB beside the net: 23 to decode it, as
 `commands.predict.memory_budget` has measured, and the rest for its labels and its answer."""
-
-RGB_BYTES = 3
-"""Bytes of a pixel in RGB: of larger ones, as many fewer are taken."""
 
 
 class Service:
@@ -148,11 +146,15 @@ class Service:
         self._check_room()
         self._open += 1
         try:
-            payload, size = await self._checked(image, found.card.pixels)
+            bands = found.card.pixels
+            payload, size = await self._checked(image, bands)
             self._check_room()  # others came while the header was read
             loop = asyncio.get_running_loop()
             alone = progress is not None
-            one = Waiting(found.name, size, payload, pickled, loop.create_future(), loop.time(), progress, alone)
+            pixel = len(bands.names) * bands.dtype.itemsize
+            one = Waiting(
+                found.name, size, payload, pickled, loop.create_future(), loop.time(), progress, alone, pixel=pixel
+            )
             return await self._outcome(one)
         finally:
             self._open -= 1

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seglight.commands.serve.image_errors import status_of
 from seglight.commands.serve.messages import (
+    RGB_BYTES,
     Abandon,
     Batch,
     Begun,
@@ -43,9 +44,6 @@ from seglight.ops.label_types import IGNORE_INDEX
 
 WARM_UP = (64, 64)
 """Size of the image that a model predicts before it counts as loaded: many runtimes complete their work only then."""
-
-RGB_BYTES = 3
-"""Bytes of a pixel in RGB: images that take as much memory as those of more than `LARGE` are predicted by windows."""
 
 NPY = b"\x93NUMPY"
 """Beginning of an array in NumPy's format."""

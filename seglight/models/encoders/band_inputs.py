@@ -130,8 +130,11 @@ def check_declared(image: Tensor, bands: Bands) -> None:
 
 def statistics(bands: Bands) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each input, those of ratios included; empty if `bands` has none."""
-    rest = len(bands.inputs) - len(bands.mean) if bands.mean else 0
-    return (*bands.mean, *(0.0,) * rest), (*bands.std, *(RATIO_STD,) * rest)
+    if not bands.mean:
+        return (), ()
+    count = len(bands.inputs)
+    mean, std = (0.0,) * (count - len(bands.mean)), (RATIO_STD,) * (count - len(bands.std))
+    return (*bands.mean, *mean), (*bands.std, *std)
 
 
 def _limits(bands: Bands) -> dict[str, Sequence[float] | Sequence[bool]]:

@@ -16,6 +16,7 @@ from seglight.commands.doctor.label_errors.progress import progress
 from seglight.commands.doctor.label_errors.report import Judgement, as_dict, show
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.inference.exported.runtimes import SUFFIXES
 from seglight.inference.torch_predictor import TorchPredictor, load_torch
 from seglight.interfaces import Labelled
@@ -113,6 +114,9 @@ def load(model: str, datamodule: SegmentationDataModule) -> TorchPredictor:
     difference = datamodule.classes.difference(predictor.card.classes)
     if difference:
         raise UserError(f"--model {model}: {difference}: give a net with the classes of the data set")
+    difference = (predictor.card.image or RGB).difference(datamodule.bands)
+    if difference:
+        raise UserError(f"--model {model}: it and the data have {difference}: give a net for these images")
     return predictor
 
 
