@@ -2,6 +2,8 @@
 
 import json
 import math
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,3 +123,19 @@ def test_200_bands_and_no_more() -> None:
     with pytest.raises(UserError, match=r"^bands.names: 201 bands, where there must be 1 to 200$"):
         unnamed(201)
     assert "2 bands of uint8 (band 1, band 2)" in unnamed(2).line()
+
+
+def test_what_a_net_would_read_wrongly() -> None:
+    four = Bands.from_dict(FOUR)
+    assert RGB.difference(RGB) is None
+    assert four.difference(replace(four, mean=(0.0,) * 4, rgb=("nir",), files="{name}_{band}.tif")) is None
+    assert replace(RGB, names=("R", "G", "B")).difference(RGB) is None
+    other_order = replace(four, names=("red", "green", "blue", "nir"))
+    assert four.difference(other_order) == (
+        "4 bands of uint16 (blue, green, red, nir) and 4 bands of uint16 (red, green, blue, nir)"
+    )
+    assert four.difference(replace(four, type="int16")) is not None
+    more = replace(four, nodata=None, clip={"red": (0, 3000)})
+    assert four.difference(more) == "4 bands of uint16 (blue, green, red, nir) with other `nodata`, `clip`"
+    heat = Bands(("heat",), "float32", (290.0,), (9.0,), nodata=float("nan"))
+    assert heat.difference(pickle.loads(pickle.dumps(heat))) is None

@@ -82,6 +82,12 @@ def test_ndvi_is_that_of_the_stored_values() -> None:
     assert inputs(image, given)[0, 4, 0] == pytest.approx((np.array([0.5, 0, 1, 0, -0.5]) - 0.25) / 0.125)
 
 
+def test_statistics_of_ratios_may_be_given_for_one_of_both() -> None:
+    given = bands(mean=(10.0, 200.0, 3000.0, 4.0, 0.25), ratios={"ndvi": ("nir", "red")})
+    assert statistics(given) == ((10, 200, 3000, 4, 0.25), (5, 60, 700, 2, 0.5))
+    assert statistics(Bands()) == ((), ())
+
+
 def test_clip_and_log() -> None:
     image = stored("int16")
     described = bands("int16", clip={"red": (-5, 300), "nir": (100, 2000)}, log=("nir", "swir"))

@@ -17,6 +17,7 @@ from seglight.models import ConvStemConvNeXt, MixTransformer, MobileNetV3Encoder
 from seglight.models.bands import blank_image, noise, use_bands
 from seglight.models.encoders.first_convolution import matched
 from seglight.models.encoders.normalized import NormalizedEncoder
+from seglight.models.weights.state import fill
 
 
 def of(*names: str, kind: str = "uint16") -> Bands:
@@ -94,6 +95,18 @@ def test_weights_of_other_bands_are_matched_by_name(tmp_path: Path) -> None:
     same = resnet18(tmp_path / "four.pth", weight_bands=trained)
     use_bands(same, of(*trained))
     assert torch.equal(same.net.conv1.weight, weight)
+
+
+def test_published_weights_are_matched_by_name() -> None:
+    """Those of whole nets, which are loaded once the bands are known."""
+    photos, net = (TimmEncoder("test_resnet", weights=None) for _ in range(2))
+    state = {key: value for key, value in photos.state_dict().items() if key not in ("mean", "std")}
+    use_bands(net, of("blue", "nir", "red"))
+    fill(net, state, "photos")
+    key = next(key for key, value in state.items() if value.ndim == 4)
+    weight = state[key]
+    expected = torch.stack([weight[:, 2], weight.mean(1), weight[:, 0]], 1)
+    assert torch.allclose(net.state_dict()[key], expected)
 
 
 def test_files_for_another_number_of_bands_are_refused(resnet: tuple[Path, Tensor], tmp_path: Path) -> None:
