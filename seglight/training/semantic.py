@@ -313,6 +313,21 @@ class SegmentationModule(Described, BaseModule):
         channels_last = self.memory_format == torch.channels_last
         return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance, self.bands)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse images that the net would read in another way than in its training; see `BaseModule` for the rest.
+
+        Raises:
+            UserError: They are of other bands.
+        """
+        if KEY in checkpoint:
+            trained = ModelCard.from_dict(checkpoint[KEY], "the checkpoint").image or RGB
+            if difference := trained.difference(self.bands):
+                raise UserError(
+                    f"the checkpoint and the data have {difference}: declare the bands as they were, or start another "
+                    "run from its weights with model.weights"
+                )
+        super().on_load_checkpoint(checkpoint)
+
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, **options: Any) -> Any:  # type: ignore[override]
         """The module of a checkpoint as its model card describes it; with a `net` among the options, as Lightning does.
