@@ -112,4 +112,5 @@ def _plan(
 def _own_table(datamodule: SegmentationDataModule) -> LabelTable:
     """Label table of class indices, for labels that only the data set itself can read."""
     classes = datamodule.classes
-    return LabelTable(classes.names, classes.palette, {**{k: k for k in range(len(classes))}, IGNORED: IGNORED})
+    values = {**{index: index for index in range(len(classes))}, classes.ignore_index: IGNORED}
+    return LabelTable(classes.names, classes.palette, values)
