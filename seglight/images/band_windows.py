@@ -12,8 +12,8 @@ from seglight.images.holding import Holding
 from seglight.images.image_header import UnreadImageError, refuse, single_page
 from seglight.images.npy import NpyBands
 from seglight.images.raster import RASTERS, RasterBands
-from seglight.images.read_bands import checked_files, read_bands
-from seglight.images.tiff import TiffWindows
+from seglight.images.read_bands import ARRAYS_AND_RASTERS, checked_files, read_bands
+from seglight.images.tiff import CACHE_BYTES, TiffWindows
 from seglight.images.tiff_bands import TiffBands
 
 
@@ -44,10 +44,22 @@ def band_windows(path: Path, bands: Bands) -> BandWindows:
     Raises:
         UserError, UnreadImageError: See `read_bands`.
     """
-    if bands.is_rgb8:
+    if bands.is_rgb8 and path.suffix.lower() not in ARRAYS_AND_RASTERS:
         return _rgb_windows(path)
-    opened = [_windows(file, band, held) for file, band, held in checked_files(path, bands)]
+    files = checked_files(path, bands)
+    opened = [_windows(file, band, held, CACHE_BYTES // len(files)) for file, band, held in files]
     return opened[0] if len(opened) == 1 else _Joined(opened)
+
+
+def has_parts(path: Path, held: Holding) -> bool:
+    """Whether windows of a file are read without decoding the whole, unless a tag turns it.
+
+    Args:
+        path: Path of the file.
+        held: What it holds.
+    """
+    is_tiff = bool(held.planes) and not held.colours
+    return is_tiff or held.format == "NumPy array" or path.suffix.lower() in RASTERS
 
 
 class _Whole:
@@ -85,13 +97,12 @@ def _rgb_windows(path: Path) -> BandWindows:
     return _Whole(read_bands(path, Bands()))
 
 
-def _windows(path: Path, bands: Bands, held: Holding) -> BandWindows:
+def _windows(path: Path, bands: Bands, held: Holding, cache_bytes: int) -> BandWindows:
+    if not has_parts(path, held):
+        return _Whole(read_bands(path, bands))
     if held.format == "NumPy array":
         return NpyBands(path, held)
     if path.suffix.lower() in RASTERS:
         return RasterBands(path, held)
-    if held.planes and not held.colours:
-        found = TiffBands(path, held)
-        if found.orientation == 1:
-            return found
-    return _Whole(read_bands(path, bands))
+    found = TiffBands(path, held, cache_bytes)
+    return found if found.orientation == 1 else _Whole(read_bands(path, bands))

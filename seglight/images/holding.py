@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from seglight.errors import UserError
 from seglight.images.bands import MOST_BANDS, TYPES, Bands
@@ -71,7 +74,7 @@ class Holding:
         listed = ", ".join(names) if count <= 16 else f"{names[0]}, ..., {names[-1]}"
         parts = [f"names: [{listed}]", f"type: {self.type}"]
         if self.nodata is not None:
-            parts.append(f"nodata: {'nan' if math.isnan(self.nodata) else f'{self.nodata:g}'}")
+            parts.append(f"nodata: {_digits(self.nodata, self.type)}")
         if self.pages > 1:
             parts.append("pages: true")
         return f"bands: {{{', '.join(parts)}}}"
@@ -88,7 +91,7 @@ def check_holding(file: AnyFile, held: Holding, bands: Bands) -> None:
     if held.pages > 1 and "TIFF" not in held.format:
         raise unlike(file, held, "an image is one picture: save each as a file of its own")
     if held.type not in TYPES:
-        wider = "float32" if held.type.startswith(("float", "uint32", "int32")) else "int16"
+        wider = "int16" if held.type == "int8" else "float32"
         raise unlike(file, held, f"seglight reads {', '.join(TYPES)}: save it as {wider}")
     count = held.bands * held.pages
     if count > MOST_BANDS:
@@ -141,6 +144,29 @@ def check_size_of(file: AnyFile, held: Holding, first: AnyFile, size: tuple[int,
 
 def _advice(held: Holding) -> str:
     return f"declare `{held.declaration()}` {MEASURED}"
+
+
+def stated_nodata(value: float | None, dtype: np.dtype[Any] | None) -> float | None:
+    """The value without data that a file states, as its type holds it; None: none, or one that no pixel can have.
+
+    Args:
+        value: Value by the metadata of the file.
+        dtype: Type of its pixels; None: one that NumPy does not have.
+    """
+    if value is None or dtype is None or dtype.kind not in "iuf":
+        return value
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(dtype.type(value))
+    info = np.iinfo(dtype)
+    return value if float(value).is_integer() and info.min <= value <= info.max else None
+
+
+def _digits(value: float, kind: str) -> str:
+    """A value with all of its digits: fewer would name another value of float32."""
+    if math.isnan(value):
+        return "nan"
+    return str(np.float32(value)) if kind == "float32" else f"{value:.12g}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,5 +1,7 @@
 """Arrays in NumPy's own format (.npy) as images."""
 
+import io
+import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -114,6 +116,10 @@ def _read_header(opened: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(opened)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(opened)
+    stated = math.prod(shape) * dtype.itemsize
+    held = -opened.tell() + opened.seek(0, io.SEEK_END)
+    if held < stated and not dtype.hasobject:  # before so much memory is allocated or mapped
+        raise ValueError(f"{held} bytes of pixels, where its header states {stated}")
     return shape, dtype
 
 

@@ -14,7 +14,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.decode import as_rgb, decode_image, read_image, size_of
 from seglight.images.file_in_memory import FileInMemory
 from seglight.images.image_header import UnreadImageError, blamed
-from seglight.images.read_bands import check_bands, decode_bands, read_bands
+from seglight.images.read_bands import ARRAYS_AND_RASTERS, check_bands, decode_bands, read_bands
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_size import tiff_size
 from seglight.images.types import Image
@@ -64,8 +64,9 @@ def read_pixels(path: Path, bands: Bands = RGB) -> NDArray[Any]:
     Raises:
         UserError: The file is damaged, or holds something else, which the error shows.
     """
-    with _as_net_reads(path, bands):
-        return read_image(path) if bands.is_rgb8 and path.suffix.lower() != ".npy" else read_bands(path, bands)
+    with as_net_reads(path, bands):
+        is_plain = bands.is_rgb8 and path.suffix.lower() not in ARRAYS_AND_RASTERS
+        return read_image(path) if is_plain else read_bands(path, bands)
 
 
 def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
@@ -79,7 +80,7 @@ def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
     Raises:
         UserError: See `read_pixels`.
     """
-    with _as_net_reads(name, bands):
+    with as_net_reads(name, bands):
         is_plain = bands.is_rgb8 and not name.lower().endswith(".npy")
         return decode_image(data, name) if is_plain else decode_bands(data, name, bands)
 
@@ -101,13 +102,13 @@ def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
     if data.startswith(TIFF):  # by few steps whatever the bytes are
         with blamed(file):
             return tiff_size(data)
-    with _as_net_reads(name, bands):
+    with as_net_reads(name, bands):
         held = check_bands(file, bands)
     return held.height, held.width
 
 
 @contextmanager
-def _as_net_reads(file: object, bands: Bands) -> Iterator[None]:
+def as_net_reads(file: object, bands: Bands) -> Iterator[None]:
     """Say what the net reads where a file holds other bands: for it, others can't be declared."""
     try:
         yield

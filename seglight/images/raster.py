@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.images.bands import TYPES
 from seglight.images.file_in_memory import AnyFile
-from seglight.images.holding import Holding, joined_names
+from seglight.images.geo import library
+from seglight.images.holding import Holding, joined_names, stated_nodata
 from seglight.images.image_header import MOST_PIXELS
 
 RASTERS = (".vrt", ".img", ".bil", ".bsq", ".bip", ".ecw", ".kea")
@@ -77,15 +79,16 @@ def raster_holding(file: AnyFile) -> Holding:
     try:
         with _open(file) as raster:
             kinds = {*raster.dtypes}
+            kind = raster.dtypes[0]
             names = joined_names([name or "" for name in raster.descriptions], raster.count)
             return Holding(
                 raster.driver,
                 raster.height,
                 raster.width,
                 raster.count,
-                raster.dtypes[0],
+                kind,
                 names=names,
-                nodata=raster.nodata,
+                nodata=stated_nodata(raster.nodata, np.dtype(kind) if kind in TYPES else None),
                 unread="" if len(kinds) == 1 else f"its bands are of {' and '.join(sorted(kinds))}: save one type",
             )
     except rasterio.errors.RasterioError as error:
@@ -101,11 +104,7 @@ def _open(file: AnyFile) -> Any:
 
 
 def _rasterio(file: AnyFile) -> Any:
-    try:
-        import rasterio
-    except ImportError as error:
-        raise UserError(f'{file}: {file.suffix} needs rasterio: pip install "seglight[geo]"') from error
-    return rasterio
+    return library("rasterio", f"{file}: {file.suffix}")
 
 
 def _damaged(file: AnyFile, error: Exception) -> UserError:

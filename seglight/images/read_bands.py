@@ -27,7 +27,7 @@ from seglight.images.tiff_pages import BEGINNINGS as TIFF
 
 __all__ = ["band_files", "check_bands", "decode_bands", "holding", "read_bands"]
 
-OTHERS = (".npy", *RASTERS)
+ARRAYS_AND_RASTERS = (".npy", *RASTERS)
 """Suffixes of files that `read_image` does not support and that no content tells from damaged ones."""
 
 HEAD = 256
@@ -120,11 +120,7 @@ def bare_bands(held: Holding) -> Bands:
     """
     count = held.bands * held.pages
     names = held.names if len(held.names) == count else tuple(f"band{index + 1}" for index in range(count))
-    nodata = held.nodata
-    if nodata is not None and held.type != "float32":
-        info = np.iinfo(held.type)
-        nodata = nodata if nodata.is_integer() and info.min <= nodata <= info.max else None
-    return Bands(names, held.type, (0.0,) * count, (1.0,) * count, nodata, pages=held.pages > 1)
+    return Bands(names, held.type, (0.0,) * count, (1.0,) * count, held.nodata, pages=held.pages > 1)
 
 
 def checked_files(path: Path, bands: Bands) -> list[tuple[Path, Bands, Holding]]:
@@ -150,7 +146,7 @@ def files_of(path: Path, bands: Bands) -> list[tuple[Path, Bands]]:
 
 def _rgb(file: AnyFile) -> NDArray[np.uint8]:
     """Read 8-bit RGB; arrays, rasters and HEIF, which `read_image` does not support, too."""
-    if file.suffix.lower() in OTHERS:
+    if file.suffix.lower() in ARRAYS_AND_RASTERS:
         return _decoded(file, RGB)
     try:
         return _image(file)
@@ -169,13 +165,14 @@ def _joined(path: Path, bands: Bands) -> NDArray[Any]:
     parts = checked_files(path, bands)
     held = parts[0][2]
     pixels = np.empty((held.height, held.width, len(parts)), bands.dtype)
-    for index, (file, band, _) in enumerate(parts):
-        pixels[..., index] = _decoded(file, band)[..., 0]
+    for index, (file, band, one) in enumerate(parts):
+        pixels[..., index] = _decoded(file, band, one)[..., 0]
     return pixels
 
 
-def _decoded(file: AnyFile, bands: Bands) -> NDArray[Any]:
-    held = check_bands(file, bands)
+def _decoded(file: AnyFile, bands: Bands, held: Holding | None = None) -> NDArray[Any]:
+    """Decode a file, once it is known to hold what is described, which `held` shows if it was checked before."""
+    held = check_bands(file, bands) if held is None else held
     pixels = _READERS[_kind(file)][1](file, held)
     if pixels.shape != (held.height, held.width, len(bands.names)) or pixels.dtype != bands.dtype:
         raise damaged(file, f"decoded to {pixels.dtype} {pixels.shape}, unlike its header, {held.line()}")

@@ -36,7 +36,7 @@ class PageSamples:
     Args:
         file: The file.
         page: Index of the page.
-        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept.
+        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept, at least one of them; 0: none.
 
     Attributes:
         shape: Height and width as stored.
@@ -74,13 +74,10 @@ class PageSamples:
             self.dtype = np.dtype(self.page.dtype)
             self.channels, self.kept = self._kept()
             self.part_bytes = self.part[0] * self.part[1] * self.page.samplesperpixel * self.dtype.itemsize
-            if self.mapped is None and self.part[0] * self.part[1] > MOST_PIXELS:
-                raise UserError(
-                    f"{file}: its strips or tiles have {self.part[0]}x{self.part[1]} pixels, and each is decoded as a "
-                    "whole: save it in tiles"
-                )
+            if self.mapped is None:
+                check_part(file, self.part)
             part_kept = self.part[0] * self.part[1] * self.channels * self.kept.itemsize
-            self.decoded = lru_cache(max(1, cache_bytes // part_kept))(self._decode)
+            self.decoded = lru_cache(max(1, cache_bytes // part_kept) if cache_bytes else 0)(self._decode)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Decode a window of the page (h, w, samples).
@@ -201,6 +198,19 @@ class TiffWindows(PageSamples):
         if self.colormap is not None:
             return np.asarray(np.asarray(self.colormap.T >> 8, np.uint8)[samples[..., 0]])
         return np.repeat(255 - samples[..., :1] if self.colors == "MINISWHITE" else samples[..., :1], 3, axis=2)
+
+
+def check_part(file: AnyFile, part: tuple[int, int]) -> None:
+    """Check that strips or tiles of a height and width are small enough to be decoded.
+
+    Raises:
+        UserError: They are not.
+    """
+    if part[0] * part[1] > MOST_PIXELS:
+        raise UserError(
+            f"{file}: its strips or tiles have {part[0]}x{part[1]} pixels, and each is decoded as a whole: save it in "
+            "tiles"
+        )
 
 
 def pages(path: Path) -> dict[int, int]:

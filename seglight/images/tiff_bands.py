@@ -19,6 +19,7 @@ class TiffBands:
     Args:
         file: The file.
         held: What it holds.
+        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept.
 
     Attributes:
         shape: Height and width.
@@ -27,17 +28,18 @@ class TiffBands:
         UserError: The file is damaged, or can't be read by windows.
     """
 
-    def __init__(self, file: AnyFile, held: Holding) -> None:
+    def __init__(self, file: AnyFile, held: Holding, cache_bytes: int = CACHE_BYTES) -> None:
         fill = held.nodata if held.nodata is not None else 0.0
-        share = CACHE_BYTES // len(held.planes)
+        share = cache_bytes // len(held.planes)
         self.file = file
         self.held = held
+        self.cache_bytes = cache_bytes
         self.pages = [_Samples(file, page, share, fill) for page in held.planes]
         self.shape = self.pages[0].shape
         self.orientation = self.pages[0].facts.orientation
 
-    def __reduce__(self) -> tuple[type, tuple[AnyFile, Holding]]:
-        return type(self), (self.file, self.held)
+    def __reduce__(self) -> tuple[type, tuple[AnyFile, Holding, int]]:
+        return type(self), (self.file, self.held, self.cache_bytes)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Decode a window as stored: (h, w, bands).
@@ -56,7 +58,7 @@ def tiff_bands(file: AnyFile, held: Holding) -> NDArray[Any]:
     Raises:
         UserError: The file is damaged, or has so many pixels that it can only be an attack.
     """
-    found = TiffBands(file, held)
+    found = TiffBands(file, held, cache_bytes=0)  # a cache would live until the garbage collector runs
     height, width = found.shape
     if height * width > MOST_PIXELS:
         raise UserError(f"{file}: {height} x {width} pixels, which are read by windows only")

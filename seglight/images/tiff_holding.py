@@ -1,15 +1,14 @@
 """What a TIFF holds by its tags and by the metadata of GDAL, OME and ImageJ, before a pixel is decoded."""
 
 import html
-import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from seglight.images.exif import turned_size
 from seglight.images.file_in_memory import AnyFile, FileInMemory, openable
-from seglight.images.holding import Holding, colour_names, joined_names
+from seglight.images.holding import Holding, colour_names, joined_names, stated_nodata
 from seglight.images.image_header import blamed
-from seglight.images.tiff_pages import Page, Pages, compression_name, pages_in
+from seglight.images.tiff_pages import Page, Pages, bits_of, compression_name, pages_in
 from seglight.images.unread import unread_ending
 
 if TYPE_CHECKING:
@@ -68,21 +67,19 @@ def tiff_holding(file: AnyFile) -> Holding:
             layout.axes,
             "" if first.compression == 1 else compression_name(first.compression).replace("ADOBE_", ""),
             colours,
-            _unread(file, page, first) or layout.unread or _unequal(found, layout),
+            _unread(file, page, first) or layout.unread or _unequal(found),
             layout.planes,
         )
 
 
 def nodata_of(page: "tifffile.TiffPage") -> float | None:
-    """The value without data by GDAL's tag, in the type of the page; None: the tag is missing or no number."""
+    """The value without data by GDAL's tag; None: the tag is missing, or no number that a pixel can have."""
     text = page.tags.valueof(GDAL_NODATA)
     try:
         value = float(str(text).strip("\0 ")) if text is not None else None
     except ValueError:
         return None
-    if value is None or page.dtype is None or math.isnan(value):
-        return value
-    return float(page.dtype.type(value)) if page.dtype.kind == "f" else value
+    return stated_nodata(value, page.dtype)
 
 
 def _layout(tiff: "tifffile.TiffFile", found: Pages) -> _Layout:
@@ -109,7 +106,7 @@ def _layout(tiff: "tifffile.TiffFile", found: Pages) -> _Layout:
     return _Layout(planes, tiff.pages[planes[0]].aspage().axes, False, found.parts)
 
 
-def _unequal(found: Pages, layout: _Layout) -> str:
+def _unequal(found: Pages) -> str:
     """Why pages can't be bands of one image, or ""."""
     kinds = {(page.size, page.bits, page.channels, page.orientation) for page in found.pages}
     return "its pages differ in size or type: save each as a file of its own" if len(kinds) > 1 else ""
@@ -117,23 +114,18 @@ def _unequal(found: Pages, layout: _Layout) -> str:
 
 def _type(page: "tifffile.TiffPage") -> str:
     if page.dtype is None:
-        return f"{_widest(page)} bits"
+        return f"{bits_of(page)} bits"
     return "uint8" if page.dtype.kind == "b" else page.dtype.name
-
-
-def _widest(page: "tifffile.TiffPage") -> int:
-    bits = page.bitspersample
-    return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 def _colours(page: "tifffile.TiffPage") -> str:
     """Colours that are read as red, green and blue: "palette", "CMYK", "YCbCr", or ""."""
     colour = getattr(page.photometric, "name", str(page.photometric))
-    if colour == "PALETTE" and _widest(page) <= 8:
+    if colour == "PALETTE" and bits_of(page) <= 8:
         return "palette"
     if colour == "YCBCR" and page.samplesperpixel == 3 and int(page.compression) != JPEG:
         return "YCbCr"  # often stored with fewer samples of colour than of brightness
-    return "CMYK" if colour == "SEPARATED" and page.samplesperpixel == 4 and _widest(page) == 8 else ""
+    return "CMYK" if colour == "SEPARATED" and page.samplesperpixel == 4 and bits_of(page) == 8 else ""
 
 
 def _unread(file: AnyFile, page: "tifffile.TiffPage", first: Page) -> str:
@@ -145,7 +137,7 @@ def _unread(file: AnyFile, page: "tifffile.TiffPage", first: Page) -> str:
         return f"a volume of {page.imagedepth} slices: save each as a file"
     if colour in UNREAD_COLOURS or (colour == "SEPARATED" and not _colours(page)):
         return f"colours {colour} are not read: save it as RGB"
-    if colour == "PALETTE" and _widest(page) > 8:
+    if colour == "PALETTE" and bits_of(page) > 8:
         return "a palette of more than 256 colours is not read: save it as RGB"
     return ""
 

@@ -107,7 +107,7 @@ def page_of(page: "tifffile.TiffPage") -> Page:
     return Page(
         page.index,
         (page.imagelength, page.imagewidth),
-        _bits(page),
+        bits_of(page),
         page.samplesperpixel,
         int(orientation) if orientation in range(1, 9) else 1,
         alpha,
@@ -123,14 +123,15 @@ def compression_name(number: int) -> str:
     return tifffile.COMPRESSION(number).name if number in {*tifffile.COMPRESSION} else str(number)
 
 
-def _bits(page: "tifffile.TiffPage") -> int:
+def bits_of(page: "tifffile.TiffPage") -> int:
+    """Largest number of bits of a sample."""
     bits = page.bitspersample
     return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 def _unread(page: "tifffile.TiffPage", alpha: bool) -> tuple[str, str] | None:
     colour = getattr(page.photometric, "name", str(page.photometric))
-    channels, bits, sample = page.samplesperpixel, _bits(page), SAMPLE_FORMATS.get(int(page.sampleformat), "")
+    channels, bits, sample = page.samplesperpixel, bits_of(page), SAMPLE_FORMATS.get(int(page.sampleformat), "")
     shown = f"{channels} channel{'' if channels == 1 else 's'} of {bits} bits"
     if colour in ("CFA", "LINEAR_RAW") or RAW_VERSION in page.tags:
         return "format", "camera raw (DNG)"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.errors import UserError
 from seglight.images.deflated import inflated
-from seglight.images.image_header import MOST_PIXELS, blamed
+from seglight.images.image_header import blamed
+from seglight.images.tiff import check_part
+from seglight.images.tiff_holding import nodata_of
 from seglight.images.tiff_pages import COLOURS
 from seglight.images.tile_cache import TileCache
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 NONE, JPEG, OLD_JPEG = 1, 7, 6
 DEFLATE = (8, 32946)
-GDAL_NODATA = 42113
 
 BITS = {"u1": 8, "u2": 16, "i2": 16, "f4": 32, "i1": 8, "u4": 32, "i4": 32, "f8": 64}
 """Bits of a sample by its type."""
@@ -39,7 +39,7 @@ class TiledTiff:
 
     Raises:
         UserError: The file is damaged.
-        ValueError: Its pixels are stored in a way that is left to GDAL.
+        UnsuitedError: Its pixels are stored in a way that is left to GDAL.
     """
 
     def __init__(self, path: Path, cache: TileCache) -> None:
@@ -65,12 +65,9 @@ class TiledTiff:
         self.lengths = page.databytecounts
         self.compression = int(page.compression)
         self.predictor = int(page.predictor)
-        if self.compression != NONE and self.part[0] * self.part[1] > MOST_PIXELS:
-            raise UserError(
-                f"{path}: its strips or tiles have {self.part[0]}x{self.part[1]} pixels, and each is decoded as a "
-                "whole: save it in tiles"
-            )
-        self.nodata = _nodata(page, self.dtype)
+        if self.compression != NONE:
+            check_part(path, self.part)
+        self.nodata = self.dtype.type(nodata_of(page) or 0)  # of holes in a sparse file, as GDAL reads them
         with path.open("rb") as stream:
             self.mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         size = self.shape[0] * self.shape[1] * self.shape[2] * self.dtype.itemsize
@@ -155,21 +152,15 @@ def _left_to_gdal(page: "tifffile.TiffPage") -> str:
     return ""
 
 
-def _nodata(page: "tifffile.TiffPage", dtype: np.dtype[Any]) -> Any:
-    """The value of holes in a sparse file, as GDAL reads them: its nodata value, or 0."""
-    text = str(page.tags.valueof(GDAL_NODATA, "0")).strip("\0 ")
-    try:
-        value = float(text)
-        return dtype.type(value) if dtype.kind == "f" else dtype.type(int(value))
-    except (ValueError, OverflowError):
-        return dtype.type(0)
-
-
 def _summed(differences: NDArray[Any]) -> NDArray[Any]:
-    """Undo the horizontal differences (h, w, samples) of predictor 2 (TIFF 6.0, section 14)."""
+    """Undo the horizontal differences (h, w, samples) of predictor 2 (TIFF 6.0, section 14).
+
+    Those of floats are differences of their bits as unsigned integers, as libtiff writes them.
+    """
+    bits = differences.view(f"u{differences.dtype.itemsize}")
     try:
         import imagecodecs
     except ImportError:
-        return np.cumsum(differences, axis=1, dtype=differences.dtype)
-    summed: NDArray[Any] = imagecodecs.delta_decode(differences, axis=1)
-    return summed
+        return np.cumsum(bits, axis=1, dtype=bits.dtype).view(differences.dtype)
+    summed: NDArray[Any] = imagecodecs.delta_decode(bits, axis=1)
+    return summed.view(differences.dtype)

@@ -88,5 +88,8 @@ def test_rgb(tmp_path: Path) -> None:
     for name in ("x.tif", "x.png", "turned.tif"):
         windows = pickle.loads(pickle.dumps(band_windows(tmp_path / name, RGB)))
         assert np.array_equal(windows.read(slice(5, 40), slice(6, 90)), read_image(tmp_path / name)[5:40, 6:90])
+    np.save(tmp_path / "x.npy", pixels)
+    windows = band_windows(tmp_path / "x.npy", RGB)
+    assert np.array_equal(windows.read(slice(5, 40), slice(6, 90)), pixels[5:40, 6:90])
     with pytest.raises(UnreadImageError, match="16 bits"):
         band_windows(tmp_path / "deep.tif", RGB)

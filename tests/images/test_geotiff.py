@@ -1,8 +1,6 @@
 """GeoTIFFs of label maps, against rasterio and gdalinfo."""
 
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from seglight.errors import UserError
 from seglight.images.geo import Georeference, georeference
 from seglight.images.geotiff import write_geotiff
 from seglight.images.label_rows import LabelsInMemory
+from tests.support.gdalinfo import place
 from tests.support.samples import samples
 
 rasterio = pytest.importorskip("rasterio")
@@ -40,14 +39,6 @@ def written(
     labels = labels_of(geo.size) if labels is None else labels
     write_geotiff(path, LabelsInMemory(labels), geo, names, PALETTE)
     return labels
-
-
-def place(path: Path) -> str:
-    """What gdalinfo says of where the file lies: reference system, origin, pixel size, corners."""
-    said = subprocess.run(["gdalinfo", str(path)], capture_output=True, text=True, check=True).stdout
-    assert "Corner Coordinates" in said
-    said = said[said.index("Size is") : said.index("Band 1")]
-    return re.sub(r"^(Image Structure )?Metadata:\n( .*\n)*", "", said, flags=re.MULTILINE)
 
 
 def scene(path: Path, size: tuple[int, int] = (60, 40), **profile: Any) -> Path:

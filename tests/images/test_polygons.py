@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np, pyogrio.raw, rasterio.crs, scipy.sparse.csgraph
 from seglight.images.geo import Georeference
 from seglight.images.label_rows import LabelsInMemory
-from seglight.images.polygons import write_geojson, write_geopackage
+from seglight.images.polygons import write_geopackage
 
 def held(key):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -44,8 +44,7 @@ corners = []
 ctypes.CDLL(None).malloc_trim(0)
 Path("/proc/self/clear_refs").write_text("5")
 before = held("VmRSS")
-write = write_geojson if sys.argv[1] == "geojson" else write_geopackage
-write(Path(sys.argv[2]), LabelsInMemory(labels), geo, ("a", "b"), corners.append)
+write_geopackage(Path(sys.argv[1]), LabelsInMemory(labels), geo, ("a", "b"), corners.append)
 print(held("VmHWM") - before, max(corners))
 """
 
@@ -192,21 +191,17 @@ def test_what_can_not_be_written_is_one_line_and_leaves_nothing(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["polygons"])
-def test_a_process_takes_what_is_reckoned(tmp_path: Path, kind: str) -> None:
+def test_a_process_takes_what_is_reckoned(tmp_path: Path) -> None:
     """A region with 40,000 holes, each a region; measured in a process without torch."""
-    command = [sys.executable, "-c", MEASURED, kind, str(tmp_path / "a.out")]
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "a.out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     taken, corners = map(int, done.stdout.split())
-    reckoned = FIXED_BYTES + BYTES_PER_CORNER[kind] * corners
+    reckoned = FIXED_BYTES + BYTES_PER_CORNER["polygons"] * corners
     assert reckoned / 3 < taken <= reckoned
 
 
-@pytest.mark.parametrize(("module", "kind"), [("pyogrio", "polygons")])
-def test_without_pyogrio_the_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, kind: str
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, module, None)
+def test_without_pyogrio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
     geo = grid("EPSG:32632", 10, 0, 4e5, 0, -10, 5e6, size=(4, 4))
-    with pytest.raises(UserError, match=rf'--save {kind} needs {module}: pip install "seglight\[geo\]"'):
+    with pytest.raises(UserError, match=r'--save polygons needs pyogrio: pip install "seglight\[geo\]"'):
         write_geopackage(tmp_path / "a.gpkg", LabelsInMemory(np.zeros((4, 4), np.uint8)), geo, NAMES, passes)

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from seglight.errors import UserError
+from seglight.images.band_windows import band_windows
 from seglight.images.bands import RGB, Bands
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
@@ -36,15 +37,14 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float32"])
 def test_tiff_of_any_type_and_layout(kind: str, layout: str, tmp_path: Path) -> None:
-    for planar, count in ((None, 5), ("separate", 5), ("contig", 1), ("contig", 200)):
+    most = 200 if layout == "strips" else 4
+    for planar, count in (("separate", 5), ("contig", 1), ("contig", most)):
         pixels = noise(count, kind)
         stored = np.moveaxis(pixels, -1, 0) if planar == "separate" else pixels
         path = tmp_path / f"{planar}{count}.tif"
         more = LAYOUTS[layout]
         tifffile.imwrite(path, stored if count > 1 else pixels[..., 0], photometric="minisblack",
                          planarconfig=planar if count > 1 else None, **more)  # fmt: skip
-        if planar is None:  # without `planarconfig`, tifffile writes the leading axis as pages
-            continue
         read = read_bands(path, described(count, kind))
         assert read.dtype == kind
         assert np.array_equal(read, pixels)
@@ -162,9 +162,14 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
     np.save(path, np.zeros((2, 3, 4, 5), np.float32))
     with pytest.raises(UnreadImageError, match=r"an array of shape \(2, 3, 4, 5\): an image is"):
         read_bands(path, described(4, "float32"))
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError):
-        read_bands(path, described(4, "float32"))
+    np.save(path, pixels)
+    path.write_bytes(path.read_bytes()[:-1])
+    for refused in (read_bands, band_windows):
+        with pytest.raises(
+            UserError, match=r"31375 bytes of pixels, where its header states 31376\): is it whole"
+        ) as caught:
+            refused(path, described(4, "float32"))
+        assert "\n" not in str(caught.value)
     np.save(path, noise(3, "uint8"))
     assert np.array_equal(read_bands(path, RGB), noise(3, "uint8"))
 
@@ -242,6 +247,27 @@ def test_sparse_parts_have_no_data(tmp_path: Path) -> None:
     assert holding(path).nodata == -7
     assert np.array_equal(read_bands(path, described(2, "int16")), right)
     assert right.min() == -7
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "declared"),
+    [
+        ("uint16", "-9999", ""),  # no pixel can be
+        ("uint16", "nan", ""),
+        ("int16", "-9999", ", nodata: -9999"),
+        ("float32", "nan", ", nodata: nan"),
+        ("float32", "-3.4028234663852886e+38", f", nodata: {np.finfo(np.float32).min!s}"),
+    ],
+)
+def test_the_declaration_has_all_digits_of_the_value_without_data(
+    kind: str, stated: str, declared: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, noise(1, kind)[..., 0], extratags=[(42113, "s", 0, stated, True)])
+    assert holding(path).declaration() == f"bands: {{names: [band1], type: {kind}{declared}}}"
+    if declared:
+        bands = described(1, kind, nodata=float(declared.removeprefix(", nodata: ")))
+        assert bands.invalid(np.full((1, 1, 1), float(stated), kind)).all()
 
 
 def test_a_bomb_is_refused(tmp_path: Path) -> None:

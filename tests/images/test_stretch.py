@@ -1,3 +1,5 @@
+"""Pictures of images of any bands, stretched by hand."""
+
 from typing import Any
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Inputs of nets that read other images than 8-bit RGB: a file, with all of its pages, is an image or a band of one."""
+"""Inputs that are read by their bands: a file, with all of its pages, is an image or a band of one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,15 +11,22 @@ from numpy.typing import NDArray
 from seglight.commands.predict.inputs import Picture, Source
 from seglight.errors import UserError
 from seglight.images.band_files import band_files, image_name
-from seglight.images.band_windows import band_windows
+from seglight.images.band_windows import band_windows, has_parts
 from seglight.images.bands import Bands
-from seglight.images.pixels import read_pixels
-from seglight.images.read_bands import holding
+from seglight.images.pixels import are_rgb, as_net_reads, read_pixels
+from seglight.images.read_bands import ARRAYS_AND_RASTERS, holding
 from seglight.images.tiff import LARGE
 from seglight.images.types import Windows
 
 LARGE_BYTES = 3 * LARGE
 """Bytes of an image beyond which it is read by windows: those of the largest image in RGB that is not."""
+
+
+def is_read_by_bands(source: Source, bands: Bands) -> bool:
+    """Whether an input is: all images of a net that reads others than 8-bit RGB, and arrays and rasters of any net."""
+    if source.is_video:
+        return not are_rgb(bands)
+    return not bands.is_rgb8 or source.path.suffix.lower() in ARRAYS_AND_RASTERS
 
 
 def band_picture(source: Source, bands: Bands) -> Picture:
@@ -43,7 +50,10 @@ def pixel_bytes(bands: Bands) -> int:
 
 
 def _read(path: Path, bands: Bands) -> NDArray[Any] | Windows:
-    return read_pixels(path, bands) if _decoded(path, bands) else band_windows(path, bands)
+    if _decoded(path, bands):
+        return read_pixels(path, bands)
+    with as_net_reads(path, bands):
+        return band_windows(path, bands)
 
 
 def _decoded(path: Path, bands: Bands) -> int:
@@ -53,7 +63,7 @@ def _decoded(path: Path, bands: Bands) -> int:
     except UserError:  # reading it raises the same
         return 1
     pixels = held.height * held.width
-    return 0 if pixels * pixel_bytes(bands) > LARGE_BYTES else pixels
+    return 0 if pixels * pixel_bytes(bands) > LARGE_BYTES and has_parts(path, held) else pixels
 
 
 def further_versions(source: Source, bands: Bands) -> str:
@@ -70,14 +80,14 @@ def further_versions(source: Source, bands: Bands) -> str:
 
 
 def images_of(sources: Sequence[Source], bands: Bands) -> list[Source]:
-    """The sources that are images: where each band is a file, those of the first band.
+    """The sources that are images: where each band is a file, those of the first band, of which a shard may have none.
 
     Args:
         sources: Input files.
         bands: What the net reads.
 
     Raises:
-        UserError: None of the files is one of a first band, or they are in a remote storage.
+        UserError: The files are in a remote storage.
     """
     if not bands.files:
         return [*sources]
@@ -86,11 +96,18 @@ def images_of(sources: Sequence[Source], bands: Bands) -> list[Source]:
         raise UserError(
             f"{remote.shown}: the net reads one file a band, {bands.files}, from folders of this machine only"
         )
-    found = [source for source in sources if image_name(source.path, bands) is not None]
-    if not found:
+    return [source for source in sources if image_name(source.path, bands) is not None]
+
+
+def check_images(sources: Sequence[Source], bands: Bands) -> None:
+    """Check that some of the sources, which are all inputs, are images.
+
+    Raises:
+        UserError: Each band is a file, and none of the files is one of a first band.
+    """
+    if not images_of(sources, bands):
         first = bands.files.replace("{band}", bands.names[0])
         raise UserError(
             f"{sources[0].shown}: no file of the first band, {bands.names[0]}, which is named {first}: the net reads "
             f"one file a band, {bands.files}"
         )
-    return found

@@ -1,8 +1,9 @@
 """Fraction of each image that each class covers, and its area on the ground in georeferenced images, as CSV."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class ClassFractions:
 
     def add(self, name: str, labels: LabelMap) -> None:
         """Add the row of a label map (H, W)."""
-        counts = np.sum([_counts(band) for _, band in _bands(labels)], axis=0)
+        counts = _sum(_counts(band) for _, band in _bands(labels))
         classes = counts[: len(self.class_names)]
         known = int(classes.sum())
         fractions = [f"{count / known:.6f}" if known else "" for count in classes]
@@ -66,9 +67,9 @@ class ClassFractions:
             say_once(f"shares.csv: no areas: {place.path} is turned by a tag: save it upright")
             return []
         if areas.min() == areas.max():  # exact, as a product
-            totals = np.sum([_counts(band) for _, band in _bands(labels)], axis=0) * areas[0]
+            totals = _sum(_counts(band) for _, band in _bands(labels)) * areas[0]
         else:
-            totals = np.sum([_counts(band, areas[rows]) for rows, band in _bands(labels)], axis=0)
+            totals = _sum(_counts(band, areas[rows]) for rows, band in _bands(labels))
         return [f"{area:.12g}" for area in totals[: len(self.class_names)]]
 
     def header(self) -> list[str]:
@@ -90,6 +91,15 @@ def _bands(labels: LabelMap) -> Iterator[tuple[slice, LabelMap]]:
     step = max(1, (1 << 20) // labels.shape[1])
     for top in range(0, len(labels), step):
         yield slice(top, top + step), labels[top : top + step]
+
+
+def _sum(counts: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    """Sum of arrays of one length, of which one is held at a time."""
+    each = iter(counts)
+    total = next(each)
+    for more in each:
+        total = total + more
+    return total
 
 
 def _counts(labels: LabelMap, areas: NDArray[np.float64] | None = None) -> NDArray[np.int64] | NDArray[np.float64]:

@@ -39,7 +39,7 @@ from jsonargparse import DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
-from seglight.commands.predict.band_inputs import images_of, pixel_bytes
+from seglight.commands.predict.band_inputs import check_images, images_of, pixel_bytes
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Source, count, find
@@ -134,6 +134,7 @@ def predict(
 
 def _predict_here(request: Request, sources: Sequence[Source], destination: Destination) -> Outcome:
     part = Part(request, destination)
+    check_images(sources, part.run.bands)
     if part.note:
         say(part.note)
     console = plain_console(stderr=True)

@@ -16,7 +16,7 @@ from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_once, say_unrea
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
 from seglight.images.label_png import is_label_map
-from seglight.images.pixels import read_pixels
+from seglight.images.read_bands import ARRAYS_AND_RASTERS
 from seglight.images.tiff import LARGE, TiffWindows, pages
 from seglight.images.types import Windows
 from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
@@ -29,10 +29,6 @@ Pixels: TypeAlias = NDArray[Any] | Windows
 
 SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 """Suffixes of images and videos."""
-
-
-ARRAYS = ".npy"
-"""Suffix of arrays, which are images in folders that hold no other images."""
 
 
 class Source(NamedTuple):
@@ -135,8 +131,8 @@ def _found(text: str, out: str) -> list[Source]:
         raise UserError(f"{text}: no such image or folder: check the path")
     # only regular files, because reading a pipe would never end
     found = sorted(file for file in files if _is_known(file) and file.is_file())
-    if not found:  # beside images, arrays are masks
-        found = sorted(file for file in files if file.suffix.lower() == ARRAYS and file.is_file())
+    if not found:  # beside images, arrays are masks, and rasters are mosaics of them
+        found = sorted(file for file in files if file.suffix.lower() in ARRAYS_AND_RASTERS and file.is_file())
     folder = None if is_address(out) else Path(out).resolve()
     outside = [file for file in found if folder is None or not file.resolve().is_relative_to(folder)]
     _check_some(text, files, found, outside)
@@ -271,5 +267,4 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def single(source: Source) -> Picture:
     """The only image of a source that is neither TIFF nor video, or need not be read."""
-    read = read_pixels if source.path.suffix.lower() == ARRAYS else read_image
-    return Picture(source, source.key, partial(read, source.path), partial(pixel_count, source.path))
+    return Picture(source, source.key, partial(read_image, source.path), partial(pixel_count, source.path))

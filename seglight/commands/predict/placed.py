@@ -65,7 +65,8 @@ def _write_polygons(
     labels: LabelRows,
     geo: Georeference,
 ) -> None:
-    write(path, labels, geo, class_names, check)
+    with library("rasterio", "--save polygons").Env(GDAL_CACHEMAX=CACHE_BYTES):  # by which stored labels are read
+        write(path, labels, geo, class_names, check)
 
 
 def check_placed(kinds: Sequence[str], sources: Sequence[Source]) -> None:

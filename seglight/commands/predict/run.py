@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.commands.predict.band_inputs import band_picture, further_versions
+from seglight.commands.predict.band_inputs import band_picture, further_versions, is_read_by_bands
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures, single
@@ -23,7 +23,6 @@ from seglight.errors import UserError, one_line
 from seglight.images.geo import Georeference
 from seglight.images.label_png import read_labels, write_label_rows, write_labels
 from seglight.images.label_rows import LabelsInMemory, StoredLabels
-from seglight.images.pixels import are_rgb
 from seglight.images.types import LabelMap, Windows
 from seglight.inference.predictor import Predictor
 
@@ -156,12 +155,11 @@ class Run:
                 yield source.named(error)
 
     def _pictures(self, source: Source) -> Iterator[Picture]:
-        if self.bands.is_rgb8 or (source.is_video and are_rgb(self.bands)):
-            return pictures(source)
-        return iter([band_picture(source, self.bands)])
+        by_bands = is_read_by_bands(source, self.bands)
+        return iter([band_picture(source, self.bands)]) if by_bands else pictures(source)
 
     def _single(self, source: Source) -> Picture:
-        return single(source) if self.bands.is_rgb8 else band_picture(source, self.bands)
+        return band_picture(source, self.bands) if is_read_by_bands(source, self.bands) else single(source)
 
     def _prepare(self, source: Source, downloads: Downloads) -> Prepared:
         """Look up what there is of a source, and download it if an output is made from it."""

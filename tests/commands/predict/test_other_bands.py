@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as rle
 
+from seglight.commands.predict.band_inputs import band_picture, check_images, images_of
+from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.submissions import write_ids
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.system.memory import resident_bytes
 from tests.support.band_models import AERIAL, IGNORED, above, aerial, expected
 
@@ -137,6 +140,24 @@ def test_one_file_a_band(one_file_a_band: tuple[Path, Path], tmp_path: Path, seg
     ran = seglight_cli("predict", model, folder / "scene0_nir.tif", "--out", tmp_path / "none")
     assert ran.rc == 2
     assert "no file of the first band, blue, which is named {name}_blue.tif" in ran.err
+
+
+def test_a_shard_may_have_no_file_of_a_first_band() -> None:
+    bands = replace(AERIAL, files="{name}_{band}.tif")
+    sources = [Source(Path(f"scene_{name}.tif"), Path(f"scene_{name}")) for name in bands.names]
+    assert images_of(sources, bands) == sources[:1]
+    assert images_of(sources[2:], bands) == []
+    with pytest.raises(UserError, match="no file of the first band, blue"):
+        check_images(sources[2:], bands)
+
+
+def test_images_that_are_decoded_whole_count_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seglight.commands.predict.band_inputs.LARGE_BYTES", 1000)
+    bands = Bands(("grey",), "uint16", (0.0,), (1.0,))
+    Image.fromarray(aerial(0)[..., 0]).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", aerial(0)[..., 0])
+    for name, pixels in (("a.png", 40 * 56), ("a.tif", 0)):
+        assert band_picture(Source(tmp_path / name, Path("a")), bands).decoded() == pixels
 
 
 def test_a_band_that_changes_is_predicted_again(

@@ -1,9 +1,7 @@
 """`seglight predict` of georeferenced images: GeoTIFFs, polygons and areas, against rasterio, gdalinfo and ogrinfo."""
 
 import csv
-import re
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.data.vectors import Vectors
 from seglight.errors import UserError
 from seglight.images.bands import Bands
+from tests.support.gdalinfo import place
 from tests.support.samples import samples
 from tests.support.stand_in import Reds
 
@@ -87,15 +86,6 @@ def scene(path: Path, crs: str | None = "EPSG:32632", size: tuple[int, int] = (7
 def read(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as found:
         return np.asarray(found)
-
-
-def place(path: Path) -> str:
-    """What gdalinfo says of where the file lies: reference system, origin, pixel size, corners."""
-    said = subprocess.run(["gdalinfo", str(path)], capture_output=True, text=True, check=True).stdout
-    assert "Corner Coordinates" in said
-    return re.sub(
-        r"^(Image Structure )?Metadata:\n( .*\n)*", "", said[said.index("Size is") : said.index("Band 1")], flags=re.M
-    )
 
 
 def bands_of(path: Path) -> Bands:
@@ -248,6 +238,23 @@ def test_pages_have_places_of_their_own(tmp_path: Path, weights: Path, reds: Red
             assert dataset.transform[0] == 10 + page
     with (tmp_path / "out/shares.csv").open(encoding="utf-8", newline="") as file:
         assert [row[6] for row in csv.reader(file)][1:] == ["60000", "66000"]
+
+
+def test_a_mosaic_alone_in_a_folder(tmp_path: Path, weights: Path, reds: Reds, seglight_cli: Cli) -> None:
+    """GDAL's mosaics are images of nets for 8-bit RGB, too; beside images they are not, as these are their parts."""
+    image = scene(tmp_path / "parts/a.tif")
+    (tmp_path / "maps").mkdir()
+    for folder in ("parts", "maps"):
+        pytest.importorskip("rasterio.shutil").copy(str(image), str(tmp_path / folder / "all.vrt"), driver="VRT")
+    for folder in ("parts", "maps"):
+        ran = seglight_cli(
+            "predict", weights, tmp_path / folder, "--out", tmp_path / f"of_{folder}", "--save", "geotiff"
+        )
+        assert ran.rc == 0, ran.err
+    assert sorted(path.name for path in (tmp_path / "of_parts").glob("*.png")) == ["a.png"]
+    assert np.array_equal(read(tmp_path / "of_maps/all.png"), read(tmp_path / "of_parts/a.png"))
+    with rasterio.open(image) as before, rasterio.open(tmp_path / "of_maps/geotiff/all.tif") as after:
+        assert (after.crs, after.transform) == (before.crs, before.transform)
 
 
 def test_an_image_without_a_place(tmp_path: Path, weights: Path, reds: Reds, seglight_cli: Cli) -> None:
