@@ -105,4 +105,6 @@ def _windows(path: Path, bands: Bands, held: Holding, cache_bytes: int) -> BandW
     if path.suffix.lower() in RASTERS:
         return RasterBands(path, held)
     found = TiffBands(path, held, cache_bytes)
-    return found if found.orientation == 1 else _Whole(read_bands(path, bands))
+    if found.orientation == 1:
+        return found
+    return _Whole(read_bands(path, bands))  # turned by a tag

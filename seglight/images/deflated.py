@@ -1,4 +1,4 @@
-"""The beginning of deflated data, which takes less time than all of it."""
+"""Deflated data: its beginning, which takes less time than all of it, and whether it is longer than it should be."""
 
 import zlib
 from functools import cache
@@ -37,6 +37,17 @@ def inflated(data: bytes, length: int, whole: int) -> NDArray[np.uint8]:
     if len(found) < length or (length == whole and not stream.eof):
         raise ValueError("other bytes than its pixels")
     return found
+
+
+def holds_more(data: bytes, most: int) -> bool:
+    """Whether a zlib stream holds more than some number of bytes, of which no more are decoded.
+
+    Raises:
+        zlib.error, RuntimeError: The stream is damaged.
+    """
+    if _has_libdeflate():
+        return _decoded(data, np.empty(most, np.uint8)) > most
+    return len(zlib.decompressobj().decompress(data, most + 1)) > most
 
 
 def _decoded(data: bytes, buffer: NDArray[np.uint8]) -> int:

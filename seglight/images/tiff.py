@@ -1,8 +1,6 @@
 """TIFF: the pages of a file, and windows of a page that is too large to be decoded whole."""
 
 import lzma
-import zlib
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.images.deflated import holds_more
 from seglight.images.file_in_memory import AnyFile, FileInMemory, openable
 from seglight.images.image_header import MOST_PIXELS, blamed, refuse, unread
 from seglight.images.tiff_pages import page_of, tiff_pages
@@ -22,11 +21,7 @@ LARGE = 1 << 25
 CACHE_BYTES = 1 << 26
 """Largest number of bytes of decoded strips and tiles that are kept."""
 
-UNBOUNDED: dict[int, Callable[[], Any]] = {
-    8: zlib.decompressobj,
-    32946: zlib.decompressobj,
-    34925: lzma.LZMADecompressor,
-}
+DEFLATE, LZMA = (8, 32946), 34925
 """Compressions that tifffile decodes by Python's own modules without imagecodecs: they fill any memory."""
 
 
@@ -140,9 +135,11 @@ class PageSamples:
 
     def _check_decoded(self, data: bytes) -> None:
         """Refuse a strip or tile that is decoded to more than twice its pixels: some programs write a little more."""
-        made = UNBOUNDED.get(int(self.page.compression))
-        most = 2 * self.part_bytes
-        if made is not None and len(made().decompress(data, most + 1)) > most:
+        compression, most = int(self.page.compression), 2 * self.part_bytes
+        is_longer = compression in DEFLATE and holds_more(data, most)
+        if compression == LZMA:
+            is_longer = len(lzma.LZMADecompressor().decompress(data, most + 1)) > most
+        if is_longer:
             raise ValueError("a strip or tile is decoded to more than its pixels")
 
 

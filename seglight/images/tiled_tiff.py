@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seglight.images.deflated import inflated
 from seglight.images.image_header import blamed
-from seglight.images.tiff import check_part
+from seglight.images.tiff import DEFLATE, check_part
 from seglight.images.tiff_holding import nodata_of
 from seglight.images.tiff_pages import COLOURS
 from seglight.images.tile_cache import TileCache
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import tifffile
 
 NONE, JPEG, OLD_JPEG = 1, 7, 6
-DEFLATE = (8, 32946)
 
 BITS = {"u1": 8, "u2": 16, "i2": 16, "f4": 32, "i1": 8, "u4": 32, "i4": 32, "f8": 64}
 """Bits of a sample by its type."""

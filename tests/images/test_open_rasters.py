@@ -87,6 +87,10 @@ def test_the_beginning_of_a_stream_is_that_of_zlib(monkeypatch: pytest.MonkeyPat
             with monkeypatch.context() as patch:
                 patch.setattr(deflated, "_has_libdeflate", lambda: False)
                 assert np.array_equal(deflated.inflated(stream, length, 400_000)[:length], content[:length])
+        for patched in (deflated._has_libdeflate, lambda: False):
+            monkeypatch.setattr(deflated, "_has_libdeflate", patched)
+            assert [deflated.holds_more(stream, most) for most in (399_999, 400_000, 800_000)] == [True, False, False]
+        monkeypatch.undo()
     with pytest.raises(ValueError, match="other bytes"):
         deflated.inflated(zlib.compress(b"short"), 400, 400)
 
