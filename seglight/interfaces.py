@@ -195,7 +195,7 @@ class Loss(nn.Module):
 class Inferer:
     """Base class of ways to apply a net to images of any size.
 
-    The net takes uint8 (B, 3, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
+    The net takes images (B, bands, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
     UserError if the logits are not finite.
 
     Attributes:
@@ -205,11 +205,11 @@ class Inferer:
     takes_batches: bool = True
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Return label maps (B, H, W), uint8, or int32 for more than 255 classes, of images uint8 (B, 3, H, W)."""
+        """Return label maps (B, H, W), uint8, or int32 for more than 255 classes, of images (B, bands, H, W)."""
         raise NotImplementedError
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Return probabilities float32 (B, C, H, W) of images uint8 (B, 3, H, W); they sum to 1 at each pixel."""
+        """Return probabilities float32 (B, C, H, W) of images (B, bands, H, W); they sum to 1 at each pixel."""
         raise NotImplementedError
 
     def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
@@ -219,7 +219,7 @@ class Inferer:
 
         Args:
             net: The net, in evaluation mode.
-            image: uint8 (B, 3, H, W).
+            image: Images (B, bands, H, W).
             temperature: Divisor of the logits before the softmax.
 
         Returns:
@@ -229,13 +229,13 @@ class Inferer:
         return tempered(self.probabilities(net, image), temperature)
 
     def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
-        """Label rows (h, W), from the top, of an image uint8 (1, C, H, W), as they are finished.
+        """Label rows (h, W), from the top, of an image (1, bands, H, W), as they are finished.
 
         Together they are `labels`. Unless a subclass goes through the image from top to bottom, they are one band.
 
         Args:
             net: The net, in evaluation mode.
-            image: uint8 (1, C, H, W).
+            image: Image (1, bands, H, W).
         """
         yield self.labels(net, image)[0]
 
@@ -254,7 +254,7 @@ class Inferer:
 
 
 class Net(Described, nn.Module):
-    """`forward(image)` takes uint8 (B, C, H, W) and gives what `seg_output` reads.
+    """`forward(image)` takes images (B, bands, H, W) and gives what `seg_output` reads.
 
     Any other module with such a `forward` may be trained, too.
 
@@ -331,7 +331,7 @@ class Method(nn.Module):
         """The scalar that a training step minimises by all parameters of the optimizer.
 
         Args:
-            net: Called with images, uint8 (B, 3, H, W); gives a SegOutput.
+            net: Called with images (B, bands, H, W); gives a SegOutput.
             batch: The training batch.
             criterion: The loss of the recipe, auxiliary heads included.
         """

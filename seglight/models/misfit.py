@@ -31,7 +31,7 @@ def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
 
     Args:
         net: The net.
-        image: Input uint8 (B, C, H, W).
+        image: Images (B, C, H, W).
         error: Exception of the pass.
     """
     first = next((part for part in net.modules() if isinstance(part, nn.Conv2d)), None)
@@ -54,7 +54,7 @@ def checked_forward(net: nn.Module, image: Tensor) -> SegOutput:
 
     Args:
         net: The net.
-        image: Input uint8 (B, C, H, W).
+        image: Images (B, C, H, W).
 
     Raises:
         UserError: The net is for images of other channels, or cannot be trained on a batch of one.

@@ -70,7 +70,7 @@ class TimmEncoder(NormalizedEncoder):
         self.strides = net.feature_info.reduction()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse."""
         side, fixed = self.reads
         x = self.normalized(pad_image(image, side))
         features = self.net(cut(x, side) if fixed else x)

@@ -82,7 +82,7 @@ class ViTEncoder(NormalizedEncoder):
         self.multiple = math.lcm(self.strides[-1], 1 if self.fixed is None else self.fixed * self.stride // self.patch)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
         x = self.normalized(pad_image(image, self.multiple))
         if self.patch != self.stride:
             size = [side * self.patch // self.stride for side in x.shape[-2:]]
