@@ -195,8 +195,8 @@ class Loss(nn.Module):
 class Inferer:
     """Base class of ways to apply a net to images of any size.
 
-    The net takes images (B, bands, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
-    UserError if the logits are not finite.
+    The net takes images (B, bands, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise
+    a UserError if the logits are not finite.
 
     Attributes:
         takes_batches: Whether images of one batch are passed through the net together.
