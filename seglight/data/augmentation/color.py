@@ -73,7 +73,9 @@ def check_rgb(image: NDArray[Any], bands: Bands) -> None:
     Raises:
         UserError: It has other bands.
     """
-    if bands.is_rgb8 and image.shape[2] != 3:
+    if bands.is_rgb8:
+        if image.shape[2] == 3:
+            return
         raise UserError(
             f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
             "set data.augmentation.photometric: 0"

@@ -13,9 +13,9 @@ def test_the_tiles_of_blocks_are_counted_and_their_pixels_without_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = scenes.two_scenes(tmp_path / "data")
-    assert doctor(scenes.module(root)) == 0
+    assert doctor(scenes.module(root, eval_size=128)) == 0
     out = capsys.readouterr().out
-    data = scenes.module(root)
+    data = scenes.module(root, eval_size=128)
     for name in ("train", "val"):
         tiles = data.tiles(name)
         images = [tiles.read(index)[0] for index in range(len(tiles))]
@@ -30,12 +30,12 @@ def test_scenes_of_two_splits_that_overlap_or_touch_are_named(
 ) -> None:
     root = scenes.two_scenes(tmp_path / "data")
     by_files: dict[str, str | list[str]] = {"train": ["images/a.tif"], "val": ["images/b.tif"]}
-    assert doctor(scenes.module(root, images=by_files)) == 1
+    assert doctor(scenes.module(root, eval_size=128, images=by_files)) == 1
     out = capsys.readouterr().out
     assert "shared-place in train, val, 1 file" in out
     assert "27000 pixels, with" in out
     scenes.scene(root, "b.tif", (100, 100), (500_000 + 420 * scenes.PIXEL, 5_000_000))
-    assert doctor(scenes.module(root, images=by_files)) == 0
+    assert doctor(scenes.module(root, eval_size=128, images=by_files)) == 0
     assert "touching-places in train, val, 1 file" in capsys.readouterr().out
 
 
@@ -43,7 +43,7 @@ def test_a_damaged_tile_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixtu
     scenes.scene(tmp_path, "a.tif", (300, 300))
     scenes.classes(tmp_path)
     scenes.write(tmp_path / "masks/a.tif", np.full((300, 300, 1), 7, np.uint8))
-    assert doctor(scenes.module(tmp_path)) == 1
+    assert doctor(scenes.module(tmp_path, eval_size=128)) == 1
     out = capsys.readouterr().out
     assert "unreadable-label in train" in out
     assert "a.tif[0:" in out

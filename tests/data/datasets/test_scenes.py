@@ -27,13 +27,18 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scenes.two_scenes(tmp_path_factory.mktemp("scenes"))
 
 
-def read(name: str) -> tuple[Any, Any, tuple[slice, slice]]:
-    """Image and mask of a window that is named "path[top:bottom, left:right]", by rasterio, and its place."""
+def placed(name: str) -> tuple[str, tuple[slice, slice]]:
+    """Path, and rows and columns of a window that is named "path[top:bottom, left:right]"."""
     path, *sides = re.fullmatch(r"(.*)\[(\d+):(\d+), (\d+):(\d+)\]", name).groups()  # type: ignore[union-attr]
     top, bottom, left, right = map(int, sides)
-    window = ((top, bottom), (left, right))
+    return path, (slice(top, bottom), slice(left, right))
+
+
+def read(name: str) -> tuple[Any, Any, tuple[slice, slice]]:
+    """Image and mask of a window by rasterio, and its rows and columns."""
+    path, place = placed(name)
+    window = tuple((side.start, side.stop) for side in place)
     with rasterio.open(path) as image, rasterio.open(path.replace("images", "masks")) as mask:
-        place = slice(top, bottom), slice(left, right)
         return image.read(window=window).transpose(1, 2, 0), mask.read(1, window=window), place
 
 
@@ -73,8 +78,8 @@ def test_training_windows_never_touch_a_validation_tile(root: Path) -> None:
         split = data.split(name)
         for index in range(len(split)):
             _, _, where = split.read(index)
-            _, _, (rows, columns) = read(where)
-            scene = where.partition("[")[0].rpartition("/")[2]
+            path, (rows, columns) = placed(where)
+            scene = Path(path).name
             down, across = shift[scene]
             place = slice(rows.start + down, rows.stop + down), slice(columns.start + across, columns.stop + across)
             covered[place] = True
@@ -194,10 +199,10 @@ def test_vectors_are_burned_in(tmp_path: Path) -> None:
     mask = np.zeros((200, 200), np.int64)
     for index in range(len(tiles)):
         _, labels, where = tiles.read(index)
-        mask[read(where)[2]] = labels
+        mask[placed(where)[1]] = labels
     for index in range(len(data.tiles("val"))):
         _, labels, where = data.tiles("val").read(index)
-        mask[read(where)[2]] = labels
+        mask[placed(where)[1]] = labels
     expected = np.zeros((200, 200), np.int64)
     expected[51:121, 51:151] = 1  # the polygon has its corners half a pixel beyond the middle of pixels
     assert abs(mask - expected).sum() <= 2 * (70 + 100)
