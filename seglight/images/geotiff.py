@@ -87,10 +87,10 @@ def _write_tiles(
             dataset.update_tags(AREA_OR_POINT="Point")
         if labels.dtype == np.uint8:
             dataset.write_colormap(1, {index: (*color, 255) for index, color in enumerate(palette)})
-        _write_rows(dataset, labels)
+        _write_rows(dataset, labels, len(class_names))
 
 
-def _write_rows(dataset: Any, labels: LabelRows) -> None:
+def _write_rows(dataset: Any, labels: LabelRows, classes: int) -> None:
     """Write whole rows of tiles: a tile that is written in parts is compressed several times."""
     from rasterio.windows import Window
 
@@ -104,6 +104,8 @@ def _write_rows(dataset: Any, labels: LabelRows) -> None:
             band = band[taken:]
             filled += taken
             if filled == TILE or top + filled == height:
+                if dataset.nodata is not None:  # models may have another label for what is ignored
+                    held[:filled][held[:filled] >= classes] = dataset.nodata
                 dataset.write(held[:filled], 1, window=Window(0, top, width, filled))
                 top, filled = top + filled, 0
 

@@ -91,12 +91,10 @@ def _write_geopackage(
     library("pyogrio", what)
     if labels.shape != geo.size:
         raise UserError(f"{what}: {geo.path} is {geo.size[0]} x {geo.size[1]} pixels, and its label map {labels.shape}")
-    most = int(np.iinfo(labels.dtype).max)
-    ignored = most if len(class_names) <= most else -1
     areas = row_areas(geo, what)
     path.unlink(missing_ok=True)
     _append(path, np.empty(0, object), _attributes(np.empty(0, np.int64), np.empty(0), class_names), geo, what, False)
-    for found in outlined(labels.bands(), labels.shape[1], ignored, areas, check):
+    for found in outlined(labels.bands(), labels.shape[1], len(class_names), areas, check):
         table = _attributes(found.labels, found.areas, class_names)
         _append(path, well_known_binary(found, geo), table, geo, what, True)
 

@@ -47,14 +47,14 @@ class Outlines(NamedTuple):
 
 
 def outlined(
-    bands: Iterable[LabelMap], width: int, ignored: int, areas: NDArray[np.float64], check: Callable[[int], None]
+    bands: Iterable[LabelMap], width: int, classes: int, areas: NDArray[np.float64], check: Callable[[int], None]
 ) -> Iterator[Outlines]:
     """Yield the regions of a label map, some at a time, as they are finished.
 
     Args:
         bands: Rows (h, W) of the label map from the top.
         width: Its width.
-        ignored: Label of pixels that are of no region.
+        classes: Number of classes: pixels of larger labels, such as that of no data, are of no region.
         areas: Area (H,) of a pixel in each row.
         check: Function that is called with the number of corners in memory, and raises an error if they are too many.
     """
@@ -62,7 +62,7 @@ def outlined(
     top = 0
     for band in bands:
         labels = band.astype(np.int32)
-        labels[labels == ignored] = NONE
+        labels[labels >= classes] = NONE
         regions.add(labels, areas[top : top + len(band)])
         top += len(band)
         if regions.is_full:

@@ -106,6 +106,13 @@ def test_control_points_and_coefficients_are_carried(tmp_path: Path) -> None:
         assert after.rpcs.to_gdal() == before.rpcs.to_gdal()
 
 
+def test_each_label_of_no_class_is_nodata(tmp_path: Path) -> None:
+    labels = np.array([[0, 1, 2], [254, 255, 3]], np.uint8).repeat(30, 0).repeat(20, 1)[:60, :40]
+    written(tmp_path / "out.tif", scene(tmp_path / "a.tif"), labels)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert np.array_equal(dataset.read(1), np.where(labels > 2, 255, labels))
+
+
 def test_an_image_without_a_place_becomes_a_tiled_tiff(tmp_path: Path) -> None:
     labels = written(tmp_path / "out.tif", scene(tmp_path / "a.tif", nodata=3))
     with rasterio.open(tmp_path / "out.tif") as dataset:

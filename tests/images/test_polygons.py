@@ -168,10 +168,11 @@ def test_the_same_label_map_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.gpkg").read_bytes() == (tmp_path / "b.gpkg").read_bytes()
 
 
-def test_no_data_makes_no_polygon(tmp_path: Path) -> None:
+@pytest.mark.parametrize("label", [255, 254, 3])  # of no data, of a model that ignores another one, of no class
+def test_no_data_makes_no_polygon(tmp_path: Path, label: int) -> None:
     geo = grid("EPSG:32632", 10, 0, 4e5, 0, -10, 5e6, size=(4, 4))
     for write, path in ((write_geopackage, tmp_path / "a.gpkg"), (write_geojson, tmp_path / "a.geojson")):
-        write(path, LabelsInMemory(np.full((4, 4), 255, np.uint8)), geo, NAMES, passes)
+        write(path, LabelsInMemory(np.full((4, 4), label, np.uint8)), geo, NAMES, passes)
         assert pyogrio.read_info(path)["features"] == 0
 
 
