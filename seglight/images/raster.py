@@ -95,6 +95,20 @@ def raster_holding(file: AnyFile) -> Holding:
         raise _damaged(file, error) from error
 
 
+def raster_parts(path: Path) -> list[Path]:
+    """Files that a raster reads beside its own, such as the images of a mosaic.
+
+    Raises:
+        UserError: The file is damaged, or rasterio is not installed.
+    """
+    rasterio = _rasterio(path)
+    try:
+        with _open(path) as raster:
+            return [file for file in map(Path, raster.files) if file != path and file.is_file()]
+    except rasterio.errors.RasterioError as error:
+        raise _damaged(path, error) from error
+
+
 def _open(file: AnyFile) -> Any:
     """Open a file that may have no georeference, without a warning."""
     rasterio = _rasterio(file)

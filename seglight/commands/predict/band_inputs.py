@@ -14,6 +14,7 @@ from seglight.images.band_files import band_files, image_name
 from seglight.images.band_windows import band_windows, has_parts
 from seglight.images.bands import Bands
 from seglight.images.pixels import are_rgb, as_net_reads, read_pixels
+from seglight.images.raster import RASTERS, raster_parts
 from seglight.images.read_bands import ARRAYS_AND_RASTERS, holding
 from seglight.images.tiff import LARGE
 from seglight.images.types import Windows
@@ -67,15 +68,21 @@ def _decoded(path: Path, bands: Bands) -> int:
 
 
 def further_versions(source: Source, bands: Bands) -> str:
-    """Identifies the content of the files of the other bands, beside `file_version` of the first; "" without any.
+    """Identifies the content of other files of an image, beside `file_version` of the first; "" without any.
+
+    These are the files of the other bands, and the parts of mosaics.
 
     Raises:
-        UserError: A file is missing.
+        UserError: A file is missing or damaged.
     """
-    if not bands.files:
+    if source.remote is not None:
         return ""
-    files = band_files(source.path, bands)[1:]
-    stats = " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in map(Path.stat, files))
+    files = band_files(source.path, bands) if bands.files else [source.path]
+    parts = [part for file in files if file.suffix.lower() in RASTERS for part in raster_parts(file)]
+    further = [*files[1:], *parts]
+    if not further:
+        return ""
+    stats = " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in map(Path.stat, further))
     return f" {hashlib.sha256(stats.encode()).hexdigest()[:16]}"
 
 

@@ -1,6 +1,7 @@
 """`seglight predict` of georeferenced images: GeoTIFFs, polygons and areas, against rasterio, gdalinfo and ogrinfo."""
 
 import csv
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.predict.band_inputs import further_versions
+from seglight.commands.predict.inputs import Source
 from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.data.vectors import Vectors
 from seglight.errors import UserError
@@ -255,6 +258,12 @@ def test_a_mosaic_alone_in_a_folder(tmp_path: Path, weights: Path, reds: Reds, s
     assert np.array_equal(read(tmp_path / "of_maps/all.png"), read(tmp_path / "of_parts/a.png"))
     with rasterio.open(image) as before, rasterio.open(tmp_path / "of_maps/geotiff/all.tif") as after:
         assert (after.crs, after.transform) == (before.crs, before.transform)
+    mosaic = Source(tmp_path / "maps/all.vrt", Path("all"))
+    version = further_versions(mosaic, Bands())
+    assert further_versions(mosaic, Bands()) == version
+    os.utime(image, (0, 0))
+    assert further_versions(mosaic, Bands()) != version, "predicted again if a part has changed"
+    assert further_versions(Source(image, Path("a")), Bands()) == ""
 
 
 def test_an_image_without_a_place(tmp_path: Path, weights: Path, reds: Reds, seglight_cli: Cli) -> None:
