@@ -65,8 +65,8 @@ class Bands:
     pages: bool = False
 
     def __post_init__(self) -> None:
-        if self.nodata is not None and math.isnan(self.nodata):
-            object.__setattr__(self, "nodata", math.nan)  # this object equals itself, as an element of a tuple
+        if self.nodata is not None and self.type == "float32":
+            object.__setattr__(self, "nodata", _as_float32(self.nodata))
         _check_names(self)
         if self.type not in TYPES:
             raise UserError(f"bands.type {self.type}: images are of type {', '.join(TYPES)}")
@@ -224,6 +224,13 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
     return SHOWN_NAMES[0] if lower in SHOWN_NAMES else lower
 
 
+def _as_float32(value: float) -> float:
+    """A value as pixels of float32 hold it; what is not finite is NaN, since none of it is data anyway."""
+    with np.errstate(over="ignore"):
+        held = float(np.float32(value))
+    return held if math.isfinite(held) else math.nan  # this object equals itself, as an element of a tuple
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
@@ -317,8 +324,10 @@ def _check_values(bands: Bands) -> None:
         info = np.iinfo(bands.type)
         if not (float(bands.nodata).is_integer() and info.min <= bands.nodata <= info.max):
             raise UserError(f"bands.nodata {bands.nodata:g}: no value of type {bands.type}")
-    if bands.valid is not None and not bands.valid[0] < bands.valid[1]:
-        raise UserError(f"bands.valid {list(bands.valid)}: give [least, greatest]")
+    if bands.valid is not None:
+        low, high = bands.valid
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise UserError(f"bands.valid {[low, high]}: give [least, greatest]")
     for name, (low, high) in bands.clip.items():
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise UserError(f"bands.clip.{name} {[low, high]}: give [least, greatest]")

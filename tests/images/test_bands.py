@@ -139,3 +139,14 @@ def test_what_a_net_would_read_wrongly() -> None:
     assert four.difference(more) == "4 bands of uint16 (blue, green, red, nir) with other `nodata`, `clip`"
     heat = Bands(("heat",), "float32", (290.0,), (9.0,), nodata=float("nan"))
     assert heat.difference(pickle.loads(pickle.dumps(heat))) is None
+
+
+def test_nodata_of_float32_is_what_its_pixels_hold() -> None:
+    """Files state it in decimals, often those of the least value of either type."""
+    heat = Bands(("heat",), "float32", (290.0,), (9.0,), nodata=-3.40282346639e38)
+    assert heat.nodata == float(np.finfo(np.float32).min)
+    nodata = replace(heat, nodata=-1.7e308).nodata
+    assert nodata is not None
+    assert math.isnan(nodata)
+    with pytest.raises(UserError, match=r"^bands.valid \[0, inf\]: give"):
+        replace(heat, valid=(0, math.inf))
