@@ -13,6 +13,7 @@ from seglight.errors import UserError
 from seglight.images.band_files import band_files, image_name
 from seglight.images.band_windows import band_windows, has_parts
 from seglight.images.bands import Bands
+from seglight.images.holding import Holding
 from seglight.images.pixels import are_rgb, as_net_reads, read_pixels
 from seglight.images.raster import RASTERS, raster_parts
 from seglight.images.read_bands import ARRAYS_AND_RASTERS, holding
@@ -51,20 +52,31 @@ def pixel_bytes(bands: Bands) -> int:
 
 
 def _read(path: Path, bands: Bands) -> NDArray[Any] | Windows:
-    if _decoded(path, bands):
+    held = _held(path)
+    if held is None or not _is_large(held, bands):
         return read_pixels(path, bands)
     with as_net_reads(path, bands):
         return band_windows(path, bands)
 
 
 def _decoded(path: Path, bands: Bands) -> int:
-    """Number of pixels that are decoded: 0 for an image that is read by windows."""
-    try:
-        held = holding(path)
-    except UserError:  # reading it raises the same
+    """Number of pixels that are decoded at once: 0 for an image of which only windows are."""
+    held = _held(path)
+    if held is None:
         return 1
-    pixels = held.height * held.width
-    return 0 if pixels * pixel_bytes(bands) > LARGE_BYTES and has_parts(path, held) else pixels
+    return 0 if _is_large(held, bands) and has_parts(path, held) else held.height * held.width
+
+
+def _held(path: Path) -> Holding | None:
+    try:
+        return holding(path)
+    except UserError:  # reading it raises the same
+        return None
+
+
+def _is_large(held: Holding, bands: Bands) -> bool:
+    """Whether an image is predicted by windows."""
+    return held.height * held.width * pixel_bytes(bands) > LARGE_BYTES
 
 
 def further_versions(source: Source, bands: Bands) -> str:
