@@ -119,7 +119,7 @@ class SegmentationModule(Described, BaseModule):
         self.ignore_index = ignore_index
         self.class_names = list(class_names)
         self.palette = list(palette)
-        check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
+        check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss, bands=bands)
         self.aux_weight = aux_weight
         self.built_options = {name: getattr(self, name) for name in OPTIONS}
         """The options as they were given; users change the attributes."""
