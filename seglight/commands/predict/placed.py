@@ -14,6 +14,7 @@ from seglight.errors import UserError
 from seglight.images.geo import SUFFIXES, Georeference, georeference, library
 from seglight.images.geotiff import TILE, write_geotiff
 from seglight.images.label_rows import CACHE_BYTES, LabelRows
+from seglight.images.placement import placement
 from seglight.images.polygons import write_geojson, write_geopackage
 from seglight.inference.predictor import Predictor
 
@@ -106,11 +107,11 @@ def place_for_areas(picture: Picture) -> Georeference | None:
     """
     if not may_lie_on_a_map(picture.source):
         return None
-    if find_spec("rasterio") is None:
-        say_once('shares.csv: areas of georeferenced images need rasterio: pip install "seglight[geo]"')
-        return None
     try:
-        return place_of(picture, "--save csv")
+        if find_spec("rasterio") is not None:
+            return place_of(picture, "--save csv")
+        if not picture.source.is_tiff or placement(picture.source.path, (1, 1)) is not None:
+            say_once('shares.csv: areas of georeferenced images need rasterio: pip install "seglight[geo]"')
     except UserError as error:
         say_once(f"shares.csv: no areas: {error}")
-        return None
+    return None

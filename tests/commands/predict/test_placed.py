@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.commands.predict.band_inputs import further_versions
-from seglight.commands.predict.inputs import Source
+from seglight.commands.predict.inputs import Source, single
 from seglight.commands.predict.memory_budget import MemoryBudget
+from seglight.commands.predict.placed import place_for_areas
 from seglight.data.vectors import Vectors
 from seglight.errors import UserError
 from seglight.images.bands import Bands
@@ -195,6 +196,20 @@ def test_square_metres_beside_the_fractions(tmp_path: Path, weights: Path, reds:
     pixel = np.radians(1e-4) ** 2 * meridian * normal * np.cos(np.radians(47.2465))
     assert [float(area) for area in rows[1][5:]] == pytest.approx(pixel * counts[1], rel=1e-4)
     assert rows[2][5:] == [""] * 4
+
+
+def test_without_rasterio_a_line_is_said_of_georeferenced_images_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("seglight.commands.predict.placed.say_once", said.append)
+    for module in ("seglight.commands.predict.placed", "seglight.images.placement"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
+    for name, crs in (("a.tif", None), ("b.tif", "EPSG:32632")):
+        source = Source(scene(tmp_path / name, crs), Path(name))
+        assert place_for_areas(single(source)) is None
+        assert len(said) == (0 if crs is None else 1)
+    assert 'need rasterio: pip install "seglight[geo]"' in said[0]
 
 
 def test_tables_of_shards_are_that_of_one_process(tmp_path: Path) -> None:
