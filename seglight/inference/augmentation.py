@@ -75,7 +75,7 @@ def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:
     """Images (B, bands, H, W) of another size and of the same type, antialiased where it is smaller.
 
     What is no data is neither mixed with data nor becomes data: values beside it count the mean of the band instead,
-    and the nearest value decides which ones are no data.
+    and the nearest value decides which ones are no data. Others that come to equal `nodata` take the next value.
     """
     size = [max(1, round(scale * length)) for length in image.shape[-2:]]
     if size == list(image.shape[-2:]):
@@ -89,6 +89,9 @@ def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:
     if not image.is_floating_point():
         limits = torch.iinfo(image.dtype)
         resized.round_().clamp_(limits.min, limits.max)
+        if bands.nodata is not None:
+            beside = bands.nodata + (1 if bands.nodata < limits.max else -1)
+            resized.masked_fill_(resized == bands.nodata, beside)
     if marker is not None:
         nearest = F.interpolate(missing.to(torch.uint8), size, mode="nearest-exact").bool()
         resized.masked_fill_(nearest, marker)

@@ -135,6 +135,15 @@ def test_views_of_another_scale_do_not_mix_data_with_none(bands: Bands, data: fl
         assert has_none.mean() == 40 / 64
 
 
+def test_data_of_another_scale_is_no_nodata() -> None:
+    """Values of both signs, between which lies the value without data."""
+    image = torch.full((1, 4, 64, 64), 4).to(torch.int16)
+    image[..., ::2] = -4
+    net = Seen(replace(AERIAL, type="int16", nodata=0))
+    TestTimeAugmentation(scales=(0.5,), flip=False).labels(net, image)
+    assert all((view != 0).all() and view.abs().max() <= 4 for view in net.images)
+
+
 def test_values_beyond_eight_bits_survive_another_scale() -> None:
     image = torch.full((1, 4, 64, 64), 60000).to(torch.uint16)
     net = Seen(AERIAL)
