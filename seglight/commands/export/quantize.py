@@ -19,7 +19,7 @@ QUANTIZED = (
 Without ReLU and Clip among them, 8 bits would span a convolution's range before they clip it.
 """
 
-Pixels = NDArray[Any]
+Pixels = NDArray[np.uint8]
 
 
 def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
@@ -27,7 +27,7 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
 
     Args:
         source: Path of the float file.
-        images: Images (H, W, bands) for calibration, of the type of the net.
+        images: Images uint8 (H, W, 3) for calibration.
         path: Path of the int8 file.
 
     Raises:
@@ -60,7 +60,7 @@ def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:
 
     Args:
         model: Float model.
-        images: Images (H, W, bands) for calibration, of the type of the net.
+        images: Images uint8 (H, W, 3) for calibration.
 
     Raises:
         UserError: nncf is missing.

@@ -40,9 +40,7 @@ class LabelMeDataModule(FileDataModule):
 
     def __init__(self, root: str, classes: str | None = None, shapes: BySplit | None = None, **kwargs: Any) -> None:
         self.class_file = Path(classes) if classes is not None else Path(root) / CLASS_FILE
-        table = read_classes(self.class_file)
-        self.classes = table.classes
-        self.bands = table.bands
+        self.classes = read_classes(self.class_file).classes
         self.shapes = shapes
         super().__init__(root, **kwargs)
 

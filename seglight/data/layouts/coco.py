@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seglight.data.layouts.coco_file import (
     BACKGROUND,
     OutlinedImages,
@@ -26,7 +29,6 @@ from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, InPlace, Layout
 from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
-from seglight.images.types import LabelMap
 
 OTHER_TASKS = ("captions", "keypoints", "image_info", "panoptic", "stuff")
 """Words in the names of COCO's files that are no outlines of the objects in `instances_*.json`."""
@@ -47,7 +49,7 @@ class CocoLabels:
     files: Sequence[OutlinedImages]
     places: Mapping[Path, tuple[int, int]]
 
-    def __call__(self, image: Path) -> LabelMap:
+    def __call__(self, image: Path) -> NDArray[np.uint8]:
         """The label map of an image."""
         file, index = self.places[image]
         return self.files[file].label_map(index)

@@ -35,8 +35,7 @@ class _Passes:
         self.momenta: dict[Any, float | None] = {}
 
     def begin(self, net: nn.Module, inputs: Any) -> None:
-        # not before the first pass of training: until then Lightning may put other batch norms in their place
-        if not self.hooked and net.training:
+        if not self.hooked:  # not before the first pass: until then Lightning may put other batch norms in their place
             self.hooked = True
             for module in net.modules():
                 if isinstance(module, _BatchNorm):

@@ -2,11 +2,6 @@
 
 import { listModels } from "./api.js";
 
-/** Whether a browser shows the images of a model as they are: 8-bit RGB. */
-export function readsPictures({ bands, type }) {
-  return type === "uint8" && bands.join() === "red,green,blue";
-}
-
 /** The two choices in the head of the page. */
 export class Models {
   constructor(changed) {
@@ -39,11 +34,9 @@ export class Models {
 
   #describe() {
     const chosen = this.chosen();
-    const texts = chosen.map((model) => {
-      const { name, classes, version, size, bands, type } = model;
+    const texts = chosen.map(({ name, classes, version, size }) => {
       const only = size ? `, images of ${size[1]} x ${size[0]} pixels only` : "";
-      const read = readsPictures(model) ? "" : `, ${bands.length} bands of ${type} (${bands.join(", ")})`;
-      return `${chosen.length > 1 ? `${name}: ` : ""}${classes.length} classes, version ${version}${only}${read}`;
+      return `${chosen.length > 1 ? `${name}: ` : ""}${classes.length} classes, version ${version}${only}`;
     });
     this.about.textContent = texts.join("; ");
   }

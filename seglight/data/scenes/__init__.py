@@ -1,1 +1,0 @@
-"""Huge images, read by window: where training windows and validation tiles lie, and their pixels and labels."""
