@@ -3,8 +3,8 @@
 The script imports lightning, torch and timm, and builds the net of configs/quickstart.yaml with the same weights.
 `fit` imports what it needs, parses the recipe, builds the net, the data and the trainer, checks the data, opens the run
 folder, scores two batches as a check and loads the first batch. Each run is a new process, which ends there; the two
-alternate, and the first run of each isn't counted unless it is the only one. Seconds are measured from outside. The
-processor seconds, which depend less on what else the machine does, are those of the process.
+alternate, and the first run of each isn't counted. Seconds are measured from outside. The processor seconds, which
+depend less on what else the machine does, are those of the process.
 """
 
 import resource
@@ -72,9 +72,7 @@ def fit(folder: Path) -> list[str]:
 def main(args: list[str]) -> None:
     """Measure and print."""
     parser = Parser("startup", __doc__)
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="number of alternating runs of each side; 0: one, the first"
-    )
+    parser.add_argument("--rounds", type=int, default=5, help="number of alternating runs of each side")
     options = parser.parse_args(args)
     taken: dict[str, list[Taken]] = {"bare script": [], "seglight fit": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +81,7 @@ def main(args: list[str]) -> None:
             taken["seglight fit"].append(run(fit(Path(folder, str(number)))))
     rows = {}
     for side, runs in taken.items():
-        medians = [statistics.median(column) for column in zip(*(runs[1:] or runs), strict=True)]
+        medians = [statistics.median(column) for column in zip(*runs[1:], strict=True)]
         rows[side] = dict(zip(Taken._fields, medians, strict=True))
     rows["ratio"] = {name: rows["seglight fit"][name] / rows["bare script"][name] for name in Taken._fields}
     for side, row in rows.items():

@@ -308,10 +308,6 @@ LIGHT = {"seglight", "lazy_loader", "yaml", "cython_runtime"}
 PARSER = {"jsonargparse", "typing_extensions", "typeshed_client", "attr", "attrs"}
 """What the mistakes of options import, too: only the parser of a command knows them."""
 
-REFERENCE = "import jsonargparse"
-ORDINARY = 0.3
-"""Seconds of the processor that the reference takes where half a second is the limit; on slower machines it grows."""
-
 
 @pytest.mark.parametrize("name", EARLY)
 def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str, tmp_path: Path) -> None:
@@ -320,6 +316,7 @@ def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str,
     shutil.copy(PROJECT / "tests" / "compatibility" / "image.png", tmp_path)
     (tmp_path / "broken.yaml").write_text("model: [")
     (tmp_path / "key.yaml").write_text(QUICKSTART.read_text() + "    sise: 3\n")
+    took = []
     for _ in range(3):
         seconds, done = processor.python("-c", RUN, *EARLY[name], cwd=tmp_path)
         assert done.returncode == 2, done.stderr
@@ -327,12 +324,10 @@ def test_mistakes_are_reported_within_half_a_second_and_without_torch(name: str,
         assert done.stderr.count("\n") == 1
         loaded = {package for package in done.stdout.splitlines()[-1].split()[1:] if package[0] != "_"}
         assert loaded <= LIGHT | (PARSER if "--opset" in EARLY[name] else set())
+        took.append(seconds)
         if seconds < 0.5:
-            return
-        reference, _ = processor.python("-c", REFERENCE)
-        if seconds < 0.5 * reference / ORDINARY:
-            return
-    pytest.fail(f"{seconds:.2f} s of the processor, where {REFERENCE} takes {reference:.2f} s")
+            break
+    assert min(took) < 0.5
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from PIL import Image
 
 import seglight
-from tests.support import processor
 from tests.support.exported import red
 
 HEAVY = {"torch", "lightning", "numpy", "timm", "torchmetrics", "cv2", "PIL", "jsonargparse", "matplotlib", "yaml"}
@@ -34,22 +34,29 @@ def test_imports_nothing_heavy(option: str) -> None:
 
 @pytest.mark.parametrize(("option", "says"), [("--help", "usage: seglight"), ("--version", seglight.__version__)])
 def test_answers_in_a_second(option: str, says: str) -> None:
-    """Of the processor, since other work may share the cores."""
-    seconds, done = processor.python("-m", "seglight", option)
-    assert says in done.stdout
-    assert not done.stderr
-    assert seconds < 1
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "seglight", option], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - start)
+        assert says in done.stdout
+        assert not done.stderr
+    assert min(seconds) < 1
 
 
 def test_an_exported_net_predicts_without_torch_in_seconds(tmp_path: Path) -> None:
-    """1.5 s are promised on a quiet machine; here they are of the processor, and it may be a slower one."""
+    """1.5 s are promised on a quiet machine; what else runs beside this test is not known here."""
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "one.png")
     command = ("predict", red(tmp_path / "red.onnx"), tmp_path / "one.png", "--out")
-    seconds, done = processor.python("-c", LOADED, *command, tmp_path / "masks")
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.splitlines()[-1].split())
-    assert {"LOADED", "onnxruntime"} <= loaded
-    assert not loaded & {"torch", "lightning", "timm", "torchmetrics", "matplotlib", "albumentations"}
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "masks" / "one.png")), pixels[..., 0] > 127)
-    assert seconds < 5
+    seconds = []
+    for place in ("a", "b"):
+        start = time.perf_counter()
+        run = [sys.executable, "-c", LOADED, *map(str, command), str(tmp_path / place)]
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - start)
+        loaded = set(done.stdout.splitlines()[-1].split())
+        assert {"LOADED", "onnxruntime"} <= loaded
+        assert not loaded & {"torch", "lightning", "timm", "torchmetrics", "matplotlib", "albumentations"}
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / place / "one.png")), pixels[..., 0] > 127)
+    assert min(seconds) < 5

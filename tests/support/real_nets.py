@@ -18,15 +18,10 @@ from tests.support.decoders import DECODERS
 CLASSES = 11
 
 
-def real_net(decoder: str, encoder: TimmEncoder | None = None) -> nn.Module:
-    """A decoder of random weights on real features. Its scores have to be spread: they are nearly tied everywhere.
-
-    Args:
-        decoder: Name of the decoder, or PointRend.
-        encoder: Another one than the trained EfficientNet-Lite0.
-    """
+def real_net(decoder: str) -> nn.Module:
+    """A decoder of random weights on real features. Its scores are spread: random ones are nearly tied everywhere."""
     torch.manual_seed(0)
-    encoder = encoder or TimmEncoder("tf_efficientnet_lite0", "offline")
+    encoder = TimmEncoder("tf_efficientnet_lite0", "offline")
     if decoder == "PointRend":
         net: EncoderDecoder = PointRend(CLASSES, encoder, DECODERS["FPN"][0], channels=32)
     else:

@@ -193,11 +193,7 @@ def test_what_is_not_read_stops_at_once(spoil: Callable[[Path], Path], told: str
 
 
 def test_a_second_is_enough(camvid_root: Path) -> None:
-    """On a free machine; here they are of the processor, twice as many, of the faster of two checks."""
     datamodule = CamVidDataModule(str(camvid_root))
-    seconds = []
-    for _ in range(2):
-        start = time.process_time()
-        quick_check(datamodule, SEE)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 2
+    start = time.perf_counter()
+    quick_check(datamodule, SEE)
+    assert time.perf_counter() - start < 2, "a second on a free machine"

@@ -34,10 +34,6 @@ FIXED = {"ReSeg"}
 """Decoders of which a graph is of one size: recurrent sweeps have a length there."""
 
 
-ON_NOISE = {"DPT", "DeepLabV3", "FCN", "FPN", "LRASPP", "OCR", "PSPNet"}
-"""Decoders on an encoder of random weights and a tenth of the operations, whose graph is exported sooner."""
-
-
 def photos(root: Path, size: tuple[int, int], number: int = 2) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Some real images and their masks, brought to a size."""
     found = []
@@ -78,8 +74,7 @@ def parity(
     decoder: str, root: Path, folder: Path, number: int = 2
 ) -> Iterator[tuple[str, tuple[int, int], float, float]]:
     """Of each format and size: the share of pixels that agree with the net's, and the difference in mIoU."""
-    torch.manual_seed(0)
-    net = real_net(decoder, TimmEncoder("test_resnet", None) if decoder in ON_NOISE else None)
+    net = real_net(decoder)
     spread(net, torch.from_numpy(np.stack([image for image, _ in photos(root, SIZES[0])])).permute(0, 3, 1, 2))
     predictors = {} if decoder in FIXED else loaded(net, None, folder)
     for size in SIZES:

@@ -101,7 +101,7 @@ def test_a_body_that_drips(running: Running) -> None:
     with running.connect() as client:
         client.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n".encode())
         client.settimeout(0.05)
-        while time.monotonic() < start + 30:
+        while time.monotonic() < start + 5:
             client.sendall(b"x")
             try:
                 data = client.recv(1000)

@@ -77,7 +77,7 @@ def test_headers_that_never_end(running: Running) -> None:
             answer = rest_of(client)
             assert b"HTTP/1.1 408 Request Timeout\r\n" in answer
             assert error_of(answer).startswith("the header of the request did not arrive within ")
-        assert 0.2 < time.monotonic() - start < 20
+        assert 0.2 < time.monotonic() - start < 5
 
 
 def test_a_connection_is_used_again(running: Running) -> None:
@@ -105,12 +105,12 @@ def test_the_rest_of_a_body_that_was_refused(running: Running) -> None:
         assert client.recv(1000).startswith(b"HTTP/1.1 404 ")
         start = time.monotonic()
         try:
-            while time.monotonic() < start + 30:
+            while time.monotonic() < start + 5:
                 client.sendall(bytes(1000))
                 time.sleep(0.02)
         except OSError:
             pass
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 4
 
 
 def test_a_client_that_does_not_read(running: Running) -> None:

@@ -18,6 +18,7 @@ from tests.support.resumable import differences, final, fit, fit_in_two, wait, w
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_imported")]
 
+MOMENTS = 20
 SLOWLY = ("--model.net.init_args.seconds", 0.03, "--model.net.init_args.eval_seconds", 0.03)
 
 
@@ -49,22 +50,19 @@ def strike(children: Sequence[BaseProcess], rng: random.Random) -> None:
             os.killpg(child.pid, number)
 
 
-@pytest.mark.parametrize(("processes", "workers", "moments"), [(1, 0, 8), (1, 2, 20), (2, 0, 20)])
-def test_random_moments(processes: int, workers: int, moments: int, tmp_path: Path) -> None:
-    """As many runs as it takes; where a run was struck decides the clock, and how often a generator.
-
-    Fewer in the simplest case, which the moments of `test_resume` are chosen for.
-    """
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
+def test_twenty_random_moments(processes: int, workers: int, tmp_path: Path) -> None:
+    """As many runs as it takes; where a run was struck decides the clock, and how often a generator."""
     write_recipe(tmp_path)
     for child in begin(tmp_path / "whole", processes, 0):
         assert wait(child) == 0, (tmp_path / "whole.log").read_text()
     undisturbed, rng, struck, run = final(tmp_path / "whole"), random.Random(processes + workers), 0, 0
     codes: list[int] = []
-    while struck < moments:
+    while struck < MOMENTS:
         run_dir, ended = tmp_path / f"run{run}", [1]
         while any(ended):
             children = begin(run_dir, processes, workers)
-            if struck < moments and ended != [0]:
+            if struck < MOMENTS and ended != [0]:
                 time.sleep(rng.uniform(0, 1.5))
                 strike(children, rng)
             ended = [wait(child) for child in children]
