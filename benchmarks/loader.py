@@ -83,7 +83,7 @@ def crops(case: Case, draws: int) -> dict[str, NDArray[np.float64]]:
     image_v2, mask_v2 = tv_tensors.Image(torch.from_numpy(grid).permute(2, 0, 1)), tv_tensors.Mask(mask)
     facts: dict[str, list[tuple[float, ...]]] = {"seglight": [], "torchvision": [], "albumentations": []}
     for index in range(draws):
-        facts["seglight"].append(crop_facts(*ours(grid, mask, (0, 0, index))))  # type: ignore[arg-type]
+        facts["seglight"].append(crop_facts(*ours(grid, mask, (0, 0, index))))
         out = composed(image=grid, mask=mask)
         facts["albumentations"].append(crop_facts(out["image"], out["mask"]))
         pixels, labels = steps(image_v2, mask_v2)

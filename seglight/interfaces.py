@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TypedDict
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.ops.temperature import tempered
 from seglight.ops.upsample import upsampled_argmax
 
@@ -26,12 +27,18 @@ class Labelled(Protocol):
     def sources(self, index: int) -> tuple[Path, ...]:
         """Files that a sample is read from, its image first; empty if it is generated."""
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Return an image uint8 (H, W, 3), a mask uint8 (H, W) of class index or ignore_index, and a name."""
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Return an image (H, W, bands) of its type, a mask (H, W) of class index or ignore_index, and a name.
+
+        8-bit RGB is uint8 (H, W, 3). A mask is uint8, or uint16 for more than 255 classes.
+        """
 
 
 class Sample(TypedDict):
-    """One labelled image: `image` uint8 (3, H, W) RGB, `mask` uint8 (H, W) class index or ignore_index."""
+    """One labelled image: `image` (bands, H, W) of its type, `mask` (H, W) class index or ignore_index.
+
+    8-bit RGB is uint8 (3, H, W). A mask is uint8, or int32 for more than 255 classes.
+    """
 
     image: Tensor
     mask: Tensor
@@ -39,7 +46,7 @@ class Sample(TypedDict):
 
 
 class Batch(TypedDict):
-    """Stacked samples: `image` uint8 (B, 3, H, W), `mask` uint8 (B, H, W), and the `name` and `size` of each image.
+    """Stacked samples: `image` (B, bands, H, W), `mask` (B, H, W), and the `name` and `size` of each image.
 
     In evaluation images of different sizes can share a batch: each is in the upper left corner, of its own size (H, W).
     """
@@ -77,21 +84,29 @@ class Described:
 
 
 class Encoder(Described, nn.Module):
-    """Base class of encoders: `forward(image)` takes uint8 (B, 3, H, W) RGB and returns features from fine to coarse.
+    """Base class of encoders: `forward(image)` takes images (B, bands, H, W) and returns features, fine to coarse.
 
     Attributes:
         out_channels: Number of channels of each feature.
         strides: Stride of each feature in pixels of the image.
         in_channels: Number of bands of the image.
+        bands: What the images hold, after `use_bands`; None: 8-bit RGB.
     """
 
     out_channels: list[int]
     strides: list[int]
     in_channels: int = 3
+    bands: Bands | None = None
 
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and standard deviation of the bands, in [0, 1], that images are normalised with; None: not known."""
+        """Mean and standard deviation of the bands, in [0, 1], for normalisation; None: not known, or in `bands`."""
         return None
+
+    def use_bands(self, bands: Bands) -> None:
+        """Prepare for images of these bands, once, also for 8-bit RGB; a UserError says that they can't be read."""
+        if not bands.is_rgb8:
+            name = type(self).__name__
+            raise UserError(f"{name} reads 8-bit RGB, and the images are {bands.line()}: take TimmEncoder, or another")
 
 
 class Decoder(Described, nn.Module):
@@ -180,8 +195,8 @@ class Loss(nn.Module):
 class Inferer:
     """Base class of ways to apply a net to images of any size.
 
-    The net takes uint8 (B, 3, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise a
-    UserError if the logits are not finite.
+    The net takes images (B, bands, H, W) and returns an output that `seg_output` reads. All inferers of seglight raise
+    a UserError if the logits are not finite.
 
     Attributes:
         takes_batches: Whether images of one batch are passed through the net together.
@@ -190,11 +205,11 @@ class Inferer:
     takes_batches: bool = True
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Return label maps (B, H, W), uint8, or int16 for more than 256 classes, of images uint8 (B, 3, H, W)."""
+        """Return label maps (B, H, W), uint8, or int32 for more than 255 classes, of images (B, bands, H, W)."""
         raise NotImplementedError
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Return probabilities float32 (B, C, H, W) of images uint8 (B, 3, H, W); they sum to 1 at each pixel."""
+        """Return probabilities float32 (B, C, H, W) of images (B, bands, H, W); they sum to 1 at each pixel."""
         raise NotImplementedError
 
     def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
@@ -204,7 +219,7 @@ class Inferer:
 
         Args:
             net: The net, in evaluation mode.
-            image: uint8 (B, 3, H, W).
+            image: Images (B, bands, H, W).
             temperature: Divisor of the logits before the softmax.
 
         Returns:
@@ -214,13 +229,13 @@ class Inferer:
         return tempered(self.probabilities(net, image), temperature)
 
     def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
-        """Label rows (h, W), from the top, of an image uint8 (1, C, H, W), as they are finished.
+        """Label rows (h, W), from the top, of an image (1, bands, H, W), as they are finished.
 
         Together they are `labels`. Unless a subclass goes through the image from top to bottom, they are one band.
 
         Args:
             net: The net, in evaluation mode.
-            image: uint8 (1, C, H, W).
+            image: Image (1, bands, H, W).
         """
         yield self.labels(net, image)[0]
 
@@ -239,7 +254,7 @@ class Inferer:
 
 
 class Net(Described, nn.Module):
-    """`forward(image)` takes uint8 (B, C, H, W) and gives what `seg_output` reads.
+    """`forward(image)` takes images (B, bands, H, W) and gives what `seg_output` reads.
 
     Any other module with such a `forward` may be trained, too.
 
@@ -316,7 +331,7 @@ class Method(nn.Module):
         """The scalar that a training step minimises by all parameters of the optimizer.
 
         Args:
-            net: Called with images, uint8 (B, 3, H, W); gives a SegOutput.
+            net: Called with images (B, bands, H, W); gives a SegOutput.
             batch: The training batch.
             criterion: The loss of the recipe, auxiliary heads included.
         """

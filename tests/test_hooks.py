@@ -32,6 +32,7 @@ BY_A_NAME_FROM_DATA = {
     "getattr(outer, name, None)": "a class path",
     "getattr(sys.modules.get(package), name, None)": "whether a package exports a class by its short name",
     "getattr(value, field.name)": "the fields of a dataclass",
+    "getattr(self, entry.name)": "the fields of a dataclass",
     "getattr(self, name)": "the options of a module, which are declared attributes",
     "getattr(value, name)": "the options of a module or a data module, which are declared attributes",
     "getattr(DECODERS, name)": "the names that a package exports",

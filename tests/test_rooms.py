@@ -88,7 +88,7 @@ def test_public_things_have_docstrings() -> None:
     assert not wrong
 
 
-def test_constructors_have_at_most_13_arguments() -> None:
+def test_constructors_have_at_most_14_arguments() -> None:
     wrong = []
     for name in MODULES:
         for node in ast.walk(TREES[name]):
@@ -97,7 +97,7 @@ def test_constructors_have_at_most_13_arguments() -> None:
                 arguments = len(node.args.args) + len(node.args.kwonlyargs) - 1
             if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
                 arguments = sum(isinstance(field, ast.AnnAssign) for field in node.body)
-            if arguments > 13:  # SegmentationModule has one for each key of `model` in a recipe
+            if arguments > 14:  # SegmentationModule has one for each key of `model` in a recipe
                 wrong.append(f"{name}: {ast.unparse(node).splitlines()[0]}")
     assert not wrong
 

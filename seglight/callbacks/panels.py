@@ -11,14 +11,16 @@ from PIL import Image
 
 from seglight.callbacks.panel_sheet import panel_sheet
 from seglight.callbacks.tensorboard import last_step, writers
-from seglight.images.draw import panel, shown
+from seglight.images.draw import panel
+from seglight.images.stretch import stretched, without_data
 from seglight.system.atomic import atomic_path
 
 
 class ImagePanels(Callback):
     """Shows the first image of evenly spaced validation batches in TensorBoard, and as `panels.png` in the run folder.
 
-    Images of other bands than three are shown in grey, as the mean of their bands.
+    Of images that are not 8-bit RGB, the bands that are red, green and blue are shown, or the first ones, stretched
+    between percentiles; pixels without data are grey in all columns.
 
     Args:
         folder: Folder that `panels.png` is written to.
@@ -54,7 +56,9 @@ class ImagePanels(Callback):
             height, width = batch["size"][0]
             image = batch["image"][0, :, :height, :width].permute(1, 2, 0).cpu().numpy()
             mask, pred = (labels[0, :height, :width].cpu().numpy() for labels in (batch["mask"], outputs))
-            self.panels.append(panel(shown(image), mask, pred, pl_module.palette, pl_module.ignore_index))
+            bands = pl_module.bands
+            facts = pl_module.palette, pl_module.ignore_index, without_data(image, bands)
+            self.panels.append(panel(stretched(image, bands), mask, pred, *facts))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Write the panels."""

@@ -20,6 +20,7 @@ from seglight.checkpoints.checkpoint import SCORES, net_weights, weights_checksu
 from seglight.errors import UserError, say
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
+from seglight.metrics.extremes import extremes, extremes_line
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
 from seglight.system.atomic import atomic_write
@@ -274,15 +275,16 @@ def scores_table(scores: Scores, class_names: Sequence[str], split: str) -> Tabl
     low, high = scores.miou_interval
     interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
     title = f"{split}: miou {scores.miou:.4f}{interval}, accuracy {scores.accuracy:.4f}, {scores.images} images"
-    table = Table(title=title)
+    left_out = extremes_line(len(class_names), "IoU")
+    table = Table(title=f"{title}\n{left_out}" if left_out else title)
     for heading in ("class", "IoU", "F1", "recall", "precision", "% of pixels"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     true = scores.confusion.sum(1)
     share = 100 * true / true.sum()
-    for index, name in enumerate(class_names):
+    for index in extremes(scores.iou.tolist()):
         values = [by_class[index] for by_class in (scores.iou, scores.f1, scores.recall, scores.precision)]
         cells = ["-" if math.isnan(value) else f"{value:.4f}" for value in map(float, values)]
-        table.add_row(Name(name), *cells, f"{float(share[index]):.2f}")
+        table.add_row(Name(class_names[index]), *cells, f"{float(share[index]):.2f}")
     return table
 
 

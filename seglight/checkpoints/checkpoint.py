@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.allocation import AllocationLimit
 from seglight.checkpoints.model_card import KEY, ModelCard, Normalisation, Provenance
+from seglight.checkpoints.net_bands import use_bands
 from seglight.checkpoints.net_config import build_net, without_encoder_weights
 from seglight.checkpoints.release import is_release, read_release
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import Classes
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Encoder, bands_of
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.parsing import complaint
@@ -80,6 +82,7 @@ def load_net(path: str | Path, trusted: Sequence[str] = ()) -> tuple[nn.Module, 
     limit = AllocationLimit(3 * size + SPARE)
     try:
         net = build_net(without_encoder_weights(card.net), card.num_classes, packages, limit)
+        use_bands(net, card.image or RGB)
     except Exception as error:  # constructors raise what they like
         raise UserError(f"{path}: the net that it describes can't be built: {complaint(error)}") from error
     load_weights(net, checkpoint, path)
@@ -104,6 +107,7 @@ def card_of(
     ignore_index: int,
     channels_last: bool = False,
     provenance: Provenance | None = None,
+    image: Bands = RGB,
 ) -> ModelCard:
     """The card of a net.
 
@@ -114,6 +118,7 @@ def card_of(
         ignore_index: Mask value that is ignored.
         channels_last: Memory format of the net.
         provenance: Where the net comes from; None: only the version of seglight is known.
+        image: What the images hold that it reads.
     """
     return ModelCard(
         net=config,
@@ -123,6 +128,7 @@ def card_of(
         channels_last=channels_last,
         bands=bands_of(net),
         normalisation=normalisation_of(net),
+        image=None if image.is_rgb8 else image,
         provenance=provenance or Provenance(),
     )
 

@@ -11,16 +11,17 @@ from typing import Any
 from seglight import __version__
 from seglight.data.classes import Classes
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands, unnamed
 from seglight.images.types import Color
 
 KEY = "seglight"
 """Where a checkpoint and an exported file keep their card."""
 
-CARD_VERSION = 3
+CARD_VERSION = 4
 """Raised with each field that is added: an earlier seglight then refuses the card instead of missing the field.
 
-Cards without this entry are of version 1, written by seglight 0.1; version 2 has no temperature. Entries that are no
-fields are ignored.
+Cards without this entry are of version 1, written by seglight 0.1; version 2 has no temperature, version 3 no `image`,
+and cards of 8-bit RGB are still written as version 3. Entries that are no fields are ignored.
 """
 
 TASKS = ("semantic",)
@@ -81,6 +82,7 @@ class ModelCard:
         normalisation: One entry for each encoder; None in checkpoints and exported files of seglight 0.1.
         temperature: Divisor of the logits before the softmax, which calibrates the probabilities of exactly these
             weights; labels do not depend on it. None: 1, and in files of earlier versions.
+        image: What the images hold; None: 8-bit values, of RGB if `bands` is 3.
         provenance: Where the net comes from.
     """
 
@@ -93,6 +95,7 @@ class ModelCard:
     bands: int | None = None
     normalisation: tuple[Normalisation, ...] | None = None
     temperature: float | None = None
+    image: Bands | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
@@ -105,10 +108,18 @@ class ModelCard:
         """Class table."""
         return Classes(self.class_names, self.palette)
 
+    @property
+    def pixels(self) -> Bands:
+        """What the images hold."""
+        if self.image is not None:
+            return self.image
+        return RGB if self.bands is None else unnamed(self.bands)
+
     def to_dict(self) -> dict[str, Any]:
         """The card as plain values, which load weights-only and as JSON."""
+        image = {} if self.image is None else {"image": self.image.to_dict()}
         return {
-            "card_version": CARD_VERSION,
+            "card_version": CARD_VERSION if image else CARD_VERSION - 1,
             "task": self.task,
             "net": self.net,
             "num_classes": self.num_classes,
@@ -119,6 +130,7 @@ class ModelCard:
             "bands": self.bands,
             "normalisation": None if self.normalisation is None else [entry.to_dict() for entry in self.normalisation],
             "temperature": self.temperature,
+            **image,
             **asdict(self.provenance),
         }
 
@@ -181,6 +193,7 @@ def _converted(card: Mapping[str, Any]) -> dict[str, Any]:
         if normalisation is None
         else tuple(Normalisation(tuple(entry["mean"]), tuple(entry["std"])) for entry in normalisation),
         "temperature": None if card.get("temperature") is None else float(card["temperature"]),
+        "image": None if card.get("image") is None else Bands.from_dict(card["image"]),
     }
 
 
@@ -202,6 +215,13 @@ def _is_normalisation(entry: Any) -> bool:
     return isinstance(entry, Mapping) and numbers(entry.get("mean")) and numbers(entry.get("std"))
 
 
+def _is_bands(content: Any) -> bool:
+    try:
+        return content is None or len(Bands.from_dict(content).names) > 0
+    except UserError:
+        return False
+
+
 _VALID: dict[str, Callable[[Any], bool]] = {
     "net": _is(dict),
     "class_names": _is_list_of(_is(str)),
@@ -212,6 +232,7 @@ _VALID: dict[str, Callable[[Any], bool]] = {
     "bands": lambda bands: bands is None or (type(bands) is int and bands > 0),
     "normalisation": lambda entries: entries in (None, [], ()) or _is_list_of(_is_normalisation)(entries),
     "temperature": lambda temperature: temperature is None or is_temperature(temperature),
+    "image": _is_bands,
     "version": _is(str),
     "step": _is(int, None),
     "loss": _is(str, None),

@@ -8,8 +8,10 @@ from torch import nn
 
 from seglight.checkpoints.checkpoint import net_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
+from seglight.checkpoints.net_bands import pixels_read
 from seglight.errors import UserError
-from seglight.interfaces import heads_of
+from seglight.images.bands import RGB, Bands, plain_names
+from seglight.interfaces import Encoder, heads_of
 from seglight.ops.finite import check_weights, nonfinite
 
 NAMED = 3
@@ -28,6 +30,7 @@ class WarmStart(NamedTuple):
         absent: Keys of the net that the checkpoint does not have; they keep their initial values.
         unused: Keys of the checkpoint that the net does not have.
         temperature: Temperature of the checkpoint, which does not fit what is trained from it; None: it has none.
+        own_statistics: Whether images are normalised by the mean and std that the net had, not by the checkpoint's.
     """
 
     path: str
@@ -38,6 +41,7 @@ class WarmStart(NamedTuple):
     absent: list[str]
     unused: list[str]
     temperature: float | None = None
+    own_statistics: bool = False
 
     def line(self, class_names: Sequence[str] = ()) -> str:
         """Summary in one line.
@@ -57,6 +61,8 @@ class WarmStart(NamedTuple):
             parts.append(f"{layers(self.unused)} of the checkpoint not used")
         if self.temperature is not None:
             parts.append(f"its temperature {self.temperature:.4g} is dropped, as training changes the weights")
+        if self.own_statistics:
+            parts.append("its mean and std of the bands are not used, as these images have others")
         return "; ".join(parts)
 
 
@@ -64,19 +70,27 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
     """Load the weights of a checkpoint into a net.
 
     Tensors under the net's `heads` keep their initial values where the checkpoint has none of their shape, as for other
-    classes. All other tensors must be there.
+    classes. All other tensors must be there. Where the declared mean and std of the bands differ from those of the
+    checkpoint, the net keeps its own.
 
     Args:
         net: The net to train.
         path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
 
     Raises:
-        UserError: The checkpoint can't be read, is of another net, or has weights that are not finite.
+        UserError: The checkpoint can't be read, is of another net or for other bands, or has weights that are not
+            finite.
     """
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
     theirs = net_weights(checkpoint)
     ours = net.state_dict()
+    own, read = pixels_read(net), card.image or RGB
+    if own.mean or read.mean:
+        _check_inputs(path, own, read)
+    own_statistics = (own.mean, own.std) != (read.mean, read.std)
+    if own_statistics:
+        theirs |= {key: ours[key] for key in _statistics(net) if key in ours}
     fitting = {key: value for key, value in theirs.items() if key in ours and value.shape == ours[key].shape}
     fresh = [key for key in ours if key not in fitting]
     strange = [key for key in fresh if not key.startswith(heads_of(net))]
@@ -96,7 +110,23 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
         absent=[key for key in fresh if key not in theirs],
         unused=[key for key in theirs if key not in ours],
         temperature=card.temperature,
+        own_statistics=own_statistics,
     )
+
+
+def _check_inputs(path: str | Path, own: Bands, read: Bands) -> None:
+    """Check that the first convolution of a checkpoint has a filter for each band of the net, in the same order."""
+    if plain_names(own.inputs) != plain_names(read.inputs):
+        raise UserError(
+            f"model.weights {path}: it reads {read.line()}, and the images are {own.line()}: give a checkpoint of the "
+            "same bands and `ratios` in the same order"
+        )
+
+
+def _statistics(net: nn.Module) -> list[str]:
+    """Keys of the buffers that encoders normalise by."""
+    encoders = [name for name, part in net.named_modules() if isinstance(part, Encoder)]
+    return [f"{name}.{key}".lstrip(".") for name in encoders for key in ("mean", "std")]
 
 
 def layers(keys: Sequence[str]) -> str:

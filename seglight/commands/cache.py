@@ -1,4 +1,4 @@
-"""Decode a data set once into shards of uint8 samples, which any data module with `cache: DIR` reads instead of files.
+"""Decode a data set once into shards of samples, which any data module with `cache: DIR` reads instead of files.
 
 A shard gets its name only when it is complete, so a build that was killed resumes with the missing ones. A build over
 an older cache writes only what has changed.
@@ -10,17 +10,31 @@ import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
 from seglight.commands.recipe import datamodule_from
 from seglight.data import SegmentationDataModule
 from seglight.data.augmentation.transforms import check_sizes
-from seglight.data.cache import INDEX, SHARD_LENGTH, VERSION, Record, Shard, Stamp, shard_path, stale
+from seglight.data.cache import (
+    INDEX,
+    MASK_TYPES,
+    SHARD_LENGTH,
+    VERSION,
+    Record,
+    Shard,
+    Stamp,
+    aligned,
+    shard_path,
+    stale,
+)
 from seglight.data.datamodule import FileDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.errors import UserError
+from seglight.images.bands import TYPES
 from seglight.images.opencv import single_threaded_opencv
 from seglight.interfaces import Labelled
 from seglight.system.atomic import atomic_path, atomic_write, remove_parts
@@ -93,6 +107,8 @@ def existing_splits(datamodule: SegmentationDataModule) -> dict[str, Labelled]:
     Raises:
         UserError: "train" or "val" does not exist.
     """
+    if isinstance(datamodule, ScenesDataModule):
+        raise UserError("data: a cache holds whole images, and scenes are read by window: train without one")
     splits = {name: datamodule.split(name) for name in ("train", "val")}
     with suppress(UserError):  # the labels of many test splits are not public
         splits["test"] = datamodule.split("test")
@@ -122,7 +138,7 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
     """Write a shard unless it is up to date; returns the number of its samples.
 
     Raises:
-        UserError: A file is damaged, or has unknown label values.
+        UserError: A file is damaged, has unknown label values, or is of a type that a cache does not hold.
     """
     path = shard_path(folder, name, number)
     indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
@@ -136,18 +152,31 @@ def write_shard(folder: Path, name: str, number: int, split: Labelled) -> int:
             sources = tuple(map(Stamp.of, split.sources(index)))  # before reading, to detect a change in between
             image, mask, label = split.read(index)
             check_sizes(image, mask, label)
-            if image.dtype != np.uint8 or mask.dtype != np.uint8:
-                raise UserError(
-                    f"{label}: {image.dtype} image and {mask.dtype} mask: a cache takes only uint8: train without one"
-                )
-            records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources, image.shape[2]))
-            for pixels in (image.tobytes(), mask.tobytes()):
-                digest.update(pixels)
-                offset += file.write(pixels)
+            check_types(image, mask, label)
+            kinds = str(image.dtype), str(mask.dtype)
+            records.append(Record(label, offset, mask.shape[0], mask.shape[1], sources, image.shape[2], *kinds))
+            for pixels in (image, mask):
+                gap = aligned(offset, pixels.dtype) - offset
+                content = bytes(gap) + pixels.tobytes()
+                digest.update(content)
+                offset += file.write(content)
     stamp = Stamp(path.name, offset, path.stat().st_mtime_ns, digest.hexdigest())
     shard = Shard(VERSION, split.fingerprint, stamp, tuple(records))
     atomic_write(path.with_suffix(".json"), json.dumps(asdict(shard)))
     return len(indices)
+
+
+def check_types(image: NDArray[Any], mask: NDArray[Any], label: str) -> None:
+    """Check that image and mask are of types that a cache holds.
+
+    Raises:
+        UserError: They are of others.
+    """
+    if str(image.dtype) not in TYPES or str(mask.dtype) not in MASK_TYPES:
+        raise UserError(
+            f"{label}: {image.dtype} image and {mask.dtype} mask: a cache takes images of {', '.join(TYPES)} and masks "
+            f"of {', '.join(MASK_TYPES)}: train without one"
+        )
 
 
 def is_current(path: Path, number: int, split: Labelled) -> bool:

@@ -19,6 +19,7 @@ from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.ops.finite import check_weights, nonfinite
 from seglight.system.atomic import atomic_path
 from seglight.system.parsing import new_parser
@@ -59,6 +60,11 @@ class SoupAverager:
         difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(card.classes)
         if difference:
             raise UserError(f"{path}: the checkpoint and the data have {difference}")
+        if (card.image or RGB) != data.bands:
+            raise UserError(
+                f"{path}: it was trained on {card.pixels.line()}, and the data is {data.bands.line()} with other "
+                "`bands`: give the data that it was trained on"
+            )
         state: State = net_weights(checkpoint)
         if card.net != self.card.net or state.keys() != self.net.state_dict().keys():
             raise UserError(f"{path}: the net differs from that of the first checkpoint: give checkpoints of one net")
@@ -71,7 +77,7 @@ class SoupAverager:
         self.net.load_state_dict(state)
         module = SegmentationModule(
             lambda _: self.net, self.data.num_classes, self.data.ignore_index, self.data.class_names, self.data.palette,
-            channels_last=self.card.channels_last,
+            channels_last=self.card.channels_last, bands=self.data.bands,
         )  # fmt: skip
         self.trainer.validate(module, self.data, verbose=False)
         assert module.scores is not None

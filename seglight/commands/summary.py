@@ -13,7 +13,8 @@ from torch import nn
 from seglight.checkpoints.net_config import without_encoder_weights
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.errors import UserError
-from seglight.interfaces import NetFactory, bands_of
+from seglight.interfaces import NetFactory
+from seglight.models.bands import use_bands
 from seglight.models.costs import SIGHT, Costs, costs
 from seglight.models.ensemble import in_full
 from seglight.system.parsing import new_parser, parser_errors, size_of
@@ -47,7 +48,7 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     """Measure a net and print the table.
 
     Args:
-        net: Net that takes images, uint8 (1, bands, H, W).
+        net: Net that takes images (1, bands, H, W).
         size: Height and width of the image.
         as_json: Whether to print a JSON list of parts instead.
 
@@ -56,7 +57,7 @@ def summary(net: nn.Module, size: tuple[int, int], as_json: bool = False) -> lis
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        rows = costs(net, size, device, bands_of(net))
+        rows = costs(net, size, device)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
@@ -93,5 +94,6 @@ def main(args: list[str]) -> None:
     with parser_errors():
         built = instantiate(parser, options)
         net = built.model.net(built.data.num_classes)
+        use_bands(net, built.data.bands)
     memory_format = torch.channels_last if options.model.channels_last is True else torch.contiguous_format
     summary(net.to(memory_format=memory_format), size, options.json)

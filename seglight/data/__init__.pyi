@@ -1,3 +1,4 @@
+from .augmentation.per_band import PerBand
 from .augmentation.transforms import Augmentation
 from .classes import Classes
 from .datamodule import FileDataModule, SegmentationDataModule
@@ -12,14 +13,18 @@ from .datasets.folder import FolderDataModule
 from .datasets.image_folder import ImageFolderDataModule
 from .datasets.labelme import LabelMeDataModule
 from .datasets.pet import OxfordIIITPetDataModule
+from .datasets.scenes import ScenesDataModule
 from .datasets.shapes import ShapesDataModule
 from .datasets.voc import VOCDataModule
 from .labels import ColorCodec, LabelCodec
 from .pairs import FilePairs, image_files
+from .scenes.blocks import Blocks
+from .scenes.labels import VectorFiles
 
 __all__ = [
     "ADE20KDataModule",
     "Augmentation",
+    "Blocks",
     "CIFAR10DataModule",
     "COCOPolygonsDataModule",
     "COCOStuffDataModule",
@@ -35,8 +40,11 @@ __all__ = [
     "LabelCodec",
     "LabelMeDataModule",
     "OxfordIIITPetDataModule",
+    "PerBand",
+    "ScenesDataModule",
     "SegmentationDataModule",
     "ShapesDataModule",
     "VOCDataModule",
+    "VectorFiles",
     "image_files",
 ]

@@ -1,6 +1,6 @@
 """Cache of decoded samples: shards that are mapped into memory, so that a crop reads only its own rows.
 
-folder/<split>-00000.bin    images uint8 (H, W, bands) and masks uint8 (H, W) of 16 samples, one after the other
+folder/<split>-00000.bin    images (H, W, bands) and masks (H, W) of 16 samples in their own types, one after the other
 folder/<split>-00000.json   their offsets, the files that they were decoded from, and the SHA-256 of the shard
 folder/index.json           the version, and the number of images of each split; written last
 
@@ -27,6 +27,9 @@ INDEX = "index.json"
 
 SHARD_LENGTH = 16
 """Number of samples in a shard."""
+
+MASK_TYPES = ("uint8", "uint16")
+"""Types of masks; those of images are in `seglight.images.bands.TYPES`."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Record:
-    """Entry of a sample: offset in the shard in bytes, size in pixels, source files, and bands of the image."""
+    """Entry of a sample: offset in the shard in bytes, size in pixels, source files, bands, types of image and mask."""
 
     name: str
     offset: int
@@ -64,6 +67,18 @@ class Record:
     width: int
     sources: tuple[Stamp, ...]
     bands: int = 3
+    dtype: str = "uint8"
+    mask_dtype: str = "uint8"
+
+    def arrays(self, shard: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Image (H, W, bands) and mask (H, W) as views of the bytes of the shard, whatever their types."""
+        kinds = np.dtype(self.dtype), np.dtype(self.mask_dtype)
+        start = aligned(self.offset, kinds[0])
+        end = start + self.height * self.width * self.bands * kinds[0].itemsize
+        begin = aligned(end, kinds[1])
+        mask = shard[begin : begin + self.height * self.width * kinds[1].itemsize].view(kinds[1])
+        image = shard[start:end].view(kinds[0]).reshape(self.height, self.width, self.bands)
+        return image, mask.reshape(self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -121,12 +136,15 @@ class CachedSplit:
         """Files of the sample in the split."""
         return self.split.sources(index)
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, bands) and mask uint8 (H, W) as views of the file, and the name."""
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Image (H, W, bands) and mask (H, W) as views of the file, and the name."""
         number, position = divmod(index, SHARD_LENGTH)
         if number not in self.maps:
             self.maps[number] = np.memmap(shard_path(self.folder, self.name, number), np.uint8, "r")
         record = self.shards[number].records[position]
+        if record.dtype != "uint8" or record.mask_dtype != "uint8":
+            return *record.arrays(self.maps[number]), record.name
+        # views of memory-mapped files take time: as few of them as bytes need
         pixels = record.height * record.width
         raw = self.maps[number][record.offset : record.offset + (record.bands + 1) * pixels]
         image = raw[: record.bands * pixels].reshape(record.height, record.width, record.bands)
@@ -134,6 +152,11 @@ class CachedSplit:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "maps": {}}  # a spawned worker maps the files itself
+
+
+def aligned(offset: int, kind: np.dtype[Any]) -> int:
+    """The next offset in bytes at which values of a type can be read in place."""
+    return -(-offset // kind.itemsize) * kind.itemsize
 
 
 def shard_path(folder: Path, name: str, number: int) -> Path:

@@ -5,14 +5,17 @@
     ignore: 255          # value of ignored pixels, or a list of values; colours with `labels: color`
     images: {train: training/images, val: validation/images}    # below root, by split; or one for all: images: photos
     masks: {train: training/labels, val: "validation/{stem}_mask.png"}    # folders or patterns
+    bands: {names: [blue, green, red, nir], type: uint16, mean: [...], std: [...]}    # images other than 8-bit RGB
     classes:             # in the order of their index
     - {name: background, color: [0, 0, 0]}
     - {name: car, color: [0, 0, 142], value: [7, 8]}    # its value, or values, in the masks
 
 Only `classes` is required. By default, `labels` and `others` are as shown, nothing is ignored, a class's value is its
-index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`. An image and its mask have the
-same name without suffix, or the patterns of `seglight/data/file_patterns.py` tell which parts of their names are equal;
-masks may be .png, .tif, .bmp, .gif or .npy. If all splits have one description, `data.lists` names the images of each.
+index in the list (0, 1, ...), and the folders are `images/<split>` and `masks/<split>`. A single class works as two:
+the background, of value 0 or the colour [0, 0, 0], and it, of the values 1 and 255 by default. An image and its mask
+have the same name without suffix, or the patterns of `seglight/data/file_patterns.py` tell which parts of their names
+are equal; masks may be .png, .tif, .bmp, .gif or .npy. `seglight/images/bands.py` shows all keys of `bands`, of which
+`seglight doctor` measures the values. If all splits have one description, `data.lists` names the images of each.
 """
 
 from collections import Counter
@@ -24,18 +27,22 @@ from typing import Any
 
 import yaml
 
-from seglight.data.classes import MOST_CLASSES, Classes
+from seglight.data.classes import Classes
 from seglight.data.file_patterns import Pattern
 from seglight.data.labels import Codec, ColorCodec, LabelCodec, Others
+from seglight.data.one_class import two_classes_line, with_background
+from seglight.data.pairs import say_once
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
+from seglight.ops.label_types import MOST_CLASSES
 from seglight.system.nested import parse_json, parse_yaml
 
 CLASS_FILE = "classes.yaml"
 """Name of the file in the root of a data set."""
 
 FORM = "it should be 'classes: [{name: cat, color: [200, 40, 40]}, ...]' and, where pixels are ignored, 'ignore: 255'"
-KEYS = ("classes", "ignore", "images", "labels", "masks", "others")
+KEYS = ("bands", "classes", "ignore", "images", "labels", "masks", "others")
 CLASS_KEYS = ("color", "name", "value")
 SPLITS = {"train", "val", "test"}
 
@@ -52,12 +59,14 @@ class ClassFile:
         codec: Codec that reads the masks.
         images: Folder or pattern of the images, or None for `images/<split>`.
         masks: Folder or pattern of the masks, or None for `masks/<split>`.
+        bands: What the images hold.
     """
 
     classes: Classes
     codec: Codec
     images: Folders | None = None
     masks: Folders | None = None
+    bands: Bands = RGB
 
 
 def read_classes(path: Path) -> ClassFile:
@@ -67,6 +76,29 @@ def read_classes(path: Path) -> ClassFile:
         UserError: The file is missing or not of the form in this module's docstring.
     """
     return class_file(parsed(path), path)
+
+
+def declared_bands(bands: str | Mapping[str, Any] | None) -> Bands:
+    """The bands that an option of a data module declares.
+
+    Args:
+        bands: The keys under `bands` of this module's docstring, a file that has them under this key, or None for 8-bit
+            RGB.
+
+    Raises:
+        UserError: The file has no such key, or a value is not valid.
+    """
+    if bands is None:
+        return RGB
+    if not isinstance(bands, str):
+        return Bands.from_dict(bands)
+    content = parsed(Path(bands))
+    if not isinstance(content, dict) or content.get("bands") is None:
+        raise UserError(f"{bands}: it has no key `bands`: copy the lines that `seglight doctor` prints")
+    try:
+        return Bands.from_dict(content["bands"])
+    except UserError as error:
+        raise UserError(f"{bands}: {error}") from error
 
 
 def class_file(table: Any, path: Path) -> ClassFile:
@@ -82,11 +114,14 @@ def class_file(table: Any, path: Path) -> ClassFile:
     try:
         if isinstance(table, dict) and isinstance(table.get("labels"), list):
             return _mapillary(table["labels"], version=path.stem.removeprefix("config").strip("_"))
-        return _own(table)
+        found = _own(table)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {type(error).__name__} {error}: {FORM}") from error
+    if len(table["classes"]) == 1:
+        say_once(two_classes_line(path, found.classes.names[1]))
+    return found
 
 
 def parsed(path: Path) -> Any:
@@ -126,18 +161,20 @@ def _mapillary(labels: Sequence[Mapping[str, Any]], version: str) -> ClassFile:
 
 
 def _own(table: Any) -> ClassFile:
-    entries = table["classes"]
+    by_color = _one_of(table, "labels", ("index", "color")) == "color"
+    entries = with_background(table["classes"], by_color, table.get("ignore"))
     classes = _classes([entry["name"] for entry in entries], [entry["color"] for entry in entries])
     _known_keys(table, KEYS, "the file")
     for entry in entries:
         _known_keys(entry, CLASS_KEYS, f"class {entry['name']}")
     others: Others = "ignore" if _one_of(table, "others", ("refuse", "ignore")) == "ignore" else "refuse"
     codec: Codec
-    if _one_of(table, "labels", ("index", "color")) == "color":
+    if by_color:
         codec = _color_codec(entries, classes, table.get("ignore"), others)
     else:
         codec = _index_codec(entries, table.get("ignore"), others)
-    return ClassFile(classes, codec, _folders(table, "images"), _folders(table, "masks"))
+    bands = Bands.from_dict(table["bands"]) if table.get("bands") is not None else RGB
+    return ClassFile(classes, codec, _folders(table, "images"), _folders(table, "masks"), bands)
 
 
 def _classes(names: Sequence[Any], colors: Sequence[Any]) -> Classes:
@@ -146,7 +183,7 @@ def _classes(names: Sequence[Any], colors: Sequence[Any]) -> Classes:
         if not isinstance(name, str):
             raise UserError(f"the name {name!r} of a class is not a text: put it in quotes")
     if not 2 <= len(names) <= MOST_CLASSES or len(set(names)) < len(names):
-        raise UserError(f"{len(names)} classes: there must be 2 to {MOST_CLASSES}, each name once")
+        raise UserError(f"{len(names)} classes: there must be 1 to {MOST_CLASSES}, each name once")
     return Classes(tuple(names), palette)
 
 

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
-
-IGNORE_INDEX = 255
-"""Mask value of ignored pixels, whatever value the files of a data set use."""
-
-MOST_CLASSES = IGNORE_INDEX - 1
-"""Largest number of classes, 0 to 253: 255 is ignored, and 254 marks values that are refused in tables."""
+from seglight.ops.label_types import IGNORE_INDEX as IGNORE_INDEX
+from seglight.ops.label_types import ignore_index_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +18,11 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def ignore_index(self) -> int:
+        """Mask value of ignored pixels, whatever value the files use: 255, or 65535 for more than 255 classes."""
+        return ignore_index_of(len(self))
 
     def difference(self, other: "Classes") -> str | None:
         """Difference between two tables, for a message; None if they are equal."""
@@ -37,24 +39,30 @@ class FromCheckpoints:
 
     Attributes:
         classes: Classes of the checkpoints; None: none of them was a checkpoint.
+        bands: What a checkpoint reads beside the net that is trained; None: there is none.
     """
 
     classes: Classes | None = None
+    bands: Bands | None = None
 
 
-def check_trained(ours: Classes, *parts: object) -> None:
-    """Check that nets and losses that are built from checkpoints have the classes of the data.
+def check_trained(ours: Classes, *parts: object, bands: Bands = RGB) -> None:
+    """Check that nets and losses that are built from checkpoints have the classes of the data, and read its images.
 
     Args:
         ours: Classes of the data.
         parts: Nets and losses; those that are no `FromCheckpoints` have no classes of their own.
+        bands: What the images of the data hold.
 
     Raises:
-        UserError: The classes differ.
+        UserError: The classes or the images differ.
     """
     for part in parts:
-        theirs = part.classes if isinstance(part, FromCheckpoints) else None
-        difference = None if theirs is None else ours.difference(theirs)
+        if not isinstance(part, FromCheckpoints):
+            continue
+        difference = None if part.classes is None else ours.difference(part.classes)
+        if difference is None and part.bands is not None:
+            difference = part.bands.difference(bands)
         if difference:
             raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Sample
+from seglight.ops.label_types import IGNORE_INDEX, WIDE_IGNORE_INDEX
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -32,7 +32,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def collate_padded(samples: Sequence[Sample]) -> Batch:
-    """Stack any number of samples of any sizes: images are padded with 0, masks with IGNORE_INDEX, below and right."""
+    """Stack samples of any number and sizes, padded below and right: images with 0, masks with what is ignored."""
     if not samples:
         nothing = torch.empty((0, 3, 0, 0), dtype=torch.uint8)
         return {"image": nothing, "mask": nothing[:, 0], "name": [], "size": []}
@@ -42,7 +42,8 @@ def collate_padded(samples: Sequence[Sample]) -> Batch:
         rows, columns = _size(sample)
         below_right = (0, width - columns, 0, height - rows)
         image = F.pad(sample["image"].permute(1, 2, 0), (0, 0, *below_right)).permute(2, 0, 1)
-        mask = F.pad(sample["mask"], below_right, value=IGNORE_INDEX)
+        ignore_index = IGNORE_INDEX if sample["mask"].dtype == torch.uint8 else WIDE_IGNORE_INDEX
+        mask = F.pad(sample["mask"], below_right, value=ignore_index)
         padded.append(Sample(image=image, mask=mask, name=sample["name"]))
     return {**collate(padded), "size": [_size(sample) for sample in samples]}
 

@@ -3,25 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from seglight.data.augmentation.transforms import Augmentation, check_sizes
+from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.cache import CachedSplit
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.classes import Classes
 from seglight.data.collate import collate, collate_padded
+from seglight.data.dataset import SegmentationDataset
 from seglight.data.disjoint import check_disjoint
 from seglight.data.loading_options import check_batches, check_loading
-from seglight.data.pairs import FilePairs, root_folder
-from seglight.data.sampler import EvalSampler, Key, SameSamples, sampler_kind
+from seglight.data.pairs import FilePairs, ImageSplit, root_folder
+from seglight.data.sampler import EvalSampler, SameSamples, sampler_kind
 from seglight.data.split_lists import listed
 from seglight.errors import UserError
-from seglight.images.opencv import single_threaded_opencv
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.interfaces import Described, Labelled, Sample
-from seglight.ops.label_values import check_labels
+from seglight.ops.label_types import MOST_CLASSES
 from seglight.system.signals import blocked_signals
 
 SPLITS = ("train", "val", "test")
@@ -41,6 +41,7 @@ class SegmentationDataModule(Described, LightningDataModule):
         seed: Seed of order and augmentation.
         augmentation: Augmentation of training samples, or None.
         cache: Folder that `seglight cache` wrote from this data, or None to decode the files each time.
+        bands: What the images hold; 8-bit RGB by default.
 
     Raises:
         UserError: A number is out of range.
@@ -55,14 +56,18 @@ class SegmentationDataModule(Described, LightningDataModule):
         seed: int,
         augmentation: Augmentation | None = None,
         cache: str | None = None,
+        bands: Bands = RGB,
     ) -> None:
         super().__init__()
         check_loading(num_workers, seed, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        if not 2 <= len(classes) <= MOST_CLASSES:
+            raise UserError(f"{len(classes)} classes: there must be 2 to {MOST_CLASSES}, the background counts as one")
         self.classes = classes
         self.num_classes = len(classes)
-        self.ignore_index = IGNORE_INDEX
+        self.ignore_index = classes.ignore_index
         self.class_names: list[str] = list(classes.names)
         self.palette: list[Color] = list(classes.palette)
+        self.bands = bands
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -81,6 +86,7 @@ class SegmentationDataModule(Described, LightningDataModule):
             "ignore_index": self.ignore_index,
             "class_names": self.class_names,
             "palette": self.palette,
+            "bands": self.bands,
         }
 
     def split(self, name: str) -> Labelled:
@@ -115,7 +121,15 @@ class SegmentationDataModule(Described, LightningDataModule):
                 check_batches(self.trainer, name, batches)
         trainer: Any = self.trainer
         if stage == "fit" and trainer and trainer.limit_val_batches != 0 and trainer.overfit_batches == 0:
-            check_disjoint(self.splits["train"], self.splits["val"])
+            self.check_disjoint()
+
+    def check_disjoint(self) -> None:
+        """Check that the training and validation splits, which are set up, have no images in common.
+
+        Raises:
+            UserError: They have more than a few.
+        """
+        check_disjoint(self.splits["train"], self.splits["val"])
 
     def _source(self, name: str) -> Labelled:
         split = self.split(name)
@@ -133,14 +147,14 @@ class SegmentationDataModule(Described, LightningDataModule):
 
     def example(self) -> Sample:
         """The first training sample, after `setup`."""
-        return SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)[0, 0]
+        return self._training_set()[0, 0]
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Loader of augmented crops in the order of (seed, epoch); the same ones in each epoch if the trainer overfits.
 
         An incomplete last batch is dropped.
         """
-        dataset = SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes)
+        dataset = self._training_set()
         # Lightning's BatchSizeFinder doubles it beyond the number of images
         self.batch_size = min(self.batch_size, len(dataset) // self._rank()[1])
         sampler = sampler_kind(self.trainer)(len(dataset), self.seed, *self._rank())
@@ -158,13 +172,16 @@ class SegmentationDataModule(Described, LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Loader of the validation split in order, for `Trainer.predict`, which itself divides it among processes."""
-        dataset = SegmentationDataset(self.splits["val"])
+        dataset = SegmentationDataset(self.splits["val"], bands=self.bands)
         options = {"sampler": SameSamples(len(dataset), self.seed), "collate_fn": collate_padded, **self._workers()}
         # Lightning builds this loader again, and passes the batch size by its name
         return Loader(dataset, batch_size=self.eval_batch_size, **options)
 
+    def _training_set(self) -> SegmentationDataset:
+        return SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes, self.bands)
+
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
-        dataset = SegmentationDataset(self.splits[name], num_classes=self.num_classes)
+        dataset = SegmentationDataset(self.splits[name], num_classes=self.num_classes, bands=self.bands)
         sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
         if name == "val":
             sampler.start_at(self.start[2])
@@ -187,6 +204,8 @@ class SegmentationDataModule(Described, LightningDataModule):
 class FileDataModule(SegmentationDataModule):
     """Base class of data sets in a folder: a subclass sets `classes` and defines `listing(name)`.
 
+    A subclass whose images are not 8-bit RGB sets `bands`, too, before it calls `__init__`.
+
     Args:
         root: Folder of the data set; the docstring of the module shows its layout.
         augmentation: Augmentation of training samples, or None.
@@ -203,6 +222,7 @@ class FileDataModule(SegmentationDataModule):
     """
 
     classes: Classes
+    bands: Bands = RGB
 
     def __init__(
         self,
@@ -215,7 +235,7 @@ class FileDataModule(SegmentationDataModule):
         cache: str | None = None,
         lists: str | None = None,
     ) -> None:
-        super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, cache)
+        super().__init__(self.classes, batch_size, eval_batch_size, num_workers, seed, augmentation, cache, self.bands)
         self.root = root_folder(root)
         self.lists = Path(lists) if lists is not None else None
         if lists is not None and type(self).split is not FileDataModule.split:
@@ -249,7 +269,7 @@ class FileDataModule(SegmentationDataModule):
             UserError: There is no such split.
         """
         if self.lists is None:
-            return self.layout_split(name)
+            return self._as_declared(self.layout_split(name))
         return listed(self.lists / f"{name}.txt", self.root, self.pool)
 
     def split(self, name: str) -> Labelled:
@@ -271,12 +291,20 @@ class FileDataModule(SegmentationDataModule):
         missing: list[UserError] = []
         for name in SPLITS:
             try:
-                found.append(self.layout_split(name))
+                found.append(self._as_declared(self.layout_split(name)))
             except UserError as error:
                 missing.append(error)
         if not found:
             raise missing[0]
         return found
+
+    def _as_declared(self, split: Labelled) -> Labelled:
+        """The split with images of the module's bands."""
+        if self.bands.is_rgb8:
+            return split
+        if not isinstance(split, ImageSplit):
+            raise UserError(f"bands: {type(self).__name__} reads 8-bit RGB only: use FolderDataModule")
+        return split.with_bands(self.bands)
 
 
 class Loader(DataLoader[Sample]):
@@ -285,44 +313,3 @@ class Loader(DataLoader[Sample]):
     def __iter__(self) -> Any:
         with blocked_signals():
             return super().__iter__()
-
-
-class SegmentationDataset(Dataset[Sample]):
-    """A split as tensors, indexed by (epoch, index), so that workers need no state for the epoch.
-
-    Args:
-        split: Labelled images.
-        augmentation: Augmentation of the samples, or None.
-        seed: Seed of the augmentation.
-        num_classes: Number of classes for a check of the labels, which takes place here because the name of the image
-            is known and no GPU has to be waited for; None: no check.
-    """
-
-    def __init__(
-        self, split: Labelled, augmentation: Augmentation | None = None, seed: int = 0, num_classes: int | None = None
-    ) -> None:
-        self.split = split
-        self.augmentation = augmentation
-        self.seed = seed
-        self.num_classes = num_classes
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: Key) -> Sample:
-        epoch, index = key
-        with single_threaded_opencv():
-            image, mask, name = self.split.read(index)
-            check_sizes(image, mask, name)
-            if self.augmentation is not None:
-                image, mask = self.augmentation(image, mask, (self.seed, epoch, index))
-        # arrays of files and caches are read-only, which torch does not accept: copied only then
-        image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
-        # (3, H, W) over memory that is (H, W, 3): a batch of these is channels_last without a copy
-        tensor, labels = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)
-        if self.num_classes is not None:
-            try:
-                check_labels(labels, self.num_classes, IGNORE_INDEX)
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from error
-        return {"image": tensor, "mask": labels, "name": name}

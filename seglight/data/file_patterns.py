@@ -100,7 +100,9 @@ class Pattern:
         return root / self.folder / key[0] / self.below / f"{self.prefix}{key[1]}{ending}"
 
 
-def paired_files(root: Path, images: str, masks: str, codec: Codec, holds: str = "") -> FilePairs:
+def paired_files(
+    root: Path, images: str, masks: str, codec: Codec, holds: str = "", suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> FilePairs:
     """List the images that fit a description, each with its mask, whether that exists or not.
 
     Args:
@@ -109,31 +111,29 @@ def paired_files(root: Path, images: str, masks: str, codec: Codec, holds: str =
         masks: Description of the masks.
         codec: Codec that reads the masks.
         holds: Split of the images with a blank behind it, for messages.
+        suffixes: Suffixes of the images.
 
     Raises:
         UserError: A folder is missing, there is no image, or an image has several masks.
     """
     of_images, of_masks = Pattern.parsed(images), Pattern.parsed(masks)
     folder = root / of_images.folder
-    files = (images_below if of_images.deep else lambda path: image_files(path, f"the {holds}images"))(
-        existing_folder(folder, f"the {holds}images")
-    )
+    existing_folder(folder, f"the {holds}images")
+    files = images_below(folder, suffixes) if of_images.deep else image_files(folder, f"the {holds}images", suffixes)
     candidates = _masks(root, of_masks, holds)
     taken = {path for paths in candidates.values() for path in paths}
     keys = {
-        path: key
-        for path in files
-        if path not in taken and (key := of_images.key(path, root, IMAGE_SUFFIXES)) is not None
+        path: key for path in files if path not in taken and (key := of_images.key(path, root, suffixes)) is not None
     }
     if not keys:
         raise UserError(f"{folder}: no image of the form {of_images} there, where the {holds}images should be")
     chosen = {key: _one(candidates[key]) for key in dict.fromkeys(keys.values()) if key in candidates}
-    suffixes = Counter(path.suffix for path in chosen.values()) or Counter([".png"])
-    usual = suffixes.most_common(1)[0][0]
+    endings = Counter(path.suffix for path in chosen.values()) or Counter([".png"])
+    usual = endings.most_common(1)[0][0]
     expected = [chosen.get(key) or of_masks.path(key, root, usual) for key in keys.values()]
     known = set(keys.values())
     surplus = [path for key, paths in candidates.items() if key not in known for path in paths]
-    return FilePairs(list(keys), expected, codec, sorted(path for path in surplus if path.suffix in suffixes))
+    return FilePairs(list(keys), expected, codec, sorted(path for path in surplus if path.suffix in endings))
 
 
 def _masks(root: Path, pattern: Pattern, holds: str) -> dict[Key, list[Path]]:

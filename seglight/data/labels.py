@@ -9,7 +9,7 @@
 | colours of an RGB image | `ColorCodec({(128, 64, 128): 0, (0, 0, 142): 1}, ignored=((0, 0, 0),))` |
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,23 +19,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES
 from seglight.errors import UserError
 from seglight.images.decode import opened, read_grey
-from seglight.images.types import Color
+from seglight.images.types import Color, LabelMap
+from seglight.ops.label_types import ignored_value, label_type
 
 Others = Literal["refuse", "ignore"]
 """Treatment of values that are neither a class nor ignored."""
-
-UNKNOWN = MOST_CLASSES
-"""Entry of a table for values that are refused: the first number that is not a class index."""
 
 
 class Codec(Protocol):
     """Reads label files. Its repr states everything that determines the result: a cache is valid for one repr."""
 
-    def read(self, path: Path) -> NDArray[np.uint8]:
-        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX."""
+    def read(self, path: Path) -> LabelMap:
+        """Read the mask in a file: (H, W) of the type of `label_type`, class index or the largest value: ignored."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +48,34 @@ class LabelCodec:
     values: Mapping[int, int]
     ignored: Sequence[int] = ()
     others: Others = "refuse"
-    table: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
+    table: NDArray[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        table = np.full(2**16, UNKNOWN if self.others == "refuse" else IGNORE_INDEX, np.uint8)
+        table = _empty_table(2**16, self.values.values(), self.others)
         table[list(self.values)] = list(self.values.values())
-        table[list(self.ignored)] = IGNORE_INDEX
+        table[list(self.ignored)] = ignored_value(table.dtype)
         object.__setattr__(self, "table", table)
 
-    def read(self, path: Path) -> NDArray[np.uint8]:
-        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
+    def read(self, path: Path) -> LabelMap:
+        """Read the mask in a file: uint8 (H, W), uint16 for more than 255 classes; the largest value is ignored.
 
         Raises:
             UserError: The file is damaged, in colour, or contains a value that is not in the table.
         """
-        raw = read_index(path)
+        return self.mapped(read_index(path), path)
+
+    def mapped(self, raw: NDArray[Any], path: Path) -> LabelMap:
+        """Class indices (H, W) of values (H, W) from a file.
+
+        Raises:
+            UserError: A value is not in the table.
+        """
         mask = _looked_up(self.table, raw)
-        unknown = mask == UNKNOWN
+        unknown = mask == unknown_value(self.table)
         if unknown.any():
             known = _ranges(sorted({*self.values, *self.ignored}))
             raise UserError(_complaint(path, "value", *_counted(raw[unknown], str), known))
-        return mask
+        return mask.astype(_mask_type(self.values.values()), copy=False)
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,8 @@ class ColorCodec:
     ignored: Sequence[Color] = ()
     others: Others = "refuse"
 
-    def read(self, path: Path) -> NDArray[np.uint8]:
-        """Read the mask in a file: uint8 (H, W), class index or IGNORE_INDEX.
+    def read(self, path: Path) -> LabelMap:
+        """Read the mask in a file: uint8 (H, W), uint16 for more than 255 classes; the largest value is ignored.
 
         Raises:
             UserError: The file is damaged, not in colour, or contains a colour that is not in the table.
@@ -101,30 +105,54 @@ class ColorCodec:
                     "use the colour version of the labels, or declare them as index labels"
                 )
             pixels = np.asarray(image.convert("RGB").convert("RGBX"))
+        return self.mapped(pixels, path)
+
+    def mapped(self, pixels: NDArray[np.uint8], path: Path) -> LabelMap:
+        """Class indices (H, W) of colours from a file: R, G, B and a value that does not count, (H, W, 4).
+
+        Raises:
+            UserError: A colour is not in the table.
+        """
         codes = pixels.view("<i4")[..., 0] & 0xFFFFFF  # R, G, B, X as one number, lowest byte first, without X
-        mask = _looked_up(_color_table(tuple(self.colors.items()), tuple(self.ignored), self.others), codes)
-        unknown = mask == UNKNOWN
+        table = _color_table(tuple(self.colors.items()), tuple(self.ignored), self.others)
+        mask = _looked_up(table, codes)
+        unknown = mask == unknown_value(table)
         if unknown.any():
             known = f"{len(self.colors)} classes and {len(self.ignored)} ignored colours"
             raise UserError(_complaint(path, "colour", *_counted(codes[unknown], _rgb), known))
-        return mask
+        return mask.astype(_mask_type(self.colors.values()), copy=False)
+
+
+def _mask_type(indices: Collection[int]) -> np.dtype[Any]:
+    """Type of the masks of class indices."""
+    return label_type(max(indices, default=0) + 1)
+
+
+def _empty_table(length: int, indices: Collection[int], others: Others) -> NDArray[Any]:
+    """A table whose entries are all refused, or ignored; uint16 where bytes have no value left for what is refused."""
+    dtype = label_type(max(indices, default=0) + 2)
+    ignored = ignored_value(dtype)
+    return np.full(length, ignored - 1 if others == "refuse" else ignored, dtype)
+
+
+def unknown_value(table: NDArray[Any]) -> int:
+    """Entry of a table for values that are refused: the largest but one."""
+    return ignored_value(table.dtype) - 1
 
 
 # one table of 16 MB per process, not one in every pickled codec
 @lru_cache(maxsize=2)
-def _color_table(
-    colors: tuple[tuple[Color, int], ...], ignored: tuple[Color, ...], others: Others
-) -> NDArray[np.uint8]:
-    table = np.full(2**24, UNKNOWN if others == "refuse" else IGNORE_INDEX, np.uint8)
-    for (r, g, b), index in (*colors, *((color, IGNORE_INDEX) for color in ignored)):
+def _color_table(colors: tuple[tuple[Color, int], ...], ignored: tuple[Color, ...], others: Others) -> NDArray[Any]:
+    table = _empty_table(2**24, [index for _, index in colors], others)
+    for (r, g, b), index in (*colors, *((color, ignored_value(table.dtype)) for color in ignored)):
         table[r | g << 8 | b << 16] = index
     return table
 
 
-def _looked_up(table: NDArray[np.uint8], raw: NDArray[Any]) -> NDArray[np.uint8]:
+def _looked_up(table: NDArray[Any], raw: NDArray[Any]) -> NDArray[Any]:
     """`table[raw]` for values that are all in the table, in less than half the time."""
     mask: NDArray[Any] = cv2.LUT(raw, table[:256]) if raw.dtype == np.uint8 else table.take(raw, mode="clip")
-    return mask.astype(np.uint8, copy=False)
+    return mask
 
 
 def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -148,7 +176,7 @@ def read_index(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
         kind = "float or 32-bit" if image.mode[0] in "IF" else "colour"
         raise UserError(
             f"{path}: the mask is a {kind} image (mode {image.mode}) where one class index per pixel is expected: "
-            "save it as an 8-bit index or palette PNG"
+            "save it as an 8-bit index or palette PNG, or as a 16-bit PNG"
         )
 
 

@@ -5,16 +5,19 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.labels import Codec
 from seglight.errors import UserError, say
-from seglight.images.decode import check_upright, read_image
+from seglight.images.band_files import band_files
+from seglight.images.bands import RGB, Bands
+from seglight.images.decode import check_upright
+from seglight.images.read_bands import read_bands
 from seglight.images.unread import unread_ending
 
 IMAGE_SUFFIXES = (
@@ -22,6 +25,9 @@ IMAGE_SUFFIXES = (
     ".avif", ".jp2", ".j2k",
 )  # fmt: skip
 """Suffixes of images in folders."""
+
+BAND_SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".heic", ".heif", ".hif", ".vrt")
+"""Suffixes of images in folders whose bands are declared."""
 
 OF_MACOS = "._"
 """Beginning of the names of files that macOS leaves beside others on foreign disks; they are no data."""
@@ -33,6 +39,14 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Environment variables with the rank of a training process."""
 
 
+@runtime_checkable
+class ImageSplit(Protocol):
+    """A split whose images can be of any bands."""
+
+    def with_bands(self, bands: Bands) -> Self:
+        """The same images, read as these bands."""
+
+
 @dataclass(frozen=True)
 class FilePairs:
     """Images and their label files, in order, as a layout expects them; `checked` verifies that they exist.
@@ -42,12 +56,14 @@ class FilePairs:
         masks: Label file of each image.
         codec: Codec that reads the label files.
         surplus: Label files that belong to no image.
+        bands: What the images hold.
     """
 
     images: Sequence[Path]
     masks: Sequence[Path]
     codec: Codec
     surplus: Sequence[Path] = ()
+    bands: Bands = RGB
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,21 +71,25 @@ class FilePairs:
     @property
     def fingerprint(self) -> str:
         """Identifies everything except the files that determines the labels."""
-        return repr(self.codec)
+        return fingerprint_of(repr(self.codec), self.bands)
+
+    def with_bands(self, bands: Bands) -> "FilePairs":
+        """The same pairs with images of other bands."""
+        return replace(self, bands=bands)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The image and its label file."""
-        return (self.images[index], self.masks[index])
+        """The image, with one file a band all of them, and its label file."""
+        return (*image_sources(self.images[index], self.bands), self.masks[index])
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Image (H, W, bands) of its type, mask (H, W), and the path of the image.
 
         Raises:
             UserError: One of the files is damaged or not supported, a label value is not in the table, or the labels
                 fit the image only as stored, without its EXIF orientation.
         """
         path, labels = self.images[index], self.masks[index]
-        image, mask = read_image(path), self.codec.read(labels)
+        image, mask = read_bands(path, self.bands), self.codec.read(labels)
         check_upright(path, image, labels, mask)
         return image, mask, str(path)
 
@@ -94,6 +114,21 @@ class FilePairs:
                 "add it, or remove the mask"
             )
         return self
+
+
+def fingerprint_of(labels: str, bands: Bands) -> str:
+    """Identity of what determines samples: of the labels, and of the bands unless they are 8-bit RGB."""
+    return labels if bands.is_rgb8 else f"{labels} {bands.to_dict()}"
+
+
+def image_sources(path: Path, bands: Bands) -> Sequence[Path]:
+    """Files of an image, that of the first band first; only this one if others are missing, which reading reports."""
+    if not bands.files:
+        return (path,)
+    try:
+        return band_files(path, bands)
+    except UserError:
+        return (path,)
 
 
 def _more(number: int) -> str:
@@ -135,32 +170,32 @@ def existing_folder(path: Path, holds: str) -> Path:
     return path
 
 
-def image_files(folder: Path, holds: str) -> list[Path]:
+def image_files(folder: Path, holds: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images of a folder by name; a line on stderr names unsupported formats in it.
 
     Raises:
         UserError: There is no such folder, or no supported image in it.
     """
     files = sorted(existing_folder(folder, holds).iterdir())
-    found = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(OF_MACOS)]
+    found = [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith(OF_MACOS)]
     if not found:
         other = unread_files(files)
         raise UserError(
-            f"{folder}: no image there, where {holds} should be ({', '.join(IMAGE_SUFFIXES)})"
+            f"{folder}: no image there, where {holds} should be ({', '.join(suffixes)})"
             + (f", but {other}: convert them to PNG or JPEG" if other else "")
         )
-    say_unread(folder, files)
+    say_unread(folder, [path for path in files if path.suffix.lower() not in suffixes])
     return found
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images of a folder at any depth, by path; only regular files, because reading a pipe would never end.
 
     A line on stderr names unsupported formats in it.
     """
     files = sorted(files_below(folder))
     say_unread(folder, files)
-    return [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in files if path.suffix.lower() in suffixes]
 
 
 def masks_beside_images(files: Iterable[Path]) -> list[Path]:

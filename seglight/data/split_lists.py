@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.image_lists import read_list, refuse_other_masks, selected
@@ -37,7 +37,7 @@ class Selection:
         split, position = self.chosen[index]
         return self.splits[split].sources(position)
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
         """Image, mask and name of a sample, as its split reads them."""
         split, position = self.chosen[index]
         return self.splits[split].read(position)
@@ -72,4 +72,4 @@ def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> La
     masks = [pairs[split].masks[index] for split, index in chosen]
     refuse_other_masks(lines, images, dict(zip(images, masks, strict=True)), root, path)
     surplus = dict.fromkeys(file for split in pairs for file in split.surplus)
-    return FilePairs(images, masks, pairs[0].codec, list(surplus))
+    return FilePairs(images, masks, pairs[0].codec, list(surplus), pairs[0].bands)

@@ -37,7 +37,7 @@ class CocoObjects:
         image = len(self.images) + 1
         height, width = labels.shape
         self.images.append({"id": image, "file_name": name, "height": height, "width": width})
-        objects, found = components(labels)
+        objects, found = components(labels, len(self.class_names))
         segments = runs(objects) if self.form == "runs" else ([polygon] for polygon in outlines(objects))
         for (category, box, area), segmentation in zip(found, segments, strict=True):
             self.annotations.append(
@@ -67,13 +67,15 @@ class CocoObjects:
 
 
 def runs(objects: NDArray[np.int32]) -> Iterator[dict[str, Any]]:
-    """COCO's compressed run lengths, column by column, of the objects 1 to N in a map (H, W) of numbers."""
+    """COCO's compressed run lengths, column by column, of the objects 1 to N in a map (H, W) of numbers; 0 is none."""
     flat = objects.ravel(order="F")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
     stops = np.append(starts[1:], flat.size)
     owners = flat[starts]
     order = owners.argsort(kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
+        if not owners[own[0]]:  # no object
+            continue
         # gaps and runs end in turn at these; the differences are their lengths
         bounds = np.concatenate([[0], np.stack([starts[own], stops[own]], axis=1).ravel(), [flat.size]])
         packed = rle.frPyObjects({"counts": np.diff(bounds).tolist(), "size": list(objects.shape)}, *objects.shape)

@@ -23,17 +23,18 @@ Box = tuple[int, int, int, int]
 """First column and row of a box, and its last ones."""
 
 
-def run_lengths(labels: LabelMap) -> Iterator[tuple[int, list[int]]]:
+def run_lengths(labels: LabelMap, classes: int | None = None) -> Iterator[tuple[int, list[int]]]:
     """The masks of the objects in a label map as the `points` of CVAT's shapes of type "mask".
 
     Args:
         labels: Label map (H, W).
+        classes: Number of classes, see `components`.
 
     Yields:
         Class index and points of each object: numbers of pixels outside and inside of it, in turns and row by row, and
         then its box.
     """
-    objects, found = components(labels)
+    objects, found = components(labels, classes)
     for number, (category, (x, y, width, height), _) in enumerate(found, 1):
         inside = (objects[y : y + height, x : x + width] == number).ravel()
         changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
@@ -43,17 +44,18 @@ def run_lengths(labels: LabelMap) -> Iterator[tuple[int, list[int]]]:
         yield category, [*runs, *_box(x, y, width, height)]
 
 
-def polygons(labels: LabelMap) -> Iterator[tuple[int, list[int]]]:
+def polygons(labels: LabelMap, classes: int | None = None) -> Iterator[tuple[int, list[int]]]:
     """The outlines of the objects in a label map as the `points` of CVAT's shapes of type "polygon".
 
     Args:
         labels: Label map (H, W).
+        classes: Number of classes, see `components`.
 
     Yields:
         Class index and corners x, y, x, y, ... of each object along the edges of its pixels; holes are joined to the
         outer outline by a cut.
     """
-    objects, found = components(labels)
+    objects, found = components(labels, classes)
     for (category, _, _), polygon in zip(found, outlines(objects), strict=True):
         yield category, polygon[:-2]  # CVAT closes them
 
@@ -72,7 +74,7 @@ def detections(labels: LabelMap, class_names: Sequence[str]) -> bytes:
     Raises:
         UserError: The bitmaps would be too long.
     """
-    objects, found = components(labels)
+    objects, found = components(labels, len(class_names))
     size = sum(2 * width * height for _, (_, _, width, height), _ in found)
     if size > MOST_BYTES:
         raise UserError(

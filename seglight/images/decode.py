@@ -8,6 +8,7 @@ The EXIF orientation of every file is applied, and no content is dropped silentl
 
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,6 +42,7 @@ from seglight.images.png import SIGNATURE, TAIL, is_cut_off, png_fault
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_pages import Page, compression_name, tiff_pages
 from seglight.images.tiff_size import tiff_size
+from seglight.images.types import LabelMap
 
 HEAD = 1 << 18
 """Number of bytes at the beginning of a file of a stranger that are searched for a header that is rare or damaged."""
@@ -122,7 +124,7 @@ def read_grey(path: Path) -> NDArray[np.uint8] | None:
         return None
     refuse(path, header.held)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    return turned(_decoded(path, data, flags), header.orientation)
+    return turned(decoded_by_opencv(path, data, flags), header.orientation)
 
 
 def opened(path: Path) -> Image.Image:
@@ -138,7 +140,7 @@ def opened(path: Path) -> Image.Image:
         page = single_page(path)
         refuse(path, page.unread, any_depth=page.channels == 1)
         return _tiff_page(path, page)
-    image, header = _decoded_by_pillow(path, data, plain_header(data, data[-TAIL:]), for_labels=True)
+    image, header = decoded_by_pillow(path, data, plain_header(data, data[-TAIL:]), for_labels=True)
     return image if header.orientation == 1 else ImageOps.exif_transpose(image)
 
 
@@ -193,7 +195,7 @@ def pixel_count(path: Path) -> int:
     return height * width
 
 
-def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDArray[np.uint8]) -> None:
+def check_upright(path: Path, image: NDArray[Any], labels: Path, mask: LabelMap) -> None:
     """Check that labels were not made for an image as it is stored, without its EXIF orientation.
 
     Args:
@@ -207,7 +209,10 @@ def check_upright(path: Path, image: NDArray[np.uint8], labels: Path, mask: NDAr
     """
     if image.shape[:2] == mask.shape or image.shape[1::-1] != mask.shape:
         return
-    orientation = image_header(path).orientation
+    try:
+        orientation = image_header(path).orientation
+    except UserError:  # a format of other bands, which has no orientation
+        return
     if orientation in SIDEWAYS:
         raise UserError(
             f"{path}: its EXIF orientation {orientation} turns it to {image.shape[0]}x{image.shape[1]} (height x "
@@ -223,13 +228,13 @@ def _image(file: AnyFile) -> NDArray[np.uint8]:
         return _page_as_rgb(file, single_page(file))
     header = plain_header(data, data[-TAIL:])
     if header is None or not header.plain:
-        image, header = _decoded_by_pillow(file, data, header)
+        image, header = decoded_by_pillow(file, data, header)
         return turned(_rgb(file, image), header.orientation)
     refuse(file, header.held)
     if header.channels < 4:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        return turned(_decoded(file, data, flags), header.orientation)
-    pixels = _decoded(file, data, cv2.IMREAD_UNCHANGED)  # which applies no orientation
+        return turned(decoded_by_opencv(file, data, flags), header.orientation)
+    pixels = decoded_by_opencv(file, data, cv2.IMREAD_UNCHANGED)  # which applies no orientation
     _refuse_transparency(file, pixels[..., 3])
     return turned(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB), np.uint8), header.orientation)
 
@@ -281,10 +286,21 @@ def _tiff_page(file: AnyFile, page: Page) -> Image.Image:
     return image
 
 
-def _decoded_by_pillow(
+def decoded_by_pillow(
     file: AnyFile, data: bytes, header: ImageHeader | None, for_labels: bool = False
 ) -> tuple[Image.Image, ImageHeader]:
-    """Decode the pixels as stored, and the header; for labels, single samples of any depth are accepted."""
+    """Decode the pixels as stored, and the header.
+
+    Args:
+        file: The file.
+        data: Its bytes.
+        header: Its header by `plain_header`.
+        for_labels: Whether single samples of any depth are accepted.
+
+    Raises:
+        UserError: The file is damaged or no image.
+        UnreadImageError: It has more than 8 bits, or several frames.
+    """
     if header is not None:
         refuse(file, header.held, for_labels and header.channels == 1)
     with opened_by_pillow(file, data) as image:
@@ -309,11 +325,15 @@ def _rgb(file: AnyFile, image: Image.Image) -> NDArray[np.uint8]:
         raise unread(file, "format", f"pixels of mode {image.mode}") from error
 
 
-def _decoded(file: AnyFile, data: bytes, flags: int) -> NDArray[np.uint8]:
-    """Decode the bytes of a file by OpenCV."""
+def decoded_by_opencv(file: AnyFile, data: bytes, flags: int) -> NDArray[Any]:
+    """Decode the bytes of a file by OpenCV.
+
+    Raises:
+        UserError: The file is damaged.
+    """
     # OpenCV allocates what a chunk states, be it a gigabyte behind the end of the file
     is_whole = not (data.startswith(SIGNATURE) and is_cut_off(data))
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if is_whole else None
     if pixels is None:
         raise damaged(file, "cut off, or its checksums do not fit")
-    return np.asarray(pixels, np.uint8)
+    return np.asarray(pixels)

@@ -1,6 +1,7 @@
 """Files that consist of boxes (ISO/IEC 14496-12): their format, and the bits of AVIF and JPEG 2000."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 """The beginning of the compressed data of JPEG 2000: SOC and SIZ (ITU-T T.800, annex A)."""
@@ -50,12 +51,40 @@ def avif_bits(data: bytes) -> int:
     return max((12 if flag & 0x20 else 10 if flag & 0x40 else 8 for flag in flags), default=8)
 
 
-def jpeg2000_samples(data: bytes) -> tuple[int, int]:
-    """Number of components of a JPEG 2000, and the largest number of bits of one; (0, 0) if it states none."""
+class Jpeg2000Header(NamedTuple):
+    """Header of a JPEG 2000.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        channels: Number of components.
+        bits: Largest number of bits of a component.
+        signed: Whether a component has signed values.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bits: int
+    signed: bool
+
+
+def jpeg2000_header(data: bytes) -> Jpeg2000Header | None:
+    """Header of a JPEG 2000 by its codestream (ITU-T T.800, section A.5.1); None if it has none."""
     start = data.find(CODESTREAM)
     if start < 0:
-        return 0, 0
+        return None
     offset = start + 40  # after both markers, the length, the capabilities, and four sizes and offsets
+    right, bottom, left, top = (int.from_bytes(data[start + place : start + place + 4]) for place in (8, 12, 16, 20))
     channels = int.from_bytes(data[offset : offset + 2])
-    bits = [(byte & 0x7F) + 1 for byte in data[offset + 2 : offset + 2 + 3 * channels : 3]]
-    return (channels, max(bits)) if bits else (0, 0)
+    depths = data[offset + 2 : offset + 2 + 3 * channels : 3]
+    if not depths:
+        return None
+    bits = max((byte & 0x7F) + 1 for byte in depths)
+    return Jpeg2000Header(bottom - top, right - left, channels, bits, any(byte & 0x80 for byte in depths))
+
+
+def jpeg2000_samples(data: bytes) -> tuple[int, int]:
+    """Number of components of a JPEG 2000, and the largest number of bits of one; (0, 0) if it states none."""
+    header = jpeg2000_header(data)
+    return (0, 0) if header is None else (header.channels, header.bits)

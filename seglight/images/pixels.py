@@ -1,42 +1,137 @@
 """Pixels of images of any supported type. Imports no torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from seglight.errors import UserError
-from seglight.images.decode import as_rgb, read_image
+from seglight.images.bands import RGB, Bands
+from seglight.images.decode import as_rgb, decode_image, read_image, size_of
+from seglight.images.file_in_memory import FileInMemory
+from seglight.images.image_header import UnreadImageError, blamed
+from seglight.images.read_bands import ARRAYS_AND_RASTERS, check_bands, decode_bands, read_bands
+from seglight.images.tiff_pages import BEGINNINGS as TIFF
+from seglight.images.tiff_size import tiff_size
 from seglight.images.types import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def pixels_of(image: Image) -> NDArray[np.uint8]:
-    """Convert any image to uint8 (H, W, 3) RGB, with the EXIF orientation of files and Pillow images applied.
+def pixels_of(image: Image, bands: Bands = RGB) -> NDArray[Any]:
+    """Pixels (H, W, bands) of any image, in the type of a description; for 8-bit RGB, other modes of 8 bits become RGB.
+
+    The EXIF orientation of files and Pillow images is applied.
+
+    Args:
+        image: The image.
+        bands: What it should hold.
 
     Raises:
-        UserError: The image is damaged, of another type or shape, or has more than 8-bit RGB can hold.
+        UserError: The image is damaged, of another type or shape, or a file with other bands.
     """
     if isinstance(image, str | Path):
-        return read_image(Path(image))
-    if isinstance(image, Pillow.Image):
+        return read_pixels(Path(image), bands)
+    if isinstance(image, Pillow.Image) and are_rgb(bands):
         image = as_rgb(Path(getattr(image, "filename", "") or "the Pillow image"), image)
     got = described(image)
-    if not isinstance(image, np.ndarray) and hasattr(image, "is_meta"):  # a tensor, recognised without importing torch
+    # a tensor, recognised without importing torch
+    if not isinstance(image, np.ndarray | Pillow.Image) and hasattr(image, "is_meta"):
         kind, dtype = _kind(image), str(image.dtype).removeprefix("torch.")
         got = f"a {dtype} tensor {tuple(image.shape)}" if kind == "strided" else f"a {kind} {dtype} tensor"
-        if (kind, dtype, image.ndim) == ("strided", "uint8", 3):
-            image = np.moveaxis(image.cpu().numpy(), 0, -1)
-    if not isinstance(image, np.ndarray) or not is_image(image, 3):
-        raise UserError(
-            f"an image is a path, a Pillow image, a uint8 array (H, W, 3) or a uint8 tensor (3, H, W), not {got}"
-        )
+        if (kind, dtype, image.ndim) == ("strided", bands.type, 3):
+            image = np.moveaxis(image.detach().cpu().numpy(), 0, -1)
+    if isinstance(image, np.ndarray) and image.dtype.newbyteorder("=") == bands.dtype:
+        image = image.astype(bands.dtype, copy=False)  # of the other order of bytes
+    if not isinstance(image, np.ndarray) or not is_image(image, len(bands.names), bands.dtype):
+        raise UserError(_refusal(bands, got))
     check_size(*image.shape[:2])
     return image
+
+
+def read_pixels(path: Path, bands: Bands = RGB) -> NDArray[Any]:
+    """Read an image file as (H, W, bands) for a net.
+
+    Args:
+        path: Path of the file; of an image with one file a band, that of the first band.
+        bands: What the net reads.
+
+    Raises:
+        UserError: The file is damaged, or holds something else, which the error shows.
+    """
+    with as_net_reads(path, bands):
+        is_plain = bands.is_rgb8 and path.suffix.lower() not in ARRAYS_AND_RASTERS
+        return read_image(path) if is_plain else read_bands(path, bands)
+
+
+def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
+    """Decode the bytes of an image file as `read_pixels` reads the file.
+
+    Args:
+        data: Bytes of the file.
+        name: Name of the file in messages.
+        bands: What the net reads.
+
+    Raises:
+        UserError: See `read_pixels`.
+    """
+    with as_net_reads(name, bands):
+        is_plain = bands.is_rgb8 and not name.lower().endswith(".npy")
+        return decode_image(data, name) if is_plain else decode_bands(data, name, bands)
+
+
+def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
+    """Height and width of an image by the header of its file, see `size_of`; for a net of any bands.
+
+    Args:
+        data: Bytes of the file.
+        name: Name of the file in messages.
+        bands: What the net reads.
+
+    Raises:
+        UserError: The header is damaged, or shows something else; decoding it may refuse more.
+    """
+    if bands.is_rgb8 and not name.lower().endswith(".npy"):
+        return size_of(data, name)
+    file = FileInMemory(data, name)
+    if data.startswith(TIFF):  # by few steps whatever the bytes are
+        with blamed(file):
+            return tiff_size(data)
+    with as_net_reads(name, bands):
+        held = check_bands(file, bands)
+    return held.height, held.width
+
+
+@contextmanager
+def as_net_reads(file: object, bands: Bands) -> Iterator[None]:
+    """Say what the net reads where a file holds other bands: for it, others can't be declared."""
+    try:
+        yield
+    except UnreadImageError as error:
+        if error.kind != "bands" or (bands.is_rgb8 and "bands:" not in str(error)):
+            raise
+        told = UnreadImageError(f"{file}: {error.holds}, and the net reads {bands.line()}: give it such images")
+        told.kind = error.kind
+        told.holds = error.holds
+        raise told from error
+
+
+def are_rgb(bands: Bands) -> bool:
+    """Whether an image of 8-bit RGB has these bands."""
+    return bands.type == "uint8" and tuple(name.lower() for name in bands.names) in (RGB.names, ("r", "g", "b"))
+
+
+def _refusal(bands: Bands, got: str) -> str:
+    count = len(bands.names)
+    taken = f"a {bands.type} array (H, W, {count}) or a {bands.type} tensor ({count}, H, W)"
+    if are_rgb(bands):
+        return f"an image is a path, a Pillow image, {taken}, not {got}"
+    return f"an image is a path, {taken}, not {got}: the net reads {bands.line()}"
 
 
 def _kind(tensor: "Tensor") -> str:
@@ -44,9 +139,9 @@ def _kind(tensor: "Tensor") -> str:
     return "nested" if tensor.is_nested else "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
 
 
-def is_image(image: object, bands: int | None) -> bool:
-    """Whether an object is a uint8 array (H, W, bands), of any number of bands if that is None."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+def is_image(image: object, bands: int | None, dtype: "np.dtype[Any]" = RGB.dtype) -> bool:
+    """Whether an object is an array (H, W, bands) of a type, of any number of bands if that is None."""
+    if not isinstance(image, np.ndarray) or image.dtype != dtype or image.ndim != 3:
         return False
     return bands in (None, image.shape[2])
 

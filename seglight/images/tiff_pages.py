@@ -74,16 +74,21 @@ def tiff_pages(file: AnyFile) -> Pages:
 
     name = file.name if isinstance(file, FileInMemory) else None
     with tifffile.TiffFile(openable(file), name=name) as tiff:
-        # by number: iterating over pages, tifffile never ends if a page is its own successor
-        read = [tiff.pages[number].aspage() for number in range(len(tiff.pages))]
-        whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
-        if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
-            whole = read[:1]
-        if whole:
-            whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
-        else:
-            raise ValueError("it contains only reduced copies" if read else "no page")
-        return Pages(tuple(map(page_of, whole)), _parts(tiff, whole))
+        return pages_in(tiff)
+
+
+def pages_in(tiff: "tifffile.TiffFile") -> Pages:
+    """List the pages of an opened file; see `tiff_pages`."""
+    # by number: iterating over pages, tifffile never ends if a page is its own successor
+    read = [tiff.pages[number].aspage() for number in range(len(tiff.pages))]
+    whole = [page for page in read if not page.subfiletype & (REDUCED | MASK)]
+    if not whole and read and RAW_VERSION in read[0].tags:  # a thumbnail that is marked as part of a raw image
+        whole = read[:1]
+    if whole:
+        whole = [page for page in read if page in whole or _is_misnamed(page, whole)]
+    else:
+        raise ValueError("it contains only reduced copies" if read else "no page")
+    return Pages(tuple(map(page_of, whole)), _parts(tiff, whole))
 
 
 def _is_misnamed(page: "tifffile.TiffPage", whole: "list[tifffile.TiffPage]") -> bool:
@@ -102,7 +107,7 @@ def page_of(page: "tifffile.TiffPage") -> Page:
     return Page(
         page.index,
         (page.imagelength, page.imagewidth),
-        _bits(page),
+        bits_of(page),
         page.samplesperpixel,
         int(orientation) if orientation in range(1, 9) else 1,
         alpha,
@@ -118,14 +123,15 @@ def compression_name(number: int) -> str:
     return tifffile.COMPRESSION(number).name if number in {*tifffile.COMPRESSION} else str(number)
 
 
-def _bits(page: "tifffile.TiffPage") -> int:
+def bits_of(page: "tifffile.TiffPage") -> int:
+    """Largest number of bits of a sample."""
     bits = page.bitspersample
     return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 def _unread(page: "tifffile.TiffPage", alpha: bool) -> tuple[str, str] | None:
     colour = getattr(page.photometric, "name", str(page.photometric))
-    channels, bits, sample = page.samplesperpixel, _bits(page), SAMPLE_FORMATS.get(int(page.sampleformat), "")
+    channels, bits, sample = page.samplesperpixel, bits_of(page), SAMPLE_FORMATS.get(int(page.sampleformat), "")
     shown = f"{channels} channel{'' if channels == 1 else 's'} of {bits} bits"
     if colour in ("CFA", "LINEAR_RAW") or RAW_VERSION in page.tags:
         return "format", "camera raw (DNG)"

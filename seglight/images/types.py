@@ -1,7 +1,7 @@
 """Types of images, label maps and colours. Imports neither torch nor a decoder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 Color: TypeAlias = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
-Image: TypeAlias = "str | Path | Pillow.Image | NDArray[np.uint8] | Tensor"
+Image: TypeAlias = "str | Path | Pillow.Image | NDArray[Any] | Tensor"
 """A file, a Pillow image, a uint8 array (H, W, 3) in RGB, or a uint8 tensor (3, H, W) in RGB.
 
-The EXIF orientation of files and Pillow images is applied.
+A net of other images takes files, arrays (H, W, bands) and tensors (bands, H, W) of its own bands and type. The EXIF
+orientation of files and Pillow images is applied.
 """
 
-LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.int16]
-"""Class indices (H, W); int16 for more than 256 classes."""
+LabelMap: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""Class indices (H, W); uint16 for more than 255 classes. The largest value of the type means ignored, or no data."""
 
 
 class Windows(Protocol):
@@ -30,5 +31,5 @@ class Windows(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Shape (H, W, ...) of the whole image."""
 
-    def read(self, rows: slice, columns: slice) -> NDArray[np.uint8]:
-        """Read the RGB pixels (h, w, 3) of a window."""
+    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read the pixels (h, w, bands) of a window: uint8 in RGB, or the bands and type that the net reads."""

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
+from seglight.models.bands import pixels_read
 from seglight.ops.blending import first_largest
 
 
@@ -44,16 +46,16 @@ class TestTimeAugmentation(Inferer):
             raise UserError(f"inferer.scales is {self.scales}: give factors above 0, such as [0.75, 1.0, 1.25]")
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
+        """Label maps (B, H, W) of images (B, bands, H, W)."""
         labels = [first_largest(one.flatten(1)) for one in self.probabilities(net, image)]
         return torch.stack(labels).view(-1, *image.shape[-2:])
 
     @torch.no_grad()
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W)."""
+        """Float32 (B, C, H, W) of images (B, bands, H, W)."""
         mean: Tensor | None = None
         views = len(self.scales) * (2 if self.flip else 1)
-        for view, mirrored in self._views(image):
+        for view, mirrored in self._views(image, pixels_read(net)):
             found = self.inferer.probabilities(net, view)
             found = F.interpolate(found, image.shape[-2:], mode="bilinear", align_corners=False).div_(views)
             found = found.flip(-1) if mirrored else found
@@ -61,18 +63,46 @@ class TestTimeAugmentation(Inferer):
         assert mean is not None
         return mean
 
-    def _views(self, image: Tensor) -> Iterator[tuple[Tensor, bool]]:
+    def _views(self, image: Tensor, bands: Bands) -> Iterator[tuple[Tensor, bool]]:
         for scale in self.scales:
-            view = _scaled(image, scale)
+            view = _scaled(image, scale, bands)
             yield view, False
             if self.flip:
                 yield view.flip(-1), True
 
 
-def _scaled(image: Tensor, scale: float) -> Tensor:
-    """Images uint8 (B, 3, H, W) of another size, antialiased where it is smaller."""
+def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:
+    """Images (B, bands, H, W) of another size and of the same type, antialiased where it is smaller.
+
+    What is no data is neither mixed with data nor becomes data: values beside it count the mean of the band instead,
+    and the nearest value decides which ones are no data. Others that come to equal `nodata` take the next value.
+    """
     size = [max(1, round(scale * length)) for length in image.shape[-2:]]
     if size == list(image.shape[-2:]):
         return image
-    resized = F.interpolate(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
+    values = image.float()
+    marker = bands.missing if bands.has_nodata else None
+    if marker is not None:
+        missing = _missing(values, bands)
+        values = torch.where(missing, values.new_tensor(bands.fill).view(-1, 1, 1), values)
+    resized = F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
+    if not image.is_floating_point():
+        limits = torch.iinfo(image.dtype)
+        resized.round_().clamp_(limits.min, limits.max)
+        if bands.nodata is not None:
+            beside = bands.nodata + (1 if bands.nodata < limits.max else -1)
+            resized.masked_fill_(resized == bands.nodata, beside)
+    if marker is not None:
+        nearest = F.interpolate(missing.to(torch.uint8), size, mode="nearest-exact").bool()
+        resized.masked_fill_(nearest, marker)
+    return resized.to(image.dtype)
+
+
+def _missing(values: Tensor, bands: Bands) -> Tensor:
+    """Which values (B, bands, H, W) are no data, as `Bands.invalid` of an array."""
+    found = values.isfinite().logical_not_()
+    if bands.nodata is not None:
+        found |= values == values.new_tensor(bands.nodata)
+    if bands.valid is not None:
+        found |= (values < bands.valid[0]) | (values > bands.valid[1])
+    return found

@@ -12,6 +12,7 @@ from PIL import Image
 
 from seglight.errors import UserError
 from seglight.images.cvat import polygons, run_lengths
+from seglight.images.pixels import are_rgb
 from seglight.inference.load import load
 from seglight.inference.members import members
 
@@ -65,9 +66,10 @@ class CvatFunction:
             labels = self.predictor.predict(image)
         except UserError as error:
             raise UserError(f"{context.frame_name}: {error}") from error
+        classes = len(self.predictor.class_names)
         if context.conv_mask_to_poly:
-            return [auto_annotation.polygon(category, points) for category, points in polygons(labels)]
-        return [auto_annotation.mask(category, points) for category, points in run_lengths(labels)]
+            return [auto_annotation.polygon(category, points) for category, points in polygons(labels, classes)]
+        return [auto_annotation.mask(category, points) for category, points in run_lengths(labels, classes)]
 
 
 def create(model: str, device: str = "auto", trust: str = "") -> CvatFunction:
@@ -81,4 +83,11 @@ def create(model: str, device: str = "auto", trust: str = "") -> CvatFunction:
     Raises:
         UserError: The model cannot be loaded.
     """
-    return CvatFunction(load(members(model), device=device, trust=[name for name in trust.split(",") if name]))
+    predictor = load(members(model), device=device, trust=[name for name in trust.split(",") if name])
+    bands = predictor.card.pixels
+    if not are_rgb(bands):
+        raise UserError(
+            f"{model}: it reads {bands.line()}, and frames of CVAT are in 8-bit RGB: predict the files by "
+            "`seglight predict --save coco`, and upload that"
+        )
+    return CvatFunction(predictor)

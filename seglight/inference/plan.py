@@ -10,16 +10,23 @@ from torch import Tensor, nn
 from seglight.errors import UserError
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
-from seglight.interfaces import Inferer, bands_of, seg_output
+from seglight.interfaces import Inferer, seg_output
+from seglight.models.bands import blank_image, pixels_read
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, peak_of, probed, resident_bytes, too_little
 
-PIXEL_BYTES = 9
-"""Bytes of a pixel beside the logits: 3 of the image, 3 of its padded copy, 3 of labels and marks of near-ties.
+LABEL_BYTES = 3
+"""Bytes of a pixel beside the logits and the image: of labels and marks of near-ties.
 
 `python -m pytest tests/inference/test_plan.py` measures what a process holds while it predicts within a limit.
 """
+
+
+def pixel_bytes(net: nn.Module) -> int:
+    """Bytes of a pixel of the image as a net reads it: 3 of 8-bit RGB."""
+    bands = pixels_read(net)
+    return len(bands.names) * int(bands.dtype.itemsize)
 
 
 class Passes(NamedTuple):
@@ -59,20 +66,20 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         UserError: Not even the smallest window fits, or memory can't be measured here.
     """
     device = next(net.parameters()).device
-    image = torch.zeros(1, bands_of(net), 64, 64, dtype=torch.uint8, device=device)
-    net(image)  # what is allocated and loaded only once
+    net(blank_image(net, (64, 64), device=device))  # what is allocated and loaded only once
     before = _held(device)
     if before <= max_memory:
         passes = _measured(net, device, max_memory - before)
         room = max_memory - _held(device)
         height, width = (round_up(length, DIVISOR) for length in size)
+        each = 2 * pixel_bytes(net) + LABEL_BYTES  # the image, and its padded copy
         if probabilities:
             room -= _probability_bytes(passes.logits[0], size, max_memory, room)
-        if MARGIN * passes.bytes(height * width) + PIXEL_BYTES * height * width + 3 * budget(device) <= room:
+        if MARGIN * passes.bytes(height * width) + each * height * width + 3 * budget(device) <= room:
             return WholeImage()
         for window in WINDOWS:
             inferer = SlidingWindow(window)
-            if MARGIN * (passes.bytes(window**2) + _sliding_bytes(inferer, passes, size)) <= room:
+            if MARGIN * (passes.bytes(window**2) + _sliding_bytes(inferer, passes, size, pixel_bytes(net))) <= room:
                 return inferer
     raise too_little(max_memory, before)
 
@@ -89,12 +96,19 @@ def _probability_bytes(classes: int, size: tuple[int, int], max_memory: int, roo
     return total
 
 
-def _sliding_bytes(inferer: SlidingWindow, passes: Passes, size: tuple[int, int]) -> int:
-    """Bytes beside a pass: the logits of rows of windows, rows of the image, and the band that is blended."""
+def _sliding_bytes(inferer: SlidingWindow, passes: Passes, size: tuple[int, int], pixel: int) -> int:
+    """Bytes beside a pass: the logits of rows of windows, rows of the image, and the band that is blended.
+
+    Args:
+        inferer: The windows.
+        passes: Memory of a pass.
+        size: Size (H, W) of the image.
+        pixel: Bytes of a pixel of the image.
+    """
     down, across = inferer.sides(size)
     rows = max(sum(start < end <= start + down.window for start in down.starts) for end in down.ends)
     logits = rows * len(across.starts) * passes.logit_bytes(down.window * across.window)
-    pixels = 9 * down.window * across.length  # as read, as a tensor, and padded: 3 bytes each
+    pixels = 3 * pixel * down.window * across.length  # as read, as a tensor, and padded
     band = 4 * passes.logits[0] * 2 * (SOURCE_ROWS + 2) * across.length
     return logits + pixels + band + 3 * budget(torch.device("cpu"))
 
@@ -104,7 +118,7 @@ def _measured(net: nn.Module, device: torch.device, room: int) -> Passes:
     found: list[Tensor] = []
 
     def cost(side: int) -> int:
-        image = torch.zeros(1, bands_of(net), side, side, dtype=torch.uint8, device=device)
+        image = blank_image(net, (side, side), device=device)
         found[:] = []
         before = _held(device)
         return _peak(lambda: found.append(seg_output(net(image)).logits), device) - before

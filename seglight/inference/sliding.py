@@ -59,7 +59,7 @@ class SlidingWindow(Inferer):
             raise UserError(f"inferer.sigma is {self.sigma:g}: it has to be above 0")
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W).
+        """Label maps (B, H, W) of images (B, bands, H, W).
 
         Raises:
             UserError: The net's logits are not finite.
@@ -67,11 +67,11 @@ class SlidingWindow(Inferer):
         return self._whole(net, image, first_largest)
 
     def label_bands(self, net: nn.Module, image: Tensor) -> Iterator[Tensor]:
-        """As `rows`, of an image uint8 (1, 3, H, W) and without the number of their row."""
+        """As `rows`, of an image (1, bands, H, W) and without the number of their row."""
         return (band for _, band in self._bands(net, image[0], first_largest))
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the mean of the logits."""
+        """Float32 (B, C, H, W) of images (B, bands, H, W): the softmax of the mean of the logits."""
         return self._whole(net, image, _softmax)
 
     def tempered_probabilities(self, net: nn.Module, image: Tensor, temperature: float) -> Tensor:
@@ -82,8 +82,8 @@ class SlidingWindow(Inferer):
         """Labels of an image from top to bottom, as they are finished.
 
         Args:
-            net: Net that takes uint8 (B, bands, H, W).
-            image: uint8 (bands, H, W), or an image that is read by windows, in order of its rows.
+            net: Net that takes images (B, bands, H, W).
+            image: (bands, H, W), or an image that is read by windows, in order of its rows.
 
         Yields:
             Row of the image, and the labels (rows, W) from there on.
@@ -134,7 +134,7 @@ class SlidingWindow(Inferer):
         return (self.window, self.window) if isinstance(self.window, int) else self.window
 
     def _logits(self, net: nn.Module, strip: Tensor, across: Side) -> Tensor:
-        """Float32 (windows, C, h, w) of the windows in a strip uint8 (3, rows, W)."""
+        """Float32 (windows, C, h, w) of the windows in a strip (bands, rows, W)."""
         held: Tensor | None = None
         for first in range(0, len(across.starts), self.batch_size):
             starts = across.starts[first : first + self.batch_size]
@@ -159,7 +159,7 @@ def _device(net: nn.Module, image: Tensor | Windows) -> torch.device:
 
 
 def _strip(image: Tensor | Windows, rows: slice, device: torch.device) -> Tensor:
-    """Rows of an image, padded: uint8 (3, rows, W)."""
+    """Rows of an image, padded: (bands, rows, W)."""
     if isinstance(image, Tensor):
         strip = image[:, rows]
     else:

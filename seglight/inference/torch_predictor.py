@@ -15,15 +15,18 @@ from seglight.checkpoints.checkpoint import card_of, load_net
 from seglight.checkpoints.model_card import ModelCard
 from seglight.checkpoints.temperature import say_dropped
 from seglight.errors import UserError, one_line
+from seglight.images.bands import RGB
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
-from seglight.inference.predictor import CheckedWindows, checked_batch
+from seglight.inference.no_data import NoDataRows, without_classes, without_probabilities
+from seglight.inference.predictor import ArrayWindows, CheckedWindows, checked_batch
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.models.encoders.normalized import told_bands
 from seglight.models.ensemble import Ensemble
 from seglight.models.memory_format import FORMATS
+from seglight.ops.label_tensors import as_array
 
 WHOLE = WholeImage()
 
@@ -32,7 +35,7 @@ class TorchPredictor:
     """A net that is ready to predict.
 
     Args:
-        net: Net that takes uint8 (B, bands, H, W).
+        net: Net that takes images (B, bands, H, W) of the card's type.
         card: Model card of the net.
         source: Name of the model, for error messages.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": a GPU if there is one.
@@ -74,23 +77,23 @@ class TorchPredictor:
         Raises:
             UserError: The image is damaged or of another type, or too large for the memory or the net.
         """
-        return self._labels([pixels_of(image)])[0]
+        return self._labels([pixels_of(image, self.card.pixels)])[0]
 
-    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
-        """Label maps of images uint8 (H, W, bands) of any sizes; images of one size are one batch of the net.
+    def predict_batch(self, images: Sequence[NDArray[Any]]) -> list[LabelMap]:
+        """Label maps of images (H, W, bands) of any sizes; images of one size are one batch of the net.
 
         Raises:
             UserError: As `predict`.
         """
-        return self._labels(checked_batch(images, told_bands(self.net)))
+        return self._labels(checked_batch(images, self._count, self.card.pixels.dtype))
 
-    def _labels(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+    def _labels(self, images: Sequence[NDArray[Any]]) -> list[LabelMap]:
         labels: dict[int, LabelMap] = {}
         for size in sorted({image.shape for image in images}):
             places = [place for place, image in enumerate(images) if image.shape == size]
             found = self._run(self.inferer.labels, [images[place] for place in places])
             labels.update(zip(places, found, strict=True))
-        return [labels[place] for place in range(len(images))]
+        return [without_classes(labels[place], image, self.card) for place, image in enumerate(images)]
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes at the image's size, at the temperature of the model card.
@@ -102,23 +105,23 @@ class TorchPredictor:
         infer: Callable[[nn.Module, Tensor], Tensor] = self.inferer.probabilities
         if temperature is not None:
             infer = partial(self.inferer.tempered_probabilities, temperature=temperature)
-        probabilities: NDArray[np.float32] = self._run(infer, [pixels_of(image)])[0]
-        return probabilities
+        pixels = pixels_of(image, self.card.pixels)
+        return without_probabilities(self._run(infer, [pixels])[0], pixels, self.card.pixels)
 
-    def label_bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+    def label_bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         """Label rows (h, W) of `predict`, from the top, as they are finished.
 
         Raises:
             UserError: As `predict`.
         """
-        pixels = pixels_of(image)
+        pixels = pixels_of(image, self.card.pixels)
         with self._blamed(*pixels.shape[:2]):
-            yield from self._bands(pixels)
+            yield from NoDataRows(ArrayWindows(pixels), self.card).marked(self._bands(pixels))
 
     @torch.no_grad()
-    def _bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+    def _bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         for band in self.inferer.label_bands(self.net, self._batch([image])):
-            yield band.cpu().numpy()
+            yield as_array(band.cpu())
 
     def rows(self, image: Windows) -> Iterator[LabelMap]:
         """Label rows (h, W), from the top, of an image that is read by windows.
@@ -128,23 +131,27 @@ class TorchPredictor:
         Raises:
             UserError: As `predict`.
         """
-        windows = CheckedWindows(image, told_bands(self.net))
-        with self._blamed(*windows.shape):
+        checked = CheckedWindows(image, self._count, self.card.pixels.dtype)
+        windows = NoDataRows(checked, self.card)
+        with self._blamed(*checked.shape):
             rows = self.inferer.rows(self.net, windows)
             if rows is None:
                 rows = SlidingWindow().rows(self.net, windows)
-            for _, labels in rows:
-                yield labels.cpu().numpy()
+            yield from windows.marked(as_array(labels.cpu()) for _, labels in rows)
 
-    def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
+    def _run(self, infer: Callable[[nn.Module, Tensor], Tensor], images: Sequence[NDArray[Any]]) -> NDArray[Any]:
         with self._blamed(*images[0].shape[:2]), torch.inference_mode():
-            found: NDArray[Any] = infer(self.net, self._batch(images)).cpu().numpy()
-        return found
+            return as_array(infer(self.net, self._batch(images)).cpu())
 
-    def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Images of one size as uint8 (B, bands, H, W) on the device, in the net's memory format."""
+    def _batch(self, images: Sequence[NDArray[Any]]) -> Tensor:
+        """Images of one size as (B, bands, H, W) on the device, in the net's memory format."""
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
         return batch.contiguous(memory_format=self.memory_format)
+
+    @property
+    def _count(self) -> int | None:
+        """Number of bands of an image; None: not known."""
+        return told_bands(self.net) if self.card.image is None else len(self.card.image.names)
 
     @contextmanager
     def _blamed(self, height: int, width: int) -> Iterator[None]:
@@ -177,11 +184,16 @@ def load_torch(
         difference = card.classes.difference(other.classes)
         if difference:
             raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
+        if card.pixels.difference(other.pixels):  # each member has statistics of its own
+            raise UserError(
+                f"{path}: it reads {other.pixels.line()}, and the first one {card.pixels.line()}: all members must "
+                "read the same images, with the same `nodata`, `valid`, `clip`, `log` and `ratios`"
+            )
     if len(loaded) > 1:
         for path, (_, own) in zip(paths, loaded, strict=True):
             say_dropped(path, own, "as the mean of several nets is calibrated by one of its own")
         members = iter(loaded)
         net = Ensemble(card.num_classes, [lambda _: next(members)[0]] * len(loaded))
         config = {"class_path": "seglight.models.Ensemble", "init_args": {"members": [own.net for _, own in loaded]}}
-        card = card_of(net, config, card.classes, card.ignore_index, card.channels_last)
+        card = card_of(net, config, card.classes, card.ignore_index, card.channels_last, image=card.image or RGB)
     return TorchPredictor(net, card, " + ".join(map(str, paths)), device, inferer or WHOLE)

@@ -17,7 +17,7 @@ class WholeImage(Inferer):
     """One forward pass for an image of any size, padded to a multiple of 32 by its last row and column."""
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W), without full-resolution logits.
+        """Label maps (B, H, W) of images (B, bands, H, W), without full-resolution logits.
 
         Raises:
             UserError: The net's logits are not finite.
@@ -26,7 +26,7 @@ class WholeImage(Inferer):
         return upsampled_argmax(logits, padded)[:, : image.shape[-2], : image.shape[-1]]
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W): the softmax of the upsampled logits.
+        """Float32 (B, C, H, W) of images (B, bands, H, W): the softmax of the upsampled logits.
 
         Raises:
             UserError: The net's logits are not finite.

@@ -31,7 +31,7 @@ class WithinMemory(Inferer):
     _chosen: Chosen = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def labels(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Label maps (B, H, W) of images uint8 (B, 3, H, W)."""
+        """Label maps (B, H, W) of images (B, bands, H, W)."""
         chosen = self._planned(net, (image.shape[2], image.shape[3]))
         return torch.cat([chosen.labels(net, one) for one in torch.split(image, 1)])
 
@@ -40,7 +40,7 @@ class WithinMemory(Inferer):
         return self._planned(net, (image.shape[2], image.shape[3])).label_bands(net, image)
 
     def probabilities(self, net: nn.Module, image: Tensor) -> Tensor:
-        """Float32 (B, C, H, W) of images uint8 (B, 3, H, W)."""
+        """Float32 (B, C, H, W) of images (B, bands, H, W)."""
         chosen = self._planned(net, (image.shape[2], image.shape[3]), probabilities=True)
         return torch.cat([chosen.probabilities(net, one) for one in torch.split(image, 1)])
 

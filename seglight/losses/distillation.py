@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from seglight.checkpoints.checkpoint import load_net
 from seglight.data.classes import FromCheckpoints
 from seglight.errors import UserError, within
+from seglight.images.bands import RGB
 from seglight.interfaces import Loss, LossFactory, seg_output
 from seglight.losses.cross_entropy import CrossEntropy
 from seglight.losses.plain_loss import as_loss
@@ -31,6 +32,7 @@ class Distillation(Loss, FromCheckpoints):
 
     Attributes:
         classes: Classes of the teacher.
+        bands: What the teacher reads.
 
     Raises:
         UserError: The checkpoint can't be read, or the weight or the temperature is out of range.
@@ -58,6 +60,7 @@ class Distillation(Loss, FromCheckpoints):
         # not registered: the teacher is neither part of a checkpoint nor trained
         object.__setattr__(self, "teacher", net.requires_grad_(False))
         self.classes = card.classes
+        self.bands = card.image or RGB
         self.weight = weight
         self.temperature = temperature
 
@@ -80,7 +83,7 @@ class Distillation(Loss, FromCheckpoints):
         Args:
             logits: (B, C, h, w) of the student.
             mask: (B, H, W).
-            image: (B, 3, H, W), uint8.
+            image: (B, bands, H, W).
         """
         if not len(logits):  # the mean over no pixels is NaN
             return self.forward(logits, mask)

@@ -151,7 +151,7 @@ class BoundaryF(Metric):
 
 
 def label_maps(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Convert prediction and target to int16 (B, H, W), both -1 where the target is ignored.
+    """Convert prediction and target to int16 (B, H, W), int32 for over 32,767 classes, -1 where the target is ignored.
 
     Args:
         preds: Integer labels (B, H, W), or logits (B, C, h, w), upsampled to the size of `target`.
@@ -172,7 +172,8 @@ def label_maps(preds: Tensor, target: Tensor, num_classes: int, ignore_index: in
     if preds.is_floating_point():
         preds = upsampled_argmax(preds, (target.shape[-2], target.shape[-1]))
     ignored = target == ignore_index
-    return preds.to(torch.int16).masked_fill(ignored, -1), target.to(torch.int16).masked_fill(ignored, -1)
+    dtype = torch.int16 if num_classes < 2**15 else torch.int32
+    return preds.to(dtype).masked_fill(ignored, -1), target.to(dtype).masked_fill(ignored, -1)
 
 
 def _histogram(labels: Tensor, num_classes: int) -> Tensor:

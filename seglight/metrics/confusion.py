@@ -10,8 +10,9 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJac
 from torchmetrics.utilities import dim_zero_cat
 
 from seglight.metrics.image_counts import ImageCounts
-from seglight.ops.confusion import confusion_matrix
+from seglight.ops.confusion import confusion_cells, confusion_matrix
 from seglight.ops.iou import RESAMPLES, bootstrap_interval, mean_iou
+from seglight.ops.label_types import IGNORE_INDEX
 from seglight.ops.label_values import check_labels, check_logits, check_predictions, check_shape
 from seglight.ops.upsample import upsampled_argmax
 from seglight.system.ranks import sum_over_ranks
@@ -67,12 +68,19 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
             check_predictions(preds, target, self.num_classes, self.ignored)
         if self.per_image:
             for pred, mask in zip(preds, target, strict=True):
-                self._add_image(confusion_matrix(pred, mask, self.num_classes, self.ignored))
+                self._add_image(pred, mask)
         else:
             self.confmat += confusion_matrix(preds, target, self.num_classes, self.ignored)
         self.images += len(target)
 
-    def _add_image(self, confusion: Tensor) -> None:
+    def _add_image(self, pred: Tensor, mask: Tensor) -> None:
+        if self.num_classes > IGNORE_INDEX:  # a matrix of 1,000 classes has 8 MB
+            cells, counts = confusion_cells(pred, mask, self.num_classes, self.ignored)
+            self.confmat.view(-1).index_add_(0, cells, counts)
+            self.lengths.append(torch.full((1,), len(cells), dtype=torch.int32, device=cells.device))
+            self.cells.append(torch.stack([cells, counts], 1).int())
+            return
+        confusion = confusion_matrix(pred, mask, self.num_classes, self.ignored)
         self.confmat += confusion
         self.lengths.append((confusion > 0).sum(dtype=torch.int32).reshape(1))
         self.cells.append(confusion.reshape(1, -1).int())

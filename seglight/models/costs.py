@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from seglight.models.bands import blank_image, noise
+from seglight.models.encoders.band_inputs import BandInputs
+
 SIGHT = (2048, 64)
 """Height and width of the image on which receptive fields are measured: as wide as coarse maps need."""
 
@@ -39,22 +42,21 @@ class Costs:
     seconds: float | None = None
 
 
-def costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: int = 3) -> list[Costs]:
+def costs(net: nn.Module, size: tuple[int, int], device: torch.device) -> list[Costs]:
     """Costs of the parts of a net, and last of the whole net.
 
     Args:
-        net: Net that takes uint8 (1, bands, H, W). The statistics of its batch norms change.
+        net: Net that takes images (1, bands, H, W). The statistics of its batch norms change.
         size: Size (H, W) of the image.
         device: Device on which passes are timed; everything else is counted on the CPU.
-        bands: Channels of the image.
     """
-    image = torch.randint(256, (1, bands, *size), dtype=torch.uint8)
+    image = noise(net, size)
     parts = dict(parts_of(net))
     strides: dict[str, list[int]] = {}
     adds = _multiply_adds(net, parts, image)
     with torch.no_grad(), _outputs(parts, lambda name, maps: strides.update({name: _strides(size[0], maps)})):
         net.eval()(image)
-    fields = _receptive_fields(net, {name: parts[name] for name, maps in strides.items() if maps}, bands)
+    fields = _receptive_fields(net, {name: parts[name] for name, maps in strides.items() if maps})
     seconds = _seconds(net, image, device)
     kept = _activation_bytes(net.cpu(), parts, image)
     return [
@@ -85,16 +87,15 @@ class InferenceCosts(NamedTuple):
     seconds: float
 
 
-def inference_costs(net: nn.Module, size: tuple[int, int], device: torch.device, bands: int = 3) -> InferenceCosts:
+def inference_costs(net: nn.Module, size: tuple[int, int], device: torch.device) -> InferenceCosts:
     """Costs of a net in evaluation only, without a training pass and the search for its receptive field.
 
     Args:
-        net: Net that takes uint8 (1, bands, H, W). It is left in evaluation mode on the device.
+        net: Net that takes images (1, bands, H, W). It is left in evaluation mode on the device.
         size: Size (H, W) of the image.
         device: Device on which passes are timed; multiply-adds are counted on the CPU.
-        bands: Channels of the image.
     """
-    image = torch.randint(256, (1, bands, *size), dtype=torch.uint8)
+    image = noise(net, size)
     adds = _multiply_adds(net.cpu(), {"": net}, image)[""]
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return InferenceCosts(parameters, adds, _seconds(net, image, device))
@@ -173,22 +174,44 @@ def _activation_bytes(net: nn.Module, parts: dict[str, nn.Module], image: Tensor
     return sizes
 
 
-def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module], bands: int) -> dict[str, int | None]:
+def _receptive_fields(net: nn.Module, parts: dict[str, nn.Module]) -> dict[str, int | None]:
     """Receptive fields, measured with NaN, which spreads to exactly the outputs that depend on it."""
     seen: dict[tuple[int, bool], dict[str, bool]] = {}
 
     def reached(name: str, rows: int, below: bool) -> bool:
         """Whether an entry in the middle of a part's output depends on any of the outermost rows."""
         if (rows, below) not in seen:
-            image = torch.ones(1, bands, *SIGHT)
-            part = image[:, :, SIGHT[0] - rows :] if below else image[:, :, :rows]
-            part.fill_(torch.nan)
+            marked = slice(SIGHT[0] - rows, None) if below else slice(rows)
             hit = seen[rows, below] = {}
-            with torch.no_grad(), _outputs(parts, lambda key, maps: hit.update({key: _middle_is_nan(maps)})):
+            with (
+                torch.no_grad(),
+                _unknown(net, marked) as image,
+                _outputs(parts, lambda key, maps: hit.update({key: _middle_is_nan(maps)})),
+            ):
                 net.eval()(image)
         return seen[rows, below].get(name, False)
 
     return {name: _field(partial(reached, name)) for name in parts}
+
+
+@contextmanager
+def _unknown(net: nn.Module, rows: slice) -> Iterator[Tensor]:
+    """Context with an image for which some rows of the net's input are NaN: for declared bands NaN would be no data."""
+
+    def mark(_: nn.Module, __: object, inputs: Tensor) -> None:
+        inputs[:, :, rows] = torch.nan
+
+    declared = [part for part in net.modules() if isinstance(part, BandInputs)]
+    handles = [part.register_forward_hook(mark) for part in declared]
+    image = blank_image(net, SIGHT)
+    if not declared:
+        image = torch.ones(image.shape)
+        image[:, :, rows] = torch.nan
+    try:
+        yield image
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _middle_is_nan(maps: list[Tensor]) -> bool:

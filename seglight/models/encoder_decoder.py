@@ -54,7 +54,7 @@ class EncoderDecoder(Net):
         self.heads = ("head.", "aux_head.", *(f"decoder.{prefix}" for prefix in self.decoder.heads))
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride."""
+        """Images (B, bands, H, W) to logits (B, C, h, w) at the decoder's stride."""
         return self.scored(self.encoder(image))
 
     def scored(self, features: Sequence[Tensor]) -> SegOutput:

@@ -91,7 +91,7 @@ class Ensemble(Combination):
         self.average = average
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride, and all auxiliary heads'."""
+        """Images (B, bands, H, W) to logits (B, C, h, w) at the finest member's stride, and all auxiliary heads'."""
         outputs = [seg_output(member(image)) for member in self.members]
         scores = log_probabilities([output.logits for output in outputs])
         shares = self.shares.view(-1, 1, 1, 1, 1)
@@ -123,7 +123,7 @@ class Stacking(Combination):
         self.heads = (*self.heads, "combine.")
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the finest member's stride."""
+        """Images (B, bands, H, W) to logits (B, C, h, w) at the finest member's stride."""
         self.members.eval()  # not in __init__: Lightning would warn of modules in evaluation mode
         with torch.no_grad():
             scores = log_probabilities([seg_output(member(image)).logits for member in self.members])

@@ -20,7 +20,7 @@ def seconds_a_pass(net: nn.Module, image: Tensor, repeats: int = 3) -> dict[bool
 
     Args:
         net: Net in training mode, on the device of the training.
-        image: Batch uint8 (B, 3, H, W).
+        image: Batch of images (B, bands, H, W).
         repeats: Number of passes in each format, in turn; the fastest counts. One more pass before them does not.
     """
     trials = {last: deepcopy(net).to(memory_format=memory_format) for last, memory_format in FORMATS.items()}

@@ -64,7 +64,7 @@ class PointRend(EncoderDecoder):
         self.heads = (*self.heads, "point_head.")
 
     def forward(self, image: Tensor) -> SegOutput:
-        """uint8 (B, 3, H, W) RGB to logits (B, C, h, w) at the decoder's stride, in evaluation 2 ** steps finer."""
+        """Images (B, bands, H, W) to logits (B, C, h, w) at the decoder's stride, in evaluation 2 ** steps finer."""
         features = self.encoder(image)
         logits, aux = self.scored(features)
         fine = features[self.fine_index]

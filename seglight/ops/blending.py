@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seglight.ops.bands import SOURCE_ROWS, budget, full_precision, interpolation, widen
+from seglight.ops.label_tensors import label_dtype
 
 
 class Side(NamedTuple):
@@ -112,14 +113,13 @@ def first_largest(values: Tensor) -> Tensor:
         values: (C, N), overwritten.
 
     Returns:
-        (N,) uint8, int16 for C > 256.
+        (N,) uint8, int32 for C > 255.
     """
     channels = len(values)
-    dtype = torch.uint8 if channels <= 256 else torch.int16
     hit = values.ge_(values.amax(0))
     countdown = torch.arange(channels, 0, -1, dtype=values.dtype, device=values.device).unsqueeze(1)
     # no class is the largest where one is NaN
-    return (channels - hit.mul_(countdown).amax(0)).clamp_(max=channels - 1).to(dtype)
+    return (channels - hit.mul_(countdown).amax(0)).clamp_(max=channels - 1).to(label_dtype(channels))
 
 
 def _phases(across: Side, source_width: int) -> int:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seglight.ops.bands import Band, bands, full_precision
+from seglight.ops.label_tensors import label_dtype
 
 NEAR = 4e-6
 """Two values of a pixel are near if they differ by no more than this share of the largest logit: a value of a band and
@@ -37,7 +38,7 @@ def upsampled_argmax(logits: Tensor, size: tuple[int, int]) -> Tensor:
         size: Height and width (H, W) of the label map.
 
     Returns:
-        (B, H, W) uint8, or int16 for more than 256 classes.
+        (B, H, W) uint8, or int32 for more than 255 classes.
     """
     with torch.autocast(logits.device.type, enabled=False), full_precision():
         found = BandLabels(logits, size)
@@ -63,7 +64,7 @@ class BandLabels:
     def __init__(self, logits: Tensor, size: tuple[int, int]) -> None:
         channels = logits.shape[1]
         self.logits = logits.detach()
-        self.found = logits.new_empty((len(logits), *size), dtype=torch.uint8 if channels <= 256 else torch.int16)
+        self.found = logits.new_empty((len(logits), *size), dtype=label_dtype(channels))
         self.patch = None if logits.is_cuda else _patch(logits.shape[2:], size)
         self.by_bands = self.patch is not None
         if self.by_bands:
@@ -86,7 +87,7 @@ class BandLabels:
         band.put(self.found, label.to(self.found.dtype))
 
     def labels(self) -> Tensor:
-        """(B, H, W) uint8, or int16 for more than 256 classes."""
+        """(B, H, W) uint8, or int32 for more than 255 classes."""
         with torch.autocast(self.logits.device.type, enabled=False), full_precision():
             for k, (image, out) in enumerate(zip(self.logits, self.found, strict=True)):
                 if image.is_cuda:

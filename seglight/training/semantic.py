@@ -10,15 +10,17 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import card_of, load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard, Provenance, class_path
+from seglight.checkpoints.net_bands import use_bands
 from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
 from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
 from seglight.errors import UserError, say
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.inference import WholeImage
-from seglight.inference.batches import images_of
+from seglight.inference.batches import ignored, images_of
 from seglight.interfaces import (
     Batch,
     Described,
@@ -86,6 +88,7 @@ class SegmentationModule(Described, BaseModule):
             may be missing or for another number of classes; they keep their initial values.
         method: Factory of what a training step computes from net, batch and loss, called with `num_classes` and
             `ignore_index`; supervised training by default.
+        bands: What the images hold; linked from the data.
     """
 
     def __init__(
@@ -103,16 +106,20 @@ class SegmentationModule(Described, BaseModule):
         channels_last: bool | Literal["auto"] = False,
         weights: str | None = None,
         method: MethodFactory = Supervised,
+        bands: Bands = RGB,
     ) -> None:
         if not 0 <= aux_weight < math.inf:
             raise UserError(f"model.aux_weight {aux_weight}: give a finite number from 0")
-        super().__init__(made_net(net, num_classes), optimizer, schedule, groups, channels_last)
+        made = made_net(net, num_classes)
+        use_bands(made, bands)
+        super().__init__(made, optimizer, schedule, groups, channels_last)
+        self.bands = bands
         self.loss = made_loss(loss, ignore_index)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.class_names = list(class_names)
         self.palette = list(palette)
-        check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss)
+        check_trained(Classes(tuple(class_names), tuple(palette)), self.net, self.loss, bands=bands)
         self.aux_weight = aux_weight
         self.built_options = {name: getattr(self, name) for name in OPTIONS}
         """The options as they were given; users change the attributes."""
@@ -240,11 +247,11 @@ class SegmentationModule(Described, BaseModule):
     test_step = validation_step
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> list[Tensor]:
-        """Predict label maps: class indices, uint8 (H, W) on the CPU, each at the size of its image.
+        """Predict label maps: class indices, uint8 (H, W) on the CPU, each at its image's size; no data is ignored.
 
         Args:
-            batch: Images, uint8 (B, 3, H, W) RGB: a tensor, the first of a sequence, or `image` of a dict, which may
-                hold the `size` (H, W) of each image within its padding.
+            batch: Images (B, bands, H, W), uint8 RGB by default: a tensor, the first of a sequence, or `image` of a
+                dict, which may hold the `size` (H, W) of each image within its padding.
             batch_idx: Unused.
             dataloader_idx: Unused.
 
@@ -252,8 +259,9 @@ class SegmentationModule(Described, BaseModule):
             UserError: The batch has no such images.
         """
         inferer = WholeImage() if self.inferer is None else self.inferer
-        images = images_of(batch)
-        return [inferer.labels(self, image)[0].cpu() for image in images]
+        images = images_of(batch, self.bands)
+        found = ((inferer.labels(self, image)[0].cpu(), image[0]) for image in images)
+        return [ignored(labels, image, self.bands, self.num_classes, self.ignore_index) for labels, image in found]
 
     def on_validation_epoch_end(self) -> None:
         """Score the split."""
@@ -303,7 +311,22 @@ class SegmentationModule(Described, BaseModule):
         provenance = Provenance(step=self.trainer.global_step, loss=class_path(self.loss), optimizer=optimizer)
         classes = Classes(tuple(self.class_names), tuple(self.palette))
         channels_last = self.memory_format == torch.channels_last
-        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance)
+        return card_of(self.net, self.net_config, classes, self.ignore_index, channels_last, provenance, self.bands)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse images that the net would read in another way than in its training; see `BaseModule` for the rest.
+
+        Raises:
+            UserError: They are of other bands.
+        """
+        if KEY in checkpoint:
+            trained = ModelCard.from_dict(checkpoint[KEY], "the checkpoint").image or RGB
+            if difference := trained.difference(self.bands):
+                raise UserError(
+                    f"the checkpoint and the data have {difference}: declare the bands as they were, or start another "
+                    "run from its weights with model.weights"
+                )
+        super().on_load_checkpoint(checkpoint)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, **options: Any) -> Any:  # type: ignore[override]
@@ -320,6 +343,7 @@ class SegmentationModule(Described, BaseModule):
         device = options.pop("map_location", None) or "cpu"
         facts = (card.num_classes, card.ignore_index, card.class_names, card.palette)
         options.setdefault("channels_last", card.channels_last)
+        options.setdefault("bands", card.image or RGB)
         module = cls(without_encoder_weights(in_full(card.net)), *facts, **options)
         load_weights(module.net, checkpoint, checkpoint_path)
         return module.to(device)

@@ -13,6 +13,13 @@ from PIL import Image
 
 from seglight.callbacks import ImagePanels
 from seglight.callbacks.confusion_figure import confusion_figure
+from seglight.images.bands import RGB, Bands
+
+
+def test_confusion_figure_of_many_classes_is_no_larger() -> None:
+    figure = confusion_figure(torch.eye(1000, dtype=torch.int64), [f"class {k}" for k in range(1000)])
+    assert figure.get_size_inches().tolist() == [20, 20]
+    assert not [label.get_text() for label in figure.axes[0].get_xticklabels() if "class" in label.get_text()]
 
 
 def test_confusion_figure_shows_shares_of_the_true_class() -> None:
@@ -35,7 +42,7 @@ def test_confusion_figure_of_many_classes_has_no_numbers() -> None:
 
 def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
     trainer = SimpleNamespace(num_val_batches=[5], is_global_zero=True, sanity_checking=False, loggers=[])
-    module = SimpleNamespace(palette=[(0, 0, 0), (255, 0, 0)], class_names=["road", "sky"], ignore_index=255)
+    module = SimpleNamespace(palette=[(0, 0, 0), (255, 0, 0)], class_names=["road", "sky"], ignore_index=255, bands=RGB)
     panels = ImagePanels(tmp_path, count=3)
     panels.on_validation_epoch_start(trainer, module)
     for index in range(5):
@@ -54,3 +61,28 @@ def test_panels_are_written_for_evenly_spaced_batches(tmp_path: Path) -> None:
     assert (picture[rows[0] + high : rows[1]] == 255).all()
     assert (picture[rows[0], 18 * 16 :] == 235).all()  # all right
     assert [path.name for path in tmp_path.iterdir()] == ["panels.png"]
+
+
+def test_panels_of_other_bands_are_stretched_and_grey_without_data(tmp_path: Path) -> None:
+    names = ("blue", "green", "red", "nir")
+    bands = Bands(names, "uint16", (900.0,) * 4, (100.0,) * 4, nodata=0)
+    trainer = SimpleNamespace(num_val_batches=[1], is_global_zero=True, sanity_checking=False, loggers=[])
+    palette = [(0, 0, 0), (255, 0, 0)]
+    module = SimpleNamespace(palette=palette, class_names=["road", "sky"], ignore_index=255, bands=bands)
+    values = np.random.default_rng(0).integers(500, 4000, (4, 96, 96)).astype(np.uint16)
+    values[:, :10] = 0
+    image, mask = torch.from_numpy(values)[None], torch.zeros(1, 96, 96, dtype=torch.uint8)
+    mask[:, :10] = 255
+    panels = ImagePanels(tmp_path, count=1)
+    panels.on_validation_epoch_start(trainer, module)
+    batch = {"image": image, "mask": mask, "size": [(96, 96)]}
+    panels.on_validation_batch_end(trainer, module, torch.ones(1, 96, 96, dtype=torch.uint8), batch, 0)
+    parts = np.split(panels.panels[0], 4, axis=1)
+    assert all((part[:10] == 120).all() for part in parts)
+    for column, band in enumerate((2, 1, 0)):
+        low, high = np.percentile(values[band, 10:], (2, 98))
+        expected = ((values[band, 10:] - low) / (high - low) * 255).round().clip(0, 255)
+        assert np.abs(parts[0][10:, :, column] - expected).max() <= 1
+    assert (parts[2][10:] == palette[1]).all()
+    panels.on_validation_end(trainer, module)
+    assert (tmp_path / "panels.png").exists()

@@ -17,6 +17,7 @@ from seglight.checkpoints.model_card import CARD_VERSION, KEY, ModelCard, Normal
 from seglight.commands.export.writing import export
 from seglight.commands.release.command import release
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.inference.torch_predictor import load_torch
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
@@ -76,7 +77,7 @@ def test_an_exported_file_of_seglight_0_1_has_no_net() -> None:
 
 def test_a_later_version_is_refused_in_one_line() -> None:
     content = {**FULL.to_dict(), "card_version": CARD_VERSION + 1}
-    with pytest.raises(UserError, match=r"a.ckpt: its model card is of version 4, .* up to 3: update seglight"):
+    with pytest.raises(UserError, match=r"a.ckpt: its model card is of version 5, .* up to 4: update seglight"):
         ModelCard.from_dict(content, "a.ckpt")
 
 
@@ -142,3 +143,19 @@ def test_an_ensemble_describes_its_members(state: dict[str, Tensor], tmp_path: P
 def test_it_imports_no_torch() -> None:
     code = "import sys, seglight.checkpoints.model_card; assert not {'torch', 'timm', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cards_of_declared_bands_are_of_version_4_and_those_of_8_bit_rgb_as_before(tmp_path: Path) -> None:
+    bands = Bands(("red", "nir"), "float32", (1, 2), (3, 4), nodata=float("nan"), ratios={"ndvi": ("nir", "red")})
+    card = replace(FULL, image=bands)
+    content = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    assert content["card_version"] == 4
+    assert content["image"]["nodata"] == "nan"
+    assert ModelCard.from_dict(content, "a file") == card
+    assert card.pixels == bands
+    assert (FULL.to_dict()["card_version"], "image" in FULL.to_dict()) == (3, False)
+    assert replace(FULL, bands=3).pixels is RGB
+    assert replace(FULL, bands=None).pixels is RGB
+    assert len(replace(FULL, bands=5).pixels.names) == 5
+    with pytest.raises(UserError, match=r"^a file: not a checkpoint.*: `image` of its model card is missing or not"):
+        ModelCard.from_dict({**content, "image": {"names": ["a"], "type": "uint64"}}, "a file")

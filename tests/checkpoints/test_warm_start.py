@@ -1,6 +1,7 @@
 """A warm start loads everything that does not depend on the classes, and says in one line what it did not."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.interfaces import Decoder, Encoder, Net, heads_of
 from seglight.models import EncoderDecoder, Ensemble, PointRend, Stacking, TimmEncoder
+from seglight.models.bands import use_bands
 from seglight.models.decoders import FPN, OCR
 from tests.support.bad_input import CLI
 from tests.support.checkpoint_files import card
@@ -182,3 +185,24 @@ def test_the_command_line_says_it(tmp_path: Path, seglight_cli: CLI) -> None:
     )  # fmt: skip
     assert ran.rc == 0, ran.err
     assert ran.err.count("head, aux_head.1 untrained, as the checkpoint is for 5 classes") == 1
+
+
+def test_declared_statistics_stay_and_other_bands_are_refused(tmp_path: Path) -> None:
+    """Photos of 8 bits are normalised by ImageNet's statistics, which would be far off for 16 bits."""
+    photos = fpn(2)
+    path = saved(photos, tmp_path / "photos.ckpt", 2)
+    net, bands = fpn(2), Bands(("B04", "B03", "B02"), "uint16", (900.0, 800.0, 700.0), (300.0,) * 3)
+    use_bands(net, bands)
+    found = load_fitting_weights(net, path)
+    assert "its mean and std of the bands are not used" in found.line()
+    state = net.state_dict()
+    assert state["encoder.mean"].flatten().tolist() == [900, 800, 700]
+    assert state["encoder.std"].flatten().tolist() == [300] * 3
+    theirs = photos.state_dict()
+    others = [key for key in theirs if key not in ("encoder.mean", "encoder.std")]
+    assert all(torch.equal(state[key], theirs[key]) for key in others)
+    assert "mean and std" not in load_fitting_weights(fpn(2), path).line()
+    turned = fpn(2)
+    use_bands(turned, replace(bands, names=("blue", "green", "red")))
+    with pytest.raises(UserError, match=r"reads 3 bands of uint8 \(red, green, blue\), and the images are 3 bands"):
+        load_fitting_weights(turned, path)

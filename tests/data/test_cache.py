@@ -19,6 +19,7 @@ from seglight.commands import cache as command
 from seglight.data import Augmentation, CamVidDataModule, SegmentationDataModule, ShapesDataModule, VOCDataModule
 from seglight.data import cache as reading
 from seglight.data.cache import CachedSplit
+from seglight.data.classes import Classes
 from seglight.errors import UserError
 from tests.support import fabricate
 
@@ -58,6 +59,93 @@ def test_any_data_module_takes_a_cache(tmp_path: Path) -> None:
     assert everything(ShapesDataModule(**arguments, cache=str(tmp_path))) == everything(ShapesDataModule(**arguments))
     with pytest.raises(UserError, match=r"the class table or the codec has changed since"):
         everything(ShapesDataModule(**{**arguments, "size": 48}, cache=str(tmp_path)))
+
+
+class OfTypes(SegmentationDataModule):
+    """Arrays of some types and bands, of odd sizes; whole files follow each other without a gap of 8 bytes."""
+
+    def __init__(self, kind: str, mask_kind: str = "uint8", count: int = 3) -> None:
+        super().__init__(Classes(("a", "b"), ((0, 0, 0), (255, 0, 0))), 1, 1, 0, 0)
+        self.given = kind, mask_kind, count
+
+    def split(self, name: str) -> Any:
+        return Arrays(*self.given)
+
+
+class Arrays:
+    fingerprint = "arrays"
+
+    def __init__(self, kind: str, mask_kind: str, count: int) -> None:
+        self.kind, self.mask_kind, self.count = kind, mask_kind, count
+
+    def __len__(self) -> int:
+        return 5
+
+    def sources(self, index: int) -> tuple[Path, ...]:
+        return ()
+
+    def read(self, index: int) -> tuple[Any, Any, str]:
+        rng = np.random.default_rng(index)
+        size = 7 + 2 * index, 5
+        image = rng.normal(0, 9000, (*size, self.count)).astype(self.kind)
+        if self.kind == "float32":
+            image[2, 3] = np.nan
+        return image, rng.integers(0, 255, size).astype(self.mask_kind), f"array {index}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mask_kind", "count"),
+    [
+        ("uint8", "uint8", 12),
+        ("uint8", "uint16", 1),
+        ("uint16", "uint8", 3),
+        ("int16", "uint16", 1),
+        ("float32", "uint8", 200),
+        ("float32", "uint16", 3),
+    ],
+)
+def test_images_of_any_type_and_bands_are_as_they_were(kind: str, mask_kind: str, count: int, tmp_path: Path) -> None:
+    datamodule = OfTypes(kind, mask_kind, count)
+    command.cache(datamodule, str(tmp_path))
+    cached = CachedSplit(tmp_path, "train", datamodule.split("train"))
+    shard = (tmp_path / "train-00000.bin").read_bytes()
+    for index in range(5):
+        image, mask, name = cached.read(index)
+        expected = Arrays(kind, mask_kind, count).read(index)
+        np.testing.assert_array_equal(image, expected[0], strict=True)
+        np.testing.assert_array_equal(mask, expected[1], strict=True)
+        assert name == expected[2]
+        assert isinstance(image, np.memmap)
+        assert not image.flags.writeable
+        assert image.flags.aligned
+        assert mask.flags.aligned
+        assert index > 2 or expected[0].tobytes() in shard
+
+
+def test_the_layout_of_8_bit_samples_is_that_of_earlier_caches(tmp_path: Path) -> None:
+    """The bytes of images and masks without gaps, and entries without types are read as uint8."""
+    datamodule = OfTypes("uint8")
+    command.cache(datamodule, str(tmp_path))
+    samples = [Arrays("uint8", "uint8", 3).read(index) for index in range(3)]
+    packed = b"".join(image.tobytes() + mask.tobytes() for image, mask, _ in samples)
+    assert (tmp_path / "train-00000.bin").read_bytes() == packed
+    for path in tmp_path.glob("*-*.json"):
+        content = json.loads(path.read_text())
+        assert content["version"] == 2
+        for record in content["records"]:
+            assert (record.pop("dtype"), record.pop("mask_dtype")) == ("uint8", "uint8")
+        path.write_text(json.dumps(content))
+    cached = CachedSplit(tmp_path, "train", datamodule.split("train"))
+    np.testing.assert_array_equal(cached.read(4)[0], Arrays("uint8", "uint8", 3).read(4)[0], strict=True)
+
+
+@pytest.mark.parametrize(("kind", "mask_kind"), [("float64", "uint8"), ("uint8", "int64"), ("int32", "uint8")])
+def test_other_types_are_refused_in_one_line(kind: str, mask_kind: str, tmp_path: Path) -> None:
+    said = (
+        f"array 0: {kind} image and {mask_kind} mask: a cache takes images of uint8, uint16, int16, float32 and masks"
+    )
+    with pytest.raises(UserError, match=f"{said} of uint8, uint16: train without one$"):
+        command.cache(OfTypes(kind, mask_kind), str(tmp_path))
 
 
 def test_samples_are_views_of_the_file_and_survive_a_spawned_worker(built: tuple[VOCDataModule, Path]) -> None:

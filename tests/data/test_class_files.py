@@ -88,7 +88,7 @@ def test_mapillarys_first_file_had_no_version(tmp_path: Path) -> None:
     [
         (
             {"label": "color"},
-            "`label` in the file is not known: the keys are classes, ignore, images, labels, masks",
+            "`label` in the file is not known: the keys are bands, classes, ignore, images, labels, masks",
         ),
         (
             {"classes": [CAT, {**DOG, "values": 3}]},

@@ -32,6 +32,7 @@ def test_every_data_module_stands_here() -> None:
         "CIFAR10DataModule",  # these two give whole images one class
         "ImageFolderDataModule",
         "FileDataModule",
+        "ScenesDataModule",  # windows of 1 to 200 bands, in tests of its own
         "SegmentationDataModule",
     }
 

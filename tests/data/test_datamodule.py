@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seglight.data import Augmentation, CamVidDataModule, SegmentationDataModule, ShapesDataModule, VOCDataModule
-from seglight.data.datamodule import SegmentationDataset
+from seglight.data.dataset import SegmentationDataset
 from seglight.errors import UserError
 from tests.support import fabricate
 

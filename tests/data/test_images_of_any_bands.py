@@ -25,7 +25,7 @@ from seglight.checkpoints.checkpoint import load_net
 from seglight.data import Augmentation, SegmentationDataModule
 from seglight.data.augmentation.windows import Window, cut
 from seglight.data.classes import Classes
-from seglight.data.datamodule import SegmentationDataset
+from seglight.data.dataset import SegmentationDataset
 from seglight.errors import UserError
 from seglight.images.draw import shown
 from seglight.inference import SlidingWindow, TestTimeAugmentation, WholeImage
@@ -174,10 +174,10 @@ class Bands(SegmentationDataModule):
     ) -> None:
         classes = Classes(("low", "middle", "high"), ((0, 0, 0), (0, 255, 0), (255, 0, 0)))
         super().__init__(classes, 2, 1, 0, seed, augmentation, cache)
-        self.bands, self.wrong = bands, wrong
+        self.channels, self.wrong = bands, wrong
 
     def split(self, name: str) -> Any:
-        return Drawn(self.bands, self.wrong, {"train": 6, "val": 2, "test": 2}[name])
+        return Drawn(self.channels, self.wrong, {"train": 6, "val": 2, "test": 2}[name])
 
 
 class Drawn:
@@ -281,7 +281,8 @@ def test_what_reads_files_refuses_a_net_of_four_bands_in_one_line(
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photo.png")
     ran = seglight_cli("predict", path, tmp_path / "photo.png", "--out", tmp_path / "out")
     assert ran.rc == 1
-    assert "is uint8 (64, 64, 3), and the net takes uint8 arrays (H, W, 4)" in ran.err
+    assert "photo.png: a PNG of 3 bands of uint8" in ran.err
+    assert "64 x 64, and the net reads 4 bands of uint8 (band 1, band 2, band 3, band 4)" in ran.err
     with pytest.raises(UserError, match="an image is"):
         seglight.load(path).predict(np.zeros((64, 64, 4), np.uint8))
 

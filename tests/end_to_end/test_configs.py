@@ -29,7 +29,7 @@ FABRICATE = {
     "ade20k": fabricate.ade20k, "camvid": fabricate.camvid, "camvid32": fabricate.camvid32,
     "cityscapes": fabricate.cityscapes, "coco_json": fabricate.coco_json, "cocostuff": fabricate.cocostuff,
     "folder": fabricate.folder, "labelme": fabricate.labelme, "mapillary": fabricate.mapillary, "pet": fabricate.pet,
-    "voc": fabricate.voc,
+    "scenes": fabricate.scene, "voc": fabricate.voc,
 }  # fmt: skip
 
 ONE_STEP_ON_CPU = """

@@ -21,7 +21,8 @@ from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.statistics import statistics
 from seglight.commands.predict.inputs import Source, pictures
 from seglight.data import COCOPolygonsDataModule, FolderDataModule, LabelMeDataModule
-from seglight.data.datamodule import FileDataModule, SegmentationDataset
+from seglight.data.datamodule import FileDataModule
+from seglight.data.dataset import SegmentationDataset
 from seglight.data.datasets.image_folder import ImageFolderDataModule
 from seglight.data.labels import LabelCodec
 from seglight.errors import UserError

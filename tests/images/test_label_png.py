@@ -5,12 +5,13 @@ Covers: images.pixels, images.types.
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from seglight.errors import UserError
-from seglight.images.label_png import provenance_of, read_labels, write_label_rows, write_labels
+from seglight.images.label_png import is_label_map, provenance_of, read_labels, write_label_rows, write_labels
 from tests.support.stand_in import PALETTE
 
 LABELS = np.random.default_rng(0).integers(0, 4, (101, 57), dtype=np.uint8)
@@ -34,6 +35,21 @@ def test_rows_make_the_png_that_pillow_writes(rows: int, tmp_path: Path) -> None
     Image.fromarray(LABELS).save(tmp_path / "other.png")
     assert provenance_of(tmp_path / "other.png") is None
     assert provenance_of(tmp_path / "nowhere.png") is None
+
+
+def test_more_than_255_classes_have_16_bits(tmp_path: Path) -> None:
+    palette = [(k % 256, k // 256, 0) for k in range(1000)]
+    labels = np.random.default_rng(0).integers(0, 1000, (70, 33), dtype=np.uint16)
+    labels[0, 0] = 65535
+    write_label_rows(tmp_path / "rows.png", labels.shape, iter([labels[:9], labels[9:]]), palette, "by me")
+    write_labels(tmp_path / "whole.png", labels, palette, "by me")
+    for path in (tmp_path / "rows.png", tmp_path / "whole.png"):
+        assert np.array_equal(np.asarray(Image.open(path)), labels)
+        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), labels)
+        assert read_labels(path).dtype == np.uint16
+        assert np.array_equal(read_labels(path), labels)
+        assert is_label_map(path)
+    assert not is_label_map(tmp_path / "nowhere.png")
 
 
 def test_an_error_leaves_no_file(tmp_path: Path) -> None:

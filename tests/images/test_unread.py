@@ -5,6 +5,7 @@ Covers: images.iso_media.
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from seglight.data import FolderDataModule
 from seglight.data.datasets.image_folder import ImageFolderDataModule
 from seglight.data.pairs import IMAGE_SUFFIXES, image_files, images_below
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from tests.support import fabricate
 from tests.support import planting as plant
 from tests.support.command import Ran
@@ -63,7 +65,9 @@ def test_a_folder_of_nothing_else(tmp_path: Path) -> None:
 
 
 def test_predict_export_and_pretraining_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for number, look in enumerate((lambda path: find([str(path)], tmp_path / "out"), image_paths, images_below)):
+    for number, look in enumerate(
+        (lambda path: find([str(path)], tmp_path / "out"), partial(image_paths, bands=RGB), images_below)
+    ):
         folder = put(tmp_path / str(number) / "cat", "a.png", *UNREAD)
         look(folder)
         assert capsys.readouterr().err == f"seglight: {folder}: {TOLD}\n"

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seglight.errors import UserError
+from tests.support.band_models import AERIAL, above
 from tests.support.cvat_server import TASK, cvat_task
 from tests.support.exported import red
 from tests.support.routes import run_lengths
+from tests.support.stand_in import Reds
 
 auto_annotation = pytest.importorskip("cvat_sdk.auto_annotation", reason="cvat-sdk is not installed")
 masks = pytest.importorskip("cvat_sdk.masks", reason="cvat-sdk is not installed")
@@ -93,7 +95,7 @@ def test_several_checkpoints_and_packages(monkeypatch: pytest.MonkeyPatch) -> No
 
     def load(models: list[str], **options: Any) -> Any:
         seen.append((models, options))
-        return SimpleNamespace(class_names=("a",))
+        return SimpleNamespace(card=Reds.card, class_names=("a",))
 
     monkeypatch.setattr(cvat, "load", load)
     cvat.create(model="a.ckpt,b.ckpt", device="cpu", trust="mine,theirs")
@@ -143,3 +145,14 @@ def encoded(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def test_a_net_of_other_bands_is_no_function_of_cvat(tmp_path: Path) -> None:
+    """Its frames are pictures."""
+    from seglight.inference.cvat import create
+
+    model = above(tmp_path / "nir.onnx", AERIAL, "nir", 2000)
+    with pytest.raises(
+        UserError, match=r"reads 4 bands of uint16 \(blue, green, red, nir\), and frames of CVAT are in"
+    ):
+        create(str(model))

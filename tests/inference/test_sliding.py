@@ -97,7 +97,7 @@ def assert_labels(labels: Tensor, logits: Tensor) -> None:
     first, second = logits.topk(2, 0).values
     clear = first - second > 1e-4
     assert clear.float().mean() > 0.999
-    assert labels.dtype == (torch.uint8 if len(logits) <= 256 else torch.int16)
+    assert labels.dtype == (torch.uint8 if len(logits) <= 255 else torch.int32)
     assert torch.equal(labels.long()[clear], logits.argmax(0)[clear])
     assert len(labels.unique()) > 1
 

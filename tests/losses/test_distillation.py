@@ -11,8 +11,10 @@ import yaml
 from torch import Tensor
 
 from seglight.checkpoints.checkpoint import load_net
+from seglight.data.classes import check_trained
 from seglight.data.datasets.shapes_scenes import CLASSES
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.losses import CrossEntropy, Distillation
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.decoders import FPN
@@ -87,6 +89,15 @@ def test_the_teacher_is_no_part_of_the_student(teacher: Path) -> None:
     assert not any(module.training for module in loss.teacher.modules())
     loss.to(torch.float64)
     assert {parameter.dtype for parameter in loss.teacher.parameters()} == {torch.float64}
+
+
+def test_a_teacher_of_other_images_is_refused(teacher: Path) -> None:
+    loss = Distillation(255, str(teacher))
+    assert loss.classes is not None
+    check_trained(loss.classes, loss)
+    bands = Bands(type="uint16", mean=(900.0,) * 3, std=(300.0,) * 3)
+    with pytest.raises(UserError, match=r"have 3 bands of uint8 \(.*\) and 3 bands of uint16 \(.*\): take"):
+        check_trained(loss.classes, loss, bands=bands)
 
 
 @pytest.mark.parametrize(

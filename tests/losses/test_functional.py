@@ -187,12 +187,13 @@ def test_arguments_out_of_bounds(call: Callable[..., Tensor], says: str) -> None
         call(*make(4, *SIZES["x4"]), ignore_index=IGNORE)
 
 
-def test_int16_masks_of_many_classes() -> None:
-    logits, mask = make(300, *SIZES["odd"])
-    mask = torch.where(mask == IGNORE, -1, mask)  # class 255 is one of them
-    loss = upsampled_cross_entropy(logits, mask.to(torch.int16), ignore_index=-1)
+@pytest.mark.parametrize(("classes", "ignored", "dtype"), [(300, -1, torch.int16), (1000, 65535, torch.int32)])
+def test_masks_of_many_classes(classes: int, ignored: int, dtype: torch.dtype) -> None:
+    logits, mask = make(classes, *SIZES["odd"])
+    mask = torch.where(mask == IGNORE, ignored, mask)  # class 255 is one of them
+    loss = upsampled_cross_entropy(logits, mask.to(dtype), ignore_index=ignored)
     upsampled = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
-    torch.testing.assert_close(loss, F.cross_entropy(upsampled, mask, ignore_index=-1), rtol=1e-5, atol=0)
+    torch.testing.assert_close(loss, F.cross_entropy(upsampled, mask, ignore_index=ignored), rtol=1e-5, atol=0)
 
 
 def test_large_logits_neither_overflow_nor_lose_the_target() -> None:

@@ -30,7 +30,7 @@ def blobs(classes: int, size: tuple[int, int], images: int = 3) -> tuple[Tensor,
     pred, mask = (F.interpolate(x, size, mode="bilinear").argmax(1) for x in (logits, other))
     patches = F.interpolate(torch.rand(images, 1, 9, 9, generator=generator), size)[:, 0]
     mask[patches > 0.8] = ignore_of(classes)
-    dtype = torch.uint8 if classes < 255 else torch.int16
+    dtype = torch.uint8 if classes < 255 else torch.int32
     return pred.to(dtype), mask.to(dtype)
 
 

@@ -111,10 +111,10 @@ def test_reset_forgets_images_too() -> None:
     assert images == 0
 
 
-@pytest.mark.parametrize(("classes", "size"), [(2, (24, 17)), (19, (1, 33)), (300, (31, 29))])
+@pytest.mark.parametrize(("classes", "size"), [(2, (24, 17)), (19, (1, 33)), (300, (31, 29)), (1000, (60, 50))])
 def test_confusion_matrix_equals_torchmetrics_and_scikit_learn(classes: int, size: tuple[int, int]) -> None:
-    """300 classes: labels are int16, and -1 is ignored."""
-    ignore, dtype = (IGNORE, torch.uint8) if classes < 255 else (-1, torch.int16)
+    """Of many classes labels are int32, and 65535 is ignored."""
+    ignore, dtype = (IGNORE, torch.uint8) if classes < 255 else (65535, torch.int32)
     pred, mask = labels(classes, size=size, ignore=ignore, absent=1)
     theirs = MulticlassConfusionMatrix(classes, ignore_index=ignore)
     theirs.update(pred, mask)

@@ -5,7 +5,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from seglight.images.bands import Bands
+from seglight.models.bands import use_bands
 from seglight.models.costs import Costs, costs, inference_costs
+from seglight.models.encoders.normalized import NormalizedEncoder
 
 CPU = torch.device("cpu")
 
@@ -93,3 +96,25 @@ def test_resnet50_is_what_its_authors_and_torchvision_say() -> None:
     assert whole.parameters == 25_557_032
     assert whole.multiply_adds / 1e9 == pytest.approx(4.09, abs=0.005)
     assert whole.strides == []  # it gives no map
+
+
+class Stem(NormalizedEncoder):
+    """One convolution of stride 2."""
+
+    out_channels, strides = [8], [2]
+
+    def __init__(self) -> None:
+        super().__init__((0.5,) * 3, (0.2,) * 3)
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return [self.stem(self.normalized(image))]
+
+
+def test_images_of_other_bands() -> None:
+    stem = Stem()
+    use_bands(stem, Bands(("a", "b", "c", "d"), "int16", (0.0,) * 4, (1.0,) * 4, nodata=0, ratios={"r": ("a", "b")}))
+    rows = by_part(stem, (64, 96))
+    assert rows["stem"].multiply_adds == 32 * 48 * 5 * 8 * 9
+    assert rows["stem"].receptive_field == 3
+    assert inference_costs(stem, (64, 96), CPU).multiply_adds == 32 * 48 * 5 * 8 * 9

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from seglight.ops.confusion import _count_by_sort, confusion_matrix
+from seglight.ops.confusion import _count_by_sort, confusion_cells, confusion_matrix
 
 U8, I16, I32, I64 = torch.uint8, torch.int16, torch.int32, torch.int64
 
@@ -21,6 +21,8 @@ U8, I16, I32, I64 = torch.uint8, torch.int16, torch.int32, torch.int64
         (19, 40_000, (I32, I32)),
         (300, -1, (I16, I16)),
         (300, 7, (I64, I16)),
+        (255, 255, (U8, U8)),
+        (1000, 65535, (I32, I32)),
     ],
 )
 def test_equals_scikit_learn(classes: int, ignore: int, dtypes: tuple[torch.dtype, torch.dtype]) -> None:
@@ -33,6 +35,9 @@ def test_equals_scikit_learn(classes: int, ignore: int, dtypes: tuple[torch.dtyp
     actual = confusion_matrix(torch.tensor(pred).to(dtypes[0]), torch.tensor(mask).to(dtypes[1]), classes, ignore)
     assert actual.dtype == torch.int64
     np.testing.assert_array_equal(actual, expected)
+    cells, counts = confusion_cells(torch.tensor(pred).to(dtypes[0]), torch.tensor(mask).to(dtypes[1]), classes, ignore)
+    assert cells.tolist() == np.flatnonzero(expected).tolist()
+    assert counts.tolist() == expected[expected > 0].tolist()
 
 
 def test_rows_are_the_target() -> None:

@@ -56,7 +56,7 @@ def test_equals_interpolate_and_argmax(
     """On every pixel: bfloat16 logits tie by the thousand."""
     logits = torch.randn(2, classes, *small, generator=torch.Generator().manual_seed(0)).to(dtype)
     labels = argmax(logits, large)
-    assert labels.dtype == (torch.uint8 if classes <= 256 else torch.int16)
+    assert labels.dtype == (torch.uint8 if classes <= 255 else torch.int32)
     assert labels.shape == (2, *large)
     expected = F.interpolate(logits.float(), large, mode="bilinear", align_corners=False).argmax(1)
     assert torch.equal(labels.long(), expected)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
@@ -128,6 +129,19 @@ def folder(
             save_mask(root / "masks" / split / f"{k:03d}.png", labels(rng, size, [*range(len(names)), 255]))
     classes = [{"name": name, "color": list(color)} for name, color in zip(names, COLORS, strict=False)]
     (root / "classes.yaml").write_text(yaml.safe_dump({"ignore": 255, "classes": classes}))
+    return root
+
+
+def scene(root: Path, size: Size = (2100, 4200), names: Sequence[str] = ("ground", "cat"), seed: int = 0) -> Path:
+    """A scene of RGB and its mask as tiled TIFFs, and the `classes.yaml` that names the classes."""
+    rng = np.random.default_rng(seed)
+    coarse = labels(rng, (size[0] // 100, size[1] // 100), range(len(names)))
+    mask = np.kron(coarse, np.ones((100, 100), np.uint8))
+    for kind, pixels in (("images", np.stack([mask * 90, 255 - mask, mask], 2)), ("masks", mask)):
+        (root / kind).mkdir(parents=True)
+        tifffile.imwrite(root / kind / "scene.tif", pixels, tile=(256, 256))
+    classes = [{"name": name, "color": list(color)} for name, color in zip(names, COLORS, strict=False)]
+    (root / "classes.yaml").write_text(yaml.safe_dump({"classes": classes}))
     return root
 
 

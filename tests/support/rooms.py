@@ -73,7 +73,7 @@ def against_the_order(name: str) -> list[str]:
     own = room(name)
     if own == "__main__":
         return []
-    at_the_root = {"__init__": {"system"}, "interfaces": {"ops"}}
+    at_the_root = {"__init__": {"system"}, "interfaces": {"images", "ops"}}
     allowed = {own, *ORDER[ORDER.index(own) :]} if own in ORDER else at_the_root.get(own, set())
     return sorted({other for other in imports(name) if room(other) not in {*allowed, *OPEN, "__init__"}})
 

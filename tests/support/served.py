@@ -39,6 +39,10 @@ class Predicted:
     def labels(self) -> LabelMap:
         return self.predictor.predict(self.image)
 
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        return self.image
+
     def probabilities(self) -> NDArray[np.float32]:
         return self.predictor.probabilities(self.image)
 

@@ -1,6 +1,6 @@
 """Every callback and logger of Lightning works from a recipe, resumed too, or is refused in one line.
 
-Covers: training.base, training.semantic.
+Covers: training.base.
 """
 
 import inspect

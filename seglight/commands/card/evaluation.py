@@ -34,7 +34,7 @@ class Seen(NamedTuple):
         name: Name of the image.
         logits: (1, C, h, w): upsampled to the size of `padded`, their softmax is the probabilities of the classes.
         padded: (1, H', W') labels of the image, with ignored rows and columns at the end where the net saw padding.
-        labels: (1, H, W) predicted labels, uint8 or int16.
+        labels: (1, H, W) predicted labels, uint8 or int32.
         mask: (1, H, W) labels of the image.
     """
 
@@ -61,7 +61,7 @@ class Pass(LightningModule):
     """A net, how it is applied to an image, and what is counted.
 
     Args:
-        net: Net that takes uint8 (B, bands, H, W).
+        net: Net that takes images (B, bands, H, W).
         memory_format: Memory format of the net.
         ignore_index: Mask value that is ignored.
         inferer: How images are predicted; None: each whole, in one pass.
@@ -84,7 +84,7 @@ class Pass(LightningModule):
         self.counters = nn.ModuleList(counters)
 
     def forward(self, image: Tensor) -> SegOutput:
-        """Compute logits (B, C, h, w) at the head's stride of images, uint8 (B, bands, H, W).
+        """Compute logits (B, C, h, w) at the head's stride of images (B, bands, H, W).
 
         Raises:
             UserError: The net is for images of other channels.

@@ -48,7 +48,8 @@ def examples(
     for place, (one, matrix) in enumerate(zip(chosen, matrices, strict=True), 1):
         name = f"{kind}_{place:02d}.png"
         image, mask, _ = split.read(one.image)
-        picture = error_picture(image, mask, one.labels, data.palette, data.class_names, data.ignore_index)
+        facts = data.palette, data.class_names, data.ignore_index, data.bands
+        picture = error_picture(image, mask, one.labels, *facts)
         with atomic_path(out / PICTURES / name) as part:
             Image.fromarray(picture).save(part)
         errors = confusions(matrix, data.class_names, ERRORS)

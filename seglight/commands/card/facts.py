@@ -15,7 +15,6 @@ from seglight.commands.doctor.report import as_dict
 from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.statistics import statistics
 from seglight.data import SegmentationDataModule
-from seglight.interfaces import bands_of
 from seglight.models.costs import inference_costs
 from seglight.ops.sizes import DIVISOR, round_up
 
@@ -59,7 +58,7 @@ def cost_of(net: nn.Module, sizes: Sequence[tuple[int, int]], device: torch.devi
     """
     height, width = Counter(sizes).most_common(1)[0][0]
     size = (round_up(height, DIVISOR), round_up(width, DIVISOR))
-    costs = inference_costs(deepcopy(net), size, device, bands_of(net))
+    costs = inference_costs(deepcopy(net), size, device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return {
         "parameters": costs.parameters,

@@ -29,7 +29,7 @@ class Net(NamedTuple):
     """A net and how it is applied.
 
     Attributes:
-        net: Net that takes uint8 (B, bands, H, W), in evaluation mode.
+        net: Net that takes images (B, bands, H, W), in evaluation mode.
         memory_format: Memory format of the net.
         temperature: Divisor of the logits that the model keeps; 1 for none.
         inferer: How images are predicted; None: each whole, in one pass.

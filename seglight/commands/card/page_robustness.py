@@ -11,6 +11,7 @@ from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.heat_map import heat_map
 from seglight.commands.html_page.numbers import NONE, count, defined, percent, score, span
 from seglight.commands.html_page.tables import Column, facts, name, table
+from seglight.metrics.extremes import extremes
 
 NOT_TRIED = "Not tried. Write the card with --robustness to try it."
 
@@ -66,6 +67,10 @@ def _steps(attack: str, steps: Any) -> str:
     return f"3 x {count(steps)}" if attack == "sea" else count(steps)
 
 
+def _not_tried(known: Mapping[str, Any]) -> str:
+    return f"Left out: {known['left_out']}." if known.get("left_out") else NOT_TRIED
+
+
 def corruptions(card: Mapping[str, Any]) -> Section:
     """Scores of corrupted images by kind and severity."""
     known = card.get("robustness") or {}
@@ -93,7 +98,7 @@ def corruptions(card: Mapping[str, Any]) -> Section:
         content.append(heat_map("Mean IoU by kind and severity, the lowest mean first.", "corruption", heads, rows))
     content += _relative(known.get("relative"))
     content += _consistency(known.get("consistency"))
-    return Section("Corruptions", content or [absent(NOT_TRIED)], about)
+    return Section("Corruptions", content or [absent(_not_tried(known))], about)
 
 
 def attacks(card: Mapping[str, Any]) -> Section:
@@ -110,7 +115,7 @@ def attacks(card: Mapping[str, Any]) -> Section:
         for radius, one in by_radius.items()
     ]
     if not cases:
-        return Section("Attacks", [absent(NOT_TRIED)], about)
+        return Section("Attacks", [absent(_not_tried(known))], about)
     rows: list[list[Child]] = [
         [
             NAMES.get(attack) or name(attack),
@@ -220,7 +225,8 @@ def _by_class(card: Mapping[str, Any], cases: Sequence[Case]) -> Iterator[Child]
     names = card.get("class_names") or []
     heads, values, any_attack = _columns_of(cases, "classes", [clean.get(label) for label in names])
     if any_attack:
-        rows = [(class_name(card, label), [_at(column, k) for column in values]) for k, label in enumerate(names)]
+        shown = extremes([clean.get(label) for label in names])
+        rows = [(class_name(card, names[k]), [_at(column, k) for column in values]) for k in shown]
         yield heat_map("IoU of the classes, without and under attack.", "class", heads, rows)
 
 

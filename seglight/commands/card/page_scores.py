@@ -18,6 +18,7 @@ from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.heat_map import heat_map
 from seglight.commands.html_page.numbers import count, defined, percent, score, span
 from seglight.commands.html_page.tables import Column, facts, table
+from seglight.metrics.extremes import extremes, extremes_line
 
 GAPS = 12
 """Number of classes in the table of boundaries."""
@@ -31,7 +32,9 @@ NO_BOUNDARY = "no labelled pixel touches another class, as where the pixels arou
 def classes(card: Mapping[str, Any]) -> Section:
     """Scores of the classes, the lowest IoU first."""
     rows: list[list[Child]] = []
-    for one in sorted(card.get("classes") or [], key=lambda one: below_none(one.get("iou"))):
+    every = card.get("classes") or []
+    shown = [every[place] for place in extremes([one.get("iou") for one in every])]
+    for one in sorted(shown, key=lambda one: below_none(one.get("iou"))):
         names = ("iou", "f1", "precision", "recall", "boundary_iou")
         few = few_images(card, one["name"])
         numbers = [with_interval(one.get(key), one.get(f"{key}_interval"), MARK if few else "") for key in names]
@@ -41,7 +44,7 @@ def classes(card: Mapping[str, Any]) -> Section:
     columns = [Column("class", "name"), Column("IoU, 0 to 1", "bar"), *map(Column, headings)]
     caption = (
         f"Scores of the {len(rows)} classes, the lowest IoU first, with 95 % intervals, and the share of the labelled "
-        "pixels and number of images that have the class."
+        f"pixels and number of images that have the class. {extremes_line(len(every), 'IoU')}".rstrip()
     )
     content = table(caption, columns, rows)
     marked = any(few_images(card, one["name"]) for one in card.get("classes") or [])
@@ -110,11 +113,18 @@ def sizes(card: Mapping[str, Any]) -> Section:
     content: list[Child] = [table("Scores by the area of objects.", columns, rows)]
     by_class = known.get("classes") or {}
     if by_class:
-        lines = [(class_name(card, label), values) for label, values in by_class.items()]
+        shown = _extreme_names(card)
+        lines = [(class_name(card, label), values) for label, values in by_class.items() if label in shown]
         content.append(heat_map("IoU of each class by the area of its objects.", "class", spans, lines))
     if known.get("definition"):
         content.append(absent(f"Definition: {known['definition']}."))
     return Section("Sizes of objects", content, about)
+
+
+def _extreme_names(card: Mapping[str, Any]) -> set[str]:
+    """Names of the classes that tables show, by their IoU."""
+    every = card.get("classes") or []
+    return {every[place]["name"] for place in extremes([one.get("iou") for one in every])}
 
 
 def boundaries(card: Mapping[str, Any]) -> Section:

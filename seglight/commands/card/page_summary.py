@@ -166,6 +166,8 @@ def _about_robustness(card: Mapping[str, Any]) -> Iterator[list[Child]]:
     if not robustness:
         yield ["Corruptions and attacks were not tried."]
         return
+    if robustness.get("left_out"):
+        yield [f"Not tried: {robustness['left_out']}."]
     yield from _about_corruptions(card, robustness)
     worst = strongest(card)
     if worst is not None:

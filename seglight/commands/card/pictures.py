@@ -1,13 +1,16 @@
 """Pictures of a card: an image, its labels, what a net predicts, and where that is wrong and what it is taken for."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from seglight.images.draw import IGNORED, shown
+from seglight.images.bands import RGB, Bands
+from seglight.images.draw import IGNORED
 from seglight.images.legend import font, legend
+from seglight.images.stretch import stretched, without_data
 from seglight.images.types import Color
 from seglight.system.escaping import tag
 
@@ -37,30 +40,35 @@ PAPER: Color = (28, 32, 38)
 
 
 def error_picture(
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     mask: NDArray[np.integer],
     prediction: NDArray[np.integer],
     palette: Sequence[Color],
     class_names: Sequence[str],
     ignore_index: int,
+    bands: Bands = RGB,
 ) -> NDArray[np.uint8]:
     """Draw the image, its labels, the prediction and the errors as a sheet of two by two, with a legend of the errors.
 
     Labels and prediction are laid over the image; pixels without a label show the image in grey. In the part of
     errors, a wrong pixel has the colour of the class that it is taken for, right ones show the image faintly, and
-    pixels without a label are grey.
+    pixels without a label are grey. Pixels without data are grey in all parts.
 
     Args:
-        image: uint8 (H, W, bands); of other bands than three, their mean is shown.
+        image: (H, W, bands).
         mask: True class index or `ignore_index`, integers (H, W).
         prediction: Predicted class index, integers (H, W).
         palette: RGB colours of the classes.
         class_names: Names of the classes.
         ignore_index: Mask value that is not scored.
+        bands: What the image holds.
 
     Returns:
         Sheet, uint8 (H', W', 3). Large images are reduced, and small ones are enlarged, by an integer factor.
     """
+    missing = without_data(image, bands)
+    if missing is not None:
+        mask, prediction = np.where(missing, ignore_index, mask), np.where(missing, 0, prediction)
     scored = mask != ignore_index
     wrong = scored & (prediction != mask)
     classes, pixels = np.unique(prediction[wrong], return_counts=True)
@@ -68,7 +76,7 @@ def error_picture(
     step = -(-max(mask.shape) // LONGEST)
     mask, prediction = mask[::step, ::step], prediction[::step, ::step]
     scored, wrong = scored[::step, ::step], wrong[::step, ::step]
-    pixels_of = np.asarray(Image.fromarray(shown(image)).reduce(step))
+    pixels_of = np.asarray(Image.fromarray(stretched(image, bands)).reduce(step))
     colors = np.asarray(palette, np.uint8)
     grey = pixels_of.mean(2, keepdims=True)
     errors = np.broadcast_to(grey * 0.35 + 150, pixels_of.shape).copy()
@@ -76,6 +84,9 @@ def error_picture(
     errors[~scored] = IGNORED
     truth = np.where(scored[..., None], _overlaid(pixels_of, np.where(scored, mask, 0), colors), grey * 0.5)
     parts = [pixels_of, truth, _overlaid(pixels_of, prediction, colors), errors]
+    if missing is not None:
+        for part in parts[1:]:
+            part[missing[::step, ::step]] = IGNORED
     return _sheet(
         [_enlarged(part.round().astype(np.uint8)) for part in parts], _entries(most_first, palette, class_names)
     )

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,11 +25,12 @@ from seglight.commands.card.names import names_of
 from seglight.commands.card.options import PARTS, Task, card_parser, checkpoint_of, identity_of, task_of
 from seglight.commands.card.page import write_page
 from seglight.commands.card.progress import tell
-from seglight.commands.card.robustness import Trials, check_trials, robustness_of
+from seglight.commands.card.robustness import Trials, check_trials, robustness_of, unsuited
 from seglight.commands.card.scores import image_scores
 from seglight.commands.recipe import instantiate, parse_recipe
 from seglight.data.datamodule import FileDataModule
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.interfaces import bands_of
 from seglight.metrics.boundary_counts import FILE as BOUNDARIES
 from seglight.metrics.boundary_counts import BoundaryCounts
@@ -58,11 +60,18 @@ def card(task: Task, identity: dict[str, str]) -> None:
     if list(model_card.class_names) != data.class_names:
         difference = data.classes.difference(model_card.classes)
         raise UserError(f"{task.model}: the data and the model have {difference}: give the recipe of its data")
+    difference = (model_card.image or RGB).difference(data.bands)
+    if difference:
+        raise UserError(f"{task.model}: the net and the data have {difference}: give images that it was trained for")
     split = data.split(task.split)
     # names that are no paths take a pass over the images
     needs_names = task.groups is not None or (task.trials is not None and task.trials.reference is not None)
     names = names_of(split) if needs_names else []
     groups_of(names, task.groups)
+    left_out = None if task.trials is None else unsuited(model_card.pixels)
+    if left_out is not None:
+        tell(f"--robustness is left out: {left_out}")
+        task = replace(task, trials=None)
     if task.trials is not None:
         check_trials(task.trials, task.split, names, data.classes, bands_of(net), task.trust)
     model = model_facts(str(task.model), net, model_card)
@@ -73,7 +82,9 @@ def card(task: Task, identity: dict[str, str]) -> None:
     check_calibrated(copy, task.out, model["checksum"], folder.finished, task.trust)
     applied = Net(net, FORMATS[model_card.channels_last], model_card.temperature or 1.0, task.inferer)
     content = folder.finished or _measured(task, trainer, folder, applied, model)
-    robustness = None if task.trials is None else _robustness(task, task.trials, trainer, applied, content)
+    robustness = None if left_out is None else {"left_out": left_out}
+    if task.trials is not None:
+        robustness = _robustness(task, task.trials, trainer, applied, content)
     if trainer.is_global_zero:
         _finish(task, folder, content, robustness)
 

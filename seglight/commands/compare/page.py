@@ -4,7 +4,7 @@ from pathlib import Path
 
 from seglight.commands.compare.pictures import Pictures
 from seglight.commands.compare.result import ALIKE, Result, apart, notes
-from seglight.commands.compare.tables import LETTERS, SCORES, better, p_value, summary
+from seglight.commands.compare.tables import LETTERS, SCORES, better, p_value, shown_classes, summary
 from seglight.commands.html_page import frame
 from seglight.commands.html_page.bars import bar, forest
 from seglight.commands.html_page.element import Child, Element, element
@@ -12,6 +12,7 @@ from seglight.commands.html_page.frame import Section
 from seglight.commands.html_page.numbers import NONE, interval, score
 from seglight.commands.html_page.pictures import picture
 from seglight.commands.html_page.tables import Column, facts, name, table
+from seglight.metrics.extremes import extremes_line
 
 DIGITS = 4
 
@@ -79,21 +80,23 @@ def _verdicts(result: Result) -> Element:
 
 def _classes(result: Result) -> list[Child]:
     sides = result["sides"]
+    shown = shown_classes(result)
     columns = [Column("class", "name"), *(Column(f"IoU {side['name']}") for side in sides), Column("better", "name")]
     rows: list[list[Child]] = [
         [name(text), *(score(side["iou"][k], DIGITS) for side in sides), ", ".join(better(result, k)) or NONE]
-        for k, text in enumerate(result["class_names"])
+        for k, text in ((k, result["class_names"][k]) for k in shown)
     ]
     forests = [
         forest(
             f"IoU of each class, {pair['one']} less {pair['other']}",
             "class",
-            [(name(row["name"]), row["difference"], row["interval"]) for row in pair["classes"]],
+            [(name(row["name"]), row["difference"], row["interval"]) for row in (pair["classes"][k] for k in shown)],
             DIGITS,
         )
         for pair in result["pairs"]
     ]
-    return [table("IoU of each class", columns, rows), *forests]
+    caption = f"IoU of each class. {extremes_line(len(result['class_names']), 'difference')}"
+    return [table(caption if len(shown) < len(result["class_names"]) else "IoU of each class", columns, rows), *forests]
 
 
 def _about_classes(result: Result) -> str:

@@ -13,15 +13,18 @@ from seglight.checkpoints.checkpoint import net_weights, read_checkpoint, weight
 from seglight.commands.compare.result import Result
 from seglight.commands.compare.sides import CARD_FILE, Side, Training
 from seglight.commands.recipe import datamodule_from
-from seglight.data.classes import IGNORE_INDEX
+from seglight.data.augmentation.missing import without_missing
 from seglight.data.datamodule import SegmentationDataModule
 from seglight.errors import UserError
-from seglight.images.draw import Palette, overlay, shown
+from seglight.images.bands import RGB, Bands
+from seglight.images.draw import Palette, overlay
+from seglight.images.stretch import stretched, without_data
 from seglight.inference.load import load
 from seglight.inference.predictor import Predictor
 from seglight.interfaces import Labelled
 from seglight.metrics.image_counts import FILE
 from seglight.ops.iou import mean_iou
+from seglight.ops.label_types import ignore_index_of
 from seglight.system.parsing import new_parser
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
 
@@ -69,20 +72,20 @@ def changed_pictures(sides: Sequence[Side], result: Result, config: str | None) 
             known = {name: score for name, score in row["scores"].items() if score is not None}
             worst, best = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
             pair = sorted((worst, best))
-            image, mask = _read(split, first["A"].scored.names.index(row["name"]), row["name"])
+            image, mask = _read(split, first["A"].scored.names.index(row["name"]), row["name"], data.bands)
             for side in pair:
                 if side not in nets:
                     nets[side] = load(_model(first[side]))
             one, other = (nets[side].predict(image) for side in pair)
             _check_scores(first, pair, row["name"], mask, (one, other))
-            found.drawn[row["name"]] = (changes(image, mask, one, other, data.palette), *pair)
+            found.drawn[row["name"]] = (changes(image, mask, one, other, data.palette, data.bands), *pair)
     except UserError as error:
         found.reason = f"Pictures are missing: {error}."
     return found
 
 
-def _read(split: Labelled, index: int, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image and labels of an image.
+def _read(split: Labelled, index: int, name: str, bands: Bands) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Image and labels of an image, without those of pixels without data.
 
     Raises:
         UserError: The image in this place has another name.
@@ -90,7 +93,9 @@ def _read(split: Labelled, index: int, name: str) -> tuple[NDArray[np.uint8], ND
     found = split.read(index) if index < len(split) else None
     if found is None or Path(found[2]).name != Path(name).name:
         raise UserError(f"the split of the recipe has other images than were scored: {name} is not in its place")
-    return found[0], found[1]
+    image, mask, _ = found
+    missing = without_data(image, bands)
+    return image, mask if missing is None else without_missing(mask, missing)
 
 
 def _data(sides: Sequence[Side], config: str | None) -> SegmentationDataModule:
@@ -148,7 +153,7 @@ def _check_scores(
     for side, predicted in zip(pair, labels, strict=True):
         training = first[side]
         classes = len(training.class_names)
-        scored = mask != IGNORE_INDEX
+        scored = mask != ignore_index_of(classes)
         cells = mask[scored].astype(np.int64) * classes + predicted[scored]
         matrix = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         own = float(mean_iou(matrix.diagonal(), matrix.sum(1), matrix.sum(0)))
@@ -162,26 +167,33 @@ def _check_scores(
 
 
 def changes(
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     mask: NDArray[np.uint8],
     one: NDArray[np.integer[Any]],
     other: NDArray[np.integer[Any]],
     palette: Palette,
+    bands: Bands = RGB,
 ) -> NDArray[np.uint8]:
     """Labels and the map of changes above the predictions of both sides, two by two: uint8 (H', W', 3).
 
     Args:
-        image: uint8 (H, W, bands).
+        image: (H, W, bands).
         mask: True class index or the ignored value, (H, W).
         one: Prediction of the first side, (H, W).
         other: Prediction of the second side, (H, W).
         palette: Colours of the classes.
+        bands: What the image holds; pixels without data are grey.
     """
+    missing = without_data(image, bands)
     step = -(-max(mask.shape) // LONGEST)
-    image = shown(image)[::step, ::step]
-    mask, one, other = (labels[::step, ::step].astype(np.uint8) for labels in (mask, one, other))
+    image = stretched(image, bands)[::step, ::step]
+    maps: list[NDArray[Any]] = [labels[::step, ::step] for labels in (mask, one, other)]
     table = np.array([NEITHER, OTHER, ONE, BOTH, IGNORED], np.uint8)
-    index = np.where(mask == IGNORE_INDEX, 4, 2 * (one == mask) + (other == mask))
-    drawn = [overlay(image, labels, palette, 0.6) for labels in (mask, one, other)]
+    truth = maps[0]
+    index = np.where(truth == ignore_index_of(len(palette)), 4, 2 * (maps[1] == truth) + (maps[2] == truth))
+    drawn = [overlay(image, labels, palette, 0.6) for labels in maps]
+    if missing is not None:
+        for part in drawn:
+            part[missing[::step, ::step]] = IGNORED
     top = np.concatenate([drawn[0], table[index]], 1)
     return np.concatenate([top, np.concatenate(drawn[1:], 1)])

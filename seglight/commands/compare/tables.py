@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from seglight.commands.compare.result import ALIKE, IDENTICAL, UNKNOWN, Result, notes
+from seglight.metrics.extremes import extremes, extremes_line
 from seglight.system.terminal import Name, PlainConsole
 
 NONE = "-"
@@ -103,15 +104,18 @@ def pairs_table(result: Result) -> Table:
 def classes_table(result: Result) -> Table:
     """A row for each class: of two sides the difference, of more those pairs that can be told apart."""
     names = [side["name"] for side in result["sides"]]
-    ious = [[side["iou"][index] for side in result["sides"]] for index in range(len(result["class_names"]))]
+    shown = shown_classes(result)
+    title = f"Classes {extremes_line(len(result['class_names']), 'difference')}".rstrip()
+    ious = [[side["iou"][index] for side in result["sides"]] for index in shown]
     scores = [(f"IoU {name}", False) for name in names]
     if len(names) > 2:
-        table = _table("Classes", [("class", True), *scores, ("better", True)])
-        for index, (name, values) in enumerate(zip(result["class_names"], ious, strict=True)):
-            table.add_row(Name(name), *map(number, values), "  ".join(better(result, index)) or NONE)
+        table = _table(title, [("class", True), *scores, ("better", True)])
+        for index, values in zip(shown, ious, strict=True):
+            better_ones = "  ".join(better(result, index)) or NONE
+            table.add_row(Name(result["class_names"][index]), *map(number, values), better_ones)
         return table
-    table = _table("Classes", [("class", True), *scores, ("difference", False), ("95 %", False), ("better", True)])
-    for row, values in zip(result["pairs"][0]["classes"], ious, strict=True):
+    table = _table(title, [("class", True), *scores, ("difference", False), ("95 %", False), ("better", True)])
+    for row, values in zip([result["pairs"][0]["classes"][index] for index in shown], ious, strict=True):
         table.add_row(
             Name(row["name"]),
             *map(number, values),
@@ -120,6 +124,11 @@ def classes_table(result: Result) -> Table:
             in_short(row["verdict"]),
         )
     return table
+
+
+def shown_classes(result: Result) -> list[int]:
+    """Indices of the classes that tables show: all, or those that differ most between the first two sides."""
+    return extremes([row["difference"] for row in result["pairs"][0]["classes"]])
 
 
 def better(result: Result, index: int) -> Iterator[str]:

@@ -5,6 +5,8 @@ With --model or --folds, report instead which labels of a split a net contradict
 
 from pathlib import Path
 
+from seglight.commands.doctor.band_statistics import BandStatistics, band_statistics
+from seglight.commands.doctor.check_bands import check_bands
 from seglight.commands.doctor.check_classes import check_classes
 from seglight.commands.doctor.check_files import check_files
 from seglight.commands.doctor.check_splits import check_splits
@@ -13,9 +15,11 @@ from seglight.commands.doctor.fix import check_target, fix
 from seglight.commands.doctor.label_errors.options import add_options, label_options, with_recipe_of_model
 from seglight.commands.doctor.report import as_dict, show, show_fix, write_json
 from seglight.commands.doctor.scan import Survey, survey
+from seglight.commands.doctor.scenes import OF_WHOLE_IMAGES, check_scenes
 from seglight.commands.doctor.statistics import Statistics, statistics
 from seglight.commands.recipe import datamodule_from
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.errors import UserError
 from seglight.system.collector import command_imports
 from seglight.system.parsing import new_parser
@@ -39,24 +43,34 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     root = _root(datamodule, fix_to)
     found = survey(datamodule)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    findings = examine(found, numbers)
+    bands = band_statistics(found.band_facts("train") or found.band_facts())
+    findings = examine(found, numbers, bands)
+    if isinstance(datamodule, ScenesDataModule):
+        kept = [finding for finding in findings if finding.rule.slug not in OF_WHOLE_IMAGES]
+        findings = by_level(kept + check_scenes(datamodule, found.splits))
     console = plain_console()
-    show(console, found.names, numbers, findings)
+    show(console, found.names, numbers, findings, bands)
     fixed = None
     if fix_to is not None and root is not None:
         fixed = fix(found, findings, root, Path(fix_to))
         show_fix(console, fixed, Path(fix_to))
     if json is not None:
-        write_json(Path(json), as_dict(found.names, numbers, findings, fixed))
+        write_json(Path(json), as_dict(found.names, numbers, findings, fixed, bands))
     return int(any(finding.rule.level == "mistake" for finding in findings))
 
 
-def examine(found: Survey, numbers: dict[str, Statistics]) -> list[Finding]:
+def examine(found: Survey, numbers: dict[str, Statistics], bands: BandStatistics | None = None) -> list[Finding]:
     """All findings, mistakes first."""
     findings = list(found.findings)
     for name, facts in found.splits.items():
         findings += check_files(name, facts, found.tables[name])
+    findings += check_bands(found.band_facts(), bands, found.bands)
     findings += check_classes(found, numbers) + check_splits(found)
+    return by_level(findings)
+
+
+def by_level(findings: list[Finding]) -> list[Finding]:
+    """Findings in their order, mistakes first."""
     return sorted(findings, key=lambda finding: finding.rule.level != "mistake")
 
 

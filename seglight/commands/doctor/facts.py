@@ -13,15 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
 from seglight.commands.doctor.edges import Edges, edges
-from seglight.commands.doctor.headers import UNREAD, Header, decode, header_of, open_header
+from seglight.commands.doctor.headers import UNREAD, Header, band_header, decode, header_of, open_header
 from seglight.commands.doctor.image_hash import ImageHash, image_hash
 from seglight.errors import UserError, one_line
+from seglight.images.band_files import band_files
+from seglight.images.bands import RGB, Bands
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
+from seglight.images.read_bands import holding, read_bands
+from seglight.ops.label_types import WIDE_IGNORE_INDEX
 
-IGNORED, UNKNOWN = 255, 254
-"""Mask values of ignored pixels, and of pixels whose value is in no table; the same as in seglight.data.labels."""
+IGNORED, UNKNOWN = WIDE_IGNORE_INDEX, WIDE_IGNORE_INDEX - 1
+"""Class indices of ignored pixels, and of pixels whose value is in no table, however many classes there are."""
 
 MOST_VALUES = 4096
 """Largest number of distinct values that is kept of a mask, the most frequent first: noise in colour has 100,000."""
@@ -37,8 +42,8 @@ class LabelTable:
     Args:
         names: Names of the classes.
         palette: Colours of the classes.
-        values: Class index, or 255, of each value; a colour is the number red << 16 | green << 8 | blue.
-        others: Mask value of all other values: 254 (unknown) or 255 (ignored).
+        values: Class index, or `IGNORED`, of each value; a colour is the number red << 16 | green << 8 | blue.
+        others: Class index of all other values: `UNKNOWN` or `IGNORED`.
         colour: Whether the files hold colours.
     """
 
@@ -48,9 +53,9 @@ class LabelTable:
     others: int = UNKNOWN
     colour: bool = False
 
-    def classes_of(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Class index, 254 or 255 of each value."""
-        return np.array([self.values.get(value, self.others) for value in values.tolist()], np.uint8)
+    def classes_of(self, values: NDArray[np.integer]) -> NDArray[np.uint16]:
+        """Class index, `UNKNOWN` or `IGNORED` of each value."""
+        return np.array([self.values.get(value, self.others) for value in values.tolist()], np.uint16)
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """An image: its header, and its hash if it could be read."""
+    """An image: its header, its hash if it could be read, and facts about its bands if it is not 8-bit RGB."""
 
     header: Header
     image_hash: ImageHash | None = None
+    bands: BandFacts | None = None
 
 
 def _none() -> NDArray[np.int64]:
@@ -90,6 +96,7 @@ class MaskFacts:
         unknown: Pixels whose value is in no table.
         edges: How values change from pixel to pixel.
         thick: Fraction of the pixels of value 255 that lie in areas thicker than a border, in masks of only 0 and 255.
+        nodata: Pixels without data in any band of a scene, which are among the ignored ones.
     """
 
     header: Header
@@ -102,6 +109,7 @@ class MaskFacts:
     unknown: int = 0
     edges: Edges = field(default_factory=Edges)
     thick: float = 0.0
+    nodata: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,26 +121,42 @@ class PairFacts:
     mask: MaskFacts
 
 
-def pair_facts(pair: Pair, table: LabelTable) -> PairFacts:
+def pair_facts(pair: Pair, table: LabelTable, bands: Bands = RGB) -> PairFacts:
     """Read both files of a pair."""
-    return PairFacts(pair, image_facts(pair.image), mask_facts(pair.mask, table))
+    return PairFacts(pair, image_facts(pair.image, bands), mask_facts(pair.mask, table))
 
 
-def image_facts(path: str) -> ImageFacts:
+def image_facts(path: str, bands: Bands = RGB) -> ImageFacts:
     """Read an image as training does."""
+    if not bands.is_rgb8:
+        return _of_bands(path, bands)
     header = header_of(path)
     if header.problem:
-        return ImageFacts(header)
+        return ImageFacts(header, bands=undeclared_facts(path) if header.problem in UNREAD.values() else None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about damaged tags
             pixels = read_image(Path(path))
     except UnreadImageError as error:
-        return ImageFacts(replace(header, problem=UNREAD[error.kind], error=error.holds))
+        header = replace(header, problem=UNREAD[error.kind], error=error.holds)
+        return ImageFacts(header, bands=undeclared_facts(path))
     except UserError as error:
         reason = one_line(error).removeprefix(f"{path}: ")
         return ImageFacts(replace(header, problem="truncated", error=reason))
     return ImageFacts(header, image_hash(pixels))
+
+
+def _of_bands(path: str, bands: Bands) -> ImageFacts:
+    """Read an image of declared bands."""
+    header = band_header(path, bands)
+    if header.problem:
+        return ImageFacts(header, bands=undeclared_facts(path) if header.problem == "undeclared-bands" else None)
+    try:
+        pixels = read_bands(Path(path), bands)
+        held = holding(band_files(Path(path), bands)[0] if bands.files else Path(path))
+    except UserError as error:
+        return ImageFacts(replace(header, problem="truncated", error=one_line(error).removeprefix(f"{path}: ")))
+    return ImageFacts(header, image_hash(pixels, bands), band_facts(path, held, pixels, bands))
 
 
 def mask_facts(path: str, table: LabelTable) -> MaskFacts:
@@ -208,8 +232,11 @@ def class_counts(
     number = len(table.names)
     if (content == "index") == table.colour:  # colours in place of indices, or the other way round
         return np.zeros(number, np.int64), 0, int(counts.sum())
-    found = np.bincount(table.classes_of(values), weights=counts, minlength=256).astype(np.int64)
-    return found[:number], int(found[IGNORED]), int(found[UNKNOWN])
+    classes = table.classes_of(values)
+    ignored, unknown = classes == IGNORED, classes == UNKNOWN
+    known = ~(ignored | unknown)
+    found = np.bincount(classes[known], weights=counts[known], minlength=number).astype(np.int64)
+    return found, int(counts[ignored].sum()), int(counts[unknown].sum())
 
 
 def _thick(inside: NDArray[np.bool_]) -> float:

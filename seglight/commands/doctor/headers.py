@@ -8,9 +8,11 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from seglight.errors import UserError, one_line
+from seglight.images.bands import Bands
 from seglight.images.exif import turned_size
 from seglight.images.image_header import DAMAGE, ImageHeader, UnreadImageError, image_header, opened_by_name
 from seglight.images.png import png_fault
+from seglight.images.read_bands import image_holding
 
 UNREAD = {
     "deep": "deep-image",
@@ -70,6 +72,26 @@ def header_of(path: str, labels: bool = False) -> Header:
     return header
 
 
+def band_header(path: str, bands: Bands) -> Header:
+    """Read the header of an image of declared bands; that of one file a band is the first one's."""
+    if bands.is_rgb8:
+        return header_of(path)
+    if (problem := _of_status(path)) is not None:
+        return problem
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            held = image_holding(Path(path), bands)
+    except UnreadImageError as error:
+        slug = "undeclared-bands" if error.kind == "bands" else UNREAD[error.kind]
+        return Header(path, slug, one_line(error).removeprefix(f"{path}: "))
+    except UserError as error:
+        return Header(path, "unreadable", one_line(error).removeprefix(f"{path}: "))
+    mode = f"{held.bands} x {held.type}"
+    bits = 8 * bands.dtype.itemsize
+    return Header(path, format=held.format, mode=mode, size=(held.height, held.width), bits=bits, channels=held.bands)
+
+
 def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | None]:
     """Read the header of a file, and open the file without decoding it if it is an image that is read.
 
@@ -77,16 +99,8 @@ def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | 
         path: Path of the file.
         labels: As for `header_of`.
     """
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError:
-        return Header(path, "missing"), None
-    except OSError as error:
-        return Header(path, "unreadable", str(error)), None
-    if not stat.S_ISREG(status.st_mode):
-        return Header(path, "unreadable", "not a regular file"), None
-    if not status.st_size:
-        return Header(path, "zero-byte", "0 bytes"), None
+    if (problem := _of_status(path)) is not None:
+        return problem, None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about damaged tags and images that are merely large
         try:
@@ -102,6 +116,19 @@ def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | 
             bomb = isinstance(error.__cause__, Image.DecompressionBombError)
             return Header(path, "bomb" if bomb else "unreadable", one_line(error).removeprefix(f"{path}: ")), None
     return _header(path, found, image), image
+
+
+def _of_status(path: str) -> Header | None:
+    """Why a file is none that can be read, or None."""
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError:
+        return Header(path, "missing")
+    except OSError as error:
+        return Header(path, "unreadable", str(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Header(path, "unreadable", "not a regular file")
+    return None if status.st_size else Header(path, "zero-byte", "0 bytes")
 
 
 def decode(header: Header, image: Image.Image) -> tuple[Header, Image.Image]:

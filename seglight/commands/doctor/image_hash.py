@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from seglight.images.bands import RGB, Bands
 
 GRAIN = 32
 """Height and width to which an image is shrunk before the cosine transform."""
@@ -39,14 +42,28 @@ class ImageHash:
     thumb: NDArray[np.uint8]
 
 
-def image_hash(rgb: NDArray[np.uint8]) -> ImageHash:
-    """Hash an image (H, W, 3)."""
-    digest = hashlib.blake2b(repr(rgb.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(rgb).data)
-    grey = Image.fromarray(rgb).convert("L").resize((GRAIN, GRAIN), Image.Resampling.BOX)
-    pixels = np.asarray(grey, np.float32)
+def image_hash(image: NDArray[Any], bands: Bands = RGB) -> ImageHash:
+    """Hash an image (H, W, bands)."""
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image).data)
+    grey = Image.fromarray(image).convert("L") if bands.is_rgb8 else Image.fromarray(_grey(image, bands))
+    pixels = np.asarray(grey.resize((GRAIN, GRAIN), Image.Resampling.BOX), np.float32)
     thumb = pixels.reshape(16, 2, 16, 2).mean((1, 3)).astype(np.uint8)
     return ImageHash(digest.digest(), phash(pixels), thumb)
+
+
+def _grey(image: NDArray[Any], bands: Bands) -> NDArray[np.uint8]:
+    """Mean of the shown bands (H, W), stretched from their 1st to their 99th percentile; black without data."""
+    shown = list(bands.shown)
+    values = image[..., shown].astype(np.float32)
+    values[bands.invalid(image)[..., shown]] = np.nan
+    present = values[~np.isnan(values)]
+    if not present.size:
+        return np.zeros(image.shape[:2], np.uint8)
+    least, most = np.percentile(present[:: max(1, present.size // 65536)].astype(np.float64), (1, 99))
+    filled = np.nan_to_num(values.astype(np.float64), nan=float(least))
+    stretched = (filled.mean(axis=2) - least) / max(float(most - least), 1e-9)
+    return np.asarray(255 * np.clip(stretched, 0, 1), np.uint8)
 
 
 def phash(grey: NDArray[np.float32]) -> int:

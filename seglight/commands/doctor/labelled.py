@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seglight.commands.doctor.facts import mask_facts
 from seglight.commands.doctor.tables import split_table
 from seglight.data.classes import Classes
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
+from seglight.images.types import LabelMap
 from seglight.interfaces import Labelled
 
 FIRST, MOST = 16, 2000
@@ -53,12 +53,12 @@ class _Labels:
             index = next(self.rest, None)
             if index is None:
                 return False
-            values = np.flatnonzero(np.bincount(self._mask(index).ravel(), minlength=256))
+            values = np.flatnonzero(np.bincount(self._mask(index).ravel()))
             self.seen |= {value for value in values.tolist() if value < len(self.classes)}
             self.read += 1
         return True
 
-    def _mask(self, index: int) -> NDArray[np.uint8]:
+    def _mask(self, index: int) -> LabelMap:
         if isinstance(self.split, FilePairs):
             return self.split.codec.read(self.split.masks[index])
         return self.split.read(index)[1]

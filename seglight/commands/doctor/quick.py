@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from seglight.commands.doctor.diagnose import diagnose_file, diagnose_mask, diagnose_sizes
 from seglight.commands.doctor.facts import LabelTable, image_facts, mask_facts
-from seglight.commands.doctor.headers import header_of
+from seglight.commands.doctor.headers import band_header, header_of
 from seglight.commands.doctor.labelled import check_labelled, evenly
 from seglight.commands.doctor.rules import FILES, RULES
 from seglight.commands.doctor.samples import sample_facts
@@ -58,7 +58,8 @@ def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
     """Defects of images and of label files that are images."""
     with_alpha = []
     for index in evenly(len(split), HEADERS):
-        image, mask = header_of(str(split.images[index])), header_of(str(split.masks[index]), labels=True)
+        image = band_header(str(split.images[index]), split.bands)
+        mask = header_of(str(split.masks[index]), labels=True)
         with_alpha += [index] if image.alpha else []
         diagnoses = [
             (image.path, diagnose_file(image)),
@@ -77,14 +78,15 @@ def _of_masks(split: FilePairs, table: LabelTable) -> Iterator[Found]:
 def _of_samples(split: Labelled, datamodule: FileDataModule) -> Iterator[Found]:
     """Defects of images whose labels only the data set can read: shapes, or all in one file."""
     with_alpha = []
+    bands = datamodule.bands
     for index in evenly(len(split), HEADERS):
-        image = header_of(str(split.sources(index)[0]))
+        image = band_header(str(split.sources(index)[0]), bands)
         with_alpha += [index] if image.alpha else []
         if diagnosis := diagnose_file(image):
             yield index, image.path, *diagnosis
     yield from _transparent(split, with_alpha)
     for index in evenly(len(split), LABELS):
-        facts = sample_facts(split, len(datamodule.classes), index)
+        facts = sample_facts(split, len(datamodule.classes), index, bands)
         image, labels = facts.image.header, facts.mask.header
         diagnoses = [
             (image.path, diagnose_file(image)),

@@ -107,7 +107,7 @@ def _snapped(image: Image.Image, mask: MaskFacts, table: LabelTable) -> NDArray[
 
 
 def _mapped(raw: NDArray[np.integer], classes: Mapping[int, int], table: LabelTable) -> NDArray[np.integer] | None:
-    """A map of keys as label values, by the class (or 255) of each key; None if a key has no class."""
+    """A map of keys as label values, by the class (or `IGNORED`) of each key; None if a key has no class."""
     keys, where = np.unique(raw, return_inverse=True)
     value = value_of(table)
     values = [value.get(classes.get(key, -1), -1) for key in keys.tolist()]
@@ -115,7 +115,7 @@ def _mapped(raw: NDArray[np.integer], classes: Mapping[int, int], table: LabelTa
 
 
 def value_of(table: LabelTable) -> dict[int, int]:
-    """The smallest label value of each class, and of 255."""
+    """The smallest label value of each class, and of what is ignored."""
     found: dict[int, int] = {}
     for value, index in sorted(table.values.items()):
         found.setdefault(index, value)

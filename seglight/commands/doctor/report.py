@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from seglight import __version__
+from seglight.commands.doctor.band_statistics import BandStatistics
 from seglight.commands.doctor.finding import Finding, Fixed
 from seglight.commands.doctor.statistics import Statistics, class_fractions, class_weights, crop_size, spread_of
 from seglight.errors import UserError, terminal
+from seglight.metrics.extremes import extremes, extremes_line
 from seglight.system.atomic import atomic_write
 from seglight.system.terminal import Name
 
@@ -21,11 +24,16 @@ SHOWN = 4
 
 
 def as_dict(
-    names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding], fixed: Fixed | None
+    names: Sequence[str],
+    numbers: Mapping[str, Statistics],
+    findings: Sequence[Finding],
+    fixed: Fixed | None,
+    bands: BandStatistics | None = None,
 ) -> dict[str, Any]:
     """The whole report as plain values for JSON."""
     train = numbers.get("train")
-    return {
+    of_bands = {} if bands is None else {"bands": bands.as_dict()}
+    return of_bands | {
         "seglight": __version__,
         "mistakes": sum(finding.rule.level == "mistake" for finding in findings),
         "hints": sum(finding.rule.level == "hint" for finding in findings),
@@ -54,10 +62,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def show(
-    console: Console, names: Sequence[str], numbers: Mapping[str, Statistics], findings: Sequence[Finding]
+    console: Console,
+    names: Sequence[str],
+    numbers: Mapping[str, Statistics],
+    findings: Sequence[Finding],
+    bands: BandStatistics | None = None,
 ) -> None:
-    """Print tables of splits and classes, the findings, and lines to paste into a recipe."""
+    """Print tables of splits, classes and bands, the findings, and lines to paste into a recipe."""
     console.print(_splits(numbers), _classes(names, numbers), soft_wrap=False)
+    if bands is not None:
+        console.print(_bands(bands), soft_wrap=False)
     for finding in findings:
         _show_finding(console, finding)
     train = numbers.get("train")
@@ -68,6 +82,9 @@ def show(
         console.print(f"  rare_class_crops: {class_fractions(train.pixels)}")
         console.print("and into the init_args of its loss, such as CrossEntropy:")
         console.print(f"  class_weights: {class_weights(train.pixels)}")
+    if bands is not None:
+        console.print(f"\nready to paste, into classes.yaml or data.bands ({bands.images} images were measured):")
+        console.print(bands.lines(), end="")
     mistakes = sum(finding.rule.level == "mistake" for finding in findings)
     hints = len(findings) - mistakes
     console.print(f"\n{mistakes} kinds of mistake, {hints} of hint" if findings else "\nnothing wrong was found")
@@ -98,6 +115,17 @@ def _show_finding(console: Console, finding: Finding) -> None:
     console.print(f"  -> {rule.fix}")
 
 
+def _bands(bands: BandStatistics) -> Table:
+    """Percentiles, mean, spread and missing values of each band, in the units of the files."""
+    title = f"bands of {bands.bands.type}; mean and std after clip and log"
+    table = Table("band", "1%", "50%", "99%", "mean", "std", "no data", "saturated", title=title, title_justify="left")
+    for index, name in enumerate(bands.bands.names):
+        shares = f"{bands.missing[index]:.2%}", f"{bands.saturated[index]:.2%}"
+        values = [*bands.percentiles[index].tolist(), bands.bands.mean[index], bands.bands.std[index]]
+        table.add_row(Name(name), *(f"{value:.5g}" for value in values), *shares)
+    return table
+
+
 def _splits(numbers: Mapping[str, Statistics]) -> Table:
     table = Table("split", "images", "ignored", "height", "width", "aspect", title="splits", title_justify="left")
     for name, one in numbers.items():
@@ -117,13 +145,15 @@ def _span(least: float, median: float, most: float) -> str:
 
 def _classes(names: Sequence[str], numbers: Mapping[str, Statistics]) -> Table:
     """Fraction of the labelled pixels and number of images of each class, for each split."""
-    table = Table("class", title="share of labelled pixels, and images with the class", title_justify="left")
+    title = f"share of labelled pixels, and images with the class\n{extremes_line(len(names), 'share')}".rstrip()
+    table = Table("class", title=title, title_justify="left")
     for name in numbers:
         table.add_column(Name(name), justify="right")
-    for index, name in enumerate(names):
+    pixels = np.sum([one.pixels for one in numbers.values()], 0).tolist() if numbers else [0] * len(names)
+    for index in extremes(pixels):
         cells = [
             f"{one.pixels[index] / max(1, one.pixels.sum()):.3%}  {one.images_with[index]:5d}"
             for one in numbers.values()
         ]
-        table.add_row(Name(name), *cells)
+        table.add_row(Name(names[index]), *cells)
     return table

@@ -31,14 +31,28 @@ FILES = _rules(
     (
         "transparent-image",
         "a part of the image is transparent, or has a fourth band below 255, where RGB is read",
-        "save it as RGB; --fix does, on black",
+        "save it as RGB, as --fix does, on black; or declare `bands`, as shown below, if it is a fourth band",
     ),
     (
         "deep-image",
         "the image has more than 8 bits, or no unsigned integers",
-        "save it with 8 bits, in a range that you choose",
+        "declare `bands`, as shown below, or save it with 8 bits, in a range that you choose",
     ),
-    ("many-bands", "the image has more bands than colours", "save the bands of interest as RGB"),
+    (
+        "many-bands",
+        "the image has more bands than colours",
+        "declare `bands`, as shown below, or save the bands of interest as RGB",
+    ),
+    (
+        "undeclared-bands",
+        "the image holds something else than `bands` declares",
+        "correct `bands`, or save the image like the others",
+    ),
+    (
+        "mixed-bands",
+        "the image has another type or number of bands than most images",
+        "save all images with the same bands and type",
+    ),
     ("many-pages", "the file contains several pages, frames or pictures", "save each to a file of its own"),
     ("unread-format", "the format of the file is not supported", "convert it to PNG, JPEG or TIFF"),
     ("unreadable-label", "the label file can't be read, or its content is not valid", "correct it, or export it again"),
@@ -134,8 +148,35 @@ MASK_HINTS = _rules(
     ("mostly-ignored", "at least 95% of the mask is ignored", "compare it with its image"),
 )
 
+BANDS = _rules(
+    "hint",
+    (
+        "band-order",
+        "the bands seem to be in another order than in most images",
+        "save them in the order of the others",
+    ),
+    ("constant-band", "bands with one value in every image: they tell a net nothing", "leave them out of the files"),
+    ("equal-bands", "bands that are equal in every image", "leave one of them out of the files"),
+    (
+        "saturated-band",
+        "many values of a band are its largest one: the sensor or an export has cut off what is brighter",
+        "nothing, if this is as it was recorded; else export the values without cutting them off",
+    ),
+    ("undeclared-nodata", "pixels may be without data, but `nodata` is not declared", "declare it under `bands`"),
+    (
+        "other-statistics",
+        "the declared mean and std are far from those of the files",
+        "paste the lines below, or check the units",
+    ),
+)
+
 CLASSES = _rules(
     "hint",
+    (
+        "no-data",
+        "pixels without data, which are ignored in training and scores",
+        "if that is too many, check `nodata` and `valid` of the bands",
+    ),
     ("class-never-seen", "classes without a pixel in any split", "check the class table"),
     ("class-in-one-split", "classes that are not in all splits", "split the images again, if the class matters"),
     (
@@ -152,6 +193,11 @@ SPLITS = _rules(
         "the same image is in two splits: the score includes training images",
         "remove it from one of them",
     ),
+    (
+        "shared-place",
+        "scenes of two splits show the same place: the score includes training pixels",
+        "put both into one split, or divide all scenes by `data.blocks`",
+    ),
 ) | _rules(
     "hint",
     ("near-duplicate", "nearly the same image is in two splits", "keep one scene in one split"),
@@ -160,7 +206,12 @@ SPLITS = _rules(
         "frames of one sequence are in two splits, and those near in time look alike",
         "split by sequence, to score on scenes not seen in training",
     ),
+    (
+        "touching-places",
+        "scenes of two splits lie so near to each other that their borders show nearly the same",
+        "put neighbours into one split, or divide all scenes by `data.blocks`",
+    ),
     ("listed-twice", "the list of a split names an image twice", "remove one line"),
 )
 
-RULES = PAIRS | FILES | FILE_HINTS | MASKS | MASK_HINTS | CLASSES | SPLITS
+RULES = PAIRS | FILES | FILE_HINTS | MASKS | MASK_HINTS | BANDS | CLASSES | SPLITS

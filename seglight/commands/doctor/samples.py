@@ -2,46 +2,62 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seglight.commands.doctor.facts import IGNORED, ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
-from seglight.commands.doctor.headers import Header, header_of
+from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
+from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
+from seglight.commands.doctor.headers import UNREAD, Header, band_header
 from seglight.commands.doctor.image_hash import image_hash
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError, one_line
+from seglight.images.band_files import band_files
+from seglight.images.bands import RGB, Bands
 from seglight.images.exif import SIDEWAYS
+from seglight.images.read_bands import holding
 from seglight.interfaces import Labelled
+from seglight.ops.label_types import ignored_value
 
 
-def sample_facts(split: Labelled, number: int, index: int) -> PairFacts:
+def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -> PairFacts:
     """Read sample `index` of a split with `number` classes."""
     files = [str(path) for path in split.sources(index)]
-    header = header_of(files[0]) if files else Header("")
+    header = band_header(files[0], bands) if files else Header("")
     if header.problem == "missing":
         header = replace(header, problem="unreadable", error="no such file")
     pair = Pair(*[header.path] * 4)
     nothing = MaskFacts(Header(header.path, problem="missing"))
     if header.problem:
-        return PairFacts(pair, ImageFacts(header), nothing)
+        unread = header.problem in (*UNREAD.values(), "undeclared-bands")
+        return PairFacts(pair, ImageFacts(header, bands=undeclared_facts(header.path) if unread else None), nothing)
     try:
         image, mask, name = split.read(index)
     except UserError as error:
-        return PairFacts(pair, *_at_fault(header, files, one_line(error)))
+        return PairFacts(pair, *_at_fault(header, files, one_line(error), bands))
     if not files:
         header = Header(name, mode="RGB", size=image.shape[:2])
     values, counts = distinct(mask)
-    found = np.bincount(values, weights=counts, minlength=IGNORED + 1).astype(np.int64)
+    ignored = ignored_value(mask.dtype)
+    found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
     labels = MaskFacts(
         Header(header.path, format=_drawn(files), mode="L", size=mask.shape),
         "read",
         values,
         counts,
         classes=found[:number],
-        ignored=int(found[IGNORED]),
-        unknown=int(found[number:IGNORED].sum()),
+        ignored=int(found[ignored]),
+        unknown=int(found[number:ignored].sum()),
     )
-    return PairFacts(pair, ImageFacts(header, image_hash(image)), labels)
+    return PairFacts(pair, ImageFacts(header, image_hash(image, bands), _of_bands(header, image, bands)), labels)
+
+
+def _of_bands(header: Header, image: NDArray[Any], bands: Bands) -> BandFacts | None:
+    if bands.is_rgb8 or not header.path:
+        return None
+    path = Path(header.path)
+    return band_facts(header.path, holding(band_files(path, bands)[0] if bands.files else path), image, bands)
 
 
 def _drawn(files: list[str]) -> str:
@@ -50,11 +66,11 @@ def _drawn(files: list[str]) -> str:
     return "" if suffix in IMAGE_SUFFIXES else suffix.removeprefix(".").upper()
 
 
-def _at_fault(header: Header, files: list[str], message: str) -> tuple[ImageFacts, MaskFacts]:
+def _at_fault(header: Header, files: list[str], message: str, bands: Bands) -> tuple[ImageFacts, MaskFacts]:
     """Blame the image if it can't be read or the labels fit it only as stored, else the label file."""
     nothing = MaskFacts(Header(header.path, problem="missing"))
     reason = message.removeprefix(f"{header.path}: ")
-    image = image_facts(header.path) if header.path else ImageFacts(header)
+    image = image_facts(header.path, bands) if header.path else ImageFacts(header)
     if image.header.problem:
         return image, nothing
     if header.orientation in SIDEWAYS and reason.startswith("its EXIF"):

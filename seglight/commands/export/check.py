@@ -6,25 +6,31 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.missing import without_missing
 from seglight.data.class_files import CLASS_FILE
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.camvid import CamVidDataModule
 from seglight.data.datasets.folder import FolderDataModule
-from seglight.data.pairs import IMAGE_SUFFIXES, images_below, without_masks
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, images_below, without_masks
 from seglight.errors import UserError
-from seglight.images.decode import read_image
+from seglight.images.band_files import image_name
+from seglight.images.bands import Bands
+from seglight.images.read_bands import read_bands
+from seglight.images.stretch import without_data
 from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
 from seglight.inference.predictor import Predictor
 from seglight.interfaces import Labelled
 from seglight.metrics.scores import Scores
 from seglight.ops.confusion import confusion_matrix
+from seglight.ops.label_tensors import as_tensor
+from seglight.ops.label_types import ignore_index_of
 
 LEAST_AGREEMENT = 0.999
 """Least fraction of the pixels for which a float file must give the checkpoint's label."""
@@ -34,7 +40,7 @@ MOST_LOSS = 0.005
 
 UNLABELLED = "--check of int8 compares scores: give a folder with labels, as CamVid's or with classes.yaml"
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def compare(
     Args:
         checkpoint: Predictor of the checkpoint, the reference.
         exported: Predictor of the exported file.
-        images: Images uint8 (H, W, 3), each with its mask uint8 (H, W) of class index or 255, or None.
+        images: Images (H, W, bands) of the net's type, each with its mask (H, W), or None.
         batch: Whether the file takes batches: then each image is predicted alone and in a batch, between its mirror
             images, and a pixel is alike if both labels are the checkpoint's.
 
@@ -106,8 +112,8 @@ def compare(
             labels.append(predictor.predict(image))
             seconds[index].append(time.perf_counter() - start)
             if mask is not None:
-                pair = torch.from_numpy(labels[-1]), torch.from_numpy(mask)
-                matrices[index] += confusion_matrix(*pair, classes, IGNORE_INDEX)
+                pair = as_tensor(labels[-1]), as_tensor(mask)
+                matrices[index] += confusion_matrix(*pair, classes, ignore_index_of(classes))
         same = labels[0] == labels[1]
         if batch:
             _, between, _ = exported.predict_batch([image[:, ::-1], image, image[::-1]])
@@ -122,20 +128,25 @@ def compare(
 
 
 def check_folder(
-    folder: Path, class_names: tuple[str, ...], size: tuple[int, int] | None = None, precision: str = "float32"
+    folder: Path,
+    class_names: tuple[str, ...],
+    bands: Bands,
+    size: tuple[int, int] | None = None,
+    precision: str = "float32",
 ) -> None:
     """Check that a folder's first image can be used for a comparison, before the export takes time.
 
     Args:
         folder: Folder as for `CheckImages`.
         class_names: Names of the checkpoint's classes.
+        bands: What the images hold that the checkpoint reads.
         size: Height and width that the file accepts, or None for any size.
         precision: Precision of the file.
 
     Raises:
         UserError: See `CheckImages`; or the image has another size, or no labels, which int8 needs.
     """
-    image, mask = next(iter(CheckImages(folder, class_names)))
+    image, mask = next(iter(CheckImages(folder, class_names, bands)))
     if size not in (None, image.shape[:2]):
         raise UserError(f"--check {folder}: an image is {image.shape[0]}x{image.shape[1]}: check with images of --size")
     if mask is None and precision != "float32":
@@ -155,14 +166,16 @@ class CheckImages:
     Args:
         folder: The folder.
         class_names: Names of the checkpoint's classes.
+        bands: What the images hold that the checkpoint reads.
 
     Raises:
-        UserError: There is no image, or the labels have other classes.
+        UserError: There is no image, the labels have other classes, or the images other bands.
     """
 
-    def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
-        self.paths = [] if holds_labels(folder) else image_paths(folder)
-        self.split = None if self.paths else _labelled(folder, class_names)
+    def __init__(self, folder: Path, class_names: tuple[str, ...], bands: Bands) -> None:
+        self.bands = bands
+        self.paths = [] if holds_labels(folder) else image_paths(folder, bands)
+        self.split = None if self.paths else _labelled(folder, class_names, bands)
 
     def __len__(self) -> int:
         return len(self.paths) if self.split is None else len(self.split)
@@ -170,28 +183,36 @@ class CheckImages:
     def __iter__(self) -> Iterator[tuple[Pixels, Pixels | None]]:
         if self.split is None:
             for path in self.paths:
-                yield read_image(path), None
+                yield read_bands(path, self.bands), None
             return
         for index in range(len(self.split)):
             image, mask, _ = self.split.read(index)
-            yield np.array(image), np.array(mask)
+            missing = without_data(image, self.bands)
+            yield np.array(image), np.array(mask if missing is None else without_missing(mask, missing))
 
 
-def _labelled(folder: Path, class_names: tuple[str, ...]) -> Labelled:
+def _labelled(folder: Path, class_names: tuple[str, ...], bands: Bands) -> Labelled:
     data: FileDataModule
     data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
         raise UserError(f"--check {folder}: its labels have other classes than the checkpoint")
+    if (data.bands.names, data.bands.type) != (bands.names, bands.type):
+        raise UserError(f"--check {folder}: its images are {data.bands.line()}, and the net reads {bands.line()}")
     return data.split("val")
 
 
-def image_paths(folder: Path) -> list[Path]:
+def image_paths(folder: Path, bands: Bands) -> list[Path]:
     """List the images of a folder at any depth, by name, without masks beside them, which are counted.
+
+    Of an image that has one file a band it is the file of the first band.
 
     Raises:
         UserError: There is no image.
     """
-    found = images_below(folder)
+    suffixes = IMAGE_SUFFIXES if bands.is_rgb8 else BAND_SUFFIXES
+    found = images_below(folder, suffixes)
+    if bands.files:
+        found = [path for path in found if image_name(path, bands) is not None]
     if not found:
-        raise UserError(f"{folder}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})")
+        raise UserError(f"{folder}: no image in this folder ({bands.files or ', '.join(suffixes)})")
     return without_masks(folder, found)

@@ -1,4 +1,4 @@
-"""Graph of a deployed net: from uint8 pixels to labels at the image's size, with all steps between."""
+"""Graph of a deployed net: from pixels as they are stored to labels at the image's size, with all steps between."""
 
 import copy
 import warnings
@@ -10,14 +10,19 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from seglight.errors import UserError
-from seglight.interfaces import bands_of, seg_output
+from seglight.interfaces import seg_output
+from seglight.models.bands import blank_image, pixels_read
+from seglight.models.encoders.band_inputs import BandInputs
 from seglight.ops.sizes import DIVISOR
 
 EXAMPLE = (100, 150)
 """Height and width of the image with which a graph of any size is traced: arbitrary, but unequal."""
 
 BROKEN = 255
-"""Label of all pixels of an image whose logits are not finite; it is -1 for more than 256 classes."""
+"""Label of all pixels of an image whose logits are not finite; it is -1 for more than 255 classes."""
+
+NODATA = {torch.uint8: 255}
+"""Label of pixels that have data in no band, by the type of the labels; it is 65535 in all types but this one."""
 
 SIDES = (DIVISOR + 1, 2**14)
 """Shortest and longest side that torch.export may assume: it takes other branches if a map has one cell."""
@@ -29,8 +34,10 @@ LARGEST_BATCH = 2**10
 class Deployed(nn.Module):
     """The result of `WholeImage` by operators that every runtime supports.
 
-    If the logits of an image are not finite, all of its labels are `BROKEN`, which is not a class of up to 255; with
-    256 classes no label is left for this.
+    If the logits of an image are not finite, all of its labels are `BROKEN`, which is no class of up to 255. Labels of
+    more classes are int32, because runtimes have few operators for uint16, and -1 for such an image.
+
+    Pixels that have data in no band have the label `NODATA`, which is ignored, and probabilities of 0.
 
     Args:
         net: Net in evaluation mode; it is copied.
@@ -41,31 +48,36 @@ class Deployed(nn.Module):
     def __init__(self, net: nn.Module, probabilities: bool = False, temperature: float | None = None) -> None:
         super().__init__()
         self.net = _with_fixed_padding(net)
+        bands = pixels_read(net)
+        self.pixels = BandInputs(bands) if bands.has_nodata else None
         self.probabilities = probabilities
         self.temperature = temperature
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """uint8 (B, bands, H, W) to labels uint8 (B, H, W), int16 for more than 256 classes; float32 (B, C, H, W)."""
+        """Images (B, bands, H, W) to labels uint8 (B, H, W), int32 for more than 255 classes; float32 (B, C, H, W)."""
         height, width = image.shape[-2:]
         padded = image.index_select(2, _repeated(height, image)).index_select(3, _repeated(width, image))
         logits = seg_output(self.net(padded)).logits
         upsampled = F.interpolate(logits, padded.shape[-2:], mode="bilinear", align_corners=False)
         upsampled = upsampled[:, :, :height, :width]
         labels = _marked(upsampled.argmax(1), logits)
+        missing = None if self.pixels is None else self.pixels.without_data(image)
+        if missing is not None:
+            labels = torch.where(missing, NODATA.get(labels.dtype, 65535), labels)
         if not self.probabilities:
             return labels
         tempered = upsampled if self.temperature is None else upsampled / self.temperature
-        return labels, tempered.softmax(1)
+        probabilities = tempered.softmax(1)
+        return labels, probabilities if missing is None else probabilities.masked_fill(missing[:, None], 0)
 
 
 def _marked(labels: Tensor, logits: Tensor) -> Tensor:
     """Replace labels by `BROKEN` if the logits of their image are not finite."""
     classes = logits.shape[1]
     broken = logits.isfinite().flatten(1).all(1).logical_not()[:, None, None]
-    if classes > 256:  # ONNX Runtime chooses between int64, but not between int16
-        return torch.where(broken, -1, labels).to(torch.int16)
-    labels = labels.to(torch.uint8)
-    return labels if classes == 256 else torch.where(broken, BROKEN, labels)
+    if classes > BROKEN:
+        return torch.where(broken, -1, labels).to(torch.int32)
+    return torch.where(broken, BROKEN, labels.to(torch.uint8))
 
 
 def _repeated(length: int, image: Tensor) -> Tensor:
@@ -118,7 +130,7 @@ def program_of(deployed: Deployed, size: tuple[int, int] | None, batch: bool = F
         raise UserError("--size dynamic: the net's recurrent sweeps have a length in a graph: give --size HxW")
     deployed.eval().to(memory_format=torch.contiguous_format)
     # of a batch of one torch.export would assume that it stays one
-    image = torch.zeros((2 if batch else 1, bands_of(deployed), *(size or EXAMPLE)), dtype=torch.uint8)
+    image = blank_image(deployed, size or EXAMPLE, 2 if batch else 1)
     smallest, largest = SIDES
     sides = {2: Dim("height", min=smallest, max=largest), 3: Dim("width", min=smallest, max=largest)}
     dynamic = ({0: Dim("batch", max=LARGEST_BATCH)} if batch else {}) | (sides if size is None else {})

@@ -19,7 +19,7 @@ QUANTIZED = (
 Without ReLU and Clip among them, 8 bits would span a convolution's range before they clip it.
 """
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 
 
 def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
@@ -27,7 +27,7 @@ def quantize_onnx(source: Path, images: Sequence[Pixels], path: Path) -> None:
 
     Args:
         source: Path of the float file.
-        images: Images uint8 (H, W, 3) for calibration.
+        images: Images (H, W, bands) for calibration, of the type of the net.
         path: Path of the int8 file.
 
     Raises:
@@ -60,7 +60,7 @@ def quantize_openvino(model: Any, images: Sequence[Pixels]) -> Any:
 
     Args:
         model: Float model.
-        images: Images uint8 (H, W, 3) for calibration.
+        images: Images (H, W, bands) for calibration, of the type of the net.
 
     Raises:
         UserError: nncf is missing.

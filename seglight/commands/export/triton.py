@@ -19,7 +19,7 @@ CONFIG = "config.pbtxt"
 LARGEST_BATCH = 8
 """Largest number of images that Triton passes through the net together."""
 
-TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 5: "TYPE_INT16"}
+TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 4: "TYPE_UINT16", 5: "TYPE_INT16", 6: "TYPE_INT32"}
 """Triton's names of element types, by their numbers in ONNX."""
 
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 from torch.export import ExportedProgram
@@ -21,7 +21,8 @@ from seglight.commands.export.options import FORMATS, OPSET
 from seglight.commands.export.quantize import quantize_onnx, quantize_openvino
 from seglight.commands.export.torch_program import write_compiled_program, write_torch_program
 from seglight.errors import UserError, say
-from seglight.images.decode import read_image
+from seglight.images.bands import Bands
+from seglight.images.read_bands import read_bands
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor
@@ -72,8 +73,8 @@ def export(
     card = replace(predictor.card, provenance=provenance)
     metadata = Metadata(card, precision="float32" if calibrate is None else "int8", size=size, batch=batch)
     if check is not None:
-        check_folder(check, card.class_names, size, metadata.precision)
-    images = [] if calibrate is None else calibration_images(calibrate, size)
+        check_folder(check, card.class_names, card.pixels, size, metadata.precision)
+    images = [] if calibrate is None else calibration_images(calibrate, size, card.pixels)
     for image in images:  # activations that overflow have no range
         predictor.predict(image)
     say(f"{out}: tracing the net and writing the file")
@@ -115,7 +116,7 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
         UserError: See `CheckImages` and `Comparison.fault`.
     """
     exported = load_exported(path, trust=(PROGRAM,), name=name)
-    images = CheckImages(folder, predictor.class_names)
+    images = CheckImages(folder, predictor.class_names, predictor.card.pixels)
     say(f"{name}: comparing it with the checkpoint on {len(images)} images")
     errors = plain_console(stderr=True)
     shown = track(images, "check", len(images), console=errors, disable=not errors.is_terminal)
@@ -130,7 +131,7 @@ def verify(predictor: TorchPredictor, path: Path, name: Path, folder: Path, cons
 def write(
     program: ExportedProgram,
     metadata: Metadata,
-    images: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[Any]],
     path: Path,
     aot: bool,
     opset: int,
@@ -162,17 +163,22 @@ def written(out: Path) -> Iterator[Path]:
             out.unlink(missing_ok=True)
 
 
-def calibration_images(folder: Path, size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
+def calibration_images(folder: Path, size: tuple[int, int] | None, bands: Bands) -> list[NDArray[Any]]:
     """Read at most `CALIBRATION` images of a folder, evenly spaced.
+
+    Args:
+        folder: Folder of images.
+        size: Height and width of the images, or None for any size.
+        bands: What the images hold.
 
     Raises:
         UserError: There is none, one has another size, or the folder contains label maps.
     """
     if holds_labels(folder):
         raise UserError(f"--calibrate {folder}: it contains label maps, too: give its folder of training images")
-    paths = image_paths(folder)
+    paths = image_paths(folder, bands)
     chosen = [paths[len(paths) * k // CALIBRATION] for k in range(CALIBRATION)] if len(paths) > CALIBRATION else paths
-    images = [read_image(path) for path in chosen]
+    images = [read_bands(path, bands) for path in chosen]
     for path, image in zip(chosen, images, strict=True):
         if size not in (None, image.shape[:2]):
             raise UserError(f"{path}: {image.shape[0]}x{image.shape[1]}: calibrate with images of --size")

@@ -26,6 +26,7 @@ from seglight.commands.fit.run_callbacks import RunCallbacks
 from seglight.commands.fit.run_loggers import named, run_loggers
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say, user_error_behind
+from seglight.images.bands import RGB
 from seglight.models.ensemble import in_full
 from seglight.system.class_paths import check_parsed, class_rules
 from seglight.system.collector import no_collections
@@ -51,7 +52,7 @@ from seglight.training.trainer_arguments import (
     refusals_in_one_line,
 )
 
-FACTS = ("num_classes", "ignore_index", "class_names", "palette")
+FACTS = ("num_classes", "ignore_index", "class_names", "palette", "bands")
 """Facts about the data that the data module knows, and the module gets from it."""
 
 
@@ -264,6 +265,9 @@ class SegmentationCLI(SubcommandCLI):
                 f"the data has {self.model.num_classes} ({', '.join(self.model.class_names[:3])}, ...): "
                 "use model.weights to start from it on other classes"
             )
+        difference = (card.image or RGB).difference(self.model.bands)
+        if difference:
+            raise UserError(f"{path}: the net and the data have {difference}: give images that it was trained for")
         load_weights(self.model.net, checkpoint, path)
 
     def subcommand_arguments(self, subcommand: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from seglight.commands.fit.cli import FACTS, Built, SegmentationCLI, run
 from seglight.commands.fit.in_python import in_python
 from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say
+from seglight.images.bands import Bands
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
 from seglight.system.description import arguments, changes, describe
@@ -291,10 +292,12 @@ def _built(module: SegmentationModule, data: Data | None) -> Built:
         "ignore_index": module.ignore_index,
         "class_names": module.class_names,
         "palette": [tuple(color) for color in module.palette],
+        "bands": module.bands,
     }
     for fact, value in data.facts.items():
         if own[fact] != value:
-            raise UserError(f"the module has {fact} {own[fact]}, the data {value}: build it with **data.facts")
+            ours, theirs = (entry.line() if isinstance(entry, Bands) else entry for entry in (own[fact], value))
+            raise UserError(f"the module has {fact} {ours}, the data {theirs}: build it with **data.facts")
     return Built(module, data)
 
 

@@ -128,6 +128,7 @@ def tried(net: Net, crop: int | Size, bench: Bench) -> Trial | None:
                 device=machine.name,
                 threads=machine.threads,
                 versions=bench.versions,
+                bands=None if bench.data.bands.is_rgb8 else bench.data.bands.to_dict(),
             )
             answer = bench.ask(question)
             if not answer.exceeded and MARGIN * answer.peak <= machine.memory:
@@ -194,7 +195,7 @@ def decide(bench: Bench) -> Decisions:
         length=run,
         crop=crop,
         scale=samples.scale(run.exact_epochs, data, crop.value),
-        photometric=samples.photometric(run.exact_epochs),
+        photometric=samples.photometric(run.exact_epochs, data.bands),
         rare_crops=rare,
         class_weights=samples.weights_of_classes(data, rare is not None),
     )

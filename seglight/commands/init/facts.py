@@ -9,6 +9,7 @@ import numpy as np
 
 from seglight.commands.doctor.facts import LabelTable, PairFacts
 from seglight.commands.doctor.statistics import is_sound, statistics
+from seglight.images.bands import RGB, Bands
 
 Size = tuple[int, int]
 """Height and width."""
@@ -29,6 +30,7 @@ class DataFacts:
         extent: Median of the side of the square that a class fills in an image; the class with the most pixels is left
             out.
         suffix: Most frequent suffix of the image files, such as ".jpg".
+        bands: What the images hold.
     """
 
     names: tuple[str, ...]
@@ -40,6 +42,7 @@ class DataFacts:
     largest: Size
     extent: int
     suffix: str
+    bands: Bands = RGB
 
 
 @dataclass(frozen=True)

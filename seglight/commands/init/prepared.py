@@ -10,15 +10,21 @@ from typing import Any
 import yaml
 
 from seglight.commands.init.class_cover import classes_in, covering
+from seglight.commands.init.measured import Measured
+from seglight.data.class_files import CLASS_FILE, parsed
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
 from seglight.data.sequences import divided, validation
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.system.atomic import atomic_write
 from seglight.system.checksums import file_sha256
 
 FOLDER = "seglight.data.FolderDataModule"
 """Data module of converted copies."""
+
+COCO = "seglight.data.COCOPolygonsDataModule"
+"""Data module that takes the bands as an argument."""
 
 CLASSES, LISTS, DATA = "classes.yaml", "lists", "data"
 """Names in the project's folder."""
@@ -134,7 +140,7 @@ def relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepared:
+def prepare(layout: Layout, root: Path, splits: Splits, project: Path, measured: Measured | None = None) -> Prepared:
     """Write class table, lists and converted copy, as far as they are needed.
 
     Args:
@@ -142,17 +148,19 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
         root: Folder of the data set.
         splits: Images of each split.
         project: Folder of the project, which exists.
+        measured: Bands of images that are not 8-bit RGB and whose bands are not declared; None: there are none.
 
     Raises:
-        UserError: The layout can't be converted.
+        UserError: The layout can't be converted, or its data module reads 8-bit RGB only.
     """
+    bands = RGB if measured is None else measured.bands
     if layout.in_place is None:
-        return _converted(layout, splits, project)
+        return _converted(layout, splits, project, bands)
     arguments: dict[str, Any] = {"root": str(full_path(root)), **layout.in_place.init_args}
     in_project: dict[str, str] = {}
     comments: dict[str, str] = {}
-    if layout.in_place.class_table is not None:
-        table = dict(layout.in_place.class_table)
+    table = _with_bands(layout, root, bands, arguments)
+    if table is not None:
         text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
         atomic_write(project / CLASSES, text)
         in_project["classes"] = CLASSES
@@ -164,8 +172,25 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path) -> Prepar
     return Prepared(layout.in_place.class_path, arguments, in_project, splits.remarks, comments)
 
 
-def _converted(layout: Layout, splits: Splits, project: Path) -> Prepared:
-    copy = convert(layout, project / DATA, splits.files)
+def _with_bands(layout: Layout, root: Path, bands: Bands, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Class table that is written, with the bands; where a data module takes them, they are added to its arguments."""
+    assert layout.in_place is not None
+    table = None if layout.in_place.class_table is None else dict(layout.in_place.class_table)
+    if bands.is_rgb8:
+        return table
+    if layout.in_place.class_path == COCO:
+        arguments["bands"] = bands.to_dict()
+        return table
+    if table is None and layout.in_place.class_path == FOLDER:  # the folder's own table
+        own = Path(arguments.pop("classes", root / CLASS_FILE))
+        table = dict(parsed(own))
+    if table is None:
+        raise UserError(f"{root}: {layout.form}, which is read as 8-bit RGB only, but the images have {bands.line()}")
+    return {"bands": bands.to_dict(), **table}
+
+
+def _converted(layout: Layout, splits: Splits, project: Path, bands: Bands) -> Prepared:
+    copy = convert(layout, project / DATA, splits.files, bands)
     in_project = {"root": DATA}
     comments = {}
     if splits.folds:

@@ -18,6 +18,7 @@ from seglight.commands.init.draft import Decisions, Draft, draft
 from seglight.commands.init.duration import plain_time
 from seglight.commands.init.facts import DataFacts, Size
 from seglight.commands.init.machine import machine, versions
+from seglight.commands.init.measured import measured_bands
 from seglight.commands.init.options import Options
 from seglight.commands.init.prepared import Prepared, full_path, prepare, splits_of
 from seglight.commands.init.question import Answer, LoadingQuestion, cache_folder, keep, kept_answer
@@ -62,12 +63,13 @@ def init(options: Options) -> None:
     show(class_line(layout))
     splits = splits_of(layout, options.data, options.folds)
     with _project(options) as folder:
-        prepared = prepare(layout, options.data, splits, folder)
+        measured = measured_bands(layout, options.data, splits.files["train"])
+        prepared = prepare(layout, options.data, splits, folder, measured)
 
         def say(line: str) -> None:
             show(line.replace(str(folder), str(options.out)))
 
-        for remark in [*layout.remarks, *prepared.remarks]:
+        for remark in [*layout.remarks, *measured.remarks, *prepared.remarks]:
             say(remark)
         found = scan(data_module(prepared.at(folder)), say)
         show_scan(found, say)
@@ -117,7 +119,12 @@ def _writing(out: Path) -> Iterator[None]:
 def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size) -> float:
     """Seconds of reading and augmenting one training sample."""
     question = LoadingQuestion(
-        facts.suffix, facts.size, sides(crop), prepared.class_path, machine("cpu", None).name, versions()
+        facts.suffix if facts.bands.is_rgb8 else f"{facts.suffix}, {facts.bands.line()}",
+        facts.size,
+        sides(crop),
+        prepared.class_path,
+        machine("cpu", None).name,
+        versions(),
     )
     kept = kept_answer(question)
     if kept is not None:
@@ -128,7 +135,7 @@ def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size
 
     def read(index: int) -> object:
         image, mask, _ = split.read(index)
-        return augmentation(image, mask, (0, 0, index))
+        return augmentation(image, mask, (0, 0, index), facts.bands)
 
     answer = Answer(step=measured_loading([partial(read, index) for index in indices])).rounded()
     keep(question, answer)

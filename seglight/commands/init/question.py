@@ -35,6 +35,7 @@ class Question:
         device: Name of the device.
         threads: Threads of torch.
         versions: Versions of the libraries.
+        bands: Description of the images as plain values; None: 8-bit RGB.
     """
 
     model: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Question:
     device: str
     threads: int
     versions: Mapping[str, str]
+    bands: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ def cache_folder() -> Path:
 
 def path_of(question: Question | LoadingQuestion) -> Path:
     """File of the answer to a question."""
-    text = json.dumps([type(question).__name__, asdict(question)], sort_keys=True)
+    asked = asdict(question)
+    if asked.get("bands") is None:  # as answers were kept before images could be of other bands
+        asked.pop("bands", None)
+    text = json.dumps([type(question).__name__, asked], sort_keys=True)
     return cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 

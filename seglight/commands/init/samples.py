@@ -7,6 +7,7 @@ import numpy as np
 from seglight.commands.doctor.statistics import class_fractions, class_weights
 from seglight.commands.init.choice import Choice
 from seglight.commands.init.facts import DataFacts, Size
+from seglight.images.bands import RGB, Bands
 
 STEP = 32
 """Crops are multiples of the coarsest stride of usual encoders."""
@@ -106,8 +107,10 @@ def scale(epochs: float, data: DataFacts, crop: int | Size) -> Choice[list[float
     return Choice([0.75, 2.0], "objects differ in size; more often enlarged, as small objects are missed most")
 
 
-def photometric(epochs: float) -> Choice[float]:
+def photometric(epochs: float, bands: Bands = RGB) -> Choice[float]:
     """Largest relative change of brightness, contrast and saturation."""
+    if not bands.is_rgb8:
+        return Choice(0.0, "none: colours are those of RGB")
     if epochs <= FEW_EPOCHS:
         return Choice(0.0, "none, for the same reason")
     return Choice(0.4, "changes of brightness, contrast and colour, as in most recipes")

@@ -1,9 +1,10 @@
 """Reads the data set once, as `doctor` does, and says what is wrong with it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from seglight.commands.doctor.band_statistics import band_statistics
 from seglight.commands.doctor.command import examine
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.scan import survey
@@ -67,7 +68,7 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     """
     found = survey(module)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    findings = examine(found, numbers)
+    findings = examine(found, numbers, band_statistics(found.band_facts("train") or found.band_facts()))
     mistakes = [one for one in findings if one.rule.level == "mistake"]
     for finding in mistakes:
         say(line_of(finding))
@@ -80,6 +81,7 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     train = found.splits.get("train", [])
     val = found.splits.get("val", [])
     facts = data_facts(train, val, found.splits.get("test", []), found.tables["train"])
+    facts = replace(facts, bands=module.bands)
     if not sum(facts.pixels):
         raise UserError("no pixel of the training images is labelled: check the class table and the masks")
     hints = sorted(

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
@@ -21,7 +22,10 @@ from torch.utils.data import DataLoader
 from seglight.callbacks import EMA
 from seglight.data.classes import voc_color
 from seglight.errors import UserError, one_line
+from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Batch
+from seglight.ops.label_tensors import label_dtype
+from seglight.ops.label_types import ignore_index_of
 from seglight.system.class_paths import class_rules
 from seglight.system.memory import peak_of
 from seglight.system.parsing import new_parser, parser_errors
@@ -35,6 +39,17 @@ LONG_ENOUGH = 20.0
 
 IMAGES = 3
 """Images that are evaluated; the first one does not count."""
+
+
+class Images:
+    """What a data module tells of its images.
+
+    Args:
+        bands: Description of the images as plain values.
+    """
+
+    def __init__(self, bands: dict[str, Any]) -> None:
+        self.bands = Bands.from_dict(bands)
 
 
 class Clock(Callback):
@@ -118,10 +133,11 @@ def _peak(work: Callable[[], None], gpu: bool) -> int:
 def _train(question: Mapping[str, Any], clock: Clock) -> None:
     """Train for some steps and evaluate some images with everything that takes time in `fit`."""
     torch.manual_seed(0)
-    module = built(question["model"], question["classes"])
+    bands = RGB if question.get("bands") is None else Bands.from_dict(question["bands"])
+    module = built(question["model"], question["classes"], bands)
     steps = UNTIMED + TIMED + 1
-    crops = [_batch(question["batch"], tuple(question["crop"]), question["classes"])] * steps
-    images = [_batch(1, tuple(question["image"]), question["classes"])] * IMAGES
+    crops = [_batch(question["batch"], tuple(question["crop"]), question["classes"], bands)] * steps
+    images = [_batch(1, tuple(question["image"]), question["classes"], bands)] * IMAGES
     trainer = Trainer(
         accelerator=question["accelerator"],
         devices=1,
@@ -139,7 +155,7 @@ def _train(question: Mapping[str, Any], clock: Clock) -> None:
     trainer.fit(module, _loader(crops), _loader(images))
 
 
-def built(model: Mapping[str, Any], classes: int) -> SegmentationModule:
+def built(model: Mapping[str, Any], classes: int, bands: Bands = RGB) -> SegmentationModule:
     """The module of the part `model` of a recipe, as `fit` builds it.
 
     Raises:
@@ -147,24 +163,29 @@ def built(model: Mapping[str, Any], classes: int) -> SegmentationModule:
     """
     parser = new_parser()
     parser.add_class_arguments(SegmentationModule, "model", fail_untyped=False)
+    images = {} if bands.is_rgb8 else {"data": {"bands": bands.to_dict()}}
+    if images:  # linked as in `fit`
+        parser.add_class_arguments(Images, "data")
+        parser.link_arguments("data.bands", "model.bands", apply_on="instantiate")
     facts = {
         "num_classes": classes,
-        "ignore_index": 255,
+        "ignore_index": ignore_index_of(classes),
         "class_names": [str(index) for index in range(classes)],
         "palette": [list(voc_color(index)) for index in range(classes)],
     }
     with class_rules(), parser_errors():
-        options = parser.parse_object({"model": {**model, **facts}})
+        options = parser.parse_object({"model": {**model, **facts}, **images})
         module: SegmentationModule = parser.instantiate(options).model
     module.describe_net(dict(model["net"]))
     return module
 
 
-def _batch(number: int, size: tuple[int, int], classes: int) -> Batch:
+def _batch(number: int, size: tuple[int, int], classes: int, bands: Bands) -> Batch:
     """Noise, and labels in squares of 32."""
     height, width = size
-    image = torch.randint(0, 256, (number, height, width, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=torch.uint8)
+    image = torch.randint(0, 256, (number, height, width, len(bands.names)), dtype=torch.uint8).permute(0, 3, 1, 2)
+    image = image.to(torch.from_numpy(np.empty(0, bands.dtype)).dtype)
+    coarse = torch.randint(0, classes, (number, -(-height // 32), -(-width // 32)), dtype=label_dtype(classes))
     mask = coarse.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :height, :width].contiguous()
     return {"image": image, "mask": mask, "name": [""] * number, "size": [size] * number}
 

@@ -20,9 +20,10 @@ outputs of --save that would not fit are listed as failed.
   probabilities  probabilities/*.npz, an array `probabilities`: float16 (classes, height, width)
   cityscapes     cityscapes/*.png, label ids as Cityscapes' server accepts them
   ade            ade/*.png, class indices + 1 as ADE20K's scene parsing benchmark accepts them
-  csv            shares.csv, the fraction of each image that each class covers
-  coco           coco.json, connected components as objects, with boxes and run lengths
-  coco_polygons  coco_polygons.json, the same with polygons
+  geotiff        geotiff/*.tif, Cloud Optimised GeoTIFFs that lie where the image does
+  polygons       polygons/*.gpkg, connected regions with class and area in square metres; geojson: by RFC 7946
+  csv            shares.csv, the fraction of each image that each class covers, and square metres where known
+  coco           coco.json, connected components as objects with run lengths; coco_polygons: with polygons
   video          video/*.mp4, videos overlaid with their label maps
 
 Exit code: 0 if all is written, 1 if some inputs failed (they are listed), 2 if nothing could be done, 130 on Ctrl-C.
@@ -38,6 +39,7 @@ from jsonargparse import DefaultHelpFormatter
 from jsonargparse.typing import PositiveInt
 from rich.progress import Progress
 
+from seglight.commands.predict.band_inputs import check_images, images_of, pixel_bytes
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Source, count, find
@@ -45,6 +47,7 @@ from seglight.commands.predict.jobs import check_outputs, provenance
 from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.commands.predict.occupied import written_without_shards
 from seglight.commands.predict.outputs import disk_errors, writers
+from seglight.commands.predict.placed import check_placed, placed_writers
 from seglight.commands.predict.remote_folder import open_destination
 from seglight.commands.predict.request import Outcome, Request
 from seglight.commands.predict.run import Run
@@ -56,7 +59,19 @@ from seglight.system.memory import parse_bytes
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.terminal import plain_console
 
-Kind = Literal["overlay", "probabilities", "cityscapes", "ade", "csv", "coco", "coco_polygons", "video"]
+Kind = Literal[
+    "overlay",
+    "probabilities",
+    "cityscapes",
+    "ade",
+    "geotiff",
+    "polygons",
+    "geojson",
+    "csv",
+    "coco",
+    "coco_polygons",
+    "video",
+]
 ExecutorName = Literal["local", "slurm", "ray"]
 
 
@@ -102,6 +117,7 @@ def predict(
         sources = find(inputs, out)
         if "video" in save and not any(source.is_video for source in sources):
             raise UserError("--save video: none of the inputs is a video: leave this kind out")
+        check_placed(save, sources)
         check_outputs(sources, destination, save)
         limit = None if max_memory is None else parse_bytes(max_memory)
         request = Request(list(models), out, list(save), batch, max_memory, limit, device, list(trust))
@@ -118,6 +134,7 @@ def predict(
 
 def _predict_here(request: Request, sources: Sequence[Source], destination: Destination) -> Outcome:
     part = Part(request, destination)
+    check_images(sources, part.run.bands)
     if part.note:
         say(part.note)
     console = plain_console(stderr=True)
@@ -150,18 +167,18 @@ class Part:
         predictor = load(
             request.models, device=request.device, trust=request.trust, max_memory=request.limit, threads=threads
         )
-        if len(predictor.class_names) > 256:
-            many = len(predictor.class_names)
-            raise UserError(f"{request.models[0]}: {many} classes: an 8-bit PNG holds 256 at most")
         self.request = request
         self.note = ""
         if "probabilities" in request.save and predictor.card.temperature is not None:
             temperature = f"{predictor.card.temperature:.4g}"
             self.note = f"probabilities are softmax(logits / {temperature}), the temperature of the model card"
+        bands = predictor.card.pixels
         # on a GPU torch holds the limit
-        self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None)
+        self.budget = MemoryBudget(request.limit if predictor.device == "cpu" else None, pixel_bytes(bands))
         made = writers(request.save, predictor)
-        self.run = Run(predictor, destination, made, provenance(request), self.budget)
+        placed = placed_writers(request.save, predictor, self.budget)
+        areas = "csv" in request.save
+        self.run = Run(predictor, destination, made, provenance(request), self.budget, placed, areas)
 
     def predict(self, sources: Sequence[Source], advance: Callable[[float], None]) -> None:
         """Write the label maps of the inputs, and the outputs beside them.
@@ -173,8 +190,10 @@ class Part:
         Raises:
             UserError: Nothing can be written.
         """
+        chosen = images_of(sources, self.run.bands)
+        advance(len(sources) - len(chosen))
         with disk_errors(self.request.out):
-            self.run.predict(sources, self.request.batch, advance)
+            self.run.predict(chosen, self.request.batch, advance)
 
     def finish(self, sources: Sequence[Source], tables: Path, written: int) -> Outcome:
         """Write the outputs that are made from the label maps of several images.
@@ -190,7 +209,10 @@ class Part:
         out, names = self.run.out, self.run.predictor.class_names
         videos = [source for source in sources if source.is_video and "video" in self.request.save]
         with disk_errors(self.request.out):
-            left_out = write_tables(self.request.save, names, self.run.done, tables, out.label_maps, self.budget)
+            no_data = self.run.bands.has_nodata
+            left_out = write_tables(
+                self.request.save, names, self.run.done, tables, out.label_maps, self.budget, no_data, self.run.places
+            )
             unwritten = [*_write_videos(videos, self.run)]
         left_out = [out.shown(line) for line in left_out]
         return Outcome(list(names), len(self.run.done), written, self.run.failures, left_out, unwritten, self.note)

@@ -6,9 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.commands.predict.inputs import Picture, Source
 from seglight.commands.predict.kinds import LABELS
 from seglight.commands.predict.outputs import (
@@ -21,6 +18,7 @@ from seglight.commands.predict.outputs import (
 )
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
+from seglight.images.types import LabelMap
 
 
 class Destination(Protocol):
@@ -98,7 +96,7 @@ class Destination(Protocol):
     def finish(self) -> list[tuple[Path, UserError]]:
         """Wait until everything is stored; returns the paths of outputs that could not be stored, with the reasons."""
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8] | UserError]:
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
         """Yield stored label maps (H, W), or the reason why one can't be read."""
 
     def remove_former(self, source: Source, keys: Set[Path]) -> None:
@@ -185,7 +183,7 @@ class LocalFolder:
         """Nothing is under way, and nothing has failed."""
         return []
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8] | UserError]:
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
         """Yield stored label maps (H, W), or the reason why one can't be read."""
         for path in paths:
             try:

@@ -5,7 +5,7 @@ from functools import partial
 from glob import glob
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,16 @@ from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_once, say_unrea
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
 from seglight.images.label_png import is_label_map
+from seglight.images.read_bands import ARRAYS_AND_RASTERS
 from seglight.images.tiff import LARGE, TiffWindows, pages
+from seglight.images.types import Windows
 from seglight.images.video import SUFFIXES as VIDEO_SUFFIXES
 from seglight.images.video import frame_count, frames
 from seglight.system.remote import RemoteFile, is_address
 from seglight.system.remote_errors import StorageError
 
-Pixels: TypeAlias = NDArray[np.uint8] | TiffWindows
-"""An image uint8 (H, W, 3) in RGB, or one that is read by windows."""
+Pixels: TypeAlias = NDArray[Any] | Windows
+"""An image (H, W, bands), or one that is read by windows: uint8 in RGB, or the bands and type that the net reads."""
 
 SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 """Suffixes of images and videos."""
@@ -72,12 +74,14 @@ class Picture(NamedTuple):
         key: Relative path of its outputs; pages and frames are numbered from 1 in a folder of the file's key.
         read: Function that decodes the image; raises UserError if it is damaged.
         decoded: Function that returns how many pixels are decoded; 0 if none, or if the image is damaged.
+        page: Index of the page of a TIFF with several; None: the image is the file, or a frame.
     """
 
     source: Source
     key: Path
     read: Callable[[], Pixels]
     decoded: Callable[[], int] = int
+    page: int | None = None
 
     @property
     def name(self) -> str:
@@ -127,6 +131,8 @@ def _found(text: str, out: str) -> list[Source]:
         raise UserError(f"{text}: no such image or folder: check the path")
     # only regular files, because reading a pipe would never end
     found = sorted(file for file in files if _is_known(file) and file.is_file())
+    if not found:  # beside images, arrays are masks, and rasters are mosaics of them
+        found = sorted(file for file in files if file.suffix.lower() in ARRAYS_AND_RASTERS and file.is_file())
     folder = None if is_address(out) else Path(out).resolve()
     outside = [file for file in found if folder is None or not file.resolve().is_relative_to(folder)]
     _check_some(text, files, found, outside)
@@ -250,10 +256,11 @@ def pictures(source: Source) -> Iterator[Picture]:
         found = pages(source.path)
         for number, (page, size) in enumerate(found.items(), 1):
             key = source.key / f"{number:04}" if len(found) > 1 else source.key
+            only = page if len(found) > 1 else None
             if size > LARGE:
-                yield Picture(source, key, partial(TiffWindows, source.path, page))
+                yield Picture(source, key, partial(TiffWindows, source.path, page), page=only)
             else:
-                yield Picture(source, key, partial(read_page, source.path, page), partial(int, size))
+                yield Picture(source, key, partial(read_page, source.path, page), partial(int, size), only)
     else:
         yield single(source)
 

@@ -10,8 +10,14 @@ FILES = {
     "cityscapes": ("cityscapes", ".png"),
     "ade": ("ade", ".png"),
     "video": ("video", ".mp4"),
+    "geotiff": ("geotiff", ".tif"),
+    "polygons": ("polygons", ".gpkg"),
+    "geojson": ("geojson", ".geojson"),
 }
 """Folder and suffix of the files of each kind of output."""
+
+PLACED = ("geotiff", "polygons", "geojson")
+"""Kinds that lie on a map, as the georeference of the image says."""
 
 TABLES = {"csv": "shares.csv", "coco": "coco.json", "coco_polygons": "coco_polygons.json"}
 """File of each kind of output that is one for all images."""

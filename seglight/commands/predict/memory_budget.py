@@ -19,6 +19,12 @@ BYTES_PER_PIXEL = {
 BYTES_PER_EDGE = {"coco": 105, "coco_polygons": 650}
 """Further bytes per pixel edge between two classes."""
 
+BYTES_PER_CORNER = {"polygons": 230, "geojson": 650}
+"""Bytes per corner of the outlines that are in memory."""
+
+RGB_BYTES = 3
+"""Bytes of a pixel of an image in 8-bit RGB, for which `BYTES_PER_PIXEL` is measured."""
+
 FIXED_BYTES = 24 << 20
 """Further bytes for an image of any size."""
 
@@ -28,10 +34,12 @@ class MemoryBudget:
 
     Args:
         max_memory: Largest number of bytes, or None for no limit.
+        pixel: Bytes of a pixel of an image: 3 in 8-bit RGB.
     """
 
-    def __init__(self, max_memory: int | None) -> None:
+    def __init__(self, max_memory: int | None, pixel: int = RGB_BYTES) -> None:
         self.max_memory = max_memory
+        self.pixel = pixel
 
     def check(self, kind: str, pixels: int, outline: int = 0) -> None:
         """Check that an output fits into the limit.
@@ -46,14 +54,41 @@ class MemoryBudget:
         """
         if self.max_memory is None or kind not in BYTES_PER_PIXEL:
             return
-        takes, before = (
-            FIXED_BYTES + BYTES_PER_PIXEL[kind] * pixels + BYTES_PER_EDGE.get(kind, 0) * outline,
-            resident_bytes(),
-        )
+        # an image is held as it is decoded, turned, and passed on
+        each = BYTES_PER_PIXEL[kind] + (3 * (self.pixel - RGB_BYTES) if kind == "image" else 0)
+        takes = FIXED_BYTES + each * pixels + BYTES_PER_EDGE.get(kind, 0) * outline
+        self.check_bytes(f"{kind} of {pixels / 1e6:.1f} megapixels", takes)
+
+    def check_corners(self, kind: str, corners: int) -> None:
+        """Check that the corners of the outlines that are in memory fit into the limit.
+
+        Args:
+            kind: Kind of output.
+            corners: Number of corners.
+
+        Raises:
+            UserError: They do not fit.
+        """
+        takes = FIXED_BYTES + BYTES_PER_CORNER[kind] * corners
+        self.check_bytes(f"{kind}: the outlines of regions with {corners / 1e6:.1f} million corners", takes)
+
+    def check_bytes(self, what: str, takes: int) -> None:
+        """Check that something fits into the limit.
+
+        Args:
+            what: What it is, as the beginning of the message.
+            takes: Bytes that it takes.
+
+        Raises:
+            UserError: It does not fit.
+        """
+        if self.max_memory is None:
+            return
+        before = resident_bytes()
         if before + takes > self.max_memory:
             raise UserError(
-                f"{kind} of {pixels / 1e6:.1f} megapixels takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in "
-                f"use, and --max_memory is {self.max_memory / 1e9:.2f} GB: raise it, or cut the image"
+                f"{what} takes {takes / 1e9:.2f} GB beside {before / 1e9:.2f} GB in use, and --max_memory is "
+                f"{self.max_memory / 1e9:.2f} GB: raise it, or cut the image"
             )
 
 

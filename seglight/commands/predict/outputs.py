@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.predict.inputs import Pixels, Source
 from seglight.commands.predict.kinds import BEGINNINGS, FILES, LABELS, TABLES
+from seglight.commands.predict.overlays import write_overlay
 from seglight.commands.predict.submissions import ade_ids, cityscapes_ids, write_ids
 from seglight.errors import UserError
-from seglight.images.draw import overlay
 from seglight.images.label_png import provenance_of
-from seglight.images.tiff import TiffWindows
-from seglight.images.types import Color, LabelMap
+from seglight.images.types import LabelMap
 from seglight.inference.predictor import Predictor
 from seglight.system.atomic import atomic_path
 from seglight.system.remote import is_address
@@ -28,14 +26,8 @@ from seglight.system.remote_errors import StorageError
 FROM_IMAGE = (LABELS, "overlay", "probabilities")
 """Kinds that are made from the image itself."""
 
-BAND = 1 << 18
-"""Number of pixels that are overlaid at a time."""
-
 HEAD = 1 << 6
 """Bytes at the beginning of a table by which it is recognised."""
-
-LONGEST_SIDE = 65_500
-"""Longest side of a JPEG that libjpeg writes."""
 
 Writer: TypeAlias = Callable[[Path, Pixels | None, LabelMap], None]
 """Function of the path to write, the image (for kinds made from it, else None), and its label map."""
@@ -165,7 +157,7 @@ def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
     """
     found: dict[str, Writer] = {}
     if "overlay" in kinds:
-        found["overlay"] = partial(_write_overlay, predictor.palette)
+        found["overlay"] = partial(write_overlay, predictor.palette, predictor.card.pixels)
     if "probabilities" in kinds:
         found["probabilities"] = partial(_write_probabilities, predictor)
     for kind, ids_of in (("cityscapes", cityscapes_ids), ("ade", ade_ids)):
@@ -174,25 +166,10 @@ def writers(kinds: Sequence[str], predictor: Predictor) -> dict[str, Writer]:
     return found
 
 
-def _write_overlay(palette: Sequence[Color], path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
-    assert pixels is not None
-    height, width = labels.shape
-    if max(height, width) > LONGEST_SIDE:
-        raise UserError(f"--save overlay: {height} x {width} pixels are more than a JPEG can hold: cut the image")
-    picture = np.empty((height, width, 3), np.uint8)
-    step = max(1, BAND // width)
-    for rows in (slice(top, min(top + step, height)) for top in range(0, height, step)):
-        band = pixels.read(rows, slice(0, width)) if isinstance(pixels, TiffWindows) else pixels[rows]
-        picture[rows] = overlay(band, labels[rows].astype(np.uint8), palette)[..., ::-1]
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    with atomic_path(path) as part:
-        part.write_bytes(data.tobytes())
-
-
 def _write_probabilities(predictor: Predictor, path: Path, pixels: Pixels | None, labels: LabelMap) -> None:
     assert pixels is not None
-    if isinstance(pixels, TiffWindows):
-        height, width = pixels.shape
+    if not isinstance(pixels, np.ndarray):
+        height, width = pixels.shape[:2]
         total = 2 * len(predictor.class_names) * height * width / 1e9
         raise UserError(
             f"--save probabilities: the image is so large that it is read by windows, and those of {height} x {width} "

@@ -14,15 +14,13 @@ from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.commands.predict.destination import Destination, LocalFolder, foreign, not_there
 from seglight.commands.predict.inputs import Picture, Source
 from seglight.commands.predict.kinds import FILES, LABELS, TABLES
 from seglight.commands.predict.outputs import begins_as_table, file_key, of_temporary_files, output_path
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
+from seglight.images.types import LabelMap
 from seglight.system.lookahead import in_order
 from seglight.system.remote import Storage, is_address
 
@@ -176,7 +174,7 @@ class RemoteFolder:
         failed, self._failed = self._failed, []
         return failed
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8] | UserError]:
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
         """Yield stored label maps (H, W), or the reason why one can't be read."""
         return in_order(self._pool, self._label_map, paths, self._threads)
 
@@ -248,7 +246,7 @@ class RemoteFolder:
             found = provenance_of(BytesIO(self._storage.read(place) or b""))
         return found or ""
 
-    def _label_map(self, path: Path) -> NDArray[np.uint8] | UserError:
+    def _label_map(self, path: Path) -> LabelMap | UserError:
         place = self.address(path)
         try:
             data = self._storage.read(place)

@@ -6,21 +6,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.commands.predict.band_inputs import band_picture, further_versions, is_read_by_bands
 from seglight.commands.predict.destination import Destination
 from seglight.commands.predict.downloads import Downloads
 from seglight.commands.predict.inputs import Picture, Pixels, Source, pictures, single
 from seglight.commands.predict.kinds import LABELS
 from seglight.commands.predict.memory_budget import UNLIMITED, MemoryBudget
 from seglight.commands.predict.outputs import FROM_IMAGE, Writer, file_version, output_path
+from seglight.commands.predict.placed import PlacedWriter, may_lie_on_a_map, place_for_areas, place_of
 from seglight.errors import UserError, one_line
+from seglight.images.geo import Georeference
 from seglight.images.label_png import read_labels, write_label_rows, write_labels
-from seglight.images.tiff import TiffWindows
-from seglight.images.types import LabelMap
+from seglight.images.label_rows import LabelsInMemory, StoredLabels
+from seglight.images.types import LabelMap, Windows
 from seglight.inference.predictor import Predictor
 
 T = TypeVar("T")
@@ -52,7 +55,8 @@ class Work(NamedTuple):
         provenance: Input file, as it was before it was read, and model of the label map.
         missing: Paths of the outputs that are missing, by kind.
         pixels: Pixels, if an output is made from them.
-        labels: Label map, if it exists already.
+        labels: Label map, if it exists already and is needed whole.
+        place: Georeference of the image, if an output lies on a map.
     """
 
     picture: Picture
@@ -60,6 +64,7 @@ class Work(NamedTuple):
     missing: Mapping[str, Path]
     pixels: Pixels | None
     labels: LabelMap | None
+    place: Georeference | None = None
 
 
 class Run:
@@ -69,11 +74,15 @@ class Run:
         predictor: Model that predicts.
         out: Output folder.
         writers: Functions that write further outputs beside the label map, by kind.
+        placed: Functions that write those that lie on a map, by kind.
+        areas: Whether the georeferences of images are kept for areas on the ground.
         provenance: Model and options: an existing label map of the same provenance is kept.
         budget: Memory limit; with a limit, images are predicted one at a time and none is decoded ahead.
 
     Attributes:
+        bands: What the model reads.
         done: Name and label map of each image, in order.
+        places: Georeferences of images by their name, if areas are asked for.
         written: Number of label maps that this run has written.
         failures: Failures, one line each.
     """
@@ -85,13 +94,19 @@ class Run:
         writers: Mapping[str, Writer],
         provenance: str,
         budget: MemoryBudget = UNLIMITED,
+        placed: Mapping[str, PlacedWriter] | None = None,
+        areas: bool = False,
     ) -> None:
         self.predictor = predictor
+        self.bands = predictor.card.pixels
         self.out = out
         self.writers = writers
+        self.placed = placed or {}
+        self.areas = areas
         self.provenance = provenance
         self.budget = budget
         self.done: list[tuple[str, Path]] = []
+        self.places: dict[str, Georeference] = {}
         self.written = 0
         self.failures: list[str] = []
 
@@ -132,16 +147,23 @@ class Run:
             source = prepared.source
             try:
                 keys = set[Path]()
-                for picture in pictures(source) if prepared.missing is None else [single(source)]:
+                for picture in self._pictures(source) if prepared.missing is None else [self._single(source)]:
                     keys.add(picture.key)
                     yield self._work(picture, prepared)
                 self.out.remove_former(source, keys)
             except UserError as error:
                 yield source.named(error)
 
+    def _pictures(self, source: Source) -> Iterator[Picture]:
+        by_bands = is_read_by_bands(source, self.bands)
+        return iter([band_picture(source, self.bands)]) if by_bands else pictures(source)
+
+    def _single(self, source: Source) -> Picture:
+        return band_picture(source, self.bands) if is_read_by_bands(source, self.bands) else single(source)
+
     def _prepare(self, source: Source, downloads: Downloads) -> Prepared:
         """Look up what there is of a source, and download it if an output is made from it."""
-        provenance = f"{file_version(source)} {self.provenance}"
+        provenance = f"{file_version(source)}{further_versions(source, self.bands)} {self.provenance}"
         if source.is_video or source.is_tiff:
             missing = self._missing_of_page(source, provenance)
             if missing is None:
@@ -149,7 +171,7 @@ class Run:
                 source = downloads.fetch(source)
             return Prepared(source, provenance, missing)
         missing = self._missing(source, source.key, provenance)
-        if any(kind in missing for kind in FROM_IMAGE):
+        if self._reads(source, missing):
             source = downloads.fetch(source)
         return Prepared(source, provenance, missing)
 
@@ -161,10 +183,16 @@ class Run:
             missing = self._missing(source, source.key, provenance)
         except UserError:  # something else lies there, which does not matter if it has several pages
             return None
-        return None if any(kind in missing for kind in FROM_IMAGE) else missing
+        return None if self._reads(source, missing) else missing
+
+    def _reads(self, source: Source, missing: Mapping[str, Path]) -> bool:
+        """Whether the file of an image is read: for outputs that are missing, or for its georeference."""
+        if self.areas and may_lie_on_a_map(source):
+            return True
+        return any(kind in missing for kind in (*FROM_IMAGE, *self.placed))
 
     def _missing(self, source: Source, key: Path, provenance: str) -> Mapping[str, Path]:
-        return self.out.missing(source, key, (LABELS, *self.writers), provenance)
+        return self.out.missing(source, key, (LABELS, *self.writers, *self.placed), provenance)
 
     def _work(self, picture: Picture, prepared: Prepared) -> Work | UserError:
         try:
@@ -172,12 +200,24 @@ class Run:
             if missing is None:
                 missing = self._missing(picture.source, picture.key, prepared.provenance)
             pixels = self._pixels(picture) if any(kind in missing for kind in FROM_IMAGE) else None
-            labels = None if LABELS in missing or not missing else self._stored(picture)
+            whole = self.out.is_remote or not missing.keys() <= self.placed.keys()
+            labels = self._stored(picture) if LABELS not in missing and missing and whole else None
+            place = self._place(picture, missing)
         except UserError as error:
             return error
-        if not isinstance(pixels, TiffWindows):
+        if pixels is None or isinstance(pixels, np.ndarray):
             picture = picture.without_copy()
-        return Work(picture, prepared.provenance, missing, pixels, labels)
+        return Work(picture, prepared.provenance, missing, pixels, labels, place)
+
+    def _place(self, picture: Picture, missing: Mapping[str, Path]) -> Georeference | None:
+        """Georeference of an image, if an output needs it."""
+        kind = next((kind for kind in self.placed if kind in missing), None)
+        place = place_of(picture, f"--save {kind}") if kind is not None else None
+        if self.areas:
+            known = place or place_for_areas(picture)
+            if known is not None and known.is_given:
+                self.places[picture.name] = known
+        return place
 
     def _stored(self, picture: Picture) -> LabelMap:
         (labels,) = self.out.label_maps([output_path(self.out.folder, LABELS, picture.key)])
@@ -203,10 +243,10 @@ class Run:
             try:
                 if isinstance(work, UserError):
                     raise work
-                if isinstance(work.pixels, TiffWindows) and LABELS in work.missing:
-                    self._write_rows(work, work.pixels, advance)
-                else:
+                if work.pixels is None or isinstance(work.pixels, np.ndarray) or LABELS not in work.missing:
                     advance(1)
+                else:
+                    self._write_rows(work, work.pixels, advance)
                 self._write(work, label_maps.get(work.picture.key, work.labels))
             except UserError as error:
                 self._note(error, None if isinstance(work, UserError) else work.picture)
@@ -229,7 +269,7 @@ class Run:
         self.done = [(name, path) for name, path in self.done if path not in paths]
         self.written -= lost
 
-    def _predicted(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap | UserError]:
+    def _predicted(self, images: Sequence[NDArray[Any]]) -> list[LabelMap | UserError]:
         """Label maps, or the error of an image that fails by itself, too."""
         try:
             return list(self.predictor.predict_batch(images)) if images else []
@@ -253,7 +293,9 @@ class Run:
         self.done.append((work.picture.name, path))
         try:
             for kind, target in work.missing.items():
-                if kind != LABELS:
+                if kind in self.placed:
+                    made += self._made_placed(kind, target, work, labels)
+                elif kind != LABELS:
                     labels = read_labels(path) if labels is None else labels
                     made += self._made(kind, target, work, labels)
         finally:
@@ -270,11 +312,23 @@ class Run:
             return []
         return [target]
 
-    def _write_rows(self, work: Work, pixels: TiffWindows, advance: Callable[[float], None]) -> None:
+    def _made_placed(self, kind: str, target: Path, work: Work, labels: LabelMap | None) -> list[Path]:
+        """Write an output that lies on a map; returns its path, or none if it has failed."""
+        assert work.place is not None
+        path = output_path(self.out.folder, LABELS, work.picture.key)
+        try:
+            rows = StoredLabels(path) if labels is None else LabelsInMemory(labels)
+            self.placed[kind](target, rows, work.place)
+        except UserError as error:
+            self._note(error, work.picture)
+            return []
+        return [target]
+
+    def _write_rows(self, work: Work, pixels: Windows, advance: Callable[[float], None]) -> None:
         path, height = output_path(self.out.folder, LABELS, work.picture.key), pixels.shape[0]
         self.out.replace(work.picture)
         rows = _reported(self.predictor.rows(pixels), height, advance)
-        write_label_rows(path, pixels.shape, rows, self.predictor.palette, work.provenance)
+        write_label_rows(path, (height, pixels.shape[1]), rows, self.predictor.palette, work.provenance)
 
 
 def _reported(bands: Iterator[LabelMap], height: int, advance: Callable[[float], None]) -> Iterator[LabelMap]:

@@ -40,6 +40,8 @@ def ade_ids(class_names: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def write_ids(path: Path, labels: LabelMap, ids: NDArray[np.uint8]) -> None:
-    """Write a label map (H, W) as the ids of its classes, atomically."""
+    """Write a label map (H, W) as the ids of its classes, atomically; labels of no class, such as no data, become 0."""
+    table = np.zeros(np.iinfo(labels.dtype).max + 1, np.uint8)
+    table[: len(ids)] = ids
     with atomic_path(path) as part:
-        Image.fromarray(ids[labels]).save(part)
+        Image.fromarray(table[labels]).save(part)

@@ -1,12 +1,9 @@
 """Outputs made from all label maps: tables of images and objects, and videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.predict.destination import Destination
@@ -17,6 +14,7 @@ from seglight.commands.predict.outputs import output_path
 from seglight.errors import UserError, one_line
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
+from seglight.images.geo import Georeference
 from seglight.images.outlines import outline_of
 from seglight.images.types import Color, LabelMap
 from seglight.images.video import frames, video_writer
@@ -32,15 +30,19 @@ class Table(Protocol):
         """Write the file atomically."""
 
 
-def new_table(kind: str, class_names: Sequence[str]) -> Table:
+def new_table(
+    kind: str, class_names: Sequence[str], no_data: bool = False, places: Mapping[str, Georeference] | None = None
+) -> Table:
     """An empty table.
 
     Args:
         kind: One of `TABLES`.
         class_names: Names of the classes, by index.
+        no_data: Whether pixels may have no data.
+        places: Georeferences of images, by their name.
     """
     if kind == "csv":
-        return ClassFractions(class_names)
+        return ClassFractions(class_names, no_data, places)
     return CocoObjects(class_names, "runs" if kind == "coco" else "polygons")
 
 
@@ -49,8 +51,10 @@ def write_tables(
     class_names: Sequence[str],
     done: Sequence[tuple[str, Path]],
     out: Path,
-    label_maps: Callable[[Iterable[Path]], Iterator[NDArray[np.uint8] | UserError]],
+    label_maps: Callable[[Iterable[Path]], Iterator[LabelMap | UserError]],
     budget: MemoryBudget = UNLIMITED,
+    no_data: bool = False,
+    places: Mapping[str, Georeference] | None = None,
 ) -> list[str]:
     """Write the kinds of outputs that are one file for all images.
 
@@ -61,11 +65,13 @@ def write_tables(
         out: Folder of the tables.
         label_maps: Function that reads label maps, see `Destination.label_maps`.
         budget: Memory limit; an image that would exceed it is left out of a table.
+        no_data: Whether pixels may have no data.
+        places: Georeferences of images, by their name.
 
     Returns:
         What was left out, one line each.
     """
-    tables = {kind: new_table(kind, class_names) for kind in TABLES if kind in kinds}
+    tables = {kind: new_table(kind, class_names, no_data, places) for kind in TABLES if kind in kinds}
     failures: list[str] = []
     used = done if tables else []
     for (name, path), labels in zip(used, label_maps(path for _, path in used), strict=True):

@@ -2,11 +2,14 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from seglight.checkpoints.model_card import ModelCard, Normalisation
 from seglight.checkpoints.temperature import calibration_note
 from seglight.errors import terminal
+from seglight.metrics.extremes import WHOLE, extremes, extremes_line
+from seglight.ops.label_types import label_type
 from seglight.system.escaping import markdown
 
 TEXT = """---
@@ -15,14 +18,14 @@ pipeline_tag: image-segmentation
 ---
 # {title}
 
-Semantic segmentation: RGB images of any size to label maps of {classes} classes at the image's size.
+Semantic segmentation: {images} of any size to label maps of {classes} classes at the image's size.
 {parameters:,} parameters, trained for {steps} optimizer steps{how}, released with seglight {version}.
 
 ```python
 import seglight
 
 net = seglight.load({quoted})
-labels = net.predict("image.jpg")  # uint8 (H, W)
+labels = net.predict("{file}")  # {labels} (H, W)
 ```
 
 or
@@ -47,7 +50,7 @@ Nothing in this folder is run when it is loaded, and its checksums are verified.
 
 ## Preprocessing
 
-None: the net takes uint8 RGB and normalises itself{normalisation}.
+None: the net takes {pixels} and normalises itself{normalisation}.
 
 ## To be written by who passes it on
 
@@ -71,6 +74,7 @@ def readme(card: ModelCard, name: str) -> str:
     return TEXT.format(
         title=_title(card.net),
         classes=card.num_classes,
+        labels=label_type(card.num_classes),
         parameters=origin.parameters,
         steps=f"{origin.step:,}" if origin.step else "an unknown number of",  # 0: of a soup
         how=_training(origin.optimizer, origin.loss),
@@ -78,8 +82,11 @@ def readme(card: ModelCard, name: str) -> str:
         quoted=terminal(json.dumps(name, ensure_ascii=False)),
         word=shlex.quote(terminal(name)),
         scores=UNSCORED if origin.scores is None else _summary(origin.scores),
-        table="\n".join(_row(index, card) for index in range(card.num_classes)),
+        table=_table(card),
         data="Not known." if origin.data is None else _data(origin.data),
+        images="RGB images" if card.image is None else f"images with {markdown(card.image.line())}",
+        file="image.jpg" if card.image is None else "image.tif",
+        pixels="uint8 RGB" if card.image is None else markdown(card.image.line()),
         normalisation="".join(_normalisation(entry) for entry in card.normalisation or ()),
     ) + calibration_note(card)
 
@@ -113,12 +120,25 @@ def _summary(scores: dict[str, Any]) -> str:
     )
 
 
-def _row(index: int, card: ModelCard) -> str:
+def _table(card: ModelCard) -> str:
+    """Rows of the table of classes: all, or those of the lowest and highest IoU."""
+    scores = card.provenance.scores
+    ious = [None if scores is None else scores["iou"][name] for name in card.class_names]
+    pixels = [] if scores is None else [sum(row) for row in scores["confusion"]]
+    shown = extremes(ious) if scores is not None else list(range(card.num_classes))[:WHOLE]
+    rows = [_row(index, card, pixels) for index in shown]
+    if len(shown) < card.num_classes:
+        first = f"The first {WHOLE} of {card.num_classes} classes are shown."
+        left_out = first if scores is None else extremes_line(card.num_classes, "IoU")
+        rows.append(f"\n{left_out} `release.json` names all.")
+    return "\n".join(rows)
+
+
+def _row(index: int, card: ModelCard, pixels: Sequence[int]) -> str:
     name = card.class_names[index]
     scores = card.provenance.scores
     cells = ["-"] * 5
     if scores is not None:
-        pixels = [sum(row) for row in scores["confusion"]]
         cells = [_number(scores[key][name]) for key in ("iou", "f1", "recall", "precision")]
         cells.append(f"{100 * pixels[index] / max(sum(pixels), 1):.2f}")
     red, green, blue = card.palette[index]

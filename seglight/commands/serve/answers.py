@@ -30,11 +30,11 @@ def grey_png(prediction: Prediction) -> bytes:
 
 def overlay_png(prediction: Prediction) -> bytes:
     """The image overlaid with its label map, as a PNG."""
-    labels = prediction.labels
+    labels, image = prediction.labels, prediction.picture
     picture = np.empty((*labels.shape, 3), np.uint8)
     step = max(1, BAND // labels.shape[1])
     for rows in (slice(top, top + step) for top in range(0, len(labels), step)):
-        picture[rows] = overlay(prediction.image[rows], labels[rows], prediction.predictor.palette)
+        picture[rows] = overlay(image[rows], labels[rows], prediction.predictor.palette)
     return _png(Image.fromarray(picture))
 
 

@@ -43,6 +43,8 @@ def described(model: ServedModel) -> dict[str, Any]:
         "name": model.name,
         "version": model.version,
         "classes": [{"name": name, "color": list(color)} for name, color in classes],
+        "bands": list(model.card.pixels.names),
+        "type": model.card.pixels.type,
         "size": model.size and list(model.size),
         "has_probabilities": model.has_probabilities,
         "ready": model.ready,

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from seglight.checkpoints.model_card import ModelCard
 
+RGB_BYTES = 3
+"""Bytes of a pixel in RGB: limits in pixels are of these, and lower for pixels of more bytes."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -56,11 +59,15 @@ class Item(NamedTuple):
         size: Size (H, W), by the header of a file.
         is_file: Whether the bytes are those of an image file; False: they are pixels.
         answer: Pickled `Answer`.
+        bands: Number of bands of the pixels.
+        type: Type of the pixels.
     """
 
     size: tuple[int, int]
     is_file: bool
     answer: bytes
+    bands: int = 3
+    type: str = "uint8"
 
 
 class Batch(NamedTuple):

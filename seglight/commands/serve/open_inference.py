@@ -1,7 +1,8 @@
 """Open Inference Protocol, version 2, over HTTP: that of KServe and Triton, whose clients work with it.
 
-A model has the input `image`, uint8 (B, 3, H, W) in RGB, and the output `labels`, uint8 (B, H, W), as files of
-`seglight export` have; and `probabilities`, float32 (B, C, H, W), where it has them.
+A model has the input `image`, uint8 (B, 3, H, W) in RGB, or (B, bands, H, W) of the type and bands that it reads, and
+the output `labels`, uint8 (B, H, W), as files of `seglight export` have; and `probabilities`, float32 (B, C, H, W),
+where it has them.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.tensors import (
+    DATATYPES,
     HEADER_LENGTH,
     INPUT,
     JSON_VALUES,
@@ -157,14 +159,16 @@ class OpenInference:
         model = self._model(name, version)
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refused(415, "compressed requests are not supported: send the body without Content-Encoding")
-        inference = read_inference(await request.body(), request.headers.get(HEADER_LENGTH), outputs_of(model))
+        inference = read_inference(
+            await request.body(), request.headers.get(HEADER_LENGTH), outputs_of(model), model.card.pixels
+        )
         self._check(inference, model)
         answer = partial(tensors, outputs=inference.outputs)
         images = await asyncio.to_thread(_interleaved, inference.pixels)
         answered = await self._answered(images, answer, model.name)
-        classes = model.classes  # the limits were checked for them
+        classes, bands = model.classes, model.card.pixels  # the limits were checked for them
         model = answered[0].model
-        if version not in (None, model.version) or model.classes != classes:
+        if version not in (None, model.version) or model.classes != classes or model.card.pixels.difference(bands):
             raise Refused(503, f"{name} was replaced during the request: repeat it", 1.0)
         shape = inference.pixels.shape
         body, length = inference_body(
@@ -181,7 +185,7 @@ class OpenInference:
             return Response(body, media_type="application/json")
         return Response(body, headers={HEADER_LENGTH: str(length)}, media_type="application/octet-stream")
 
-    async def _answered(self, images: Sequence[NDArray[np.uint8]], answer: Answer, name: str) -> Sequence[Answered]:
+    async def _answered(self, images: Sequence[NDArray[Any]], answer: Answer, name: str) -> Sequence[Answered]:
         """Answers of one version: those that a version gave before it was replaced are asked for again.
 
         Raises:
@@ -225,11 +229,12 @@ def outputs_of(model: ServedModel) -> tuple[str, ...]:
 def described(model: ServedModel) -> dict[str, Any]:
     """Description of a model by the protocol; lengths that a request chooses are -1."""
     height, width = model.size or (-1, -1)
+    bands = model.card.pixels
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": PLATFORMS.get(Path(model.path).suffix, "pytorch"),
-        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, 3, height, width]}],
+        "inputs": [{"name": INPUT, "datatype": DATATYPES[bands.type], "shape": [-1, len(bands.names), height, width]}],
         "outputs": [_tensor(name, model, (-1, height, width)) for name in outputs_of(model)],
     }
 
@@ -248,8 +253,8 @@ def _readiness(model: ServedModel) -> JSONResponse:
     return JSONResponse({"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
 
 
-def _interleaved(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Images (H, W, 3) of a batch (B, 3, H, W)."""
+def _interleaved(pixels: NDArray[Any]) -> list[NDArray[Any]]:
+    """Images (H, W, bands) of a batch (B, bands, H, W)."""
     return [np.ascontiguousarray(image.transpose(1, 2, 0)) for image in pixels]
 
 

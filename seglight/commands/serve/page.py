@@ -15,6 +15,7 @@ from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.service import Service
 from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.uploads import image_of
+from seglight.images.pixels import are_rgb
 
 INDEX = "index.html"
 
@@ -49,7 +50,10 @@ def router(service: Service, settings: Settings) -> APIRouter:
         number = NUMBERS.get(name)
         if number is None:
             raise Refused(404, f"there are {len(NUMBERS)} examples: {', '.join(NUMBERS)}")
-        drawn = await asyncio.to_thread(example_png, number, served(service.models, model).size)
+        found = served(service.models, model)
+        if not are_rgb(found.card.pixels):
+            raise Refused(404, f"{found.name} reads {found.card.pixels.line()}, and the examples are in 8-bit RGB")
+        drawn = await asyncio.to_thread(example_png, number, found.size)
         return Response(drawn, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     @routes.post("/page/picture")

@@ -48,10 +48,11 @@ def picture_jpeg(prediction: Prediction) -> bytes:
     Raises:
         UserError: A side is longer than a JPEG can be.
     """
-    height, width = prediction.image.shape[:2]
+    picture = prediction.picture
+    height, width = picture.shape[:2]
     if max(height, width) > LONGEST_SIDE:
         raise UserError(f"an image of {height} x {width} pixels (height x width) is too long for a JPEG: cut it")
-    return _encoded(prediction.image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return _encoded(picture, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
 def _encoded(image: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:

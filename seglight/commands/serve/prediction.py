@@ -1,7 +1,7 @@
 """What an answer is made from, within a model process. Imports no torch, which exported nets do not need."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,19 @@ class Prediction(Protocol):
 
     Attributes:
         predictor: The net, with its model card.
-        image: Pixels uint8 (H, W, 3) in RGB.
+        image: Pixels (H, W, bands) in the bands and type that the net reads: uint8 in RGB by default.
     """
 
     predictor: Predictor
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The image as it is shown, uint8 (H, W, 3): itself in 8-bit RGB, else three of its bands, stretched."""
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Label map (H, W), computed when it is first asked for; no model of more than 256 classes is served.
+        """Label map (H, W), computed when it is first asked for; no model of more than 255 classes is served.
 
         Raises:
             UserError: The net fails on the image.

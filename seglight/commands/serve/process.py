@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.serve import worker
@@ -39,8 +38,8 @@ GLANCE_S = 0.25
 ENDING_S = 5.0
 """Seconds after which a process that should end is killed."""
 
-Payload: TypeAlias = bytes | NDArray[np.uint8]
-"""An image file, or pixels (H, W, 3) in RGB."""
+Payload: TypeAlias = bytes | NDArray[Any]
+"""An image file, or pixels (H, W, bands)."""
 
 
 class Finished(NamedTuple):

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from seglight.commands.serve.image_errors import status_of
+from seglight.commands.serve.messages import RGB_BYTES
 from seglight.commands.serve.models import Answered, Copy, ServedModel, copied, served
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.process import Payload
@@ -27,13 +28,13 @@ from seglight.commands.serve.settings import Settings
 from seglight.commands.serve.status import Status, worker_status
 from seglight.commands.serve.waiting import Queue, Waiting
 from seglight.commands.serve.watch import AGAIN_S, watch
-from seglight.commands.serve.worker import THE_IMAGE
+from seglight.commands.serve.worker import THE_IMAGE, name_of
 from seglight.commands.serve.worker_group import WorkerGroup, WorkerStarter
 from seglight.commands.serve.worker_slot import SILENCE_S, WorkerSlot
 from seglight.errors import UserError, one_line, say
-from seglight.images.decode import size_of
+from seglight.images.bands import Bands
 from seglight.images.jpeg import JPEG
-from seglight.images.pixels import described, is_image
+from seglight.images.pixels import described, is_image, size_of_pixels
 from seglight.images.png import SIGNATURE
 
 QUICK = (SIGNATURE, JPEG)
@@ -46,7 +47,7 @@ WEB_BYTES = 200_000_000
 """Memory of the web process beside the bodies of requests and the images that it fetches."""
 
 BYTES_PER_PIXEL = 32
-"""Bytes of a model process for each pixel of an image beside the net: 23 to decode it, as
+"""Bytes of a model process for each pixel of an image in RGB beside the net: 23 to decode it, as
 `commands.predict.memory_budget` has measured, and the rest for its labels and its answer."""
 
 
@@ -68,7 +69,7 @@ class Service:
         self._queue = Queue(settings.batch, settings.wait_s)
         self._readers = ThreadPoolExecutor(READERS)
         self._threads = ThreadPoolExecutor(3 * settings.workers + READERS)  # two groups during a swap, and files
-        self._max_pixels = settings.max_pixels
+        self._room: int | None = None
         self._memory = memory_of_each(settings)
         self._starter = WorkerStarter(
             self._paths, settings.workers, self._memory, device, tuple(trust), self._queue, self._threads
@@ -131,7 +132,7 @@ class Service:
         A caller that is cancelled leaves the queue, and its image is not predicted further than to the next band.
 
         Args:
-            image: Bytes of an image file, or pixels uint8 (H, W, 3) in RGB.
+            image: Bytes of an image file, or pixels (H, W, bands) in the bands and type that the model reads.
             answer: Function that makes the answer, in a model process.
             model: Name of the model; None: the first one.
             progress: Function that is called with the fraction of the image that is done, several times if the image
@@ -140,16 +141,20 @@ class Service:
         Raises:
             Refused: There is no answer; the status says why.
         """
-        name = self._name_of(model)
+        found = self._model_of(model)
         pickled = pickle.dumps(answer)
         self._check_room()
         self._open += 1
         try:
-            payload, size = await self._checked(image)
+            bands = found.card.pixels
+            payload, size = await self._checked(image, bands)
             self._check_room()  # others came while the header was read
             loop = asyncio.get_running_loop()
             alone = progress is not None
-            one = Waiting(name, size, payload, pickled, loop.create_future(), loop.time(), progress, alone)
+            pixel = len(bands.names) * bands.dtype.itemsize
+            one = Waiting(
+                found.name, size, payload, pickled, loop.create_future(), loop.time(), progress, alone, pixel=pixel
+            )
             return await self._outcome(one)
         finally:
             self._open -= 1
@@ -171,10 +176,10 @@ class Service:
         if self._queue.discard(one) and not one.outcome.done():
             one.outcome.set_exception(Refused(504, f"no process was free for the image for {SILENCE_S:.0f} s", 60.0))
 
-    def _name_of(self, model: str | None) -> str:
+    def _model_of(self, model: str | None) -> ServedModel:
         if self._draining:
             raise Refused(503, "the server is about to end")
-        return served({} if self._group is None else self._group.models, model).name
+        return served({} if self._group is None else self._group.models, model)
 
     def _check_room(self) -> None:
         if len(self._queue) >= self._settings.queue:
@@ -182,30 +187,42 @@ class Service:
             shown = min(60.0, max(1.0, float(math.ceil(seconds))))
             raise Refused(429, f"{len(self._queue)} images are waiting already: try again in {shown:.0f} s", shown)
 
-    async def _checked(self, image: Payload) -> tuple[Payload, tuple[int, int]]:
+    async def _checked(self, image: Payload, bands: Bands) -> tuple[Payload, tuple[int, int]]:
         """An image and its size (H, W), by its header."""
+        count = len(bands.names)
         if isinstance(image, bytes):
             try:
-                size = await self._size_of(image)
+                size = await self._size_of(image, bands)
             except UserError as error:
                 raise Refused(status_of(error), one_line(error)) from error
-        elif is_image(image, 3) and image.size:
+        elif is_image(image, count, bands.dtype) and image.size:
             image = np.ascontiguousarray(image)
             size = image.shape[0], image.shape[1]
         else:
-            raise Refused(400, f"an image is uint8 (H, W, 3) in RGB, not {described(image)}")
+            taken = "uint8 (H, W, 3) in RGB" if bands.is_rgb8 else f"{bands.type} (H, W, {count}), {bands.line()}"
+            raise Refused(400, f"an image is {taken}, not {described(image)}")
         height, width = size
-        if height * width > self._max_pixels:
-            raise Refused(
-                413, f"the image has {height} x {width} pixels, and this server takes {self._max_pixels} at most"
-            )
+        most = self._most_of(count * bands.dtype.itemsize)
+        if height * width > most:
+            raise Refused(413, f"the image has {height} x {width} pixels, and this server takes {most} at most")
         return image, size
 
-    async def _size_of(self, image: bytes) -> tuple[int, int]:
+    async def _size_of(self, image: bytes, bands: Bands) -> tuple[int, int]:
         """Size by the header, which for the usual formats takes less time than another thread does to begin."""
         if image.startswith(QUICK):
-            return size_of(image, THE_IMAGE)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, size_of, image, THE_IMAGE)
+            return size_of_pixels(image, THE_IMAGE, bands)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, size_of_pixels, image, name_of(image), bands
+        )
+
+    def _most_of(self, pixel: int) -> int:
+        """Most pixels of an image that have so many bytes each."""
+        most = self._settings.max_pixels
+        if pixel > RGB_BYTES:
+            most = most * RGB_BYTES // pixel
+        if self._room is None:
+            return most
+        return min(most, self._room // (BYTES_PER_PIXEL + 3 * (pixel - RGB_BYTES)))
 
     async def start(self) -> None:
         """Start the model processes, and wait until they have loaded the models.
@@ -233,17 +250,17 @@ class Service:
                 slot.restarts = former.restarts
                 former.retire()
         self._group = group
-        self._max_pixels = self._most_pixels(group)
+        self._room = self._room_beside(group)
         self._slots = [*(slot for slot in self._slots if not slot.is_over), *group.slots]
         for slot in group.slots:
             slot.begin()
 
-    def _most_pixels(self, group: WorkerGroup) -> int:
-        """Most pixels of an image that fits into the memory beside the nets."""
+    def _room_beside(self, group: WorkerGroup) -> int | None:
+        """Bytes of each process beside the nets; None: no limit."""
         if self._memory is None:
-            return self._settings.max_pixels
+            return None
         taken = max(slot.process.memory for slot in group.slots if slot.process is not None)
-        return min(self._settings.max_pixels, max(0, self._memory - taken) // BYTES_PER_PIXEL)
+        return max(0, self._memory - taken)
 
     async def _swap(self, name: str) -> bool:
         """Load the new files of a model beside the old ones, and let others predict when they are ready.

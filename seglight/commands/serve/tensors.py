@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 
 from seglight.commands.serve.prediction import Prediction
 from seglight.commands.serve.refusals import Refused
+from seglight.images.bands import RGB, Bands
 
 INPUT = "image"
-"""Name of the only input, as in exported files: uint8 (B, 3, H, W), RGB."""
+"""Name of the only input, as in exported files: (B, bands, H, W), uint8 in RGB by default."""
+
+DATATYPES = {"uint8": "UINT8", "uint16": "UINT16", "int16": "INT16", "float32": "FP32"}
+"""The protocol's names of the types of pixels."""
 
 LABELS = "labels"
 PROBABILITIES = "probabilities"
@@ -53,23 +57,24 @@ class Inference(NamedTuple):
     """A request.
 
     Args:
-        pixels: uint8 (B, 3, H, W), RGB.
+        pixels: (B, bands, H, W), in the type that the model reads.
         outputs: Outputs, in the order of the answer.
         id: Name that the client gave to the request; None: none.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     outputs: tuple[Wanted, ...]
     id: str | None
 
 
-def read_inference(body: bytes, header_length: str | None, outputs: Sequence[str]) -> Inference:
+def read_inference(body: bytes, header_length: str | None, outputs: Sequence[str], bands: Bands = RGB) -> Inference:
     """Read the body of a request.
 
     Args:
         body: JSON, which may be followed by the bytes of the input.
         header_length: Value of the header `HEADER_LENGTH`; None: the whole body is JSON.
         outputs: Names of the outputs that the model has; all of them are wanted if the request names none.
+        bands: What the model reads.
 
     Raises:
         Refused: The body is not a request of the protocol, or not one for this server.
@@ -90,7 +95,7 @@ def read_inference(body: bytes, header_length: str | None, outputs: Sequence[str
     name = content.get("id")
     if name is not None and not isinstance(name, str):
         raise Refused(400, "`id` is not a string")
-    return Inference(_pixels(content, rest), _outputs(content, outputs), name)
+    return Inference(_pixels(content, rest, bands), _outputs(content, outputs), name)
 
 
 def _parts(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
@@ -103,39 +108,45 @@ def _parts(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     return body[: int(digits)], memoryview(body)[int(digits) :]
 
 
-def _pixels(content: Mapping[str, Any], rest: memoryview) -> NDArray[np.uint8]:
+def _pixels(content: Mapping[str, Any], rest: memoryview, bands: Bands) -> NDArray[Any]:
     inputs = content.get("inputs")
     tensor = inputs[0] if isinstance(inputs, list) and len(inputs) == 1 else None
     if not isinstance(tensor, dict) or tensor.get("name") != INPUT:
         raise Refused(400, f"`inputs` is a list of one tensor, which has the name `{INPUT}`")
-    if tensor.get("datatype") != "UINT8":
-        raise Refused(400, f"the datatype of `{INPUT}` is not UINT8")
+    if tensor.get("datatype") != DATATYPES[bands.type]:
+        raise Refused(400, f"the datatype of `{INPUT}` is not {DATATYPES[bands.type]}{_reads(bands)}")
     shape: Any = tensor.get("shape")
-    if not _is_shape(shape):
-        raise Refused(400, f"the shape of `{INPUT}` is not [batch, 3, height, width], four integers above 0")
+    if not _is_shape(shape, len(bands.names)):
+        wanted = f"[batch, {len(bands.names)}, height, width], four integers above 0{_reads(bands)}"
+        raise Refused(400, f"the shape of `{INPUT}` is not {wanted}")
     size = _parameters(tensor).get("binary_data_size")
     if size is None:
         if len(rest):
             raise Refused(400, f"{len(rest)} bytes follow the JSON: `{INPUT}` has no parameter binary_data_size")
-        return _from_json(tensor.get("data"), shape)
+        return _from_json(tensor.get("data"), shape, bands.dtype)
     if "data" in tensor:
         raise Refused(400, f"`{INPUT}` has both `data` and the parameter binary_data_size: give one of them")
-    if type(size) is not int or size != len(rest) or size != math.prod(shape):
+    if type(size) is not int or size != len(rest) or size != math.prod(shape) * bands.dtype.itemsize:
         raise Refused(
             400, f"the shape of `{INPUT}`, its binary_data_size and the {len(rest)} bytes after the JSON do not agree"
         )
-    return np.frombuffer(rest, np.uint8).reshape(shape)
+    return np.frombuffer(rest, bands.dtype.newbyteorder("<")).reshape(shape).astype(bands.dtype, copy=False)
 
 
-def _is_shape(shape: Any) -> bool:
+def _reads(bands: Bands) -> str:
+    """What a model reads, where it is not 8-bit RGB."""
+    return "" if bands.is_rgb8 else f": the model reads {bands.line()}"
+
+
+def _is_shape(shape: Any, bands: int) -> bool:
     if not isinstance(shape, list) or len(shape) != 4:
         return False
-    return all(type(length) is int and length > 0 for length in shape) and shape[1] == 3
+    return all(type(length) is int and length > 0 for length in shape) and shape[1] == bands
 
 
-def _from_json(data: Any, shape: Sequence[int]) -> NDArray[np.uint8]:
+def _from_json(data: Any, shape: Sequence[int], dtype: "np.dtype[Any]") -> NDArray[Any]:
     """Pixels from a list of their values, or lists of lists as their shape."""
-    wrong = Refused(400, f"`data` of `{INPUT}` is not a list of as many integers, 0 to 255, as its shape has")
+    wrong = Refused(400, f"`data` of `{INPUT}` is not a list of as many {_values(dtype)} as its shape has")
     is_nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
     # no array of what a client sends: one of texts is as wide as the longest, at each of them
     values: list[Any] = [data]
@@ -143,12 +154,26 @@ def _from_json(data: Any, shape: Sequence[int]) -> NDArray[np.uint8]:
         if not all(isinstance(value, list) and len(value) == length for value in values):
             raise wrong
         values = list(chain.from_iterable(values))
-    if {*map(type, values)} != {int}:
+    if not {*map(type, values)} <= ({int} if dtype.kind in "iu" else {int, float}):
         raise wrong
     try:
-        return np.frombuffer(bytes(values), np.uint8).reshape(shape)
-    except ValueError as error:  # beyond 0 to 255
+        if dtype == np.uint8:  # faster than an array, whose elements are converted one by one
+            found: NDArray[Any] = np.frombuffer(bytes(values), np.uint8)
+        else:
+            with np.errstate(over="ignore"):  # infinite values are refused below
+                found = np.array(values, dtype)
+    except (ValueError, OverflowError) as error:  # beyond the type
         raise wrong from error
+    if dtype.kind == "f" and not np.isfinite(found).all():
+        raise Refused(400, f"`data` of `{INPUT}` is NaN or infinite, which JSON has not: send bytes (binary_data_size)")
+    return found.reshape(shape)
+
+
+def _values(dtype: "np.dtype[Any]") -> str:
+    if dtype.kind == "f":
+        return "numbers"
+    limits = np.iinfo(dtype)
+    return f"integers, {limits.min} to {limits.max},"
 
 
 def _outputs(content: Mapping[str, Any], available: Sequence[str]) -> tuple[Wanted, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from seglight.commands.serve.messages import RGB_BYTES
 from seglight.commands.serve.models import Answered
 from seglight.commands.serve.process import Payload
 
@@ -14,7 +15,7 @@ CROWD_S = 1.0
 """Seconds for which it is remembered that two images were there at a time: one client alone never waits for others."""
 
 MOST_PIXELS = 1 << 23
-"""Largest number of pixels of a batch of several images: larger images fill a processor one by one."""
+"""Largest number of pixels of a batch of several images in RGB: larger images fill a processor one by one."""
 
 
 @dataclass(eq=False)
@@ -32,6 +33,7 @@ class Waiting:
         alone: Whether it is predicted alone, because its progress is reported, or a process died with others.
         due: Whether it has waited long enough for others.
         attempts: Number of processes that died before they were done with it.
+        pixel: Bytes of a pixel.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Waiting:
     alone: bool = False
     due: bool = False
     attempts: int = 0
+    pixel: int = RGB_BYTES
 
     @property
     def kind(self) -> Hashable:
@@ -146,7 +149,8 @@ class Queue:
 
     def _most(self, one: Waiting) -> int:
         """Largest number of images of a size in a batch."""
-        return max(1, min(self._batch, MOST_PIXELS // (one.size[0] * one.size[1])))
+        size = one.size[0] * one.size[1] * max(RGB_BYTES, one.pixel)
+        return max(1, min(self._batch, RGB_BYTES * MOST_PIXELS // size))
 
     def _shared(self, group: Sequence[Waiting], most: int) -> Sequence[Waiting]:
         """The first images of a group: no more than leaves as many for each process that has nothing to do."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seglight.commands.serve.image_errors import status_of
 from seglight.commands.serve.messages import (
+    RGB_BYTES,
     Abandon,
     Batch,
     Begun,
@@ -31,18 +32,29 @@ from seglight.commands.serve.messages import (
 from seglight.commands.serve.prediction import Answer
 from seglight.commands.serve.refusals import Refused
 from seglight.errors import UserError, one_line, traceback_of, user_error_behind
-from seglight.images.decode import decode_image
+from seglight.images.bands import Bands
 from seglight.images.opencv import single_threaded_opencv
+from seglight.images.pixels import are_rgb, decode_pixels
+from seglight.images.stretch import stretched
 from seglight.images.tiff import LARGE
 from seglight.images.types import LabelMap
 from seglight.inference.load import load
 from seglight.inference.predictor import ArrayWindows, Predictor
+from seglight.ops.label_types import IGNORE_INDEX
 
 WARM_UP = (64, 64)
 """Size of the image that a model predicts before it counts as loaded: many runtimes complete their work only then."""
 
+NPY = b"\x93NUMPY"
+"""Beginning of an array in NumPy's format."""
+
 THE_IMAGE = "the image"
 """What messages call an image that came without a name."""
+
+
+def name_of(data: bytes) -> str:
+    """What messages call an image; its suffix tells arrays of NumPy, which have no other sign for a reader."""
+    return f"{THE_IMAGE}.npy" if data.startswith(NPY) else THE_IMAGE
 
 
 class AbandonedError(Exception):
@@ -86,11 +98,15 @@ def run(connection: Connection, job: Job) -> None:
 def _loaded(name: str, path: str, job: Job) -> Model:
     predictor = load(path, device=job.device, max_memory=job.max_memory, trust=job.trust, threads=job.threads)
     card = predictor.card
-    if card.bands not in (None, 3):
+    if card.image is None and card.bands not in (None, 3):
         raise UserError(f"{path}: takes images of {card.bands} bands, and requests have images in RGB")
-    if card.num_classes > 256:
-        raise UserError(f"{path}: {card.num_classes} classes: an 8-bit PNG holds 256 at most")
-    predictor.predict(np.zeros((*(predictor.size or WARM_UP), 3), np.uint8))
+    if card.num_classes > IGNORE_INDEX:
+        raise UserError(
+            f"{path}: {card.num_classes} classes: answers are PNGs of 8 bits, for {IGNORE_INDEX} classes at most: use "
+            "`seglight predict`, which writes 16 bits"
+        )
+    bands = card.pixels
+    predictor.predict(np.zeros((*(predictor.size or WARM_UP), len(bands.names)), bands.dtype))
     return Model(name, path, predictor, job.max_memory is not None)
 
 
@@ -118,10 +134,10 @@ def _work(connection: Connection, model: Model, batch: Batch) -> None:
             if connection.recv() == Abandon(batch.number):
                 raise AbandonedError
 
-    images: dict[int, NDArray[np.uint8]] = {}
+    images: dict[int, NDArray[Any]] = {}
     for place, (item, payload) in enumerate(zip(batch.items, payloads, strict=True)):
         with _failures(connection, model, place):
-            images[place] = _pixels(item, payload)
+            images[place] = _pixels(item, payload, model.predictor.card.pixels)
     del payloads
     label_maps = LabelMaps(model, [*images.values()], report)
     for number, (place, image) in enumerate(images.items()):
@@ -132,10 +148,11 @@ def _work(connection: Connection, model: Model, batch: Batch) -> None:
             connection.send_bytes(content)
 
 
-def _pixels(item: Item, payload: bytes) -> NDArray[np.uint8]:
+def _pixels(item: Item, payload: bytes, bands: Bands) -> NDArray[Any]:
     if not item.is_file:
-        return np.frombuffer(payload, np.uint8).reshape(*item.size, 3).copy()  # an answer may write to it
-    image = decode_image(payload, THE_IMAGE)
+        # copied: an answer may write to it
+        return np.frombuffer(payload, item.type).reshape(*item.size, item.bands).copy()
+    image = decode_pixels(payload, name_of(payload), bands)
     if image.shape[:2] != item.size:  # limits and batches rely on the header
         raise UserError(f"{THE_IMAGE}: its header and its content are of different sizes: the file is damaged")
     return image
@@ -169,11 +186,11 @@ class LabelMaps:
 
     Args:
         model: Model that predicts.
-        images: Pixels uint8 (H, W, 3) of each image.
+        images: Pixels (H, W, bands) of each image.
         report: Function that is called with the fraction of a single image whose labels are computed.
     """
 
-    def __init__(self, model: Model, images: Sequence[NDArray[np.uint8]], report: Callable[[float], None]) -> None:
+    def __init__(self, model: Model, images: Sequence[NDArray[Any]], report: Callable[[float], None]) -> None:
         self.model = model
         self.images = images
         self.report = report
@@ -200,7 +217,7 @@ class LabelMaps:
                 pass
         return [self._alone(image) for image in self.images]
 
-    def _alone(self, image: NDArray[np.uint8]) -> LabelMap | UserError:
+    def _alone(self, image: NDArray[Any]) -> LabelMap | UserError:
         try:
             bands = [*self._bands(image)]
         except UserError as error:
@@ -210,10 +227,10 @@ class LabelMaps:
         labels: NDArray[Any] = np.concatenate(bands)
         return labels
 
-    def _bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+    def _bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         """Label rows from the top; as `predict`, it reads large images by windows unless a memory limit decides."""
         predictor = self.model.predictor
-        by_windows = image.size // 3 > LARGE and not self.model.limited
+        by_windows = image.nbytes > RGB_BYTES * LARGE and not self.model.limited
         done = 0
         for band in predictor.rows(ArrayWindows(image)) if by_windows else predictor.label_bands(image):
             yield band
@@ -226,12 +243,12 @@ class ImagePrediction:
 
     Args:
         predictor: The net.
-        image: Pixels uint8 (H, W, 3).
+        image: Pixels (H, W, bands).
         label_maps: Label maps of the batch.
         number: Number of the image among them.
     """
 
-    def __init__(self, predictor: Predictor, image: NDArray[np.uint8], label_maps: LabelMaps, number: int) -> None:
+    def __init__(self, predictor: Predictor, image: NDArray[Any], label_maps: LabelMaps, number: int) -> None:
         self.predictor = predictor
         self.image = image
         self._label_maps = label_maps
@@ -239,8 +256,14 @@ class ImagePrediction:
 
     @property
     def labels(self) -> NDArray[np.uint8]:
-        """Label map (H, W); no model of more than 256 classes is loaded."""
+        """Label map (H, W); no model of more than 255 classes is loaded."""
         return self._label_maps.label_map(self._number).astype(np.uint8, copy=False)
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """The image as it is shown, uint8 (H, W, 3)."""
+        bands = self.predictor.card.pixels
+        return self.image if are_rgb(bands) else stretched(self.image, bands)
 
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities (C, H, W) of the classes.

@@ -171,7 +171,7 @@ class WorkerSlot:
 
     def _exchange(self, loop: asyncio.AbstractEventLoop, process: ModelProcess, batch: Sequence[Waiting]) -> None:
         """Let a process predict a batch; this waits, in a thread of its own."""
-        items = [Item(one.size, isinstance(one.payload, bytes), one.answer) for one in batch]
+        items = [_item(one) for one in batch]
         patience_s = SILENCE_S + sum(height * width for height, width in (one.size for one in batch)) / PIXELS_PER_S
         payloads = [one.payload for one in batch]
         reported = batch[0].progress is not None
@@ -234,3 +234,9 @@ def _death_of(error: Exception) -> WorkerDiedError:
 
 def _is_wanted(batch: Sequence[Waiting]) -> bool:
     return any(not one.outcome.done() for one in batch)
+
+
+def _item(one: Waiting) -> Item:
+    if isinstance(one.payload, bytes):
+        return Item(one.size, True, one.answer)
+    return Item(one.size, False, one.answer, one.payload.shape[2], one.payload.dtype.name)

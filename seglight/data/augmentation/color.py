@@ -1,7 +1,14 @@
 """Brightness, contrast, saturation and hue as one matrix: one pass over the pixels, rounded and clipped once."""
 
+from typing import Any
+
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from seglight.data.augmentation.missing import avoid_nodata, filled, limits
+from seglight.errors import UserError
+from seglight.images.bands import SHOWN_NAMES, Bands
 
 LUMA = np.array((0.299, 0.587, 0.114))
 """Weights of R, G and B in the brightness (ITU-R BT.601)."""
@@ -31,3 +38,50 @@ def color_matrix(
     # saturation and hue leave a grey as it is: the offset of the contrast needs neither
     offset = (1 - contrast) * brightness * (LUMA @ np.asarray(mean))
     return np.column_stack((linear, np.full(3, offset)))
+
+
+def recolored(rng: np.random.Generator, image: NDArray[Any], amount: float, bands: Bands) -> NDArray[Any]:
+    """Change brightness, contrast, saturation and hue of an RGB image (H, W, 3) of any type at random.
+
+    Args:
+        rng: Generator that the changes are drawn from.
+        image: The image.
+        amount: Largest relative change of brightness, contrast and saturation; an eighth of it for hue.
+        bands: Description of the bands.
+
+    Raises:
+        UserError: The bands are not red, green and blue, in this order.
+    """
+    check_rgb(image, bands)
+    brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, 3)
+    hue = rng.uniform(-amount / 8, amount / 8)
+    changes = brightness, contrast, saturation, hue
+    if bands.is_rgb8:
+        return cv2.transform(image, color_matrix(cv2.mean(image)[:3], *changes))
+    invalid = bands.invalid(image)
+    pixels = filled(image, invalid, bands)
+    mean = [pixels[..., band][~invalid[..., band]].mean() if not invalid[..., band].all() else 0 for band in range(3)]
+    changed: NDArray[Any] = cv2.transform(pixels, color_matrix(mean, *changes)).clip(*limits(bands)).astype(image.dtype)
+    avoid_nodata(changed, bands)
+    np.copyto(changed, image, where=invalid)
+    return changed
+
+
+def check_rgb(image: NDArray[Any], bands: Bands) -> None:
+    """Check that an image (H, W, bands) is RGB.
+
+    Raises:
+        UserError: It has other bands.
+    """
+    if bands.is_rgb8:
+        if image.shape[2] == 3:
+            return
+        raise UserError(
+            f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
+            "set data.augmentation.photometric: 0"
+        )
+    if tuple(name.lower() for name in bands.names) not in SHOWN_NAMES:
+        raise UserError(
+            f"augmentation.photometric needs RGB images, and these have {bands.line()}: "
+            "set data.augmentation.photometric: 0, and data.augmentation.per_band for changes of each band"
+        )

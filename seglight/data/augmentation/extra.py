@@ -1,4 +1,4 @@
-"""Checks of albumentations' transforms: many accept only RGB, and some return other types or sizes."""
+"""Transforms of albumentations, and their checks: many accept only RGB, and some return other types or sizes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,10 +6,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.missing import avoid_nodata, filled, marker
 from seglight.errors import UserError, one_line
+from seglight.images.bands import Bands
+from seglight.ops.label_types import ignored_value
+
+PROBE = 1000
+"""Largest absolute value of the image that shows whether a transform limits values."""
 
 
-def checked_extra(transforms: Sequence[Any], image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+def transformed(
+    compose: Any, image: NDArray[Any], mask: NDArray[Any], bands: Bands
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Apply composed transforms to a crop.
+
+    What they fill beyond the crop is ignored in the mask and, in images of described bands, as padding is. Values that
+    are no data don't mix with others.
+
+    Args:
+        compose: Transforms, with the seed of this crop.
+        image: Image (H, W, bands).
+        mask: Mask (H, W).
+        bands: Description of the bands.
+
+    Raises:
+        UserError: Type or bands have changed, or image and mask have different sizes.
+    """
+    marks = np.ones((1, *mask.shape), np.uint8)
+    invalid = bands.invalid(image) if bands.has_nodata else np.zeros(0, np.bool_)
+    if some := bool(invalid.any()):
+        image = filled(image, invalid, bands)
+        marks = np.concatenate([marks, np.moveaxis(invalid, 2, 0).view(np.uint8)])
+    out = compose(image=image, mask=mask, masks=marks)
+    check_result("together they give", out, image, mask)
+    # albumentations fills masks with 0, which is a class, where a rotation and the like reach beyond the crop: a
+    # second mask that was 1 everywhere shows where
+    beyond = np.asarray(out["masks"][0]) == 0
+    pixels: NDArray[Any] = out["image"]
+    if not bands.is_rgb8:
+        avoid_nodata(pixels, bands)
+        pixels[beyond] = np.asarray(bands.padding).astype(pixels.dtype)
+        if some:
+            np.copyto(pixels, marker(bands), where=np.stack([one != 0 for one in out["masks"][1:]], 2))
+    return pixels, np.where(beyond, mask.dtype.type(ignored_value(mask.dtype)), out["mask"])
+
+
+def checked_extra(transforms: Sequence[Any], image: NDArray[Any], mask: NDArray[Any]) -> None:
     """Try each transform by itself on a crop, whatever its probability.
 
     No attribute of a transform states which images it accepts; it fails when it is applied, so a rarely applied one
@@ -17,11 +59,12 @@ def checked_extra(transforms: Sequence[Any], image: NDArray[np.uint8], mask: NDA
 
     Args:
         transforms: Transforms of albumentations.
-        image: Image uint8 (H, W, bands).
+        image: Image (H, W, bands).
         mask: Mask uint8 (H, W).
 
     Raises:
-        UserError: A transform does not accept such an image, or returns another type, number of bands or size.
+        UserError: A transform does not accept such an image, or returns another type, number of bands or size, or
+            limits values to those of other types.
     """
     for transform in transforms:
         name = type(transform).__name__
@@ -34,9 +77,23 @@ def checked_extra(transforms: Sequence[Any], image: NDArray[np.uint8], mask: NDA
                 "remove it, or use one that accepts such images"
             ) from error
         check_result(f"{name} gives", out, image, mask)
+        if image.dtype.kind in "if":
+            _check_limits(transform, image, mask)
 
 
-def check_result(what: str, out: Mapping[str, Any], image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+def _check_limits(transform: Any, image: NDArray[Any], mask: NDArray[Any]) -> None:
+    """Refuse a transform that limits floats to [0, 1], or whole numbers to those from 0, as many do without a word."""
+    ramp = np.linspace(-PROBE, PROBE, image.size // image.shape[2]).reshape(*image.shape[:2], 1)
+    out = transform(image=np.repeat(ramp, image.shape[2], 2).astype(image.dtype), mask=mask.copy(), force_apply=True)
+    if out["image"].min() >= 0 or out["image"].max() <= 1:
+        name = type(transform).__name__
+        raise UserError(
+            f"augmentation.extra: {name} limits {image.dtype} values to those from {out['image'].min():g} to "
+            f"{out['image'].max():g}: remove it, or use data.augmentation.per_band"
+        )
+
+
+def check_result(what: str, out: Mapping[str, Any], image: NDArray[Any], mask: NDArray[Any]) -> None:
     """Check the result of transforms: the size may change if image and mask have the same size.
 
     Args:

@@ -7,18 +7,22 @@ pixels), at the cost of the pixels in the window.
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.augmentation.color import color_matrix
-from seglight.data.augmentation.extra import check_result, checked_extra
-from seglight.data.augmentation.windows import Window, cut, draw_window, read_ahead
-from seglight.data.classes import IGNORE_INDEX
+from seglight.data.augmentation.color import recolored
+from seglight.data.augmentation.extra import checked_extra, transformed
+from seglight.data.augmentation.missing import filled, without_missing
+from seglight.data.augmentation.per_band import PerBand
+from seglight.data.augmentation.windows import Window, cut, draw_window, flipped, read_ahead
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
+from seglight.ops.label_types import ignored_value
 from seglight.system.environment import environment_default
 
 with environment_default("NO_ALBUMENTATIONS_UPDATE", "1"):  # otherwise it asks PyPI for its version at import
@@ -36,14 +40,14 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random scale, crop, horizontal flip and photometric distortion.
+    """Random scale, crop, horizontal flip, rotation and changes of colours or bands, for images of any bands and type.
 
     Args:
         crop_size: Height and width of the training crop in pixels: one number for a square.
         scale: Smallest and largest factor by which an image is scaled before the crop.
         flip: Probability of a horizontal flip.
         photometric: Largest relative change of brightness, contrast and saturation; hue changes by an eighth of it. It
-            needs RGB: give 0 for images of other bands.
+            needs RGB: give 0 for images of other bands, and `per_band`.
         max_class_ratio: Largest fraction of a crop's labelled pixels that one class may have; if ten crops exceed it,
             the one with the smallest fraction is used.
         rare_class_crops: Fraction of the training pixels of each class (`seglight doctor` prints it), or None for crops
@@ -51,6 +55,9 @@ class Augmentation:
             probability proportional to one over the square root of its fraction.
         extra: Further transforms of albumentations, applied to the finished crop. Each is tried on the first crop: it
             must accept images of these bands, and keep their type and number.
+        rot90: Probability of a rotation by 90, 180 or 270 degrees, for images without an up such as those from above;
+            0.75 makes all equally frequent. It needs a square crop.
+        per_band: Random changes of each band by itself. None: none.
 
     Raises:
         UserError: A size, range, fraction or probability is not valid.
@@ -63,8 +70,10 @@ class Augmentation:
     max_class_ratio: float = 1.0
     rare_class_crops: Sequence[float] | None = None
     extra: Sequence[A.BasicTransform] = ()
+    rot90: float = 0.0
+    per_band: PerBand | None = None
     compose: A.Compose = field(init=False, repr=False, compare=False)
-    tried: set[int] = field(init=False, repr=False, compare=False, default_factory=set)
+    tried: set[tuple[int, str]] = field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
         if min(self._crop()) < 1 or not 0 < self.scale[0] <= self.scale[1]:
@@ -77,6 +86,12 @@ class Augmentation:
             )
         if not (0 <= self.flip <= 1 and 0 <= self.photometric <= 1):
             raise UserError(f"augmentation: flip {self.flip} and photometric {self.photometric} must lie in [0, 1]")
+        if not 0 <= self.rot90 <= 1:
+            raise UserError(f"augmentation: rot90 {self.rot90} must lie in [0, 1]")
+        if self.rot90 and self._crop()[0] != self._crop()[1]:
+            raise UserError(
+                f"augmentation: rot90 needs a square crop, and crop_size is {self.crop_size}: give one number"
+            )
         if not 0 < self.max_class_ratio <= 1:
             raise UserError(f"augmentation: max_class_ratio {self.max_class_ratio} must lie in (0, 1]")
         shares = self.rare_class_crops
@@ -88,65 +103,68 @@ class Augmentation:
         object.__setattr__(self, "compose", A.Compose(list(self.extra)))
 
     def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], seed: tuple[int, int, int]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        self, image: NDArray[Any], mask: NDArray[Any], seed: tuple[int, int, int], bands: Bands = RGB
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Augment one sample.
 
         Args:
-            image: Image uint8 (H, W, bands); only the window of the crop is read.
-            mask: Mask uint8 (H, W).
+            image: Image (H, W, bands); only the window of the crop is read.
+            mask: Mask (H, W) of uint8 or uint16.
             seed: (seed, epoch, index): the result depends on nothing else.
+            bands: Description of the bands.
 
         Returns:
-            Image (crop height, crop width, bands) and mask (crop height, crop width); padding is 128 in each band and
-            ignored in the mask.
+            Image (crop height, crop width, bands) and mask (crop height, crop width); padding is `bands.padding`, which
+            is 128 for 8-bit RGB. Padding and pixels without data in any band are ignored in the mask; values without
+            data stay so, and do not mix with others.
 
         Raises:
-            UserError: `photometric` or a transform of `extra` does not accept images of these bands.
+            UserError: `photometric`, `per_band` or a transform of `extra` does not accept images of these bands.
         """
         rng = np.random.default_rng(seed)
         window = self._window(rng, mask)
         rows, _ = window.inside(mask.shape)
         for pixels in (image, mask):
             read_ahead(pixels[rows])
-        image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
-        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, IGNORE_INDEX)
+        if bands.is_rgb8:
+            image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
+        else:
+            image = cut(image, window, self._crop(), cv2.INTER_LINEAR, bands.padding, bands)
+        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, ignored_value(mask.dtype))
+        if not bands.is_rgb8 and bands.has_nodata:
+            mask = without_missing(mask, bands.without_data(image))
         if rng.random() < self.flip:
-            image, mask = (
-                cast("NDArray[np.uint8]", cv2.flip(pixels, 1).reshape(pixels.shape)) for pixels in (image, mask)
-            )
+            image, mask = flipped(image), flipped(mask)
+        if self.rot90 and rng.random() < self.rot90:
+            turns = int(rng.integers(1, 4))
+            image, mask = (np.ascontiguousarray(np.rot90(pixels, turns)) for pixels in (image, mask))
         if self.photometric:
-            image = self._recolored(rng, image)
-        return self._transformed(rng, image, mask) if self.extra else (image, mask)
+            image = recolored(rng, image, self.photometric, bands)
+        if self.per_band is not None:
+            image = self.per_band(rng, image, bands)
+        return self._transformed(rng, image, mask, bands) if self.extra else (image, mask)
+
+    def at_scale(self, factor: float) -> "Augmentation":
+        """The same augmentation for windows that were drawn at a scale already, and read by themselves."""
+        fixed = copy(self)  # unlike `replace`, without checks and with the transforms that were tried
+        object.__setattr__(fixed, "scale", (factor, factor))
+        object.__setattr__(fixed, "max_class_ratio", 1.0)
+        return fixed
 
     def _transformed(
-        self, rng: np.random.Generator, image: NDArray[np.uint8], mask: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        if image.shape[2] not in self.tried:
-            checked_extra(self.extra, image, mask)
-            self.tried.add(image.shape[2])
+        self, rng: np.random.Generator, image: NDArray[Any], mask: NDArray[Any], bands: Bands
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        kind = image.shape[2], str(image.dtype)
+        if kind not in self.tried:
+            checked_extra(self.extra, image if bands.is_rgb8 else filled(image, bands.invalid(image), bands), mask)
+            self.tried.add(kind)
         self.compose.set_random_seed(int(rng.integers(2**32)))
-        out = self.compose(image=image, mask=mask, masks=np.ones((1, *mask.shape), np.uint8))
-        check_result("together they give", out, image, mask)
-        # albumentations fills masks with 0, which is a class, where a rotation and the like reach beyond the crop: a
-        # second mask that was 1 everywhere shows where
-        return out["image"], np.where(out["masks"][0] == 0, np.uint8(IGNORE_INDEX), out["mask"])
-
-    def _recolored(self, rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if image.shape[2] != 3:
-            raise UserError(
-                f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
-                "set data.augmentation.photometric: 0"
-            )
-        brightness, contrast, saturation = rng.uniform(1 - self.photometric, 1 + self.photometric, 3)
-        hue = rng.uniform(-self.photometric / 8, self.photometric / 8)
-        matrix = color_matrix(cv2.mean(image)[:3], brightness, contrast, saturation, hue)
-        return cast("NDArray[np.uint8]", cv2.transform(image, matrix))
+        return transformed(self.compose, image, mask, bands)
 
     def _crop(self) -> tuple[int, int]:
         return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
 
-    def _window(self, rng: np.random.Generator, mask: NDArray[np.uint8]) -> Window:
+    def _window(self, rng: np.random.Generator, mask: NDArray[Any]) -> Window:
         anchor = None if self.rare_class_crops is None else rare_pixel(rng, mask, self.rare_class_crops)
         best = draw_window(rng, mask.shape, self._crop(), self.scale, anchor)
         least = 2.0  # more than any ratio
@@ -164,19 +182,20 @@ class Augmentation:
         return best
 
 
-def class_counts(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Number of pixels of each value: (256,)."""
-    return np.ravel(cv2.calcHist([mask], [0], None, [256], [0, 256])).astype(np.float32)
+def class_counts(mask: NDArray[Any]) -> NDArray[np.float32]:
+    """Number of pixels of each value: (256,) of uint8, (65536,) of uint16."""
+    values = ignored_value(mask.dtype) + 1
+    return np.ravel(cv2.calcHist([mask], [0], None, [values], [0, values])).astype(np.float32)
 
 
-def class_ratio(mask: NDArray[np.uint8]) -> float:
+def class_ratio(mask: NDArray[Any]) -> float:
     """Fraction of the most frequent class among the labelled pixels; above one if nothing is labelled."""
-    counts = class_counts(mask)[:IGNORE_INDEX]
+    counts = class_counts(mask)[:-1]
     labelled = counts.sum()
     return float(counts.max() / labelled) if labelled else 1.5
 
 
-def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequence[float]) -> tuple[int, int] | None:
+def rare_pixel(rng: np.random.Generator, mask: NDArray[Any], shares: Sequence[float]) -> tuple[int, int] | None:
     """Draw a pixel (y, x) of a class of the mask, with a probability proportional to one over the root of its fraction.
 
     Returns None if no pixel is labelled.
@@ -192,7 +211,7 @@ def rare_pixel(rng: np.random.Generator, mask: NDArray[np.uint8], shares: Sequen
     return y, x
 
 
-def check_sizes(image: NDArray[np.uint8], mask: NDArray[np.uint8], name: str) -> None:
+def check_sizes(image: NDArray[Any], mask: NDArray[Any], name: str) -> None:
     """Check that image (H, W, bands) and mask (H, W) are arrays of one height and width.
 
     Raises:

@@ -1,11 +1,15 @@
 """Windows of an image: the position of a crop, and the crop itself."""
 
 import mmap
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from seglight.data.augmentation.missing import MOST_CHANNELS, resized, resized_valid
+from seglight.images.bands import Bands
 
 
 class Window(NamedTuple):
@@ -45,22 +49,41 @@ def draw_window(
     return Window(corner[0], corner[1], sides[0], sides[1])
 
 
-def cut(pixels: NDArray[Any], window: Window, crop: tuple[int, int], interpolation: int, padding: int) -> NDArray[Any]:
-    """Cut a window of (H, W) or (H, W, channels) and scale it to `crop`; pixels beyond the image are `padding`."""
+def cut(
+    pixels: NDArray[Any],
+    window: Window,
+    crop: tuple[int, int],
+    interpolation: int,
+    padding: float | Sequence[float],
+    bands: Bands | None = None,
+) -> NDArray[Any]:
+    """Cut a window of (H, W) or (H, W, channels) and scale it to `crop`; pixels beyond the image are `padding`.
+
+    With `bands` that some values have no data in, these don't mix with others, and the interpolation is linear.
+    """
     rows, columns = window.inside(pixels.shape)
     part = pixels[rows, columns]
     top, bottom = _scaled(rows, window.top, window.height, crop[0])
     left, right = _scaled(columns, window.left, window.width, crop[1])
-    if part.shape[:2] == (bottom - top, right - left):
+    size = bottom - top, right - left
+    if part.shape[:2] == size:
         scaled = np.array(part)
+    elif bands is not None and bands.has_nodata:
+        scaled = resized_valid(part, size, bands)
     else:
-        scaled = cv2.resize(part, (right - left, bottom - top), interpolation=interpolation)
-        scaled = scaled.reshape(*scaled.shape[:2], *pixels.shape[2:])  # OpenCV drops the axis of a single channel
+        scaled = resized(part, size, interpolation)
     if scaled.shape[:2] == crop:
         return scaled
     canvas = np.full((*crop, *pixels.shape[2:]), padding, pixels.dtype)
     canvas[top:bottom, left:right] = scaled
     return canvas
+
+
+def flipped(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Mirror (H, W) or (H, W, channels) from left to right."""
+    if pixels.ndim == 3 and pixels.shape[2] > MOST_CHANNELS:
+        return np.ascontiguousarray(pixels[:, ::-1])
+    return cv2.flip(pixels, 1).reshape(pixels.shape)  # OpenCV drops the axis of a single channel
 
 
 def read_ahead(pixels: NDArray[Any]) -> None:

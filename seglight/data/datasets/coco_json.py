@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seglight.data.class_files import declared_bands
 from seglight.data.datamodule import FileDataModule
 from seglight.data.layouts.coco_file import OutlinedImages, class_table, outlined_images, read_categories, read_json
 from seglight.data.layouts.layout import Boxes
+from seglight.data.one_class import two_classes_line
 from seglight.data.pairs import existing_folder, say_once
 from seglight.data.split_paths import BySplit, path_of, paths_of
 from seglight.errors import UserError
@@ -34,6 +36,8 @@ class COCOPolygonsDataModule(FileDataModule):
         boxes: Treatment of objects that have a box and no outline: the pixels of the box are ignored ("ignore"), or
             belong to the object ("fill"); None: these objects are refused.
         skip_categories: Ids of categories that are no classes, such as the root category of Roboflow.
+        bands: What the images hold if they are not 8-bit RGB: the keys of `bands` in a `classes.yaml`, or a file with
+            them under the key `bands`.
         **kwargs: Arguments of FileDataModule.
 
     Raises:
@@ -47,6 +51,7 @@ class COCOPolygonsDataModule(FileDataModule):
         images: BySplit = "{split}2017",
         boxes: Boxes | None = None,
         skip_categories: Sequence[int] = (),
+        bands: str | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         self.annotations = annotations
@@ -59,6 +64,9 @@ class COCOPolygonsDataModule(FileDataModule):
         self.categories = read_categories(read_json(first), first, self.skipped)
         self.parsed: dict[tuple[Path, Path], tuple[tuple[int, int], OutlinedImages]] = {}
         self.classes = class_table(self.categories)
+        self.bands = declared_bands(bands)
+        if len(self.categories) == 1:
+            say_once(two_classes_line(first, self.classes.names[1]))
         super().__init__(root, **kwargs)
 
     def layout_split(self, name: str) -> OutlinedImages:

@@ -7,8 +7,9 @@
     - {name: background, color: [0, 0, 0]}
     - {name: cat, color: [200, 40, 40]}
 
-For other values, colours as labels, other folders and other names, `seglight/data/class_files.py` shows all keys of
-the file. It may be elsewhere (`classes`), and it may be Mapillary's own `config_v1.2.json` or `config_v2.0.json`.
+For other values, colours as labels, other folders and names, and images other than 8-bit RGB (`bands`),
+`seglight/data/class_files.py` shows all keys of the file. It may be elsewhere (`classes`), and it may be Mapillary's
+own `config_v1.2.json` or `config_v2.0.json`.
 """
 
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Any
 
 from seglight.data.class_files import CLASS_FILE, read_classes
 from seglight.data.datamodule import FileDataModule
-from seglight.data.file_patterns import paired_files
-from seglight.data.pairs import FilePairs
+from seglight.data.file_patterns import STEM, paired_files
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, FilePairs
 from seglight.errors import UserError
 
 
@@ -37,12 +38,17 @@ class FolderDataModule(FileDataModule):
         self.class_file = Path(classes) if classes is not None else Path(root) / CLASS_FILE
         self.table = read_classes(self.class_file)
         self.classes = self.table.classes
+        self.bands = self.table.bands
         super().__init__(root, **kwargs)
 
     def listing(self, name: str) -> FilePairs:
         """The pairs of "train", "val" or "test"."""
         images, masks = (self._place(kind, name) for kind in ("images", "masks"))
-        return paired_files(self.root, images, masks, self.table.codec, f"{name} ")
+        if self.bands.files:  # the file of the first band stands for the image
+            first = self.bands.files.replace("{band}", self.bands.names[0]).replace("{name}", STEM)
+            images = f"{images}/{first}"
+        suffixes = IMAGE_SUFFIXES if self.bands.is_rgb8 else BAND_SUFFIXES
+        return paired_files(self.root, images, masks, self.table.codec, f"{name} ", suffixes)
 
     def _place(self, kind: str, name: str) -> str:
         """Folder or pattern of the images or masks of a split."""

@@ -40,7 +40,9 @@ class LabelMeDataModule(FileDataModule):
 
     def __init__(self, root: str, classes: str | None = None, shapes: BySplit | None = None, **kwargs: Any) -> None:
         self.class_file = Path(classes) if classes is not None else Path(root) / CLASS_FILE
-        self.classes = read_classes(self.class_file).classes
+        table = read_classes(self.class_file)
+        self.classes = table.classes
+        self.bands = table.bands
         self.shapes = shapes
         super().__init__(root, **kwargs)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.classes import Classes
 
 CLASSES = Classes(
     names=("ground", "disc", "ring", "square", "triangle", "bar", "star", "cross"),
@@ -44,7 +44,7 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
         mask[inside] = kind
         edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         rim = (rim & ~inside) | edge.astype(bool)
-    mask[rim] = IGNORE_INDEX
+    mask[rim] = CLASSES.ignore_index
     blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
     noise = rng.uniform(3, 10) * rng.standard_normal(image.shape, np.float32)
     return np.clip(blurred + noise, 0, 255).astype(np.uint8), mask

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.data.layouts.coco_file import (
     BACKGROUND,
     OutlinedImages,
@@ -29,6 +26,7 @@ from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, InPlace, Layout
 from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
+from seglight.images.types import LabelMap
 
 OTHER_TASKS = ("captions", "keypoints", "image_info", "panoptic", "stuff")
 """Words in the names of COCO's files that are no outlines of the objects in `instances_*.json`."""
@@ -49,7 +47,7 @@ class CocoLabels:
     files: Sequence[OutlinedImages]
     places: Mapping[Path, tuple[int, int]]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
         file, index = self.places[image]
         return self.files[file].label_map(index)

@@ -3,18 +3,23 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
+from seglight.data.classes import Classes, voc_color
 from seglight.data.layouts.layout import Boxes
 from seglight.data.layouts.outlines import Size, box_outline, is_outline, paint
+from seglight.data.layouts.painting import IGNORED
+from seglight.data.pairs import fingerprint_of, image_sources
 from seglight.errors import UserError, one_line
-from seglight.images.decode import check_upright, read_image
+from seglight.images.bands import RGB, Bands
+from seglight.images.decode import check_upright
+from seglight.images.read_bands import read_bands
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import MOST_CLASSES
 from seglight.system.nested import DEEP, parse_json
 
 BACKGROUND = "background"
@@ -29,10 +34,11 @@ class OutlinedImages:
         path: Path of the JSON file.
         images: Image files.
         sizes: Height and width of each image.
-        outlines: For each image, [class index or IGNORE_INDEX, outline] pairs as JSON, which is smaller than objects.
+        outlines: For each image, [class index or `IGNORED`, outline] pairs as JSON, which is smaller than objects.
         categories: Names of the categories, by id.
         boxes: Treatment of objects that have a box and no outline; None: they are refused.
         boxes_only: Number of these objects.
+        bands: What the images hold.
     """
 
     path: Path
@@ -42,6 +48,7 @@ class OutlinedImages:
     categories: Mapping[int, str]
     boxes: Boxes | None = None
     boxes_only: int = 0
+    bands: Bands = RGB
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,28 +57,33 @@ class OutlinedImages:
     def fingerprint(self) -> str:
         """Identifies the categories, which determine the class indices, and what boxes are."""
         boxes = f", boxes: {self.boxes}" if self.boxes_only else ""
-        return f"COCO outlines, larger first, of {self.categories}{boxes}"
+        return fingerprint_of(f"COCO outlines, larger first, of {self.categories}{boxes}", self.bands)
+
+    def with_bands(self, bands: Bands) -> "OutlinedImages":
+        """The same images with other bands."""
+        return replace(self, bands=bands)
 
     def sources(self, index: int) -> tuple[Path, ...]:
-        """The image and the JSON file."""
-        return (self.images[index], self.path)
+        """The image, with one file a band all of them, and the JSON file."""
+        return (*image_sources(self.images[index], self.bands), self.path)
 
-    def label_map(self, index: int) -> NDArray[np.uint8]:
-        """Label map of an image: uint8 (H, W).
+    def label_map(self, index: int) -> LabelMap:
+        """Label map (H, W) of an image.
 
         Raises:
             UserError: An outline can't be painted.
         """
         try:
-            return paint(json.loads(self.outlines[index]), self.sizes[index])
+            number = 1 + sum(name != BACKGROUND for name in self.categories.values())
+            return paint(json.loads(self.outlines[index]), self.sizes[index], number)
         except (AttributeError, IndexError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.path}: an outline of {self.images[index].name} can't be painted "
                 f"({type(error).__name__} {one_line(error)}): correct it, or export it again"
             ) from error
 
-    def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-        """Image uint8 (H, W, 3), mask uint8 (H, W), and the path of the image.
+    def read(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str]:
+        """Image (H, W, bands) of its type, mask (H, W), and the path of the image.
 
         Raises:
             UserError: The image is damaged or not supported, an outline can't be painted, or the outlines fit the image
@@ -79,7 +91,7 @@ class OutlinedImages:
         """
         path = self.images[index]
         mask = self.label_map(index)
-        image = read_image(path)
+        image = read_bands(path, self.bands)
         check_upright(path, image, self.path, mask)
         return image, mask, str(path)
 
@@ -133,11 +145,11 @@ def _outlined_images(
                 "which is missing in `categories`, or left out by data.skip_categories: add it"
             )
         outline = annotation.get("segmentation")
-        value = IGNORE_INDEX if annotation.get("iscrowd") else index_of[annotation["category_id"]]
+        value = IGNORED if annotation.get("iscrowd") else index_of[annotation["category_id"]]
         if boxes is not None and is_box_only(annotation):
             boxes_only += 1
             outline = box_outline(*annotation["bbox"])
-            value = IGNORE_INDEX if boxes == "ignore" else value
+            value = IGNORED if boxes == "ignore" else value
         elif not is_outline(outline, sizes[annotation["image_id"]]):
             faulty.append(annotation)
         of_image[annotation["image_id"]].append((value, outline))

@@ -16,9 +16,10 @@ from pathlib import Path, PurePath
 import yaml
 
 from seglight.data.class_files import CLASS_FILE
-from seglight.data.classes import IGNORE_INDEX, Classes
+from seglight.data.classes import Classes
 from seglight.data.layouts.layout import LabelReader, Layout
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.images.exif import SIDEWAYS
 from seglight.images.image_header import image_header
 from seglight.images.label_png import write_labels
@@ -41,13 +42,16 @@ class Converted:
     remarks: Sequence[str]
 
 
-def convert(layout: Layout, out: Path, splits: Mapping[str, Sequence[Path]] | None = None) -> Converted:
+def convert(
+    layout: Layout, out: Path, splits: Mapping[str, Sequence[Path]] | None = None, bands: Bands = RGB
+) -> Converted:
     """Write the images and masks of a layout to a folder that `FolderDataModule` reads.
 
     Args:
         layout: Layout of the data set.
         out: Folder that is written; it must not exist.
         splits: Images of each split; None: those of the layout.
+        bands: What the images hold.
 
     Raises:
         UserError: The folder exists, a label can't be read, or a mask has another size than its image.
@@ -68,7 +72,7 @@ def convert(layout: Layout, out: Path, splits: Mapping[str, Sequence[Path]] | No
             (part / "masks" / split).mkdir(parents=True)
         writer = Writer(layout.form, layout.labels, layout.image_bytes, layout.classes, part)
         copied = sum(spread({"write": writer}, [("write", job) for job in jobs], "converting"))
-        atomic_write(part / CLASS_FILE, class_file(layout.classes))
+        atomic_write(part / CLASS_FILE, class_file(layout.classes, bands))
     return Converted(out, images, _remarks(len(jobs), copied, renamed, layout.image_bytes is None))
 
 
@@ -136,15 +140,18 @@ def unique_names(images: Sequence[Path]) -> list[str]:
     return names
 
 
-def class_file(classes: Classes) -> str:
+def class_file(classes: Classes, bands: Bands = RGB) -> str:
     """Content of the `classes.yaml` of the masks that are written.
 
     Args:
         classes: Names and colours of the classes.
+        bands: What the images hold.
     """
+    content = {} if bands.is_rgb8 else {"bands": bands.to_dict()}
+    of_bands = yaml.safe_dump(content, default_flow_style=None, sort_keys=False, width=10**6) if content else ""
     entries = [{"name": name, "color": list(color)} for name, color in zip(classes.names, classes.palette, strict=True)]
     lines = [yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10**6) for entry in entries]
-    return f"ignore: {IGNORE_INDEX}\nclasses:\n" + "".join(f"- {line}" for line in lines)
+    return f"{of_bands}ignore: {classes.ignore_index}\nclasses:\n" + "".join(f"- {line}" for line in lines)
 
 
 def _linked(image: Path, target: Path) -> bool:

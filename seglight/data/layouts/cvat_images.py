@@ -18,10 +18,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts.image_index import ImageIndex, match_images, missing_remark, none_found
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.painting import (
+    IGNORED,
     NO_AREA,
     Patch,
     Size,
@@ -37,7 +37,7 @@ from seglight.data.layouts.painting import (
 from seglight.data.layouts.safe_xml import read_xml
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
-from seglight.images.types import Color
+from seglight.images.types import Color, LabelMap
 
 ROOT_TAG = re.compile(rb"<annotations[\s>]")
 """Beginning of CVAT's files; those of VOC and of LabelMe's web tool begin with <annotation>."""
@@ -113,15 +113,15 @@ class CvatLabels:
     index_of: Mapping[str, int]
     boxes: Boxes
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Paint the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Paint the label map (H, W) of an image.
 
         Raises:
             UserError: A shape can't be painted.
         """
         path, drawing = self.drawings[image]
         try:
-            return paint(drawing.size, self._patches(drawing))
+            return paint(drawing.size, self._patches(drawing), 1 + max(self.index_of.values()))
         except (KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: a shape of {image.name} can't be painted ({type(error).__name__} {one_line(error)}): "
@@ -134,7 +134,7 @@ class CvatLabels:
 
         for shape in sorted(drawing.shapes, key=order):
             ignored = not shape.label or (shape.kind == "box" and self.boxes == "ignore")
-            value = IGNORE_INDEX if ignored else self.index_of[shape.label]
+            value = IGNORED if ignored else self.index_of[shape.label]
             if shape.kind == "mask":
                 yield Patch(value, *_mask(shape.numbers))
             else:

@@ -2,8 +2,8 @@
 
     root/data/train-00000-of-00002.parquet  root/data/validation-00000-of-00001.parquet  root/id2label.json
 
-`id2label.json` names the classes by their value in the label maps; 255 is ignored. Row groups are read one after
-another, so that memory is needed for one of them only.
+`id2label.json` names the classes by their value in the label maps; 255 is ignored, or 65535 where there are more than
+255 classes. Row groups are read one after another, so that memory is needed for one of them only.
 """
 
 import io
@@ -16,10 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from seglight.data.classes import IGNORE_INDEX, MOST_CLASSES, Classes, voc_color
+from seglight.data.classes import Classes, voc_color
 from seglight.data.layouts import finding
 from seglight.data.layouts.json_file import read_json
 from seglight.data.layouts.layout import Choices, Layout
@@ -27,6 +26,8 @@ from seglight.data.layouts.split_names import by_split
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError, one_line
 from seglight.images.image_header import DAMAGE
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import IGNORE_INDEX, MOST_CLASSES, ignore_index_of, label_type
 
 ID2LABEL = "id2label.json"
 DEPTH = 3
@@ -34,6 +35,9 @@ DEPTH = 3
 IMAGES = ("image", "img", "pixel_values", "photo")
 LABELS = ("label", "labels", "mask", "annotation", "segmentation", "segmentation_mask", "semantic_mask", "seg_map")
 """Names of the columns, in lower case."""
+
+UNKNOWN = 2**16 - 2
+"""Entry of a table for values without a name."""
 
 JPEG = b"\xff\xd8"
 SUFFIXES = ((b"\x89PNG", ".png"), (JPEG, ".jpg"), (b"RIFF", ".webp"), (b"BM", ".bmp"), (b"II", ".tif"))
@@ -92,8 +96,8 @@ class ParquetLabels:
     columns: Columns
     values: Mapping[int, int]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Read the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Read the label map (H, W) of an image.
 
         Raises:
             UserError: It is damaged, in colour, or has a value that is no class.
@@ -113,18 +117,19 @@ class ParquetLabels:
             raise UserError(
                 f"{image}: its label map is damaged, or no image ({one_line(error)}): save the data set again"
             ) from error
-        table = np.full(2**16 + 1, MOST_CLASSES, np.uint8)
-        table[IGNORE_INDEX] = IGNORE_INDEX
+        ignored = ignore_index_of(len(self.values))
+        table = np.full(2**16 + 1, UNKNOWN, np.uint16)
+        table[ignored] = ignored
         table[list(self.values)] = list(self.values.values())
-        mask = table.take(np.where(raw < 0, 2**16, raw), mode="clip")
-        unknown = raw[mask == MOST_CLASSES]
+        mask: LabelMap = table.take(np.where(raw < 0, 2**16, raw), mode="clip")
+        unknown = raw[mask == UNKNOWN]
         if unknown.size:
             number = np.count_nonzero(unknown == unknown[0])
             raise UserError(
                 f"{image}: its label map has the value {unknown[0]} ({number} pixels), which {ID2LABEL} does not name: "
                 "add it there"
             )
-        return mask
+        return mask.astype(label_type(len(self.values)))
 
 
 def recognise_huggingface(root: Path, choices: Choices) -> Layout | None:
@@ -274,7 +279,8 @@ def _classes(root: Path, evidence: Path) -> tuple[Classes, dict[int, int]]:
         raise UserError(
             f'{path}: not of the form {{"0": "background", "1": "car"}} ({one_line(error)}): correct it'
         ) from error
-    kept = sorted(value for value in names if value != IGNORE_INDEX)
+    ignored = ignore_index_of(len(names) - (IGNORE_INDEX in names))
+    kept = sorted(value for value in names if value != ignored)
     repeated = [name for name, number in Counter(names[value] for value in kept).items() if number > 1]
     if repeated or not 2 <= len(kept) <= MOST_CLASSES or kept[0] < 0 or kept[-1] >= 2**16:
         what = f"the name {repeated[0]!r} is used twice" if repeated else f"{len(kept)} classes"

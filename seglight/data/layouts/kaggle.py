@@ -26,6 +26,7 @@ from seglight.data.layouts.painting import Patch, Size, background_remarks, clas
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 
 IMAGES = ("imageid", "image", "imagename", "imagefile", "img", "imgid", "filename", "file", "id")
 CLASSES = ("classid", "classname", "class", "label", "labels", "category", "categoryid", "celltype")
@@ -91,15 +92,16 @@ class RunLabels:
     rows: Mapping[Path, tuple[Path, Sequence[Row]]]
     index_of: Mapping[str, int]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Paint the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Paint the label map (H, W) of an image.
 
         Raises:
             UserError: The runs of a row are not valid.
         """
         path, rows = self.rows[image]
         size = image_header(image).size
-        return paint(size, (Patch(self.index_of[row.label], _pixels(row, path, size)) for row in rows if row.runs))
+        patches = (Patch(self.index_of[row.label], _pixels(row, path, size)) for row in rows if row.runs)
+        return paint(size, patches, 1 + max(self.index_of.values()))
 
 
 def recognise_kaggle(root: Path, choices: Choices) -> Layout | None:

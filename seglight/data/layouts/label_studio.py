@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts.image_index import ImageIndex, match_images, missing_remark, none_found
 from seglight.data.layouts.label_studio_config import Config, find_config
 from seglight.data.layouts.label_studio_tasks import Export, Region, Task, read_tasks
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.painting import (
+    IGNORED,
     Patch,
     background_remarks,
     box_corners,
@@ -33,6 +33,7 @@ from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
 from seglight.images.brush import brush_pixels
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 
 FIRST_FILES = 20
 FIRST_BYTES = 1 << 16
@@ -57,8 +58,8 @@ class LabelStudioLabels:
     index_of: Mapping[str, int]
     boxes: Boxes
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Paint the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Paint the label map (H, W) of an image.
 
         Raises:
             UserError: A region can't be painted.
@@ -70,7 +71,7 @@ class LabelStudioLabels:
             raise UserError(f"{path}: the regions of {image.name} are for images of {shown}: label one image again")
         size = sizes.pop()
         try:
-            return paint(size, self._patches(regions))
+            return paint(size, self._patches(regions), 1 + max(self.index_of.values()))
         except (MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: a region of {image.name} can't be painted ({type(error).__name__} {one_line(error)}): "
@@ -83,7 +84,7 @@ class LabelStudioLabels:
 
         for region in sorted(regions, key=lambda region: not behind(region)):
             ignored = behind(region) or not region.label
-            yield Patch(IGNORE_INDEX if ignored else self.index_of[region.label], _pixels(region))
+            yield Patch(IGNORED if ignored else self.index_of[region.label], _pixels(region))
 
 
 def recognise_label_studio(root: Path, choices: Choices) -> Layout | None:

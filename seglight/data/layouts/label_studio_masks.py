@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.data.labels import read_index
 from seglight.data.layouts.label_studio_config import Config, find_config
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
@@ -21,6 +18,7 @@ from seglight.data.layouts.painting import Patch, background_remarks, class_tabl
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 
 NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)\.png")
 """Name of a file: task, annotation, user, control and label, number."""
@@ -34,12 +32,14 @@ class BrushLabels:
 
     Args:
         masks: Files and class indices of each image, in the order in which they are painted.
+        num_classes: Number of classes.
     """
 
     masks: Mapping[Path, Sequence[tuple[Path, int]]]
+    num_classes: int
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Paint the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Paint the label map (H, W) of an image.
 
         Raises:
             UserError: A mask is damaged or has another size than the image.
@@ -54,7 +54,7 @@ class BrushLabels:
                     "put the image there that was labelled"
                 )
             patches.append(Patch(value, pixels))
-        return paint(size, patches)
+        return paint(size, patches, self.num_classes)
 
 
 def recognise_label_studio_masks(root: Path, choices: Choices) -> Layout | None:
@@ -96,7 +96,7 @@ def recognise_label_studio_masks(root: Path, choices: Choices) -> Layout | None:
     if len(kept) < len(named):
         remarks.append(f"Masks of earlier annotations of a task, which are left out: {len(named) - len(kept)}.")
     splits = {WITHOUT_SPLIT: list(masks)}
-    return Layout("Label Studio brush masks", files[0], classes, splits, BrushLabels(masks), remarks)
+    return Layout("Label Studio brush masks", files[0], classes, splits, BrushLabels(masks, len(classes)), remarks)
 
 
 def _label(text: str, config: Config | None) -> str:

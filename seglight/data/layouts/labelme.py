@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.data.class_files import CLASS_FILE, read_classes
-from seglight.data.classes import MOST_CLASSES, Classes, voc_color
+from seglight.data.classes import Classes, voc_color
 from seglight.data.layouts.finding import SAMPLE, counted, split_of, walk_of
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.labelme_files import LabelMeFiles, is_labelme, labelme_files, read_labelme, with_images
@@ -31,6 +28,8 @@ from seglight.data.layouts.layout import Choices, InPlace, Layout
 from seglight.data.layouts.painting import is_background
 from seglight.data.layouts.split_names import by_split
 from seglight.errors import UserError
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import MOST_CLASSES
 
 BACKGROUND = "background"
 LABEL_FILE = "labels.txt"
@@ -51,7 +50,7 @@ class LabelMeLabels:
     codec: ShapeCodec
     files: Mapping[Path, Path]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
         return self.codec.read(self.files[image], image)
 

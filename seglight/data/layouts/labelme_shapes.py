@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import ignore_index_of, label_type
 from seglight.system.nested import parse_json
 
 IGNORE_LABEL = "__ignore__"
@@ -39,8 +40,8 @@ class ShapeCodec:
 
     names: tuple[str, ...]
 
-    def read(self, path: Path, image: Path | None = None) -> NDArray[np.uint8]:
-        """Paint the mask of a file: uint8 (H, W), class index or IGNORE_INDEX.
+    def read(self, path: Path, image: Path | None = None) -> LabelMap:
+        """Paint the mask (H, W) of a file: class index, or the largest value of the type: ignored.
 
         Args:
             path: Path of the file.
@@ -51,14 +52,15 @@ class ShapeCodec:
         """
         try:
             table = parse_json(path.read_text(encoding="utf-8-sig"))
-            canvas = Image.new("L", _size(table, path, image))
+            canvas = Image.new("L" if label_type(len(self.names)) == np.uint8 else "I", _size(table, path, image))
             for shape in table["shapes"]:
                 self._paint(canvas, shape, path)
         except (AttributeError, KeyError, MemoryError, OSError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a file of LabelMe ({type(error).__name__} {error}): save it there again"
             ) from error
-        return np.asarray(canvas)
+        labels: LabelMap = np.asarray(canvas).astype(label_type(len(self.names)), copy=False)
+        return labels
 
     def _paint(self, canvas: Image.Image, shape: Mapping[str, Any], path: Path) -> None:
         value = self.index_of(str(shape["label"]))
@@ -79,7 +81,7 @@ class ShapeCodec:
     def index_of(self, label: str) -> int | None:
         """Value of a label; None: it is not a class."""
         if label == IGNORE_LABEL:
-            return IGNORE_INDEX
+            return ignore_index_of(len(self.names))
         if label in self.names:
             return self.names.index(label)
         return 0 if is_background(label) and is_background(self.names[0]) else None

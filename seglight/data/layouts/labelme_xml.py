@@ -15,20 +15,19 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as rle
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_of
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.outlines import Size, paint
-from seglight.data.layouts.painting import FARTHEST, class_table
+from seglight.data.layouts.painting import FARTHEST, IGNORED, class_table
 from seglight.data.layouts.safe_xml import read_xml
 from seglight.data.layouts.split_names import by_split
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 
 BEGINNING = re.compile(r"(<\?xml[^>]*>\s*)?<annotation\b")
 OBJECT = re.compile(r"<deleted>|<polygon>\s*(<username>[^<]*</username>\s*)?<pt>")
@@ -66,15 +65,15 @@ class WebLabels:
     index_of: Mapping[str, int]
     boxes: Boxes
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
         size = image_header(image).size
         outlines: list[tuple[int, Any]] = []
         for one in self.objects[image]:
             ignored = one.is_box and self.boxes == "ignore"
             outline = mask_runs(one.outline, size) if isinstance(one.outline, Path) else one.outline
-            outlines.append((IGNORE_INDEX if ignored else self.index_of[one.label], outline))
-        return paint(outlines, size)
+            outlines.append((IGNORED if ignored else self.index_of[one.label], outline))
+        return paint(outlines, size, 1 + max(self.index_of.values()))
 
 
 @dataclass

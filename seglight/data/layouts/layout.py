@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.data.classes import Classes
+from seglight.images.types import LabelMap
 
 WITHOUT_SPLIT = "all"
 """Key of the images of a data set that has no splits."""
@@ -16,8 +14,8 @@ WITHOUT_SPLIT = "all"
 Boxes = Literal["ignore", "fill"]
 """Treatment of objects that have a box and no outline: their pixels are ignored, or belong to the class."""
 
-LabelReader = Callable[[Path], NDArray[np.uint8]]
-"""Function from an image file to its label map: uint8 (H, W), class index or IGNORE_INDEX, EXIF orientation applied."""
+LabelReader = Callable[[Path], LabelMap]
+"""Function from an image file to its label map (H, W), with the EXIF orientation applied."""
 
 
 @dataclass(frozen=True)

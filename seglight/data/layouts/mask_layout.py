@@ -18,6 +18,7 @@ from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from seglight.images.exif import SIDEWAYS
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 
 FOLDER = "seglight.data.FolderDataModule"
 
@@ -34,7 +35,7 @@ class MaskReader:
     codec: Codec
     masks: Mapping[Path, Path]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image.
 
         Raises:

@@ -10,15 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.classes import MOST_CLASSES
 from seglight.data.labels import read_index
 from seglight.errors import UserError
 from seglight.images.decode import opened, read_grey
 from seglight.images.types import Color
+from seglight.ops.label_types import MOST_CLASSES
 from seglight.system.cores import usable_cores
 
 FIRST = 64
 """Number of masks that are read before all others: photographs among them are noticed in a moment."""
+
+MOST_OF_BYTES = 255
+"""Largest number of values in 8-bit files, and of others that may be photographs."""
+
+LEAST_RUN = 4
+"""Mean number of equal pixels in a row from which more values may be classes: in photographs it is about 1."""
 
 
 @dataclass
@@ -38,6 +44,7 @@ class Values:
         moved: Whether a colour has different values in files with different palettes.
         index_of: First value of each colour.
         whole: The longest palette so far.
+        runs: Number of runs of equal pixels in colours and in values of 16 bits.
     """
 
     colored: bool
@@ -52,6 +59,7 @@ class Values:
     moved: bool = False
     index_of: dict[Color, int] = field(default_factory=dict)
     whole: tuple[Color, ...] = ()
+    runs: int = 0
 
     @property
     def values(self) -> list[int]:
@@ -68,7 +76,9 @@ class Values:
         for value in mask.counts:
             self.files.setdefault(value, path)
         self._add_palette(path, mask)
-        if len(self.counts) > MOST_CLASSES + 1:
+        self.runs += mask.runs
+        smooth = self.counts.total() > LEAST_RUN * self.runs > 0
+        if len(self.counts) > (MOST_CLASSES + 1 if smooth else MOST_OF_BYTES):
             what = "colours" if self.colored else "values"
             raise UserError(
                 f"{path}: {len(self.counts)} {what} in the masks so far, where each stands for a class: masks saved as "
@@ -98,12 +108,13 @@ class Values:
 
 @dataclass(frozen=True)
 class MaskValues:
-    """Values of one mask, their pixels, their colours in its palette, and all colours of the palette."""
+    """Values of one mask, their pixels, their colours and all of its palette, and the runs of equal pixels."""
 
     colored: bool
     counts: Mapping[int, int]
     palette: Mapping[int, Color] = field(default_factory=dict)
     whole: tuple[Color, ...] = ()
+    runs: int = 0
 
 
 def scanned(masks: Sequence[Path]) -> Values:
@@ -145,34 +156,35 @@ def mask_values(path: Path) -> MaskValues:
         UserError: It is damaged, or of a kind that is not read.
     """
     if path.suffix.lower() == ".npy":
-        return MaskValues(False, _counted(read_index(path)))
+        return _values(False, read_index(path))
     grey = read_grey(path)
     if grey is not None:
-        return MaskValues(False, _counted(grey))
+        return _values(False, grey)
     with opened(path) as image:
         if image.mode in ("RGB", "RGBA"):
             channels = np.asarray(image.convert("RGB")).astype(np.int32)
-            return MaskValues(True, _counted(channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]))
+            return _values(True, channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2])
         if image.mode == "P":
-            counts = _counted(np.asarray(image))
+            counts = _values(False, np.asarray(image)).counts
             stored = image.getpalette("RGB") or []
             flat = [*stored, *[0] * 768]
             colors = [(flat[3 * v], flat[3 * v + 1], flat[3 * v + 2]) for v in range(256)]
             return MaskValues(False, counts, {v: colors[v] for v in counts}, tuple(colors[: len(stored) // 3]))
-    return MaskValues(False, _counted(read_index(path)))
+    return _values(False, read_index(path))
 
 
-def _counted(raw: NDArray[Any]) -> dict[int, int]:
+def _values(colored: bool, raw: NDArray[Any]) -> MaskValues:
     """Pixels of each value: runs of equal pixels are counted first, which are few in a mask."""
     if raw.dtype == np.uint8:
         counts = np.bincount(raw.ravel(), minlength=256)
-        return {value: int(counts[value]) for value in np.flatnonzero(counts).tolist()}
+        return MaskValues(colored, {value: int(counts[value]) for value in np.flatnonzero(counts).tolist()})
     flat = raw.ravel()
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     lengths = np.diff(np.append(starts, flat.size))
     values, inverse = np.unique(flat[starts], return_inverse=True)
     sums = np.bincount(inverse, weights=lengths)
-    return {int(value): int(number) for value, number in zip(values, sums, strict=True)}
+    of_value = {int(value): int(number) for value, number in zip(values, sums, strict=True)}
+    return MaskValues(colored, of_value, runs=len(starts))
 
 
 def rgb(code: int) -> Color:

@@ -11,11 +11,15 @@ from seglight.data.layouts.class_names import ClassNames
 from seglight.data.layouts.mask_scan import Values, rgb
 from seglight.data.layouts.smeared import refuse_smeared
 from seglight.data.layouts.value_remarks import renumbered, unnamed
+from seglight.data.one_class import BACKGROUND, two_classes_line
 from seglight.errors import UserError
 from seglight.images.types import Color
 
 VOID = 255
 """Value, and level of white, that is ignored where it is rare beside small consecutive values."""
+
+WIDE_VOID = 65535
+"""Value that is ignored in place of `VOID` where values go beyond 255."""
 
 RARE = 0.25
 """Largest fraction of pixels of `VOID` for which it counts as rare."""
@@ -122,8 +126,9 @@ def _indices(values: Values, names: ClassNames | None, root: Path) -> tuple[dict
     found = values.values
     if names is not None:
         return _named_indices(values, names)
-    void = VOID in found and _is_void(values, root)
-    kept = [value for value in found if not (void and value == VOID)]
+    beyond = _void_of(values)
+    void = beyond in found and _is_void(values, root)
+    kept = [value for value in found if not (void and value == beyond)]
     entries = [
         _entry(f"class_{value}", values.palette.get(value) or voc_color(index)) | {"value": value}
         for index, value in enumerate(kept)
@@ -133,16 +138,25 @@ def _indices(values: Values, names: ClassNames | None, root: Path) -> tuple[dict
         entries = [entry | {"color": list(voc_color(index))} for index, entry in enumerate(entries)]
     remarks = [unnamed([entry["name"] for entry in entries], "values"), *renumbered(kept)]
     if void:
-        part = values.counts[VOID] / values.counts.total()
-        remarks.append(f"The value {VOID} ({part:.1%} of the pixels) is ignored.")
-    return _table(_enough(entries, values, root), [VOID] if void else []), remarks
+        part = values.counts[beyond] / values.counts.total()
+        remarks.append(f"The value {beyond} ({part:.1%} of the pixels) is ignored.")
+    return _table(_enough(entries, values, root), [beyond] if void else []), remarks
+
+
+def _void_of(values: Values) -> int:
+    """The value that may be ignored: the largest of 8 or of 16 bits."""
+    return VOID if values.values[-1] <= VOID else WIDE_VOID
 
 
 def _named_indices(values: Values, names: ClassNames) -> tuple[dict[str, Any], list[str]]:
-    void = {VOID} - names.names.keys() if VOID in values.counts else set()
+    beyond = _void_of(values)
+    void = {beyond} - names.names.keys() if beyond in values.counts else set()
     binary = len(names.names) == 2 and set(names.names) == {0, 1} and {*values.values} == {0, VOID}
+    alone = len(names.names) == 1 and len(values.values) == 2 and values.values[0] == 0
     given = {0: names.names[0], VOID: names.names[1]} if binary else dict(names.names)
-    if binary:
+    if alone:
+        given = {0: BACKGROUND, values.values[1]: next(iter(names.names.values()))}
+    if binary or alone:
         void = set()
     strange = [value for value in values.values if value not in given and value not in void]
     if strange:
@@ -151,39 +165,42 @@ def _named_indices(values: Values, names: ClassNames) -> tuple[dict[str, Any], l
             f"{names.path}, which names {len(names.names)} classes{_more(len(strange))}: add it there, or describe the "
             f"values in a classes.yaml, {EXAMPLE}"
         )
-    ignored = set() if binary else names.ignored
+    ignored = set() if binary or alone else names.ignored
     entries = [
         _entry(name, names.colors.get(value) or values.palette.get(value) or voc_color(index)) | {"value": value}
         for index, (value, name) in enumerate(given.items())
         if value not in ignored
     ]
     remarks = [*(_about_ignored(names) if ignored else []), *renumbered([entry["value"] for entry in entries])]
+    if alone:
+        remarks.append(f"{two_classes_line(names.path.name, entries[1]['name'])}.")
     if void:
-        part = values.counts[VOID] / values.counts.total()
-        remarks.append(f"The value {VOID} ({part:.1%} of the pixels), which has no name, is ignored.")
+        part = values.counts[beyond] / values.counts.total()
+        remarks.append(f"The value {beyond} ({part:.1%} of the pixels), which has no name, is ignored.")
     return _table(entries, sorted(ignored | void)), remarks
 
 
 def _is_void(values: Values, root: Path) -> bool:
-    """Whether 255 is ignored: it is rare beside at least two small consecutive values.
+    """Whether 255, or 65535, is ignored: it is rare beside at least two small consecutive values.
 
     Two values, such as 0 and 255, and evenly spread ones, such as 0, 85, 170 and 255, are classes.
 
     Raises:
         UserError: It may be a class or ignored.
     """
-    others = [value for value in values.values if value != VOID]
+    void = _void_of(values)
+    others = [value for value in values.values if value != void]
     if len(others) < 2:
         return False
-    part = values.counts[VOID] / values.counts.total()
+    part = values.counts[void] / values.counts.total()
     if others[0] <= 1 and others == list(range(others[0], others[-1] + 1)) and part <= RARE:
         return True
-    steps = [after - before for before, after in pairwise([*others, VOID])]
+    steps = [after - before for before, after in pairwise([*others, void])]
     if max(steps) - min(steps) <= 2 and min(steps) > 1:
         return False
     shown = ", ".join(map(str, others[:6])) + (", ..." if len(others) > 6 else "")
     raise UserError(
-        f"{values.files[VOID]}: the masks hold the values {shown} and, in {part:.1%} of the pixels, {VOID}, which may "
+        f"{values.files[void]}: the masks hold the values {shown} and, in {part:.1%} of the pixels, {void}, which may "
         f"be a class or ignored: describe them in {root / 'classes.yaml'}, {EXAMPLE}"
     )
 

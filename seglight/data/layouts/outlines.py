@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from seglight.data.classes import IGNORE_INDEX
-from seglight.data.layouts.painting import FARTHEST
+from seglight.data.layouts.painting import FARTHEST, IGNORED
+from seglight.images.types import LabelMap
+from seglight.ops.label_types import ignored_value, label_type
 
 LONGEST_CODE = 7
 """Characters of the longest run: 7 of 5 bits hold 32 and a sign."""
@@ -21,18 +21,22 @@ Size = tuple[int, int]
 """Height and width."""
 
 
-def paint(outlines: Sequence[tuple[int, Any]], size: Size) -> NDArray[np.uint8]:
-    """Paint ignored regions first, then larger objects before smaller ones, equal ones in order: uint8 (H, W).
+def paint(outlines: Sequence[tuple[int, Any]], size: Size, num_classes: int) -> LabelMap:
+    """Paint ignored regions first, then larger objects before smaller ones, equal ones in order.
 
     Args:
-        outlines: Pairs of class index or IGNORE_INDEX, and COCO's `segmentation`: polygons, or runs as a dict.
+        outlines: Pairs of class index or `IGNORED`, and COCO's `segmentation`: polygons, or runs as a dict.
         size: Height and width.
+        num_classes: Number of classes.
+
+    Returns:
+        (H, W) of the type of `label_type`.
     """
     regions = [(value, _runs(outline, size)) for value, outline in outlines]
-    regions.sort(key=lambda region: (region[0] != IGNORE_INDEX, -int(rle.area(region[1]))))
-    mask = np.zeros(size, np.uint8, order="F")  # the order of pycocotools
+    regions.sort(key=lambda region: (region[0] != IGNORED, -int(rle.area(region[1]))))
+    mask = np.zeros(size, label_type(num_classes), order="F")  # the order of pycocotools
     for value, runs in regions:
-        np.copyto(mask, value, where=rle.decode(runs).view(bool))
+        np.copyto(mask, ignored_value(mask.dtype) if value == IGNORED else value, where=rle.decode(runs).view(bool))
     return np.ascontiguousarray(mask)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from seglight.data.classes import MOST_CLASSES, Classes, voc_color
+from seglight.data.classes import Classes, voc_color
 from seglight.errors import UserError
 from seglight.images.image_header import MOST_PIXELS
-from seglight.images.types import Color
+from seglight.images.types import Color, LabelMap
+from seglight.ops.label_types import MOST_CLASSES, ignored_value, label_type
 
 BACKGROUND = "background"
 """Name of class 0, the pixels without a shape; a label of this name is the same class (`is_background`)."""
@@ -23,6 +24,9 @@ Size = tuple[int, int]
 
 CORNERS = 720
 """Number of corners of an ellipse: its outline differs by less than a pixel up to a radius of 10^5 pixels."""
+
+IGNORED = -1
+"""Class index that stands for ignored pixels until they are painted."""
 
 FARTHEST = 10**6
 """Largest coordinate of a polygon in pixels: its corners may lie outside the image."""
@@ -35,7 +39,7 @@ class Patch(NamedTuple):
     """Pixels of a shape.
 
     Args:
-        value: Class index or IGNORE_INDEX.
+        value: Class index or `IGNORED`.
         pixels: Pixels of the shape: bool (h, w).
         left: Column of the first pixel in the image.
         top: Row of the first pixel in the image.
@@ -47,17 +51,26 @@ class Patch(NamedTuple):
     top: int = 0
 
 
-def paint(size: Size, patches: Iterable[Patch]) -> NDArray[np.uint8]:
-    """Paint patches in their order over class 0: uint8 (H, W). What lies outside the image is cut off."""
+def paint(size: Size, patches: Iterable[Patch], num_classes: int) -> LabelMap:
+    """Paint patches in their order over class 0.
+
+    Args:
+        size: Height and width of the image. What lies outside of it is cut off.
+        patches: Pixels of shapes.
+        num_classes: Number of classes.
+
+    Returns:
+        (H, W) of the type of `label_type`.
+    """
     if not 0 < size[0] * size[1] <= MOST_PIXELS:
         raise ValueError(f"an image of {size[0]}x{size[1]} pixels")
-    mask = np.zeros(size, np.uint8)
+    mask: LabelMap = np.zeros(size, label_type(num_classes))
     for value, pixels, left, top in patches:
         above, before = max(0, -top), max(0, -left)
         inside = pixels[above : max(0, size[0] - top), before : max(0, size[1] - left)]
         rows, columns = inside.shape
         target = mask[top + above : top + above + rows, left + before : left + before + columns]
-        np.copyto(target, value, where=inside)
+        np.copyto(target, ignored_value(mask.dtype) if value == IGNORED else value, where=inside)
     return mask
 
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seglight.data.classes import Classes, voc_color
 from seglight.data.layouts.coco_file import BACKGROUND, image_path
 from seglight.data.layouts.finding import SAMPLE, counted, head, split_of, walk_of
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
 from seglight.data.layouts.outlines import is_outline, paint
 from seglight.errors import UserError, one_line
+from seglight.images.types import LabelMap
 from seglight.system.nested import parse_json
 
 BEGINNING = re.compile(r'\{\s*"(image"\s*:\s*\{|annotations"\s*:\s*\[\s*\{)')
@@ -31,7 +29,7 @@ class MaskFiles:
 
     files: Mapping[Path, Path]
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
         path = self.files[image]
         try:
@@ -40,7 +38,7 @@ class MaskFiles:
             # an empty mask may have another size
             outlines = [one["segmentation"] for one in table["annotations"] if one.get("area") != 0]
             fits = all(is_outline(outline, size) for outline in outlines)
-            labels = paint([(1, outline) for outline in outlines], size) if fits else None
+            labels = paint([(1, outline) for outline in outlines], size, 2) if fits else None
         except (AttributeError, KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a file of Segment Anything ({type(error).__name__} {one_line(error)}): export it again"

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts import finding
 from seglight.data.layouts.image_index import ImageIndex, match_images, none_found
 from seglight.data.layouts.json_file import read_json
 from seglight.data.layouts.layout import Boxes, Choices, Layout
 from seglight.data.layouts.painting import (
+    IGNORED,
     NO_AREA,
     Patch,
     Size,
@@ -37,7 +37,7 @@ from seglight.data.layouts.painting import (
 )
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
-from seglight.images.types import Color
+from seglight.images.types import Color, LabelMap
 
 META = "meta.json"
 
@@ -67,8 +67,8 @@ class SuperviselyLabels:
     titles: Mapping[int, str]
     boxes: Boxes
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
-        """Paint the label map of an image: uint8 (H, W).
+    def __call__(self, image: Path) -> LabelMap:
+        """Paint the label map (H, W) of an image.
 
         Raises:
             UserError: The annotation or one of its objects is not valid.
@@ -77,7 +77,7 @@ class SuperviselyLabels:
         table = read_json(path)
         try:
             size = (int(table["size"]["height"]), int(table["size"]["width"]))
-            return paint(size, self._patches(table["objects"], size))
+            return paint(size, self._patches(table["objects"], size), 1 + max(self.index_of.values()))
         except (
             AttributeError, IndexError, KeyError, MemoryError, OSError, OverflowError, SyntaxError, TypeError,
             ValueError, zlib.error, Image.DecompressionBombError,
@@ -91,7 +91,7 @@ class SuperviselyLabels:
         painted = [entry for entry in objects if kind_of(entry) in AREAS and not _is_line(entry)]
         behind = [entry for entry in painted if kind_of(entry) == "rectangle" and self.boxes == "ignore"]
         for entry in behind:
-            yield Patch(IGNORE_INDEX, _rectangle(entry["points"]["exterior"], size))
+            yield Patch(IGNORED, _rectangle(entry["points"]["exterior"], size))
         for entry in painted:
             kind = kind_of(entry)
             value = self.index_of[title_of(entry, self.titles)]

@@ -10,21 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from seglight.data.classes import IGNORE_INDEX
 from seglight.data.layouts.finding import counted, folders_below, split_of, walk_of
 from seglight.data.layouts.image_index import ImageIndex
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Boxes, Choices, Layout
 from seglight.data.layouts.outlines import box_outline, paint
-from seglight.data.layouts.painting import background_remarks, class_table
+from seglight.data.layouts.painting import IGNORED, background_remarks, class_table
 from seglight.data.layouts.split_names import by_split
 from seglight.data.layouts.yolo_files import check_splits, label_files, unmatched
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
 from seglight.images.image_header import image_header
+from seglight.images.types import LabelMap
 from seglight.system.nested import parse_yaml
 
 CONFIG_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -72,7 +70,7 @@ class YoloLabels:
     index_of: Mapping[int, int]
     boxes: Boxes
 
-    def __call__(self, image: Path) -> NDArray[np.uint8]:
+    def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
         height, width = image_header(image).size
         path = self.files[image]
@@ -82,8 +80,8 @@ class YoloLabels:
             ignored = one.is_box and self.boxes == "ignore"
             # the text has few digits, and pycocotools is sensitive to the last ones
             corners = [round(value * (height if k % 2 else width), DIGITS) for k, value in enumerate(one.corners)]
-            outlines.append((IGNORE_INDEX if ignored else self.index_of[one.number], [corners]))
-        return paint(outlines, (height, width))
+            outlines.append((IGNORED if ignored else self.index_of[one.number], [corners]))
+        return paint(outlines, (height, width), 1 + max(self.index_of.values()))
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:

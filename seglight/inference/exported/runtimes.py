@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.checkpoints.model_card import KEY
@@ -58,7 +57,7 @@ class OnnxPredictor(ExportedPredictor):
     def _outputs(self) -> Sequence[str]:
         return [output.name for output in self.session.get_outputs()]
 
-    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def _run(self, name: Output, image: NDArray[Any]) -> NDArray[Any]:
         result: NDArray[Any] = self.session.run([name], {"image": image})[0]
         return result
 
@@ -97,7 +96,7 @@ class OpenVinoPredictor(ExportedPredictor):
     def _outputs(self) -> Sequence[str]:
         return [output.any_name for output in self.compiled.outputs]
 
-    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def _run(self, name: Output, image: NDArray[Any]) -> NDArray[Any]:
         result: NDArray[Any] = self.compiled(image)[name].copy()  # the next image overwrites it
         return result
 
@@ -132,7 +131,7 @@ class TorchProgramPredictor(ExportedPredictor):
     def _outputs(self) -> Sequence[str]:
         return ("labels", "probabilities")[: self.outputs]
 
-    def _run(self, name: Output, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def _run(self, name: Output, image: NDArray[Any]) -> NDArray[Any]:
         import torch
 
         with torch.no_grad():

@@ -17,8 +17,8 @@ from seglight.system.memory import MARGIN, WINDOWS, bytes_of, peak_of, probed, r
 OVERLAP = 4
 """The next window begins after all but one of so many parts of a window."""
 
-Read = Callable[[slice, slice], NDArray[np.uint8]]
-"""Pixels (h, w, 3) in RGB of some rows and columns of an image."""
+Read = Callable[[slice, slice], NDArray[Any]]
+"""Pixels (h, w, bands) of some rows and columns of an image."""
 
 
 class WindowedPredictor:
@@ -37,6 +37,8 @@ class WindowedPredictor:
         palette: RGB colours of the classes, by class index.
         size: The only size (H, W) of images that the file takes; None: any size.
         takes_batches: As of the predictor.
+        count: Number of bands of an image.
+        dtype: Type of its pixels.
 
     Raises:
         UserError: Not even the smallest window fits, or the file takes images of one size only.
@@ -51,6 +53,8 @@ class WindowedPredictor:
         self.palette = predictor.palette
         self.size = predictor.size
         self.takes_batches = predictor.takes_batches
+        self.count = len(predictor.card.pixels.names)
+        self.dtype = predictor.card.pixels.dtype
         self.window = WINDOWS[0]
         self.room = 0
         self.peaks: list[tuple[int, int]] = []
@@ -64,12 +68,12 @@ class WindowedPredictor:
 
     def predict(self, image: Image) -> LabelMap:
         """As `ExportedPredictor.predict`, within the memory."""
-        return self._labels(pixels_of(image))
+        return self._labels(pixels_of(image, self.card.pixels))
 
-    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[LabelMap]:
+    def predict_batch(self, images: Sequence[NDArray[Any]]) -> list[LabelMap]:
         """As `ExportedPredictor.predict_batch`, within the memory: one by one if all of them do not fit at once."""
-        checked_batch(images, 3)
-        if self._fits(sum(image.size // 3 for image in images)):
+        checked_batch(images, self.count, self.dtype)
+        if self._fits(sum(image.size // self.count for image in images)):
             return self.predictor.predict_batch(images)
         return [self._labels(image) for image in images]
 
@@ -79,20 +83,20 @@ class WindowedPredictor:
         Raises:
             UserError: They do not fit: they are of whole images.
         """
-        pixels = pixels_of(image)
+        pixels = pixels_of(image, self.card.pixels)
         # in float32, and in half of it as they are written
-        if not self._fits(pixels.size // 3, 6 * len(self.class_names)):
+        if not self._fits(pixels.size // self.count, 6 * len(self.class_names)):
             raise UserError("--save probabilities: an exported file has them for whole images only: give more memory")
         return self.predictor.probabilities(pixels)
 
-    def label_bands(self, image: NDArray[np.uint8]) -> Iterator[LabelMap]:
+    def label_bands(self, image: NDArray[Any]) -> Iterator[LabelMap]:
         """Label rows (h, W) of `predict`, from the top, as they are finished.
 
         Raises:
             UserError: As `predict`.
         """
-        image = pixels_of(image)
-        if self._fits(image.size // 3):
+        image = pixels_of(image, self.card.pixels)
+        if self._fits(image.size // self.count):
             yield self.predictor.predict(image)
         else:
             yield from self._rows(lambda rows, columns: image[rows, columns], image.shape[:2])
@@ -104,7 +108,7 @@ class WindowedPredictor:
             UserError: As `predict`.
         """
         self._check_size()
-        windows = CheckedWindows(image)
+        windows = CheckedWindows(image, self.count, self.dtype)
         return self._rows(windows.read, windows.shape)
 
     def _check_size(self) -> None:
@@ -128,16 +132,17 @@ class WindowedPredictor:
         self.window = fitting[0]
 
     def _pass(self, side: int) -> None:
-        self.predictor.predict(np.zeros((side, side, 3), np.uint8))
+        self.predictor.predict(np.zeros((side, side, self.count), self.dtype))
 
     def _fits(self, pixels: int, beside: int = 0) -> bool:
         """Whether a pass of so many pixels fits, with further bytes for each of them."""
         if self.max_memory is None:
             return True
         # beside the pass: the image, as it is and as the graph takes it, and labels
-        return MARGIN * bytes_of(self.peaks, pixels) + (7 + beside) * pixels <= self.room
+        held = 2 * self.count * self.dtype.itemsize + 1
+        return MARGIN * bytes_of(self.peaks, pixels) + (held + beside) * pixels <= self.room
 
-    def _labels(self, image: NDArray[np.uint8]) -> LabelMap:
+    def _labels(self, image: NDArray[Any]) -> LabelMap:
         bands = [*self.label_bands(image)]
         if len(bands) == 1:
             return bands[0]

@@ -61,7 +61,7 @@ class MixTransformer(NormalizedEncoder):
             fill_encoder(self, SEGFORMER, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
         x = self.normalized(image)
         features = []
         for stage in self.stages:

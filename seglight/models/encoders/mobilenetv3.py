@@ -47,7 +47,7 @@ class MobileNetV3Encoder(NormalizedEncoder):
             fill_encoder(self, IMAGENET, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
         x = self.normalized(image)
         features = []
         for k, layer in enumerate(self.net):

@@ -35,7 +35,8 @@ class _Passes:
         self.momenta: dict[Any, float | None] = {}
 
     def begin(self, net: nn.Module, inputs: Any) -> None:
-        if not self.hooked:  # not before the first pass: until then Lightning may put other batch norms in their place
+        # not before the first pass of training: until then Lightning may put other batch norms in their place
+        if not self.hooked and net.training:
             self.hooked = True
             for module in net.modules():
                 if isinstance(module, _BatchNorm):

@@ -9,6 +9,7 @@ from seglight.models.encoders.normalized import NormalizedEncoder, cut_to
 from seglight.models.encoders.phases import phased
 from seglight.models.encoders.recomputing import recompute_activations
 from seglight.models.encoders.timm_nets import check_name, feature_net, is_channels_last
+from seglight.models.encoders.weight_bands import channels_of, own_statistics
 from seglight.ops.padding import pad_image
 from seglight.ops.tiles import cut, joined
 
@@ -32,10 +33,13 @@ class TimmEncoder(NormalizedEncoder):
         mean: Mean of R, G, B in [0, 1], or of each channel, if the weights were trained with another than timm's.
         std: Standard deviation of R, G, B in [0, 1], or of each channel, if it differs from timm's.
         checkpoint_activations: Whether most activations are recomputed in the backward pass: less memory, more time.
+        weight_bands: Names of the bands that a file of weights was trained on, in their order, such as [blue, green,
+            red, nir]; the first convolution of the file has as many channels. The bands of the images are matched by
+            name, and others start from the mean. None: red, green and blue.
 
     Raises:
         UserError: The model does not exist, or returns no features or fewer than `depth`; the weights are not available
-            or do not fit; or timm can't compute its activations again.
+            or do not fit, or are for another number of bands; or timm can't compute its activations again.
     """
 
     def __init__(
@@ -48,13 +52,16 @@ class TimmEncoder(NormalizedEncoder):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         checkpoint_activations: bool = False,
+        weight_bands: Sequence[str] | None = None,
     ) -> None:
         check_name(name)
-        net, reads = feature_net(name, weights, output_stride, depth, in_channels)
+        in_channels = channels_of(in_channels, weight_bands, weights)
+        net, reads = feature_net(name, weights, output_stride, depth, in_channels, weight_bands)
         phased(net)
         if checkpoint_activations:
             recompute_activations(name, net)
-        super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
+        super().__init__(*own_statistics(net, mean, std, weight_bands), in_channels)
+        self.weight_bands = weight_bands
         self.name = name
         self.net = net
         self.reads = reads
@@ -63,7 +70,7 @@ class TimmEncoder(NormalizedEncoder):
         self.strides = net.feature_info.reduction()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse."""
         side, fixed = self.reads
         x = self.normalized(pad_image(image, side))
         features = self.net(cut(x, side) if fixed else x)

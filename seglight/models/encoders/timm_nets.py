@@ -1,6 +1,7 @@
 """Models of timm for encoders: built with their weights, and with the image sizes that they read."""
 
 import importlib.util
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor
 
 from seglight.errors import UserError, say
+from seglight.models.encoders.weight_bands import check_file
 from seglight.ops.finite import check_weights, nonfinite
 
 OFFLINE_MODEL = "tf_efficientnet_lite0"
@@ -42,9 +44,14 @@ class Reads(NamedTuple):
 
 
 def feature_net(
-    name: str, weights: str | None, output_stride: int, depth: int | None, in_channels: int
+    name: str,
+    weights: str | None,
+    output_stride: int,
+    depth: int | None,
+    in_channels: int,
+    weight_bands: Sequence[str] | None = None,
 ) -> tuple[Any, Reads]:
-    """A model that returns features, and the image sizes that it reads.
+    """A model that returns features, and the image sizes that it reads; see `TimmEncoder` for the arguments.
 
     Raises:
         UserError: See `TimmEncoder`.
@@ -76,10 +83,12 @@ def feature_net(
         raise UserError(
             f"encoder '{name}' gives no features (B, C, h, w) at whole strides: take another, such as pvt_v2_b0"
         )
-    return with_weights(net, name, weights, kwargs), reads
+    return with_weights(net, name, weights, kwargs, weight_bands), reads
 
 
-def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any]) -> Any:
+def with_weights(
+    net: Any, name: str, weights: str | None, kwargs: dict[str, Any], weight_bands: Sequence[str] | None = None
+) -> Any:
     """Load the weights of a model.
 
     Args:
@@ -87,6 +96,7 @@ def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any
         name: timm's model name.
         weights: Weights to load, see `TimmEncoder`.
         kwargs: Arguments that the model was built with.
+        weight_bands: Names of the bands that a file was trained on; None: red, green and blue.
 
     Raises:
         UserError: The weights are not available, do not fit or are not finite.
@@ -101,7 +111,7 @@ def with_weights(net: Any, name: str, weights: str | None, kwargs: dict[str, Any
         net = _from_hub(name, kwargs)
         check_weights(net.state_dict(), f"encoder weights of '{name}' from the hub", constants)
         return net
-    return _from_file(name, Path(weights), kwargs, constants)
+    return _from_file(name, Path(weights), kwargs, constants, weight_bands)
 
 
 def is_channels_last(net: Any) -> bool:
@@ -149,12 +159,22 @@ def _from_hub(name: str, kwargs: dict[str, Any]) -> Any:
         huggingface_hub.constants.HF_HUB_OFFLINE = offline
 
 
-def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[str]) -> Any:
+def _from_file(
+    name: str, path: Path, kwargs: dict[str, Any], constants: list[str], weight_bands: Sequence[str] | None
+) -> Any:
     if not path.is_file():
         raise UserError(f"encoder weights '{path}': no such file; 'hub', 'offline' and 'random' are the other choices")
     try:
-        net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **kwargs)
-        theirs = _fingerprints(timm.models.load_state_dict(str(path), weights_only=True))
+        tensors = timm.models.load_state_dict(str(path), weights_only=True)
+        overlay: dict[str, Any] = {"file": str(path)}
+        if weight_bands is not None:
+            published: Any = timm.get_pretrained_cfg(name)
+            check_file(published.first_conv, tensors, path, len(weight_bands))
+            overlay["input_size"] = (len(weight_bands), *published.input_size[1:])
+        theirs = _fingerprints(tensors)
+        net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **kwargs)
+    except UserError:
+        raise
     except Exception as error:  # damaged, unsafe, or of another model: the readers raise a dozen types
         reason = str(error).splitlines()[0][:200]
         raise UserError(f"{path}: no weights of '{name}' that can be read safely: {reason}") from error
@@ -164,6 +184,8 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[st
         raise UserError(
             f"{path}: of {len(ours)} tensors of '{name}' only {len(ours & theirs)} are in it: another model's"
         )
+    if weight_bands is not None and not _first(net) <= theirs:  # earlier releases of timm leave it untrained
+        raise UserError(f"{path}: its first convolution does not fit '{name}' with {len(weight_bands)} bands")
     from lightning.pytorch.utilities import rank_zero_only  # imported here: prediction does not need Lightning
 
     rank_zero_only(say)(f"{path}: {len(ours & theirs)} of {len(ours)} weights of '{name}' are in it")
@@ -173,6 +195,11 @@ def _from_file(name: str, path: Path, kwargs: dict[str, Any], constants: list[st
 def _fingerprints(state: dict[str, Tensor]) -> set[tuple[Any, ...]]:
     """Shape and sum of each weight: names differ between a file and a net of features, values do not."""
     return {(tuple(t.shape), float(t.double().sum())) for t in state.values() if t.ndim > 1}
+
+
+def _first(net: Any) -> set[tuple[Any, ...]]:
+    name = next(name for name, parameter in net.named_parameters() if parameter.ndim == 4)
+    return _fingerprints({name: net.state_dict()[name]})
 
 
 def _offline_weights(name: str, net: Any, in_channels: int) -> dict[str, Tensor]:

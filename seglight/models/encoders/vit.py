@@ -14,6 +14,7 @@ from seglight.errors import UserError
 from seglight.models.encoders.depths import layer_depths
 from seglight.models.encoders.normalized import NormalizedEncoder, cut_to
 from seglight.models.encoders.timm_nets import check_name, with_weights
+from seglight.models.encoders.weight_bands import channels_of, own_statistics
 from seglight.models.layers import LayerNorm2d
 from seglight.ops.padding import pad_image
 from seglight.ops.tiles import cut, joined
@@ -36,6 +37,7 @@ class ViTEncoder(NormalizedEncoder):
         in_channels: Channels of the image.
         mean: Mean of R, G, B in [0, 1], if the weights were trained with another than timm's.
         std: Standard deviation of R, G, B in [0, 1], if it differs from timm's.
+        weight_bands: Names of the bands that a file of weights was trained on, as in `TimmEncoder`.
 
     Raises:
         UserError: The model does not exist, is no plain ViT or has fewer blocks, or the weights are not available.
@@ -51,10 +53,13 @@ class ViTEncoder(NormalizedEncoder):
         in_channels: int = 3,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        weight_bands: Sequence[str] | None = None,
     ) -> None:
         check_name(name)
-        net, self.fixed = _create(name, weights, in_channels)
-        super().__init__(mean or net.pretrained_cfg["mean"], std or net.pretrained_cfg["std"], in_channels)
+        in_channels = channels_of(in_channels, weight_bands, weights)
+        net, self.fixed = _create(name, weights, in_channels, weight_bands)
+        super().__init__(*own_statistics(net, mean, std, weight_bands), in_channels)
+        self.weight_bands = weight_bands
         self.name = name
         self.net = net
         self.blocks = [len(net.blocks) - 1] if blocks is None else list(blocks)
@@ -77,7 +82,7 @@ class ViTEncoder(NormalizedEncoder):
         self.multiple = math.lcm(self.strides[-1], 1 if self.fixed is None else self.fixed * self.stride // self.patch)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """uint8 (B, 3, H, W) RGB to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
+        """Images (B, bands, H, W) to features (B, C, H / stride, W / stride), fine to coarse; sizes are rounded up."""
         x = self.normalized(pad_image(image, self.multiple))
         if self.patch != self.stride:
             size = [side * self.patch // self.stride for side in x.shape[-2:]]
@@ -149,7 +154,9 @@ class FeaturePyramid(nn.Module):
         return [level(maps[min(k, len(maps) - 1)]) for k, level in enumerate(self.levels)]
 
 
-def _create(name: str, weights: str | None, in_channels: int) -> tuple[Any, int | None]:
+def _create(
+    name: str, weights: str | None, in_channels: int, weight_bands: Sequence[str] | None
+) -> tuple[Any, int | None]:
     """A model without its head, and the side of the only images that it reads; None: it reads any."""
     net: Any
     for dynamic in ({"dynamic_img_size": True}, {}):
@@ -161,5 +168,5 @@ def _create(name: str, weights: str | None, in_channels: int) -> tuple[Any, int 
             continue
         if plain and hasattr(net, "embed_dim") and hasattr(net, "prune_intermediate_layers"):
             fixed = None if dynamic else net.pretrained_cfg["input_size"][-1]
-            return with_weights(net, name, weights, kwargs), fixed
+            return with_weights(net, name, weights, kwargs, weight_bands), fixed
     raise UserError(f"encoder '{name}' is no plain ViT: take seglight.models.TimmEncoder, or another such as deit")

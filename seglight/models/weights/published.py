@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from seglight.checkpoints.net_bands import pixels_read
 from seglight.errors import UserError
 from seglight.interfaces import heads_of
 from seglight.models.encoders.normalized import per_channel
@@ -41,6 +42,8 @@ def import_weights(net: nn.Module, file: str | Path) -> Imported:
             f"{file}: its tensors, such as {min(theirs)}, are none of {known}: convert them to one of these"
         )
     imported = fill(net, family.convert(theirs), f"{file} ({family.name})", heads_of(net))
+    if pixels_read(net).mean:  # images of other bands are normalised by their own statistics
+        return imported
     for name, values in (("mean", family.mean), ("std", family.std)):
         buffer = net.get_buffer(f"encoder.{name}")
         if values is not None:

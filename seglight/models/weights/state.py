@@ -9,8 +9,11 @@ import safetensors.torch
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
+from seglight.checkpoints.net_bands import pixels_read
 from seglight.checkpoints.torch_file import read_weights_only
 from seglight.errors import UserError, say
+from seglight.images.bands import RGB
+from seglight.models.encoders.first_convolution import filters
 from seglight.models.weights.rewrite import Family, State
 from seglight.ops.finite import check_weights, nonfinite
 
@@ -56,8 +59,9 @@ def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = ()) -
     """Load a converted state dict into a net or an encoder.
 
     Heads for other classes keep their initial values, and so do the buffers of the normalisation. An auxiliary head
-    that the net does not have is not used, and neither are stages behind the encoder's last one. For images of other
-    than three channels, the weights of the first convolution are summed to one channel, or repeated at a smaller scale.
+    that the net does not have is not used, and neither are stages behind the encoder's last one. For images of declared
+    bands, the weights of the first convolution are matched by name; see `filters`. For those of another `in_channels`
+    than three they are summed to one channel, or repeated at a smaller scale.
 
     Args:
         net: Net or encoder to fill.
@@ -107,6 +111,9 @@ def _for_channels_of(net: nn.Module, new: State) -> State:
     name, first = next(((name, p) for name, p in net.named_parameters() if p.ndim == 4), ("", None))
     if first is None or name not in new or new[name].ndim != 4 or new[name].shape[1] != 3:
         return new
+    bands = pixels_read(net)
+    if bands.mean:
+        return {**new, name: filters(new[name], RGB.names, bands.inputs)}
     return {**new, name: adapt_input_conv(first.shape[1], new[name])}
 
 

@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from seglight.checkpoints.net_bands import pixels_read
 from seglight.errors import UserError, within
 from seglight.interfaces import Described
 from seglight.robustness.attacks.ball import Ball, Norm
@@ -66,7 +67,8 @@ class Attack(Described):
             The attacked images (B, C, H, W), float32 of values from 0 to 255.
 
         Raises:
-            UserError: The radius is out of its range, or the numbers of images, masks and seeds differ.
+            UserError: The radius is out of its range, the numbers of images, masks and seeds differ, or the net reads
+                other images than of 8 bits.
         """
         victim, ball = self._begin(net, image, mask, seeds, radius)
         if ball.radius == 0 or not len(image):
@@ -102,6 +104,11 @@ class Attack(Described):
             raise UserError(
                 f"attack: there are {len(image)} images, {len(mask)} masks and {len(seeds)} seeds: give one mask and "
                 "one seed for each image"
+            )
+        bands = pixels_read(net)
+        if bands.type != "uint8" or bands.has_nodata:
+            raise UserError(
+                f"attack: the net reads {bands.line()}: attacks are of 8-bit images without values that are no data"
             )
         ball = Ball(image.detach().float(), PIXEL_RANGE * share, self.norm)
         return Victim(net, mask, self.ignore_index), ball

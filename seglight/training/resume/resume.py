@@ -30,8 +30,15 @@ FREE = (
 PROCESSES, SHARE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy"), "data.init_args.batch_size"
 """If one of the former changes, each process may take another share of the samples of a step."""
 
-ADDED = {"model.method.class_path": former_recipes.SUPERVISED, "data.init_args.lists": None}
+ADDED = {
+    "model.method.class_path": former_recipes.SUPERVISED,
+    "data.init_args.lists": None,
+    "data.init_args.bands": None,
+}
 """Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
+
+ADDED_ARGUMENTS: dict[str, Any] = {"per_band": None, "rot90": 0.0, "weight_bands": None}
+"""The same for arguments of encoders and augmentations, which may stand at any depth."""
 
 SAVING = "ExactCheckpoint"
 
@@ -198,7 +205,13 @@ def _read(recipe: str) -> dict[str, Any]:
     content = yaml.safe_load(recipe)
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         former_recipes.translated(content["model"])
-    return ADDED | dict(_leaves(content))
+    leaves = ((key, value) for key, value in _leaves(content) if not _is_added(key, value))
+    return ADDED | dict(leaves)
+
+
+def _is_added(key: str, value: Any) -> bool:
+    name = key.rpartition(".")[2]
+    return name in ADDED_ARGUMENTS and value == ADDED_ARGUMENTS[name]
 
 
 def _is_free(key: str, *values: Any) -> bool:

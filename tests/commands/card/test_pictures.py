@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from seglight.commands.card.pictures import GAP, LEAST, LONGEST, NARROWEST, PAPER, error_picture
+from seglight.commands.card.robustness import unsuited
+from seglight.images.bands import RGB, Bands
 from seglight.images.draw import IGNORED
 
 PALETTE = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
@@ -85,3 +87,25 @@ def test_an_image_of_other_bands_is_grey() -> None:
     assert tuple(drawn(mask, mask, 77, bands=5)[200, 100]) == (77, 77, 77)
     assert tuple(drawn(mask, mask, 77, bands=1)[200, 100]) == (77, 77, 77)
     assert drawn(mask.astype(np.int64), mask.astype(np.int16)).dtype == np.uint8
+
+
+def test_pixels_without_data_are_grey_in_all_parts_and_wrong_in_none() -> None:
+    bands = Bands(("nir", "swir"), "uint16", (900.0,) * 2, (100.0,) * 2, nodata=0)
+    image = np.random.default_rng(0).integers(500, 4000, (LEAST, LEAST, 2)).astype(np.uint16)
+    image[:, :60] = 0
+    mask, prediction = np.zeros((LEAST, LEAST), np.uint8), np.zeros((LEAST, LEAST), np.int64)
+    prediction[:, :60] = 255
+    sheet = error_picture(image, mask, prediction, PALETTE, NAMES, 255, bands)
+    for top in (0, LEAST + GAP):
+        for left in (0, LEAST + GAP):
+            assert (sheet[top + 60 : top + LEAST, left : left + 60] == 120).all()
+
+
+def test_what_corruptions_and_attacks_are_defined_for() -> None:
+    assert unsuited(RGB) is None
+    assert unsuited(Bands(mean=(90.0,) * 3, std=(20.0,) * 3)) is None
+    assert unsuited(Bands(nodata=0)) == (
+        "corruptions and attacks are defined for 8-bit RGB, and the images are 3 bands of uint8 (red, green, blue), of "
+        "which some values are no data"
+    )
+    assert unsuited(Bands(("t",), "uint16", (1.0,), (1.0,))) is not None

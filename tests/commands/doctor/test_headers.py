@@ -10,9 +10,11 @@ from PIL import Image
 from seglight.commands.doctor.diagnose import diagnose_mask
 from seglight.commands.doctor.facts import IGNORED, UNKNOWN, image_facts, mask_facts
 from seglight.commands.doctor.headers import UNREAD, Header, header_of
+from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.tables import label_table
-from seglight.data import labels
+from seglight.data import ShapesDataModule
 from seglight.data.datasets.camvid import CLASSES, CODEC
+from seglight.ops.label_types import MOST_CLASSES
 from tests.support import planting as plant
 
 RNG = np.random.default_rng(0)
@@ -35,8 +37,10 @@ def test_tiff_is_turned_by_reading_it(tmp_path: Path) -> None:
     assert (header_of(str(path)).size, header_of(str(path)).stored) == ((50, 40), (40, 50))
 
 
-def test_values_of_masks_are_those_of_the_codecs() -> None:
-    assert (IGNORED, UNKNOWN) == (labels.IGNORE_INDEX, labels.UNKNOWN)
+def test_what_is_no_class_has_an_index_of_its_own() -> None:
+    assert min(IGNORED, UNKNOWN) > MOST_CLASSES
+    drawn = survey(ShapesDataModule(size=32, train_images=2, eval_images=1)).tables["train"]
+    assert drawn.classes_of(np.array([0, 7, 8, 255])).tolist() == [0, 7, UNKNOWN, IGNORED]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

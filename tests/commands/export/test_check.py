@@ -11,9 +11,11 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from seglight.commands.export.check import Comparison, compare, image_paths
+from seglight.commands.export import check
+from seglight.commands.export.check import CheckImages, Comparison, compare, image_paths
 from seglight.commands.export.options import check_options, format_of
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 from seglight.images.types import Image, LabelMap
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
@@ -46,6 +48,25 @@ def test_agreement_and_scores_by_hand() -> None:
     assert found.agreement == 3 / 4
     assert found.miou == (1, 1 / 2)  # of a 1 of 2 pixels, of b 1 of 2; the last is ignored
     assert any("difference -0.5000" in line for line in found.lines())
+
+
+class OneImage:
+    """A split of an image of one band, whose first and last pixel have no data but labels."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def read(self, index: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8], str]:
+        return np.array([[[0], [5], [7], [0]]], np.uint16), np.array([[1, 0, 1, 0]], np.uint8), "a"
+
+
+def test_pixels_without_data_are_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "holds_labels", lambda folder: True)
+    monkeypatch.setattr(check, "_labelled", lambda *given: OneImage())
+    images = CheckImages(tmp_path, ("a", "b"), Bands(("nir",), "uint16", (900.0,), (300.0,), nodata=0))
+    found = compare(Always([255, 0, 1, 255]), Always([255, 1, 1, 255]), images)
+    assert found.miou == (1, 1 / 4)  # of a 0 of 1 pixels, of b 1 of 2
+    assert found.agreement == 3 / 4
 
 
 @pytest.mark.parametrize(
@@ -117,4 +138,4 @@ def test_the_suffix_tells_the_format() -> None:
 def test_masks_beside_images_are_not_compared(tmp_path: Path) -> None:
     for name in ("x.jpg", "x_mask.png"):
         PIL.Image.new("RGB", (4, 4)).save(tmp_path / name)
-    assert image_paths(tmp_path) == [tmp_path / "x.jpg"]
+    assert image_paths(tmp_path, RGB) == [tmp_path / "x.jpg"]

@@ -26,6 +26,7 @@ from seglight.checkpoints.release import read_release, write_release
 from seglight.commands.release.command import run_scores
 from seglight.commands.release.readme import readme
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from tests.support import fabricate
 from tests.support.bad_input import CLI, complaint, recipe
 from tests.support.checkpoint_files import card
@@ -131,6 +132,14 @@ def test_a_soup_has_no_steps_of_its_own(released: Path) -> None:
     assert "trained for 1 optimizer steps with AdamW and CrossEntropy, released" in readme(card, "net")
     soup = replace(card, provenance=Provenance(step=0, parameters=1))
     assert "trained for an unknown number of optimizer steps, released" in readme(soup, "net")
+
+
+def test_other_images_than_rgb_are_named(released: Path) -> None:
+    card, _ = read_release(released)
+    text = readme(replace(card, image=Bands(("nir",), "uint16", (900.0,), (300.0,))), "net")
+    assert "Semantic segmentation: images with 1 band of uint16 (nir) of any size" in text
+    assert 'net.predict("image.tif")' in text
+    assert "the net takes 1 band of uint16 (nir) and normalises itself" in text
 
 
 def test_it_stands_in_for_the_checkpoint(run: Path, released: Path, tmp_path: Path, seglight_cli: CLI) -> None:

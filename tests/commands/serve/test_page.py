@@ -25,6 +25,7 @@ from seglight.commands.serve.refusals import Refused
 from seglight.commands.serve.settings import Settings
 from seglight.data.datasets.shapes_scenes import draw_scene
 from seglight.errors import UserError
+from tests.support.stand_in import Reds
 
 PROJECT = Path(__file__).parents[3]
 STATIC = PROJECT / "seglight" / "commands" / "serve" / "static"
@@ -36,15 +37,15 @@ class Models:
 
     def __init__(self) -> None:
         self.models: dict[str, Any] = {
-            "any": SimpleNamespace(name="any", size=None),
-            "fixed": SimpleNamespace(name="fixed", size=(48, 100)),
+            "any": SimpleNamespace(name="any", size=None, card=Reds.card),
+            "fixed": SimpleNamespace(name="fixed", size=(48, 100), card=Reds.card),
         }
 
     async def predict(self, image: bytes, answer: Any, model: str | None = None) -> bytes:
         if not image.startswith(b"\x89PNG"):
             raise Refused(415, "the format of the image is not read")
         pixels = np.asarray(Image.open(BytesIO(image)).convert("RGB"))
-        return bytes(answer(SimpleNamespace(image=pixels)))
+        return bytes(answer(SimpleNamespace(picture=pixels)))
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_picture_for_browsers_that_do_not_read_the_format(client: TestClient) 
 
 
 def test_a_picture_that_is_too_long_for_a_jpeg_is_refused() -> None:
-    long: Any = SimpleNamespace(image=np.zeros((1, 65_501, 3), np.uint8))
+    long: Any = SimpleNamespace(picture=np.zeros((1, 65_501, 3), np.uint8))
     with pytest.raises(UserError, match=r"^an image of 1 x 65501 pixels \(height x width\) is too long for a JPEG"):
         picture_jpeg(long)
 

@@ -136,6 +136,8 @@ def test_models(client: httpx.Client) -> None:
         "classes": [
             {"name": name, "color": list(color)} for name, color in zip(Reds.class_names, PALETTE, strict=True)
         ],
+        "bands": ["red", "green", "blue"],
+        "type": "uint8",
         "size": None,
         "has_probabilities": True,
         "ready": True,

@@ -10,9 +10,9 @@ from seglight.commands.serve.waiting import Queue, Waiting
 TOGETHER = {"a": True, "b": True, "single": False}
 
 
-def image(model: str = "a", size: tuple[int, int] = (4, 5), alone: bool = False) -> Waiting:
+def image(model: str = "a", size: tuple[int, int] = (4, 5), alone: bool = False, pixel: int = 3) -> Waiting:
     loop = asyncio.get_running_loop()
-    return Waiting(model, size, b"", b"", loop.create_future(), loop.time(), alone=alone)
+    return Waiting(model, size, b"", b"", loop.create_future(), loop.time(), alone=alone, pixel=pixel)
 
 
 async def take(queue: Queue, seconds: float = 1.0) -> list[Waiting]:
@@ -49,8 +49,9 @@ def test_one_model_and_one_size() -> None:
         lambda: image("single"),  # its predictor takes one image at a time
         lambda: image(alone=True),
         lambda: image(size=(4096, 4096)),  # a large one
+        lambda: image(size=(1024, 1024), pixel=24),  # twelve bands of 16 bits
     ],
-    ids=["predictor", "alone", "large"],
+    ids=["predictor", "alone", "large", "bands"],
 )
 def test_alone(make: Callable[[], Waiting]) -> None:
     async def scenario() -> None:

@@ -3,6 +3,7 @@
 import pickle
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -10,13 +11,17 @@ import numpy as np
 import pytest
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms.functional import rotate
 
 from benchmarks._loader_peers import Case
 from benchmarks.loader import check_distribution
 from seglight.commands.recipe import datamodule_from
-from seglight.data import Augmentation
-from seglight.data.augmentation.windows import draw_window
+from seglight.data import Augmentation, PerBand
+from seglight.data.augmentation.color import color_matrix
+from seglight.data.augmentation.windows import cut, draw_window
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from tests.support import fabricate
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -122,6 +127,106 @@ def test_flip_mirrors_both_and_comes_as_often_as_asked() -> None:
     flipped = [as_bytes(half(image, mask, (0, 0, index))) == mirrored for index in range(200)]
     assert 70 < sum(flipped) < 130
     assert 60 < sum(a != b for a, b in pairwise(flipped)) < 140, "neighbours do not flip together"
+
+
+def test_rotations_are_those_of_torchvision_and_come_as_often_as_asked() -> None:
+    image, mask = sample(8, 8)
+    turned = [np.asarray(rotate(Image.fromarray(image), 90 * turns)) for turns in range(4)]
+    classes = [np.asarray(rotate(Image.fromarray(mask), 90 * turns)) for turns in range(4)]
+    augmentation = Augmentation(8, **STILL, rot90=0.75)
+    counts = [0, 0, 0, 0]
+    for index in range(400):
+        out_image, out_mask = augmentation(image, mask, (0, 0, index))
+        turns = next(turns for turns in range(4) if (turned[turns] == out_image).all())
+        assert (classes[turns] == out_mask).all()
+        assert out_image.flags["C_CONTIGUOUS"]
+        counts[turns] += 1
+    assert all(70 < count < 130 for count in counts), counts
+
+
+def test_options_that_are_off_draw_nothing() -> None:
+    """So that what was drawn before there were these options is drawn still."""
+    pair = sample()
+    plain, off = Augmentation(32), Augmentation(32, rot90=0.0, per_band=None)
+    for index in range(5):
+        rng = np.random.default_rng((0, 0, index))
+        window = draw_window(rng, (40, 48), (32, 32), (0.5, 2.0))
+        image, mask = (
+            cut(pixels, window, (32, 32), how, padding)
+            for pixels, how, padding in zip(pair, (cv2.INTER_LINEAR, cv2.INTER_NEAREST_EXACT), (128, 255), strict=True)
+        )
+        if rng.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        factors, hue = rng.uniform(0.6, 1.4, 3), rng.uniform(-0.05, 0.05)
+        image = cv2.transform(np.ascontiguousarray(image), color_matrix(image.mean((0, 1)), *factors, hue))
+        for found, labels in (plain(*pair, (0, 0, index)), off(*pair, (0, 0, index))):
+            assert np.abs(found.astype(int) - image).max() <= 1  # the mean of OpenCV is rounded in another way
+            np.testing.assert_array_equal(labels, mask)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float32"])
+def test_colours_of_rgb_of_any_type_change_in_the_same_way(kind: str) -> None:
+    """Those of a described image with values without data, against the matrix applied by NumPy."""
+    bands = Bands(("R", "G", "B"), kind, (60.0,) * 3, (20.0,) * 3, nodata=1)
+    image = np.random.default_rng(0).integers(30, 90, (32, 32, 3)).astype(kind)
+    image[4:8, 4:8] = 1
+    found, _ = Augmentation(32, **STILL | {"photometric": 0.3})(image, np.zeros((32, 32), np.uint8), (0, 0, 0), bands)
+    rng = np.random.default_rng((0, 0, 0))
+    rng.uniform()
+    rng.integers(0, 1, 2)
+    rng.random()
+    data = np.ones((32, 32), bool)
+    data[4:8, 4:8] = False
+    matrix = color_matrix(image[data].mean(0), *rng.uniform(0.7, 1.3, 3), rng.uniform(-0.0375, 0.0375))
+    expected = image[data] @ matrix[:, :3].T + matrix[:, 3]
+    assert np.abs(found[data] - expected.clip(0, None)).max() <= (0.6 if kind != "float32" else 1e-3)
+    assert (found[~data] == 1).all()
+    assert found.dtype == np.dtype(kind)
+
+
+@pytest.mark.parametrize("names", [("nir", "red", "green"), ("blue", "green", "red"), ("a",), ("r", "g", "b", "nir")])
+def test_colours_of_other_bands_are_refused_in_one_line_that_names_per_band(names: tuple[str, ...]) -> None:
+    count = len(names)
+    bands = Bands(names, "uint16", (1.0,) * count, (1.0,) * count)
+    said = (
+        f"augmentation.photometric needs RGB images, and these have {bands.line()}: "
+        "set data.augmentation.photometric: 0, and data.augmentation.per_band for changes of each band"
+    )
+    with pytest.raises(UserError) as refused:
+        Augmentation(8)(np.zeros((8, 8, count), np.uint16), np.zeros((8, 8), np.uint8), (0, 0, 0), bands)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_extra_transforms_keep_values_without_data_apart(kind: str) -> None:
+    bands = Bands(("a", "b"), kind, (50.0, 50.0), (9.0, 9.0), nodata=0)
+    image, mask = np.full((64, 64, 2), 50, kind), np.full((64, 64), 3, np.uint8)
+    image[20:30, 20:30] = image[40:, 40:, 1] = 0
+    turning = A.Rotate(limit=(45, 45), border_mode=cv2.BORDER_CONSTANT, p=1.0)
+    found, labels = Augmentation(64, **STILL, extra=[turning])(image, mask, (0, 0, 0), bands)
+    assert (found[labels == 255] == 0).all()
+    # albumentations mixes the rim of the crop with what it fills beyond
+    inside = cv2.erode((labels == 3).astype(np.uint8), np.ones((5, 5), np.uint8)) == 1
+    assert {*np.unique(found[inside])} == {0, 50}
+    middle = cv2.circle(np.zeros((64, 64), np.uint8), (32, 32), 28, 1, -1) == 1  # nothing is filled there
+    assert ((found == 0).all(2) & middle).sum() == pytest.approx(100, abs=15)
+    assert ((found[..., 1] == 0) & (found[..., 0] == 50) & inside).any()
+
+
+@pytest.mark.parametrize(
+    ("transform", "kind", "said"),
+    [
+        (A.GaussNoise(p=0.1), "float32", "GaussNoise limits float32 values to those from 0 to 1: remove it, or use"),
+        (A.RandomBrightnessContrast(p=0.1), "float32", "RandomBrightnessContrast limits float32 values"),
+        (A.CLAHE(p=0.1), "uint16", "CLAHE fails on an image of 3 bands, uint16: "),
+    ],
+)
+def test_extra_transforms_that_do_not_fit_a_type_are_refused(transform: Any, kind: str, said: str) -> None:
+    bands = Bands(("a", "b", "c"), kind, (50.0,) * 3, (9.0,) * 3)
+    with pytest.raises(UserError, match=f"^augmentation.extra: {said}"):
+        Augmentation(8, **STILL, extra=[transform])(
+            np.full((8, 8, 3), 50, kind), np.zeros((8, 8), np.uint8), (0, 0, 0), bands
+        )
 
 
 def test_photometric_changes_the_image_and_never_the_mask() -> None:
@@ -256,6 +361,8 @@ def test_extra_transforms_of_albumentations_are_done_to_the_crop_by_the_same_key
         ({"crop_size": 8, "scale": (0.0, 1.0)}, r"scale \(0.0, 1.0\)"),
         ({"crop_size": 8, "flip": 1.5}, r"flip 1.5 .* must lie in \[0, 1\]"),
         ({"crop_size": 8, "photometric": -0.1}, r"photometric -0.1 must lie in \[0, 1\]"),
+        ({"crop_size": 8, "rot90": 1.5}, r"rot90 1.5 must lie in \[0, 1\]"),
+        ({"crop_size": (8, 9), "rot90": 0.5}, r"rot90 needs a square crop, and crop_size is \(8, 9\): give one number"),
         ({"crop_size": 8, "max_class_ratio": 0.0}, r"max_class_ratio 0.0 must lie in \(0, 1\]"),
         ({"crop_size": 8, "rare_class_crops": [0.5, 0.2]}, r"rare_class_crops .* together 1: .*seglight doctor"),
         ({"crop_size": 8, "rare_class_crops": [1.0]}, r"rare_class_crops must hold the share of each class"),
@@ -275,6 +382,8 @@ data:
   init_args:
     augmentation:
       crop_size: [32, 48]
+      rot90: 0.0
+      per_band: {gain: 0.1, noise: 0.05}
       max_class_ratio: 0.75
       rare_class_crops: [0.7, 0.05, 0.05, 0.05, 0.05, 0.05, 0.04, 0.01]
       extra:
@@ -288,5 +397,6 @@ data:
     assert augmentation is not None
     assert [type(step) for step in augmentation.extra] == [A.GaussNoise, A.VerticalFlip]
     assert augmentation.extra[0].p == 0.3
+    assert augmentation.per_band == PerBand(gain=0.1, noise=0.05)
     image, mask = augmentation(*sample(), (0, 0, 0))
     assert (image.shape, mask.shape) == ((32, 48, 3), (32, 48))

@@ -9,7 +9,7 @@ from torchvision.datasets import Cityscapes
 
 from seglight.data import CityscapesDataModule
 from seglight.data.datasets.cityscapes import CODEC
-from seglight.data.labels import UNKNOWN
+from seglight.data.labels import unknown_value
 from seglight.errors import UserError
 from tests.support import fabricate
 
@@ -29,7 +29,8 @@ def test_every_label_id_maps_as_in_the_official_table() -> None:
         255 if entry.ignore_in_eval else entry.train_id for entry in OFFICIAL
     ]
     assert CODEC.table[255] == 255, "label id -1 in an 8-bit file"
-    assert (CODEC.table[34:255] == UNKNOWN).all(), "what is no label id is no class and not ignored either"
+    unknown = unknown_value(CODEC.table)
+    assert (CODEC.table[34:255] == unknown).all(), "what is no label id is no class and not ignored either"
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

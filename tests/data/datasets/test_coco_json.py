@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from seglight.data import COCOPolygonsDataModule
 from seglight.data.layouts.outlines import paint
+from seglight.data.layouts.painting import IGNORED
 from seglight.errors import UserError
 from tests.support import fabricate
 from tests.support.fabricate import box
@@ -23,7 +24,7 @@ def coco(tmp_path: Path) -> Path:
 def test_painted_by_hand() -> None:
     """A small object stays on a larger one, in whichever order they stand; the one on a crowd counts, the rest not."""
     runs = {"size": [4, 6], "counts": [0, 8, 16]}  # by column: the first two
-    large, small, crowd = (1, [box(1, 1, 5, 4)]), (2, [box(3, 2, 5, 3)]), (255, runs)
+    large, small, crowd = (1, [box(1, 1, 5, 4)]), (2, [box(3, 2, 5, 3)]), (IGNORED, runs)
     expected = [
         [255, 255, 0, 0, 0, 0],
         [255, 1, 1, 1, 1, 0],
@@ -31,13 +32,13 @@ def test_painted_by_hand() -> None:
         [255, 1, 1, 1, 1, 0],
     ]
     for outlines in ([large, small, crowd], [crowd, small, large], [small, crowd, large]):
-        assert paint(outlines, (4, 6)).tolist() == expected
+        assert paint(outlines, (4, 6), 4).tolist() == expected
 
 
 def test_an_object_of_two_polygons_is_one_area() -> None:
     """Two parts of 4 pixels make 8: painted before an object of 6, though none of the parts is as large."""
     halves, middle = (1, [box(0, 0, 2, 2), box(4, 0, 6, 2)]), (2, [box(1, 0, 4, 2)])
-    assert paint([middle, halves], (2, 6)).tolist() == [[1, 2, 2, 2, 1, 1]] * 2
+    assert paint([middle, halves], (2, 6), 3).tolist() == [[1, 2, 2, 2, 1, 1]] * 2
 
 
 def test_runs_count_as_polygons_do_compressed_or_not() -> None:
@@ -48,7 +49,7 @@ def test_runs_count_as_polygons_do_compressed_or_not() -> None:
     changes = np.flatnonzero(np.diff(mask.T.ravel(), prepend=0)).tolist()
     plain = {"size": [7, 5], "counts": np.diff([0, *changes, 35]).tolist()}
     for runs in (text, plain):
-        assert (paint([(3, runs)], (7, 5)) == 3 * mask).all()
+        assert (paint([(3, runs)], (7, 5), 4) == 3 * mask).all()
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -131,7 +132,7 @@ def test_faults_of_a_file_are_reported(coco: Path, edit: Callable[[Any], object]
     ("edit", "told"),
     [
         (lambda t: t.pop("categories"), "no `categories` of COCO's form .KeyError"),
-        (lambda t: t.update(categories=[]), "0 categories, where 1 to 253 are read"),
+        (lambda t: t.update(categories=[]), "0 categories, where 1 to 4095 are read"),
         (
             lambda t: t["categories"][0].update(name="cat"),
             "categories of one name: 'cat' .2 times.: rename",

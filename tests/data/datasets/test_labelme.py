@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from seglight.data import LabelMeDataModule
-from seglight.data.datamodule import SegmentationDataset
+from seglight.data.dataset import SegmentationDataset
 from seglight.data.layouts.labelme_shapes import ShapeCodec
 from seglight.errors import UserError
 from tests.support import fabricate, outline_layouts

@@ -165,7 +165,7 @@ def test_the_number_of_pixels_in_compressed_runs() -> None:
 )
 def test_outlines_that_would_crash_pycocotools_are_refused(outline: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        paint([(1, outline)], (48, 64))
+        paint([(1, outline)], (48, 64), 2)
 
 
 def edited(path: Path, edit: Callable[[Any], object]) -> None:
@@ -284,7 +284,7 @@ def test_other_files_of_coco_are_not_outlines(tmp_path: Path) -> None:
         (lambda t: t.update(images=[]), "it lists no image: export it again"),
         (lambda t: t.pop("images"), "not of COCO's form .KeyError 'images'"),
         (lambda t: t["annotations"][0].update(segments_info=[]), "COCO's panoptic format, whose labels are PNG files"),
-        (lambda t: t.update(categories=[]), "0 categories, where 1 to 253 are read"),
+        (lambda t: t.update(categories=[]), "0 categories, where 1 to 4095 are read"),
     ],
 )
 def test_a_broken_file_is_one_line(edit: Callable[[Any], object], told: str, tmp_path: Path) -> None:

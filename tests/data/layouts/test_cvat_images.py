@@ -137,7 +137,9 @@ def test_an_ellipse(tmp_path: Path) -> None:
 
 def test_patches_are_cut_off_at_the_border() -> None:
     full = np.ones((3, 3), bool)
-    mask = paint((4, 5), [Patch(1, full, -1, -2), Patch(2, full, 4, 3), Patch(3, full, 9, 9), Patch(4, full, -5, -5)])
+    mask = paint(
+        (4, 5), [Patch(1, full, -1, -2), Patch(2, full, 4, 3), Patch(3, full, 9, 9), Patch(4, full, -5, -5)], 5
+    )
     np.testing.assert_array_equal(mask, [[1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 2]])
 
 

@@ -167,7 +167,7 @@ def test_labels_beside_those_of_a_list(tmp_path: Path) -> None:
         ),
         (
             lambda t: [shape.update(label="_background_") for shape in t["shapes"]],
-            "0 labels beside the background, where 1 to 253 are possible",
+            "0 labels beside the background, where 1 to 4095 are possible",
         ),
     ],
 )

@@ -134,6 +134,26 @@ def test_names_of_values_that_no_mask_holds_are_kept(tmp_path: Path) -> None:
     assert (values_of(table), table["ignore"]) == ([0, 1, 3], [2, 255])
 
 
+def test_sixteen_bits_hold_a_thousand_classes(tmp_path: Path) -> None:
+    mask = np.arange(1000, dtype=np.uint16).repeat(16).reshape(100, 160)
+    mask[0, :9] = 65535
+    save(tmp_path / "a.png", mask)
+    table, remarks = class_table(scanned([tmp_path / "a.png"]), None, tmp_path)
+    assert len(table["classes"]) == 1000
+    assert table["ignore"] == 65535
+    assert len({tuple(entry["color"]) for entry in table["classes"]}) == 1000
+    assert "The value 65535 (0.1% of the pixels) is ignored." in remarks
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_one_name_is_that_of_what_is_not_the_background(tmp_path: Path, value: int) -> None:
+    names = ClassNames(tmp_path / "classes.txt", {0: "road"})
+    table, remarks = class_table(scanned(masks(tmp_path, [[0, value]])), names, tmp_path)
+    assert [entry["name"] for entry in table["classes"]] == ["background", "road"]
+    assert values_of(table) == [0, value]
+    assert "classes.txt: one class, 'road', which works as two: background and road." in remarks
+
+
 def test_photographs_are_no_masks(tmp_path: Path) -> None:
     fabricate.save_image(tmp_path / "a.png", np.random.default_rng(0), (40, 40))
     with pytest.raises(UserError, match=r"a.png: \d+ colours in the masks so far, where each stands for a class"):

@@ -11,6 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.images.bands import Bands
+from seglight.models import EncoderDecoder, TimmEncoder
+from seglight.models.bands import blank_image, use_bands
+from seglight.models.decoders import FPN
 from seglight.robustness import APGD, FGSM, PGD, SEA, Attack, CosPGD, SegPGD
 from seglight.robustness.attacks.ball import Ball
 from tests.support.attacked import IGNORE, SmoothNet, drawn, right
@@ -218,3 +222,12 @@ def test_batches_of_other_numbers_are_refused() -> None:
     with pytest.raises(UserError, match="3 images, 3 masks and 1 seeds"):
         PGD(RADIUS, 1, IGNORE)(SmoothNet(), image, mask, [0])
     assert PGD(RADIUS, 1, IGNORE)(SmoothNet(), image[:0], mask[:0], []).shape == (0, 3, 32, 32)
+
+
+def test_other_images_than_of_8_bits_are_refused() -> None:
+    for bands in (Bands(("a", "b"), "uint16", (0.0, 0.0), (1.0, 1.0)), Bands(nodata=0)):
+        net = EncoderDecoder(2, TimmEncoder("test_resnet", weights="random"), lambda c, s: FPN(c, s, 8, 8))
+        use_bands(net, bands)
+        image, mask = blank_image(net, (32, 32)), torch.zeros(1, 32, 32, dtype=torch.uint8)
+        with pytest.raises(UserError, match=r"attack: the net reads .*: attacks are of 8-bit images without values"):
+            PGD(4 / 255, 2, 255)(net, image, mask, [0])

@@ -16,9 +16,11 @@ from seglight.commands.doctor.label_errors.progress import progress
 from seglight.commands.doctor.label_errors.report import Judgement, as_dict, show
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.errors import UserError
+from seglight.images.bands import RGB
 from seglight.inference.exported.runtimes import SUFFIXES
 from seglight.inference.torch_predictor import TorchPredictor, load_torch
 from seglight.interfaces import Labelled
+from seglight.ops.label_types import IGNORE_INDEX
 from seglight.system.atomic import atomic_write
 from seglight.system.terminal import plain_console
 
@@ -104,12 +106,17 @@ def load(model: str, datamodule: SegmentationDataModule) -> TorchPredictor:
     Raises:
         UserError: It can't be loaded, or has other classes than the data set.
     """
+    if datamodule.num_classes > IGNORE_INDEX:
+        raise UserError(f"{datamodule.num_classes} classes: label errors are found in masks of {IGNORE_INDEX} at most")
     if Path(model).suffix in SUFFIXES:
         raise UserError(f"--model {model}: an exported file does not judge labels: give its checkpoint")
     predictor = load_torch([model])
     difference = datamodule.classes.difference(predictor.card.classes)
     if difference:
         raise UserError(f"--model {model}: {difference}: give a net with the classes of the data set")
+    difference = (predictor.card.image or RGB).difference(datamodule.bands)
+    if difference:
+        raise UserError(f"--model {model}: it and the data have {difference}: give a net for these images")
     return predictor
 
 
@@ -135,6 +142,7 @@ def _judged(
             options.top,
             advance,
             partial(below, root_of(datamodule)),
+            datamodule.bands,
         )
 
 
@@ -154,6 +162,6 @@ def _write(found: Judgement, split: Labelled, datamodule: SegmentationDataModule
     regions = found.judged.regions
     write_coco(out / COCO, regions, found.names)
     left_out = write_labelme(out / LABELME, regions, found.names, split)
-    write_page(out / PAGE, found, split, datamodule.classes.palette)
+    write_page(out / PAGE, found, split, datamodule.classes.palette, datamodule.bands)
     atomic_write(out / REPORT, json.dumps(as_dict(found), indent=1) + "\n")
     return left_out

@@ -18,6 +18,7 @@ from seglight.commands.doctor.label_errors.confidence import ClassConfidence
 from seglight.commands.doctor.label_errors.find_regions import find_regions, rarity_of
 from seglight.commands.doctor.label_errors.region import Region
 from seglight.commands.doctor.label_errors.sample import read_sample
+from seglight.images.bands import RGB, Bands
 from seglight.inference.torch_predictor import TorchPredictor
 from seglight.interfaces import Labelled
 
@@ -83,6 +84,7 @@ def judge(
     top: int,
     advance: Callable[[], None] = lambda: None,
     shown: Callable[[str], str] = str,
+    bands: Bands = RGB,
 ) -> Judged:
     """Judge the labels of a split.
 
@@ -94,6 +96,7 @@ def judge(
         top: Number of images and of regions that are kept.
         advance: Function that is called after each image of each pass.
         shown: Function of the name of an image that returns the one in the report.
+        bands: What the images hold.
 
     Raises:
         UserError: An image or a label can't be read, or a net fails on it.
@@ -102,7 +105,9 @@ def judge(
     contradicted, contradictions = np.zeros((2, num_classes, num_classes), np.int64)
     for predictor, index in _images(parts):
         with torch.inference_mode():
-            add_confidence(confidence, contradicted, predictor, read_sample(split, index, num_classes, ignore_index))
+            add_confidence(
+                confidence, contradicted, predictor, read_sample(split, index, num_classes, ignore_index, bands)
+            )
         advance()
     thresholds = confidence.thresholds()
     rarity = rarity_of(contradicted)
@@ -110,7 +115,7 @@ def judge(
     regions = Best[Region](top)
     number = 0
     for predictor, index in _images(parts):
-        sample = read_sample(split, index, num_classes, ignore_index)
+        sample = read_sample(split, index, num_classes, ignore_index, bands)
         with torch.inference_mode():
             maps = compare(predictor, sample, thresholds, contradictions)
         issues, known = (int(np.count_nonzero(one)) for one in (maps.issues, sample.mask != ignore_index))

@@ -14,7 +14,9 @@ from seglight.commands.html_page.frame import Section, write
 from seglight.commands.html_page.numbers import count, percent, score
 from seglight.commands.html_page.pictures import picture
 from seglight.commands.html_page.tables import Column, facts, name, table
-from seglight.images.draw import overlay, shown
+from seglight.images.bands import RGB, Bands
+from seglight.images.draw import IGNORED, overlay
+from seglight.images.stretch import stretched, without_data
 from seglight.images.types import Color
 from seglight.interfaces import Labelled
 
@@ -44,7 +46,7 @@ ADVICE = (
 """How to work through the page."""
 
 
-def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[Color]) -> None:
+def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[Color], bands: Bands = RGB) -> None:
     """Write the page.
 
     Args:
@@ -52,6 +54,7 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
         found: The judged split.
         split: Its images.
         palette: Colours of the classes.
+        bands: What the images hold.
     """
     judged = found.judged
     pixels, issues = int(judged.confidence.counts.sum()), int(judged.contradictions.sum())
@@ -90,7 +93,10 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
     image_columns = [Column("image", "name"), Column("score"), Column("contradicted pixels"), Column("share")]
     gallery = element(
         "div",
-        [_figure(rank, region, split, palette, of_class) for rank, region in enumerate(judged.regions, 1)],
+        [
+            _figure(rank, region, crops_of(region, split, palette, bands), of_class)
+            for rank, region in enumerate(judged.regions, 1)
+        ],
         class_="gallery large",
     )
     sections = [
@@ -114,10 +120,9 @@ def write_page(path: Path, found: Judgement, split: Labelled, palette: Sequence[
 
 
 def _figure(
-    rank: int, region: Region, split: Labelled, palette: Sequence[Color], of_class: Callable[[int], Element]
+    rank: int, region: Region, crops: Sequence[NDArray[np.uint8]], of_class: Callable[[int], Element]
 ) -> Element:
     """The crops of a region, and what is known of it."""
-    crops = crops_of(region, split, palette)
     gap = np.full((crops[0].shape[0], GAP, 3), 255, np.uint8)
     row = np.concatenate([crops[0], gap, crops[1], gap, crops[2]], axis=1)
     caption = [
@@ -130,16 +135,24 @@ def _figure(
     return picture(row, f"image, labels and prediction around region {rank}", caption)
 
 
-def crops_of(region: Region, split: Labelled, palette: Sequence[Color]) -> list[NDArray[np.uint8]]:
-    """Image, labels and prediction around a region, each uint8 (h, w, 3), with its outline."""
+def crops_of(region: Region, split: Labelled, palette: Sequence[Color], bands: Bands = RGB) -> list[NDArray[np.uint8]]:
+    """Image, labels and prediction around a region, each uint8 (h, w, 3), with its outline.
+
+    The crop of an image that is not 8-bit RGB is stretched between percentiles; pixels without data are grey.
+    """
     image, mask, _ = split.read(region.index)
     seen = region.seen
-    crop = brightened(shown(np.ascontiguousarray(seen.of(image))))
+    pixels = np.ascontiguousarray(seen.of(image))
+    crop = brightened(stretched(pixels, bands))
+    missing = without_data(pixels, bands)
     labels = np.ascontiguousarray(seen.of(mask))
     inside = np.zeros((seen.height, seen.width), np.uint8)
     x, y = region.box.x - seen.x, region.box.y - seen.y
     inside[y : y + region.box.height, x : x + region.box.width] = region.inside
     parts = [crop, overlay(crop, labels, palette), overlay(crop, region.predicted, palette)]
+    if missing is not None:
+        for part in parts[1:]:
+            part[missing] = IGNORED
     factor = max(1, SIDE // max(seen.height, seen.width))
     return [_outlined(part, inside, factor) for part in parts]
 

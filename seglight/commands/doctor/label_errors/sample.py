@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seglight.data.augmentation.missing import without_missing
 from seglight.errors import UserError, one_line
+from seglight.images.bands import RGB, Bands
+from seglight.images.stretch import without_data
 from seglight.inference.torch_predictor import TorchPredictor
 from seglight.interfaces import Labelled, seg_output
 from seglight.ops.bands import Band
@@ -39,13 +42,13 @@ class Sample:
     """A labelled image.
 
     Args:
-        image: uint8 (H, W, bands).
+        image: (H, W, bands).
         mask: uint8 (H, W), class index or ignore_index.
         name: Name of the image.
         ignore_index: Mask value that is ignored.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
     mask: NDArray[np.uint8]
     name: str
     ignore_index: int
@@ -73,8 +76,8 @@ class Sample:
             yield JudgedBand(band, probabilities, band.of(labels))
 
 
-def read_sample(split: Labelled, index: int, num_classes: int, ignore_index: int) -> Sample:
-    """Read and check an image of a split.
+def read_sample(split: Labelled, index: int, num_classes: int, ignore_index: int, bands: Bands = RGB) -> Sample:
+    """Read and check an image of a split; the labels of pixels without data are ignored.
 
     Raises:
         UserError: It can't be read, its mask has another size, or a label is not in the class table.
@@ -90,4 +93,5 @@ def read_sample(split: Labelled, index: int, num_classes: int, ignore_index: int
         check_labels(torch.from_numpy(np.require(mask, requirements=["C", "W"])), num_classes, ignore_index)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    return Sample(image, mask, name, ignore_index)
+    missing = without_data(image, bands)
+    return Sample(image, mask if missing is None else without_missing(mask, missing), name, ignore_index)

@@ -110,6 +110,8 @@ def _predicted(
     outcome = _together(request, shards, destination)
     if all(shard.state == "finished" for shard in shards):
         _clear(folder)
+        if not outcome.done and not outcome.failures:  # the model reads one file a band
+            raise UserError(f"{sources[0].shown}: none of the inputs is the file of a first band: name their folder")
     return outcome
 
 

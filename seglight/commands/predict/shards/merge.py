@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from seglight.commands.predict.class_fractions import ClassFractions
+from seglight.commands.predict.class_fractions import NO_DATA, ClassFractions
 from seglight.commands.predict.kinds import TABLES
 from seglight.commands.predict.summaries import Table, new_table
 from seglight.images.coco import CocoObjects
@@ -32,7 +32,10 @@ def _extend(table: Table, part: Path) -> None:
     """Add the rows or objects of a shard's table."""
     if isinstance(table, ClassFractions):
         with part.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            table.rows += [*csv.reader(file)][1:]
+            header, *rows = csv.reader(file)
+            end = 1 + len(table.class_names)
+            table.no_data = header[end : end + 1] == [NO_DATA]
+            table.rows += rows
     elif isinstance(table, CocoObjects):
         content = json.loads(part.read_text(encoding="utf-8"))
         images = len(table.images)

@@ -3,7 +3,7 @@
 import { Lost, Refused, fetchPicture, isAlive, pause } from "./api.js";
 import { fillTables, percent } from "./classes.js";
 import { fetchObjects, save } from "./downloads.js";
-import { Models } from "./models.js";
+import { Models, readsPictures } from "./models.js";
 import { Pane } from "./pane.js";
 import { openPicture } from "./picture.js";
 import { confidenceOf, labelsOf } from "./predictions.js";
@@ -38,8 +38,9 @@ async function show(item) {
     await models.refresh(task);
     checkCurrent(task);
     arrange();
-    await showPicture(task, () => openPicture(item.blob).catch(() => null));
     const chosen = models.chosen();
+    // other bands are shown as the server stretches them
+    if (chosen.every(readsPictures)) await showPicture(task, () => openPicture(item.blob).catch(() => null));
     task.parts = chosen.length;
     const answers = await Promise.all(chosen.map((model, part) => labelsOf(item, model, task, part).catch(orRefused)));
     const found = answers.filter((one) => !(one instanceof Refused));

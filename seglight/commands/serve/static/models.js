@@ -2,6 +2,11 @@
 
 import { listModels } from "./api.js";
 
+/** Whether a browser shows the images of a model as they are: 8-bit RGB. */
+export function readsPictures({ bands, type }) {
+  return type === "uint8" && bands.join() === "red,green,blue";
+}
+
 /** The two choices in the head of the page. */
 export class Models {
   constructor(changed) {
@@ -34,9 +39,11 @@ export class Models {
 
   #describe() {
     const chosen = this.chosen();
-    const texts = chosen.map(({ name, classes, version, size }) => {
+    const texts = chosen.map((model) => {
+      const { name, classes, version, size, bands, type } = model;
       const only = size ? `, images of ${size[1]} x ${size[0]} pixels only` : "";
-      return `${chosen.length > 1 ? `${name}: ` : ""}${classes.length} classes, version ${version}${only}`;
+      const read = readsPictures(model) ? "" : `, ${bands.length} bands of ${type} (${bands.join(", ")})`;
+      return `${chosen.length > 1 ? `${name}: ` : ""}${classes.length} classes, version ${version}${only}${read}`;
     });
     this.about.textContent = texts.join("; ");
   }

@@ -43,7 +43,7 @@ export class Result {
   at(x, y) {
     const place = y * this.width + x;
     const index = this.values[place];
-    const { name, color } = this.model.classes[index];
+    const { name, color } = this.model.classes[index] ?? { name: "no data", color: [0, 0, 0] };
     const percent = this.confidence === null ? null : Math.round((this.confidence[place] / 255) * 100);
     return { index, name, color, percent };
   }
@@ -81,13 +81,13 @@ export class Result {
   }
 }
 
-/** Fraction of the pixels to which two results give a class of the same name; null if the sizes differ. */
+/** Fraction of the pixels to which two results give a class of the same name, or no data; null if the sizes differ. */
 export function agreement(one, other) {
   if (one.width !== other.width || one.height !== other.height) return null;
   const indices = one.model.classes.map(({ name }) => other.model.classes.findIndex((entry) => entry.name === name));
   let same = 0;
   for (let place = 0; place < one.values.length; place++) {
-    if (indices[one.values[place]] === other.values[place]) same += 1;
+    if ((indices[one.values[place]] ?? one.values[place]) === other.values[place]) same += 1;
   }
   return same / one.values.length;
 }

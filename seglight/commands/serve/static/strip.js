@@ -1,6 +1,7 @@
 // The images at hand as a row of buttons, and the examples.
 
 import { fetchExample } from "./api.js";
+import { readsPictures } from "./models.js";
 import { openPicture } from "./picture.js";
 
 const EXAMPLES = 6;
@@ -88,8 +89,10 @@ export class Strip {
     return this.shown.get(address);
   }
 
-  /** Draw the examples in the size that a model takes. */
+  /** Draw the examples in the size that a model takes; they are in RGB, and of no use to a model of other bands. */
   setExamples(model) {
+    this.examples.hidden = !readsPictures(model);
+    if (this.examples.hidden) return;
     for (const [index, button] of [...this.examples.querySelectorAll("button")].entries()) {
       const picture = button.querySelector("img") ?? button.insertBefore(new Image(), button.firstChild);
       picture.alt = "";

@@ -1,0 +1,78 @@
+"""Bands of a data set whose images are not 8-bit RGB, measured before a recipe is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seglight.commands.doctor.band_facts import undeclared_facts
+from seglight.commands.doctor.band_statistics import band_statistics
+from seglight.data.class_files import CLASS_FILE, read_classes
+from seglight.data.layouts.layout import Layout
+from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
+from seglight.images.decode import read_image
+from seglight.images.image_header import UnreadImageError
+from seglight.system.pool import spread
+
+FOLDER = "seglight.data.FolderDataModule"
+"""Data module whose class table declares the bands."""
+
+MOST = 2000
+"""Largest number of images that are measured, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Bands of a data set.
+
+    Args:
+        bands: Description of the images.
+        remarks: What the user should know about it, one sentence each.
+    """
+
+    bands: Bands = RGB
+    remarks: Sequence[str] = ()
+
+
+def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measured:
+    """Measure the bands of the training images, unless they are declared or the first image is 8-bit RGB.
+
+    Args:
+        layout: Layout of the data set.
+        root: Folder of the data set.
+        images: Training images.
+
+    Raises:
+        UserError: No description reads the images.
+    """
+    if layout.image_bytes is not None or not images or _declared(layout, root):
+        return Measured()
+    try:
+        read_image(images[0])
+        return Measured()
+    except UnreadImageError as error:
+        refused = error
+    except UserError:  # the scan names all damaged files
+        return Measured()
+    chosen = images[:: -(-len(images) // MOST)]
+    every = list(spread({"bands": undeclared_facts}, [("bands", str(path)) for path in chosen], "measuring bands"))
+    numbers = band_statistics([one for one in every if one is not None])
+    if numbers is None:
+        raise refused
+    bands = numbers.bands
+    remark = (
+        f"The images have {bands.line()}: their mean and std were measured in {numbers.images} training images and are "
+        "written as `bands`."
+    )
+    names = () if bands.names[0] != "band1" else ("The files state no names of bands: rename band1, ... in `bands`.",)
+    return Measured(bands, (remark, *names))
+
+
+def _declared(layout: Layout, root: Path) -> bool:
+    """Whether the class table of the folder declares bands."""
+    place = layout.in_place
+    if place is None or place.class_path != FOLDER:
+        return False
+    if place.class_table is not None:
+        return place.class_table.get("bands") is not None
+    return not read_classes(Path(place.init_args.get("classes", root / CLASS_FILE))).bands.is_rgb8

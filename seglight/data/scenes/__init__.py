@@ -1,0 +1,1 @@
+"""Huge images, read by window: where training windows and validation tiles lie, and their pixels and labels."""

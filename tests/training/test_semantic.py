@@ -1,0 +1,54 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seglight.checkpoints.checkpoint import card_of
+from seglight.checkpoints.model_card import KEY
+from seglight.data.classes import Classes
+from seglight.errors import UserError
+from seglight.images.bands import Bands
+from seglight.training import SegmentationModule
+
+CLASSES = Classes(("ground", "field"), ((0, 0, 0), (0, 200, 0)))
+BANDS = Bands(("red", "green", "blue"), "float32", (10.0,) * 3, (5.0,) * 3, nodata=-1.0)
+NET: dict[str, Any] = {
+    "class_path": "seglight.models.EncoderDecoder",
+    "init_args": {
+        "encoder": {"class_path": "seglight.models.TimmEncoder", "init_args": {"name": "test_resnet", "weights": None}},
+        "decoder": {
+            "class_path": "seglight.models.decoders.FPN",
+            "init_args": {"pyramid_channels": 8, "channels": 8},
+        },
+    },
+}
+
+
+def module(bands: Bands) -> SegmentationModule:
+    return SegmentationModule(NET, 2, 255, CLASSES.names, CLASSES.palette, bands=bands)
+
+
+def saved(built: SegmentationModule) -> dict[str, Any]:
+    card = card_of(built.net, built.net_config, CLASSES, 255, image=built.bands)
+    return {"state_dict": built.state_dict(), KEY: card.to_dict(), "global_step": 0}
+
+
+def test_a_module_of_other_bands_is_loaded_from_its_checkpoint_alone(tmp_path: Path) -> None:
+    """Three bands of another type than uint8, whose weights would fit a net for 8-bit RGB as well."""
+    built = module(BANDS)
+    torch.save(saved(built), tmp_path / "a.ckpt")
+    loaded = SegmentationModule.load_from_checkpoint(tmp_path / "a.ckpt")
+    assert loaded.bands == BANDS
+    image = torch.full((1, 3, 64, 64), 12.0)
+    image[..., :20] = -1
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(image).logits, built.eval()(image).logits)
+
+
+def test_a_run_is_not_resumed_with_images_that_its_net_reads_in_another_way() -> None:
+    checkpoint = saved(module(BANDS))
+    module(replace(BANDS, mean=(11.0,) * 3)).on_load_checkpoint(checkpoint)  # its weights hold the mean of the run
+    with pytest.raises(UserError, match=r"^the checkpoint and the data have 3 bands .* with other `nodata`: declare"):
+        module(replace(BANDS, nodata=0.0)).on_load_checkpoint(checkpoint)
