@@ -11,14 +11,15 @@ def use_bands(net: nn.Module, bands: Bands) -> None:
     """Tell every encoder of a net what the images hold; for 8-bit RGB, nothing changes in encoders that read it.
 
     Call it once the net is built, and before weights of a checkpoint are loaded: the shapes of the first convolution
-    and of the normalisation depend on the bands.
+    and of the normalisation depend on the bands. Encoders that know them already, as those of a checkpoint, keep their
+    own mean and std.
 
     Args:
         net: The net.
         bands: What the images hold.
 
     Raises:
-        UserError: The net reads other images, or has no encoder that can be told.
+        UserError: The net reads images in another way, or has no encoder that can be told.
     """
     encoders = [module for module in net.modules() if isinstance(module, Encoder)]
     if not encoders and not bands.is_rgb8:
@@ -30,15 +31,28 @@ def use_bands(net: nn.Module, bands: Bands) -> None:
         if encoder.bands is None:
             encoder.use_bands(bands)
             encoder.bands = bands
-        elif encoder.bands != bands:
+        elif difference := encoder.bands.difference(bands):
             raise UserError(
-                f"the images are {bands.line()}, and the weights of {type(encoder).__name__} are those of a net for "
-                f"{encoder.bands.line()}{_same_line(bands, encoder.bands)}: take one that was trained on such images"
+                f"the weights of {type(encoder).__name__} and the images have {difference}: take a net that was "
+                "trained on such images"
             )
 
 
-def _same_line(bands: Bands, others: Bands) -> str:
-    return " with other statistics, limits or values without data" if bands.line() == others.line() else ""
+def check_same_bands(trained: Bands, bands: Bands) -> None:
+    """Refuse to resume a run with images that its net would read in another way.
+
+    Args:
+        trained: What the images of the checkpoint hold.
+        bands: What those of the data hold.
+
+    Raises:
+        UserError: They differ in more than the mean and std, which the checkpoint brings.
+    """
+    if difference := trained.difference(bands):
+        raise UserError(
+            f"the checkpoint and the data have {difference}: declare the bands as they were, or start another run "
+            "from its weights with model.weights"
+        )
 
 
 def pixels_read(net: nn.Module) -> Bands:

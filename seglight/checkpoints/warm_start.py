@@ -10,7 +10,8 @@ from seglight.checkpoints.checkpoint import net_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
 from seglight.checkpoints.net_bands import pixels_read
 from seglight.errors import UserError
-from seglight.images.bands import RGB, Bands, plain_names
+from seglight.images.band_names import plain_names
+from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Encoder, heads_of
 from seglight.ops.finite import check_weights, nonfinite
 

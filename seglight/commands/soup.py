@@ -60,11 +60,12 @@ class SoupAverager:
         difference = Classes(tuple(data.class_names), tuple(data.palette)).difference(card.classes)
         if difference:
             raise UserError(f"{path}: the checkpoint and the data have {difference}")
-        if (card.image or RGB) != data.bands:
-            raise UserError(
-                f"{path}: it was trained on {card.pixels.line()}, and the data is {data.bands.line()} with other "
-                "`bands`: give the data that it was trained on"
-            )
+        trained = card.image or RGB
+        difference = trained.difference(data.bands)
+        if difference is None and (trained.mean, trained.std) != (data.bands.mean, data.bands.std):
+            difference = f"{trained.line()} with other `mean` or `std`"  # which a soup would take the mean of
+        if difference:
+            raise UserError(f"{path}: the checkpoint and the data have {difference}: give the data of its training")
         state: State = net_weights(checkpoint)
         if card.net != self.card.net or state.keys() != self.net.state_dict().keys():
             raise UserError(f"{path}: the net differs from that of the first checkpoint: give checkpoints of one net")

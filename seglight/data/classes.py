@@ -62,7 +62,7 @@ def check_trained(ours: Classes, *parts: object, bands: Bands = RGB) -> None:
             continue
         difference = None if part.classes is None else ours.difference(part.classes)
         if difference is None and part.bands is not None:
-            difference = part.bands.difference(bands)
+            difference = bands.difference(part.bands)
         if difference:
             raise UserError(f"the data and the checkpoints that model names have {difference}: take those of this data")
 

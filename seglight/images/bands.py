@@ -1,7 +1,7 @@
 """What the images of a data set hold: the names, the type and the statistics of their bands. Imports no torch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.images.band_names import COLORS, plain_name, plain_names
+from seglight.images.band_values import READ, plain_value
 
 TYPES = ("uint8", "uint16", "int16", "float32")
 """Types of pixels that nets read."""
@@ -18,9 +20,6 @@ MOST_BANDS = 200
 
 RATIO_STD = 0.5
 """Standard deviation that a ratio is divided by where none is given: ratios lie in -1 to 1."""
-
-SHOWN_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("b04", "b03", "b02"), ("b4", "b3", "b2"))
-"""Names, in lower case, of the bands that are shown as red, green and blue where `rgb` is not given."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,9 @@ class Bands:
         """Indices of the bands that are shown: three as red, green and blue, or one as grey."""
         if self.rgb:
             return tuple(self.names.index(name) for name in self.rgb)
-        lower = [name.lower() for name in self.names]
-        for triple in SHOWN_NAMES:
-            if all(name in lower for name in triple):
-                return tuple(lower.index(name) for name in triple)
+        plain = plain_names(self.names)
+        if all(color in plain for color in COLORS):
+            return tuple(map(plain.index, COLORS))
         return (0, 1, 2) if len(self.names) >= 3 else (0,)
 
     @property
@@ -171,7 +169,7 @@ class Bands:
             value = getattr(self, entry.name)
             if value is None or value is False or value in ((), "") or (isinstance(value, Mapping) and not value):
                 continue
-            plain[entry.name] = _plain(value)
+            plain[entry.name] = plain_value(value)
         if self.names != RGB.names and not self.mean:
             plain["mean"] = []  # the net's own, which only a file written by hand may not leave open
         return plain
@@ -192,7 +190,7 @@ class Bands:
         if unknown:
             raise UserError(f"`{unknown[0]}` in bands is not known: the keys are {', '.join(known)}")
         try:
-            found = cls(**{key: _READ[key](value) for key, value in content.items() if value is not None})
+            found = cls(**{key: READ[key](value) for key, value in content.items() if value is not None})
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"bands: {error}: see the keys in the documentation of `classes.yaml`") from error
         if found.names != RGB.names and content.get("mean") is None:
@@ -205,10 +203,13 @@ class Bands:
         The mean and the standard deviation are those of a net, and what is shown and how files are laid out are nothing
         to it.
         """
-        if (plain_names(self.names), self.type) != (plain_names(other.names), other.type):
-            return f"{self.line()} and {other.line()}"
-        ours, theirs = self.to_dict(), other.to_dict()  # in which NaN equals NaN
-        keys = [key for key in ("nodata", "valid", "clip", "log", "ratios") if ours.get(key) != theirs.get(key)]
+        names, others = plain_names(self.names), plain_names(other.names)
+        if (names, self.type) != (others, other.type):
+            renamed = self.type == other.type and len(names) == len(others) and set(names) != set(others)
+            by_name = " (bands are matched by name: those that were only renamed need their former names)"
+            return f"{self.line()} and {other.line()}{by_name if renamed else ''}"
+        ours, theirs = _inputs_of(self), _inputs_of(other)
+        keys = [key for key in ours if ours[key] != theirs[key]]
         return f"{self.line()} with other {', '.join(f'`{key}`' for key in keys)}" if keys else None
 
     def line(self) -> str:
@@ -218,10 +219,15 @@ class Bands:
         return f"{count} band{'' if count == 1 else 's'} of {self.type} ({shown})"
 
 
-def plain_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Names in lower case; those of `SHOWN_NAMES` are all "red", "green" and "blue"."""
-    lower = tuple(name.lower() for name in names)
-    return SHOWN_NAMES[0] if lower in SHOWN_NAMES else lower
+def _inputs_of(bands: Bands) -> dict[str, Any]:
+    """What the inputs of a net depend on beside names and type, in a form that can be compared."""
+    return {
+        "nodata": plain_value(bands.nodata),  # in which NaN equals NaN
+        "valid": bands.valid,
+        "clip": {plain_name(name): limits for name, limits in bands.clip.items()},
+        "log": set(plain_names(bands.log)),
+        "ratios": [plain_names(pair) for pair in bands.ratios.values()],  # the order is that of the inputs
+    }
 
 
 def _as_float32(value: float) -> float:
@@ -229,68 +235,6 @@ def _as_float32(value: float) -> float:
     with np.errstate(over="ignore"):
         held = float(np.float32(value))
     return held if math.isfinite(held) else math.nan  # this object equals itself, as an element of a tuple
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
-    return "nan" if isinstance(value, float) and math.isnan(value) else value  # JSON has no NaN
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{value!r} is not a list of names")
-    return tuple(str(name) for name in value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{value!r} is not a list of numbers")
-    return tuple(_number(entry) for entry in value)
-
-
-def _limits(value: Any) -> tuple[float, float]:
-    numbers = _numbers(value)
-    if len(numbers) != 2:
-        raise ValueError(f"{value!r} is not [least, greatest]")
-    return (numbers[0], numbers[1])
-
-
-def _pair(value: Any) -> tuple[str, str]:
-    names = _names(value)
-    if len(names) != 2:
-        raise ValueError(f"{value!r} does not name two bands")
-    return (names[0], names[1])
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
-
-
-_READ: dict[str, Any] = {
-    "names": _names,
-    "type": str,
-    "mean": _numbers,
-    "std": _numbers,
-    "nodata": _number,
-    "valid": _limits,
-    "clip": lambda value: {str(name): _limits(limits) for name, limits in value.items()},
-    "log": _names,
-    "ratios": lambda value: {str(name): _pair(pair) for name, pair in value.items()},
-    "rgb": _names,
-    "files": str,
-    "pages": _flag,
-}
 
 
 def _check_names(bands: Bands) -> None:

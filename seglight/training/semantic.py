@@ -5,18 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import card_of, load_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard, Provenance, class_path
-from seglight.checkpoints.net_bands import use_bands
+from seglight.checkpoints.net_bands import check_same_bands, use_bands
 from seglight.checkpoints.net_config import describe_net, made_net, without_encoder_weights
-from seglight.checkpoints.release import is_release
 from seglight.checkpoints.trust import check_classes
-from seglight.checkpoints.warm_start import load_fitting_weights
 from seglight.data.classes import Classes, check_trained
-from seglight.errors import UserError, say
+from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.inference import WholeImage
@@ -26,7 +23,6 @@ from seglight.interfaces import (
     Described,
     Inferer,
     LossFactory,
-    Method,
     MethodFactory,
     NetFactory,
     OptimizerFactory,
@@ -39,7 +35,6 @@ from seglight.metrics import ConfusionMatrix, Scores
 from seglight.metrics.image_counts import ImageCounts
 from seglight.models.ensemble import in_full
 from seglight.models.misfit import checked_forward
-from seglight.models.weights.published import import_weights
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.sizes import DIVISOR
@@ -52,6 +47,8 @@ from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks
 from seglight.training.base import ONE_GROUP, BaseModule
 from seglight.training.methods import Supervised
+from seglight.training.methods.factory import made_method
+from seglight.training.start_weights import load_start_weights
 
 if TYPE_CHECKING:
     AnyNet = NetFactory | nn.Module | Mapping[str, Any]
@@ -123,7 +120,7 @@ class SegmentationModule(Described, BaseModule):
         self.aux_weight = aux_weight
         self.built_options = {name: getattr(self, name) for name in OPTIONS}
         """The options as they were given; users change the attributes."""
-        self.method = _made_method(method, num_classes, ignore_index)
+        self.method = made_method(method, num_classes, ignore_index)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Loss of each evaluated image, and the denominator of that loss."""
@@ -142,10 +139,8 @@ class SegmentationModule(Described, BaseModule):
             self.describe_net(describe_net(net))
         except UserError as error:
             self.undescribed = error
-        if weights is not None and (weights.endswith(".ckpt") or is_release(weights)):
-            rank_zero_only(say)(load_fitting_weights(self.net, weights).line(class_names))
-        elif weights is not None:
-            rank_zero_only(say)(f"weights of {import_weights(self.net, weights).line()}")
+        if weights is not None:
+            load_start_weights(self.net, weights, class_names)
 
     def describe_net(self, config: dict[str, Any]) -> None:
         """Take the description of the net as a recipe has it."""
@@ -320,12 +315,7 @@ class SegmentationModule(Described, BaseModule):
             UserError: They are of other bands.
         """
         if KEY in checkpoint:
-            trained = ModelCard.from_dict(checkpoint[KEY], "the checkpoint").image or RGB
-            if difference := trained.difference(self.bands):
-                raise UserError(
-                    f"the checkpoint and the data have {difference}: declare the bands as they were, or start another "
-                    "run from its weights with model.weights"
-                )
+            check_same_bands(ModelCard.from_dict(checkpoint[KEY], "the checkpoint").image or RGB, self.bands)
         super().on_load_checkpoint(checkpoint)
 
     @classmethod
@@ -354,13 +344,3 @@ class SegmentationModule(Described, BaseModule):
         scores += [f"val/iou/{tag(name)}" for name in self.class_names]
         rates = learning_rates([{**group, "lr": 0.0} for group in self.parameter_groups()])
         return {"train": ["train/loss", *rates], "val": scores}
-
-
-def _made_method(factory: MethodFactory, num_classes: int, ignore_index: int) -> Method:
-    try:
-        return factory(num_classes, ignore_index)
-    except TypeError as error:
-        raise UserError(
-            f"model.method: it is called with num_classes and ignore_index, and fails: {error}: give a subclass of "
-            "seglight.interfaces.Method, such as seglight.training.methods.Supervised"
-        ) from error

@@ -1,4 +1,7 @@
-"""Values by hand, and against numpy."""
+"""Values by hand, and against numpy.
+
+Covers: images.band_names, images.band_values.
+"""
 
 import json
 import math
@@ -137,6 +140,13 @@ def test_what_a_net_would_read_wrongly() -> None:
     assert four.difference(replace(four, type="int16")) is not None
     more = replace(four, nodata=None, clip={"red": (0, 3000)})
     assert four.difference(more) == "4 bands of uint16 (blue, green, red, nir) with other `nodata`, `clip`"
+    renamed = replace(four, names=("blue", "green", "red", "infrared"))
+    assert str(four.difference(renamed)).endswith("that were only renamed need their former names)")
+    sentinel = replace(four, names=("B02", "B03", "B04", "NIR"), log=("B04",), clip={"B02": (0, 9)})
+    assert sentinel.difference(replace(four, log=("red",), clip={"blue": (0, 9)})) is None
+    pairs = {"ndvi": ("nir", "red"), "ndwi": ("green", "nir")}
+    turned = dict(reversed(pairs.items()))  # equal as dicts, but the inputs are in another order
+    assert replace(four, ratios=turned).difference(replace(four, ratios=pairs)) == f"{four.line()} with other `ratios`"
     heat = Bands(("heat",), "float32", (290.0,), (9.0,), nodata=float("nan"))
     assert heat.difference(pickle.loads(pickle.dumps(heat))) is None
 

@@ -1,3 +1,8 @@
+"""Modules for images of other bands.
+
+Covers: training.methods.factory, training.start_weights.
+"""
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,3 +57,29 @@ def test_a_run_is_not_resumed_with_images_that_its_net_reads_in_another_way() ->
     module(replace(BANDS, mean=(11.0,) * 3)).on_load_checkpoint(checkpoint)  # its weights hold the mean of the run
     with pytest.raises(UserError, match=r"^the checkpoint and the data have 3 bands .* with other `nodata`: declare"):
         module(replace(BANDS, nodata=0.0)).on_load_checkpoint(checkpoint)
+
+
+def test_bands_that_were_only_renamed_are_told_how_to_resume() -> None:
+    checkpoint = saved(module(BANDS))
+    renamed = replace(BANDS, names=("heat", "green", "blue"))
+    with pytest.raises(UserError, match=r"by name: those that were only renamed need their former names\): declare"):
+        module(renamed).on_load_checkpoint(checkpoint)
+    module(replace(BANDS, names=("B04", "B03", "B02"))).on_load_checkpoint(checkpoint)
+
+
+def test_members_of_an_ensemble_normalise_by_their_own_statistics(tmp_path: Path) -> None:
+    described = (BANDS, replace(BANDS, mean=(20.0,) * 3, std=(2.0,) * 3, rgb=("red",)))
+    members = [module(bands) for bands in described]
+    paths = [str(tmp_path / f"{number}.ckpt") for number in range(2)]
+    for path, member in zip(paths, members, strict=True):
+        torch.save(saved(member), path)
+    net = {"class_path": "seglight.models.Ensemble", "init_args": {"members": paths}}
+    built = SegmentationModule(net, 2, 255, CLASSES.names, CLASSES.palette, bands=replace(BANDS, mean=(0.0,) * 3))
+    torch.save(saved(built), tmp_path / "both.ckpt")
+    image = 30 * torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = sum(member.eval()(image).logits.softmax(1) for member in members) / 2
+        for ensemble in (built, SegmentationModule.load_from_checkpoint(tmp_path / "both.ckpt")):
+            torch.testing.assert_close(ensemble.eval()(image).logits.softmax(1), expected)
+    with pytest.raises(UserError, match="with other `nodata`: take a net that was trained on such images"):
+        SegmentationModule(net, 2, 255, CLASSES.names, CLASSES.palette, bands=replace(BANDS, nodata=0.0))

@@ -16,7 +16,8 @@ from seglight.commands.card.reference import check_labels, read_reference
 from seglight.data import SegmentationDataModule
 from seglight.data.classes import Classes
 from seglight.errors import UserError
-from seglight.images.bands import SHOWN_NAMES, Bands
+from seglight.images.band_names import COLORS, plain_names
+from seglight.images.bands import Bands
 from seglight.inference import WholeImage
 from seglight.interfaces import Labelled, bands_of
 from seglight.metrics.image_counts import FILE, ScoredImages
@@ -45,8 +46,7 @@ class Trials:
 
 def unsuited(bands: Bands) -> str | None:
     """Why images can't be corrupted and attacked, in words; None: they are 8-bit RGB, all of it data."""
-    names = tuple(name.lower() for name in bands.names)
-    if bands.type == "uint8" and names in SHOWN_NAMES and not bands.has_nodata:
+    if bands.type == "uint8" and plain_names(bands.names) == COLORS and not bands.has_nodata:
         return None
     nodata = ", of which some values are no data" if bands.has_nodata else ""
     return f"corruptions and attacks are defined for 8-bit RGB, and the images are {bands.line()}{nodata}"

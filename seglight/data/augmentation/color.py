@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from seglight.data.augmentation.missing import avoid_nodata, filled, limits
 from seglight.errors import UserError
-from seglight.images.bands import SHOWN_NAMES, Bands
+from seglight.images.band_names import COLORS, plain_names
+from seglight.images.bands import Bands
 
 LUMA = np.array((0.299, 0.587, 0.114))
 """Weights of R, G and B in the brightness (ITU-R BT.601)."""
@@ -80,7 +81,7 @@ def check_rgb(image: NDArray[Any], bands: Bands) -> None:
             f"augmentation.photometric needs RGB images, and these have {image.shape[2]} bands: "
             "set data.augmentation.photometric: 0"
         )
-    if tuple(name.lower() for name in bands.names) not in SHOWN_NAMES:
+    if plain_names(bands.names) != COLORS:
         raise UserError(
             f"augmentation.photometric needs RGB images, and these have {bands.line()}: "
             "set data.augmentation.photometric: 0, and data.augmentation.per_band for changes of each band"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seglight.images.bands import RGB, SHOWN_NAMES
+from seglight.images.band_names import plain_names
 
 SIDE = 64
 """Height and width of the image with which first convolutions are found."""
@@ -61,7 +61,7 @@ def filters(weight: Tensor, trained: Sequence[str], names: Sequence[str]) -> Ten
     Args:
         weight: (out, len(trained), h, w).
         trained: Names of the bands that the weights were trained on.
-        names: Names of the new inputs. Names of red, green and blue are those of `SHOWN_NAMES`.
+        names: Names of the new inputs. They are compared as `plain_names` gives them.
 
     Returns:
         (out, len(names), h, w).
@@ -79,12 +79,5 @@ def values_for(values: Sequence[float], trained: Sequence[str], names: Sequence[
 
 def matched(trained: Sequence[str], names: Sequence[str]) -> list[int | None]:
     """For each new input the index of the trained band of its name; None: there is none."""
-    known = [_plain(name) for name in trained]
-    return [known.index(name) if name in known else None for name in map(_plain, names)]
-
-
-def _plain(name: str) -> str:
-    """A name in lower case, and "red", "green" or "blue" for other names of them."""
-    lower = name.lower()
-    other = {short: RGB.names[place] for triple in SHOWN_NAMES for place, short in enumerate(triple)}
-    return other.get(lower, lower)
+    known = plain_names(trained)
+    return [known.index(name) if name in known else None for name in plain_names(names)]
