@@ -170,6 +170,8 @@ class Bands:
             if value is None or value is False or value in ((), "") or (isinstance(value, Mapping) and not value):
                 continue
             plain[entry.name] = plain_value(value)
+        if self.nodata is not None and self.type != "float32":
+            plain["nodata"] = int(self.nodata)
         if self.names != RGB.names and not self.mean:
             plain["mean"] = []  # the net's own, which only a file written by hand may not leave open
         return plain

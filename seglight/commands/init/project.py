@@ -130,7 +130,7 @@ def loading(prepared: Prepared, folder: Path, facts: DataFacts, crop: int | Size
     if kept is not None:
         return kept.step
     split = data_module(prepared.at(folder)).split("train")
-    augmentation = Augmentation(crop, (0.75, 2.0))
+    augmentation = Augmentation(crop, (0.75, 2.0), photometric=0.4 if facts.bands.is_rgb8 else 0.0)
     indices = range(0, len(split), max(1, len(split) // SAMPLES))[:SAMPLES]
 
     def read(index: int) -> object:

@@ -110,7 +110,7 @@ def scale(epochs: float, data: DataFacts, crop: int | Size) -> Choice[list[float
 def photometric(epochs: float, bands: Bands = RGB) -> Choice[float]:
     """Largest relative change of brightness, contrast and saturation."""
     if not bands.is_rgb8:
-        return Choice(0.0, "none: colours are those of RGB")
+        return Choice(0.0, "none: it changes colours of RGB; per_band would change each band by itself")
     if epochs <= FEW_EPOCHS:
         return Choice(0.0, "none, for the same reason")
     return Choice(0.4, "changes of brightness, contrast and colour, as in most recipes")
