@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from seglight.training.lightning_internals import logged_metrics
+from seglight.training.semantic import SegmentationModule
 
 
 class MetricsFile(Callback):
@@ -50,7 +51,7 @@ class MetricsFile(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append a line, except after the sanity check."""
         if not trainer.sanity_checking:
-            self._append(trainer)
+            self._append(trainer, pl_module.given_values if isinstance(pl_module, SegmentationModule) else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append a line if values of the whole epoch were logged."""
@@ -70,8 +71,8 @@ class MetricsFile(Callback):
             with self.path.open("rb+") as file:
                 os.fsync(file)
 
-    def _append(self, trainer: Trainer) -> None:
-        values = logged_metrics(trainer)  # on all processes: means over an epoch are reduced
+    def _append(self, trainer: Trainer, given: Mapping[str, float] | None = None) -> None:
+        values = {**logged_metrics(trainer), **(given or {})}  # on all processes: means over an epoch are reduced
         if values and trainer.is_global_zero:
             line = json_line({"step": trainer.global_step, "epoch": trainer.current_epoch, **values})
             with self.path.open(

@@ -20,6 +20,7 @@ from seglight.checkpoints.checkpoint import SCORES, net_weights, weights_checksu
 from seglight.errors import UserError, say
 from seglight.interfaces import Inferer
 from seglight.metrics import PROTOCOL, Scores
+from seglight.metrics.confusion_content import content_of
 from seglight.metrics.extremes import extremes, extremes_line
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.optim.accumulation import accumulated_batches
@@ -247,7 +248,7 @@ def write_scores(
         "precision": _by_name(class_names, scores.precision),
         "recall": _by_name(class_names, scores.recall),
         "f1": _by_name(class_names, scores.f1),
-        "confusion": scores.confusion.tolist(),
+        "confusion": content_of(scores.confusion.numpy()),
         "images": scores.images,
         "split": split,
         "step": step,

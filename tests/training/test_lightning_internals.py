@@ -10,9 +10,11 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seglight.training import lightning_internals as internals
 from tests.support.training import Noise, fit, new_module, new_trainer, samples
@@ -153,6 +155,47 @@ def test_logged_metrics() -> None:
     trainer.fit(Logging(), datamodule=BoringDataModule())
     assert now.found == [{"first": 1.0}, {"later": 2.0}]
     assert set(trainer.logged_metrics) == {"first", "later"}
+
+
+class Scored(BoringModel):
+    """Has scores of two classes after each validation, which it logs, or gives to loggers and monitors at once."""
+
+    def __init__(self, at_once: bool) -> None:
+        super().__init__()
+        self.at_once = at_once
+
+    def on_validation_epoch_end(self) -> None:
+        values = {"val/a": 0.25 + self.current_epoch, "val/b": float("nan")}
+        if not self.at_once:
+            self.log_dict({key: torch.tensor(value) for key, value in values.items()})
+        elif not self.trainer.sanity_checking:
+            internals.give_values(self.trainer, values)
+
+
+def test_give_values(tmp_path: Path) -> None:
+    """Monitors and TensorBoard see the same values at the same steps as those of `self.log`."""
+    found: list[Any] = []
+    for at_once in (False, True):
+        stopping = EarlyStopping("val/a", mode="max", stopping_threshold=1.0)
+        trainer = Trainer(
+            max_epochs=3,
+            limit_train_batches=2,
+            accelerator="cpu",
+            callbacks=[stopping],
+            logger=TensorBoardLogger(tmp_path / str(at_once)),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(Scored(at_once), datamodule=BoringDataModule())
+        events = EventAccumulator(trainer.logger.log_dir).Reload()  # type: ignore[union-attr]
+        points = {key: [(one.step, str(one.value)) for one in events.Scalars(key)] for key in ("val/a", "val/b")}
+        public = trainer.callback_metrics, trainer.logged_metrics
+        known = [{key: str(float(values[key])) for key in points} for values in public]
+        found.append((points, known, stopping.stopped_epoch))
+    assert found[0] == found[1]
+    assert found[1][0]["val/a"] == [(1, "0.25"), (3, "1.25")]
+    assert found[1][1] == 2 * [{"val/a": "1.25", "val/b": "nan"}]
 
 
 def test_validation_seconds_and_set_validation_seconds() -> None:

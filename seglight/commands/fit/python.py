@@ -23,6 +23,7 @@ from seglight.errors import UserError, say
 from seglight.images.bands import Bands
 from seglight.interfaces import Inferer
 from seglight.metrics import Scores
+from seglight.metrics.confusion_content import matrix_of
 from seglight.system.description import arguments, changes, describe
 from seglight.system.recipe_files import read_recipe, with_recipe
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
@@ -173,7 +174,7 @@ def read_scores(path: Path) -> Scores:
     content = json.loads(path.read_text(encoding="utf-8"))
     nan = float("nan")
     low, high = content["miou_interval"] or (nan, nan)
-    return Scores.from_confusion(torch.tensor(content["confusion"]), content["images"], (low, high))
+    return Scores.from_confusion(torch.from_numpy(matrix_of(content["confusion"])), content["images"], (low, high))
 
 
 def _scores_of(cli: SegmentationCLI) -> Scores | None:

@@ -11,6 +11,7 @@ from seglight.checkpoints.checkpoint import SCORES, load_net, net_weights, read_
 from seglight.checkpoints.release import is_release, write_release
 from seglight.commands.release.readme import readme
 from seglight.errors import UserError, say
+from seglight.metrics.confusion_content import content_of
 from seglight.metrics.image_counts import FILE, ScoredImages
 from seglight.system.parsing import new_parser, parse_arguments
 from seglight.system.run_files import RECIPE_FILE, SCORES_FILE
@@ -99,7 +100,7 @@ def fingerprint(path: Path, scores: dict[str, Any]) -> dict[str, Any] | None:
         scored = ScoredImages.load(path)
     except UserError:
         return None
-    if scored.counts.confusion().tolist() != scores["confusion"]:
+    if content_of(scored.counts.confusion()) != scores["confusion"]:
         return None
     return scored.fingerprint()
 

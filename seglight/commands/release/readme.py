@@ -8,6 +8,7 @@ from typing import Any
 from seglight.checkpoints.model_card import ModelCard, Normalisation
 from seglight.checkpoints.temperature import calibration_note
 from seglight.errors import terminal
+from seglight.metrics.confusion_content import matrix_of
 from seglight.metrics.extremes import WHOLE, extremes, extremes_line
 from seglight.ops.label_types import label_type
 from seglight.system.escaping import markdown
@@ -124,7 +125,7 @@ def _table(card: ModelCard) -> str:
     """Rows of the table of classes: all, or those of the lowest and highest IoU."""
     scores = card.provenance.scores
     ious = [None if scores is None else scores["iou"][name] for name in card.class_names]
-    pixels = [] if scores is None else [sum(row) for row in scores["confusion"]]
+    pixels = [] if scores is None else matrix_of(scores["confusion"]).sum(1).tolist()
     shown = extremes(ious) if scores is not None else list(range(card.num_classes))[:WHOLE]
     rows = [_row(index, card, pixels) for index in shown]
     if len(shown) < card.num_classes:
