@@ -51,7 +51,7 @@ class MetricsFile(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append a line, except after the sanity check."""
         if not trainer.sanity_checking:
-            self._append(trainer, pl_module.given_values if isinstance(pl_module, SegmentationModule) else None)
+            self._append(trainer, pl_module.class_values if isinstance(pl_module, SegmentationModule) else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Append a line if values of the whole epoch were logged."""

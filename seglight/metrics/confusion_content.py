@@ -21,7 +21,8 @@ def content_of(confusion: NDArray[np.int64]) -> Content:
         cells that are not 0, row by row, as lists of the indices `true` and `predicted` and of their `pixels`.
     """
     if len(confusion) <= IGNORE_INDEX:
-        return confusion.tolist()
+        rows: list[list[int]] = confusion.tolist()
+        return rows
     true, predicted = confusion.nonzero()
     cells = {"true": true, "predicted": predicted, "pixels": confusion[true, predicted]}
     return {"classes": len(confusion), **{name: values.tolist() for name, values in cells.items()}}

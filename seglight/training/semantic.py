@@ -36,7 +36,6 @@ from seglight.metrics.image_counts import ImageCounts
 from seglight.models.ensemble import in_full
 from seglight.models.misfit import checked_forward
 from seglight.ops.finite import REMEDY, all_finite
-from seglight.ops.label_types import IGNORE_INDEX
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.sizes import DIVISOR
 from seglight.optim.schedules import (
@@ -44,10 +43,9 @@ from seglight.optim.schedules import (
     WarmupPoly,
     learning_rates,
 )
-from seglight.system.escaping import tag
 from seglight.system.ranks import sum_over_ranks
 from seglight.training.base import ONE_GROUP, BaseModule
-from seglight.training.lightning_internals import give_values
+from seglight.training.logged_scores import class_keys, log_scores
 from seglight.training.methods import Supervised
 from seglight.training.methods.factory import made_method
 from seglight.training.start_weights import load_start_weights
@@ -131,8 +129,8 @@ class SegmentationModule(Described, BaseModule):
         self.scores: Scores | None = None
         self.image_counts: ImageCounts | None = None
         """Counts of each image of the last evaluation."""
-        self.given_values: dict[str, float] = {}
-        """Scores of the last evaluation that were not given to `self.log`: those of more than 255 classes."""
+        self.class_values: dict[str, float] = {}
+        """IoU of the classes in the last evaluation, as it is logged."""
         self.inferer: Inferer | None = None
         """Inferer of evaluations and predictions, see `use_inferer`."""
         self.net_config: dict[str, Any] = {}
@@ -279,15 +277,8 @@ class SegmentationModule(Described, BaseModule):
         values = {f"{split}/miou": scores.miou, f"{split}/acc": scores.accuracy}
         if self.inferer is None:
             values[f"{split}/loss"] = self._mean_loss(split)
-        keys = [f"{split}/iou/{tag(name)}" for name in self.class_names]
-        by_class = dict(zip(keys, scores.iou.float().tolist(), strict=True))
-        if self.num_classes <= IGNORE_INDEX:
-            values |= by_class
-        elif not self.trainer.sanity_checking:
-            self.given_values = by_class
-            give_values(self.trainer, by_class)
-        # every process has the same values and logs them: rank_zero_only keeps Lightning from reducing each
-        self.log_dict({key: torch.tensor(value) for key, value in values.items()}, sync_dist=True, rank_zero_only=True)
+        self.class_values = dict(zip(class_keys(split, self.class_names), scores.iou.float().tolist(), strict=True))
+        log_scores(self, values, self.class_values)
 
     def _mean_loss(self, split: str) -> float:
         """Return the mean of the images' losses weighted by labelled pixels: a mean over pixels, as in training.
@@ -350,6 +341,6 @@ class SegmentationModule(Described, BaseModule):
     def log_keys(self) -> dict[str, list[str]]:
         """Return the keys that are logged in training, as `train`, and after an evaluation in training, as `val`."""
         scores = ["val/miou", "val/acc", *([] if self.inferer else ["val/loss"])]
-        scores += [f"val/iou/{tag(name)}" for name in self.class_names]
+        scores += class_keys("val", self.class_names)
         rates = learning_rates([{**group, "lr": 0.0} for group in self.parameter_groups()])
         return {"train": ["train/loss", *rates], "val": scores}

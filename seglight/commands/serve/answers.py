@@ -19,12 +19,12 @@ BAND = 1 << 18
 
 
 def index_png(prediction: Prediction) -> bytes:
-    """The label map as an 8-bit PNG of class indices with the classes' palette, as `seglight predict` writes it."""
+    """The label map as an index PNG, grey with 16 bits for more than 255 classes, as `seglight predict` writes it."""
     return _png(palette_image(prediction.labels, prediction.predictor.palette))
 
 
 def grey_png(prediction: Prediction) -> bytes:
-    """The label map as an 8-bit grey PNG whose values are the class indices."""
+    """The label map as a grey PNG whose values are the class indices: of 16 bits for more than 255 classes."""
     return _png(Image.fromarray(prediction.labels))
 
 
@@ -72,8 +72,9 @@ def confidence_png(prediction: Prediction) -> bytes:
 
 
 def raw_labels(prediction: Prediction) -> bytes:
-    """The class indices, one byte a pixel, row by row."""
-    return prediction.labels.tobytes()
+    """The class indices row by row: a byte a pixel, or two, the lower one first, for more than 255 classes."""
+    labels = prediction.labels
+    return labels.astype(labels.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _png(image: Image.Image) -> bytes:

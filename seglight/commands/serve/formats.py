@@ -38,8 +38,12 @@ class Format(NamedTuple):
 
 
 FORMATS: Mapping[Name, Format] = {
-    "png": Format(index_png, "image/png", "8-bit PNG of class indices with the classes' palette, as `predict` writes"),
-    "grey": Format(grey_png, "image/png", "8-bit grey PNG whose values are the class indices"),
+    "png": Format(
+        index_png,
+        "image/png",
+        "8-bit PNG of class indices with the classes' palette, or 16-bit grey of more than 255, as `predict` writes",
+    ),
+    "grey": Format(grey_png, "image/png", "grey PNG whose values are the class indices, of 8 or 16 bits"),
     "overlay": Format(overlay_png, "image/png", "the image overlaid with its label map"),
     "coco": Format(coco_json, "application/json", "connected components as objects in COCO's JSON, with run lengths"),
     "polygons": Format(partial(coco_json, form="polygons"), "application/json", "the same with polygons"),
@@ -51,7 +55,8 @@ FORMATS: Mapping[Name, Format] = {
     "labels": Format(
         raw_labels,
         "application/octet-stream",
-        "class indices, one byte a pixel, row by row; X-Seglight-Size is height x width",
+        "class indices row by row, one byte a pixel, or two of more than 255 classes, the lower one first; "
+        "X-Seglight-Size is height x width",
     ),
     "confidence": Format(confidence_png, "image/png", "8-bit grey PNG of the highest probability of each pixel"),
 }

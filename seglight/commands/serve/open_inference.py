@@ -1,8 +1,8 @@
 """Open Inference Protocol, version 2, over HTTP: that of KServe and Triton, whose clients work with it.
 
 A model has the input `image`, uint8 (B, 3, H, W) in RGB, or (B, bands, H, W) of the type and bands that it reads, and
-the output `labels`, uint8 (B, H, W), as files of `seglight export` have; and `probabilities`, float32 (B, C, H, W),
-where it has them.
+the output `labels`, uint8 (B, H, W), or int32 of more than 255 classes, as files of `seglight export` have; and
+`probabilities`, float32 (B, C, H, W), where it has them.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from seglight.commands.serve.tensors import (
     read_inference,
     tensors,
 )
+from seglight.ops.label_types import IGNORE_INDEX
 
 T = TypeVar("T")
 
@@ -241,7 +242,10 @@ def described(model: ServedModel) -> dict[str, Any]:
 
 def _tensor(name: str, model: ServedModel, shape: tuple[int, ...]) -> dict[str, Any]:
     """Description of an output for a batch of a shape (B, H, W)."""
-    return {"name": name, "datatype": "UINT8" if name == LABELS else "FP32", "shape": _shape(name, model, shape)}
+    kind = "FP32"
+    if name == LABELS:
+        kind = "UINT8" if len(model.classes) <= IGNORE_INDEX else "INT32"
+    return {"name": name, "datatype": kind, "shape": _shape(name, model, shape)}
 
 
 def _shape(name: str, model: ServedModel, shape: tuple[int, ...]) -> list[int]:

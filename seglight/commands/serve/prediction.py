@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.images.types import LabelMap
 from seglight.inference.predictor import Predictor
 
 
@@ -25,8 +26,8 @@ class Prediction(Protocol):
         """The image as it is shown, uint8 (H, W, 3): itself in 8-bit RGB, else three of its bands, stretched."""
 
     @property
-    def labels(self) -> NDArray[np.uint8]:
-        """Label map (H, W), computed when it is first asked for; no model of more than 255 classes is served.
+    def labels(self) -> LabelMap:
+        """Label map (H, W), computed when it is first asked for.
 
         Raises:
             UserError: The net fails on the image.

@@ -212,7 +212,11 @@ def tensors(prediction: Prediction, outputs: Sequence[Wanted]) -> bytes:
     parts = []
     for output in outputs:
         values: NDArray[Any]
-        values = prediction.labels if output.name == LABELS else prediction.probabilities().astype("<f4", copy=False)
+        if output.name == LABELS:
+            values = prediction.labels
+            values = values if values.dtype == np.uint8 else values.astype("<i4")  # as exported files have them
+        else:
+            values = prediction.probabilities().astype("<f4", copy=False)
         content = values.tobytes() if output.binary else json.dumps(values.ravel().tolist())[1:-1].encode()
         parts += [LENGTH.pack(len(content)), content]
     return b"".join(parts)

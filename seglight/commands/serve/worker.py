@@ -40,7 +40,6 @@ from seglight.images.tiff import LARGE
 from seglight.images.types import LabelMap
 from seglight.inference.load import load
 from seglight.inference.predictor import ArrayWindows, Predictor
-from seglight.ops.label_types import IGNORE_INDEX
 
 WARM_UP = (64, 64)
 """Size of the image that a model predicts before it counts as loaded: many runtimes complete their work only then."""
@@ -100,11 +99,6 @@ def _loaded(name: str, path: str, job: Job) -> Model:
     card = predictor.card
     if card.image is None and card.bands not in (None, 3):
         raise UserError(f"{path}: takes images of {card.bands} bands, and requests have images in RGB")
-    if card.num_classes > IGNORE_INDEX:
-        raise UserError(
-            f"{path}: {card.num_classes} classes: answers are PNGs of 8 bits, for {IGNORE_INDEX} classes at most: use "
-            "`seglight predict`, which writes 16 bits"
-        )
     bands = card.pixels
     predictor.predict(np.zeros((*(predictor.size or WARM_UP), len(bands.names)), bands.dtype))
     return Model(name, path, predictor, job.max_memory is not None)
@@ -255,9 +249,9 @@ class ImagePrediction:
         self._number = number
 
     @property
-    def labels(self) -> NDArray[np.uint8]:
-        """Label map (H, W); no model of more than 255 classes is loaded."""
-        return self._label_maps.label_map(self._number).astype(np.uint8, copy=False)
+    def labels(self) -> LabelMap:
+        """Label map (H, W)."""
+        return self._label_maps.label_map(self._number)
 
     @property
     def picture(self) -> NDArray[np.uint8]:

@@ -1,34 +1,45 @@
-// Reads PNGs of one channel of 8 bits: label maps with a palette, and grey. A canvas would do, but not exactly on
-// every browser, and not at every size.
+// Reads PNGs of one channel: label maps with a palette, and grey of 8 or 16 bits. A canvas would do, but not exactly on
+// every browser, not at every size, and with 8 bits only.
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const GREY = 0;
 const PALETTE = 3;
 
-/** Values of a PNG: `{ width, height, values }`, the values row by row as Uint8Array. */
+/** Values of a PNG: `{ width, height, values }`, the values row by row as Uint8Array, or as Uint16Array of 16 bits. */
 export async function decodePng(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   if (!SIGNATURE.every((value, index) => bytes[index] === value)) {
     throw new Error("the server's answer is not a PNG");
   }
-  const { width, height, parts } = chunks(bytes);
-  const values = new Uint8Array(width * height);
+  const { width, height, size, parts } = chunks(bytes);
+  const content = new Uint8Array(width * height * size);
   const stream = new Blob(parts).stream().pipeThrough(new DecompressionStream("deflate"));
-  await readRows(stream.getReader(), width, height, values);
-  return { width, height, values };
+  await readRows(stream.getReader(), width * size, height, content, size);
+  return { width, height, values: size === 1 ? content : words(content) };
+}
+
+function words(content) {
+  const view = new DataView(content.buffer);
+  const values = new Uint16Array(content.length / 2);
+  for (let index = 0; index < values.length; index++) {
+    values[index] = view.getUint16(2 * index); // a PNG has the upper byte first
+  }
+  return values;
 }
 
 function chunks(bytes) {
   const view = new DataView(bytes.buffer);
-  const found = { width: 0, height: 0, parts: [] };
+  const found = { width: 0, height: 0, size: 1, parts: [] };
   for (let at = 8; at + 12 <= bytes.length; ) {
     const length = view.getUint32(at);
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (kind === "IHDR") {
       const [depth, color, , , interlaced] = bytes.subarray(at + 16, at + 21);
-      if (depth !== 8 || (color !== GREY && color !== PALETTE) || interlaced) {
-        throw new Error("the server's PNG is not of one channel of 8 bits");
+      const known = (depth === 8 && (color === GREY || color === PALETTE)) || (depth === 16 && color === GREY);
+      if (!known || interlaced) {
+        throw new Error("the server's PNG is not of one channel of 8 or 16 bits");
       }
+      found.size = depth / 8;
       found.width = view.getUint32(at + 8);
       found.height = view.getUint32(at + 12);
     } else if (kind === "IDAT") {
@@ -39,8 +50,8 @@ function chunks(bytes) {
   return found;
 }
 
-async function readRows(reader, width, height, values) {
-  const line = new Uint8Array(width + 1); // the number of its filter, then its pixels
+async function readRows(reader, width, height, values, size) {
+  const line = new Uint8Array(width + 1); // the number of its filter, then the bytes of its pixels
   let filled = 0;
   let y = 0;
   for (;;) {
@@ -52,7 +63,7 @@ async function readRows(reader, width, height, values) {
       at += part.length;
       filled += part.length;
       if (filled === line.length) {
-        readRow(line, values, y, width);
+        readRow(line, values, y, width, size);
         filled = 0;
         y += 1;
       }
@@ -63,7 +74,7 @@ async function readRows(reader, width, height, values) {
   }
 }
 
-function readRow(line, values, y, width) {
+function readRow(line, values, y, width, size) {
   const row = values.subarray(y * width, (y + 1) * width);
   if (line[0] === 0) {
     row.set(line.subarray(1));
@@ -72,7 +83,8 @@ function readRow(line, values, y, width) {
   const above = y ? values.subarray((y - 1) * width, y * width) : new Uint8Array(width);
   const predict = FILTERS[line[0]];
   for (let x = 0; x < width; x++) {
-    row[x] = line[x + 1] + predict(x ? row[x - 1] : 0, above[x], x ? above[x - 1] : 0);
+    const left = x < size ? 0 : row[x - size];
+    row[x] = line[x + 1] + predict(left, above[x], x < size ? 0 : above[x - size]);
   }
 }
 

@@ -20,7 +20,8 @@ export class Result {
     this.values = values;
     this.confidence = null;
     this.note = "";
-    this.counts = new Float64Array(256);
+    this.size = values.BYTES_PER_ELEMENT === 1 ? 2 ** 8 : 2 ** 16; // number of values that a label can have
+    this.counts = new Float64Array(this.size);
     for (const value of values) {
       this.counts[value] += 1;
     }
@@ -50,7 +51,7 @@ export class Result {
 
   /** Colours by label as RGBA in the order of bytes of ImageData; hidden classes are transparent. */
   colors(hidden) {
-    const bytes = new Uint8ClampedArray(4 * 256);
+    const bytes = new Uint8ClampedArray(4 * this.size);
     this.model.classes.forEach(({ name, color }, index) => {
       if (!hidden.has(name)) bytes.set([...color, 255], 4 * index);
     });
@@ -87,7 +88,9 @@ export function agreement(one, other) {
   const indices = one.model.classes.map(({ name }) => other.model.classes.findIndex((entry) => entry.name === name));
   let same = 0;
   for (let place = 0; place < one.values.length; place++) {
-    if ((indices[one.values[place]] ?? one.values[place]) === other.values[place]) same += 1;
+    const index = indices[one.values[place]]; // undefined where there is no data
+    const label = other.values[place];
+    if (index === undefined ? label >= other.model.classes.length : index === label) same += 1;
   }
   return same / one.values.length;
 }
