@@ -284,7 +284,7 @@ def test_what_reads_files_refuses_a_net_of_four_bands_in_one_line(
     assert "photo.png: a PNG of 3 bands of uint8" in ran.err
     assert "64 x 64, and the net reads 4 bands of uint8 (band 1, band 2, band 3, band 4)" in ran.err
     with pytest.raises(UserError, match="an image is"):
-        seglight.load(path).predict(np.zeros((64, 64, 4), np.uint8))
+        seglight.load(path).predict(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_costs_and_an_export_of_a_net_of_four_bands(
