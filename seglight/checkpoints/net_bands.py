@@ -1,10 +1,26 @@
 """Bands of the images that a net reads: encoders are prepared for them before weights are loaded."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from seglight.errors import UserError
 from seglight.images.bands import Bands, unnamed
 from seglight.interfaces import Encoder, bands_of
+
+
+class MatchingEncoder(Encoder):
+    """Base class of encoders that can start from weights of other bands than their own."""
+
+    def matched_weights(self, weights: dict[str, Tensor], trained: Bands) -> dict[str, Tensor]:
+        """Weights of the same encoder that was trained on other bands, for those that this one reads, by their names.
+
+        Args:
+            weights: Tensors by the keys of this encoder.
+            trained: What the images held that they were trained on.
+
+        Returns:
+            The same tensors; those that depend on the bands have been rebuilt.
+        """
+        raise NotImplementedError
 
 
 def use_bands(net: nn.Module, bands: Bands) -> None:

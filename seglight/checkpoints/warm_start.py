@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from seglight.checkpoints.checkpoint import net_weights, read_checkpoint
 from seglight.checkpoints.model_card import KEY, ModelCard
-from seglight.checkpoints.net_bands import pixels_read
+from seglight.checkpoints.net_bands import MatchingEncoder, pixels_read
 from seglight.errors import UserError
 from seglight.images.band_names import plain_names
 from seglight.images.bands import RGB, Bands
@@ -32,6 +32,7 @@ class WarmStart(NamedTuple):
         unused: Keys of the checkpoint that the net does not have.
         temperature: Temperature of the checkpoint, which does not fit what is trained from it; None: it has none.
         own_statistics: Whether images are normalised by the mean and std that the net had, not by the checkpoint's.
+        bands: How the first convolution starts from one for other bands, in words; empty: the bands are the same.
     """
 
     path: str
@@ -43,6 +44,7 @@ class WarmStart(NamedTuple):
     unused: list[str]
     temperature: float | None = None
     own_statistics: bool = False
+    bands: str = ""
 
     def line(self, class_names: Sequence[str] = ()) -> str:
         """Summary in one line.
@@ -64,6 +66,8 @@ class WarmStart(NamedTuple):
             parts.append(f"its temperature {self.temperature:.4g} is dropped, as training changes the weights")
         if self.own_statistics:
             parts.append("its mean and std of the bands are not used, as these images have others")
+        if self.bands:
+            parts.append(self.bands)
         return "; ".join(parts)
 
 
@@ -72,23 +76,24 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
 
     Tensors under the net's `heads` keep their initial values where the checkpoint has none of their shape, as for other
     classes. All other tensors must be there. Where the declared mean and std of the bands differ from those of the
-    checkpoint, the net keeps its own.
+    checkpoint, the net keeps its own. Of a checkpoint for other bands, or for the same in another order, the first
+    convolution is rebuilt: bands of the same name keep their filters, and others start from the mean of all.
 
     Args:
         net: The net to train.
         path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
 
     Raises:
-        UserError: The checkpoint can't be read, is of another net or for other bands, or has weights that are not
-            finite.
+        UserError: The checkpoint can't be read, is of another net, or has weights that are not finite.
     """
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
     theirs = net_weights(checkpoint)
     ours = net.state_dict()
     own, read = pixels_read(net), card.image or RGB
-    if own.mean or read.mean:
-        _check_inputs(path, own, read)
+    matched = bool(own.mean or read.mean) and plain_names(own.inputs) != plain_names(read.inputs)
+    if matched:
+        theirs = _matched(net, theirs, read)
     own_statistics = (own.mean, own.std) != (read.mean, read.std)
     if own_statistics:
         theirs |= {key: ours[key] for key in _statistics(net) if key in ours}
@@ -112,16 +117,33 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
         unused=[key for key in theirs if key not in ours],
         temperature=card.temperature,
         own_statistics=own_statistics,
+        bands=_unmatched(own, read) if matched else "",
     )
 
 
-def _check_inputs(path: str | Path, own: Bands, read: Bands) -> None:
-    """Check that the first convolution of a checkpoint has a filter for each band of the net, in the same order."""
-    if plain_names(own.inputs) != plain_names(read.inputs):
-        raise UserError(
-            f"model.weights {path}: it reads {read.line()}, and the images are {own.line()}: give a checkpoint of the "
-            "same bands and `ratios` in the same order"
-        )
+def _matched(net: nn.Module, weights: dict[str, Tensor], trained: Bands) -> dict[str, Tensor]:
+    """Weights of a net of other bands, with a filter for each band that the encoders of a net read."""
+    found = dict(weights)
+    for name, encoder in net.named_modules():
+        if isinstance(encoder, MatchingEncoder):
+            prefix = f"{name}." if name else ""
+            own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+            found |= {prefix + key: value for key, value in encoder.matched_weights(own, trained).items()}
+    return found
+
+
+def _unmatched(own: Bands, read: Bands) -> str:
+    """How the inputs of a net start from those of a checkpoint, in words."""
+    known = plain_names(read.inputs)
+    new = [name for name, plain in zip(own.inputs, plain_names(own.inputs), strict=True) if plain not in known]
+    line = "its first convolution is matched by the names of the bands"
+    if not new:
+        return line
+    shown = ", ".join(new[:NAMED]) + (f" and {len(new) - NAMED} more" if len(new) > NAMED else "")
+    return (
+        f"{line}, and {shown} start from the mean of {', '.join(read.inputs[:8])}: bands that were only renamed need "
+        "their former names"
+    )
 
 
 def _statistics(net: nn.Module) -> list[str]:

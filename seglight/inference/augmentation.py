@@ -14,6 +14,7 @@ from seglight.images.bands import Bands
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
 from seglight.models.bands import pixels_read
+from seglight.models.encoders.band_inputs import missing_values
 from seglight.ops.blending import first_largest
 
 
@@ -81,9 +82,8 @@ def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:
     if size == list(image.shape[-2:]):
         return image
     values = image.float()
-    marker = bands.missing if bands.has_nodata else None
-    if marker is not None:
-        missing = _missing(values, bands)
+    missing = missing_values(values, bands)
+    if missing is not None:
         values = torch.where(missing, values.new_tensor(bands.fill).view(-1, 1, 1), values)
     resized = F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
     if not image.is_floating_point():
@@ -92,17 +92,7 @@ def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:
         if bands.nodata is not None:
             beside = bands.nodata + (1 if bands.nodata < limits.max else -1)
             resized.masked_fill_(resized == bands.nodata, beside)
-    if marker is not None:
+    if missing is not None and bands.missing is not None:
         nearest = F.interpolate(missing.to(torch.uint8), size, mode="nearest-exact").bool()
-        resized.masked_fill_(nearest, marker)
+        resized.masked_fill_(nearest, bands.missing)
     return resized.to(image.dtype)
-
-
-def _missing(values: Tensor, bands: Bands) -> Tensor:
-    """Which values (B, bands, H, W) are no data, as `Bands.invalid` of an array."""
-    found = values.isfinite().logical_not_()
-    if bands.nodata is not None:
-        found |= values == values.new_tensor(bands.nodata)
-    if bands.valid is not None:
-        found |= (values < bands.valid[0]) | (values > bands.valid[1])
-    return found

@@ -23,9 +23,9 @@ from seglight.inference.predictor import ArrayWindows, CheckedWindows, checked_b
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer
-from seglight.models.encoders.normalized import told_bands
 from seglight.models.ensemble import Ensemble
 from seglight.models.memory_format import FORMATS
+from seglight.models.misfit import encoder_channels
 from seglight.ops.label_tensors import as_array
 
 WHOLE = WholeImage()
@@ -151,7 +151,7 @@ class TorchPredictor:
     @property
     def _count(self) -> int | None:
         """Number of bands of an image; None: not known."""
-        return told_bands(self.net) if self.card.image is None else len(self.card.image.names)
+        return encoder_channels(self.net) if self.card.image is None else len(self.card.image.names)
 
     @contextmanager
     def _blamed(self, height: int, width: int) -> Iterator[None]:

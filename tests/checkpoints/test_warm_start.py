@@ -77,9 +77,10 @@ NETS: dict[str, Callable[[int], Net]] = {
 }
 
 
-def saved(net: nn.Module, path: Path, classes: int) -> Path:
+def saved(net: nn.Module, path: Path, classes: int, bands: Bands | None = None) -> Path:
     state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    torch.save({"seglight": card([str(k) for k in range(classes)]).to_dict(), "state_dict": state}, path)
+    described = replace(card([str(k) for k in range(classes)]), image=bands)
+    torch.save({"seglight": described.to_dict(), "state_dict": state}, path)
     return path
 
 
@@ -187,7 +188,7 @@ def test_the_command_line_says_it(tmp_path: Path, seglight_cli: CLI) -> None:
     assert ran.err.count("head, aux_head.1 untrained, as the checkpoint is for 5 classes") == 1
 
 
-def test_declared_statistics_stay_and_other_bands_are_refused(tmp_path: Path) -> None:
+def test_declared_statistics_stay(tmp_path: Path) -> None:
     """Photos of 8 bits are normalised by ImageNet's statistics, which would be far off for 16 bits."""
     photos = fpn(2)
     path = saved(photos, tmp_path / "photos.ckpt", 2)
@@ -202,7 +203,45 @@ def test_declared_statistics_stay_and_other_bands_are_refused(tmp_path: Path) ->
     others = [key for key in theirs if key not in ("encoder.mean", "encoder.std")]
     assert all(torch.equal(state[key], theirs[key]) for key in others)
     assert "mean and std" not in load_fitting_weights(fpn(2), path).line()
+
+
+def first(net: nn.Module) -> Tensor:
+    """Weights of the first convolution."""
+    return next(value.detach().clone() for value in net.parameters() if value.ndim == 4)
+
+
+def of(*names: str, **options: Any) -> Bands:
+    return Bands(names, "uint16", (900.0,) * len(names), (300.0,) * len(names), **options)
+
+
+def test_checkpoints_of_other_bands_are_matched_by_name(tmp_path: Path) -> None:
+    photos = fpn(2)
+    path, weight = saved(photos, tmp_path / "photos.ckpt", 2), first(photos)
     turned = fpn(2)
-    use_bands(turned, replace(bands, names=("blue", "green", "red")))
-    with pytest.raises(UserError, match=r"reads 3 bands of uint8 \(red, green, blue\), and the images are 3 bands"):
-        load_fitting_weights(turned, path)
+    use_bands(turned, of("blue", "green", "red"))
+    found = load_fitting_weights(turned, path)
+    torch.testing.assert_close(first(turned), weight[:, [2, 1, 0]], rtol=0, atol=0)
+    assert found.line().endswith("; its first convolution is matched by the names of the bands")
+    more = fpn(2)
+    use_bands(more, of("B02", "B03", "B04", "nir", ratios={"ndvi": ("nir", "B04")}))
+    found = load_fitting_weights(more, path)
+    mean = weight.mean(1)
+    expected = torch.stack([weight[:, 2], weight[:, 1], weight[:, 0], mean, mean], 1) * 3 / 5
+    torch.testing.assert_close(first(more), expected)
+    assert found.line().endswith(
+        "and nir, ndvi start from the mean of red, green, blue: bands that were only renamed need their former names"
+    )
+    assert all(torch.equal(*pair) for pair in list(zip(more.parameters(), photos.parameters(), strict=True))[1:])
+    assert more(torch.zeros(2, 4, 64, 64, dtype=torch.uint16)).logits.isfinite().all()
+
+
+def test_a_checkpoint_of_many_bands_starts_one_of_8_bit_rgb(tmp_path: Path) -> None:
+    bands, net = of("nir", "blue", "green", "red"), fpn(2)
+    use_bands(net, bands)
+    path = saved(net, tmp_path / "many.ckpt", 2, bands)
+    photos = fpn(2)
+    own = photos.state_dict()["encoder.mean"]
+    found = load_fitting_weights(photos, path)
+    torch.testing.assert_close(first(photos), first(net)[:, [3, 2, 1]] * 4 / 3)
+    assert torch.equal(photos.state_dict()["encoder.mean"], own)
+    assert "matched by the names" in found.line()

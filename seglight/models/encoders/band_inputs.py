@@ -1,6 +1,7 @@
 """Input channels of a net from images of any bands: no data, clip, log and ratios, which exported files hold, too."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class BandInputs(nn.Module):
                 "too coarse for their values: train with trainer.precision bf16-mixed or 16-mixed instead of -true"
             )
         values = image.to(mean.dtype)
-        missing = self._missing(values)
+        missing = missing_values(values, self.bands)
         if missing is not None:
             values = values.masked_fill(missing, 0)
         inputs = self._scaled(values)
@@ -72,23 +73,8 @@ class BandInputs(nn.Module):
 
     def without_data(self, image: Tensor) -> Tensor | None:
         """Pixels (B, H, W) of images (B, bands, H, W) that have data in no band; None: the values are all data."""
-        missing = self._missing(image.to(torch.float32))
+        missing = missing_values(image.to(torch.float32), self.bands)
         return None if missing is None else missing.all(1)
-
-    def _missing(self, values: Tensor) -> Tensor | None:
-        """Which values are no data, as `Bands.invalid`; None: there can be none."""
-        conditions = [~values.isfinite()] if self.bands.type == "float32" else []
-        nodata, valid = self.bands.nodata, self.bands.valid
-        if nodata is not None and nodata == nodata:  # NaN is not finite anyway
-            conditions.append(values == nodata)
-        if valid is not None:
-            conditions += [values < valid[0], values > valid[1]]
-        if not conditions:
-            return None
-        missing = conditions[0]
-        for condition in conditions[1:]:
-            missing = missing | condition
-        return missing
 
     def _scaled(self, values: Tensor) -> Tensor:
         """Values within the limits of `clip`, and their logarithms in the bands of `log`."""
@@ -100,6 +86,19 @@ class BandInputs(nn.Module):
         # not below 0 in the other bands either: the gradient of what is not chosen has to be finite
         logarithms = torch.log1p((values - self.least).clamp(min=0))
         return torch.where(self.logged, logarithms, values)
+
+
+def missing_values(values: Tensor, bands: Bands) -> Tensor | None:
+    """Which values of images (B, bands, H, W), as floating point, are no data; None: there can be none.
+
+    This is `Bands.invalid` for tensors.
+    """
+    conditions = [~values.isfinite()] if bands.type == "float32" else []
+    if bands.nodata is not None and bands.nodata == bands.nodata:  # NaN is not finite anyway
+        conditions.append(values == bands.nodata)
+    if bands.valid is not None:
+        conditions += [values < bands.valid[0], values > bands.valid[1]]
+    return reduce(torch.logical_or, conditions) if conditions else None
 
 
 def check_declared(image: Tensor, bands: Bands) -> None:

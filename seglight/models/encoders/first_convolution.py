@@ -1,6 +1,6 @@
 """First convolutions: found in an encoder, and rebuilt for images of other bands from the weights that they have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,10 +43,30 @@ def first_convolutions(encoder: nn.Module, image: Tensor, pixel: Tensor) -> list
 
 
 def for_bands(conv: nn.Conv2d, trained: Sequence[str], names: Sequence[str]) -> None:
-    """Rebuild a convolution in place for other inputs; see `filters`."""
-    weight = conv.weight
-    conv.weight = nn.Parameter(filters(weight.detach(), trained, names), requires_grad=weight.requires_grad)
+    """Rebuild a convolution in place for other inputs; see `rebuilt`."""
+    parameters = dict(conv.named_parameters(recurse=False))
+    values = rebuilt({name: value.detach() for name, value in parameters.items()}, trained, names)
+    for name, value in values.items():
+        setattr(conv, name, nn.Parameter(value, requires_grad=parameters[name].requires_grad))
     conv.in_channels = len(names)
+
+
+def rebuilt(parameters: Mapping[str, Tensor], trained: Sequence[str], names: Sequence[str]) -> dict[str, Tensor]:
+    """Those parameters of a convolution that are others for other inputs; see `filters`.
+
+    A convolution that standardises its weights (timm's ScaledStdConv2d) would undo their scale: its `gain` has it.
+
+    Args:
+        parameters: Parameters of the convolution by name.
+        trained: Names of the bands that the weights were trained on.
+        names: Names of the new inputs.
+    """
+    weight = parameters["weight"]
+    found = {"weight": filters(weight, trained, names)}
+    if "gain" in parameters:
+        before, after = (value.flatten(1).std(1, correction=0) for value in (weight, found["weight"]))
+        found["gain"] = parameters["gain"] * (after / before.clamp_min(1e-12)).view(-1, 1, 1, 1)
+    return found
 
 
 def filters(weight: Tensor, trained: Sequence[str], names: Sequence[str]) -> Tensor:

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from seglight.checkpoints.net_bands import MatchingEncoder
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
-from seglight.interfaces import Encoder
 from seglight.models.encoders.band_inputs import TORCH_TYPES, BandInputs, statistics
-from seglight.models.encoders.first_convolution import GREY, SIDE, first_convolutions, for_bands, values_for
+from seglight.models.encoders.first_convolution import GREY, SIDE, first_convolutions, for_bands, rebuilt, values_for
 
 
-class NormalizedEncoder(Encoder):
+class NormalizedEncoder(MatchingEncoder):
     """Base class of encoders with buffers `mean` and `std`, (1, in_channels, 1, 1) in pixel units.
 
     Images have values from 0 to 255. For uint8 that needs no check; the values of any other type are checked, because
@@ -32,6 +32,7 @@ class NormalizedEncoder(Encoder):
     Attributes:
         weight_bands: Names of the bands that the weights were trained on; None: red, green and blue.
         pixels: What turns images of other bands into input channels; None for 8-bit RGB.
+        first: Names of the convolutions that read images of other bands than 8-bit RGB.
 
     Raises:
         UserError: There are neither three nor `in_channels` values.
@@ -45,6 +46,7 @@ class NormalizedEncoder(Encoder):
         super().__init__()
         self.in_channels = in_channels
         self.pixels: BandInputs | None = None
+        self.first: tuple[str, ...] = ()
         # in pixel units, so that uint8 is read without a division
         self.register_buffer("mean", 255 * per_channel("mean", mean, in_channels))
         self.register_buffer("std", 255 * per_channel("std", std, in_channels))
@@ -87,6 +89,7 @@ class NormalizedEncoder(Encoder):
             return
         trained = self.weight_bands or RGB.names
         mean, std = statistics(bands)
+        self.first = self._first_convolutions()
         if self.in_channels == len(trained):
             scaled = (values_for(values.flatten().tolist(), trained, bands.inputs) for values in (self.mean, self.std))
             own_mean, own_std = scaled
@@ -106,16 +109,36 @@ class NormalizedEncoder(Encoder):
             self.pixels = BandInputs(bands).to(device)
         self._try(bands)
 
+    def matched_weights(self, weights: dict[str, Tensor], trained: Bands) -> dict[str, Tensor]:
+        """Weights of other bands whose first convolutions have a filter for each input of this encoder; see `rebuilt`.
+
+        Args:
+            weights: Tensors by the keys of this encoder.
+            trained: What the images held that they were trained on.
+        """
+        bands = self.bands or RGB
+        first = self._first_convolutions() if self.pixels is None else self.first
+        found = dict(weights)
+        for name in first:
+            own = {key: weights[f"{name}.{key}"] for key in ("weight", "gain") if f"{name}.{key}" in weights}
+            if "weight" in own and own["weight"].shape[1] == len(trained.inputs):
+                parts = rebuilt(own, trained.inputs, bands.inputs)
+                found |= {f"{name}.{key}": value for key, value in parts.items()}
+        return found
+
+    def _first_convolutions(self) -> tuple[str, ...]:
+        """Names of the convolutions that read the image, found before the encoder is prepared for other bands."""
+        grey = torch.full((1, self.in_channels, SIDE, SIDE), GREY, dtype=torch.uint8, device=self.mean.device)
+        with evaluated(self):
+            found = first_convolutions(self, grey, self.normalized(grey)[0, :, 0, 0])
+        return tuple(name for name, part in self.named_modules() if part in found)
+
     def _rebuild(self, trained: Sequence[str], bands: Bands) -> None:
         """Rebuild the first convolutions for the inputs that `bands` give."""
-        grey = torch.full((1, self.in_channels, SIDE, SIDE), GREY, dtype=torch.uint8, device=self.mean.device)
-        pixel = self.normalized(grey)[0, :, 0, 0]
-        with evaluated(self):
-            found = first_convolutions(self, grey, pixel)
-        if not found:
+        if not self.first:
             raise UserError(self._refusal(bands))
-        for conv in found:
-            for_bands(conv, trained, bands.inputs)
+        for name in self.first:
+            for_bands(self.get_submodule(name), trained, bands.inputs)  # type: ignore[arg-type]  # convolutions
 
     def _try(self, bands: Bands) -> None:
         """Pass one image through, to see that nothing else in the net counts on the former number of channels."""
@@ -178,12 +201,6 @@ def check_pixels(image: Tensor, channels: int) -> None:
             f"the image is {str(image.dtype).removeprefix('torch.')} with values from {low:g} to {high:g}, and the net "
             "normalises values from 0 to 255 by itself: give it uint8 as it was read, or floats of that range"
         )
-
-
-def told_bands(net: nn.Module) -> int | None:
-    """Channels of the images that a net's first encoder reads; None: it has no encoder of seglight."""
-    encoder = next((module for module in net.modules() if isinstance(module, NormalizedEncoder)), None)
-    return None if encoder is None else encoder.in_channels
 
 
 def cut_to(features: Sequence[Tensor], strides: Sequence[int], image: Tensor) -> list[Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from timm.layers import ScaledStdConv2d
 from torch import Tensor, nn
 
 from seglight.errors import UserError
@@ -15,7 +16,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Encoder
 from seglight.models import ConvStemConvNeXt, MixTransformer, MobileNetV3Encoder, TimmEncoder, ViTEncoder
 from seglight.models.bands import blank_image, noise, use_bands
-from seglight.models.encoders.first_convolution import matched
+from seglight.models.encoders.first_convolution import for_bands, matched
 from seglight.models.encoders.normalized import NormalizedEncoder
 from seglight.models.weights.state import fill
 
@@ -128,6 +129,44 @@ def test_files_for_another_number_of_bands_are_refused(resnet: tuple[Path, Tenso
 def test_weight_bands_that_cannot_be(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         TimmEncoder("test_resnet", **options)  # type: ignore[arg-type]  # options by name
+
+
+FAMILIES = ("resnet", "byobnet", "efficientnet", "convnext", "nfnet", "mambaout")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_that_are_equal_in_all_bands_have_the_features_of_before(family: str) -> None:
+    """Also in nets without norms, where convolutions standardise their weights and another scale would last."""
+    torch.manual_seed(0)
+    encoder = TimmEncoder(f"test_{family}", weights=None, mean=[0.5] * 3, std=[0.2] * 3).eval()
+    image = torch.randint(0, 256, (1, 1, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        before = encoder(image.expand(1, 3, 64, 64))
+        names = ("blue", "nir", "red", "green", "swir")
+        use_bands(encoder, Bands(names, "uint8", (127.5,) * 5, (51.0,) * 5))
+        after = encoder(image.expand(1, 5, 64, 64))
+    for old, new in zip(before, after, strict=True):
+        torch.testing.assert_close(new, old, rtol=1e-3, atol=1e-3 * float(old.abs().max()))
+
+
+def test_filters_of_standardised_weights_are_those_of_the_bands() -> None:
+    """The weights that timm's convolution computes with, by hand: zero mean, deviation 1, times gain and scale."""
+    torch.manual_seed(0)
+    conv = ScaledStdConv2d(3, 4, 3, bias=False)
+    nn.init.uniform_(conv.gain, 0.5, 2)
+    used, scale = standardised(conv), conv.scale
+    for_bands(conv, RGB.names, ("nir", "red", "green", "blue"))
+    expected = torch.cat([used.mean(1, keepdim=True), used], 1) * (3 / 4)
+    torch.testing.assert_close(standardised(conv), expected)
+    assert conv.scale == scale
+    image = torch.rand(1, 4, 8, 8)
+    torch.testing.assert_close(conv(image), nn.functional.conv2d(image, expected, padding=1), rtol=1e-4, atol=1e-4)
+
+
+def standardised(conv: ScaledStdConv2d) -> Tensor:
+    weight = conv.weight.detach()
+    deviation, mean = torch.std_mean(weight, (1, 2, 3), correction=0, keepdim=True)
+    return (weight - mean) / deviation * conv.gain.detach() * conv.scale
 
 
 BUILT = {
