@@ -84,7 +84,8 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
         path: A checkpoint of `seglight fit`, or a folder of `seglight release`.
 
     Raises:
-        UserError: The checkpoint can't be read, is of another net, or has weights that are not finite.
+        UserError: The checkpoint can't be read, is of another net, of other bands than an encoder can match, or has
+            weights that are not finite.
     """
     checkpoint = read_checkpoint(path)
     card: ModelCard = checkpoint[KEY]
@@ -93,7 +94,7 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
     own, read = pixels_read(net), card.image or RGB
     matched = bool(own.mean or read.mean) and plain_names(own.inputs) != plain_names(read.inputs)
     if matched:
-        theirs = _matched(net, theirs, read)
+        theirs = _matched(net, theirs, read, path)
     own_statistics = (own.mean, own.std) != (read.mean, read.std)
     if own_statistics:
         theirs |= {key: ours[key] for key in _statistics(net) if key in ours}
@@ -121,10 +122,15 @@ def load_fitting_weights(net: nn.Module, path: str | Path) -> WarmStart:
     )
 
 
-def _matched(net: nn.Module, weights: dict[str, Tensor], trained: Bands) -> dict[str, Tensor]:
+def _matched(net: nn.Module, weights: dict[str, Tensor], trained: Bands, path: str | Path) -> dict[str, Tensor]:
     """Weights of a net of other bands, with a filter for each band that the encoders of a net read."""
     found = dict(weights)
     for name, encoder in net.named_modules():
+        if isinstance(encoder, Encoder) and not isinstance(encoder, MatchingEncoder):
+            raise UserError(
+                f"model.weights {path}: it reads {trained.line()}, which {type(encoder).__name__} does not match with "
+                "those of the images: give a checkpoint of the same bands and `ratios` in the same order"
+            )
         if isinstance(encoder, MatchingEncoder):
             prefix = f"{name}." if name else ""
             own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

@@ -245,3 +245,23 @@ def test_a_checkpoint_of_many_bands_starts_one_of_8_bit_rgb(tmp_path: Path) -> N
     torch.testing.assert_close(first(photos), first(net)[:, [3, 2, 1]] * 4 / 3)
     assert torch.equal(photos.state_dict()["encoder.mean"], own)
     assert "matched by the names" in found.line()
+
+
+class Told(Small):
+    """An encoder of another project, for bands that it is given."""
+
+    def use_bands(self, bands: Bands) -> None:
+        pass
+
+
+def test_other_encoders_are_not_matched(tmp_path: Path) -> None:
+    net = EncoderDecoder(2, Told(), plain)
+    path = saved(net, tmp_path / "a.ckpt", 2, of("red", "green", "nir"))
+    use_bands(net, of("red", "green", "nir"))
+    assert load_fitting_weights(net, path).line().endswith("tensors are loaded")
+    other = EncoderDecoder(2, Told(), plain)
+    use_bands(other, of("nir", "green", "red"))
+    with pytest.raises(
+        UserError, match=r"it reads 3 bands of uint16 \(red, green, nir\), which Told does not"
+    ):
+        load_fitting_weights(other, path)
