@@ -261,7 +261,5 @@ def test_other_encoders_are_not_matched(tmp_path: Path) -> None:
     assert load_fitting_weights(net, path).line().endswith("tensors are loaded")
     other = EncoderDecoder(2, Told(), plain)
     use_bands(other, of("nir", "green", "red"))
-    with pytest.raises(
-        UserError, match=r"it reads 3 bands of uint16 \(red, green, nir\), which Told does not"
-    ):
+    with pytest.raises(UserError, match=r"it reads 3 bands of uint16 \(red, green, nir\), which Told does not"):
         load_fitting_weights(other, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from timm.layers import ScaledStdConv2d
+from timm.layers.std_conv import ScaledStdConv2d
 from torch import Tensor, nn
 
 from seglight.errors import UserError
@@ -166,7 +166,8 @@ def test_filters_of_standardised_weights_are_those_of_the_bands() -> None:
 def standardised(conv: ScaledStdConv2d) -> Tensor:
     weight = conv.weight.detach()
     deviation, mean = torch.std_mean(weight, (1, 2, 3), correction=0, keepdim=True)
-    return (weight - mean) / deviation * conv.gain.detach() * conv.scale
+    used: Tensor = (weight - mean) / deviation * conv.gain.detach() * conv.scale
+    return used
 
 
 BUILT = {
