@@ -11,6 +11,7 @@ from seglight.images.bands import Bands
 from seglight.images.holding import Holding
 from seglight.images.image_header import UnreadImageError, refuse, single_page
 from seglight.images.npy import NpyBands
+from seglight.images.page_samples import BLOCK
 from seglight.images.raster import RASTERS, RasterBands
 from seglight.images.read_bands import ARRAYS_AND_RASTERS, checked_files, read_bands
 from seglight.images.tiff import CACHE_BYTES, TiffWindows
@@ -49,6 +50,14 @@ def band_windows(path: Path, bands: Bands) -> BandWindows:
     files = checked_files(path, bands)
     opened = [_windows(file, band, held, CACHE_BYTES // len(files)) for file, band, held in files]
     return opened[0] if len(opened) == 1 else _Joined(opened)
+
+
+def reading_bytes(bands: Bands) -> int:
+    """Most bytes that reading by windows holds beside the windows: decoded tiles, or blocks of GDAL.
+
+    Those of 8-bit RGB are within the margin of what windows are planned to take.
+    """
+    return 0 if bands.is_rgb8 else CACHE_BYTES + BLOCK
 
 
 def has_parts(path: Path, held: Holding) -> bool:
@@ -103,7 +112,7 @@ def _windows(path: Path, bands: Bands, held: Holding, cache_bytes: int) -> BandW
     if held.format == "NumPy array":
         return NpyBands(path, held)
     if path.suffix.lower() in RASTERS:
-        return RasterBands(path, held)
+        return RasterBands(path, held, cache_bytes)
     found = TiffBands(path, held, cache_bytes)
     if found.orientation == 1:
         return found

@@ -11,7 +11,7 @@ LONGEST = 2**16
 3.2.4) is copied as a whole or not at all, and has up to 65,535."""
 
 
-def inflated(data: bytes, length: int, whole: int) -> NDArray[np.uint8]:
+def inflated(data: bytes, length: int, whole: int, most: int | None = None) -> NDArray[np.uint8]:
     """Decode the first bytes of a zlib stream.
 
     libdeflate, which imagecodecs has, is twice as fast as zlib. The checksum is compared if all bytes are needed.
@@ -20,12 +20,13 @@ def inflated(data: bytes, length: int, whole: int) -> NDArray[np.uint8]:
         data: The stream.
         length: Number of bytes that are needed.
         whole: Number of bytes that the stream should hold; some programs write a little more.
+        most: Number of bytes beyond which the stream is taken for damaged; None: twice as many as it should hold.
 
     Returns:
         At least `length` bytes.
 
     Raises:
-        ValueError, zlib.error, RuntimeError: The stream is damaged, or holds fewer bytes, or more than twice as many.
+        ValueError, zlib.error, RuntimeError: The stream is damaged, or holds fewer bytes, or too many.
     """
     if _has_libdeflate() and (length == whole or _fills_small_buffers()):
         found = np.empty(min(whole, length + LONGEST), np.uint8)
@@ -33,7 +34,10 @@ def inflated(data: bytes, length: int, whole: int) -> NDArray[np.uint8]:
         if number == len(found) or (number > len(found) and len(found) < whole):
             return found
     stream = zlib.decompressobj()
-    found = np.frombuffer(stream.decompress(data, 2 * whole if length == whole else length), np.uint8)
+    most = 2 * whole if most is None else most
+    found = np.frombuffer(stream.decompress(data, most if length == whole else length), np.uint8)
+    if len(found) == most and length == whole and not stream.eof:
+        raise ValueError("a strip or tile is decoded to more than its pixels")
     if len(found) < length or (length == whole and not stream.eof):
         raise ValueError("other bytes than its pixels")
     return found

@@ -8,11 +8,14 @@ import numpy as np
 
 from seglight.errors import UserError, one_line
 from seglight.images.geo import Georeference, library, opened
-from seglight.images.label_rows import CACHE_BYTES, LabelRows
+from seglight.images.label_rows import LabelRows
 from seglight.images.types import Color
 from seglight.system.atomic import atomic_path
 
 WHAT = "--save geotiff"
+
+CACHE_BYTES = 1 << 26
+"""Most bytes of blocks that GDAL keeps: without a limit, it takes a twentieth of the memory."""
 
 TILE = 512
 """Side of a tile in pixels, as GDAL's own default."""

@@ -1,5 +1,6 @@
 """HEIC and HEIF by pi-heif, an optional package."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ from seglight.images.file_in_memory import AnyFile, openable
 from seglight.images.holding import Holding, colour_names
 from seglight.images.image_header import DAMAGE, MOST_PIXELS, damaged
 
+SUFFIXES = (".heic", ".heif", ".hif")
+"""Suffixes of the files."""
+
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+
+
+def is_installed() -> bool:
+    """Whether the files can be read."""
+    return find_spec("pi_heif") is not None
 
 
 def heif_holding(file: AnyFile) -> Holding:

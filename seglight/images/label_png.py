@@ -101,7 +101,12 @@ def read_labels(path: Path) -> LabelMap:
                 labels[top : top + step] = np.asarray(band)
             return labels
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({one_line(error)}): delete it, and predict again") from error
+        raise unreadable_labels(path, error) from error
+
+
+def unreadable_labels(path: Path, error: Exception) -> UserError:
+    """The error about a label map that can't be decoded."""
+    return UserError(f"{path}: damaged ({one_line(error)}): delete it, and predict again")
 
 
 def provenance_of(file: Path | BytesIO) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.decode import as_rgb, decode_image, read_image, size_of
 from seglight.images.file_in_memory import FileInMemory
 from seglight.images.image_header import UnreadImageError, blamed
-from seglight.images.read_bands import ARRAYS_AND_RASTERS, check_bands, decode_bands, read_bands
+from seglight.images.read_bands import FURTHER, check_bands, decode_bands, read_bands
 from seglight.images.tiff_pages import BEGINNINGS as TIFF
 from seglight.images.tiff_size import tiff_size
 from seglight.images.types import Image
@@ -65,8 +65,7 @@ def read_pixels(path: Path, bands: Bands = RGB) -> NDArray[Any]:
         UserError: The file is damaged, or holds something else, which the error shows.
     """
     with as_net_reads(path, bands):
-        is_plain = bands.is_rgb8 and path.suffix.lower() not in ARRAYS_AND_RASTERS
-        return read_image(path) if is_plain else read_bands(path, bands)
+        return read_image(path) if _is_plain(path, bands) else read_bands(path, bands)
 
 
 def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
@@ -81,8 +80,7 @@ def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
         UserError: See `read_pixels`.
     """
     with as_net_reads(name, bands):
-        is_plain = bands.is_rgb8 and not name.lower().endswith(".npy")
-        return decode_image(data, name) if is_plain else decode_bands(data, name, bands)
+        return decode_image(data, name) if _is_plain(PurePath(name), bands) else decode_bands(data, name, bands)
 
 
 def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
@@ -96,7 +94,7 @@ def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
     Raises:
         UserError: The header is damaged, or shows something else; decoding it may refuse more.
     """
-    if bands.is_rgb8 and not name.lower().endswith(".npy"):
+    if _is_plain(PurePath(name), bands):
         return size_of(data, name)
     file = FileInMemory(data, name)
     if data.startswith(TIFF):  # by few steps whatever the bytes are
@@ -105,6 +103,11 @@ def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
     with as_net_reads(name, bands):
         held = check_bands(file, bands)
     return held.height, held.width
+
+
+def _is_plain(path: PurePath, bands: Bands) -> bool:
+    """Whether an image is one that `read_image` reads, by its suffix."""
+    return bands.is_rgb8 and path.suffix.lower() not in FURTHER
 
 
 @contextmanager

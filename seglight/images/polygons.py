@@ -16,6 +16,8 @@ from seglight.images.label_rows import LabelRows
 from seglight.images.regions import Outlines, outlined
 from seglight.system.atomic import atomic_path
 
+GEOJSON = "--save geojson"
+
 LAYER = "regions"
 """Name of the layer."""
 
@@ -58,26 +60,44 @@ def write_geojson(
 
     Arguments and errors are those of `write_geopackage`.
     """
-    what = "--save geojson"
     with atomic_path(path) as part:
         package = part.with_name(f"{part.name}.package.gpkg")  # removed with the other parts of a killed process
         try:
-            _write_geopackage(package, labels, geo, class_names, check, what)
-            from pyogrio.raw import open_arrow, write_arrow
-
-            with _gdal(what, geo), open_arrow(package, layer=LAYER, batch_size=FEATURES) as (meta, stream):
-                write_arrow(
-                    stream,
-                    part,
-                    layer=LAYER,
-                    driver="GeoJSON",
-                    geometry_name=meta["geometry_name"] or "wkb_geometry",
-                    geometry_type="Polygon",
-                    crs=geo.crs.to_wkt(),
-                    layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS},
-                )
+            _write_geopackage(package, labels, geo, class_names, check, GEOJSON)
+            _convert(package, part, geo)
         finally:
             package.unlink(missing_ok=True)
+
+
+def geojson_of(path: Path, package: Path, geo: Georeference) -> None:
+    """Write a GeoJSON as `write_geojson`, atomically, from what `write_geopackage` has written.
+
+    Args:
+        path: Path of the file.
+        package: Path of the GeoPackage.
+        geo: Georeference of the image.
+
+    Raises:
+        UserError: GDAL does not write the file.
+    """
+    with atomic_path(path) as part:
+        _convert(package, part, geo)
+
+
+def _convert(package: Path, part: Path, geo: Georeference) -> None:
+    from pyogrio.raw import open_arrow, write_arrow
+
+    with _gdal(GEOJSON, geo), open_arrow(package, layer=LAYER, batch_size=FEATURES) as (meta, stream):
+        write_arrow(
+            stream,
+            part,
+            layer=LAYER,
+            driver="GeoJSON",
+            geometry_name=meta["geometry_name"] or "wkb_geometry",
+            geometry_type="Polygon",
+            crs=geo.crs.to_wkt(),
+            layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS},
+        )
 
 
 def _write_geopackage(

@@ -24,6 +24,7 @@ class RasterBands:
     Args:
         path: Path of the file.
         held: What it holds.
+        cache_bytes: Most bytes of blocks that GDAL keeps, of all files together; None: as many as it is used to.
 
     Attributes:
         shape: Height and width.
@@ -32,14 +33,15 @@ class RasterBands:
         UserError: The file is damaged, or rasterio is not installed.
     """
 
-    def __init__(self, path: Path, held: Holding) -> None:
+    def __init__(self, path: Path, held: Holding, cache_bytes: int | None = None) -> None:
         self.path = path
         self.held = held
+        self.cache_bytes = cache_bytes
         self.shape = (held.height, held.width)
         self._opened: Any = None
 
-    def __reduce__(self) -> tuple[type, tuple[Path, Holding]]:
-        return type(self), (self.path, self.held)
+    def __reduce__(self) -> tuple[type, tuple[Path, Holding, int | None]]:
+        return type(self), (self.path, self.held, self.cache_bytes)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Read a window (h, w, bands).
@@ -49,10 +51,12 @@ class RasterBands:
         """
         rasterio = _rasterio(self.path)
         window = ((rows.start, rows.stop), (columns.start, columns.stop))
+        limit = {} if self.cache_bytes is None else {"GDAL_CACHEMAX": self.cache_bytes}
         try:
-            if self._opened is None:
-                self._opened = _open(self.path)
-            found = self._opened.read(window=window)
+            with rasterio.Env(**limit):
+                if self._opened is None:
+                    self._opened = _open(self.path)
+                found = self._opened.read(window=window)
         except rasterio.errors.RasterioError as error:
             raise _damaged(self.path, error) from error
         return np.ascontiguousarray(np.moveaxis(found, 0, -1))

@@ -14,6 +14,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.decode import decode_image, read_image
 from seglight.images.file_content import ends
 from seglight.images.file_in_memory import AnyFile, FileInMemory
+from seglight.images.heif import SUFFIXES as HEIF
 from seglight.images.heif import heif_bands, heif_holding
 from seglight.images.holding import Holding, check_holding, check_size_of, undeclared
 from seglight.images.image_header import UnreadImageError, damaged
@@ -29,6 +30,9 @@ __all__ = ["band_files", "check_bands", "decode_bands", "holding", "read_bands"]
 
 ARRAYS_AND_RASTERS = (".npy", *RASTERS)
 """Suffixes of files that `read_image` does not support and that no content tells from damaged ones."""
+
+FURTHER = (*ARRAYS_AND_RASTERS, *HEIF)
+"""Suffixes of files that `read_image` does not support, for images of 8-bit RGB, too."""
 
 HEAD = 256
 """Number of bytes by which a format is recognised."""

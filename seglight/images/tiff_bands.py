@@ -10,16 +10,19 @@ from seglight.images.exif import turned
 from seglight.images.file_in_memory import AnyFile
 from seglight.images.holding import Holding
 from seglight.images.image_header import MOST_PIXELS
-from seglight.images.tiff import CACHE_BYTES, PageSamples
+from seglight.images.page_samples import PageSamples, cache_for, opened_tiff, stored
+from seglight.images.tiff import CACHE_BYTES
+from seglight.images.tiff_pages import page_of
 
 
 class TiffBands:
     """The bands of a TIFF by windows: the samples of its pages one after another, in the file's type.
 
     Args:
-        file: The file.
+        file: The file, which is opened once for all of its pages.
         held: What it holds.
-        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept.
+        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept, at least one of each page; 0:
+            none.
 
     Attributes:
         shape: Height and width.
@@ -29,14 +32,16 @@ class TiffBands:
     """
 
     def __init__(self, file: AnyFile, held: Holding, cache_bytes: int = CACHE_BYTES) -> None:
-        fill = held.nodata if held.nodata is not None else 0.0
-        share = cache_bytes // len(held.planes)
         self.file = file
         self.held = held
         self.cache_bytes = cache_bytes
-        self.pages = [_Samples(file, page, share, fill) for page in held.planes]
-        self.shape = self.pages[0].shape
-        self.orientation = self.pages[0].facts.orientation
+        fill = held.nodata if held.nodata is not None else 0.0
+        with opened_tiff(file) as tiff:
+            pages = [tiff.pages[number].aspage() for number in held.planes]
+            self.orientation = page_of(pages[0]).orientation
+            data, cache = stored(file), cache_for(pages, cache_bytes)
+            self.pages = [PageSamples(file, page, data, cache, fill) for page in pages]
+        self.shape = self.pages[0].shape[:2]
 
     def __reduce__(self) -> tuple[type, tuple[AnyFile, Holding, int]]:
         return type(self), (self.file, self.held, self.cache_bytes)
@@ -47,9 +52,14 @@ class TiffBands:
         Raises:
             UserError: The file is damaged there.
         """
-        if len(self.pages) == 1:
-            return self.pages[0].read(rows, columns)
-        return np.concatenate([page.read(rows, columns) for page in self.pages], axis=2)
+        first = self.pages[0]
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        window = np.empty((*size, sum(page.shape[2] for page in self.pages)), first.dtype)
+        band = 0
+        for page in self.pages:
+            page.read_into(window[..., band : band + page.shape[2]], rows, columns)
+            band += page.shape[2]
+        return window
 
 
 def tiff_bands(file: AnyFile, held: Holding) -> NDArray[Any]:
@@ -58,34 +68,8 @@ def tiff_bands(file: AnyFile, held: Holding) -> NDArray[Any]:
     Raises:
         UserError: The file is damaged, or has so many pixels that it can only be an attack.
     """
-    found = TiffBands(file, held, cache_bytes=0)  # a cache would live until the garbage collector runs
+    found = TiffBands(file, held, cache_bytes=0)  # each strip and tile is needed once
     height, width = found.shape
     if height * width > MOST_PIXELS:
         raise UserError(f"{file}: {height} x {width} pixels, which are read by windows only")
     return turned(found.read(slice(0, height), slice(0, width)), found.orientation)
-
-
-class _Samples(PageSamples):
-    """Samples of a page in the machine's byte order; those of less than 8 bits fill them: 0 and 1 are 0 and 255.
-
-    Args:
-        file: The file.
-        page: Index of the page.
-        cache_bytes: Largest number of bytes of decoded strips and tiles that are kept.
-        fill: Value of strips and tiles that are not stored.
-    """
-
-    def __init__(self, file: AnyFile, page: int, cache_bytes: int, fill: float) -> None:
-        self.fill = fill
-        super().__init__(file, page, cache_bytes)
-
-    def _kept(self) -> tuple[int, np.dtype[Any]]:
-        kept = np.dtype(np.uint8) if self.dtype.kind == "b" else self.dtype.newbyteorder("=")
-        return self.page.samplesperpixel, kept
-
-    def _converted(self, samples: NDArray[Any]) -> NDArray[Any]:
-        samples = samples.astype(self.kept, copy=False)
-        return samples * np.uint8(255 // (2**self.facts.bits - 1)) if self.facts.bits < 8 else samples
-
-    def _sparse(self) -> float:
-        return self.fill

@@ -14,8 +14,8 @@ from seglight.checkpoints.model_card import ModelCard
 from seglight.images.bands import Bands
 from seglight.images.types import LabelMap, Windows
 
-BLOCK = 1 << 18
-"""Number of pixels that are compared at a time."""
+BLOCK = 1 << 20
+"""Number of values that are compared at a time."""
 
 
 def no_data_label(num_classes: int, ignore_index: int, dtype: "np.dtype[Any]") -> int:
@@ -47,11 +47,19 @@ def without_probabilities(probabilities: NDArray[np.float32], image: NDArray[Any
     return probabilities
 
 
+def mark_bytes(bands: Bands) -> int:
+    """Bytes of a pixel for marks of no data: of the rows read last and the ones before, and a copy; 0 without any."""
+    return 3 if bands.has_nodata else 0
+
+
 def empty_pixels(image: NDArray[Any], bands: Bands) -> NDArray[np.bool_]:
     """Pixels (H, W) without data, found a few rows at a time: what is compared takes as much memory as the image."""
     height, width = image.shape[:2]
-    step = max(1, BLOCK // width)
-    return np.concatenate([bands.without_data(image[top : top + step]) for top in range(0, height, step)])
+    step = max(1, BLOCK // (width * image.shape[2]))
+    empty = np.empty((height, width), np.bool_)
+    for top in range(0, height, step):
+        empty[top : top + step] = bands.without_data(image[top : top + step])
+    return empty
 
 
 def _marked(labels: LabelMap, empty: NDArray[np.bool_], card: ModelCard) -> LabelMap:

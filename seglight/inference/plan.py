@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
+from seglight.images.band_windows import reading_bytes
+from seglight.inference.no_data import mark_bytes
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, seg_output
@@ -51,7 +53,9 @@ class Passes(NamedTuple):
         return 4 * math.prod(self.logits) * pixels // self.side**2
 
 
-def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool = False) -> Inferer:
+def plan(
+    net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool = False, by_windows: bool = False
+) -> Inferer:
     """Choose the whole image if it fits, and else the largest window that does.
 
     The memory of a pass is measured on small images and extrapolated to larger ones.
@@ -61,6 +65,7 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         size: Size (H, W) of the image.
         max_memory: Bytes that this process may hold; on a GPU those of torch.
         probabilities: Whether the probabilities of all classes are kept for the whole image.
+        by_windows: Whether the image is read from its file by windows.
 
     Raises:
         UserError: Not even the smallest window fits, or memory can't be measured here.
@@ -72,14 +77,16 @@ def plan(net: nn.Module, size: tuple[int, int], max_memory: int, probabilities: 
         passes = _measured(net, device, max_memory - before)
         room = max_memory - _held(device)
         height, width = (round_up(length, DIVISOR) for length in size)
-        each = 2 * pixel_bytes(net) + LABEL_BYTES  # the image, and its padded copy
+        if by_windows and device.type == "cpu":
+            room -= reading_bytes(pixels_read(net))
+        each = 2 * pixel_bytes(net) + LABEL_BYTES + mark_bytes(pixels_read(net))  # the image, and its padded copy
         if probabilities:
             room -= _probability_bytes(passes.logits[0], size, max_memory, room)
         if MARGIN * passes.bytes(height * width) + each * height * width + 3 * budget(device) <= room:
             return WholeImage()
         for window in WINDOWS:
             inferer = SlidingWindow(window)
-            if MARGIN * (passes.bytes(window**2) + _sliding_bytes(inferer, passes, size, pixel_bytes(net))) <= room:
+            if MARGIN * (passes.bytes(window**2) + _sliding_bytes(inferer, passes, size, net)) <= room:
                 return inferer
     raise too_little(max_memory, before)
 
@@ -96,19 +103,20 @@ def _probability_bytes(classes: int, size: tuple[int, int], max_memory: int, roo
     return total
 
 
-def _sliding_bytes(inferer: SlidingWindow, passes: Passes, size: tuple[int, int], pixel: int) -> int:
+def _sliding_bytes(inferer: SlidingWindow, passes: Passes, size: tuple[int, int], net: nn.Module) -> int:
     """Bytes beside a pass: the logits of rows of windows, rows of the image, and the band that is blended.
 
     Args:
         inferer: The windows.
         passes: Memory of a pass.
         size: Size (H, W) of the image.
-        pixel: Bytes of a pixel of the image.
+        net: The net.
     """
     down, across = inferer.sides(size)
     rows = max(sum(start < end <= start + down.window for start in down.starts) for end in down.ends)
     logits = rows * len(across.starts) * passes.logit_bytes(down.window * across.window)
-    pixels = 3 * pixel * down.window * across.length  # as read, as a tensor, and padded
+    pixel = 3 * pixel_bytes(net) + mark_bytes(pixels_read(net))  # as read, as a tensor, and padded
+    pixels = pixel * down.window * across.length
     band = 4 * passes.logits[0] * 2 * (SOURCE_ROWS + 2) * across.length
     return logits + pixels + band + 3 * budget(torch.device("cpu"))
 

@@ -15,7 +15,7 @@ from seglight.ops.sizes import round_up
 STEP = 256
 """Sizes are rounded up to multiples of this many pixels, so that not every size is measured."""
 
-Chosen = dict[tuple[nn.Module, int, int, bool], Inferer]
+Chosen = dict[tuple[nn.Module, int, int, bool, bool], Inferer]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ class WithinMemory(Inferer):
 
     def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
         """As `SlidingWindow.rows`, with the largest window that fits; its default window if the whole image fits."""
-        chosen = self._planned(net, (image.shape[0], image.shape[1]))
+        chosen = self._planned(net, (image.shape[0], image.shape[1]), by_windows=True)
         return (chosen if isinstance(chosen, SlidingWindow) else SlidingWindow()).rows(net, image)
 
-    def _planned(self, net: nn.Module, size: tuple[int, int], probabilities: bool = False) -> Inferer:
+    def _planned(
+        self, net: nn.Module, size: tuple[int, int], probabilities: bool = False, by_windows: bool = False
+    ) -> Inferer:
         height, width = (round_up(length, STEP) for length in size)
-        case = net, height, width, probabilities
+        case = net, height, width, probabilities, by_windows
         if case not in self._chosen:
-            self._chosen[case] = plan(net, (height, width), self.max_memory, probabilities)
+            self._chosen[case] = plan(net, (height, width), self.max_memory, probabilities, by_windows)
         return self._chosen[case]

@@ -134,7 +134,7 @@ def test_a_strip_of_too_many_pixels_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fill the memory that windows are to save; uncompressed, it is mapped and may have any size."""
-    monkeypatch.setattr("seglight.images.tiff.MOST_PIXELS", 64 * 210)
+    monkeypatch.setattr("seglight.images.page_samples.MOST_PIXELS", 64 * 210)
     for name, layout, told in (
         ("strip", {"rowsperstrip": 65, "compression": "zlib"}, "65x210 pixels"),
         ("tile", {"tile": (128, 112), "compression": "zlib"}, "128x112 pixels"),

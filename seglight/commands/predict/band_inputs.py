@@ -16,7 +16,7 @@ from seglight.images.bands import Bands
 from seglight.images.holding import Holding
 from seglight.images.pixels import are_rgb, as_net_reads, read_pixels
 from seglight.images.raster import RASTERS, raster_parts
-from seglight.images.read_bands import ARRAYS_AND_RASTERS, holding
+from seglight.images.read_bands import FURTHER, holding
 from seglight.images.tiff import LARGE
 from seglight.images.types import Windows
 
@@ -25,10 +25,10 @@ LARGE_BYTES = 3 * LARGE
 
 
 def is_read_by_bands(source: Source, bands: Bands) -> bool:
-    """Whether an input is: all images of a net that reads others than 8-bit RGB, and arrays and rasters of any net."""
+    """Whether it is: images of a net that reads others than 8-bit RGB, and arrays, rasters and HEIC of any net."""
     if source.is_video:
         return not are_rgb(bands)
-    return not bands.is_rgb8 or source.path.suffix.lower() in ARRAYS_AND_RASTERS
+    return not bands.is_rgb8 or source.path.suffix.lower() in FURTHER
 
 
 def band_picture(source: Source, bands: Bands) -> Picture:

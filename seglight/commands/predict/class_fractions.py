@@ -1,9 +1,8 @@
 """Fraction of each image that each class covers, and its area on the ground in georeferenced images, as CSV."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from seglight.data.pairs import say_once
 from seglight.errors import UserError
 from seglight.images.geo import Georeference
 from seglight.images.ground_area import row_areas
+from seglight.images.label_rows import LabelRows, LabelsInMemory
 from seglight.images.types import LabelMap
 from seglight.system.atomic import atomic_path
 from seglight.system.escaping import csv as cell
@@ -46,31 +46,48 @@ class ClassFractions:
 
     def add(self, name: str, labels: LabelMap) -> None:
         """Add the row of a label map (H, W)."""
-        counts = _sum(_counts(band) for _, band in _bands(labels))
-        classes = counts[: len(self.class_names)]
-        known = int(classes.sum())
-        fractions = [f"{count / known:.6f}" if known else "" for count in classes]
-        missing = [f"{(labels.size - known) / labels.size:.6f}"] if self.no_data else []
-        self.rows.append([cell(name), *fractions, *missing, *self._areas(name, labels)])
+        self.add_rows(name, LabelsInMemory(labels))
 
-    def _areas(self, name: str, labels: LabelMap) -> list[str]:
-        """Areas of the classes in square metres; empty if they are not known."""
+    def add_rows(self, name: str, labels: LabelRows) -> None:
+        """Add the row of a label map that is read some rows at a time.
+
+        Raises:
+            UserError: The label map is damaged.
+        """
+        areas = self._row_areas(name, labels.shape)
+        varies = areas is not None and areas.min() != areas.max()
+        length = np.iinfo(labels.dtype).max + 1  # the label of no data is the largest
+        counts, totals = np.zeros(length, np.int64), np.zeros(length)
+        top = 0
+        for band in labels.bands():
+            counts += np.bincount(band.ravel(), minlength=length)
+            if areas is not None and varies:
+                weights = np.repeat(areas[top : top + len(band)], band.shape[1])
+                totals += np.bincount(band.ravel(), weights, length)
+            top += len(band)
+        if areas is not None and not varies:  # exact, as a product
+            totals = counts * areas[0]
+        number = len(self.class_names)
+        pixels, known = labels.shape[0] * labels.shape[1], int(counts[:number].sum())
+        fractions = [f"{count / known:.6f}" if known else "" for count in counts[:number]]
+        missing = [f"{(pixels - known) / pixels:.6f}"] if self.no_data else []
+        shown = [] if areas is None else [f"{area:.12g}" for area in totals[:number]]
+        self.rows.append([cell(name), *fractions, *missing, *shown])
+
+    def _row_areas(self, name: str, size: tuple[int, int]) -> NDArray[np.float64] | None:
+        """Area (H,) of a pixel in each row, in square metres; None: it is not known."""
         place = self.places.get(name)
         if place is None:
-            return []
+            return None
         try:
             areas = row_areas(place, "shares.csv: no areas")
         except UserError as error:
             say_once(str(error))
-            return []
-        if labels.shape != place.size:
+            return None
+        if size != place.size:
             say_once(f"shares.csv: no areas: {place.path} is turned by a tag: save it upright")
-            return []
-        if areas.min() == areas.max():  # exact, as a product
-            totals = _sum(_counts(band) for _, band in _bands(labels)) * areas[0]
-        else:
-            totals = _sum(_counts(band, areas[rows]) for rows, band in _bands(labels))
-        return [f"{area:.12g}" for area in totals[: len(self.class_names)]]
+            return None
+        return areas
 
     def header(self) -> list[str]:
         """Names of the columns."""
@@ -84,26 +101,3 @@ class ClassFractions:
         rows = [[*row, *[""] * (len(header) - len(row))] for row in self.rows]
         with atomic_path(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
-def _bands(labels: LabelMap) -> Iterator[tuple[slice, LabelMap]]:
-    """Rows of a label map, some at a time: bincount converts its input to int64."""
-    step = max(1, (1 << 20) // labels.shape[1])
-    for top in range(0, len(labels), step):
-        yield slice(top, top + step), labels[top : top + step]
-
-
-def _sum(counts: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    """Sum of arrays of one length, of which one is held at a time."""
-    each = iter(counts)
-    total = next(each)
-    for more in each:
-        total = total + more
-    return total
-
-
-def _counts(labels: LabelMap, areas: NDArray[np.float64] | None = None) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Number of pixels of each label, or their area if that of a pixel in each row is given."""
-    length = np.iinfo(labels.dtype).max + 1  # the label of no data is the largest
-    weights = None if areas is None else np.repeat(areas, labels.shape[1])
-    return np.bincount(labels.ravel(), weights, length)

@@ -17,8 +17,8 @@ from seglight.commands.predict.outputs import (
     remove_tables,
 )
 from seglight.errors import UserError
-from seglight.images.label_png import provenance_of, read_labels
-from seglight.images.types import LabelMap
+from seglight.images.label_png import provenance_of
+from seglight.images.label_rows import LabelRows, StoredLabels
 
 
 class Destination(Protocol):
@@ -96,8 +96,8 @@ class Destination(Protocol):
     def finish(self) -> list[tuple[Path, UserError]]:
         """Wait until everything is stored; returns the paths of outputs that could not be stored, with the reasons."""
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
-        """Yield stored label maps (H, W), or the reason why one can't be read."""
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelRows | UserError]:
+        """Yield stored label maps, or the reason why one can't be read."""
 
     def remove_former(self, source: Source, keys: Set[Path]) -> None:
         """Remove outputs of pages or frames that a file no longer has, see `outputs.remove_former`.
@@ -183,11 +183,11 @@ class LocalFolder:
         """Nothing is under way, and nothing has failed."""
         return []
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
-        """Yield stored label maps (H, W), or the reason why one can't be read."""
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelRows | UserError]:
+        """Yield stored label maps, or the reason why one can't be read."""
         for path in paths:
             try:
-                yield read_labels(path) if path.exists() else not_there(str(path))
+                yield StoredLabels(path) if path.exists() else not_there(str(path))
             except UserError as error:
                 yield error
 

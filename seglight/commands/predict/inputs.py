@@ -15,6 +15,8 @@ from seglight.commands.predict.remote_inputs import MARKS, listing
 from seglight.data.pairs import IMAGE_SUFFIXES, files_below, say_once, say_unread, unread_files, without_masks
 from seglight.errors import UserError
 from seglight.images.decode import pixel_count, read_image, read_page
+from seglight.images.heif import SUFFIXES as HEIF
+from seglight.images.heif import is_installed as reads_heif
 from seglight.images.label_png import is_label_map
 from seglight.images.read_bands import ARRAYS_AND_RASTERS
 from seglight.images.tiff import LARGE, TiffWindows, pages
@@ -168,13 +170,14 @@ def _check_some(text: str, files: Sequence[Path], found: Sequence[Path], outside
     Raises:
         UserError: There is none.
     """
+    unread = [file for file in files if not _is_known(file)]
     if not found:
         what = "no file matches this glob" if _is_glob(text) else "no image or video in this folder"
-        other = unread_files(files)
+        other = unread_files(unread)
         raise UserError(
             f"{text}: {what} ({', '.join(SUFFIXES)})" + (f", but {other}: convert them to PNG or JPEG" if other else "")
         )
-    say_unread(text, files)
+    say_unread(text, unread)
     if not outside:
         raise UserError(
             f"{text}: all of it lies in --out, where files are outputs and not inputs: choose another --out"
@@ -228,7 +231,8 @@ def _is_glob(text: str) -> bool:
 
 def _is_known(path: Path) -> bool:
     """Whether a file is an image or a video, by its name."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
+    suffix = path.suffix.lower()
+    return (suffix in SUFFIXES or (suffix in HEIF and reads_heif())) and not path.name.startswith("._")
 
 
 def count(source: Source) -> int:

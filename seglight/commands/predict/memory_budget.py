@@ -9,7 +9,7 @@ BYTES_PER_PIXEL = {
     "overlay": 5,
     "cityscapes": 2,
     "ade": 2,
-    "csv": 1,
+    "csv": 0,
     "coco": 16,
     "coco_polygons": 16,
 }

@@ -12,10 +12,10 @@ from seglight.commands.predict.memory_budget import MemoryBudget
 from seglight.data.pairs import say_once
 from seglight.errors import UserError
 from seglight.images.geo import SUFFIXES, Georeference, georeference, library
-from seglight.images.geotiff import TILE, write_geotiff
-from seglight.images.label_rows import CACHE_BYTES, LabelRows
+from seglight.images.geotiff import CACHE_BYTES, TILE, write_geotiff
+from seglight.images.label_rows import LabelRows
 from seglight.images.placement import placement
-from seglight.images.polygons import write_geojson, write_geopackage
+from seglight.images.polygons import geojson_of, write_geojson, write_geopackage
 from seglight.inference.predictor import Predictor
 
 PlacedWriter: TypeAlias = Callable[[Path, LabelRows, Georeference], None]
@@ -43,10 +43,9 @@ def placed_writers(kinds: Sequence[str], predictor: Predictor, budget: MemoryBud
     found: dict[str, PlacedWriter] = {}
     if "geotiff" in chosen:
         found["geotiff"] = partial(_write_geotiff, predictor, budget)
-    for kind, write in (("polygons", write_geopackage), ("geojson", write_geojson)):
-        if kind in chosen:
-            found[kind] = partial(_write_polygons, write, predictor.class_names, partial(budget.check_corners, kind))
-    return found
+    polygons = _Polygons(predictor.class_names, budget)
+    followed = {"polygons": polygons.geopackage, "geojson": polygons.geojson}
+    return found | {kind: write for kind, write in followed.items() if kind in chosen}
 
 
 def _write_geotiff(
@@ -58,16 +57,38 @@ def _write_geotiff(
     write_geotiff(path, labels, geo, predictor.class_names, predictor.palette)
 
 
-def _write_polygons(
-    write: Callable[[Path, LabelRows, Georeference, Sequence[str], Callable[[int], None]], None],
-    class_names: Sequence[str],
-    check: Callable[[int], None],
-    path: Path,
-    labels: LabelRows,
-    geo: Georeference,
-) -> None:
-    with library("rasterio", "--save polygons").Env(GDAL_CACHEMAX=CACHE_BYTES):  # by which stored labels are read
-        write(path, labels, geo, class_names, check)
+class _Polygons:
+    """Writes the polygons of label maps; those of one that is written in both forms are followed once.
+
+    Args:
+        class_names: Names of the classes, by index.
+        budget: Memory limit.
+    """
+
+    def __init__(self, class_names: Sequence[str], budget: MemoryBudget) -> None:
+        self.class_names = class_names
+        self.budget = budget
+        self.corners = 0
+        self.written: tuple[Georeference, Path] | None = None
+
+    def geopackage(self, path: Path, labels: LabelRows, geo: Georeference) -> None:
+        """Write a GeoPackage."""
+        self.written = None
+        self.corners = 0
+        write_geopackage(path, labels, geo, self.class_names, partial(self._check, "polygons"))
+        self.written = geo, path
+
+    def geojson(self, path: Path, labels: LabelRows, geo: Georeference) -> None:
+        """Write a GeoJSON."""
+        if self.written is not None and self.written[0] is geo:
+            self.budget.check_corners("geojson", self.corners)
+            geojson_of(path, self.written[1], geo)
+        else:
+            write_geojson(path, labels, geo, self.class_names, partial(self._check, "geojson"))
+
+    def _check(self, kind: str, corners: int) -> None:
+        self.corners = max(self.corners, corners)
+        self.budget.check_corners(kind, corners)
 
 
 def check_placed(kinds: Sequence[str], sources: Sequence[Source]) -> None:

@@ -20,7 +20,7 @@ from seglight.commands.predict.kinds import FILES, LABELS, TABLES
 from seglight.commands.predict.outputs import begins_as_table, file_key, of_temporary_files, output_path
 from seglight.errors import UserError
 from seglight.images.label_png import provenance_of, read_labels
-from seglight.images.types import LabelMap
+from seglight.images.label_rows import LabelRows, LabelsInMemory
 from seglight.system.lookahead import in_order
 from seglight.system.remote import Storage, is_address
 
@@ -174,8 +174,8 @@ class RemoteFolder:
         failed, self._failed = self._failed, []
         return failed
 
-    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelMap | UserError]:
-        """Yield stored label maps (H, W), or the reason why one can't be read."""
+    def label_maps(self, paths: Iterable[Path]) -> Iterator[LabelRows | UserError]:
+        """Yield stored label maps, or the reason why one can't be read."""
         return in_order(self._pool, self._label_map, paths, self._threads)
 
     def remove_former(self, source: Source, keys: Set[Path]) -> None:
@@ -246,7 +246,7 @@ class RemoteFolder:
             found = provenance_of(BytesIO(self._storage.read(place) or b""))
         return found or ""
 
-    def _label_map(self, path: Path) -> LabelMap | UserError:
+    def _label_map(self, path: Path) -> LabelRows | UserError:
         place = self.address(path)
         try:
             data = self._storage.read(place)
@@ -254,7 +254,7 @@ class RemoteFolder:
                 return not_there(place)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            return read_labels(path)
+            return LabelsInMemory(read_labels(path))
         except UserError as error:
             return UserError(self.shown(str(error)))
         finally:

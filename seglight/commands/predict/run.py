@@ -223,7 +223,7 @@ class Run:
         (labels,) = self.out.label_maps([output_path(self.out.folder, LABELS, picture.key)])
         if isinstance(labels, UserError):
             raise labels
-        return labels
+        return labels.whole()
 
     def _pixels(self, picture: Picture) -> Pixels:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from seglight.commands.predict.class_fractions import ClassFractions
 from seglight.commands.predict.destination import Destination
@@ -15,19 +15,13 @@ from seglight.errors import UserError, one_line
 from seglight.images.coco import CocoObjects
 from seglight.images.draw import overlay
 from seglight.images.geo import Georeference
+from seglight.images.label_rows import LabelRows, LabelsInMemory
 from seglight.images.outlines import outline_of
-from seglight.images.types import Color, LabelMap
+from seglight.images.types import Color
 from seglight.images.video import frames, video_writer
 
-
-class Table(Protocol):
-    """A table of all images."""
-
-    def add(self, name: str, labels: LabelMap) -> None:
-        """Add an image by its label map (H, W)."""
-
-    def write(self, path: Path) -> None:
-        """Write the file atomically."""
+Table: TypeAlias = ClassFractions | CocoObjects
+"""A table of all images."""
 
 
 def new_table(
@@ -51,7 +45,7 @@ def write_tables(
     class_names: Sequence[str],
     done: Sequence[tuple[str, Path]],
     out: Path,
-    label_maps: Callable[[Iterable[Path]], Iterator[LabelMap | UserError]],
+    label_maps: Callable[[Iterable[Path]], Iterator[LabelRows | UserError]],
     budget: MemoryBudget = UNLIMITED,
     no_data: bool = False,
     places: Mapping[str, Georeference] | None = None,
@@ -78,16 +72,35 @@ def write_tables(
         if isinstance(labels, UserError):
             failures.append(one_line(labels))
             continue
-        outline = 0 if budget.max_memory is None else outline_of(labels)
+        failed: dict[str, None] = {}  # once, if a damaged label map fails in each table
         for kind, table in tables.items():
             try:
-                budget.check(kind, labels.size, outline)
-                table.add(name, labels)
+                labels = _added(kind, table, name, labels, budget)
             except UserError as error:
-                failures.append(f"{path}: {one_line(error)}")
+                told = one_line(error)
+                failed[told if told.startswith(f"{path}: ") else f"{path}: {told}"] = None
+        failures += failed
     for kind, table in tables.items():
         table.write(out / TABLES[kind])
     return failures
+
+
+def _added(kind: str, table: Table, name: str, labels: LabelRows, budget: MemoryBudget) -> LabelRows:
+    """Add an image to a table, and return its label map, in memory if that was needed.
+
+    Raises:
+        UserError: The label map is damaged, or the table needs it whole, which does not fit into the memory.
+    """
+    pixels = labels.shape[0] * labels.shape[1]
+    budget.check(kind, pixels)
+    if isinstance(table, ClassFractions):
+        table.add_rows(name, labels)
+        return labels
+    whole = labels.whole()
+    if budget.max_memory is not None:
+        budget.check(kind, pixels, outline_of(whole))
+    table.add(name, whole)
+    return LabelsInMemory(whole)
 
 
 def publish_tables(kinds: Sequence[str], destination: Destination) -> None:
@@ -120,7 +133,11 @@ def write_video(source: Source, destination: Destination, palette: Sequence[Colo
     places = (output_path(destination.folder, LABELS, source.key / f"{number:06}") for number in count(1))
     with video_writer(path, source.path) as write:
         for frame, labels in zip(frames(source.path), destination.label_maps(places), strict=False):
-            if isinstance(labels, UserError):
-                raise UserError(f"{path}: not written, because {one_line(labels)}")
-            write(overlay(frame, labels, palette))
+            try:
+                if isinstance(labels, UserError):
+                    raise labels
+                whole = labels.whole()
+            except UserError as error:
+                raise UserError(f"{path}: not written, because {one_line(error)}") from error
+            write(overlay(frame, whole, palette))
     destination.publish_file(path)

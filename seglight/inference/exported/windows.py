@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
+from seglight.images.band_windows import reading_bytes
 from seglight.images.pixels import pixels_of
 from seglight.images.types import Image, LabelMap, Windows
 from seglight.inference.exported.predictor import ExportedPredictor
+from seglight.inference.no_data import mark_bytes
 from seglight.inference.predictor import CheckedWindows, checked_batch
 from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, bytes_of, peak_of, probed, resident_bytes, too_little
@@ -149,13 +151,32 @@ class WindowedPredictor:
         labels: NDArray[Any] = np.concatenate(bands)
         return labels
 
+    def _window_beside(self, width: int) -> int:
+        """Largest window that fits, beside rows of an image of a width.
+
+        Rows of 8-bit RGB are within the margin.
+
+        Raises:
+            UserError: None fits.
+        """
+        bands = self.card.pixels
+        if self.max_memory is None or bands.is_rgb8:
+            return self.window
+        room = self.room - reading_bytes(bands)
+        # the rows as they are read, and as stored while they are decoded; labels, and marks of no data
+        row = (2 * self.count * self.dtype.itemsize + 2 + mark_bytes(bands)) * width
+        for window in (window for window in WINDOWS if window <= self.window):
+            if MARGIN * bytes_of(self.peaks, window**2) + row * window <= room:
+                return window
+        raise too_little(self.max_memory, self.max_memory - room)
+
     def _rows(self, read: Read, size: tuple[int, int]) -> Iterator[LabelMap]:
         height, width = size
-        for down in spans(height, self.window):
+        window = self._window_beside(width)
+        for down in spans(height, window):
             strip = read(down.seen, slice(0, width))
             parts = [
-                self.predictor.predict(strip[:, across.seen])[down.kept, across.kept]
-                for across in spans(width, self.window)
+                self.predictor.predict(strip[:, across.seen])[down.kept, across.kept] for across in spans(width, window)
             ]
             labels: NDArray[Any] = np.concatenate(parts, axis=1)
             yield labels

@@ -1,5 +1,7 @@
 """Images of unusual kinds on the command line: turned as EXIF says, or refused in a line of their own."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,38 @@ def test_photos_of_every_orientation(model: Path, seglight_cli: CLI, tmp_path: P
         assert np.array_equal(predictor.predict(folder / name), written)
 
 
-def test_what_is_not_read_fails_in_a_line_and_the_rest_is_done(model: Path, seglight_cli: CLI, tmp_path: Path) -> None:
+def test_heic_is_read_where_its_package_is_installed(
+    model: Path, seglight_cli: CLI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pi_heif = pytest.importorskip("pi_heif")
+    folder = samples() / "images" / "heif"
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(folder / "RGB_8__128x128.heif", images / "photo.HEIC")
+    shutil.copy(folder / "RGB_10__29x100.heif", images / "deep.heif")
+    shutil.copy(folder / "zPug_3.heic", images / "several.heic")
+    ran = seglight_cli("predict", model, images, "--out", tmp_path / "out", "--save", "overlay")
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["photo.png"]
+    pixels = np.array(pi_heif.open_heif(folder / "RGB_8__128x128.heif"))
+    assert np.array_equal(fabricate.raw(tmp_path / "out" / "photo.png"), seglight.load(model).predict(pixels))
+    assert np.array_equal(seglight.load(model).predict(images / "photo.HEIC"), seglight.load(model).predict(pixels))
+    assert ran.rc == 1
+    told = [
+        f"failed: {images}/deep.heif: a HEIF of 3 bands of uint16 (red, green, blue), 100 x 29, and the net reads",
+        f"failed: {images}/several.heic: a HEIF of 1 band of uint8, 3 frames or pictures",
+    ]
+    for line, words in zip(ran.err.splitlines(), told, strict=True):
+        assert line.startswith(f"seglight: {words}")
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    ran = seglight_cli("predict", model, images / "photo.HEIC", "--out", tmp_path / "without")
+    needed = 'HEIC or HEIF needs pi-heif: pip install "seglight[heif]"'
+    assert (ran.rc, ran.err) == (1, f"seglight: failed: {images}/photo.HEIC: {needed}\n")
+
+
+def test_what_is_not_read_fails_in_a_line_and_the_rest_is_done(
+    model: Path, seglight_cli: CLI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif", None)  # as where it is not installed
     images, heif = tmp_path / "images", samples() / "images" / "heif" / "zPug_3.heic"
     images.mkdir()
     pixels = np.random.default_rng(0).integers(0, 4096, (9, 12, 3)).astype(np.uint16)
