@@ -2,6 +2,7 @@
 
 import lzma
 import mmap
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 NONE, JPEG, DEFLATE, LZMA = 1, 7, (8, 32946), 34925
 """TIFF's numbers of compressions. tifffile decodes the last two by Python's own modules without imagecodecs: they fill
 any memory."""
+
+PALETTE = 3
+"""TIFF's number of the interpretation of samples as indices of a palette."""
 
 PLAIN = {"u1": 8, "u2": 16, "i2": 16, "f4": 32, "i1": 8, "u4": 32, "i4": 32, "f8": 64}
 """Bits of a sample by its type, where samples are stored as NumPy holds them."""
@@ -113,7 +117,8 @@ class PageSamples:
         self.is_tiled = page.is_tiled
         rows = min(page.rowsperstrip, self.shape[0]) if not page.is_tiled else 0
         self.part = (page.tilelength, page.tilewidth) if page.is_tiled else (rows, self.shape[1])
-        self.offsets, self.lengths = page.dataoffsets, page.databytecounts
+        self.offsets = page.dataoffsets
+        self.lengths = page.databytecounts
         if self.is_raw and all(self.lengths) and page.is_contiguous:
             self._join()
         elif not self.is_raw:
@@ -163,7 +168,7 @@ class PageSamples:
 
     def _release(self) -> None:
         """Give the mapped bytes back to the system, which reads them from the file again if they are needed."""
-        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        if self.mapped is not None and sys.platform == "linux":
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
     def _part(self, index: int, rows: slice, columns: slice) -> NDArray[Any]:
@@ -274,7 +279,7 @@ def _is_plain(page: "tifffile.TiffPage", kind: np.dtype[Any]) -> bool:
 def _scale(page: "tifffile.TiffPage") -> int:
     """Factor by which samples of less than 8 bits, which are no indices of a palette, fill a byte."""
     bits = page.bitspersample
-    if not isinstance(bits, int) or bits >= 8 or getattr(page.photometric, "name", "") == "PALETTE":
+    if not isinstance(bits, int) or bits >= 8 or page.photometric == PALETTE:
         return 1
     return int(255 // (2**bits - 1))
 

@@ -1,4 +1,7 @@
-"""TIFFs by page and by window, against tifffile's own reading of the whole and Pillow's."""
+"""TIFFs by page and by window, against tifffile's own reading of the whole and Pillow's.
+
+Covers: images.page_samples.
+"""
 
 import lzma
 import subprocess
