@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from seglight.errors import UserError
 from seglight.images.bands import Bands
 from seglight.images.holding import Holding
-from seglight.images.image_header import UnreadImageError, refuse, single_page
+from seglight.images.image_header import MOST_PIXELS, UnreadImageError, refuse, single_page
 from seglight.images.npy import NpyBands
 from seglight.images.page_samples import BLOCK
 from seglight.images.raster import RASTERS, RasterBands
 from seglight.images.read_bands import ARRAYS_AND_RASTERS, checked_files, read_bands
 from seglight.images.tiff import CACHE_BYTES, TiffWindows
 from seglight.images.tiff_bands import TiffBands
+
+
+WIDEST = MOST_PIXELS // 128
+"""Largest width: rows of the smallest window are decoded at once, and a header can state any size."""
 
 
 class BandWindows(Protocol):
@@ -48,6 +52,11 @@ def band_windows(path: Path, bands: Bands) -> BandWindows:
     if bands.is_rgb8 and path.suffix.lower() not in ARRAYS_AND_RASTERS:
         return _rgb_windows(path)
     files = checked_files(path, bands)
+    height, width = files[0][2].height, files[0][2].width
+    if width > WIDEST:
+        raise UserError(
+            f"{path}: {height} x {width} pixels: windows are read in rows of at most {WIDEST} pixels: cut it"
+        )
     opened = [_windows(file, band, held, CACHE_BYTES // len(files)) for file, band, held in files]
     return opened[0] if len(opened) == 1 else _Joined(opened)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.errors import UserError
+from seglight.errors import UserError, one_line
 from seglight.images.file_in_memory import AnyFile, openable
 from seglight.images.holding import Holding, colour_names
 from seglight.images.image_header import DAMAGE, MOST_PIXELS, damaged
@@ -50,7 +50,7 @@ def heif_bands(file: AnyFile) -> NDArray[Any]:
     try:
         pixels = np.array(opened)  # copied: the memory is that of `opened`
     except DAMAGE as error:
-        raise damaged(file, error) from error
+        raise damaged(file, one_line(error)) from error
     colours = opened.mode.partition(";")[0]
     pixels = np.atleast_3d(pixels)
     return np.ascontiguousarray(
@@ -67,6 +67,10 @@ def _opened(file: AnyFile) -> Any:
     if isinstance(source, Path) and not source.is_file():
         raise UserError(f"{file}: there is no such file: is the path right?")
     try:
-        return pi_heif.open_heif(source, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        opened = pi_heif.open_heif(source, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        pictures = len(opened)
     except DAMAGE as error:
-        raise damaged(file, f"HEIC or HEIF; {error}") from error
+        raise damaged(file, f"HEIC or HEIF; {one_line(error)}") from error
+    if not pictures:
+        raise damaged(file, "HEIC or HEIF without a picture")
+    return opened

@@ -57,7 +57,7 @@ class RasterBands:
                 if self._opened is None:
                     self._opened = _open(self.path)
                 found = self._opened.read(window=window)
-        except rasterio.errors.RasterioError as error:
+        except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
             raise _damaged(self.path, error) from error
         return np.ascontiguousarray(np.moveaxis(found, 0, -1))
 
@@ -95,7 +95,7 @@ def raster_holding(file: AnyFile) -> Holding:
                 nodata=stated_nodata(raster.nodata, np.dtype(kind) if kind in TYPES else None),
                 unread="" if len(kinds) == 1 else f"its bands are of {' and '.join(sorted(kinds))}: save one type",
             )
-    except rasterio.errors.RasterioError as error:
+    except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
         raise _damaged(file, error) from error
 
 
@@ -109,7 +109,7 @@ def raster_parts(path: Path) -> list[Path]:
     try:
         with _open(path) as raster:
             return [file for file in map(Path, raster.files) if file != path and file.is_file()]
-    except rasterio.errors.RasterioError as error:
+    except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
 
 
