@@ -17,7 +17,6 @@ from seglight.images.read_bands import ARRAYS_AND_RASTERS, checked_files, read_b
 from seglight.images.tiff import CACHE_BYTES, TiffWindows
 from seglight.images.tiff_bands import TiffBands
 
-
 WIDEST = MOST_PIXELS // 128
 """Largest width: rows of the smallest window are decoded at once, and a header can state any size."""
 
@@ -54,9 +53,7 @@ def band_windows(path: Path, bands: Bands) -> BandWindows:
     files = checked_files(path, bands)
     height, width = files[0][2].height, files[0][2].width
     if width > WIDEST:
-        raise UserError(
-            f"{path}: {height} x {width} pixels: windows are read in rows of at most {WIDEST} pixels: cut it"
-        )
+        raise UserError(f"{path}: {height} x {width} pixels: its rows are decoded whole, up to {WIDEST} pixels: cut it")
     opened = [_windows(file, band, held, CACHE_BYTES // len(files)) for file, band, held in files]
     return opened[0] if len(opened) == 1 else _Joined(opened)
 

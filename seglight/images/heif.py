@@ -50,7 +50,7 @@ def heif_bands(file: AnyFile) -> NDArray[Any]:
     try:
         pixels = np.array(opened)  # copied: the memory is that of `opened`
     except DAMAGE as error:
-        raise damaged(file, one_line(error)) from error
+        raise damaged(file, error) from error
     colours = opened.mode.partition(";")[0]
     pixels = np.atleast_3d(pixels)
     return np.ascontiguousarray(

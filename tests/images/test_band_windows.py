@@ -14,6 +14,8 @@ from seglight.images.band_windows import band_windows
 from seglight.images.bands import RGB
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
+from seglight.images.read_bands import holding
+from seglight.images.tiff_bands import TiffBands
 from tests.support.band_images import described, noise
 
 WINDOWS = ((0, 97, 0, 131), (0, 1, 0, 1), (96, 97, 130, 131), (15, 65, 33, 100), (16, 32, 32, 64))
@@ -93,3 +95,40 @@ def test_rgb(tmp_path: Path) -> None:
     assert np.array_equal(windows.read(slice(5, 40), slice(6, 90)), pixels[5:40, 6:90])
     with pytest.raises(UnreadImageError, match="16 bits"):
         band_windows(tmp_path / "deep.tif", RGB)
+
+
+def test_what_a_header_states_is_not_allocated(tmp_path: Path) -> None:
+    """A mosaic of 10^9 x 10^9 pixels, and TIFFs whose tags state as many."""
+    pytest.importorskip("rasterio")
+    side = 10**9
+    (tmp_path / "x.vrt").write_text(
+        f'<VRTDataset rasterXSize="{side}" rasterYSize="{side}">'
+        '<VRTRasterBand dataType="UInt16" band="1"/></VRTDataset>'
+    )
+    with pytest.raises(UserError, match=r"x\.vrt: 1000000000 x 1000000000 pixels: its rows are decoded whole, up to"):
+        band_windows(tmp_path / "x.vrt", described(1, "uint16"))
+    for name, more in (("strips", {"rowsperstrip": 8}), ("tiles", {"tile": (16, 16), "compression": "zlib"})):
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, noise(1, "uint16", (64, 64))[..., 0], **more)
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            for tag in ("ImageWidth", "ImageLength"):
+                file.pages[0].tags[tag].overwrite(10**6, dtype="I")
+        with pytest.raises(UserError, match=rf"{name}\.tif: not readable as a TIFF"):
+            band_windows(path, described(1, "uint16"))
+    (tmp_path / "x.vrt").write_bytes(b'<VRTDataset rasterXSize="\xe8">')
+    with pytest.raises(UserError, match=r"x\.vrt: not readable as a raster"):
+        band_windows(tmp_path / "x.vrt", described(1, "uint16"))
+
+
+def test_pages_are_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = noise(5, "uint16", (97, 131))
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.moveaxis(pixels, -1, 0), photometric="minisblack", compression="zlib", metadata=None)
+    opened: list[Path] = []
+    of_file = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *args: opened.append(self) or of_file(self, *args))  # type: ignore[func-returns-value]
+    held = holding(path)
+    opened.clear()
+    found = TiffBands(path, held)
+    assert np.array_equal(found.read(slice(3, 60), slice(5, 130)), pixels[3:60, 5:130])
+    assert opened == [path]
