@@ -16,7 +16,7 @@ from seglight.commands.export.quantize import quantize_onnx
 from seglight.commands.export.triton import config
 from seglight.images.bands import Bands
 from seglight.inference.exported.metadata import Metadata
-from seglight.inference.exported.runtimes import load_exported
+from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.models import EncoderDecoder, TimmEncoder
 from seglight.models.bands import use_bands
 from seglight.models.decoders import FPN
@@ -104,6 +104,25 @@ def test_labels_are_those_of_torch(name: str, kind: str, tmp_path: Path) -> None
         assert session.get_inputs()[0].type == {"float32": "tensor(float)"}.get(kind, f"tensor({kind})")
         text = session.get_modelmeta().custom_metadata_map[KEY]
         assert Metadata.from_json(text, tmp_path).card.pixels == KINDS[kind]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kind"), [("model.onnx", "float32"), ("model.xml", "int16"), ("model.pt2", "uint16")])
+def test_batches_of_any_size(name: str, kind: str, tmp_path: Path) -> None:
+    built = net(kind)
+    WRITERS[name](program_of(Deployed(built), None, True), replace(metadata(kind, None), batch=True), tmp_path / name)
+    exported = load_exported(tmp_path / name, trust=(PROGRAM,))
+    assert exported.takes_batches
+    images, empty = [], []
+    for size, turn in (((70, 93), 0), ((70, 93), 7), ((101, 64), 0)):
+        gone = np.zeros(size, bool)
+        gone[EMPTY] = True
+        images.append(np.roll(image(kind, size), turn, 1))
+        empty.append(np.roll(gone, turn, 1))
+    for pixels, gone, labels in zip(images, empty, exported.predict_batch(images), strict=True):
+        wanted, _ = expected(built, pixels)
+        assert (labels[gone] == 255).all()
+        assert np.mean(labels[~gone] == wanted[~gone]) >= 0.999
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ Covers: commands.predict.band_inputs, commands.predict.class_fractions, commands
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +90,15 @@ def test_a_folder_with_everything_that_is_made_from_it(
     np.testing.assert_array_equal(covered, (labels_of(0) != IGNORED).astype(np.uint8))
     again = seglight_cli("predict", model, images, "--out", out, "--save", "csv")
     assert "3 of them from before" in again.out
+
+
+def test_exported_files_need_no_torch(model: Path, images: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from seglight.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "predict", str(model), str(images), "--out", str(tmp_path / "out")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    for name, seed in FILES.items():
+        np.testing.assert_array_equal(read(tmp_path / "out" / f"{name.removesuffix('.tif')}.png"), labels_of(seed))
 
 
 def test_arrays_and_a_batch(model: Path, tmp_path: Path, seglight_cli: Cli) -> None:
