@@ -1,56 +1,71 @@
 """Masks as vectors: GeoJSON, GeoPackage, shapefiles, burned in by window on the grid of an image."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seglight.data.wkb import Geometry, geometry
+from seglight.data.vector_source import WHAT, Bounds, Memory, VectorSource, bounds_of, size_of
+from seglight.data.wkb import Geometry
 from seglight.errors import UserError, one_line
-from seglight.images.geo import Georeference, georeference, library
-
-WHAT = "masks as vectors"
+from seglight.images.geo import Georeference, georeference
 
 ONLY_CLASS = 1
 """Class of all features where neither an attribute nor a class is named: the background is 0."""
 
+CELL = 4096
+"""Side in pixels of the parts of an image whose features are read together."""
 
-class _Features(NamedTuple):
-    """What a file holds.
+CELL_BYTES = 1 << 27
+"""Largest number of bytes of features in pixels of images that are kept."""
+
+FILE_BYTES = 1 << 28
+"""Largest number of bytes of whole files that are kept."""
+
+MARGIN = 0.01
+"""Part of the sides of an area by which it is enlarged: the bounds of an area in another system are not exact."""
+
+
+class VectorMemory(NamedTuple):
+    """What was read of vector files.
 
     Args:
-        geometries: The geometries, in the order of the file.
-        classes: Class index of each.
-        crs: Reference system of the file, a `rasterio.crs.CRS`; None: it names none.
+        files: Whole files.
+        cells: Features in parts of images.
     """
 
-    geometries: Sequence[Geometry]
-    classes: NDArray[np.uint8]
-    crs: Any
+    files: Memory
+    cells: Memory
+
+    @classmethod
+    def empty(cls) -> "VectorMemory":
+        """Memory of the usual size."""
+        return cls(Memory(FILE_BYTES), Memory(CELL_BYTES))
 
 
-class _OnGrid(NamedTuple):
-    """Features in pixels of an image, without those that lie elsewhere.
+class _Cell(NamedTuple):
+    """Features that reach into a part of an image.
 
     Args:
-        image: The image.
-        geometries: The geometries, as columns and rows.
+        numbers: Numbers of the features in the file, ascending.
+        geometries: The geometries, as columns and rows of the image.
         boxes: Least column, least row, greatest column and greatest row of each, (N, 4).
         classes: Class index of each.
     """
 
-    image: Georeference
+    numbers: Sequence[int]
     geometries: Sequence[Geometry]
     boxes: NDArray[np.float64]
-    classes: NDArray[np.uint8]
+    classes: Sequence[int]
 
 
 class Vectors:
     """Features of a vector file as masks: a pixel is of the class of the last feature that covers its centre.
 
-    The file is read when the first window of an image is. What lies in the last image is kept in memory, in its pixels.
+    Features are read by parts of the image of 4096 x 4096 pixels, and the latest ones stay in memory.
 
     Args:
         path: Path of the file.
@@ -61,6 +76,7 @@ class Vectors:
         layer: Name of the layer; None: the only one.
         background: Class index of pixels outside of all features, or the ignore index.
         all_touched: Whether features cover all pixels that they touch, not only those whose centre is inside.
+        memory: What was read of this and other files; None: of this one only.
 
     Raises:
         UserError: A class index is not 0 to 255, or several classes are given without an attribute.
@@ -74,11 +90,14 @@ class Vectors:
         layer: str | None = None,
         background: int = 0,
         all_touched: bool = False,
+        memory: VectorMemory | None = None,
     ) -> None:
         self.path = Path(path)
         self.classes = None if classes is None else {str(name): index for name, index in classes.items()}
         self.attribute = attribute
-        self.layer = layer
+        self.memory = memory or VectorMemory.empty()
+        self.source = VectorSource(self.path, attribute, layer, self.memory.files)
+        self.images: dict[Path, Georeference] = {}
         self.background = background
         self.all_touched = all_touched
         for index in [background, *(self.classes or {}).values()]:
@@ -86,7 +105,6 @@ class Vectors:
                 raise UserError(f"{path}: class {index}: masks hold 0 to 255")
         if attribute is None and self.classes is not None and len(self.classes) != 1:
             raise UserError(f"{path}: {len(self.classes)} classes: name the attribute that tells the class")
-        self._grid: _OnGrid | None = None
 
     def read(self, image_path: Path | str, rows: slice, columns: slice) -> NDArray[np.uint8]:
         """Mask uint8 (h, w) of a window of an image.
@@ -99,99 +117,106 @@ class Vectors:
         Raises:
             UserError: The file can't be read, a feature is of no class, or image or file have no georeference.
         """
-        grid = self._on_grid(Path(image_path))
+        image = self._image(Path(image_path))
         (height, width), (top, left) = _extent(rows, columns), (rows.start or 0, columns.start or 0)
-        chosen = np.flatnonzero(_near(grid.boxes, top, left, height, width)).tolist()
+        chosen: dict[int, tuple[Geometry, int]] = {}
+        for y, x in product(range(top // CELL, -(-rows.stop // CELL)), range(left // CELL, -(-columns.stop // CELL))):
+            cell = self._cell(image, y, x)
+            for index in np.flatnonzero(_near(cell.boxes, top, left, height, width)).tolist():
+                chosen[cell.numbers[index]] = cell.geometries[index], cell.classes[index]
         if not chosen:
             return np.full((height, width), self.background, np.uint8)
         from rasterio.features import rasterize
 
         shift = np.array([left, top], np.float64)
         shapes = [
-            (grid.geometries[index].moved(lambda points: points - shift).mapping(), int(grid.classes[index]))
-            for index in chosen
+            (one.moved(lambda points: points - shift).mapping(), index) for _, (one, index) in sorted(chosen.items())
         ]
         burned = rasterize(shapes, (height, width), fill=self.background, all_touched=self.all_touched, dtype="uint8")
         return np.asarray(burned, np.uint8)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Processes read the file themselves."""
-        return self.__dict__ | {"_grid": None}
+    def check(self, image_path: Path | str) -> None:
+        """Check that masks of an image can be burned in; processes that are forked off then have read GeoJSON already.
 
-    def _on_grid(self, image_path: Path) -> _OnGrid:
-        if self._grid is not None and self._grid.image.path == image_path:
-            return self._grid
-        image = georeference(image_path, what=WHAT)
-        features = self._loaded()
-        if image.transform is None or (image.crs is None) != (features.crs is None):
-            image.check_grid(WHAT)
-            raise UserError(
-                f"{self.path}: names no coordinate reference system: add it (ogr2ogr -a_srs EPSG:... OUT "
-                f"{self.path.name})"
+        Raises:
+            UserError: The file can't be read, or image or file have no georeference.
+        """
+        self._image(Path(image_path))
+        self.source.read_ahead()
+
+    def _image(self, path: Path) -> Georeference:
+        """Georeference of an image, on whose grid the features can be placed."""
+        if path not in self.images:
+            image = georeference(path, what=WHAT)
+            if image.transform is None or (image.crs is None) != (self.source.crs is None):
+                image.check_grid(WHAT)
+                raise UserError(
+                    f"{self.path}: names no coordinate reference system: add it (ogr2ogr -a_srs EPSG:... OUT "
+                    f"{self.path.name})"
+                )
+            self.images[path] = image
+        return self.images[path]
+
+    def _cell(self, image: Georeference, y: int, x: int) -> _Cell:
+        """Features that reach into a part of an image."""
+        key = (self.path, image.path, y, x)
+        found: _Cell | None = self.memory.cells.get(key)
+        if found is None:
+            height, width = (min(CELL, size - CELL * part) for size, part in zip(image.size, (y, x), strict=True))
+            place = y * CELL, x * CELL, height, width
+            features = self.source.features(self._area(image, *place))
+            placed = [one.moved(image.pixels) for one in self._reprojected([one.geometry for one in features], image)]
+            boxes = np.array([bounds_of(one) for one in placed], np.float64).reshape(-1, 4)
+            chosen = np.flatnonzero(_near(boxes, *place)).tolist()
+            found = _Cell(
+                [features[index].number for index in chosen],
+                [placed[index] for index in chosen],
+                boxes[chosen],
+                [self._class(features[index].number, features[index].value) for index in chosen],
             )
-        placed = [one.moved(image.pixels) for one in self._reprojected(features, image.crs)]
-        boxes = np.array([_box(one) for one in placed], np.float64).reshape(-1, 4)
-        near = _near(boxes, 0, 0, *image.size)
-        inside = [placed[index] for index in np.flatnonzero(near).tolist()]
-        self._grid = _OnGrid(image, inside, boxes[near], features.classes[near])
-        return self._grid
+            self.memory.cells.put(key, found, sum(map(size_of, found.geometries)))
+        return found
 
-    def _reprojected(self, features: _Features, crs: Any) -> Sequence[Geometry]:
-        if features.crs == crs:
-            return features.geometries
+    def _area(self, image: Georeference, top: int, left: int, height: int, width: int) -> Bounds | None:
+        """Bounds of a part of an image in the file's reference system, and a bit more; None if they are not known."""
+        corners = [(left + width * x, top + height * y) for y in (0, 1) for x in (0, 1)]
+        points = image.coordinates(np.array(corners, np.float64))
+        found: Bounds = (*points.min(0).tolist(), *points.max(0).tolist())
+        if image.crs != self.source.crs:
+            from rasterio.errors import RasterioError
+            from rasterio.warp import transform_bounds
+
+            try:
+                found = transform_bounds(image.crs, self.source.crs, *found)
+            except RasterioError:
+                return None
+        if not np.isfinite(found).all() or found[0] >= found[2] or found[1] >= found[3]:
+            return None  # an area across the edge of the system, such as 180 degrees
+        margins = [max(MARGIN, 2 / side) * (found[k + 2] - found[k]) for k, side in ((0, width), (1, height))]
+        return found[0] - margins[0], found[1] - margins[1], found[2] + margins[0], found[3] + margins[1]
+
+    def _reprojected(self, shapes: Sequence[Geometry], image: Georeference) -> Sequence[Geometry]:
+        if self.source.crs == image.crs:
+            return shapes
         from rasterio.errors import RasterioError
         from rasterio.warp import transform
 
-        arrays = [array for one in features.geometries for array in one.points()]
+        arrays = [array for one in shapes for array in one.points()]
         if not arrays:
             return []
         try:
-            x, y = transform(features.crs, crs, *np.concatenate(arrays).T)
+            x, y = transform(self.source.crs, image.crs, *np.concatenate(arrays).T)
         except RasterioError as error:
             raise UserError(f"{self.path}: not brought to the image's reference system ({one_line(error)})") from error
         moved = np.stack([x, y], axis=1)
         if not np.isfinite(moved).all():
             raise UserError(f"{self.path}: some of it lies beyond the area of the image's reference system: cut it")
         pieces = iter(np.split(moved, np.cumsum([len(array) for array in arrays])[:-1]))
-        return [one.moved(lambda _: next(pieces)) for one in features.geometries]
-
-    def _loaded(self) -> _Features:
-        library("pyogrio", WHAT)
-        from pyogrio import list_layers
-        from pyogrio.errors import DataLayerError, DataSourceError, FieldError
-        from pyogrio.raw import read
-        from rasterio.crs import CRS
-
-        try:
-            layers = [str(name) for name, _ in list_layers(self.path)]
-            if (self.layer or layers[0]) not in layers or (self.layer is None and len(layers) > 1):
-                raise UserError(f"{self.path}: name one of its layers: {', '.join(layers)}")
-            meta, _, shapes, fields = read(self.path, layer=self.layer, force_2d=True)
-        except (DataLayerError, DataSourceError, FieldError) as error:
-            raise UserError(f"{self.path}: not readable as vectors ({one_line(error)})") from error
-        if shapes is None:
-            raise UserError(f"{self.path}: holds a table without geometries")
-        there = [index for index, shape in enumerate(shapes) if shape is not None]
-        classes = self._classes(list(meta["fields"]), fields, there)
-        try:
-            geometries = [geometry(shapes[index]) for index in there]
-        except UserError as error:
-            raise UserError(f"{self.path}: {error}") from error
-        filled = [index for index, one in enumerate(geometries) if any(len(array) for array in one.points())]
-        crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else None
-        return _Features([geometries[index] for index in filled], classes[filled], crs)
-
-    def _classes(self, names: Sequence[str], fields: Sequence[NDArray[Any]], there: Sequence[int]) -> NDArray[np.uint8]:
-        if self.attribute is None:
-            (only,) = self.classes.values() if self.classes else (ONLY_CLASS,)
-            return np.full(len(there), only, np.uint8)
-        if self.attribute not in names:
-            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-            raise UserError(f"{self.path}: no attribute {self.attribute}: there are {shown or 'none'}")
-        values = fields[names.index(self.attribute)]
-        return np.array([self._class(index, values[index]) for index in there], np.uint8)
+        return [one.moved(lambda _: next(pieces)) for one in shapes]
 
     def _class(self, feature: int, value: Any) -> int:
+        if self.attribute is None:
+            return next(iter(self.classes.values())) if self.classes else ONLY_CLASS
         text = str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
         if self.classes is not None:
             if text not in self.classes:
@@ -226,9 +251,5 @@ def _near(boxes: NDArray[np.float64], top: int, left: int, height: int, width: i
     """Which boxes reach into a window or into the pixels around it."""
     low_x, low_y, high_x, high_y = boxes.T
     near: NDArray[np.bool_] = (high_x >= left - 1) & (high_y >= top - 1)
-    return near & (low_x <= left + width + 1) & (low_y <= top + height + 1)
-
-
-def _box(one: Geometry) -> NDArray[np.float64]:
-    points = np.concatenate(one.points())
-    return np.concatenate([points.min(0), points.max(0)])
+    near &= (low_x <= left + width + 1) & (low_y <= top + height + 1)
+    return near

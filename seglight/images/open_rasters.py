@@ -1,6 +1,7 @@
 """Rasters of any size that are read by windows: tiled TIFFs by themselves, everything else by GDAL (extra `geo`)."""
 
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ from seglight.images.tiff_pages import BEGINNINGS, tiff_pages
 from seglight.images.tile_cache import CACHE_BYTES, TileCache
 from seglight.images.tiled_tiff import TiledTiff, UnsuitedError
 
-MOST_OPEN = 64
-"""Largest number of files that a process keeps open."""
+MOST_OPEN = 256
+"""Largest number of files that a process keeps open, or a quarter of those that the system lets it open."""
 
 
 class Raster(Protocol):
@@ -92,6 +93,8 @@ class BandRasters:
 class OpenRasters:
     """Rasters that a process has open: each is opened once, and again in a process that was forked off.
 
+    Of many files, those that were read last stay open.
+
     Args:
         cache_bytes: Largest number of bytes of decoded tiles that are kept.
     """
@@ -112,8 +115,9 @@ class OpenRasters:
         if raster is None:
             one = [self._opened(path) for path in paths]
             raster = self.rasters[paths] = one[0] if len(one) == 1 else BandRasters(one, paths)
-            if len(self.rasters) > MOST_OPEN:
-                self.rasters.popitem(last=False)
+            self.files += len(paths)
+            while self.files > most_open() and len(self.rasters) > 1:
+                self.files -= len(self.rasters.popitem(last=False)[0])
         self.rasters.move_to_end(paths)
         return raster
 
@@ -124,6 +128,7 @@ class OpenRasters:
         self.process = os.getpid()
         self.cache = TileCache(self.cache_bytes)
         self.rasters: OrderedDict[tuple[Path, ...], Raster] = OrderedDict()
+        self.files = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {"cache_bytes": self.cache_bytes}
@@ -131,6 +136,12 @@ class OpenRasters:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.cache_bytes = state["cache_bytes"]
         self._reset()
+
+
+def most_open() -> int:
+    """Number of files that a process keeps open."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_OPEN if allowed == resource.RLIM_INFINITY else max(1, min(MOST_OPEN, allowed // 4))
 
 
 def open_raster(path: Path, cache: TileCache) -> Raster:

@@ -57,6 +57,27 @@ def placement(path: Path, size: tuple[int, ...]) -> Placement | None:
     return _placed(found.crs.to_wkt() if found.crs else "", found.transform, size)
 
 
+def displacement(place: Placement, other: Placement, size: tuple[int, ...]) -> float:
+    """Largest distance between the same corner of two rasters of one size, in pixels of the first; inf: far away.
+
+    Reference systems count as equal if one is not named, or rasterio is not installed to compare them.
+    """
+    x = [other.left, other.left + size[1] * other.width]
+    y = [other.top, other.top - size[0] * other.height]
+    if place.crs and other.crs and place.crs != other.crs and find_spec("rasterio") is not None:
+        from rasterio.errors import RasterioError
+        from rasterio.warp import transform
+
+        try:
+            x, y = transform(other.crs, place.crs, x, y)
+        except RasterioError:
+            return math.inf
+    across = ((value - place.left) / place.width - column for value, column in zip(x, (0, size[1]), strict=True))
+    down = ((place.top - value) / place.height - row for value, row in zip(y, (0, size[0]), strict=True))
+    largest = max(map(abs, (*across, *down)))
+    return largest if math.isfinite(largest) else math.inf
+
+
 def _of_tags(path: Path, size: tuple[int, ...]) -> Placement | None:
     import tifffile  # here: most images are not TIFFs
 

@@ -1,4 +1,7 @@
-"""Masks as vectors, against rasterio on the whole image and the readings of real files."""
+"""Masks as vectors, against rasterio on the whole image and the readings of real files.
+
+Covers: data.vector_source.
+"""
 
 import json
 import pickle
@@ -12,7 +15,8 @@ import pytest
 from seglight.data.classes import Classes
 from seglight.data.labels import LabelCodec
 from seglight.data.scenes.labels import VectorFiles
-from seglight.data.vectors import Vectors
+from seglight.data.vector_source import Memory
+from seglight.data.vectors import VectorMemory, Vectors
 from seglight.errors import UserError
 from tests.support.samples import readings, samples
 
@@ -157,3 +161,69 @@ def test_files_without_a_place_are_refused(tmp_path: Path) -> None:
         Vectors(tmp_path / "c.geojson").read(scene(tmp_path / "c.tif"), SIDE, SIDE)
     with pytest.raises(UserError, match="missing"):
         Vectors(tmp_path / "missing.gpkg").read(tmp_path / "c.tif", SIDE, SIDE)
+
+
+def some_boxes(number: int) -> list[dict[str, Any]]:
+    """Rectangles in and around `scene`, which overlap."""
+    sides = np.sort(np.random.default_rng(0).integers(-9, 49, (number, 2, 2)), axis=1)
+    return [box(low[0], low[1], high[0] + 1, high[1] + 1) for low, high in sides.tolist()]
+
+
+@pytest.mark.parametrize("crs", [32632, 4326])
+@pytest.mark.parametrize("suffix", ["geojson", "gpkg", "shp"])
+@pytest.mark.parametrize("kept", [1, 1 << 20])
+def test_parts_of_an_image_hold_the_features_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crs: int, suffix: str, kept: int
+) -> None:
+    import pyogrio
+    from rasterio.warp import transform_geom
+
+    shapes = some_boxes(30)
+    placed = [transform_geom("EPSG:32632", f"EPSG:{crs}", shape) for shape in shapes]
+    collection = geojson(tmp_path / "a.geojson", [(shape, {"id": k}) for k, shape in enumerate(placed)], crs)
+    path = tmp_path / f"a.{suffix}"
+    if path != collection:
+        meta, _, binary, fields = pyogrio.raw.read(collection)
+        pyogrio.raw.write(path, binary, fields, list(meta["fields"]), crs=meta["crs"], geometry_type="Polygon")
+    monkeypatch.setattr("seglight.data.vectors.CELL", 16)
+    vectors = Vectors(path, attribute="id", background=255, memory=VectorMemory(Memory(kept), Memory(kept)))
+    image = scene(tmp_path / "a.tif")
+    with rasterio.open(image) as file:
+        pairs = [(shape, k) for k, shape in enumerate(shapes)]
+        expected = rasterio.features.rasterize(pairs, (40, 40), fill=255, transform=file.transform, dtype="uint8")
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        rows, columns = (slice(*sorted(rng.choice(41, 2, replace=False).tolist())) for _ in range(2))
+        assert np.array_equal(vectors.read(image, rows, columns), expected[rows, columns])
+    assert all(len(memory.kept) == 1 or memory.bytes <= kept for memory in vectors.memory)
+
+
+@pytest.mark.parametrize(("suffix", "reads"), [("geojson", 1), ("gpkg", 3)])
+def test_one_file_of_many_scenes_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, reads: int
+) -> None:
+    """A GeoPackage once for each scene, but each time only what lies there."""
+    import pyogrio
+
+    collection = geojson(tmp_path / "a.geojson", [(shape, {"id": k}) for k, shape in enumerate(some_boxes(30))])
+    meta, _, binary, fields = pyogrio.raw.read(collection)
+    pyogrio.raw.write(
+        tmp_path / "a.gpkg", binary, fields, list(meta["fields"]), crs=meta["crs"], geometry_type="Polygon"
+    )
+    numbers, read = [], pyogrio.raw.read
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found = read(*args, **options)
+        numbers.append(len(found[2]))
+        return found
+
+    monkeypatch.setattr(pyogrio.raw, "read", counted)
+    vectors = Vectors(tmp_path / f"a.{suffix}", attribute="id")
+    images = [scene(tmp_path / f"{k}.tif", origin=(465000 + 450 * k, 5247000 - 450 * k)) for k in range(3)]
+    for image in images * 2:
+        vectors.check(image)
+        vectors.read(image, slice(0, 20), slice(0, 20))
+        vectors.read(image, slice(20, 40), slice(20, 40))
+    assert len(numbers) == reads
+    assert numbers[0] <= 30
+    assert all(number < 10 for number in numbers[1:])

@@ -11,12 +11,12 @@ from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
 from seglight.commands.doctor.rules import RULES
 from seglight.commands.doctor.samples import sample_facts
-from seglight.commands.doctor.scenes import tile_facts
 from seglight.commands.doctor.tables import split_table
+from seglight.commands.doctor.tile_facts import tile_facts
 from seglight.data.datamodule import FileDataModule, SegmentationDataModule
 from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.data.pairs import FilePairs
-from seglight.data.scenes.windows import Tiles
+from seglight.data.scenes.tiles import Tiles
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.interfaces import Labelled

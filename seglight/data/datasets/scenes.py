@@ -22,10 +22,12 @@ from seglight.data.scenes.blocks import Blocks, Ground
 from seglight.data.scenes.files import SCENE_SUFFIXES, Images, label_file, scene_files
 from seglight.data.scenes.labels import RasterLabels, SceneLabels, VectorFiles, VectorLabels
 from seglight.data.scenes.leaks import check_one_grid, check_places
-from seglight.data.scenes.windows import RandomWindows, Scenes, Tiles, WindowDataset, usable
+from seglight.data.scenes.tiles import Scenes, Tiles
+from seglight.data.scenes.windows import RandomWindows, WindowDataset, usable
+from seglight.data.vectors import VectorMemory
 from seglight.errors import UserError
 from seglight.images.open_rasters import OpenRasters
-from seglight.images.placement import placement
+from seglight.images.placement import Placement, placement
 from seglight.images.read_bands import check_bands, files_of
 
 
@@ -150,7 +152,7 @@ class ScenesDataModule(SegmentationDataModule):
         """
         scenes = self._scenes(name)
         return [
-            Ground(str(files[0]), size, placement(files[0], size))
+            Ground(str(files[0]), size, self._placement(files[0], size))
             for files, size in zip(scenes.images, scenes.sizes, strict=True)
         ]
 
@@ -162,6 +164,15 @@ class ScenesDataModule(SegmentationDataModule):
         """
         if self.blocks is None:
             check_places(self.grounds("train"), self.grounds("val"))
+
+    def _placement(self, path: Path, size: tuple[int, int]) -> Placement | None:
+        if path not in self._places:
+            self._places[path] = placement(path, size)
+        return self._places[path]
+
+    @cached_property
+    def _places(self) -> dict[Path, Placement | None]:
+        return {}
 
     @cached_property
     def _areas(self) -> dict[str, list[Area]]:
@@ -194,16 +205,16 @@ class ScenesDataModule(SegmentationDataModule):
         files = [tuple(file for file, _ in files_of(path, self.bands)) for path in found]
         sizes = [self._size(one) for one in files]
         labels = self._labels(name, found)
-        if isinstance(labels, RasterLabels):
-            for scene, (one, size) in enumerate(zip(files, sizes, strict=True)):
-                labels.check(scene, size, str(one[0]))
+        for scene, (one, size) in enumerate(zip(files, sizes, strict=True)):
+            labels.check(scene, one[0], size, self._placement(one[0], size))
         return Scenes(files, sizes, labels, self.bands, self._rasters)
 
     def _labels(self, name: str, found: Mapping[Path, tuple[str, str]]) -> SceneLabels:
         if self.vectors is not None:
             places = [self.vectors.path(self.root, key, path) for path, key in found.items()]
-            of_each = [self.vectors.of(path, self.classes, self.codec) for path in places]
-            return VectorLabels(places, list(found), of_each, self.vectors)
+            memory = VectorMemory.empty()
+            of_file = {path: self.vectors.of(path, self.classes, self.codec, memory) for path in dict.fromkeys(places)}
+            return VectorLabels(places, list(found), [of_file[path] for path in places], self.vectors)
         masks = self.masks if isinstance(self.masks, str) else self.masks.get(name, "masks")
         places = [label_file(self.root, masks, key, path, (*SCENE_SUFFIXES, ".png")) for path, key in found.items()]
         return RasterLabels(places, self.codec, self._rasters)

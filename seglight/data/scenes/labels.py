@@ -10,11 +10,15 @@ import numpy as np
 from seglight.data.classes import Classes
 from seglight.data.labels import Codec, ColorCodec, LabelCodec
 from seglight.data.scenes.files import VECTOR_SUFFIXES, label_file
-from seglight.data.vectors import Vectors
+from seglight.data.vectors import VectorMemory, Vectors
 from seglight.errors import UserError
 from seglight.images.open_rasters import OpenRasters
+from seglight.images.placement import Placement, displacement, placement
 from seglight.images.types import LabelMap
 from seglight.ops.label_types import IGNORE_INDEX
+
+FAR = 10**6
+"""Distance in pixels that no message states."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,14 @@ class VectorFiles:
             return one
         return label_file(root, self.files, key, image, VECTOR_SUFFIXES)
 
-    def of(self, path: Path, classes: Classes, codec: Codec) -> Vectors:
+    def of(self, path: Path, classes: Classes, codec: Codec, memory: VectorMemory | None = None) -> Vectors:
         """The labels in a file, of the classes of a class table.
+
+        Args:
+            path: Path of the file.
+            classes: The classes.
+            codec: Codec of their values.
+            memory: What was read of this and other files; None: of this one only.
 
         Raises:
             UserError: There are more classes than bytes have values for.
@@ -59,7 +69,7 @@ class VectorFiles:
         by_value = {str(value): index for value, index in codec.values.items()} if isinstance(codec, LabelCodec) else {}
         by_name = {name: index for index, name in enumerate(classes.names)}
         known = by_value | by_name if self.attribute is not None else None
-        return Vectors(path, known, self.attribute, self.layer, self.background)
+        return Vectors(path, known, self.attribute, self.layer, self.background, memory=memory)
 
 
 class SceneLabels(Protocol):
@@ -72,6 +82,19 @@ class SceneLabels(Protocol):
     @property
     def description(self) -> str:
         """Identity of all that determines the labels beside the files."""
+
+    def check(self, scene: int, image: Path, size: tuple[int, ...], place: Placement | None) -> None:
+        """Check the label file of a scene before anything is read by window.
+
+        Args:
+            scene: Index of the scene.
+            image: Its image.
+            size: Height and width of the image.
+            place: Position of the image on the ground, or None.
+
+        Raises:
+            UserError: It doesn't fit.
+        """
 
     def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
         """Mask (h, w) of a window of a scene: class index or ignore index."""
@@ -96,8 +119,10 @@ class RasterLabels:
         """Identity of all that determines the labels beside the files."""
         return repr(self.codec)
 
-    def check(self, scene: int, size: tuple[int, ...], name: str) -> None:
-        """Check that the raster of a scene has its size, and values or colours as the codec reads them.
+    def check(self, scene: int, image: Path, size: tuple[int, ...], place: Placement | None) -> None:
+        """Check that the raster of a scene has its size and place, and values or colours as the codec reads them.
+
+        A raster without a georeference lies where the scene does.
 
         Raises:
             UserError: It has not.
@@ -105,13 +130,20 @@ class RasterLabels:
         raster = self.rasters.get((self.paths[scene],))
         if raster.shape[:2] != size[:2]:
             raise UserError(
-                f"{name}: it is {size[0]}x{size[1]} and its mask {self.paths[scene]} {raster.shape[0]}x"
+                f"{image}: it is {size[0]}x{size[1]} and its mask {self.paths[scene]} {raster.shape[0]}x"
                 f"{raster.shape[1]} (height x width): export the mask on the grid of the image"
             )
         wanted, what = ((3, 4), "RGB colours") if isinstance(self.codec, ColorCodec) else ((1,), "one band of indices")
         if raster.shape[2] not in wanted or raster.dtype.kind not in "ui" or (3 in wanted and raster.dtype != np.uint8):
             raise UserError(
                 f"{self.paths[scene]}: a mask of {raster.shape[2]} bands of {raster.dtype}, where {what} are expected"
+            )
+        own = None if place is None else placement(self.paths[scene], size)
+        shift = 0.0 if place is None or own is None else displacement(place, own, size)
+        if shift >= 1:
+            raise UserError(
+                f"{self.paths[scene]}: it lies {f'up to {shift:.1f} pixels' if shift < FAR else 'far'} away from "
+                f"{image}, whose labels it holds: bring it to the grid of the image (gdalwarp -t_srs -te -ts)"
             )
 
     def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
@@ -154,6 +186,14 @@ class VectorLabels:
     def description(self) -> str:
         """Identity of all that determines the labels beside the files."""
         return repr((self.files, self.vectors[0].classes))
+
+    def check(self, scene: int, image: Path, size: tuple[int, ...], place: Placement | None) -> None:
+        """Check that labels of a scene can be burned in.
+
+        Raises:
+            UserError: The file can't be read, or has no georeference, or the scene has none.
+        """
+        self.vectors[scene].check(image)
 
     def read(self, scene: int, rows: slice, columns: slice) -> LabelMap:
         """Mask (h, w) of a window of a scene: class index or ignore index.

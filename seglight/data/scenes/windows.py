@@ -1,4 +1,4 @@
-"""Splits of scenes: random windows for training, tiles for evaluation."""
+"""Random windows of scenes, for training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from seglight.data.augmentation.transforms import Augmentation, class_ratio
 from seglight.data.dataset import SegmentationDataset
 from seglight.data.sampler import Key
-from seglight.data.scenes.area import Area, Box, tiles
-from seglight.data.scenes.labels import SceneLabels
-from seglight.images.bands import Bands
-from seglight.images.open_rasters import OpenRasters
+from seglight.data.scenes.area import Area, Box
+from seglight.data.scenes.tiles import Scenes
 from seglight.images.types import LabelMap
 
 TRIES = 10
@@ -25,53 +23,6 @@ EMPTY = 1.75
 
 STREAM = 1
 """Fourth number of the seed of windows, beside (seed, epoch, index), which is that of the augmentation."""
-
-
-@dataclass(frozen=True)
-class Scenes:
-    """Scenes that are read by window.
-
-    Args:
-        images: Files of each scene: one, or one for each band.
-        sizes: Height and width of each.
-        labels: Labels of the scenes.
-        bands: What the images hold.
-        rasters: The open files of this process.
-    """
-
-    images: Sequence[tuple[Path, ...]]
-    sizes: Sequence[tuple[int, int]]
-    labels: SceneLabels
-    bands: Bands
-    rasters: OpenRasters
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of all that the pixels and labels depend on except the files' content."""
-        return f"{self.labels.description}, {self.bands.to_dict()}"
-
-    def sources(self, scene: int) -> tuple[Path, ...]:
-        """Files of a scene, its image first."""
-        return (*self.images[scene], self.labels.paths[scene])
-
-    def name(self, scene: int, box: Box) -> str:
-        """Name of a window in messages: "area.tif[0:512, 1024:1536]", rows and columns."""
-        return f"{self.images[scene][0]}[{box[0]}:{box[2]}, {box[1]}:{box[3]}]"
-
-    def read(self, scene: int, box: Box) -> tuple[NDArray[Any], LabelMap]:
-        """Read a window: image (h, w, bands) and mask (h, w).
-
-        Raises:
-            UserError: A file is damaged, or a label is of no class.
-        """
-        rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
-        return self.rasters.get(self.images[scene]).read(rows, columns), self.labels.read(scene, rows, columns)
-
-    def is_empty(self, image: NDArray[Any]) -> bool:
-        """Whether no pixel of an image (h, w, bands) has data."""
-        if not self.bands.has_nodata or not self.bands.without_data(image[::16, ::16]).all():
-            return False
-        return bool(self.bands.without_data(image).all())
 
 
 class Drawn(NamedTuple):
@@ -196,39 +147,3 @@ class WindowDataset(SegmentationDataset):
         """Image and mask of a window, its name, and the augmentation at the scale of the window."""
         window = self.split.draw(key)
         return window.image, window.mask, window.name, self.split.augmentation.at_scale(window.factor)
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Parts of scenes, each once.
-
-    Args:
-        scenes: Scenes.
-        boxes: Scene and box of each tile.
-    """
-
-    scenes: Scenes
-    boxes: Sequence[tuple[int, Box]]
-
-    @classmethod
-    def of(cls, scenes: Scenes, areas: Sequence[Area], size: int) -> "Tiles":
-        """All tiles of areas, of at most `size` pixels a side."""
-        boxes = [(scene, tile) for scene, area in enumerate(areas) for box in area.boxes() for tile in tiles(box, size)]
-        return cls(scenes, boxes)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    @property
-    def fingerprint(self) -> str:
-        """Identity of all that the samples depend on except the files' content."""
-        return f"tiles {self.boxes} of {self.scenes.fingerprint}"
-
-    def sources(self, index: int) -> tuple[Path, ...]:
-        """Files of the scene of a tile."""
-        return self.scenes.sources(self.boxes[index][0])
-
-    def read(self, index: int) -> tuple[NDArray[Any], LabelMap, str]:
-        """Image, mask and name of a tile."""
-        scene, box = self.boxes[index]
-        return (*self.scenes.read(scene, box), self.scenes.name(scene, box))

@@ -1,3 +1,10 @@
+"""What doctor finds in scenes.
+
+Covers: commands.doctor.tile_facts.
+"""
+
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +54,20 @@ def test_a_damaged_tile_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "unreadable-label in train" in out
     assert "a.tif[0:" in out
+
+
+def test_processes_that_read_tiles_start_without_torch() -> None:
+    code = "import sys, seglight.commands.doctor.tile_facts; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_split_without_data_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes.scene(tmp_path, "a.tif", (200, 200))
+    scenes.scene(tmp_path, "b.tif", (100, 100), (600_000, 5_000_000))
+    scenes.write(tmp_path / "images/b.tif", np.zeros((100, 100, 4), np.uint16), (600_000, 5_000_000))
+    scenes.classes(tmp_path)
+    by_files: dict[str, str | list[str]] = {"train": ["images/a.tif"], "val": ["images/b.tif"]}
+    assert doctor(scenes.module(tmp_path, images=by_files)) == 0
+    out = capsys.readouterr().out
+    assert "no-data in val: " in out
+    assert "100.00% of the pixels" in out

@@ -1,6 +1,6 @@
 """Scenes as training data, against reads of rasterio.
 
-Covers: data.scenes.windows, data.scenes.files, data.scenes.labels.
+Covers: data.scenes.windows, data.scenes.tiles, data.scenes.files, data.scenes.labels.
 """
 
 import json
@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from seglight.data import Augmentation, Blocks, VectorFiles
-from seglight.data.scenes.windows import RandomWindows, Tiles
+from seglight.data.scenes.tiles import Tiles
+from seglight.data.scenes.windows import RandomWindows
 from seglight.errors import UserError
+from seglight.images import open_rasters
 from tests.support import scenes
 
 rasterio = pytest.importorskip("rasterio")
@@ -260,3 +262,79 @@ def test_scenes_of_other_bands_and_masks_of_other_sizes_are_refused(tmp_path: Pa
     scenes.write(tmp_path / "images/a.tif", np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(UserError, match=r"a.tif: .*3 bands of uint8"):
         scenes.module(tmp_path).split("train")
+
+
+MOVED = (500_000 + 3 * scenes.PIXEL, 5_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("corner", "options", "message"),
+    [
+        (MOVED, {}, r"a.tif: it lies up to 3.0 pixels away from .*images/a.tif, whose labels it holds: bring it to"),
+        ((500_000.0, 5_000_000.0), {"crs": "EPSG:32633"}, r"masks/a.tif: it lies up to .* pixels away from"),
+        ((500_004.0, 5_000_000.0), {}, None),
+        ((500_000.0, 5_000_000.0), {"crs": "EPSG:25832"}, None),
+        (None, {}, None),
+    ],
+)
+def test_masks_lie_where_their_images_do(
+    tmp_path: Path, corner: tuple[float, float] | None, options: dict[str, Any], message: str | None
+) -> None:
+    """Within a pixel, in any reference system; those without a georeference are taken as they are."""
+    scenes.scene(tmp_path, "a.tif", (200, 200))
+    scenes.classes(tmp_path)
+    scenes.write(tmp_path / "masks/a.tif", np.zeros((200, 200, 1), np.uint8), corner, **options)
+    if message is None:
+        assert len(scenes.module(tmp_path).split("train")) == 16
+        return
+    with pytest.raises(UserError, match=message):
+        scenes.module(tmp_path).split("train")
+
+
+def test_vectors_need_a_place_before_anything_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pyogrio")
+    scenes.scene(tmp_path, "a.tif", (200, 200), None)
+    scenes.classes(tmp_path)
+    content = {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {}, "geometry": None}]}
+    (tmp_path / "labels.geojson").write_text(json.dumps(content), "utf-8")
+    with pytest.raises(UserError, match=r"images/a.tif has no georeference, which tells where its pixels lie"):
+        scenes.module(tmp_path, vectors=VectorFiles("labels.geojson")).split("train")
+
+
+def test_scenes_without_a_place_smaller_than_a_window_are_samples(tmp_path: Path) -> None:
+    """Of a scene of 20 x 45 pixels, windows are 20 pixels high, and the crop is filled up with ignored pixels."""
+    scenes.scene(tmp_path, "a.tif", (20, 45), None)
+    scenes.scene(tmp_path, "b.tif", (60, 50), None)
+    scenes.classes(tmp_path)
+    scenes.write(tmp_path / "images/a.tif", np.full((20, 45, 4), 7, np.uint16), None)
+    by_files: dict[str, str | list[str]] = {"train": ["images/a.tif"], "val": ["images/b.tif"]}
+    (batch, *_) = all_samples(tmp_path, images=by_files, augmentation=STILL)
+    assert batch["image"].shape == (4, 4, 32, 32)
+    for image, mask in zip(batch["image"], batch["mask"], strict=True):
+        rows = (image[0].numpy() == 7).all(1)
+        assert rows.sum() == 20
+        assert (mask.numpy()[~rows] == 255).all()
+        assert (mask.numpy()[rows] != 255).all()
+
+
+def test_many_scenes_are_opened_once_each_by_tiles_and_as_few_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_rasters, "MOST_OPEN", 4)
+    opened: list[str] = []
+    real = open_rasters.open_raster
+    monkeypatch.setattr(open_rasters, "open_raster", lambda path, cache: opened.append(path.name) or real(path, cache))
+    for name in "abcdef":
+        scenes.scene(tmp_path, f"{name}.tif", (90, 90))
+    scenes.classes(tmp_path)
+    data = scenes.module(tmp_path, images={"train": "images", "val": "images"}, eval_size=32)
+    tiles = data.split("val")
+    opened.clear()
+    for index in range(len(tiles)):
+        image, mask, where = tiles.read(index)
+        expected, labels, _ = read(where)
+        assert np.array_equal(image, expected)
+        assert np.array_equal(mask, labels)
+        assert tiles.scenes.rasters.files <= 4
+    assert len(tiles) == 6 * 9
+    assert len(opened) == 6 * 2
