@@ -26,7 +26,10 @@ RECIPE: dict[str, Any] = {
         "max_epochs": 2,
         "log_every_n_steps": 1,
         "enable_progress_bar": False,
-        "callbacks": [{"class_path": "seglight.callbacks.ExactCheckpoint", "init_args": {"every_n_steps": 3}}],
+        "callbacks": [
+            {"class_path": "seglight.callbacks.EMA", "init_args": {"decay": 0.9}},
+            {"class_path": "seglight.callbacks.ExactCheckpoint", "init_args": {"every_n_steps": 3}},
+        ],
     },
     "model": {
         "net": {"class_path": "tests.support.band_nets.BandNet", "init_args": {"dropout": 0.3}},
