@@ -16,6 +16,7 @@ from seglight.interfaces import Inferer
 from seglight.models.bands import pixels_read
 from seglight.models.encoders.band_inputs import missing_values
 from seglight.ops.blending import first_largest
+from seglight.ops.unsigned import moved
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class TestTimeAugmentation(Inferer):
             view = _scaled(image, scale, bands)
             yield view, False
             if self.flip:
-                yield view.flip(-1), True
+                yield moved(view, lambda pixels: pixels.flip(-1)), True
 
 
 def _scaled(image: Tensor, scale: float, bands: Bands) -> Tensor:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seglight.ops.sizes import round_up
+from seglight.ops.unsigned import moved
 
 
 def pad_image(image: Tensor, divisor: int) -> Tensor:
@@ -14,7 +15,7 @@ def pad_image(image: Tensor, divisor: int) -> Tensor:
         return image
     row = torch.arange(round_up(height, divisor), device=image.device).clamp_(max=height - 1)
     column = torch.arange(round_up(width, divisor), device=image.device).clamp_(max=width - 1)
-    return image.index_select(-2, row).index_select(-1, column)
+    return moved(image, lambda pixels: pixels.index_select(-2, row).index_select(-1, column))
 
 
 def pad_mask(mask: Tensor, divisor: int, ignore_index: int) -> Tensor:
