@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -112,8 +112,7 @@ def class_file(table: Any, path: Path) -> ClassFile:
         UserError: It is not of the form in this module's docstring.
     """
     try:
-        if isinstance(table, dict) and isinstance(table.get("labels"), list):
-            return _mapillary(table["labels"], version=path.stem.removeprefix("config").strip("_"))
+        table = _own_form(table, path)
         found = _own(table)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -143,21 +142,37 @@ def parsed(path: Path) -> Any:
         raise UserError(f"{path}: not {'JSON' if path.suffix == '.json' else 'YAML'}: {error}") from error
 
 
-def _mapillary(labels: Sequence[Mapping[str, Any]], version: str) -> ClassFile:
-    """Labels of Mapillary: a value is an index in the list, and labels that are not evaluated are ignored."""
-    kept = [value for value, label in enumerate(labels) if label["evaluate"]]
-    classes = _classes([labels[value]["readable"] for value in kept], [labels[value]["color"] for value in kept])
-    codec = LabelCodec(
-        {value: index for index, value in enumerate(kept)},
-        ignored=[value for value, label in enumerate(labels) if not label["evaluate"]],
-    )
-    folders = {"train": Path("training"), "val": Path("validation")}
-    return ClassFile(
-        classes,
-        codec,
-        {split: str(folder / "images") for split, folder in folders.items()},
-        {split: str(folder / version / "labels") for split, folder in folders.items()},
-    )
+def class_table(path: Path) -> dict[str, Any]:
+    """The content of a file, Mapillary's in the form of this module's docstring.
+
+    Raises:
+        UserError: The file is missing or not of one of the forms.
+    """
+    content = parsed(path)
+    class_file(content, path)
+    return dict(_own_form(content, path))
+
+
+def _own_form(table: Any, path: Path) -> Any:
+    """The labels of Mapillary in our form: a value is an index in the list; what is not evaluated is ignored."""
+    if not isinstance(table, dict) or not isinstance(table.get("labels"), list):
+        return table
+    labels = table["labels"]
+    version = path.stem.removeprefix("config").strip("_")
+    entries = [
+        {"name": label["readable"], "color": label["color"], "value": value}
+        for value, label in enumerate(labels)
+        if label["evaluate"]
+    ]
+    ignored = [value for value, label in enumerate(labels) if not label["evaluate"]]
+    folders = {"train": "training", "val": "validation"}
+    return {
+        **({"bands": table["bands"]} if table.get("bands") is not None else {}),
+        **({"ignore": ignored} if ignored else {}),
+        "images": {split: f"{folder}/images" for split, folder in folders.items()},
+        "masks": {split: (PurePosixPath(folder) / version / "labels").as_posix() for split, folder in folders.items()},
+        "classes": entries,
+    }
 
 
 def _own(table: Any) -> ClassFile:

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from seglight.data.labels import Codec
-from seglight.data.pairs import IMAGE_SUFFIXES, FilePairs, existing_folder, files_below, image_files, images_below
+from seglight.data.pairs import (
+    FilePairs,
+    existing_folder,
+    files_below,
+    image_files,
+    image_suffixes,
+    images_below,
+)
 from seglight.errors import UserError
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
@@ -101,7 +108,7 @@ class Pattern:
 
 
 def paired_files(
-    root: Path, images: str, masks: str, codec: Codec, holds: str = "", suffixes: Sequence[str] = IMAGE_SUFFIXES
+    root: Path, images: str, masks: str, codec: Codec, holds: str = "", suffixes: Sequence[str] | None = None
 ) -> FilePairs:
     """List the images that fit a description, each with its mask, whether that exists or not.
 
@@ -111,7 +118,7 @@ def paired_files(
         masks: Description of the masks.
         codec: Codec that reads the masks.
         holds: Split of the images with a blank behind it, for messages.
-        suffixes: Suffixes of the images.
+        suffixes: Suffixes of the images. None: those of 8-bit RGB, or of any bands where there is no such image.
 
     Raises:
         UserError: A folder is missing, there is no image, or an image has several masks.
@@ -119,9 +126,12 @@ def paired_files(
     of_images, of_masks = Pattern.parsed(images), Pattern.parsed(masks)
     folder = root / of_images.folder
     existing_folder(folder, f"the {holds}images")
-    files = images_below(folder, suffixes) if of_images.deep else image_files(folder, f"the {holds}images", suffixes)
     candidates = _masks(root, of_masks, holds)
     taken = {path for paths in candidates.values() for path in paths}
+    if suffixes is None:
+        every = files_below(folder) if of_images.deep else folder.iterdir()
+        suffixes = image_suffixes(path for path in every if path not in taken)
+    files = images_below(folder, suffixes) if of_images.deep else image_files(folder, f"the {holds}images", suffixes)
     keys = {
         path: key for path in files if path not in taken and (key := of_images.key(path, root, suffixes)) is not None
     }
@@ -134,6 +144,18 @@ def paired_files(
     known = set(keys.values())
     surplus = [path for key, paths in candidates.items() if key not in known for path in paths]
     return FilePairs(list(keys), expected, codec, sorted(path for path in surplus if path.suffix in endings))
+
+
+def first_band(images: str, files: str, name: str) -> str:
+    """Description of the files of the first band, which stand for images that have one file a band.
+
+    Args:
+        images: Description of the images, whose folders count.
+        files: Pattern of the files of an image, such as "{name}_{band}.tif".
+        name: Name of the first band.
+    """
+    folder = images.rpartition("/")[0] or "." if STEM in images else images
+    return f"{folder}/{files.replace('{band}', name).replace('{name}', STEM)}"
 
 
 def _masks(root: Path, pattern: Pattern, holds: str) -> dict[Key, list[Path]]:

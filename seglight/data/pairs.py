@@ -188,6 +188,17 @@ def image_files(folder: Path, holds: str, suffixes: Sequence[str] = IMAGE_SUFFIX
     return found
 
 
+def image_suffixes(files: Iterable[Path]) -> Sequence[str]:
+    """Suffixes of the images among files: `IMAGE_SUFFIXES`, or `BAND_SUFFIXES` where only these find any."""
+    others = False
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES and not path.name.startswith(OF_MACOS):
+            return IMAGE_SUFFIXES
+        others |= suffix in BAND_SUFFIXES and not path.name.startswith(OF_MACOS)
+    return BAND_SUFFIXES if others else IMAGE_SUFFIXES
+
+
 def images_below(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images of a folder at any depth, by path; only regular files, because reading a pipe would never end.
 

@@ -17,7 +17,7 @@ from seglight.images.file_in_memory import AnyFile, FileInMemory
 from seglight.images.heif import SUFFIXES as HEIF
 from seglight.images.heif import heif_bands, heif_holding
 from seglight.images.holding import Holding, check_holding, check_size_of, undeclared
-from seglight.images.image_header import UnreadImageError, damaged
+from seglight.images.image_header import UnreadImageError, damaged, image_header
 from seglight.images.iso_media import brand
 from seglight.images.npy import npy_bands, npy_holding, npy_layout
 from seglight.images.plain_holding import plain_bands, plain_holding
@@ -114,6 +114,31 @@ def image_holding(path: Path, bands: Bands) -> Holding:
     """
     held = [one for _, _, one in checked_files(path, bands)]
     return held[0] if len(held) == 1 else replace(held[0], bands=len(held), names=bands.names)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image of any bands by its header, with its orientation applied.
+
+    Raises:
+        UserError: The file is damaged or no image.
+        UnreadImageError: Its format is not supported.
+    """
+    try:
+        return image_header(path).size
+    except UserError as error:
+        try:
+            held = holding(path)  # pages as bands, arrays, rasters and HEIF
+        except UserError:
+            raise error from None
+        return held.height, held.width
+
+
+def exif_orientation(path: Path) -> int:
+    """EXIF orientation of an image by its header, 1 to 8; 1 for a format that has none."""
+    try:
+        return image_header(path).orientation
+    except UserError:
+        return 1
 
 
 def bare_bands(held: Holding) -> Bands:

@@ -52,13 +52,21 @@ class BandFacts:
     kept: NDArray[np.float32]
 
 
-def undeclared_facts(path: str) -> BandFacts | None:
-    """Facts about an image whose bands are not declared, by what its file states; None if no description reads it."""
+def undeclared_facts(path: str, bands: Bands | None = None) -> BandFacts | None:
+    """Facts about an image whose bands are not declared.
+
+    Args:
+        path: Path of the image.
+        bands: Description to read it with; None: one by what its file states.
+
+    Returns:
+        The facts; None if the description, or none that there may be, reads it.
+    """
     try:
         held = holding(Path(path))
         if held.type not in TYPES or held.unread:
             return None
-        bands = bare_bands(held)
+        bands = bands or bare_bands(held)
         return band_facts(path, held, read_bands(Path(path), bands), bands)
     except UserError:
         return None

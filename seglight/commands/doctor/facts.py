@@ -15,7 +15,15 @@ from PIL import Image
 
 from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
 from seglight.commands.doctor.edges import Edges, edges
-from seglight.commands.doctor.headers import UNREAD, Header, band_header, decode, header_of, open_header
+from seglight.commands.doctor.headers import (
+    UNREAD,
+    Header,
+    band_header,
+    decode,
+    header_of,
+    is_array_or_heif,
+    open_header,
+)
 from seglight.commands.doctor.image_hash import ImageHash, image_hash
 from seglight.errors import UserError, one_line
 from seglight.images.band_files import band_files
@@ -128,7 +136,7 @@ def pair_facts(pair: Pair, table: LabelTable, bands: Bands = RGB) -> PairFacts:
 
 def image_facts(path: str, bands: Bands = RGB) -> ImageFacts:
     """Read an image as training does."""
-    if not bands.is_rgb8:
+    if not bands.is_rgb8 or is_array_or_heif(path):
         return _of_bands(path, bands)
     header = header_of(path)
     if header.problem:
@@ -156,7 +164,9 @@ def _of_bands(path: str, bands: Bands) -> ImageFacts:
         held = holding(band_files(Path(path), bands)[0] if bands.files else Path(path))
     except UserError as error:
         return ImageFacts(replace(header, problem="truncated", error=one_line(error).removeprefix(f"{path}: ")))
-    return ImageFacts(header, image_hash(pixels, bands), band_facts(path, held, pixels, bands))
+    return ImageFacts(
+        header, image_hash(pixels, bands), None if bands.is_rgb8 else band_facts(path, held, pixels, bands)
+    )
 
 
 def mask_facts(path: str, table: LabelTable) -> MaskFacts:

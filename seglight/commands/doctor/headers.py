@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES
 from seglight.errors import UserError, one_line
 from seglight.images.bands import Bands
 from seglight.images.exif import turned_size
@@ -74,7 +75,7 @@ def header_of(path: str, labels: bool = False) -> Header:
 
 def band_header(path: str, bands: Bands) -> Header:
     """Read the header of an image of declared bands; that of one file a band is the first one's."""
-    if bands.is_rgb8:
+    if bands.is_rgb8 and not is_array_or_heif(path):
         return header_of(path)
     if (problem := _of_status(path)) is not None:
         return problem
@@ -90,6 +91,12 @@ def band_header(path: str, bands: Bands) -> Header:
     mode = f"{held.bands} x {held.type}"
     bits = 8 * bands.dtype.itemsize
     return Header(path, format=held.format, mode=mode, size=(held.height, held.width), bits=bits, channels=held.bands)
+
+
+def is_array_or_heif(path: str) -> bool:
+    """Whether a file may be 8-bit RGB in a format that `read_image` does not support."""
+    suffix = Path(path).suffix.lower()
+    return suffix in BAND_SUFFIXES and suffix not in IMAGE_SUFFIXES
 
 
 def open_header(path: str, labels: bool = False) -> tuple[Header, Image.Image | None]:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from seglight.commands.doctor.band_facts import undeclared_facts
@@ -11,8 +12,8 @@ from seglight.data.class_files import CLASS_FILE, read_classes
 from seglight.data.layouts.layout import Layout
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
-from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
+from seglight.images.read_bands import bare_bands, holding, read_bands
 from seglight.system.pool import spread
 
 FOLDER = "seglight.data.FolderDataModule"
@@ -51,17 +52,17 @@ def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measur
     if layout.image_bytes is not None or not images or _declared(layout, root):
         return Measured()
     try:
-        read_image(images[0])
-        return Measured()
-    except UnreadImageError as error:
-        refused = error
+        refused, bands = _first_image(layout, images[0])
     except UserError:  # the scan names all damaged files
         return Measured()
+    if refused is None and bands is None:
+        return Measured()
     chosen = images[:: -(-len(images) // MOST)]
-    every = list(spread({"bands": undeclared_facts}, [("bands", str(path)) for path in chosen], "measuring bands"))
+    read = partial(undeclared_facts, bands=bands)
+    every = list(spread({"bands": read}, [("bands", str(path)) for path in chosen], "measuring bands"))
     numbers = band_statistics([one for one in every if one is not None])
     if numbers is None:
-        raise refused
+        raise refused or UserError(f"{images[0]}: no image could be read with its files {layout.bands}")
     bands = numbers.bands
     remark = (
         f"The images have {bands.line()}: their mean and std were measured in {numbers.images} training images and are "
@@ -72,6 +73,20 @@ def measured_bands(layout: Layout, root: Path, images: Sequence[Path]) -> Measur
     names = f"The files state no name of {which}: change {'them' if unnamed[1:] else 'it'} in `bands`."
     comment = f"In the order of the files; mean and std in their units, of {numbers.images} training images."
     return Measured(bands, (remark, names) if unnamed else (remark,), comment)
+
+
+def _first_image(layout: Layout, path: Path) -> tuple[UnreadImageError | None, Bands | None]:
+    """Why an image is not 8-bit RGB, and the description of images that have one file a band, without statistics."""
+    if layout.bands is not None:
+        bare = bare_bands(holding(path))
+        names = layout.bands.names
+        zeros, ones = (0.0,) * len(names), (1.0,) * len(names)
+        return None, replace(bare, names=names, mean=zeros, std=ones, files=layout.bands.files, pages=False)
+    try:
+        read_bands(path, RGB)
+    except UnreadImageError as error:
+        return error, None
+    return None, None
 
 
 def _declared(layout: Layout, root: Path) -> bool:

@@ -12,7 +12,7 @@ import yaml
 from seglight.commands.doctor.band_statistics import declaration
 from seglight.commands.init.class_cover import classes_in, covering
 from seglight.commands.init.measured import Measured
-from seglight.data.class_files import CLASS_FILE, parsed
+from seglight.data.class_files import CLASS_FILE, class_table
 from seglight.data.layouts.convert import convert
 from seglight.data.layouts.layout import WITHOUT_SPLIT, Layout
 from seglight.data.sequences import divided, validation
@@ -189,7 +189,7 @@ def _with_bands(layout: Layout, root: Path, bands: Bands, arguments: dict[str, A
         return table
     if table is None and layout.in_place.class_path == FOLDER:  # the folder's own table
         own = Path(arguments.pop("classes", root / CLASS_FILE))
-        table = dict(parsed(own))
+        table = class_table(own)
         table.pop("bands", None)  # an empty key
     if table is None:
         raise UserError(f"{root}: {layout.form}, which is read as 8-bit RGB only, but the images have {bands.line()}")

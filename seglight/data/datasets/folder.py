@@ -17,8 +17,8 @@ from typing import Any
 
 from seglight.data.class_files import CLASS_FILE, read_classes
 from seglight.data.datamodule import FileDataModule
-from seglight.data.file_patterns import STEM, paired_files
-from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, FilePairs
+from seglight.data.file_patterns import first_band, paired_files
+from seglight.data.pairs import BAND_SUFFIXES, FilePairs
 from seglight.errors import UserError
 
 
@@ -44,10 +44,9 @@ class FolderDataModule(FileDataModule):
     def listing(self, name: str) -> FilePairs:
         """The pairs of "train", "val" or "test"."""
         images, masks = (self._place(kind, name) for kind in ("images", "masks"))
-        if self.bands.files:  # the file of the first band stands for the image
-            first = self.bands.files.replace("{band}", self.bands.names[0]).replace("{name}", STEM)
-            images = f"{images}/{first}"
-        suffixes = IMAGE_SUFFIXES if self.bands.is_rgb8 else BAND_SUFFIXES
+        if self.bands.files:
+            images = first_band(images, self.bands.files, self.bands.names[0])
+        suffixes = None if self.bands.is_rgb8 else BAND_SUFFIXES
         return paired_files(self.root, images, masks, self.table.codec, f"{name} ", suffixes)
 
     def _place(self, kind: str, name: str) -> str:

@@ -21,8 +21,8 @@ from seglight.data.layouts.layout import LabelReader, Layout
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.exif import SIDEWAYS
-from seglight.images.image_header import image_header
 from seglight.images.label_png import write_labels
+from seglight.images.read_bands import exif_orientation, image_size
 from seglight.system.atomic import atomic_folder, atomic_write
 from seglight.system.pool import spread
 
@@ -167,15 +167,16 @@ def _linked(image: Path, target: Path) -> bool:
 
 def _check_size(image: Path, written: Path, size: tuple[int, ...]) -> None:
     try:
-        header = image_header(written)
+        found = image_size(written)
+        if found == size:
+            return
+        orientation = exif_orientation(written)
     except UserError as error:  # `written` is gone when the message is read
         raise UserError(str(error).replace(str(written), str(image))) from error
-    if header.size == size:
-        return
-    labelled, shown = (f"{height}x{width}" for height, width in (size, header.size))
-    if header.orientation in SIDEWAYS and header.size == size[::-1]:
+    labelled, shown = (f"{height}x{width}" for height, width in (size, found))
+    if orientation in SIDEWAYS and found == size[::-1]:
         raise UserError(
-            f"{image}: its EXIF orientation {header.orientation} turns it to {shown} (height x width), but its labels "
+            f"{image}: its EXIF orientation {orientation} turns it to {shown} (height x width), but its labels "
             f"fit the image as it is stored, {labelled}: label the turned image, or remove the tag from the image"
         )
     raise UserError(

@@ -25,7 +25,7 @@ from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.painting import Patch, Size, background_remarks, class_table, paint
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 
 IMAGES = ("imageid", "image", "imagename", "imagefile", "img", "imgid", "filename", "file", "id")
@@ -99,7 +99,7 @@ class RunLabels:
             UserError: The runs of a row are not valid.
         """
         path, rows = self.rows[image]
-        size = image_header(image).size
+        size = image_size(image)
         patches = (Patch(self.index_of[row.label], _pixels(row, path, size)) for row in rows if row.runs)
         return paint(size, patches, 1 + max(self.index_of.values()))
 

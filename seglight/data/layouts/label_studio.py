@@ -32,7 +32,7 @@ from seglight.data.layouts.painting import (
 from seglight.data.layouts.split_names import by_split, split_of
 from seglight.errors import UserError, one_line
 from seglight.images.brush import brush_pixels
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 
 FIRST_FILES = 20
@@ -65,7 +65,7 @@ class LabelStudioLabels:
             UserError: A region can't be painted.
         """
         path, regions = self.regions[image]
-        sizes = {region.size for region in regions} or {image_header(image).size}
+        sizes = {region.size for region in regions} or {image_size(image)}
         if len(sizes) > 1:
             shown = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
             raise UserError(f"{path}: the regions of {image.name} are for images of {shown}: label one image again")

@@ -17,7 +17,7 @@ from seglight.data.layouts.layout import WITHOUT_SPLIT, Choices, Layout
 from seglight.data.layouts.painting import Patch, background_remarks, class_table, paint
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 
 NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)\.png")
@@ -44,7 +44,7 @@ class BrushLabels:
         Raises:
             UserError: A mask is damaged or has another size than the image.
         """
-        size = image_header(image).size
+        size = image_size(image)
         patches = []
         for path, value in self.masks[image]:
             pixels = read_index(path) > 0

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from seglight.data.layouts.painting import is_background
 from seglight.errors import UserError
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 from seglight.ops.label_types import ignore_index_of, label_type
 from seglight.system.nested import parse_json
@@ -146,7 +146,7 @@ def _size(table: Mapping[str, Any], path: Path, image: Path | None) -> tuple[int
     beside = [path.with_suffix(suffix) for suffix in (named.suffix if named else "", ".jpg", ".png") if suffix]
     for candidate in (image, named, *beside):
         if candidate is not None and candidate.is_file():
-            height, width = image_header(candidate).size
+            height, width = image_size(candidate)
             return width, height
     raise ValueError("no imageWidth, no imageHeight, and its image was not found")
 

@@ -26,7 +26,7 @@ from seglight.data.layouts.painting import FARTHEST, IGNORED, class_table
 from seglight.data.layouts.safe_xml import read_xml
 from seglight.data.layouts.split_names import by_split
 from seglight.errors import UserError
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 
 BEGINNING = re.compile(r"(<\?xml[^>]*>\s*)?<annotation\b")
@@ -67,7 +67,7 @@ class WebLabels:
 
     def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
-        size = image_header(image).size
+        size = image_size(image)
         outlines: list[tuple[int, Any]] = []
         for one in self.objects[image]:
             ignored = one.is_box and self.boxes == "ignore"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seglight.data.classes import Classes
+from seglight.data.layouts.band_names import BandFiles
 from seglight.images.types import LabelMap
 
 WITHOUT_SPLIT = "all"
@@ -60,6 +61,8 @@ class Layout:
             place; None: its splits are folders or files.
         image_bytes: Function that reads the file of an image that is stored inside another file, where the path of the
             image is only its name; None: the images are files.
+        bands: Files of images that have one file a band, of which that of the first stands for the image; None: each
+            image is a file.
         lists_needed: Whether `in_place` reads all images as one pool, so that it has to be given lists of `splits`:
             they are in a file of another form than `lists`.
     """
@@ -74,6 +77,7 @@ class Layout:
     lists: Path | None = None
     image_bytes: Callable[[Path], bytes] | None = None
     lists_needed: bool = False
+    bands: BandFiles | None = None
 
 
 Recogniser = Callable[[Path, Choices], Layout | None]

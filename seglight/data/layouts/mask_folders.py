@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from seglight.data.file_patterns import ANY, MASK_SUFFIXES, Pattern
+from seglight.data.layouts.band_names import BandFiles, find_band_files
 from seglight.data.layouts.mask_groups import Group, fits, left_out, swallowed
 from seglight.data.layouts.mask_names import DUBIOUS, LOOKED_AT, Affixes, affixes, best_affixes, contained, sampled
 from seglight.data.layouts.mask_scan import mask_values
 from seglight.data.layouts.split_names import NAMES, SPLIT_OF_WORD, split_of
-from seglight.data.pairs import IMAGE_SUFFIXES, files_below, masks_beside_images
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, MASK_END, files_below, masks_beside_images
 from seglight.errors import UserError
 
 MASK_WORDS = (
@@ -42,16 +43,21 @@ class MaskFolders:
         masks: Description of the masks.
         remarks: What was left out.
         by_split: Split of each image, if one description fits the images of all splits.
+        bands: Files of images that have one file a band, of which `images` describes the first; None: each image is a
+            file.
     """
 
     images: dict[str | None, str]
     masks: dict[str | None, str]
     remarks: tuple[str, ...] = ()
     by_split: Mapping[Path, str] = field(default_factory=dict)
+    bands: BandFiles | None = None
 
 
 def mask_folders(root: Path) -> MaskFolders | None:
     """Find images and masks below a folder by their names; None if there are no masks.
+
+    Images of formats that are never 8-bit RGB photos, such as `.npy`, are looked for where there are no others.
 
     Args:
         root: Folder of the data set.
@@ -59,15 +65,24 @@ def mask_folders(root: Path) -> MaskFolders | None:
     Raises:
         UserError: Masks are JPEGs, or there are several folders of masks for the same images.
     """
-    groups = groups_of(root)
+    return _folders_of(root, groups_of(root)) or _folders_of(root, groups_of(root, BAND_SUFFIXES))
+
+
+def _folders_of(root: Path, groups: list[Group]) -> MaskFolders | None:
+    bands = band_files_of(groups)
+    if bands is not None:  # the file of the first band stands for the image
+        groups = [
+            replace(group, files=[path for path in group.files if not bands.is_another(path)]) for group in groups
+        ]
+    known = None if bands is None else bands.affixes
     found: dict[str | None, tuple[str, str]] = {}
     remarks: list[str] = []
     for split in NAMES:
-        described = _described(root, [group for group in groups if group.split == split])
+        described = _described(root, [group for group in groups if group.split == split], known)
         if described is not None:
             found[split] = described
     rest = [group for group in groups if group.split is None]
-    described = None if "train" in found else _described(root, rest)
+    described = None if "train" in found else _described(root, rest, known)
     if described is not None and found:
         groups = [replace(group, split="train") if group in rest else group for group in groups]
         remarks.append(f"Images whose folders name no split are training images: {described[0]}.")
@@ -77,7 +92,7 @@ def mask_folders(root: Path) -> MaskFolders | None:
         return None
     by_split: dict[Path, str] = {}
     if swallowed(root, groups, found):
-        pool = _described(root, [replace(group, split=None) for group in groups if group.split in found])
+        pool = _described(root, [replace(group, split=None) for group in groups if group.split in found], known)
         if pool is None:
             raise UserError(
                 f"{root}: there are several folders of one split, whose files no description of names tells from those "
@@ -88,14 +103,37 @@ def mask_folders(root: Path) -> MaskFolders | None:
         found = {None: pool}
     remarks += left_out(root, groups, list(found.values()), by_split)
     images, masks = ({split: pair[index] for split, pair in found.items()} for index in (0, 1))
-    return MaskFolders(images, masks, tuple(remarks), by_split)
+    return MaskFolders(images, masks, tuple(remarks), by_split, bands)
 
 
-def groups_of(root: Path) -> list[Group]:
-    """Folders with images or masks below a folder, each with what its name tells."""
+def band_files_of(groups: Sequence[Group]) -> BandFiles | None:
+    """Bands that have files of their own; None: each image is a file."""
+    images: list[Path] = []
+    masks: list[Path] = []
+    for group in groups:
+        for path in group.files:
+            is_mask = group.masks if group.masks is not None else MASK_END.search(path.stem) is not None
+            if is_mask:
+                masks.append(path)
+            elif path.suffix.lower() in group.suffixes:
+                images.append(path)
+    return find_band_files(images, masks) if len(images) > len(masks) > 0 else None
+
+
+def groups_of(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Group]:
+    """Folders with images or masks below a folder, each with what its name tells.
+
+    Args:
+        root: Folder of the data set.
+        suffixes: Suffixes of images.
+    """
+    return [replace(group, suffixes=suffixes) for group in _groups(root, suffixes)]
+
+
+def _groups(root: Path, suffixes: Sequence[str]) -> list[Group]:
     found: dict[str, Group] = {}
     unmarked: list[Group] = []
-    for folder, files in _folders(root):
+    for folder, files in _folders(root, suffixes):
         parts = folder.parts
         if any(LEFT_OUT.search(part.casefold()) for part in parts):
             continue
@@ -151,12 +189,12 @@ def _common_parts(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(shared)
 
 
-def _folders(root: Path) -> Iterator[tuple[PurePosixPath, list[Path]]]:
+def _folders(root: Path, suffixes: Sequence[str]) -> Iterator[tuple[PurePosixPath, list[Path]]]:
     by_folder = defaultdict[Path, list[Path]](list)
     for path in files_below(root):
         below = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in below)
-        if not hidden and path.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES):
+        if not hidden and path.suffix.lower() in (*suffixes, *MASK_SUFFIXES):
             by_folder[path.parent].append(path)
     for folder in sorted(by_folder):
         yield PurePosixPath(folder.relative_to(root).as_posix()), sorted(by_folder[folder])
@@ -188,8 +226,8 @@ def is_masks(name: str) -> bool | None:
     return None
 
 
-def _described(root: Path, groups: Sequence[Group]) -> tuple[str, str] | None:
-    """Descriptions of the images and the masks of one split."""
+def _described(root: Path, groups: Sequence[Group], known: Affixes | None) -> tuple[str, str] | None:
+    """Descriptions of the images and the masks of one split, by their names if these are not `known`."""
     of_masks = [group for group in groups if group.masks]
     of_images = [group for group in groups if group.masks is False and group.images()]
     others = [group for group in groups if group.masks is None and group.images()]
@@ -198,19 +236,21 @@ def _described(root: Path, groups: Sequence[Group]) -> tuple[str, str] | None:
         plain = [group for group in of_masks if not DUBIOUS.search(group.folder.casefold())] or of_masks
         if len(candidates) == len(plain) > 1:
             candidates, plain = [_merged(candidates)], [_merged(plain)]
-        return _two_folders(root, candidates, plain)
+        return _two_folders(root, candidates, plain, known)
     alone = [*of_images, *others, *of_masks]
     if len(alone) == 1:
-        return _one_folder(alone[0])
-    found = [(group, described) for group in alone if (described := _one_folder(group)) is not None]
+        return _one_folder(alone[0], known)
+    found = [(group, described) for group in alone if (described := _one_folder(group, known)) is not None]
     return found[0][1] if len(found) == 1 else None
 
 
-def _two_folders(root: Path, images: Sequence[Group], masks: Sequence[Group]) -> tuple[str, str] | None:
+def _two_folders(
+    root: Path, images: Sequence[Group], masks: Sequence[Group], known: Affixes | None
+) -> tuple[str, str] | None:
     found = []
     for of_masks in masks:
         for of_images in images:
-            names = affixes(of_images.images(), of_masks.labels())
+            names = known or affixes(of_images.images(), of_masks.labels())
             if names is not None:
                 before, behind, mask_before, mask_behind = names
                 pair = (of_images.pattern(before, behind + ANY), of_masks.pattern(mask_before, mask_behind + ANY))
@@ -252,8 +292,11 @@ def _refuse(root: Path, masks: Sequence[Path]) -> None:
         )
 
 
-def _one_folder(group: Group) -> tuple[str, str] | None:
+def _one_folder(group: Group, known: Affixes | None) -> tuple[str, str] | None:
     """Descriptions of images and masks that share a folder."""
+    if known is not None:
+        before, behind, mask_before, mask_behind = known
+        return group.pattern(before, behind + ANY), group.pattern(mask_before, mask_behind + ANY)
     stems = group.labels()
     own = set(stems)
     photographs = Counter(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from seglight.data.file_patterns import MASK_SUFFIXES, Pattern
 from seglight.data.layouts.mask_names import DUBIOUS
-from seglight.data.pairs import IMAGE_SUFFIXES
+from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES
 from seglight.errors import UserError
 
-SUFFIXES = (*IMAGE_SUFFIXES, *MASK_SUFFIXES)
+SUFFIXES = (*BAND_SUFFIXES, *MASK_SUFFIXES)
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Group:
         deep: Whether files lie in folders below it.
         below: Folders below those, which contain the files.
         files: Its files.
+        suffixes: Suffixes of images.
     """
 
     folder: str
@@ -33,10 +34,11 @@ class Group:
     deep: bool = False
     below: str = ""
     files: list[Path] = field(default_factory=list)
+    suffixes: Sequence[str] = IMAGE_SUFFIXES
 
     def images(self) -> list[str]:
         """Stems of its images."""
-        return [path.stem for path in self.files if path.suffix.lower() in IMAGE_SUFFIXES]
+        return [path.stem for path in self.files if path.suffix.lower() in self.suffixes]
 
     def labels(self) -> list[str]:
         """Stems of files that may be masks."""
@@ -96,7 +98,7 @@ def left_out(
             unused += sorted(path for path in left if path.suffix.lower() in MASK_SUFFIXES)
             continue
         where = f"{group.split} images without masks" if group.split else f"images in {group.folder}"
-        unlabelled[where] += sum(path.suffix.lower() in IMAGE_SUFFIXES for path in left)
+        unlabelled[where] += sum(path.suffix.lower() in group.suffixes for path in left)
     _refuse_several(unused, used, of_masks, root)
     shown = [f"{number} {where}" for where, number in unlabelled.items() if number]
     remarks = [f"Left out: {', '.join(shown)}."] if shown else []

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from seglight.data.class_files import CLASS_FILE, class_file
 from seglight.data.classes import Classes
-from seglight.data.file_patterns import paired_files
+from seglight.data.file_patterns import first_band, paired_files
 from seglight.data.labels import Codec
+from seglight.data.layouts.band_names import BandFiles
 from seglight.data.layouts.layout import WITHOUT_SPLIT, InPlace, Layout
 from seglight.data.layouts.split_files import Splits
 from seglight.data.pairs import FilePairs
 from seglight.errors import UserError
 from seglight.images.exif import SIDEWAYS
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import exif_orientation, image_size
 from seglight.images.types import LabelMap
 
 FOLDER = "seglight.data.FolderDataModule"
@@ -42,10 +43,10 @@ class MaskReader:
             UserError: The mask is damaged, or fits the image only without its EXIF orientation.
         """
         mask = self.codec.read(self.masks[image])
-        header = image_header(image)
-        if header.orientation in SIDEWAYS and header.size == mask.shape[::-1] != mask.shape:
+        orientation = exif_orientation(image)
+        if orientation in SIDEWAYS and image_size(image) == mask.shape[::-1] != mask.shape:
             raise UserError(
-                f"{image}: its EXIF orientation {header.orientation} turns it, but {self.masks[image]} fits the image "
+                f"{image}: its EXIF orientation {orientation} turns it, but {self.masks[image]} fits the image "
                 "as it is stored: label the turned image, or remove the tag from the image"
             )
         return mask
@@ -80,19 +81,25 @@ class Unread:
         raise NotImplementedError
 
 
-def described(root: Path, images: Mapping[str | None, str], masks: Mapping[str | None, str]) -> Described:
+def described(
+    root: Path, images: Mapping[str | None, str], masks: Mapping[str | None, str], bands: BandFiles | None = None
+) -> Described:
     """List the pairs of all splits.
 
     Args:
         root: Folder of the data set.
         images: Description of the images by split; None as the only split: there is none.
         masks: Description of the masks.
+        bands: Files of images that have one file a band; None: each image is a file.
 
     Raises:
         UserError: A folder is missing or has no images, or an image has several masks.
     """
+    files = dict(images)
+    if bands is not None:
+        files = {split: first_band(text, bands.files, bands.names[0]) for split, text in images.items()}
     pairs = {
-        split or WITHOUT_SPLIT: paired_files(root, images[split], masks[split], Unread(), f"{split} " if split else "")
+        split or WITHOUT_SPLIT: paired_files(root, files[split], masks[split], Unread(), f"{split} " if split else "")
         for split in images
     }
     for found in pairs.values():

@@ -5,13 +5,15 @@ CamVid's with lists are of this kind: what differs is the file that names the cl
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from seglight.data.class_files import CLASS_FILE, ClassFile, Folders, parsed, read_classes
 from seglight.data.file_patterns import Pattern
+from seglight.data.layouts.band_names import BandFiles
 from seglight.data.layouts.class_names import ClassNames, class_names
 from seglight.data.layouts.layout import Choices, Layout
-from seglight.data.layouts.mask_folders import MaskFolders, mask_folders, refuse_lossy
+from seglight.data.layouts.mask_folders import MaskFolders, band_files_of, groups_of, mask_folders, refuse_lossy
 from seglight.data.layouts.mask_layout import Described, described, mask_layout
 from seglight.data.layouts.mask_scan import scanned
 from seglight.data.layouts.mask_values import class_table
@@ -44,10 +46,14 @@ def recognise_own_folder(root: Path, choices: Choices) -> Layout | None:
     if not places:
         return _with_own_classes(root, path) if table.images is None and table.masks is None else None
     images, masks = ({split: pair[index] for split, pair in places.items()} for index in (0, 1))
-    found = described(root, images, masks)
+    bands = BandFiles(table.bands.names, table.bands.files) if table.bands.files else None
+    found = described(root, images, masks, bands)
+    if bands is None and not any(mask.is_file() for mask in found.masks.values()):
+        bands = band_files_of(groups_of(root))
+        found = found if bands is None else described(root, images, masks, bands)
     splits = split_files(root, found.masks) if None in images else None
     form = "images and masks with classes.yaml" if path.name == CLASS_FILE else "Mapillary Vistas"
-    return mask_layout(form, path, found, parsed(path), splits, own_file=path)
+    return replace(mask_layout(form, path, found, parsed(path), splits, own_file=path), bands=bands)
 
 
 def _of_mapillary(path: Path) -> bool:
@@ -61,7 +67,8 @@ def _with_own_classes(root: Path, path: Path) -> Layout | None:
         return None  # shapes in other files, whose classes the file names
     found = described(root, folders.images, folders.masks)
     splits = _splits(root, found, folders)
-    return mask_layout("images and masks with classes.yaml", path, found, parsed(path), splits, folders.remarks)
+    layout = mask_layout("images and masks with classes.yaml", path, found, parsed(path), splits, folders.remarks)
+    return replace(layout, bands=folders.bands)
 
 
 def _places(root: Path, table: ClassFile) -> dict[str | None, tuple[str, str]]:
@@ -104,7 +111,8 @@ def recognise_masks(root: Path, choices: Choices) -> Layout | None:
     place = root / Pattern.parsed(next(iter(folders.masks.values()))).folder
     evidence = names.path if names else place
     form = FORMS.get(evidence.name, "images and masks")
-    return mask_layout(form, evidence, found, table, splits, [*folders.remarks, *_named(names), *remarks])
+    layout = mask_layout(form, evidence, found, table, splits, [*folders.remarks, *_named(names), *remarks])
+    return replace(layout, bands=folders.bands)
 
 
 def _splits(root: Path, found: Described, folders: MaskFolders) -> Splits | None:

@@ -21,7 +21,7 @@ from seglight.data.layouts.split_names import by_split
 from seglight.data.layouts.yolo_files import check_splits, label_files, unmatched
 from seglight.data.pairs import images_below
 from seglight.errors import UserError
-from seglight.images.image_header import image_header
+from seglight.images.read_bands import image_size
 from seglight.images.types import LabelMap
 from seglight.system.nested import parse_yaml
 
@@ -72,7 +72,7 @@ class YoloLabels:
 
     def __call__(self, image: Path) -> LabelMap:
         """The label map of an image."""
-        height, width = image_header(image).size
+        height, width = image_size(image)
         path = self.files[image]
         outlines = []
         for _, line in lines_of(path) if path is not None else ():
