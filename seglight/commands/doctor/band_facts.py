@@ -1,7 +1,7 @@
 """Facts about the bands of one image, small enough to be kept of every image. Imports no torch."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from seglight.images.read_bands import bare_bands, holding, read_bands
 
 KEPT_VALUES = 4096
 """Values of an image that are kept for percentiles, of all bands together."""
+
+KEPT_IN_ALL = 1 << 24
+"""Values of all images that are kept for percentiles; of each image at least one pixel."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,21 @@ def band_facts(path: str, held: Holding, image: NDArray[Any], bands: Bands) -> B
         tuple(hashlib.blake2b(image[..., index].tobytes(), digest_size=8).digest() for index in range(count)),
         flat,
     )
+
+
+def lean(facts: BandFacts, images: int, known: dict[Any, Any]) -> BandFacts:
+    """Facts that take less memory, for sets of many images.
+
+    Args:
+        facts: Facts about an image.
+        images: Number of images of the set.
+        known: Descriptions of earlier images, which take the place of equal ones.
+    """
+    rows = max(1, KEPT_IN_ALL // images // max(1, facts.kept.shape[1]))
+    step = -(-len(facts.kept) // rows)
+    kept = facts.kept if step <= 1 else facts.kept[step // 2 :: step].copy()
+    held, bands = (known.setdefault(one, one) for one in (facts.held, facts.bands))
+    return replace(facts, held=held, bands=bands, kept=kept)
 
 
 def _of_band(

@@ -1,6 +1,6 @@
 """Findings about bands: files of other types, bands in another order, and bands without information."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from seglight.commands.doctor.band_facts import BandFacts
 from seglight.commands.doctor.band_statistics import BandStatistics, kind_of, usual_kind
+from seglight.commands.doctor.facts import PairFacts
 from seglight.commands.doctor.finding import Case, Finding
 from seglight.commands.doctor.rules import RULES
 from seglight.images.bands import Bands
@@ -45,6 +46,17 @@ def check_bands(facts: Sequence[BandFacts], numbers: BandStatistics | None, decl
     )
     notes = dict(_notes(numbers, declared, alike))
     return [one for one in found if one.cases] + [Finding(RULES[slug], "", note=note) for slug, note in notes.items()]
+
+
+def check_missing(splits: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
+    """Fraction of the pixels of each split that have data in no band."""
+    found = []
+    for name, facts in splits.items():
+        sizes = [one.mask.header.size for one in facts if not one.mask.header.problem]
+        share = sum(one.mask.nodata for one in facts) / max(1, sum(height * width for height, width in sizes))
+        if share:
+            found.append(Finding(RULES["no-data"], name, note=f"{share:.2%} of the pixels"))
+    return found
 
 
 def _order_by_name(facts: Sequence[BandFacts], numbers: BandStatistics) -> Iterator[Case]:

@@ -38,7 +38,7 @@ def _of_pair(one: PairFacts, table: LabelTable) -> Iterator[tuple[str, Case]]:
         return
     if diagnosis := diagnose_mask(one.mask, table):
         yield diagnosis[0], Case(mask.path, diagnosis[1])
-    elif not one.mask.classes.any():
+    elif not one.mask.classes.any() and not one.mask.nodata:
         yield "all-ignored", Case(mask.path)
     elif one.mask.ignored >= MOSTLY * one.mask.counts.sum():
         yield "mostly-ignored", Case(mask.path, f"{one.mask.ignored / one.mask.counts.sum():.1%}")

@@ -6,7 +6,7 @@ With --model or --folds, report instead which labels of a split a net contradict
 from pathlib import Path
 
 from seglight.commands.doctor.band_statistics import BandStatistics, band_statistics
-from seglight.commands.doctor.check_bands import check_bands
+from seglight.commands.doctor.check_bands import check_bands, check_missing
 from seglight.commands.doctor.check_classes import check_classes
 from seglight.commands.doctor.check_files import check_files
 from seglight.commands.doctor.check_splits import check_splits
@@ -64,7 +64,7 @@ def examine(found: Survey, numbers: dict[str, Statistics], bands: BandStatistics
     findings = list(found.findings)
     for name, facts in found.splits.items():
         findings += check_files(name, facts, found.tables[name])
-    findings += check_bands(found.band_facts(), bands, found.bands)
+    findings += check_bands(found.band_facts(), bands, found.bands) + check_missing(found.splits)
     findings += check_classes(found, numbers) + check_splits(found)
     return by_level(findings)
 

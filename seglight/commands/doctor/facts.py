@@ -31,6 +31,7 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
 from seglight.images.read_bands import holding, read_bands
+from seglight.images.stretch import without_data
 from seglight.ops.label_types import WIDE_IGNORE_INDEX
 
 IGNORED, UNKNOWN = WIDE_IGNORE_INDEX, WIDE_IGNORE_INDEX - 1
@@ -104,7 +105,7 @@ class MaskFacts:
         unknown: Pixels whose value is in no table.
         edges: How values change from pixel to pixel.
         thick: Fraction of the pixels of value 255 that lie in areas thicker than a border, in masks of only 0 and 255.
-        nodata: Pixels without data in any band of a scene, which are among the ignored ones.
+        nodata: Pixels without data in any band of the image, which are among the ignored ones.
     """
 
     header: Header
@@ -131,13 +132,16 @@ class PairFacts:
 
 def pair_facts(pair: Pair, table: LabelTable, bands: Bands = RGB) -> PairFacts:
     """Read both files of a pair."""
-    return PairFacts(pair, image_facts(pair.image, bands), mask_facts(pair.mask, table))
+    if bands.is_rgb8:
+        return PairFacts(pair, image_facts(pair.image), mask_facts(pair.mask, table))
+    image, missing = _of_bands(pair.image, bands)
+    return PairFacts(pair, image, mask_facts(pair.mask, table, missing))
 
 
 def image_facts(path: str, bands: Bands = RGB) -> ImageFacts:
     """Read an image as training does."""
     if not bands.is_rgb8 or is_array_or_heif(path):
-        return _of_bands(path, bands)
+        return _of_bands(path, bands)[0]
     header = header_of(path)
     if header.problem:
         return ImageFacts(header, bands=undeclared_facts(path) if header.problem in UNREAD.values() else None)
@@ -154,23 +158,31 @@ def image_facts(path: str, bands: Bands = RGB) -> ImageFacts:
     return ImageFacts(header, image_hash(pixels))
 
 
-def _of_bands(path: str, bands: Bands) -> ImageFacts:
-    """Read an image of declared bands."""
+def _of_bands(path: str, bands: Bands) -> tuple[ImageFacts, NDArray[np.bool_] | None]:
+    """Read an image of declared bands; returns also its pixels (H, W) without data in any band, or None."""
     header = band_header(path, bands)
     if header.problem:
-        return ImageFacts(header, bands=undeclared_facts(path) if header.problem == "undeclared-bands" else None)
+        facts = undeclared_facts(path) if header.problem == "undeclared-bands" else None
+        return ImageFacts(header, bands=facts), None
     try:
         pixels = read_bands(Path(path), bands)
         held = holding(band_files(Path(path), bands)[0] if bands.files else Path(path))
     except UserError as error:
-        return ImageFacts(replace(header, problem="truncated", error=one_line(error).removeprefix(f"{path}: ")))
-    return ImageFacts(
-        header, image_hash(pixels, bands), None if bands.is_rgb8 else band_facts(path, held, pixels, bands)
-    )
+        broken = replace(header, problem="truncated", error=one_line(error).removeprefix(f"{path}: "))
+        return ImageFacts(broken), None
+    facts = None if bands.is_rgb8 else band_facts(path, held, pixels, bands)
+    return ImageFacts(header, image_hash(pixels, bands), facts), without_data(pixels, bands)
 
 
-def mask_facts(path: str, table: LabelTable) -> MaskFacts:
-    """Read a label file."""
+def mask_facts(path: str, table: LabelTable, missing: NDArray[np.bool_] | None = None) -> MaskFacts:
+    """Read a label file.
+
+    Args:
+        path: Path of the file.
+        table: Meaning of its values.
+        missing: Pixels (H, W) of the image without data, which are ignored as training ignores them; None: there are
+            none.
+    """
     header, image = open_header(path, labels=True)
     if image is None:
         return MaskFacts(header)
@@ -186,10 +198,17 @@ def mask_facts(path: str, table: LabelTable) -> MaskFacts:
     palette = tuple(codes(np.array(colors, np.uint8).reshape(-1, 3)).tolist())
     of_value = tuple(palette[value] if value < len(palette) else -1 for value in values.tolist()) if palette else ()
     pixels = class_counts(values, counts, table, content)
+    nodata = 0
+    if missing is not None and missing.shape == raw.shape and missing.any():
+        nodata = int(missing.sum())
+        gone, _, _ = class_counts(*distinct(raw[missing]), table, content)
+        pixels = pixels[0] - gone, pixels[1] + int(gone.sum()), pixels[2]
     grey = brightness(raw) if content == "colour" else raw
     thick = _thick(raw == 255) if values.tolist() == [0, 255] else 0.0
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
-    return MaskFacts(header, content, values[kept], counts[kept], of_value[:MOST_VALUES], *pixels, edges(grey), thick)
+    return MaskFacts(
+        header, content, values[kept], counts[kept], of_value[:MOST_VALUES], *pixels, edges(grey), thick, nodata
+    )
 
 
 def content_of(image: Image.Image, colour: bool) -> tuple[Content, NDArray[np.integer]]:

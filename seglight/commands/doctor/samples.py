@@ -11,12 +11,14 @@ from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclare
 from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
 from seglight.commands.doctor.headers import UNREAD, Header, band_header
 from seglight.commands.doctor.image_hash import image_hash
+from seglight.data.augmentation.missing import without_missing
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError, one_line
 from seglight.images.band_files import band_files
 from seglight.images.bands import RGB, Bands
 from seglight.images.exif import SIDEWAYS
 from seglight.images.read_bands import holding
+from seglight.images.stretch import without_data
 from seglight.interfaces import Labelled
 from seglight.ops.label_types import ignored_value
 
@@ -38,7 +40,8 @@ def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -
         return PairFacts(pair, *_at_fault(header, files, one_line(error), bands))
     if not files:
         header = Header(name, mode="RGB", size=image.shape[:2])
-    values, counts = distinct(mask)
+    missing = without_data(image, bands) if image.shape[:2] == mask.shape else None
+    values, counts = distinct(mask if missing is None else without_missing(mask, missing))
     ignored = ignored_value(mask.dtype)
     found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
     labels = MaskFacts(
@@ -49,6 +52,7 @@ def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -
         classes=found[:number],
         ignored=int(found[ignored]),
         unknown=int(found[number:ignored].sum()),
+        nodata=0 if missing is None else int(missing.sum()),
     )
     return PairFacts(pair, ImageFacts(header, image_hash(image, bands), _of_bands(header, image, bands)), labels)
 

@@ -1,11 +1,11 @@
 """Read every file of a data set once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from seglight.commands.doctor.band_facts import BandFacts
+from seglight.commands.doctor.band_facts import BandFacts, lean
 from seglight.commands.doctor.facts import IGNORED, LabelTable, PairFacts, pair_facts
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.pairs import find_pairs
@@ -77,9 +77,19 @@ def survey(datamodule: SegmentationDataModule) -> Survey:
         if name != "test":  # many data sets do not publish their test labels
             found.findings.append(Finding(RULES["missing-split"], name, note=str(reason)))
     facts = spread(functions, [(name, item) for name in items for item in items[name]])
-    found.splits = {name: [next(facts) for _ in items[name]] for name in items}
+    number = sum(map(len, items.values()))
+    known: dict[Any, Any] = {}
+    found.splits = {name: [_lean(next(facts), number, known) for _ in items[name]] for name in items}
     next(facts, None)  # ends the progress bar
     return found
+
+
+def _lean(facts: PairFacts, number: int, known: dict[Any, Any]) -> PairFacts:
+    """Facts of one of many pairs, without what earlier ones know."""
+    held = facts.image.bands
+    if held is None:
+        return facts
+    return replace(facts, image=replace(facts.image, bands=lean(held, number, known)))
 
 
 def _listed(datamodule: SegmentationDataModule, name: str) -> Labelled:

@@ -16,19 +16,13 @@ NAMES = ("train", "val", "test")
 
 
 def check_scenes(data: ScenesDataModule, splits: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
-    """Find places that two splits share, scenes of two splits that touch, and pixels without data.
+    """Find places that two splits share, and scenes of two splits that touch.
 
     Args:
         data: Data module.
         splits: Facts about the tiles of each split.
     """
-    found = []
-    for name, facts in splits.items():
-        pixels = sum(one.mask.header.size[0] * one.mask.header.size[1] for one in facts if not one.mask.header.problem)
-        share = sum(one.mask.nodata for one in facts) / max(1, pixels)
-        if share:
-            found.append(Finding(RULES["no-data"], name, note=f"{share:.2%} of the pixels"))
-    return found if data.blocks is not None else found + _meetings(data, [name for name in NAMES if name in splits])
+    return [] if data.blocks is not None else _meetings(data, [name for name in NAMES if name in splits])
 
 
 def _meetings(data: ScenesDataModule, names: Sequence[str]) -> list[Finding]:

@@ -5,6 +5,7 @@ commands.init.measured.
 """
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 import tifffile
 import yaml
 from numpy.typing import NDArray
+from PIL import Image
 
-from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
+from seglight.commands.doctor.band_facts import KEPT_IN_ALL, BandFacts, band_facts, lean, undeclared_facts
 from seglight.commands.doctor.band_statistics import band_statistics, declaration
 from seglight.commands.doctor.check_bands import check_bands
 from seglight.commands.doctor.command import doctor
@@ -197,6 +199,45 @@ def test_init_declares_what_it_measures(folder: Path, tmp_path: Path, own: bool)
         declare(folder, BANDS)
         assert declare_again.is_file()
         assert measured_bands(recognise(folder, Choices()), folder, splits.files["train"]).bands == RGB
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_pixels_without_data_count_for_no_class(folder: Path, tmp_path: Path, empty: bool) -> None:
+    declare(folder, BANDS)
+    if empty:
+        image = np.zeros((64, 64, 4), np.uint16)
+        tifffile.imwrite(folder / "images" / "train" / "0.tif", image, planarconfig="contig", photometric="minisblack")
+    train = [tifffile.imread(path) for path in sorted((folder / "images" / "train").iterdir())]
+    masks = [np.asarray(Image.open(path)) for path in sorted((folder / "masks" / "train").iterdir())]
+    has_data = [image.any(axis=2) for image in train]
+    doctor(FolderDataModule(str(folder)), json=str(tmp_path / "a.json"))
+    report = json.loads((tmp_path / "a.json").read_text())
+    counted = np.bincount(np.concatenate([mask[data] for mask, data in zip(masks, has_data, strict=True)]))
+    classes = report["splits"]["train"]["classes"]
+    assert [classes[name]["pixels"] for name in ("ground", "field")] == counted.tolist()
+    share = 1 - np.mean(has_data)
+    assert report["splits"]["train"]["ignored_share"] == pytest.approx(share)
+    assert next(one["note"] for one in report["findings"] if one["slug"] == "no-data") == f"{share:.2%} of the pixels"
+    slugs = {one["slug"] for one in report["findings"]}
+    assert "all-ignored" not in slugs
+    assert ("mostly-ignored" in slugs) == empty
+
+
+def test_facts_of_many_images_are_small() -> None:
+    one = facts(scene(0, (400, 500)))
+    known: dict[Any, Any] = {}
+    few = lean(one, 100, known)
+    assert few.kept is one.kept
+    many = [lean(pickle.loads(pickle.dumps(one)), 100_000, known) for _ in range(2)]
+    assert many[0].bands is many[1].bands is one.bands
+    assert many[0].kept.nbytes <= 4 * KEPT_IN_ALL / 100_000
+    assert len(pickle.dumps(many[0].kept)) < 1000
+    assert lean(one, 10**9, known).kept.shape == (1, 4)
+    every = [lean(facts(scene(seed)), 10**5, known) for seed in range(40)]
+    numbers = band_statistics(every)
+    assert numbers is not None
+    values = np.concatenate([scene(seed)[4:].reshape(-1, 4) for seed in range(40)])
+    assert numbers.percentiles == pytest.approx(np.percentile(values, (1, 50, 99), axis=0).T, rel=0.05)
 
 
 def test_what_no_description_reads_has_no_facts(tmp_path: Path) -> None:
