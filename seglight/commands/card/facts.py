@@ -10,7 +10,7 @@ from torch import nn
 
 from seglight.checkpoints.checkpoint import weights_checksum
 from seglight.checkpoints.model_card import ModelCard
-from seglight.commands.doctor.command import examine
+from seglight.commands.doctor.command import examine_all
 from seglight.commands.doctor.report import as_dict
 from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.statistics import statistics
@@ -77,7 +77,7 @@ def data_facts(data: SegmentationDataModule) -> dict[str, Any]:
     """
     found = survey(data)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    report = as_dict(found.names, numbers, examine(found, numbers), None)
+    report = as_dict(found.names, numbers, examine_all(data, found, numbers, None), None)
     report["findings"] = [_shortened(finding) for finding in report["findings"]]
     return {key: report[key] for key in ("mistakes", "hints", "findings", "splits")}
 

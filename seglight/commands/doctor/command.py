@@ -44,10 +44,7 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     found = survey(datamodule)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
     bands = band_statistics(found.band_facts("train") or found.band_facts())
-    findings = examine(found, numbers, bands)
-    if isinstance(datamodule, ScenesDataModule):
-        kept = [finding for finding in findings if finding.rule.slug not in OF_WHOLE_IMAGES]
-        findings = by_level(kept + check_scenes(datamodule, found.splits))
+    findings = examine_all(datamodule, found, numbers, bands)
     console = plain_console()
     show(console, found.names, numbers, findings, bands)
     fixed = None
@@ -59,18 +56,28 @@ def doctor(datamodule: SegmentationDataModule, fix_to: str | None = None, json: 
     return int(any(finding.rule.level == "mistake" for finding in findings))
 
 
+def examine_all(
+    datamodule: SegmentationDataModule, found: Survey, numbers: dict[str, Statistics], bands: BandStatistics | None
+) -> list[Finding]:
+    """All findings about the files of a data module, those about places of scenes too, mistakes first."""
+    findings = examine(found, numbers, bands)
+    if not isinstance(datamodule, ScenesDataModule):
+        return findings
+    kept = [finding for finding in findings if finding.rule.slug not in OF_WHOLE_IMAGES]
+    return _by_level(kept + check_scenes(datamodule, found.splits))
+
+
 def examine(found: Survey, numbers: dict[str, Statistics], bands: BandStatistics | None = None) -> list[Finding]:
-    """All findings, mistakes first."""
+    """All findings about files, mistakes first."""
     findings = list(found.findings)
     for name, facts in found.splits.items():
         findings += check_files(name, facts, found.tables[name])
     findings += check_bands(found.band_facts(), bands, found.bands) + check_missing(found.splits)
     findings += check_classes(found, numbers) + check_splits(found)
-    return by_level(findings)
+    return _by_level(findings)
 
 
-def by_level(findings: list[Finding]) -> list[Finding]:
-    """Findings in their order, mistakes first."""
+def _by_level(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.rule.level != "mistake")
 
 

@@ -183,7 +183,7 @@ def decide(bench: Bench) -> Decisions:
     pace = pace_of(trial, load, workers.value, bench)
     images = trial.batch.size * trial.batch.accumulated
     run = length(bench.seconds, pace, max(1, data.train // images), data.val)
-    rare = samples.rare_class_crops(data, crop.value)
+    rare = None if data.by_window else samples.rare_class_crops(data, crop.value)
     used = f"{trial.answer.peak / 1e9:.2g} GB of {machine.memory / 1e9:.3g} GB"
     return Decisions(
         net=net,

@@ -31,6 +31,7 @@ class DataFacts:
             out.
         suffix: Most frequent suffix of the image files, such as ".jpg".
         bands: What the images hold.
+        by_window: Whether training images are windows of scenes, of which `train` is the number in an epoch.
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class DataFacts:
     extent: int
     suffix: str
     bands: Bands = RGB
+    by_window: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,5 +110,5 @@ def _extent(sound: Sequence[PairFacts], background: int) -> int:
 
 
 def _usual_suffix(pairs: Sequence[PairFacts]) -> str:
-    suffixes = Counter(Path(one.pair.image).suffix.lower() for one in pairs)
+    suffixes = Counter(Path(one.pair.image).suffix.lower().partition("[")[0] for one in pairs)  # a tile: .tif[0:8, 0:8]
     return max(suffixes, key=lambda suffix: (suffixes[suffix], suffix), default="")

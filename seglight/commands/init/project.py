@@ -18,16 +18,18 @@ from seglight.commands.init.draft import Decisions, Draft, draft
 from seglight.commands.init.duration import plain_time
 from seglight.commands.init.facts import DataFacts, Size
 from seglight.commands.init.machine import machine, versions
-from seglight.commands.init.measured import measured_bands
+from seglight.commands.init.measured import Measured, measured_bands
 from seglight.commands.init.options import Options
-from seglight.commands.init.prepared import Prepared, full_path, prepare, splits_of
+from seglight.commands.init.prepared import Prepared, Splits, full_path, prepare, splits_of
 from seglight.commands.init.question import Answer, LoadingQuestion, cache_folder, keep, kept_answer
 from seglight.commands.init.samples import sides
 from seglight.commands.init.scanned import Scan, data_module, scan
+from seglight.commands.init.scenes import prepare_scenes
 from seglight.commands.init.trials import Trials
 from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.layouts.layout import Choices, Layout
 from seglight.data.layouts.recognise import recognise
+from seglight.data.layouts.scenes import recognise_scenes
 from seglight.errors import UserError, terminal
 from seglight.system.atomic import PART, atomic_folder, atomic_write
 from seglight.system.escaping import encodable
@@ -58,13 +60,18 @@ def init(options: Options) -> None:
         UserError: The data are not recognised, or have mistakes; the project exists; or time or memory are too little.
     """
     device = machine(options.device, options.memory)
-    layout = recognise(options.data, Choices(options.boxes))
+    scenes = recognise_scenes(options.data)
+    layout = scenes or recognise(options.data, Choices(options.boxes))
     show(f"{options.data}: {layout.form}, recognised by {layout.evidence}")
     show(class_line(layout))
-    splits = splits_of(layout, options.data, options.folds)
+    splits = Splits({}) if scenes else splits_of(layout, options.data, options.folds)
     with _project(options) as folder:
-        measured = measured_bands(layout, options.data, splits.files["train"])
-        prepared = prepare(layout, options.data, splits, folder, measured)
+        if scenes:
+            measured = Measured()
+            prepared = prepare_scenes(scenes, options.data, options.folds, folder)
+        else:
+            measured = measured_bands(layout, options.data, splits.files["train"])
+            prepared = prepare(layout, options.data, splits, folder, measured)
 
         def say(line: str) -> None:
             show(line.replace(str(folder), str(options.out)))
@@ -80,6 +87,9 @@ def init(options: Options) -> None:
             if trials.found:
                 show(f"{trials.found} kept measurements were used: remove {cache_folder()} to measure again")
         recipe = draft(decisions, prepared.at(full_path(options.out)), prepared.comments, inferer(found.facts))
+        if scenes:  # whether windows of the chosen size fit into the blocks
+            augmentation = recipe.content["data"]["init_args"]["augmentation"]
+            data_module(prepared.at(folder), augmentation=augmentation).split("train")
         show_decisions(decisions, options.time)
         if options.explain:
             show_reasons(recipe)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seglight.commands.doctor.band_statistics import band_statistics
-from seglight.commands.doctor.command import examine
+from seglight.commands.doctor.command import examine_all
 from seglight.commands.doctor.finding import Finding
 from seglight.commands.doctor.scan import survey
 from seglight.commands.doctor.statistics import statistics
 from seglight.commands.init.facts import DataFacts, data_facts
 from seglight.commands.recipe import instantiate
 from seglight.data import SegmentationDataModule
+from seglight.data.datasets.scenes import ScenesDataModule
 from seglight.data.disjoint import check_disjoint
 from seglight.errors import UserError
 from seglight.system.parsing import new_parser, parser_errors
@@ -68,7 +69,8 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     """
     found = survey(module)
     numbers = {name: statistics(facts, found.tables[name]) for name, facts in found.splits.items()}
-    findings = examine(found, numbers, band_statistics(found.band_facts("train") or found.band_facts()))
+    bands = band_statistics(found.band_facts("train") or found.band_facts())
+    findings = examine_all(module, found, numbers, bands)
     mistakes = [one for one in findings if one.rule.level == "mistake"]
     for finding in mistakes:
         say(line_of(finding))
@@ -76,12 +78,16 @@ def scan(module: SegmentationDataModule, say: Callable[[str], None]) -> Scan:
     if refused:
         what = "one kind of mistake" if len(refused) == 1 else f"{len(refused)} kinds of mistake"
         raise UserError(f"the data have {what}, named above, that `fit` refuses: correct them, then run init again")
-    if "val" in found.splits:
+    if isinstance(module, ScenesDataModule):
+        module.check_disjoint()
+    elif "val" in found.splits:
         check_disjoint(module.split("train"), module.split("val"))
     train = found.splits.get("train", [])
     val = found.splits.get("val", [])
     facts = data_facts(train, val, found.splits.get("test", []), found.tables["train"])
     facts = replace(facts, bands=module.bands)
+    if isinstance(module, ScenesDataModule):
+        facts = replace(facts, train=module.windows_per_epoch, by_window=True)
     if not sum(facts.pixels):
         raise UserError("no pixel of the training images is labelled: check the class table and the masks")
     hints = sorted(

@@ -156,24 +156,24 @@ def mask_values(path: Path) -> MaskValues:
         UserError: It is damaged, or of a kind that is not read.
     """
     if path.suffix.lower() == ".npy":
-        return _values(False, read_index(path))
+        return counted_values(False, read_index(path))
     grey = read_grey(path)
     if grey is not None:
-        return _values(False, grey)
+        return counted_values(False, grey)
     with opened(path) as image:
         if image.mode in ("RGB", "RGBA"):
             channels = np.asarray(image.convert("RGB")).astype(np.int32)
-            return _values(True, channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2])
+            return counted_values(True, channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2])
         if image.mode == "P":
-            counts = _values(False, np.asarray(image)).counts
+            counts = counted_values(False, np.asarray(image)).counts
             stored = image.getpalette("RGB") or []
             flat = [*stored, *[0] * 768]
             colors = [(flat[3 * v], flat[3 * v + 1], flat[3 * v + 2]) for v in range(256)]
             return MaskValues(False, counts, {v: colors[v] for v in counts}, tuple(colors[: len(stored) // 3]))
-    return _values(False, read_index(path))
+    return counted_values(False, read_index(path))
 
 
-def _values(colored: bool, raw: NDArray[Any]) -> MaskValues:
+def counted_values(colored: bool, raw: NDArray[Any]) -> MaskValues:
     """Pixels of each value: runs of equal pixels are counted first, which are few in a mask."""
     if raw.dtype == np.uint8:
         counts = np.bincount(raw.ravel(), minlength=256)
