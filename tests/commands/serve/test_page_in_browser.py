@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from seglight.images.label_png import read_labels
+from tests.support.band_models import AERIAL, above, aerial
 from tests.support.browser import CHROMIUM, WHY_SKIPPED, Browser, browser
 from tests.support.command import Ran
 from tests.support.exported import red
@@ -341,6 +343,30 @@ def test_images_that_a_browser_shows_differently_or_not_at_all(page: Browser, tm
     where = place(page, 10, 80, upright.shape)
     assert drawn(page, "picture", where)[:3] == pytest.approx(upright[80, 10], abs=8)
     assert drawn(page, "labels", where) == [255, 0, 0, 255]
+
+
+def test_images_of_16_bits_and_four_bands(chromium: Browser, tmp_path: Path) -> None:
+    """The shown bands are stretched between the 2nd and the 98th percentile of their data; what has none is grey."""
+    image = aerial(0, (64, 96))
+    tifffile.imwrite(tmp_path / "scene.tif", image, photometric="minisblack", planarconfig="contig")
+    above(tmp_path / "plants.onnx", AERIAL, "nir", 2000)
+    with running(tmp_path / "log.txt", str(tmp_path / "plants.onnx"), "--workers", "1") as server:
+        chromium.open(server.address, 1300)
+        chromium.wait("document.getElementById('first').options.length == 1")
+        show(chromium, tmp_path / "scene.tif")
+        assert text_of(chromium, "caption") == "scene.tif, 96 x 64 pixels"
+        low, high = np.percentile(image[image.any(axis=2)][:, [2, 1, 0]].astype(float), (2, 98), axis=0)
+        bright = np.unravel_index(image[20:, 20:, :3].astype(int).sum(2).argmax(), (44, 76))
+        row, column = int(bright[0]) + 20, int(bright[1]) + 20
+        wanted = 255 * np.clip((image[row, column, [2, 1, 0]] - low) / (high - low), 0, 1)
+        where = place(chromium, column, row, image.shape)
+        assert drawn(chromium, "picture", where)[:3] == pytest.approx(wanted, abs=40)  # a JPEG of noise
+        grey = drawn(chromium, "picture", place(chromium, 4, 3, image.shape))[:3]
+        assert max(grey) - min(grey) <= 4
+        assert drawn(chromium, "labels", place(chromium, 4, 3, image.shape))[3] == 0
+        colors = [drawn(chromium, "labels", place(chromium, x, 40, image.shape))[:3] for x in range(30, 90, 7)]
+        assert colors == [[20, 160, 30] if image[40, x, 3] > 2000 else [120, 90, 40] for x in range(30, 90, 7)]
+        assert chromium.complaints() == []
 
 
 def test_label_maps_of_101_real_images(
