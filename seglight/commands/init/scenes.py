@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from seglight.commands.doctor.band_facts import BandFacts, band_facts
-from seglight.commands.doctor.band_statistics import band_statistics
+from seglight.commands.doctor.band_statistics import band_statistics, declaration
 from seglight.commands.init.prepared import CLASSES, Prepared, full_path
 from seglight.data.layouts.layout import Layout
 from seglight.errors import UserError
@@ -50,15 +50,15 @@ def prepare_scenes(layout: Layout, root: Path, folds: int | None, project: Path)
             f"--folds {folds}: scenes are divided by place: leave it out, and set `blocks: {{block_size: ..., folds: "
             f"{folds}, fold: 1}}` in the recipe"
         )
-    table = dict(layout.in_place.class_table)
+    table = {key: value for key, value in layout.in_place.class_table.items() if value is not None}
     images = [path for files in layout.splits.values() for path in files]
     remarks = []
+    text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
     if table.get("bands") is None:
         bands = _measured(images)
         if not bands.is_rgb8:
-            table = {"bands": bands.to_dict(), **table}
+            text = f"# Mean and std were measured in windows all over the scenes.\n{declaration(bands)}{text}"
             remarks.append(f"The scenes have {bands.line()}: their mean and std were measured in some windows.")
-    text = yaml.safe_dump(table, default_flow_style=None, sort_keys=False, allow_unicode=True)
     atomic_write(project / CLASSES, text)
     arguments: dict[str, Any] = {"root": str(full_path(root)), **layout.in_place.init_args}
     if isinstance(table["images"], str):

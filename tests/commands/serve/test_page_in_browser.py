@@ -362,7 +362,7 @@ def test_images_of_16_bits_and_four_bands(chromium: Browser, tmp_path: Path) -> 
         where = place(chromium, column, row, image.shape)
         assert drawn(chromium, "picture", where)[:3] == pytest.approx(wanted, abs=40)  # a JPEG of noise
         grey = drawn(chromium, "picture", place(chromium, 4, 3, image.shape))[:3]
-        assert max(grey) - min(grey) <= 4
+        assert grey == pytest.approx([120, 120, 120], abs=12)  # chroma of a JPEG reaches over a block
         assert drawn(chromium, "labels", place(chromium, 4, 3, image.shape))[3] == 0
         colors = [drawn(chromium, "labels", place(chromium, x, 40, image.shape))[:3] for x in range(30, 90, 7)]
         assert colors == [[20, 160, 30] if image[40, x, 3] > 2000 else [120, 90, 40] for x in range(30, 90, 7)]
