@@ -1,4 +1,7 @@
-"""Folders of images of any kind are recognised, and the project reads the pixels that were written."""
+"""Folders of images of any kind are recognised, and the project reads the pixels that were written.
+
+Covers: data.layouts.band_names.
+"""
 
 import json
 from collections.abc import Callable, Iterator

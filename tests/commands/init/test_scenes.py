@@ -1,6 +1,6 @@
 """`seglight init` on scenes that are read by window, labelled by rasters or by vectors.
 
-Covers: commands.init.scenes, data.layouts.scenes.
+Covers: data.layouts.scenes.
 """
 
 import json
