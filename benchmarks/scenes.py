@@ -82,7 +82,7 @@ class Ours:
         self.loader = self.data.train_dataloader()
         self.windows = windows
 
-    def window(self, row: int, column: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    def window(self, row: int, column: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return image and mask of a window."""
         scenes, _ = self.data.areas("train")
         return scenes.read(0, (row, column, row + SIZE, column + SIZE))

@@ -72,7 +72,8 @@ class MetricsFile(Callback):
                 os.fsync(file)
 
     def _append(self, trainer: Trainer, given: Mapping[str, float] | None = None) -> None:
-        values = {**logged_metrics(trainer), **(given or {})}  # on all processes: means over an epoch are reduced
+        values: dict[str, int | float | Tensor] = {**logged_metrics(trainer)}  # on all processes: it reduces means
+        values.update(given or {})
         if values and trainer.is_global_zero:
             line = json_line({"step": trainer.global_step, "epoch": trainer.current_epoch, **values})
             with self.path.open(
