@@ -4,6 +4,7 @@ Covers: images.iso_media.
 """
 
 import shutil
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,12 @@ from tests.support.samples import samples
 
 UNREAD = ("a.heic", "b.HEIC", "c.dng", "d.svg", "notes.txt", "._e.heic")
 TOLD = "not read: 2 HEIC, 1 SVG, 1 camera raw (DNG): convert them to PNG or JPEG, or remove them"
+
+
+@pytest.fixture
+def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the package that `predict` reads HEIC with is not installed."""
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -55,6 +62,7 @@ def test_the_first_process_names_them(
     assert TOLD in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_heif")
 def test_a_folder_of_nothing_else(tmp_path: Path) -> None:
     folder = put(tmp_path / "images", *UNREAD)
     told = r"but 2 HEIC, 1 SVG, 1 camera raw \(DNG\): convert them to PNG or JPEG"
@@ -64,6 +72,7 @@ def test_a_folder_of_nothing_else(tmp_path: Path) -> None:
         find([str(folder)], tmp_path / "out")
 
 
+@pytest.mark.usefixtures("without_heif")
 def test_predict_export_and_pretraining_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, look in enumerate(
         (lambda path: find([str(path)], tmp_path / "out"), partial(image_paths, bands=RGB), images_below)
@@ -98,6 +107,7 @@ def test_further_kinds_are_found_and_read(suffix: str, tmp_path: Path) -> None:
     assert mask.shape == image.shape[:2]
 
 
+@pytest.mark.usefixtures("without_heif")
 def test_real_ones_are_refused_by_name(tmp_path: Path) -> None:
     shutil.copy(samples() / "images" / "heif" / "RGB_8__128x128.heif", tmp_path / "photo.heif")
     with pytest.raises(UserError, match="1 HEIF: convert"):

@@ -96,7 +96,7 @@ def test_a_teacher_of_other_images_is_refused(teacher: Path) -> None:
     assert loss.classes is not None
     check_trained(loss.classes, loss)
     bands = Bands(type="uint16", mean=(900.0,) * 3, std=(300.0,) * 3)
-    with pytest.raises(UserError, match=r"have 3 bands of uint8 \(.*\) and 3 bands of uint16 \(.*\): take"):
+    with pytest.raises(UserError, match=r"have 3 bands of uint16 \(.*\) and 3 bands of uint8 \(.*\): take"):
         check_trained(loss.classes, loss, bands=bands)
 
 

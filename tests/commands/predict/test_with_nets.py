@@ -123,7 +123,7 @@ def test_a_stated_memory_decides_between_whole_images_and_windows(
     asked: list[tuple[tuple[int, int], int]] = []
 
     def plan(
-        net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool
+        net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool, by_windows: bool
     ) -> WholeImage | SlidingWindow:
         asked.append((size, max_memory))
         return chosen
@@ -147,7 +147,9 @@ def test_units_of_memory(
 ) -> None:
     asked: list[int] = []
 
-    def plan(net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool) -> WholeImage:
+    def plan(
+        net: torch.nn.Module, size: tuple[int, int], max_memory: int, probabilities: bool, by_windows: bool
+    ) -> WholeImage:
         asked.append(max_memory)
         return WholeImage()
 
