@@ -18,6 +18,9 @@ WHAT = "masks as vectors"
 WHOLE = (".geojson", ".json")
 """Suffixes of files that GDAL reads as a whole, however small an area is asked for."""
 
+FARTHEST = 720
+"""Largest coordinate that can be degrees: files go around the Earth more than once where they cross 180 degrees."""
+
 OVERHEAD = 200
 """Bytes that Python takes for a feature or an array beside its numbers, roughly."""
 
@@ -30,7 +33,7 @@ class Feature(NamedTuple):
 
     Args:
         number: Its number: they ascend in the order of the file.
-        geometry: Its geometry, which has a point at least.
+        geometry: Its geometry, of which no part is empty.
         value: Value of the attribute; None: none is read.
     """
 
@@ -176,6 +179,12 @@ class VectorSource:
             stored = {one.number: one for one in self._read(None)}
             features = self._parsed([*stored.values()])
             boxes = np.array([bounds_of(one.geometry) for one in features], np.float64).reshape(-1, 4)
+            if self.crs is not None and self.crs.is_geographic and np.abs(boxes).max(initial=0) > FARTHEST:
+                raise UserError(
+                    f"{self.path}: coordinates up to {np.abs(boxes).max():.0f} are no degrees, in which GeoJSON is "
+                    "that names no other reference system: bring it to one (ogr2ogr -a_srs EPSG:... OUT.gpkg "
+                    f"{self.path.name})"
+                )
             found = _Whole([stored[one.number] for one in features], boxes)
             self.memory.put(self.path, found, sum(len(one.shape) + OVERHEAD for one in found.features))
         return found
@@ -203,7 +212,8 @@ class VectorSource:
             found = [Feature(one.number, geometry(one.shape), one.value) for one in stored]
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from error
-        return [one for one in found if any(len(array) for array in one.geometry.points())]
+        burnable = [(one, one.geometry.burnable()) for one in found]
+        return [one._replace(geometry=shape) for one, shape in burnable if shape is not None]
 
 
 def bounds_of(one: Geometry) -> NDArray[np.float64]:

@@ -222,12 +222,12 @@ class Vectors:
             if text not in self.classes:
                 known = ", ".join([*self.classes][:12])
                 raise UserError(
-                    f"{self.path}: feature {feature}: {self.attribute} is {text}, and the classes are {known}"
+                    f"{self.path}: feature {feature}: {self.attribute} is {text[:40]}, and the classes are {known}"
                 )
             return self.classes[text]
-        if not text.isdigit() or int(text) > 255:
+        if not text.isdecimal() or int(text) > 255:
             raise UserError(
-                f"{self.path}: feature {feature}: {self.attribute} is {text}, no class index: give `classes`, the "
+                f"{self.path}: feature {feature}: {self.attribute} is {text[:40]}, no class index: give `classes`, the "
                 "index by value"
             )
         return int(text)

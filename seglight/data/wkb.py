@@ -24,6 +24,10 @@ Move = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Function of points x, y (N, 2)."""
 
 
+FEWEST = {"LineString": 2, "Polygon": 4}
+"""Least number of points of a line and of a ring, whose last point is its first."""
+
+
 class Geometry(NamedTuple):
     """A geometry.
 
@@ -44,6 +48,16 @@ class Geometry(NamedTuple):
         return Geometry(
             self.type, [part.moved(move) if isinstance(part, Geometry) else move(part) for part in self.parts]
         )
+
+    def burnable(self) -> "Geometry | None":
+        """The geometry without parts that are empty or cover nothing, with which GDAL burns in none; None: all are."""
+        parts: list[Any]
+        if self.type in ("Point", "LineString", "Polygon"):
+            parts = [part for part in self.parts if len(part) >= FEWEST.get(self.type, 1)]
+            whole = parts and parts[0] is self.parts[0]  # without its outline, a polygon has no holes
+        else:
+            whole = parts = [one for part in self.parts if (one := part.burnable()) is not None]
+        return Geometry(self.type, parts) if whole else None
 
     def mapping(self) -> dict[str, Any]:
         """The geometry as GeoJSON has it."""

@@ -46,6 +46,12 @@ def _pair(value: Any) -> tuple[str, str]:
     return (names[0], names[1])
 
 
+def _by_name(value: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} has no names of bands as keys, as in '{{red: [...]}}'")
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
@@ -59,11 +65,11 @@ READ: dict[str, Any] = {
     "std": _numbers,
     "nodata": _number,
     "valid": _limits,
-    "clip": lambda value: {str(name): _limits(limits) for name, limits in value.items()},
+    "clip": lambda value: {str(name): _limits(limits) for name, limits in _by_name(value).items()},
     "log": _names,
-    "ratios": lambda value: {str(name): _pair(pair) for name, pair in value.items()},
+    "ratios": lambda value: {str(name): _pair(pair) for name, pair in _by_name(value).items()},
     "rgb": _names,
     "files": str,
     "pages": _flag,
 }
-"""Reads the value of each key; a TypeError, ValueError or AttributeError says what is wrong with it."""
+"""Reads the value of each key; a TypeError or ValueError says what is wrong with it."""

@@ -18,6 +18,9 @@ TYPES = ("uint8", "uint16", "int16", "float32")
 MOST_BANDS = 200
 """Largest number of bands of an image."""
 
+FLOAT32 = np.finfo(np.float32)
+"""Limits of the numbers with which nets calculate."""
+
 RATIO_STD = 0.5
 """Standard deviation that a ratio is divided by where none is given: ratios lie in -1 to 1."""
 
@@ -191,10 +194,7 @@ class Bands:
         unknown = [str(key) for key in content if key not in known]
         if unknown:
             raise UserError(f"`{unknown[0]}` in bands is not known: the keys are {', '.join(known)}")
-        try:
-            found = cls(**{key: READ[key](value) for key, value in content.items() if value is not None})
-        except (TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"bands: {error}: see the keys in the documentation of `classes.yaml`") from error
+        found = cls(**{key: _read(key, value) for key, value in content.items() if value is not None})
         if found.names != RGB.names and content.get("mean") is None:
             raise UserError("bands.mean is missing: `seglight doctor` measures it, and prints the lines to paste")
         return found
@@ -219,6 +219,13 @@ class Bands:
         count = len(self.names)
         shown = ", ".join(self.names[:8]) + (", ..." if count > 8 else "")
         return f"{count} band{'' if count == 1 else 's'} of {self.type} ({shown})"
+
+
+def _read(key: str, value: Any) -> Any:
+    try:
+        return READ[key](value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"bands: {error}, in `{key}`: see the keys in the documentation of `classes.yaml`") from error
 
 
 def _inputs_of(bands: Bands) -> dict[str, Any]:
@@ -261,19 +268,24 @@ def _check_statistics(bands: Bands) -> None:
                 f"bands.{key}: {len(values)} values for {len(bands.names)} bands: `seglight doctor` measures them and "
                 "prints the lines to paste"
             )
-        if not all(math.isfinite(value) for value in values) or (key == "std" and min(values) <= 0):
+        if not all(map(math.isfinite, values)) or (key == "std" and min(values) <= 0):
             raise UserError(f"bands.{key} {list(values)}: give finite numbers{', above 0' if key == 'std' else ''}")
+        if max(map(abs, values)) > float(FLOAT32.max) or (key == "std" and min(values) < float(FLOAT32.tiny)):
+            raise UserError(f"bands.{key} {list(values)}: beyond the numbers of float32, with which nets calculate")
 
 
 def _check_values(bands: Bands) -> None:
-    if bands.nodata is not None and bands.type != "float32":
-        info = np.iinfo(bands.type)
-        if not (float(bands.nodata).is_integer() and info.min <= bands.nodata <= info.max):
+    info = np.iinfo(bands.type) if bands.type != "float32" else None
+    if bands.nodata is not None and info:
+        held = float(bands.nodata).is_integer() and info.min <= bands.nodata <= info.max
+        if not held:
             raise UserError(f"bands.nodata {bands.nodata:g}: no value of type {bands.type}")
     if bands.valid is not None:
         low, high = bands.valid
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise UserError(f"bands.valid {[low, high]}: give [least, greatest]")
+        if info and not max(low, info.min) <= min(high, info.max):
+            raise UserError(f"bands.valid {[low, high]}: no value of type {bands.type}, {info.min} to {info.max}")
     for name, (low, high) in bands.clip.items():
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise UserError(f"bands.clip.{name} {[low, high]}: give [least, greatest]")

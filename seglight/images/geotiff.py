@@ -1,5 +1,6 @@
 """Label maps as Cloud Optimised GeoTIFFs, written a few rows at a time."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,10 @@ def write_geotiff(
         palette: RGB colours of the classes, by index.
 
     Raises:
-        UserError: rasterio is not installed, the image has another size, or GDAL does not write the file.
+        UserError: rasterio is not installed, the image has another size, or GDAL does not write the whole file.
     """
     rasterio = library("rasterio", WHAT)
+    from rasterio._err import CPLE_BaseError  # what it raises for many errors of GDAL, without a public name
     from rasterio.errors import RasterioError
     from rasterio.shutil import copy
 
@@ -53,7 +55,7 @@ def write_geotiff(
         tiled = part.with_name(f"{part.name}.tiled.tif")  # removed with the other parts of a killed process
         try:
             with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-                _write_tiles(tiled, labels, geo, class_names, palette)
+                checksum = _write_tiles(tiled, labels, geo, class_names, palette)
                 copy(
                     str(tiled),
                     str(part),
@@ -63,15 +65,18 @@ def write_geotiff(
                     overview_resampling="MODE",
                     bigtiff="IF_SAFER",
                 )
-        except RasterioError as error:
-            raise UserError(f"{WHAT}: {path}: {one_line(error)}") from error
+                if _checksum(part) != checksum:  # GDAL says nothing if the disk is full while it closes a file
+                    raise UserError(f"{WHAT}: {path}: not written as a whole: is the disk full?")
+        except (RasterioError, CPLE_BaseError) as error:
+            raise UserError(f"{WHAT}: {path}: {one_line(error.__cause__ or error)}: is the disk full?") from error
         finally:
             tiled.unlink(missing_ok=True)
 
 
 def _write_tiles(
     path: Path, labels: LabelRows, geo: Georeference, class_names: Sequence[str], palette: Sequence[Color]
-) -> None:
+) -> int:
+    """Write the tiles without overviews; the result is the checksum of the pixels."""
     height, width = labels.shape
     most = int(np.iinfo(labels.dtype).max)
     nodata = most if len(class_names) <= most else None
@@ -90,16 +95,16 @@ def _write_tiles(
             dataset.update_tags(AREA_OR_POINT="Point")
         if labels.dtype == np.uint8:
             dataset.write_colormap(1, {index: (*color, 255) for index, color in enumerate(palette)})
-        _write_rows(dataset, labels, len(class_names))
+        return _write_rows(dataset, labels, len(class_names))
 
 
-def _write_rows(dataset: Any, labels: LabelRows, classes: int) -> None:
-    """Write whole rows of tiles: a tile that is written in parts is compressed several times."""
+def _write_rows(dataset: Any, labels: LabelRows, classes: int) -> int:
+    """Write whole rows of tiles: a tile that is written in parts is compressed several times. Returns a checksum."""
     from rasterio.windows import Window
 
     height, width = labels.shape
     held = np.empty((TILE, width), labels.dtype)
-    top = filled = 0
+    top = filled = checksum = 0
     for band in labels.bands():
         while len(band):
             taken = min(TILE - filled, len(band))
@@ -110,7 +115,21 @@ def _write_rows(dataset: Any, labels: LabelRows, classes: int) -> None:
                 if dataset.nodata is not None:  # models may have another label for what is ignored
                     held[:filled][held[:filled] >= classes] = dataset.nodata
                 dataset.write(held[:filled], 1, window=Window(0, top, width, filled))
+                checksum = zlib.crc32(held[:filled], checksum)
                 top, filled = top + filled, 0
+    return checksum
+
+
+def _checksum(path: Path) -> int:
+    """Checksum of the pixels of a file by rows of tiles, as `_write_rows` has it."""
+    from rasterio.windows import Window
+
+    checksum = 0
+    with opened(path) as dataset:
+        for top in range(0, dataset.height, TILE):
+            rows = dataset.read(1, window=Window(0, top, dataset.width, min(TILE, dataset.height - top)))
+            checksum = zlib.crc32(rows, checksum)
+    return checksum
 
 
 def _placed(geo: Georeference) -> dict[str, Any]:

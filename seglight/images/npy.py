@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +34,7 @@ def npy_holding(file: AnyFile) -> Holding:
         height, width, count = 0, 0, 0
     if not unread and not height * width * count:
         raise UserError(f"{file}: an array of shape {shape} has no pixels")
-    axes = "YX" if len(shape) == 2 else "CYX" if shape[0] < shape[-1] else "YXC"
+    axes = "YX" if len(shape) == 2 else "CYX" if shape[:1] < shape[-1:] else "YXC"
     return Holding("NumPy array", height, width, count, dtype.name, axes=axes, unread=unread)
 
 
@@ -115,7 +116,10 @@ def _header(file: AnyFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _read_header(opened: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(opened)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(opened)
+    try:
+        shape, _, dtype = read(opened)
+    except (SyntaxError, tokenize.TokenError) as error:  # NumPy tokenizes headers that it can't parse
+        raise ValueError("its header can't be parsed") from error
     stated = math.prod(shape) * dtype.itemsize
     held = -opened.tell() + opened.seek(0, io.SEEK_END)
     if held < stated and not dtype.hasobject:  # before so much memory is allocated or mapped

@@ -150,6 +150,36 @@ def test_arguments_are_checked() -> None:
     many = Classes(tuple(map(str, range(256))), ((0, 0, 0),) * 256)
     with pytest.raises(UserError, match="256 classes, where vectors are burned in for 255 at most: use rasters"):
         VectorFiles("a.geojson").of(Path("a.geojson"), many, LabelCodec({}))
+    two = Classes(("ground", "field"), ((0, 0, 0),) * 2)
+    with pytest.raises(UserError, match=r"data.vectors.background 2: give the index of one of the 2 classes, or 255"):
+        VectorFiles("a.geojson", background=2).of(Path("a.geojson"), two, LabelCodec({}))
+    assert VectorFiles("a.geojson", background=255).of(Path("a.geojson"), two, LabelCodec({})).background == 255
+
+
+def test_empty_parts_of_a_geometry_leave_the_others(tmp_path: Path) -> None:
+    square = box(2, 2, 12, 12)
+    ring = square["coordinates"][0]
+    shapes = [
+        {"type": "MultiPolygon", "coordinates": [[], [ring], [ring[:1] * 3]]},
+        {"type": "GeometryCollection", "geometries": [{"type": "Polygon", "coordinates": []}, square]},
+        {"type": "Polygon", "coordinates": [ring, []]},
+    ]
+    for number, shape in enumerate(shapes):
+        one = geojson(tmp_path / f"{number}.geojson", [(shape, {}), ({"type": "Polygon", "coordinates": []}, {})])
+        mask = Vectors(one).read(scene(tmp_path / "a.tif"), SIDE, SIDE)
+        assert (mask.sum(), mask[2:12, 2:12].sum()) == (100, 100)
+
+
+def test_coordinates_that_are_no_degrees_need_a_reference_system(tmp_path: Path) -> None:
+    metres = geojson(tmp_path / "a.geojson", [(box(0, 0, 20, 20), {})], crs=None)
+    with pytest.raises(UserError, match=r"a.geojson: coordinates up to 5247000 are no degrees.* \(ogr2ogr -a_srs"):
+        Vectors(metres).check(scene(tmp_path / "a.tif"))
+
+
+def test_digits_that_are_no_number_are_no_class(tmp_path: Path) -> None:
+    shapes = geojson(tmp_path / "a.geojson", [(box(0, 0, 20, 20), {"kind": "\u00b2"})])
+    with pytest.raises(UserError, match="kind is \u00b2, no class index"):
+        Vectors(shapes, attribute="kind").read(scene(tmp_path / "a.tif"), SIDE, SIDE)
 
 
 def test_files_without_a_place_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """GeoTIFFs of label maps, against rasterio and gdalinfo."""
 
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,26 @@ def test_another_size_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.tif is 60 x 40 pixels, and its label map \(2, 2\)"):
         written(tmp_path / "out.tif", image, np.zeros((2, 2), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_a_full_disk_leaves_no_file_or_the_whole(tmp_path: Path) -> None:
+    """A limit of a file's size stands for a full disk: writes fail from there on, the last ones as files are closed."""
+    image = scene(tmp_path / "a.tif", (600, 700))
+    labels = written(tmp_path / "whole.tif", image)
+    size = (tmp_path / "whole.tif").stat().st_size
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in np.linspace(4096, size, 12, dtype=int).tolist():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, former[1]))
+        try:
+            written(tmp_path / "out.tif", image, labels)
+        except UserError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - some sizes are enough
+            assert not (tmp_path / "out.tif").exists()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.tif", "whole.tif", "out.tif"}
+    if (tmp_path / "out.tif").exists():
+        assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_without_rasterio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

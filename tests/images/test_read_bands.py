@@ -159,6 +159,12 @@ def test_arrays_of_numpy(tmp_path: Path) -> None:
     np.save(path, np.zeros((3, 3), object), allow_pickle=True)
     with pytest.raises(UserError, match="Python objects"):
         read_bands(path, described(1, "float32"))
+    np.save(path, np.float32(1))
+    with pytest.raises(UserError, match=r"array of shape \(\)"):
+        read_bands(path, described(1, "float32"))
+    path.write_bytes(path.read_bytes().replace(b"()", b"(("))
+    with pytest.raises(UserError, match=r"x.npy: not readable as a NumPy array \(its header can't be parsed\)"):
+        read_bands(path, described(1, "float32"))
     np.save(path, np.zeros((2, 3, 4, 5), np.float32))
     with pytest.raises(UnreadImageError, match=r"an array of shape \(2, 3, 4, 5\): an image is"):
         read_bands(path, described(4, "float32"))

@@ -119,4 +119,4 @@ def _bands(endings: Sequence[str], files: Mapping[str, Path], mask: tuple[str, s
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Key that sorts B2 before B10."""
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", text)]
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text)]

@@ -60,11 +60,16 @@ class VectorFiles:
             memory: What was read of this and other files; None: of this one only.
 
         Raises:
-            UserError: There are more classes than bytes have values for.
+            UserError: There are more classes than bytes have values for, or the background is none of them.
         """
         if len(classes) > IGNORE_INDEX:
             raise UserError(
                 f"{path}: {len(classes)} classes, where vectors are burned in for {IGNORE_INDEX} at most: use rasters"
+            )
+        if not (0 <= self.background < len(classes) or self.background == IGNORE_INDEX):
+            raise UserError(
+                f"data.vectors.background {self.background}: give the index of one of the {len(classes)} classes, or "
+                f"{IGNORE_INDEX}, which ignores these pixels"
             )
         by_value = {str(value): index for value, index in codec.values.items()} if isinstance(codec, LabelCodec) else {}
         by_name = {name: index for index, name in enumerate(classes.names)}
