@@ -31,6 +31,7 @@ ALLOWED = {
     "_inductor": "AOTInductor, whose documentation names this module",
     "_apply": "nn.Module calls it for `to`, `float` and `cuda`, and documents no hook for them",
     "_is_synced": "torchmetrics: whether counts are summed over processes already",
+    "_err": "exceptions of GDAL that rasterio lets through have no public name",
     "_paths": "jsonargparse opens config files by the locale's encoding, and has no setting for it",
     "_common": "jsonargparse sets rules for the process, and has no way to read and restore them",
 }
