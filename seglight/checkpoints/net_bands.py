@@ -1,5 +1,7 @@
 """Bands of the images that a net reads: encoders are prepared for them before weights are loaded."""
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from seglight.errors import UserError
@@ -77,3 +79,11 @@ def pixels_read(net: nn.Module) -> Bands:
     if encoder is None or encoder.bands is None or encoder.bands.is_rgb8:
         return unnamed(bands_of(net))
     return encoder.bands
+
+
+def blank_image(
+    net: nn.Module, size: tuple[int, int], batch: int = 1, device: torch.device | str | None = None
+) -> Tensor:
+    """Images (batch, bands, H, W) of zeros, of the bands and the type that a net reads."""
+    bands = pixels_read(net)
+    return torch.from_numpy(np.zeros((batch, len(bands.names), *size), bands.dtype)).to(device or "cpu")

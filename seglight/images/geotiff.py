@@ -115,7 +115,7 @@ def _write_rows(dataset: Any, labels: LabelRows, classes: int) -> int:
                 if dataset.nodata is not None:  # models may have another label for what is ignored
                     held[:filled][held[:filled] >= classes] = dataset.nodata
                 dataset.write(held[:filled], 1, window=Window(0, top, width, filled))
-                checksum = zlib.crc32(held[:filled], checksum)
+                checksum = zlib.crc32(held[:filled].data, checksum)
                 top, filled = top + filled, 0
     return checksum
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seglight.checkpoints.net_bands import blank_image, pixels_read
 from seglight.errors import UserError
 from seglight.images.band_windows import reading_bytes
 from seglight.inference.no_data import mark_bytes
 from seglight.inference.sliding import SlidingWindow
 from seglight.inference.whole import WholeImage
 from seglight.interfaces import Inferer, seg_output
-from seglight.models.bands import blank_image, pixels_read
 from seglight.ops.bands import SOURCE_ROWS, budget
 from seglight.ops.sizes import DIVISOR, round_up
 from seglight.system.memory import MARGIN, WINDOWS, Peaks, bytes_of, peak_of, probed, resident_bytes, too_little

@@ -3,18 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from seglight.checkpoints.net_bands import pixels_read, use_bands
+from seglight.checkpoints.net_bands import blank_image, pixels_read, use_bands
 from seglight.models.encoders.band_inputs import TORCH_TYPES
 
 __all__ = ["blank_image", "noise", "pixels_read", "use_bands"]
-
-
-def blank_image(
-    net: nn.Module, size: tuple[int, int], batch: int = 1, device: torch.device | str | None = None
-) -> Tensor:
-    """Images (batch, bands, H, W) of zeros, of the bands and the type that a net reads."""
-    bands = pixels_read(net)
-    return torch.zeros(batch, len(bands.names), *size, dtype=TORCH_TYPES[bands.type], device=device)
 
 
 def noise(net: nn.Module, size: tuple[int, int]) -> Tensor:

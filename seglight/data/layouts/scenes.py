@@ -97,9 +97,7 @@ def _with_rasters(root: Path) -> Layout | None:
     masks: Mapping[str | None, str] = {}
     remarks: Sequence[str] = ()
     if len(places) == 2:
-        images, masks = (
-            {None: place} if isinstance(place, str) else place for place in (places["images"], places["masks"])
-        )
+        images, masks = _by_split(places["images"]), _by_split(places["masks"])
         images = {split: text for split, text in images.items() if split in masks}
     elif (found := mask_folders(root)) is not None:
         images, masks, remarks = found.images, found.masks, found.remarks
@@ -231,3 +229,7 @@ def _layout(
     table = {**places, **{key: value for key, value in own.items() if key not in places}}
     classes = class_file(table, Path(CLASS_FILE)).classes
     return Layout("scenes", evidence, classes, splits, Unread().read, remarks, InPlace(SCENES, dict(options), table))
+
+
+def _by_split(place: str | Mapping[str | None, str]) -> Mapping[str | None, str]:
+    return {None: place} if isinstance(place, str) else place
