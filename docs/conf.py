@@ -57,6 +57,6 @@ nitpick_ignore_regex = [  # documented elsewhere; links to other sites would nee
     (r"py:.*", r"(albumentations|collections|lightning|numpy|pathlib|torch|typing)\..*"),
     (
         r"py:class",
-        r"Predictor|Tensor|ImageCounts|tuple\[float",
+        r"Predictor|Tensor|ImageCounts|tuple\[(float|str)",
     ),  # imported for annotations only, so that autodoc sees no module
 ]

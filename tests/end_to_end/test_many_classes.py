@@ -47,7 +47,8 @@ def write_set(root: Path, classes: list[dict[str, Any]], masks: NDArray[Any], **
         for kind in ("images", "masks"):
             (root / kind / split).mkdir(parents=True)
         for number, mask in enumerate(masks):
-            image = np.stack([mask % 251, mask // 4 % 256, mask * 7 % 256], 2).astype(np.uint8)
+            value = mask.astype(np.int64)
+            image = np.stack([value % 251, value // 4 % 256, value * 7 % 256], 2).astype(np.uint8)
             image[0] = 255 if split == "val" else 0  # no image is in both
             Image.fromarray(image).save(root / "images" / split / f"{number}.png")
             Image.fromarray(mask).save(root / "masks" / split / f"{number}.png")
