@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from seglight.commands.doctor.headers import (
     open_header,
 )
 from seglight.commands.doctor.image_hash import ImageHash, image_hash
+from seglight.data.augmentation.missing import without_missing
 from seglight.errors import UserError, one_line
 from seglight.images.band_files import band_files
 from seglight.images.bands import RGB, Bands
@@ -32,7 +33,7 @@ from seglight.images.decode import read_image
 from seglight.images.image_header import UnreadImageError
 from seglight.images.read_bands import holding, read_bands
 from seglight.images.stretch import without_data
-from seglight.ops.label_types import WIDE_IGNORE_INDEX
+from seglight.ops.label_types import WIDE_IGNORE_INDEX, ignored_value
 
 IGNORED, UNKNOWN = WIDE_IGNORE_INDEX, WIDE_IGNORE_INDEX - 1
 """Class indices of ignored pixels, and of pixels whose value is in no table, however many classes there are."""
@@ -119,6 +120,30 @@ class MaskFacts:
     edges: Edges = field(default_factory=Edges)
     thick: float = 0.0
     nodata: int = 0
+
+
+def label_facts(header: Header, mask: NDArray[Any], missing: NDArray[np.bool_] | None, number: int) -> MaskFacts:
+    """Facts about a mask that its data set has read.
+
+    Args:
+        header: Header of the label file, or of what stands for it.
+        mask: (H, W), class index or ignore index.
+        missing: Pixels (H, W) without data in any band of the image; None: there are none.
+        number: Number of classes C.
+    """
+    values, counts = distinct(mask if missing is None else without_missing(mask, missing))
+    ignored = ignored_value(mask.dtype)
+    found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
+    return MaskFacts(
+        header,
+        "read",
+        values,
+        counts,
+        classes=found[:number],
+        ignored=int(found[ignored]),
+        unknown=int(found[number:ignored].sum()),
+        nodata=0 if missing is None else int(missing.sum()),
+    )
 
 
 @dataclass(frozen=True)

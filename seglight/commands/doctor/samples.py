@@ -4,14 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seglight.commands.doctor.band_facts import BandFacts, band_facts, undeclared_facts
-from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, distinct, image_facts
+from seglight.commands.doctor.facts import ImageFacts, MaskFacts, Pair, PairFacts, image_facts, label_facts
 from seglight.commands.doctor.headers import UNREAD, Header, band_header
 from seglight.commands.doctor.image_hash import image_hash
-from seglight.data.augmentation.missing import without_missing
 from seglight.data.pairs import IMAGE_SUFFIXES
 from seglight.errors import UserError, one_line
 from seglight.images.band_files import band_files
@@ -20,7 +18,6 @@ from seglight.images.exif import SIDEWAYS
 from seglight.images.read_bands import holding
 from seglight.images.stretch import without_data
 from seglight.interfaces import Labelled
-from seglight.ops.label_types import ignored_value
 
 
 def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -> PairFacts:
@@ -41,19 +38,7 @@ def sample_facts(split: Labelled, number: int, index: int, bands: Bands = RGB) -
     if not files:
         header = Header(name, mode="RGB", size=image.shape[:2])
     missing = without_data(image, bands) if image.shape[:2] == mask.shape else None
-    values, counts = distinct(mask if missing is None else without_missing(mask, missing))
-    ignored = ignored_value(mask.dtype)
-    found = np.bincount(values, weights=counts, minlength=ignored + 1).astype(np.int64)
-    labels = MaskFacts(
-        Header(header.path, format=_drawn(files), mode="L", size=mask.shape),
-        "read",
-        values,
-        counts,
-        classes=found[:number],
-        ignored=int(found[ignored]),
-        unknown=int(found[number:ignored].sum()),
-        nodata=0 if missing is None else int(missing.sum()),
-    )
+    labels = label_facts(Header(header.path, format=_drawn(files), mode="L", size=mask.shape), mask, missing, number)
     return PairFacts(pair, ImageFacts(header, image_hash(image, bands), _of_bands(header, image, bands)), labels)
 
 
