@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import default_collate
 
 from seglight.errors import UserError
 from seglight.interfaces import Batch, Sample
@@ -11,7 +12,7 @@ from seglight.ops.label_types import IGNORE_INDEX, WIDE_IGNORE_INDEX
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of one size.
+    """Stack samples of one size; in a loader process in the memory that it shares with the training.
 
     Raises:
         UserError: The sizes differ.
@@ -22,10 +23,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
             f"training images of {len(sizes)} sizes (such as {sizes[0]} and {sizes[-1]}) in one batch: "
             "give data.augmentation a crop_size"
         )
-    image = torch.stack([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
+    image = default_collate([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
     return {
         "image": image,
-        "mask": torch.stack([sample["mask"] for sample in samples]),
+        "mask": default_collate([sample["mask"] for sample in samples]),
         "name": [sample["name"] for sample in samples],
         "size": [_size(sample) for sample in samples],
     }

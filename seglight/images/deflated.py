@@ -2,6 +2,7 @@
 
 import zlib
 from functools import cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ LONGEST = 2**16
 3.2.4) is copied as a whole or not at all, and has up to 65,535."""
 
 
-def inflated(data: bytes, length: int, whole: int, most: int | None = None) -> NDArray[np.uint8]:
+def inflated(data: bytes | memoryview, length: int, whole: int, most: int | None = None) -> NDArray[np.uint8]:
     """Decode the first bytes of a zlib stream.
 
     libdeflate, which imagecodecs has, is twice as fast as zlib. The checksum is compared if all bytes are needed.
@@ -43,7 +44,7 @@ def inflated(data: bytes, length: int, whole: int, most: int | None = None) -> N
     return found
 
 
-def holds_more(data: bytes, most: int) -> bool:
+def holds_more(data: bytes | memoryview, most: int) -> bool:
     """Whether a zlib stream holds more than some number of bytes, of which no more are decoded.
 
     Raises:
@@ -54,12 +55,12 @@ def holds_more(data: bytes, most: int) -> bool:
     return len(zlib.decompressobj().decompress(data, most + 1)) > most
 
 
-def _decoded(data: bytes, buffer: NDArray[np.uint8]) -> int:
+def _decoded(data: bytes | memoryview, buffer: NDArray[np.uint8]) -> int:
     """Decode into a buffer, and return the number of bytes of the stream: one more than the buffer if it has more."""
     import imagecodecs
 
     try:
-        return len(imagecodecs.deflate_decode(data, out=buffer.data))
+        return len(imagecodecs.deflate_decode(cast("bytes", data), out=buffer.data))  # it takes any buffer
     except imagecodecs.DeflateError as error:
         if "INSUFFICIENT_SPACE" not in str(error):
             raise

@@ -188,22 +188,22 @@ class PageSamples:
                 self.cache.put((self.key, index), part)
         return part[rows, columns]
 
-    def _bytes(self, offset: int, length: int) -> bytes:
-        data = self.data[offset : offset + length]
+    def _bytes(self, offset: int, length: int) -> memoryview:
+        data = memoryview(self.data)[offset : offset + length]
         if len(data) < length:
             raise ValueError("a strip or tile is cut off")
         return data
 
-    def _decoded(self, data: bytes, index: int) -> NDArray[Any]:
+    def _decoded(self, data: memoryview, index: int) -> NDArray[Any]:
         if self.inflates:
             return self._inflated(data, index, self._stored_size(index)[0])
         self._check_decoded(data)
-        samples, _, shape = self.page.decode(data, index, jpegtables=self.jpegtables)
+        samples, _, shape = self.page.decode(bytes(data), index, jpegtables=self.jpegtables)
         if samples is None:
             return np.full((*shape[1:3], self.samples), self.fill, self.dtype)
         return np.asarray(samples[0], self.dtype)
 
-    def _inflated(self, data: bytes, index: int, rows: int) -> NDArray[Any]:
+    def _inflated(self, data: memoryview, index: int, rows: int) -> NDArray[Any]:
         """The first rows of a deflated strip or tile."""
         height, width = self._stored_size(index)
         pixels = width * self.samples * self.stored.itemsize
@@ -211,7 +211,7 @@ class PageSamples:
         part = content.view(self.stored).reshape(rows, width, self.samples)
         return _summed(part.astype(self.dtype, copy=False)) if int(self.page.predictor) == 2 else part
 
-    def _check_decoded(self, data: bytes) -> None:
+    def _check_decoded(self, data: memoryview) -> None:
         """Refuse a strip or tile that is decoded to more than twice its pixels: some programs write a little more."""
         most = 2 * self.part_bytes
         is_longer = self.compression in DEFLATE and holds_more(data, most)
