@@ -73,6 +73,8 @@ def read_bands(path: Path, bands: Bands) -> NDArray[Any]:
 def decode_bands(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
     """Decode the bytes of an image file as `read_bands` reads the file, without writing one.
 
+    The file holds all bands, also where images on disk have one file a band.
+
     Args:
         data: Bytes of the file.
         name: Name of the file in messages.
@@ -82,12 +84,10 @@ def decode_bands(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
         (H, W, bands) in `bands.dtype`.
 
     Raises:
-        UserError, UnreadImageError: See `read_bands`; or an image of these bands has one file a band.
+        UserError, UnreadImageError: See `read_bands`.
     """
     file = FileInMemory(data, name)
-    if bands.files and len(bands.names) > 1:
-        raise UserError(f"{name}: an image of {bands.line()} has one file a band ({bands.files}): give their folder")
-    return _rgb(file) if bands.is_rgb8 else _decoded(file, bands)
+    return _rgb(file) if bands.is_rgb8 else _decoded(file, replace(bands, files=None))
 
 
 def check_bands(file: AnyFile, bands: Bands) -> Holding:

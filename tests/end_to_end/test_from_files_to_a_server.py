@@ -186,7 +186,7 @@ def served(model: Path, path: Path, image: NDArray[Any], kind: str) -> NDArray[A
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "one file a band"])  # has to be declared
+@pytest.mark.parametrize("kind", KINDS)
 def test_from_files_to_a_served_net(kind: str, tmp_path: Path, seglight_cli: CLI) -> None:
     root = KINDS[kind](tmp_path / "data")
     (root / "classes.yaml").unlink()

@@ -38,6 +38,15 @@ def test_bands_of_several_files(pattern: str, tmp_path: Path) -> None:
     assert np.array_equal(windows.read(slice(5, 30), slice(11, 53)), pixels[5:30, 11:53])
 
 
+def test_bytes_of_one_file_hold_all_bands(tmp_path: Path) -> None:
+    bands = described(3, "uint16", files="{name}_{band}.tif")
+    pixels = written(tmp_path, bands)
+    np.save(tmp_path / "asked.npy", pixels)
+    tifffile.imwrite(tmp_path / "asked.tif", pixels, planarconfig="contig", photometric="minisblack")
+    for asked in (tmp_path / "asked.npy", tmp_path / "asked.tif"):
+        assert np.array_equal(decode_bands(asked.read_bytes(), asked.name, bands), pixels)
+
+
 def test_what_is_wrong_with_the_files(tmp_path: Path) -> None:
     bands = described(3, "uint16", files="{name}_{band}.tif")
     written(tmp_path, bands)
@@ -45,7 +54,7 @@ def test_what_is_wrong_with_the_files(tmp_path: Path) -> None:
     assert image_name(second, bands) is None
     with pytest.raises(UserError, match="no file of the first band"):
         read_bands(second, bands)
-    with pytest.raises(UserError, match="has one file a band"):
+    with pytest.raises(UserError, match="T32_a_band1.tif: a TIFF of 1 band"):
         decode_bands(first.read_bytes(), first.name, bands)
     tifffile.imwrite(third, noise(1, "uint16", (10, 20))[..., 0])
     for read in (read_bands, band_windows):
