@@ -54,7 +54,7 @@ def test_what_is_wrong_with_the_files(tmp_path: Path) -> None:
     assert image_name(second, bands) is None
     with pytest.raises(UserError, match="no file of the first band"):
         read_bands(second, bands)
-    with pytest.raises(UserError, match="T32_a_band1.tif: a TIFF of 1 band"):
+    with pytest.raises(UserError, match=r"T32_a_band1.tif: a TIFF of 1 band"):
         decode_bands(first.read_bytes(), first.name, bands)
     tifffile.imwrite(third, noise(1, "uint16", (10, 20))[..., 0])
     for read in (read_bands, band_windows):
