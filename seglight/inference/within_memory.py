@@ -50,9 +50,11 @@ class WithinMemory(Inferer):
         return torch.cat([chosen.tempered_probabilities(net, one, temperature) for one in torch.split(image, 1)])
 
     def rows(self, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
-        """As `SlidingWindow.rows`, with the largest window that fits; its default window if the whole image fits."""
+        """As `SlidingWindow.rows`, with the largest window that fits; at once if the whole image fits."""
         chosen = self._planned(net, (image.shape[0], image.shape[1]), by_windows=True)
-        return (chosen if isinstance(chosen, SlidingWindow) else SlidingWindow()).rows(net, image)
+        if isinstance(chosen, SlidingWindow):
+            return chosen.rows(net, image)
+        return _whole(chosen, net, image)
 
     def _planned(
         self, net: nn.Module, size: tuple[int, int], probabilities: bool = False, by_windows: bool = False
@@ -62,3 +64,18 @@ class WithinMemory(Inferer):
         if case not in self._chosen:
             self._chosen[case] = plan(net, (height, width), self.max_memory, probabilities, by_windows)
         return self._chosen[case]
+
+
+@torch.no_grad()
+def _whole(inferer: Inferer, net: nn.Module, image: Windows) -> Iterator[tuple[int, Tensor]]:
+    """Labels of an image that is read by windows and then held as a whole."""
+    height, width = image.shape[:2]
+    device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+    pixels: Tensor | None = None
+    for top in range(0, height, STEP):
+        read = image.read(slice(top, min(top + STEP, height)), slice(0, width))
+        if pixels is None:
+            pixels = torch.empty((1, read.shape[2], height, width), dtype=torch.from_numpy(read[:0]).dtype)
+        pixels[0, :, top : top + STEP] = torch.from_numpy(read).permute(2, 0, 1)
+    assert pixels is not None
+    yield 0, inferer.labels(net, pixels.to(device))[0]

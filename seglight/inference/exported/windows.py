@@ -111,7 +111,12 @@ class WindowedPredictor:
         """
         self._check_size()
         windows = CheckedWindows(image, self.count, self.dtype)
-        return self._rows(windows.read, windows.shape)
+        height, width = windows.shape
+        bands = self.card.pixels
+        beside = mark_bytes(bands) + reading_bytes(bands) / (height * width)
+        if self.max_memory is not None and self._fits(height * width, beside):
+            return iter([self.predictor.predict(windows.read(slice(0, height), slice(0, width)))])
+        return self._rows(windows.read, (height, width))
 
     def _check_size(self) -> None:
         size = self.predictor.metadata.size
@@ -136,7 +141,7 @@ class WindowedPredictor:
     def _pass(self, side: int) -> None:
         self.predictor.predict(np.zeros((side, side, self.count), self.dtype))
 
-    def _fits(self, pixels: int, beside: int = 0) -> bool:
+    def _fits(self, pixels: int, beside: float = 0) -> bool:
         """Whether a pass of so many pixels fits, with further bytes for each of them."""
         if self.max_memory is None:
             return True

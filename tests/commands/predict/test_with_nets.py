@@ -116,6 +116,24 @@ def test_a_tiff_by_windows_is_the_whole_one_by_windows(
     assert np.array_equal(read(tmp_path / "out" / "large.png"), expected)
 
 
+def test_a_tiff_by_windows_that_fits_is_the_whole_one(
+    checkpoints: list[Path], tmp_path: Path, seglight_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seglight.commands.predict.inputs.LARGE", 1000)
+    pixels = noise(3, (700, 600))
+    tifffile.imwrite(tmp_path / "large.tif", pixels, photometric="rgb", tile=(64, 64), compression="zlib")
+    net = load_net(checkpoints[0])[0]
+    expected = WholeImage().labels(net, tensor(pixels))[0].numpy()
+    assert not np.array_equal(SlidingWindow().labels(net, tensor(pixels))[0].numpy(), expected)
+    exported = tmp_path / "net.onnx"
+    assert seglight_cli("export", checkpoints[0], "--out", exported).rc == 0
+    for model in (checkpoints[0], exported):
+        out = tmp_path / model.suffix
+        ran = seglight_cli("predict", model, tmp_path / "large.tif", "--out", out, "--max_memory", "8GB")
+        assert ran.rc == 0, ran.err
+        assert np.array_equal(read(out / "large.png"), expected)
+
+
 @pytest.mark.parametrize("chosen", [WholeImage(), SlidingWindow(64)])
 def test_a_stated_memory_decides_between_whole_images_and_windows(
     checkpoints: list[Path], chosen: WholeImage | SlidingWindow, monkeypatch: pytest.MonkeyPatch
