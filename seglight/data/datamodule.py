@@ -13,6 +13,7 @@ from seglight.data.classes import Classes
 from seglight.data.collate import collate, collate_padded
 from seglight.data.dataset import SegmentationDataset
 from seglight.data.disjoint import check_disjoint
+from seglight.data.loader import Loader
 from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs, ImageSplit, root_folder
 from seglight.data.sampler import EvalSampler, SameSamples, sampler_kind
@@ -22,7 +23,6 @@ from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.interfaces import Described, Labelled, Sample
 from seglight.ops.label_types import MOST_CLASSES
-from seglight.system.signals import blocked_signals
 
 SPLITS = ("train", "val", "test")
 
@@ -305,11 +305,3 @@ class FileDataModule(SegmentationDataModule):
         if not isinstance(split, ImageSplit):
             raise UserError(f"bands: {type(self).__name__} reads 8-bit RGB only: use FolderDataModule")
         return split.with_bands(self.bands)
-
-
-class Loader(DataLoader[Sample]):
-    """A loader whose processes do not receive signals that end a training."""
-
-    def __iter__(self) -> Any:
-        with blocked_signals():
-            return super().__iter__()

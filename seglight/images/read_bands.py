@@ -87,7 +87,7 @@ def decode_bands(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
         UserError, UnreadImageError: See `read_bands`.
     """
     file = FileInMemory(data, name)
-    return _rgb(file) if bands.is_rgb8 else _decoded(file, replace(bands, files=None))
+    return _rgb(file) if bands.is_rgb8 else _decoded(file, replace(bands, files=""))
 
 
 def check_bands(file: AnyFile, bands: Bands) -> Holding:

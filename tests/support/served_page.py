@@ -58,16 +58,27 @@ def choose_option(page: Browser, select: str, value: str) -> None:
 
 def place(page: Browser, x: float, y: float, size: tuple[int, ...], pane: int = 0) -> tuple[float, float]:
     """Where a pixel of an image of a size (H, W) lies in the window if the whole image is shown."""
-    frame = f"document.querySelectorAll('.frame')[{pane}]"
-    left, top, width, height = page.value(
-        f"(frame => {{ const box = frame.getBoundingClientRect(); return [box.x + frame.clientLeft, "
-        f"box.y + frame.clientTop, frame.clientWidth, frame.clientHeight]; }})({frame})"
-    )
+    left, top, width, height = _frame(page, pane)
     scale = min(width / size[1], height / size[0])
     return (
         left + width / 2 + (x + 0.5 - size[1] / 2) * scale,
         top + height / 2 + (y + 0.5 - size[0] / 2) * scale,
     )
+
+
+def _frame(page: Browser, pane: int) -> list[float]:
+    """Left, top, width and height of the frame of an image, once they stay the same from one look to the next."""
+    frame = f"document.querySelectorAll('.frame')[{pane}]"
+    looks: list[list[float]] = []
+    while len(looks) < 2 or looks[-1] != looks[-2]:
+        looks.append(
+            page.value(
+                f"(frame => {{ const box = frame.getBoundingClientRect(); return [box.x + frame.clientLeft, "
+                f"box.y + frame.clientTop, frame.clientWidth, frame.clientHeight]; }})({frame})"
+            )
+        )
+        page.value("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(0))))")
+    return looks[-1]
 
 
 def hover(page: Browser, x: float, y: float) -> list[str]:

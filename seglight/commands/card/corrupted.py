@@ -20,8 +20,8 @@ from seglight.commands.card.consistency_counts import load_consistency, save_con
 from seglight.commands.card.progress import Work, shown, tell
 from seglight.commands.card.reference import Reference, relative_scores
 from seglight.data.collate import collate_padded
-from seglight.data.datamodule import Loader
 from seglight.data.dataset import SegmentationDataset
+from seglight.data.loader import Loader
 from seglight.data.sampler import EvalSampler
 from seglight.errors import UserError, one_line, say
 from seglight.images.types import LabelMap
