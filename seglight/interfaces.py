@@ -159,15 +159,12 @@ class Loss(nn.Module):
         raise NotImplementedError
 
     def with_image(self, logits: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        """Compute the loss of a training step of a loss that `needs_image`.
+        """Compute the loss of a training step of a loss that `needs_image`, a scalar.
 
         Args:
             logits: (B, C, h, w) at the head's stride.
             mask: (B, H, W), integers: class index or `ignore_index`.
             image: (B, C, H, W), the net's input.
-
-        Returns:
-            Scalar.
         """
         raise NotImplementedError
 
@@ -336,6 +333,9 @@ class Method(nn.Module):
             criterion: The loss of the recipe, auxiliary heads included.
         """
         raise NotImplementedError
+
+    def check_net(self, net: nn.Module) -> None:
+        """Refuse a net that the method cannot train, by a UserError; called before a run starts."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups of the optimizer for the method's own parameters, each with a `name` of its own.

@@ -121,6 +121,7 @@ class SegmentationModule(Described, BaseModule):
         self.built_options = {name: getattr(self, name) for name in OPTIONS}
         """The options as they were given; users change the attributes."""
         self.method = made_method(method, num_classes, ignore_index)
+        self.method.check_net(self.net)
         self.confusion = ConfusionMatrix(num_classes, ignore_index, per_image=True)
         self.losses: list[Tensor] = []
         """Loss of each evaluated image, and the denominator of that loss."""

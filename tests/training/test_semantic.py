@@ -15,7 +15,7 @@ from seglight.checkpoints.model_card import KEY
 from seglight.data.classes import Classes
 from seglight.errors import UserError
 from seglight.images.bands import Bands
-from seglight.training import SegmentationModule
+from seglight.training import AdversarialTraining, SegmentationModule
 
 CLASSES = Classes(("ground", "field"), ((0, 0, 0), (0, 200, 0)))
 BANDS = Bands(("red", "green", "blue"), "float32", (10.0,) * 3, (5.0,) * 3, nodata=-1.0)
@@ -65,6 +65,14 @@ def test_bands_that_were_only_renamed_are_told_how_to_resume() -> None:
     with pytest.raises(UserError, match=r"by name: those that were only renamed need their former names\): declare"):
         module(renamed).on_load_checkpoint(checkpoint)
     module(replace(BANDS, names=("B04", "B03", "B02"))).on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("bands", [BANDS, Bands(nodata=0)])
+def test_images_that_cannot_be_attacked_are_refused_before_a_training(bands: Bands) -> None:
+    with pytest.raises(
+        UserError, match=r"^model\.method AdversarialTraining: .*8-bit images .*: leave model.method out$"
+    ):
+        SegmentationModule(NET, 2, 255, CLASSES.names, CLASSES.palette, bands=bands, method=AdversarialTraining)
 
 
 def test_members_of_an_ensemble_normalise_by_their_own_statistics(tmp_path: Path) -> None:

@@ -88,6 +88,18 @@ class Attack(Described):
         with attacked(net):
             yield from self.perturbations(victim, ball, seeds)
 
+    def check_net(self, net: nn.Module) -> None:
+        """Refuse nets for images that cannot be attacked.
+
+        Raises:
+            UserError: The net reads other images than of 8 bits, or images with values that are no data.
+        """
+        bands = pixels_read(net)
+        if bands.type != "uint8" or bands.has_nodata:
+            raise UserError(
+                f"attack: the net reads {bands.line()}: attacks are of 8-bit images without values that are no data"
+            )
+
     def perturb(self, victim: Victim, ball: Ball, seeds: Sequence[int]) -> Tensor:
         """Return the attacked images (B, C, H, W) of a victim within a ball; `seeds` are those of the images."""
         raise NotImplementedError
@@ -105,11 +117,7 @@ class Attack(Described):
                 f"attack: there are {len(image)} images, {len(mask)} masks and {len(seeds)} seeds: give one mask and "
                 "one seed for each image"
             )
-        bands = pixels_read(net)
-        if bands.type != "uint8" or bands.has_nodata:
-            raise UserError(
-                f"attack: the net reads {bands.line()}: attacks are of 8-bit images without values that are no data"
-            )
+        self.check_net(net)
         ball = Ball(image.detach().float(), PIXEL_RANGE * share, self.norm)
         return Victim(net, mask, self.ignore_index), ball
 

@@ -77,6 +77,17 @@ class AdversarialTraining(Method):
         self.batches += 1
         return loss
 
+    def check_net(self, net: nn.Module) -> None:
+        """Refuse nets for images that cannot be attacked.
+
+        Raises:
+            UserError: The net reads other images than of 8 bits, or images with values that are no data.
+        """
+        try:
+            self.attack.check_net(net)
+        except UserError as error:
+            raise UserError(f"model.method AdversarialTraining: {error}: leave model.method out") from error
+
     def radius_at(self, number: int) -> float:
         """The radius of a training batch.
 

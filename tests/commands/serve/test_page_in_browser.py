@@ -355,6 +355,7 @@ def test_images_of_16_bits_and_four_bands(chromium: Browser, tmp_path: Path) -> 
         chromium.wait("document.getElementById('first').options.length == 1")
         show(chromium, tmp_path / "scene.tif")
         assert text_of(chromium, "caption") == "scene.tif, 96 x 64 pixels"
+        assert chromium.complaints() == []  # before the readings below, of which the browser itself warns
         low, high = np.percentile(image[image.any(axis=2)][:, [2, 1, 0]].astype(float), (2, 98), axis=0)
         bright = np.unravel_index(image[20:, 20:, :3].astype(int).sum(2).argmax(), (44, 76))
         row, column = int(bright[0]) + 20, int(bright[1]) + 20
