@@ -132,13 +132,12 @@ def check_size_of(file: AnyFile, held: Holding, first: AnyFile, size: tuple[int,
     """Check that the file of a band has the size of the file of the first band.
 
     Raises:
-        UnreadImageError: It has another one.
+        UserError: It has another one.
     """
     if (held.height, held.width) != size:
-        raise unlike(
-            file,
-            held,
-            f"{first} has {size[0]} x {size[1]} pixels: resample the bands to one grid, as with `gdalwarp -tr`",
+        raise UserError(  # not that of `unlike`: no other description would fit
+            f"{file}: {held.line()}; {first} has {size[0]} x {size[1]} pixels: resample the bands to one grid, as with "
+            "`gdalwarp -tr`"
         )
 
 

@@ -64,7 +64,7 @@ def read_pixels(path: Path, bands: Bands = RGB) -> NDArray[Any]:
     Raises:
         UserError: The file is damaged, or holds something else, which the error shows.
     """
-    with as_net_reads(path, bands):
+    with as_net_reads(bands):
         return read_image(path) if _is_plain(path, bands) else read_bands(path, bands)
 
 
@@ -79,7 +79,7 @@ def decode_pixels(data: bytes, name: str, bands: Bands) -> NDArray[Any]:
     Raises:
         UserError: See `read_pixels`.
     """
-    with as_net_reads(name, bands):
+    with as_net_reads(bands):
         return decode_image(data, name) if _is_plain(PurePath(name), bands) else decode_bands(data, name, bands)
 
 
@@ -100,7 +100,7 @@ def size_of_pixels(data: bytes, name: str, bands: Bands) -> tuple[int, int]:
     if data.startswith(TIFF):  # by few steps whatever the bytes are
         with blamed(file):
             return tiff_size(data)
-    with as_net_reads(name, bands):
+    with as_net_reads(bands):
         held = check_bands(file, bands)
     return held.height, held.width
 
@@ -111,13 +111,14 @@ def _is_plain(path: PurePath, bands: Bands) -> bool:
 
 
 @contextmanager
-def as_net_reads(file: object, bands: Bands) -> Iterator[None]:
+def as_net_reads(bands: Bands) -> Iterator[None]:
     """Say what the net reads where a file holds other bands: for it, others can't be declared."""
     try:
         yield
     except UnreadImageError as error:
         if error.kind != "bands" or (bands.is_rgb8 and "bands:" not in str(error)):
             raise
+        file = str(error).partition(f": {error.holds}")[0]  # of several files, the one that holds something else
         told = UnreadImageError(f"{file}: {error.holds}, and the net reads {bands.line()}: give it such images")
         told.kind = error.kind
         told.holds = error.holds

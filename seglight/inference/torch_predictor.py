@@ -184,11 +184,9 @@ def load_torch(
         difference = card.classes.difference(other.classes)
         if difference:
             raise UserError(f"{path}: {difference}: all members must be of the first one's class table")
-        if card.pixels.difference(other.pixels):  # each member has statistics of its own
-            raise UserError(
-                f"{path}: it reads {other.pixels.line()}, and the first one {card.pixels.line()}: all members must "
-                "read the same images, with the same `nodata`, `valid`, `clip`, `log` and `ratios`"
-            )
+        difference = card.pixels.difference(other.pixels)  # each member has a mean and std of its own
+        if difference:
+            raise UserError(f"{path}: the first one and it have {difference}: all members must read the same images")
     if len(loaded) > 1:
         for path, (_, own) in zip(paths, loaded, strict=True):
             say_dropped(path, own, "as the mean of several nets is calibrated by one of its own")

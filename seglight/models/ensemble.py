@@ -13,6 +13,7 @@ from seglight.checkpoints.temperature import say_dropped
 from seglight.checkpoints.trust import check_classes
 from seglight.data.classes import FromCheckpoints
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.interfaces import Net, NetFactory, SegOutput, heads_of, seg_output
 from seglight.models.layers import resize_to
 from seglight.system.class_paths import imported
@@ -31,7 +32,7 @@ class Combination(Net, FromCheckpoints):
         classes: Classes of the checkpoints; None: no member is a checkpoint.
 
     Raises:
-        UserError: There are no members, or a checkpoint can't be read or is for other classes than the first.
+        UserError: There are no members, or a checkpoint can't be read or is for other classes or images than the first.
     """
 
     def __init__(self, num_classes: int, members: Sequence[str | NetFactory]) -> None:
@@ -39,13 +40,19 @@ class Combination(Net, FromCheckpoints):
         if not members:
             raise UserError("model.net.members: none: give checkpoints, or nets by class_path")
         self.members = nn.ModuleList()
+        pixels: Bands | None = None
         for member in members:
             if isinstance(member, str):
                 net, card = load_net(member)
-                self.classes = self.classes or card.classes
+                self.classes, pixels = self.classes or card.classes, pixels or card.pixels
                 difference = self.classes.difference(card.classes)
                 if difference:
                     raise UserError(f"{member}: {difference}: all members must be of the first one's class table")
+                difference = pixels.difference(card.pixels)
+                if difference:
+                    raise UserError(
+                        f"{member}: the first one and it have {difference}: all members must read the same images"
+                    )
                 say_dropped(member, card, "as a net of several nets is calibrated by one of its own")
                 self.members.append(net.train())
             else:

@@ -10,6 +10,7 @@ from seglight.errors import UserError
 from seglight.images.band_files import band_files, image_name
 from seglight.images.band_windows import band_windows
 from seglight.images.bands import Bands
+from seglight.images.pixels import read_pixels
 from seglight.images.read_bands import decode_bands, read_bands
 from tests.support.band_images import described, noise
 
@@ -61,9 +62,12 @@ def test_what_is_wrong_with_the_files(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"10 x 20; .*band1.tif has 37 x 53 pixels: resample the bands") as caught:
             read(first, bands)
         assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match=r"band3.tif: .* 10 x 20; .*band1.tif has 37 x 53 pixels: resample the bands"):
+        read_pixels(first, bands)  # as a net reads them
     tifffile.imwrite(third, noise(2, "uint16"), planarconfig="contig", photometric="minisblack")
-    with pytest.raises(UserError, match=r"band3.tif: a TIFF of 2 bands"):
-        read_bands(first, bands)
+    for read in (read_bands, read_pixels):
+        with pytest.raises(UserError, match=r"band3.tif: a TIFF of 2 bands"):
+            read(first, bands)
     second.unlink()
     third.unlink()
     with pytest.raises(UserError, match=r"band2.tif and 1 more: missing beside .*band1.tif"):

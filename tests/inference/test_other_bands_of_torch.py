@@ -162,8 +162,8 @@ def test_members_of_an_ensemble_read_the_same_images(model: Path, tmp_path: Path
     other = checkpoint(tmp_path / "other.ckpt", replace(AERIAL, nodata=None))
     with pytest.raises(UserError) as caught:
         load([model, other], device="cpu")
-    assert str(caught.value).startswith(f"{other}: it reads 4 bands of uint16")
-    assert "all members must read the same images" in str(caught.value)
+    assert str(caught.value).startswith(f"{other}: the first one and it have 4 bands of uint16")
+    assert "with other `nodata`: all members must read the same images" in str(caught.value)
 
 
 def softmax_of_stride(net: nn.Module, image: NDArray[Any]) -> NDArray[np.float32]:

@@ -89,5 +89,9 @@ def test_members_of_an_ensemble_normalise_by_their_own_statistics(tmp_path: Path
         expected = sum(member.eval()(image).logits.softmax(1) for member in members) / 2
         for ensemble in (built, SegmentationModule.load_from_checkpoint(tmp_path / "both.ckpt")):
             torch.testing.assert_close(ensemble.eval()(image).logits.softmax(1), expected)
+    torch.save(saved(module(replace(BANDS, nodata=0.0))), paths[1])
+    with pytest.raises(UserError, match=r"1\.ckpt: the first one and it have .* with other `nodata`: all members must"):
+        SegmentationModule(net, 2, 255, CLASSES.names, CLASSES.palette, bands=BANDS)
+    torch.save(saved(members[1]), paths[1])
     with pytest.raises(UserError, match="with other `nodata`: take a net that was trained on such images"):
         SegmentationModule(net, 2, 255, CLASSES.names, CLASSES.palette, bands=replace(BANDS, nodata=0.0))

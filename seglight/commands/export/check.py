@@ -21,7 +21,7 @@ from seglight.data.pairs import BAND_SUFFIXES, IMAGE_SUFFIXES, images_below, wit
 from seglight.errors import UserError
 from seglight.images.band_files import image_name
 from seglight.images.bands import Bands
-from seglight.images.read_bands import read_bands
+from seglight.images.pixels import read_pixels
 from seglight.images.stretch import without_data
 from seglight.images.types import LabelMap
 from seglight.inference.exported.predictor import ExportedPredictor
@@ -183,7 +183,7 @@ class CheckImages:
     def __iter__(self) -> Iterator[tuple[Pixels, Pixels | None]]:
         if self.split is None:
             for path in self.paths:
-                yield read_bands(path, self.bands), None
+                yield read_pixels(path, self.bands), None
             return
         for index in range(len(self.split)):
             image, mask, _ = self.split.read(index)
@@ -196,8 +196,8 @@ def _labelled(folder: Path, class_names: tuple[str, ...], bands: Bands) -> Label
     data = CamVidDataModule(str(folder)) if (folder / "valannot").is_dir() else FolderDataModule(str(folder))
     if tuple(data.class_names) != class_names:
         raise UserError(f"--check {folder}: its labels have other classes than the checkpoint")
-    if (data.bands.names, data.bands.type) != (bands.names, bands.type):
-        raise UserError(f"--check {folder}: its images are {data.bands.line()}, and the net reads {bands.line()}")
+    if difference := bands.difference(data.bands):
+        raise UserError(f"--check {folder}: the net and its images have {difference}: give images of its training")
     return data.split("val")
 
 

@@ -22,7 +22,7 @@ from seglight.commands.export.quantize import quantize_onnx, quantize_openvino
 from seglight.commands.export.torch_program import write_compiled_program, write_torch_program
 from seglight.errors import UserError, say
 from seglight.images.bands import Bands
-from seglight.images.read_bands import read_bands
+from seglight.images.pixels import read_pixels
 from seglight.inference.exported.metadata import Metadata
 from seglight.inference.exported.runtimes import PROGRAM, load_exported
 from seglight.inference.torch_predictor import TorchPredictor
@@ -178,7 +178,7 @@ def calibration_images(folder: Path, size: tuple[int, int] | None, bands: Bands)
         raise UserError(f"--calibrate {folder}: it contains label maps, too: give its folder of training images")
     paths = image_paths(folder, bands)
     chosen = [paths[len(paths) * k // CALIBRATION] for k in range(CALIBRATION)] if len(paths) > CALIBRATION else paths
-    images = [read_bands(path, bands) for path in chosen]
+    images = [read_pixels(path, bands) for path in chosen]
     for path, image in zip(chosen, images, strict=True):
         if size not in (None, image.shape[:2]):
             raise UserError(f"{path}: {image.shape[0]}x{image.shape[1]}: calibrate with images of --size")

@@ -55,7 +55,7 @@ def _read(path: Path, bands: Bands) -> NDArray[Any] | Windows:
     held = _held(path)
     if held is None or not _is_large(held, bands):
         return read_pixels(path, bands)
-    with as_net_reads(path, bands):
+    with as_net_reads(bands):
         return band_windows(path, bands)
 
 

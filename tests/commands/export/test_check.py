@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seglight.commands.export import check
 from seglight.commands.export.check import CheckImages, Comparison, compare, image_paths
 from seglight.commands.export.options import check_options, format_of
+from seglight.commands.export.writing import calibration_images
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.types import Image, LabelMap
@@ -139,3 +140,14 @@ def test_masks_beside_images_are_not_compared(tmp_path: Path) -> None:
     for name in ("x.jpg", "x_mask.png"):
         PIL.Image.new("RGB", (4, 4)).save(tmp_path / name)
     assert image_paths(tmp_path, RGB) == [tmp_path / "x.jpg"]
+
+
+def test_images_of_other_bands_are_told_what_the_net_reads(tmp_path: Path) -> None:
+    """Nothing can be declared for an export: the bands are those of the net."""
+    PIL.Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / "a.png")
+    bands = Bands(("heat",), "float32", (290.0,), (9.0,))
+    told = r"a\.png: a PNG of 3 bands of uint8 .*, and the net reads 1 band of float32 \(heat\): give it such images$"
+    with pytest.raises(UserError, match=told):
+        list(CheckImages(tmp_path, ("a", "b"), bands))
+    with pytest.raises(UserError, match=told):
+        calibration_images(tmp_path, None, bands)
