@@ -204,7 +204,7 @@ def load_checked(folder: Path, name: str, number: int, split: Labelled) -> Shard
 def stale(shard: Shard, split: Labelled, number: int) -> str | None:
     """Why a shard does not fit the split as it is now; None if it does."""
     if (shard.version, shard.fingerprint) != (VERSION, split.fingerprint):
-        return "the class table or the codec has changed since"
+        return "the classes, the bands or the codec have changed since"
     indices = range(number * SHARD_LENGTH, min((number + 1) * SHARD_LENGTH, len(split)))
     if len(indices) != len(shard.records):
         return "the number of images has changed since"

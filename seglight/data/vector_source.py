@@ -135,7 +135,7 @@ class VectorSource:
                 raise UserError(f"{self.path}: name one of its layers: {', '.join(layers)}")
             found = read_info(self.path, layer=self.layer)
         except (DataLayerError, DataSourceError) as error:
-            raise UserError(f"{self.path}: not readable as vectors ({one_line(error)})") from error
+            raise UserError(f"{self.path}: not readable as vectors ({one_line(error)}): export it again") from error
         if found["geometry_type"] is None:
             raise UserError(f"{self.path}: holds a table without geometries")
         names = [str(name) for name in found["fields"]]
@@ -200,7 +200,7 @@ class VectorSource:
                 self.path, layer=self.layer, columns=columns, force_2d=True, bbox=bounds, return_fids=True
             )
         except (DataLayerError, DataSourceError, FieldError) as error:
-            raise UserError(f"{self.path}: not readable as vectors ({one_line(error)})") from error
+            raise UserError(f"{self.path}: not readable as vectors ({one_line(error)}): export it again") from error
         if self.path.suffix.lower() in WHOLE:  # whose numbers are what the file says
             numbers = np.arange(len(shapes))
         values = fields[0] if columns else np.full(len(shapes), None)

@@ -57,7 +57,7 @@ def test_any_data_module_takes_a_cache(tmp_path: Path) -> None:
     arguments = {"size": 40, "train_images": 5, "eval_images": 2, "batch_size": 2, "num_workers": 0}
     assert command.cache(ShapesDataModule(**arguments), str(tmp_path)) == {"train": 5, "val": 2, "test": 2}
     assert everything(ShapesDataModule(**arguments, cache=str(tmp_path))) == everything(ShapesDataModule(**arguments))
-    with pytest.raises(UserError, match=r"the class table or the codec has changed since"):
+    with pytest.raises(UserError, match=r"the classes, the bands or the codec have changed since"):
         everything(ShapesDataModule(**{**arguments, "size": 48}, cache=str(tmp_path)))
 
 

@@ -117,6 +117,8 @@ def _lock(path: Path, kind: int, refusal: str) -> BinaryIO | None:
                 time.sleep(PAUSE)
             except OSError:
                 return None
+    if not path.parent.is_dir():  # no folder can be made there, as in /proc
+        return None
     raise UserError(refusal)
 
 

@@ -44,9 +44,15 @@ def open_destination(out: str, *, one_at_a_time: bool = False) -> Destination:
         one_at_a_time: Whether memory is limited, so that no label map is read ahead.
 
     Raises:
-        UserError: The address is wrong, or its package is not installed.
+        UserError: The address is wrong, its package is not installed, or a part of the path is a file.
     """
-    return RemoteFolder(out, 1 if one_at_a_time else THREADS) if is_address(out) else LocalFolder(Path(out))
+    if is_address(out):
+        return RemoteFolder(out, 1 if one_at_a_time else THREADS)
+    folder = Path(out)
+    file = next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None)
+    if file is not None:
+        raise UserError(f"--out {out}: {file} is no folder: choose another one")
+    return LocalFolder(folder)
 
 
 class RemoteFolder:

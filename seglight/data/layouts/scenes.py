@@ -195,7 +195,7 @@ def _attribute(vectors: Sequence[Path], own: Mapping[str, Any] | None) -> tuple[
         try:
             meta, _, _, fields = read(path, read_geometry=False)
         except (DataLayerError, DataSourceError) as error:
-            raise UserError(f"{path}: not readable as vectors ({one_line(error)})") from error
+            raise UserError(f"{path}: not readable as vectors ({one_line(error)}): export it again") from error
         for name, column in zip(meta["fields"], fields, strict=True):
             seen.setdefault(str(name), {}).update(dict.fromkeys(_texts(column)))
     known = None if own is None else {str(entry["name"]) for entry in own["classes"]}

@@ -138,11 +138,11 @@ class RasterLabels:
                 f"{image}: it is {size[0]}x{size[1]} and its mask {self.paths[scene]} {raster.shape[0]}x"
                 f"{raster.shape[1]} (height x width): export the mask on the grid of the image"
             )
-        wanted, what = ((3, 4), "RGB colours") if isinstance(self.codec, ColorCodec) else ((1,), "one band of indices")
+        colored = isinstance(self.codec, ColorCodec)
+        wanted, what = ((3, 4), "8-bit RGB colours") if colored else ((1,), "one band of class indices")
         if raster.shape[2] not in wanted or raster.dtype.kind not in "ui" or (3 in wanted and raster.dtype != np.uint8):
-            raise UserError(
-                f"{self.paths[scene]}: a mask of {raster.shape[2]} bands of {raster.dtype}, where {what} are expected"
-            )
+            held = f"{raster.shape[2]} band{'' if raster.shape[2] == 1 else 's'} of {raster.dtype}"
+            raise UserError(f"{self.paths[scene]}: a mask of {held}: save it as {what}")
         own = None if place is None else placement(self.paths[scene], size)
         shift = 0.0 if place is None or own is None else displacement(place, own, size)
         if shift >= 1:

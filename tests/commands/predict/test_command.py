@@ -469,6 +469,20 @@ def test_bad_usage(predict: Predict, images: Path, tmp_path: Path) -> None:
     assert predict(images, out="").rc == 2, "not into the folder that it runs in"
 
 
+def test_a_file_in_the_place_of_the_folder(predict: Predict, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out" / "masks"):
+        ran = predict(images, out=out)
+        assert (ran.rc, len(ran.err.splitlines())) == (2, 1)
+        assert f"--out {out}: {tmp_path / 'out'} is no folder: choose another one" in ran.err
+
+
+def test_a_place_where_no_folder_can_be_made(predict: Predict, images: Path) -> None:
+    ran = predict(images / "a.png", out="/proc/none")
+    assert "No such file or directory: '/proc/none" in ran.err
+    assert "--parallel" not in ran.err
+
+
 def test_images_are_not_replaced(predict: Predict, images: Path) -> None:
     before = (images / "a.png").read_bytes()
     ran = predict(images / "a.png", out=images)

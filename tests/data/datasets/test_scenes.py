@@ -259,6 +259,13 @@ def test_scenes_of_other_bands_and_masks_of_other_sizes_are_refused(tmp_path: Pa
     scenes.write(tmp_path / "masks/a.tif", np.zeros((100, 200, 1), np.uint8))
     with pytest.raises(UserError, match=r"a.tif: it is 200x200 and its mask"):
         scenes.module(tmp_path).split("train")
+    for mask, held in (
+        (np.zeros((200, 200, 4), np.uint8), "4 bands of uint8"),
+        (np.zeros((200, 200, 1), "f4"), "1 band of"),
+    ):
+        scenes.write(tmp_path / "masks/a.tif", mask)
+        with pytest.raises(UserError, match=rf"masks/a.tif: a mask of {held}.*: save it as one band of class indices$"):
+            scenes.module(tmp_path).split("train")
     scenes.write(tmp_path / "images/a.tif", np.zeros((200, 200, 3), np.uint8))
     with pytest.raises(UserError, match=r"a.tif: .*3 bands of uint8"):
         scenes.module(tmp_path).split("train")
