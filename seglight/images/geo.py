@@ -96,7 +96,10 @@ class Georeference:
             raise UserError(
                 f"{what}: {self.path} names no coordinate reference system: add it (gdal_edit.py -a_srs EPSG:...)"
             )
-        raise UserError(f"{what}: {self.path} has no georeference, which tells where its pixels lie")
+        raise UserError(
+            f"{what}: {self.path} has no georeference, which tells where its pixels lie: add it (gdal_edit.py -a_srs "
+            "EPSG:... -a_ullr LEFT TOP RIGHT BOTTOM)"
+        )
 
 
 def library(name: str, what: str) -> ModuleType:
