@@ -1,5 +1,6 @@
 """Names of bands: which are red, green and blue, and which of two images are the same."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 COLORS = ("red", "green", "blue")
@@ -17,5 +18,8 @@ def plain_name(name: str) -> str:
 
 
 def plain_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Each name as `plain_name` gives it: bands are the same where these are equal."""
-    return tuple(map(plain_name, names))
+    """Each name as `plain_name` gives it, but those that it would make equal: bands are the same where these are."""
+    given = tuple(names)
+    plain = tuple(map(plain_name, given))
+    counts = Counter(plain)
+    return tuple(one if counts[one] == 1 else name for name, one in zip(given, plain, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.errors import UserError
-from seglight.images.band_names import COLORS, plain_name, plain_names
+from seglight.images.band_names import COLORS, plain_names
 from seglight.images.band_values import READ, plain_value
 
 TYPES = ("uint8", "uint16", "int16", "float32")
@@ -230,12 +230,15 @@ def _read(key: str, value: Any) -> Any:
 
 def _inputs_of(bands: Bands) -> dict[str, Any]:
     """What the inputs of a net depend on beside names and type, in a form that can be compared."""
+    plain = dict(zip(bands.names, plain_names(bands.names), strict=True))
     return {
         "nodata": plain_value(bands.nodata),  # in which NaN equals NaN
         "valid": bands.valid,
-        "clip": {plain_name(name): limits for name, limits in bands.clip.items()},
-        "log": set(plain_names(bands.log)),
-        "ratios": [plain_names(pair) for pair in bands.ratios.values()],  # the order is that of the inputs
+        "clip": {plain[name]: limits for name, limits in bands.clip.items()},
+        "log": {plain[name] for name in bands.log},
+        "ratios": [
+            (plain[first], plain[second]) for first, second in bands.ratios.values()
+        ],  # the order is that of the inputs
     }
 
 

@@ -164,3 +164,19 @@ def test_nodata_of_float32_is_what_its_pixels_hold() -> None:
     assert math.isnan(nodata)
     with pytest.raises(UserError, match=r"^bands.valid \[0, inf\]: give"):
         replace(heat, valid=(0, math.inf))
+
+
+def test_names_that_differ_in_case_only_are_two_bands() -> None:
+    both = Bands(("a", "A"), "uint16", (1.0, 2.0), (1.0, 1.0))
+    assert both.difference(replace(both, names=("A", "a"))) is not None
+    assert both.difference(Bands(("a", "A"), "uint16", (3.0, 4.0), (1.0, 1.0))) is None
+    clipped = replace(both, clip={"a": (0.0, 9.0)})
+    assert clipped.difference(replace(both, clip={"A": (0.0, 9.0)})) is not None
+    assert replace(both, log=("a",)).difference(replace(both, log=("A",))) is not None
+    assert replace(both, names=("a", "b")).difference(replace(both, names=("A", "B"))) is None
+
+
+def test_two_names_of_a_colour_are_two_bands() -> None:
+    both = Bands(("red", "B04", "green", "blue"), "uint8", (1.0,) * 4, (1.0,) * 4)
+    assert both.shown == (0, 2, 3)
+    assert both.difference(replace(both, names=("B04", "red", "green", "blue"))) is not None
