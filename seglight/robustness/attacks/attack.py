@@ -88,18 +88,6 @@ class Attack(Described):
         with attacked(net):
             yield from self.perturbations(victim, ball, seeds)
 
-    def check_net(self, net: nn.Module) -> None:
-        """Refuse nets for images that cannot be attacked.
-
-        Raises:
-            UserError: The net reads other images than of 8 bits, or images with values that are no data.
-        """
-        bands = pixels_read(net)
-        if bands.type != "uint8" or bands.has_nodata:
-            raise UserError(
-                f"attack: the net reads {bands.line()}: attacks are of 8-bit images without values that are no data"
-            )
-
     def perturb(self, victim: Victim, ball: Ball, seeds: Sequence[int]) -> Tensor:
         """Return the attacked images (B, C, H, W) of a victim within a ball; `seeds` are those of the images."""
         raise NotImplementedError
@@ -117,7 +105,7 @@ class Attack(Described):
                 f"attack: there are {len(image)} images, {len(mask)} masks and {len(seeds)} seeds: give one mask and "
                 "one seed for each image"
             )
-        self.check_net(net)
+        check_attackable(net)
         ball = Ball(image.detach().float(), PIXEL_RANGE * share, self.norm)
         return Victim(net, mask, self.ignore_index), ball
 
@@ -134,6 +122,19 @@ class Attack(Described):
 
 AttackFactory = Callable[[float, int, int], Attack]
 """Called with radius, steps and `ignore_index`."""
+
+
+def check_attackable(net: nn.Module) -> None:
+    """Refuse nets for images that cannot be attacked.
+
+    Raises:
+        UserError: The net reads other images than of 8 bits, or images with values that are no data.
+    """
+    bands = pixels_read(net)
+    if bands.type != "uint8" or bands.has_nodata:
+        raise UserError(
+            f"attack: the net reads {bands.line()}: attacks are of 8-bit images without values that are no data"
+        )
 
 
 @contextmanager

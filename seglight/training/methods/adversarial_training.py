@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seglight.errors import UserError, within
 from seglight.interfaces import Batch, Criterion, Method
 from seglight.robustness import PGD
-from seglight.robustness.attacks.attack import AttackFactory
+from seglight.robustness.attacks.attack import AttackFactory, check_attackable
 from seglight.system.ranks import rank, world_size
 
 
@@ -84,7 +84,7 @@ class AdversarialTraining(Method):
             UserError: The net reads other images than of 8 bits, or images with values that are no data.
         """
         try:
-            self.attack.check_net(net)
+            check_attackable(net)
         except UserError as error:
             raise UserError(f"model.method AdversarialTraining: {error}: leave model.method out") from error
 
