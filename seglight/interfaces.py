@@ -64,6 +64,21 @@ class SegOutput(NamedTuple):
     aux: tuple[Tensor, ...] = ()
 
 
+class MaskOutput(NamedTuple):
+    """Output of a net that predicts masks with classes: Q queries, each with a class and a mask.
+
+    Attributes:
+        class_logits: (B, Q, C + 1); the last class is "no object".
+        mask_logits: (B, Q, h, w) at the head's stride; a pixel is in a mask where its logit is above 0.
+        aux: Outputs of earlier layers for deep supervision, first to last, each with an empty `aux`; empty in
+            evaluation.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    aux: "tuple[MaskOutput, ...]" = ()
+
+
 class Described:
     """Base of classes whose objects remember the arguments they were built with, so that recipes can name them.
 
@@ -261,6 +276,32 @@ class Net(Described, nn.Module):
     """
 
     heads: Sequence[str] = ()
+
+
+class MaskClassifier(Net):
+    """Base class of nets that predict masks with classes: `forward(image)` gives a `MaskOutput`.
+
+    Args:
+        num_classes: Number of classes C, without "no object".
+
+    Attributes:
+        num_classes: Number of classes C.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, image: Tensor) -> MaskOutput:
+        """Images (B, bands, H, W) to classes and masks of queries."""
+        raise NotImplementedError
+
+    def set_progress(self, fraction: float) -> None:
+        """Tell the net how much of the run is done, before each training step; by default nothing depends on it.
+
+        Args:
+            fraction: Optimizer steps that are done over all steps of the run, from 0 to 1.
+        """
 
 
 DecoderFactory = Callable[[Sequence[int], Sequence[int]], Decoder]
