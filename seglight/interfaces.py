@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, Self, TypedDict
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -38,23 +38,34 @@ class Sample(TypedDict):
     """One labelled image: `image` (bands, H, W) of its type, `mask` (H, W) class index or ignore_index.
 
     8-bit RGB is uint8 (3, H, W). A mask is uint8, or int32 for more than 255 classes.
+
+    Samples of data sets with instances have three more: `segments` int32 (H, W), k + 1 where segment k is, 0 where there
+    is none; `segment_classes` int64 (n,), the class of each segment; and `segment_crowds` bool (n,), whether it is a
+    region of several instances that are not told apart. A segment may have no pixel, outside of a crop.
     """
 
     image: Tensor
     mask: Tensor
     name: str
+    segments: NotRequired[Tensor]
+    segment_classes: NotRequired[Tensor]
+    segment_crowds: NotRequired[Tensor]
 
 
 class Batch(TypedDict):
     """Stacked samples: `image` (B, bands, H, W), `mask` (B, H, W), and the `name` and `size` of each image.
 
     In evaluation images of different sizes can share a batch: each is in the upper left corner, of its own size (H, W).
+    Of data sets with instances there are `segments` (B, H, W), and lists of `segment_classes` and `segment_crowds`.
     """
 
     image: Tensor
     mask: Tensor
     name: list[str]
     size: list[tuple[int, int]]
+    segments: NotRequired[Tensor]
+    segment_classes: NotRequired[list[Tensor]]
+    segment_crowds: NotRequired[list[Tensor]]
 
 
 class SegOutput(NamedTuple):
