@@ -7,11 +7,12 @@ from seglight.losses.dice import Dice
 from seglight.losses.distillation import Distillation
 from seglight.losses.focal import Focal
 from seglight.losses.lovasz_softmax import LovaszSoftmax
+from seglight.losses.mask_classification import MaskClassificationLoss
 from seglight.losses.ohem import OHEMCrossEntropy
 from seglight.losses.tversky import Tversky
 from seglight.losses.weighted_sum import WeightedSum
 
 __all__ = [
-    "Adversarial", "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "OHEMCrossEntropy",
-    "Tversky", "WeightedSum",
+    "Adversarial", "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "MaskClassificationLoss",
+    "OHEMCrossEntropy", "Tversky", "WeightedSum",
 ]  # fmt: skip
