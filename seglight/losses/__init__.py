@@ -13,6 +13,6 @@ from seglight.losses.tversky import Tversky
 from seglight.losses.weighted_sum import WeightedSum
 
 __all__ = [
-    "Adversarial", "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax", "MaskClassificationLoss",
-    "OHEMCrossEntropy", "Tversky", "WeightedSum",
+    "Adversarial", "BoundaryLoss", "CrossEntropy", "Dice", "Distillation", "Focal", "LovaszSoftmax",
+    "MaskClassificationLoss", "OHEMCrossEntropy", "Tversky", "WeightedSum",
 ]  # fmt: skip

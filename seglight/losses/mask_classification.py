@@ -152,6 +152,6 @@ def check_classes(targets: MaskTargets, num_classes: int) -> None:
     wrong = {number for classes in targets.classes for number in classes if not 0 <= number < num_classes}
     if wrong:
         raise UserError(
-            f"the labels have the value {min(wrong)}, which is neither one of the {num_classes} classes nor ignored: check "
-            "the label maps by `seglight doctor`"
+            f"the labels have the value {min(wrong)}, which is neither one of the {num_classes} classes nor ignored: "
+            "check the label maps by `seglight doctor`"
         )

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seglight.losses.query_matching import Matches, Weights
-from seglight.ops.bands import full_precision
 from seglight.ops.mask_targets import MaskTargets, target_samples
 from seglight.ops.point_sampling import ImagePoints, corners, samples, samples_backward
 

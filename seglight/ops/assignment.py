@@ -23,10 +23,10 @@ def assign(costs: Tensor, counts: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         For each image the queries and the masks that belong together, int64 (outputs, min(Q, count)) on the device of
         the costs, queries in ascending order.
     """
-    largest = np.finfo(np.float32).max
+    largest = float(np.finfo(np.float32).max)
     host = np.nan_to_num(costs.float().cpu().numpy(), nan=largest, posinf=largest, neginf=largest)
     pairs = [[linear_sum_assignment(cost[:, :count]) for cost in host[:, k]] for k, count in enumerate(counts)]
     tables = [np.array(image, dtype=np.int64).swapaxes(0, 1) for image in pairs]  # (2, outputs, pairs)
     widths = [table.shape[-1] for table in tables]
     device = torch.from_numpy(np.concatenate(tables, -1)).to(costs.device, non_blocking=True)
-    return [(queries, masks) for queries, masks in device.split(widths, -1)]
+    return [(queries, masks) for queries, masks in torch.split(device, widths, -1)]

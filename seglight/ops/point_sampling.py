@@ -51,7 +51,7 @@ def random_points(key: tuple[int, ...], counts: tuple[int, int, int], device: to
     """
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
     generator = torch.Generator(device).manual_seed(seed)
-    return ImagePoints(*torch.rand(sum(counts), 2, generator=generator, device=device).split(counts))
+    return ImagePoints(*torch.split(torch.rand(sum(counts), 2, generator=generator, device=device), list(counts)))
 
 
 def corners(points: Tensor, size: tuple[int, int]) -> Corners:

@@ -13,7 +13,7 @@ from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
 
 from seglight.interfaces import MaskOutput
 from seglight.losses import MaskClassificationLoss
-from seglight.ops.mask_targets import MaskTargets, present_classes, semantic_targets
+from seglight.ops.mask_targets import MaskTargets, semantic_targets
 from seglight.ops.point_sampling import ImagePoints
 
 IGNORE = 255
@@ -48,7 +48,7 @@ def leaves_of(output: MaskOutput) -> list[Tensor]:
 
 def given(mask: Tensor, loss: MaskClassificationLoss, step: int = 0) -> tuple[MaskTargets, list[ImagePoints]]:
     """What the loss takes beside the output for semantic labels."""
-    targets = semantic_targets(mask, present_classes(mask.cpu(), IGNORE), IGNORE)
+    targets = semantic_targets(mask, IGNORE)
     return targets, [loss.points(0, step, image, mask.device) for image in range(len(mask))]
 
 
@@ -66,8 +66,7 @@ def their_loss(classes: int, points: int, weights: Sequence[float] = (2.0, 5.0, 
 @contextmanager
 def at_points(points: Sequence[ImagePoints], mask: Tensor) -> Iterator[None]:
     """Let transformers draw our points: first each image's for matching, then those of all pairs, for each output."""
-    present = [len(each) for each in present_classes(mask.cpu(), IGNORE)]
-    repeated = [k for k, number in enumerate(present) for _ in range(number)]
+    repeated = [k for k, classes in enumerate(semantic_targets(mask, IGNORE).classes) for _ in classes]
     one_output = [each.matching.unsqueeze(0) for each in points]
     one_output += [
         torch.stack([points[k].candidates for k in repeated]),
@@ -88,7 +87,7 @@ def at_points(points: Sequence[ImagePoints], mask: Tensor) -> Iterator[None]:
 
 def their_inputs(output: MaskOutput, mask: Tensor) -> tuple[Any, ...]:
     """The arguments of the loss of transformers."""
-    classes = [torch.tensor(each, device=mask.device) for each in present_classes(mask.cpu(), IGNORE)]
+    classes = [torch.tensor(each, device=mask.device) for each in semantic_targets(mask, IGNORE).classes]
     masks = [(image == own[:, None, None]).float() for image, own in zip(mask, classes, strict=True)]
     aux = [{"masks_queries_logits": each.mask_logits, "class_queries_logits": each.class_logits} for each in output.aux]
     return output.mask_logits, output.class_logits, masks, classes, aux
