@@ -3,6 +3,7 @@ from .calibration import BestTemperature, CalibrationError
 from .confusion import ConfusionMatrix, JaccardIndex, MeanIoU
 from .error_detection import ErrorDetection
 from .object_size import ObjectSizeIoU
+from .panoptic import PanopticQuality
 from .scores import PROTOCOL, Scores
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "JaccardIndex",
     "MeanIoU",
     "ObjectSizeIoU",
+    "PanopticQuality",
     "Scores",
 ]
