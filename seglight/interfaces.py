@@ -40,8 +40,8 @@ class Sample(TypedDict):
     8-bit RGB is uint8 (3, H, W). A mask is uint8, or int32 for more than 255 classes.
 
     Samples of data sets with instances have three more: `segments` int32 (H, W), k + 1 where segment k is, 0 where
-    there is none; `segment_classes` int64 (n,), the class of each segment; and `segment_crowds` bool (n,), whether it is
-    a region of several instances that are not told apart. A segment may have no pixel, outside of a crop.
+    there is none; `segment_classes` int64 (n,), the class of each segment; and `segment_crowds` bool (n,), whether it
+    is a region of several instances that are not told apart. A segment may have no pixel, outside of a crop.
     """
 
     image: Tensor

@@ -2,6 +2,7 @@ from .boundary import BoundaryF, BoundaryIoU
 from .calibration import BestTemperature, CalibrationError
 from .confusion import ConfusionMatrix, JaccardIndex, MeanIoU
 from .error_detection import ErrorDetection
+from .mask_ap import MaskAP
 from .object_size import ObjectSizeIoU
 from .panoptic import PanopticQuality
 from .scores import PROTOCOL, Scores
@@ -15,6 +16,7 @@ __all__ = [
     "ConfusionMatrix",
     "ErrorDetection",
     "JaccardIndex",
+    "MaskAP",
     "MeanIoU",
     "ObjectSizeIoU",
     "PanopticQuality",
