@@ -7,6 +7,8 @@ from seglight.models.encoders.mobilenetv3 import MobileNetV3Encoder
 from seglight.models.encoders.timm_encoder import TimmEncoder
 from seglight.models.encoders.vit import ViTEncoder
 from seglight.models.ensemble import Ensemble, Stacking
+from seglight.models.mask_classification.eomt import EoMT
+from seglight.models.mask_classification.plain_vit import PlainViT
 from seglight.models.pointrend import PointRend
 from seglight.models.weights.published import import_weights
 
@@ -14,8 +16,10 @@ __all__ = [
     "ConvStemConvNeXt",
     "EncoderDecoder",
     "Ensemble",
+    "EoMT",
     "MixTransformer",
     "MobileNetV3Encoder",
+    "PlainViT",
     "PointRend",
     "Stacking",
     "TimmEncoder",
