@@ -1,4 +1,4 @@
-"""Small plain ViTs of the families that timm has, registered under names of their own: base sizes take too long."""
+"""Small transformers of the families that timm has, registered under names of their own: base sizes take too long."""
 
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from timm.layers import LayerNorm
 from timm.models import build_model_with_cfg, register_model
 from timm.models.beit import Beit
 from timm.models.eva import Eva
+from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 
 CONFIG = {
@@ -64,6 +65,21 @@ def small_beit(pretrained: bool = False, **kwargs: Any) -> Any:
     """As beit_base_patch16_224."""
     own = {"patch_size": 16, "use_abs_pos_emb": False, "use_rel_pos_bias": True, "init_values": 0.1}
     return _built(Beit, "small_beit", 64, pretrained, **{**own, **kwargs})
+
+
+@register_model
+def small_swin(pretrained: bool = False, **kwargs: Any) -> Any:
+    """As swin_tiny_patch4_window7_224."""
+    config = {**CONFIG, "input_size": (3, 128, 128), "first_conv": "patch_embed.proj", "classifier": "head.fc"}
+    own = {
+        "img_size": 128, "patch_size": 4, "window_size": 4, "embed_dim": 16, "depths": (2, 1, 2, 1),
+        "num_heads": (1, 2, 2, 4), "drop_path_rate": 0.0,
+    }  # fmt: skip
+    kwargs.pop("pretrained_cfg", None)
+    features = {"out_indices": (0, 1, 2, 3), "flatten_sequential": True}
+    return build_model_with_cfg(
+        SwinTransformer, "small_swin", pretrained, pretrained_cfg=config, feature_cfg=features, **{**own, **kwargs}
+    )
 
 
 FAMILIES = ("small_dinov2", "small_augreg", "small_dinov3", "small_eva02", "small_beit")

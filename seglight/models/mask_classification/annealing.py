@@ -57,7 +57,7 @@ class MaskAnnealing(nn.Module):
         # a bool, so that averages of weights copy it
         self.register_buffer("masked", torch.ones(len(self.phases), dtype=torch.bool))
         self.in_evaluation = (True,) * len(self.phases)
-        self.register_load_state_dict_post_hook(_read)
+        self.register_load_state_dict_post_hook(_read)  # type: ignore[no-untyped-call]
 
     def set_progress(self, fraction: float) -> None:
         """Set the probabilities; `fraction` of the run, from 0 to 1, is done."""
@@ -76,11 +76,12 @@ class MaskAnnealing(nn.Module):
             queries: Number of queries.
         """
         if self.training:
-            return self._drawn(images, queries)
+            drawn: list[Tensor | None] = self._drawn(images, queries)
+            return drawn
         every = torch.ones(images, queries, dtype=torch.bool, device=self.masked.device)
         return [every if masked else None for masked in self.in_evaluation]
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _drawn(self, images: int, queries: int) -> list[Tensor | None]:
         if not any(self.probabilities):
             return [None] * len(self.probabilities)

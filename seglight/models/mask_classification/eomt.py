@@ -125,7 +125,7 @@ def made_queries(number: int, width: int) -> nn.Embedding:
 def predicted(predictor: QueryHeads, x: Tensor, queries: int, positions: Positions) -> MaskOutput:
     """Classes and masks from normed tokens (B, N, D), of which `queries` come first and patches last."""
     rows, columns = positions.grid
-    patches = x[:, x.shape[1] - rows * columns :].transpose(1, 2).unflatten(2, positions.grid)
+    patches = x[:, x.shape[1] - rows * columns :].transpose(1, 2).reshape(len(x), -1, rows, columns)
     return MaskOutput(*predictor(x[:, :queries], patches))
 
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import timm
 import torch
-from timm.layers import PatchEmbed, resample_abs_pos_embed
+from timm.layers.patch_embed import PatchEmbed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.beit import Beit
 from timm.models.beit import Block as BeitBlock
 from timm.models.eva import Eva, EvaBlock
@@ -97,11 +98,11 @@ class PlainViT(NormalizedEncoder):
         for index in range(self.depth):
             x = self.block(index, x, positions)
         patches = self.normed(x)[:, self.prefix :].transpose(1, 2)
-        return cut_to([patches.unflatten(2, positions.grid)], self.strides, image)
+        return cut_to([patches.reshape(len(x), -1, *positions.grid)], self.strides, image)
 
     def embedded(self, image: Tensor) -> tuple[Tensor, Positions]:
         """Images (B, bands, H, W) to tokens (B, prefix + patches, D), and where these are."""
-        net = self.net
+        net: Any = self.net
         x = net.patch_embed.proj(self.normalized(pad_image(image, self.stride)))
         grid = (int(x.shape[-2]), int(x.shape[-1]))
         x = net.patch_embed.norm(x.flatten(2).transpose(1, 2))
@@ -119,8 +120,8 @@ class PlainViT(NormalizedEncoder):
             x = torch.cat([*prefix, x], 1)
         if not beit:
             x = net.norm_pre(x)
-        rope = net.rope.get_embed(shape=list(grid)) if isinstance(net, Eva) and net.rope is not None else None
-        return x, Positions(grid, rope)
+        rotary: Any = net.rope if isinstance(net, Eva) else None
+        return x, Positions(grid, None if rotary is None else rotary.get_embed(shape=list(grid)))
 
     def block(self, index: int, x: Tensor, positions: Positions, allowed: Tensor | None = None) -> Tensor:
         """The output of one of the encoder's blocks; see `run_block`.
@@ -165,11 +166,11 @@ def run_block(block: Any, x: Tensor, positions: Positions, allowed: Tensor | Non
     """
     grid, rope = positions
     start = x.shape[1] - grid[0] * grid[1]
-    y = attend(block.attn, block.norm1(x), start, grid, rope, allowed)
+    y: Tensor = attend(block.attn, block.norm1(x), start, grid, rope, allowed)
     if isinstance(block, Block):
         x = x + block.ls1(y)
-        scaled: Tensor = x + block.ls2(block.mlp(block.norm2(x)))
-        return scaled
+        y = block.ls2(block.mlp(block.norm2(x)))
+        return x + y
     x = x + (y if block.gamma_1 is None else block.gamma_1 * y)
     y = block.mlp(block.norm2(x))
     return x + (y if block.gamma_2 is None else block.gamma_2 * y)

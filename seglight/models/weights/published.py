@@ -10,6 +10,7 @@ from seglight.interfaces import heads_of
 from seglight.models.encoders.normalized import per_channel
 from seglight.models.weights.dpt import DPT
 from seglight.models.weights.eomt import EOMT
+from seglight.models.weights.mask2former import MASK2FORMER
 from seglight.models.weights.robust import PIR_AT
 from seglight.models.weights.segformer import SEGFORMER
 from seglight.models.weights.smp import SMP
@@ -18,11 +19,11 @@ from seglight.models.weights.torchvision import TORCHVISION
 from seglight.models.weights.upernet import UPERNET
 
 # PIR-AT before UPerNet: its decoder has the names of that one
-FAMILIES = (*TORCHVISION, SEGFORMER, PIR_AT, UPERNET, DPT, *EOMT, *SMP)
+FAMILIES = (*TORCHVISION, SEGFORMER, PIR_AT, UPERNET, DPT, *EOMT, MASK2FORMER, *SMP)
 
 
 def import_weights(net: nn.Module, file: str | Path) -> Imported:
-    """Load weights of torchvision, transformers, segmentation_models.pytorch, PIR-AT or EoMT into a net.
+    """Load weights of torchvision, transformers, segmentation_models.pytorch, PIR-AT, EoMT or Mask2Former into a net.
 
     In evaluation the net then computes the logits of the original, at its own stride. The encoder normalises as in the
     original's training, if that is known. A head for another number of classes, and an auxiliary head that the original
