@@ -24,12 +24,17 @@ def collate(samples: Sequence[Sample]) -> Batch:
             "give data.augmentation a crop_size"
         )
     image = default_collate([sample["image"].permute(1, 2, 0) for sample in samples]).permute(0, 3, 1, 2)
-    return {
+    batch: Batch = {
         "image": image,
         "mask": default_collate([sample["mask"] for sample in samples]),
         "name": [sample["name"] for sample in samples],
         "size": [_size(sample) for sample in samples],
     }
+    if all("segments" in sample for sample in samples):
+        batch["segments"] = default_collate([sample["segments"] for sample in samples])
+        batch["segment_classes"] = [sample["segment_classes"] for sample in samples]
+        batch["segment_crowds"] = [sample["segment_crowds"] for sample in samples]
+    return batch
 
 
 def collate_padded(samples: Sequence[Sample]) -> Batch:
@@ -45,7 +50,9 @@ def collate_padded(samples: Sequence[Sample]) -> Batch:
         image = F.pad(sample["image"].permute(1, 2, 0), (0, 0, *below_right)).permute(2, 0, 1)
         ignore_index = IGNORE_INDEX if sample["mask"].dtype == torch.uint8 else WIDE_IGNORE_INDEX
         mask = F.pad(sample["mask"], below_right, value=ignore_index)
-        padded.append(Sample(image=image, mask=mask, name=sample["name"]))
+        padded.append(sample | Sample(image=image, mask=mask, name=sample["name"]))
+        if "segments" in sample:
+            padded[-1]["segments"] = F.pad(sample["segments"], below_right)
     return {**collate(padded), "size": [_size(sample) for sample in samples]}
 
 

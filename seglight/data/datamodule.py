@@ -17,6 +17,7 @@ from seglight.data.loader import Loader
 from seglight.data.loading_options import check_batches, check_loading
 from seglight.data.pairs import FilePairs, ImageSplit, root_folder
 from seglight.data.sampler import EvalSampler, SameSamples, sampler_kind
+from seglight.data.segments import SegmentedSplit, dataset_of
 from seglight.data.split_lists import listed
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
@@ -68,6 +69,8 @@ class SegmentationDataModule(Described, LightningDataModule):
         self.class_names: list[str] = list(classes.names)
         self.palette: list[Color] = list(classes.palette)
         self.bands = bands
+        self.things: tuple[int, ...] = ()
+        """Classes whose instances are told apart; a data module with segments sets it, and the others are stuff."""
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -133,7 +136,11 @@ class SegmentationDataModule(Described, LightningDataModule):
 
     def _source(self, name: str) -> Labelled:
         split = self.split(name)
-        return split if self.cache is None else CachedSplit(Path(self.cache), name, split)
+        if self.cache is None:
+            return split
+        if isinstance(split, SegmentedSplit):
+            raise UserError(f"data.cache: {self.cache} holds no instances: remove data.cache")
+        return CachedSplit(Path(self.cache), name, split)
 
     def start_at(self, epoch: int, samples: int, eval_batches: int) -> None:
         """Start the loaders within an epoch or within an evaluation.
@@ -172,16 +179,16 @@ class SegmentationDataModule(Described, LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Loader of the validation split in order, for `Trainer.predict`, which itself divides it among processes."""
-        dataset = SegmentationDataset(self.splits["val"], bands=self.bands)
+        dataset = dataset_of(self.splits["val"], bands=self.bands)
         options = {"sampler": SameSamples(len(dataset), self.seed), "collate_fn": collate_padded, **self._workers()}
         # Lightning builds this loader again, and passes the batch size by its name
         return Loader(dataset, batch_size=self.eval_batch_size, **options)
 
     def _training_set(self) -> SegmentationDataset:
-        return SegmentationDataset(self.splits["train"], self.augmentation, self.seed, self.num_classes, self.bands)
+        return dataset_of(self.splits["train"], self.augmentation, self.seed, self.num_classes, self.bands)
 
     def _eval_loader(self, name: str) -> DataLoader[Sample]:
-        dataset = SegmentationDataset(self.splits[name], num_classes=self.num_classes, bands=self.bands)
+        dataset = dataset_of(self.splits[name], num_classes=self.num_classes, bands=self.bands)
         sampler = EvalSampler(len(dataset), self.eval_batch_size, *self._rank())
         if name == "val":
             sampler.start_at(self.start[2])

@@ -58,6 +58,14 @@ class SegmentationDataset(Dataset[Sample]):
                 image, mask = augmentation(image, mask, (self.seed, epoch, index), self.bands)
             elif self.has_nodata:
                 mask = without_missing(mask, self.bands.without_data(image))
+        return self.as_sample(image, mask, name)
+
+    def as_sample(self, image: NDArray[Any], mask: NDArray[Any], name: str) -> Sample:
+        """Image (H, W, bands), mask (H, W) and name as a sample.
+
+        Raises:
+            UserError: A label is not a class.
+        """
         # arrays of files and caches are read-only, which torch does not accept: copied only then
         image, mask = (np.require(pixels, requirements=["C", "W"]) for pixels in (image, mask))
         # (bands, H, W) over memory that is (H, W, bands): a batch of these is channels_last without a copy

@@ -16,8 +16,8 @@ PROBE = 1000
 
 
 def transformed(
-    compose: Any, image: NDArray[Any], mask: NDArray[Any], bands: Bands
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    compose: Any, image: NDArray[Any], maps: Sequence[NDArray[Any]], bands: Bands
+) -> tuple[NDArray[Any], list[NDArray[Any]]]:
     """Apply composed transforms to a crop.
 
     What they fill beyond the crop is ignored in the mask and, in images of described bands, as padding is. Values that
@@ -26,17 +26,22 @@ def transformed(
     Args:
         compose: Transforms, with the seed of this crop.
         image: Image (H, W, bands).
-        mask: Mask (H, W).
+        maps: Label maps (H, W), the mask first.
         bands: Description of the bands.
 
     Raises:
         UserError: Type or bands have changed, or image and mask have different sizes.
     """
+    mask, *others = maps
     marks = np.ones((1, *mask.shape), np.uint8)
     invalid = bands.invalid(image) if bands.has_nodata else np.zeros(0, np.bool_)
     if some := bool(invalid.any()):
         image = filled(image, invalid, bands)
         marks = np.concatenate([marks, np.moveaxis(invalid, 2, 0).view(np.uint8)])
+    # maps beside the mask travel as further masks, which are of bytes: one for each byte of their type
+    for each in others:
+        split = np.ascontiguousarray(each)[..., None].view(np.uint8)
+        marks = np.concatenate([marks, np.moveaxis(split, 2, 0)])
     out = compose(image=image, mask=mask, masks=marks)
     check_result("together they give", out, image, mask)
     # albumentations fills masks with 0, which is a class, where a rotation and the like reach beyond the crop: a
@@ -47,8 +52,15 @@ def transformed(
         avoid_nodata(pixels, bands)
         pixels[beyond] = np.asarray(bands.padding).astype(pixels.dtype)
         if some:
-            np.copyto(pixels, marker(bands), where=np.stack([one != 0 for one in out["masks"][1:]], 2))
-    return pixels, np.where(beyond, mask.dtype.type(ignored_value(mask.dtype)), out["mask"])
+            gone = out["masks"][1 : 1 + invalid.shape[2]]
+            np.copyto(pixels, marker(bands), where=np.stack([one != 0 for one in gone], 2))
+    end = len(marks) - sum(each.itemsize for each in others)
+    labels = [out["mask"]]
+    for each in others:
+        split = np.stack([np.asarray(one) for one in out["masks"][end : end + each.itemsize]], 2)
+        labels.append(np.ascontiguousarray(split).view(each.dtype)[..., 0])
+        end += each.itemsize
+    return pixels, [np.where(beyond, each.dtype.type(ignored_value(each.dtype)), each) for each in labels]
 
 
 def checked_extra(transforms: Sequence[Any], image: NDArray[Any], mask: NDArray[Any]) -> None:

@@ -121,28 +121,45 @@ class Augmentation:
         Raises:
             UserError: `photometric`, `per_band` or a transform of `extra` does not accept images of these bands.
         """
+        image, (mask,) = self.jointly(image, (mask,), seed, bands)
+        return image, mask
+
+    def jointly(
+        self, image: NDArray[Any], maps: Sequence[NDArray[Any]], seed: tuple[int, int, int], bands: Bands = RGB
+    ) -> tuple[NDArray[Any], list[NDArray[Any]]]:
+        """Augment one sample with several label maps, of which the first is the mask: as `__call__`, for the same seed.
+
+        Args:
+            image: Image (H, W, bands).
+            maps: Maps (H, W) of uint8 or uint16. What is ignored in the mask by augmentation has the largest value of
+                their type in all of them.
+            seed: (seed, epoch, index).
+            bands: Description of the bands.
+        """
         rng = np.random.default_rng(seed)
-        window = self._window(rng, mask)
-        rows, _ = window.inside(mask.shape)
-        for pixels in (image, mask):
+        window = self._window(rng, maps[0])
+        rows, _ = window.inside(maps[0].shape)
+        for pixels in (image, *maps):
             read_ahead(pixels[rows])
         if bands.is_rgb8:
             image = cut(image, window, self._crop(), cv2.INTER_LINEAR, PADDING)
         else:
             image = cut(image, window, self._crop(), cv2.INTER_LINEAR, bands.padding, bands)
-        mask = cut(mask, window, self._crop(), cv2.INTER_NEAREST_EXACT, ignored_value(mask.dtype))
+        nearest = cv2.INTER_NEAREST_EXACT
+        labels = [cut(each, window, self._crop(), nearest, ignored_value(each.dtype)) for each in maps]
         if not bands.is_rgb8 and bands.has_nodata:
-            mask = without_missing(mask, bands.without_data(image))
+            missing = bands.without_data(image)
+            labels = [without_missing(each, missing) for each in labels]
         if rng.random() < self.flip:
-            image, mask = flipped(image), flipped(mask)
+            image, *labels = (flipped(pixels) for pixels in (image, *labels))
         if self.rot90 and rng.random() < self.rot90:
             turns = int(rng.integers(1, 4))
-            image, mask = (np.ascontiguousarray(np.rot90(pixels, turns)) for pixels in (image, mask))
+            image, *labels = (np.ascontiguousarray(np.rot90(pixels, turns)) for pixels in (image, *labels))
         if self.photometric:
             image = recolored(rng, image, self.photometric, bands)
         if self.per_band is not None:
             image = self.per_band(rng, image, bands)
-        return self._transformed(rng, image, mask, bands) if self.extra else (image, mask)
+        return self._transformed(rng, image, labels, bands) if self.extra else (image, labels)
 
     def at_scale(self, factor: float) -> "Augmentation":
         """The same augmentation for windows that were drawn at a scale already, and read by themselves."""
@@ -152,14 +169,14 @@ class Augmentation:
         return fixed
 
     def _transformed(
-        self, rng: np.random.Generator, image: NDArray[Any], mask: NDArray[Any], bands: Bands
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        self, rng: np.random.Generator, image: NDArray[Any], maps: Sequence[NDArray[Any]], bands: Bands
+    ) -> tuple[NDArray[Any], list[NDArray[Any]]]:
         kind = image.shape[2], str(image.dtype)
         if kind not in self.tried:
-            checked_extra(self.extra, image if bands.is_rgb8 else filled(image, bands.invalid(image), bands), mask)
+            checked_extra(self.extra, image if bands.is_rgb8 else filled(image, bands.invalid(image), bands), maps[0])
             self.tried.add(kind)
         self.compose.set_random_seed(int(rng.integers(2**32)))
-        return transformed(self.compose, image, mask, bands)
+        return transformed(self.compose, image, maps, bands)
 
     def _crop(self) -> tuple[int, int]:
         return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seglight.data.classes import Classes
+from seglight.ops.label_types import WIDE_IGNORE_INDEX
 
 CLASSES = Classes(
     names=("ground", "disc", "ring", "square", "triangle", "bar", "star", "cross"),
@@ -31,6 +32,33 @@ RARE_SHARE = 0.05
 
 def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw a scene and its labels: uint8 (size, size, 3) and (size, size), a pure function of both arguments."""
+    image, mask, _ = _drawn(seed, size, None)
+    return image, mask
+
+
+def draw_instances(
+    seed: int, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16], NDArray[np.int64]]:
+    """Draw the same scene, with its segments: the ground, and each object.
+
+    Args:
+        seed: Seed of the scene.
+        size: Height and width in pixels.
+
+    Returns:
+        Image and labels as of `draw_scene`; index of the segment at each pixel, uint16 (size, size), 65535 on the rims;
+        and int64 (n,), the class of each segment. An object that others cover has no pixel.
+    """
+    owners = np.zeros((size, size), np.uint16)
+    image, mask, kinds = _drawn(seed, size, owners)
+    owners[mask == CLASSES.ignore_index] = WIDE_IGNORE_INDEX
+    return image, mask, owners, np.insert(kinds, 0, 0)
+
+
+def _drawn(
+    seed: int, size: int, owners: NDArray[np.uint16] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
+    """Image, labels, and the class of each object, whose number, from 1, is written into `owners`."""
     rng = np.random.default_rng(seed)
     ground = rng.uniform(40, 215, 3)
     image = _surface(rng, size, ground)
@@ -38,16 +66,19 @@ def draw_scene(seed: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint
     rim = np.zeros((size, size), bool)
     share = np.full(len(CLASSES) - 1, (1 - RARE_SHARE) / (len(CLASSES) - 2))
     share[RARE - 1] = RARE_SHARE
-    for kind in rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(2, 6), p=share):
+    kinds = rng.choice(np.arange(1, len(CLASSES)), size=rng.integers(2, 6), p=share)
+    for number, kind in enumerate(kinds, 1):
         inside = _outline(rng, CLASSES.names[kind], size)
         np.copyto(image, _surface(rng, size, _color(rng, ground)), where=inside[..., None])
         mask[inside] = kind
+        if owners is not None:
+            owners[inside] = number
         edge = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         rim = (rim & ~inside) | edge.astype(bool)
     mask[rim] = CLASSES.ignore_index
     blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
     noise = rng.uniform(3, 10) * rng.standard_normal(image.shape, np.float32)
-    return np.clip(blurred + noise, 0, 255).astype(np.uint8), mask
+    return np.clip(blurred + noise, 0, 255).astype(np.uint8), mask, kinds
 
 
 def _color(rng: np.random.Generator, ground: NDArray[np.float64]) -> NDArray[np.float64]:
