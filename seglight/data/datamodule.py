@@ -70,7 +70,7 @@ class SegmentationDataModule(Described, LightningDataModule):
         self.palette: list[Color] = list(classes.palette)
         self.bands = bands
         self.things: tuple[int, ...] = ()
-        """Classes whose instances are told apart; a data module with segments sets it, and the others are stuff."""
+        """Classes that have instances; a data module with segments sets it, and its other classes are stuff."""
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

@@ -54,7 +54,7 @@ def test_segments_follow_the_mask_and_image_and_mask_are_those_without_them(name
 
 
 def test_each_object_of_a_scene_is_a_segment() -> None:
-    """The objects of a class are told apart: segments have fewer pixels than their class where there are several."""
+    """The objects of a class are separate: segments have fewer pixels than their class where there are several."""
     split = ShapesDataModule(96, instances=True).split("val")
     apart = 0
     for index in range(20):
