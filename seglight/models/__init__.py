@@ -8,6 +8,7 @@ from seglight.models.encoders.timm_encoder import TimmEncoder
 from seglight.models.encoders.vit import ViTEncoder
 from seglight.models.ensemble import Ensemble, Stacking
 from seglight.models.mask_classification.eomt import EoMT
+from seglight.models.mask_classification.frozen_eomt import FrozenEoMT
 from seglight.models.mask_classification.mask2former import Mask2Former
 from seglight.models.mask_classification.plain_vit import PlainViT
 from seglight.models.pointrend import PointRend
@@ -18,6 +19,7 @@ __all__ = [
     "EncoderDecoder",
     "Ensemble",
     "EoMT",
+    "FrozenEoMT",
     "Mask2Former",
     "MixTransformer",
     "MobileNetV3Encoder",

@@ -96,7 +96,7 @@ class PlainViT(NormalizedEncoder):
         """Images (B, bands, H, W) to the normed output of the last block, (B, C, H / stride, W / stride)."""
         x, positions = self.embedded(image)
         for index in range(self.depth):
-            x = self.block(index, x, positions)
+            x = self.block(index, positions, x)
         patches = self.normed(x)[:, self.prefix :].transpose(1, 2)
         return cut_to([patches.reshape(len(x), -1, *positions.grid)], self.strides, image)
 
@@ -123,13 +123,13 @@ class PlainViT(NormalizedEncoder):
         rotary: Any = net.rope if isinstance(net, Eva) else None
         return x, Positions(grid, None if rotary is None else rotary.get_embed(shape=list(grid)))
 
-    def block(self, index: int, x: Tensor, positions: Positions, allowed: Tensor | None = None) -> Tensor:
+    def block(self, index: int, positions: Positions, x: Tensor, allowed: Tensor | None = None) -> Tensor:
         """The output of one of the encoder's blocks; see `run_block`.
 
         Args:
             index: Index of the block.
-            x: Tokens (B, N, D): queries, if any, class token and registers, patches.
             positions: Where the patches are.
+            x: Tokens (B, N, D): queries, if any, class token and registers, patches.
             allowed: Whether a query attends to a patch, (B, Q, patches); None: all attend to all.
         """
         rope = positions.rope
@@ -137,9 +137,9 @@ class PlainViT(NormalizedEncoder):
             rope = rope[index]
         here = Positions(positions.grid, rope)
         if self.checkpoint_activations and self.training and torch.is_grad_enabled():
-            recomputed: Tensor = checkpoint(run_block, self.net.blocks[index], x, here, allowed, use_reentrant=False)
+            recomputed: Tensor = checkpoint(run_block, self.net.blocks[index], here, x, allowed, use_reentrant=False)
             return recomputed
-        return run_block(self.net.blocks[index], x, here, allowed)
+        return run_block(self.net.blocks[index], here, x, allowed)
 
     def normed(self, x: Tensor) -> Tensor:
         """Tokens through the model's last norm, which timm keeps with the classifier in some models."""
@@ -155,13 +155,13 @@ class PlainViT(NormalizedEncoder):
         return {f"net.{key}": depth for key, depth in layer_depths(self.name, self.net).items()}
 
 
-def run_block(block: Any, x: Tensor, positions: Positions, allowed: Tensor | None = None) -> Tensor:
+def run_block(block: Any, positions: Positions, x: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Attention and perceptron of a block of timm, each with its norm, scale and sum.
 
     Args:
         block: The block.
-        x: Tokens (B, N, D): queries, if any, class token and registers, patches.
         positions: Where the patches are.
+        x: Tokens (B, N, D): queries, if any, class token and registers, patches.
         allowed: Whether a query attends to a patch, (B, Q, patches); None: all attend to all.
     """
     grid, rope = positions

@@ -1,7 +1,8 @@
 """EoMT: its masks fade out by fractions of the run, draws depend on seed and step only, and outputs fit any image.
 
 Parity with transformers is in tests/parity/test_eomt.py.
-Covers: models.mask_classification.annealing, models.mask_classification.heads.
+Covers: models.mask_classification.annealing, models.mask_classification.heads,
+models.mask_classification.query_net.
 """
 
 from typing import Any
@@ -122,6 +123,7 @@ def test_the_net_can_be_exported() -> None:
         ({"num_blocks": 5}, "num_blocks 5"),
         ({"num_blocks": 0}, "num_blocks 0"),
         ({"num_queries": 0}, "num_queries 0"),
+        ({"num_blocks": 5, "annealing": [(0.0, 1.0)] * 5}, "has 4 blocks"),
         ({"annealing": [(0.0, 1.0)]}, "one for each of 4 blocks"),
         ({"annealing": [(0.5, 0.5)] * 4}, "two fractions"),
         ({"encoder": TimmEncoder("resnet18", None)}, "PlainViT"),
