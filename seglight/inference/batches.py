@@ -1,13 +1,14 @@
 """Images of a batch, in whatever form a data loader returns it, and their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
+from seglight.interfaces import Batch
 from seglight.inference.no_data import empty_pixels, no_data_label
 from seglight.models.encoders.band_inputs import TORCH_TYPES
 
@@ -37,6 +38,16 @@ def images_of(batch: Any, bands: Bands = RGB) -> Iterator[Tensor]:
     sizes = batch["size"] if isinstance(batch, Mapping) and "size" in batch else [found.shape[-2:]] * len(found)
     for image, (height, width) in zip(found, sizes, strict=True):
         yield image[None, :, :height, :width]
+
+
+def single(batch: Batch, k: int) -> Batch:
+    """The k-th image of a batch by itself, at its own size, with all that belongs to it."""
+    height, width = batch["size"][k]
+    held: Any = batch
+    one: Any = {key: held[key][k : k + 1] for key in Batch.__annotations__ if key in held}
+    for key in one.keys() & {"image", "mask", "segments"}:
+        one[key] = one[key][..., :height, :width]
+    return cast(Batch, one)
 
 
 def ignored(labels: Tensor, image: Tensor, bands: Bands, num_classes: int, ignore_index: int) -> Tensor:

@@ -43,6 +43,8 @@ class MaskClassificationLoss(nn.Module):
         num_points: Number of points at which a pair is compared.
         oversample_ratio: Number of candidates for uncertain points as a multiple of `num_points`.
         importance_ratio: Share of the points that are uncertain ones.
+        seed: Seed of the points: those of an image depend on the seed, on the optimizer steps before, and on the place
+            of the image among those of all processes.
 
     Raises:
         UserError: An argument is out of range.
@@ -58,6 +60,7 @@ class MaskClassificationLoss(nn.Module):
         num_points: int = 12544,
         oversample_ratio: float = 3.0,
         importance_ratio: float = 0.75,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value in {
@@ -70,22 +73,23 @@ class MaskClassificationLoss(nn.Module):
         check_range("loss.num_points", num_points, 1)
         check_range("loss.oversample_ratio", oversample_ratio, 1)
         check_range("loss.importance_ratio", importance_ratio, 0, 1)
+        check_range("loss.seed", seed, 0)
         self.ignore_index = ignore_index
         self.weights = Weights(class_weight, mask_weight, dice_weight)
         self.no_object_weight = no_object_weight
+        self.seed = seed
         self.uncertain = int(importance_ratio * num_points)
         self.counts = (num_points, int(oversample_ratio * num_points), num_points - self.uncertain)
 
-    def points(self, seed: int, step: int, image: int, device: torch.device) -> ImagePoints:
-        """The points of an image, a function of these numbers.
+    def points(self, step: int, image: int, device: torch.device) -> ImagePoints:
+        """The points of an image, a function of the seed and of these numbers.
 
         Args:
-            seed: Seed of the run.
             step: Optimizer steps before this one.
             image: Place of the image among those of the step, on all processes.
             device: Device of the points.
         """
-        return random_points((seed, step, image), self.counts, device)
+        return random_points((self.seed, step, image), self.counts, device)
 
     def forward(self, output: MaskOutput, targets: MaskTargets, points: Sequence[ImagePoints]) -> Tensor:
         """Compute the loss. In training, the sums are divided by numbers of all processes.

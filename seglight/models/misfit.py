@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,12 @@ def misfit(net: nn.Module, image: Tensor, error: Exception) -> str | None:
 
 
 def checked_forward(net: nn.Module, image: Tensor) -> SegOutput:
-    """Compute logits (B, C, h, w) at the head's stride.
+    """Compute logits (B, C, h, w) at the head's stride; raises as `checked_output`."""
+    return seg_output(checked_output(net, image))
+
+
+def checked_output(net: nn.Module, image: Tensor) -> Any:
+    """Compute what the net gives.
 
     Args:
         net: The net.
@@ -60,7 +66,7 @@ def checked_forward(net: nn.Module, image: Tensor) -> SegOutput:
         UserError: The net is for images of other channels, or cannot be trained on a batch of one.
     """
     try:
-        return seg_output(net(image))
+        return net(image)
     except (RuntimeError, ValueError) as error:
         complaint = misfit(net, image, error)
         if complaint is None:

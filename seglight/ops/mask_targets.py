@@ -4,7 +4,8 @@ The masks of an image are never stacked: their samples are read from the four pi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,42 +40,62 @@ class MaskTargets:
         """Number of masks of all images."""
         return sum(map(len, self.ids))
 
-    def to(self, device: torch.device) -> "MaskTargets":
-        """The same with the maps on another device, which the host does not wait for."""
-        return replace(self, maps=self.maps.to(device, non_blocking=True))
 
-
-def semantic_targets(mask: Tensor, ignore_index: int) -> MaskTargets:
+def semantic_targets(mask: Tensor, ignore_index: int, on_host: Tensor | None = None) -> MaskTargets:
     """A mask for each class of an image.
 
     Args:
-        mask: (B, H, W) on the CPU, any integer type: class index or `ignore_index`.
+        mask: (B, H, W), any integer type: class index or `ignore_index`.
         ignore_index: Value of ignored pixels.
+        on_host: The same on the CPU, if `mask` is not.
     """
-    classes = [[value for value in present(image) if value != ignore_index] for image in mask]
+    host = mask if on_host is None else on_host
+    classes = [[value for value in present(image) if value != ignore_index] for image in host]
     return MaskTargets(mask, classes, classes, [len(own) > 0 for own in classes], ignore_index)
 
 
+class Segments(NamedTuple):
+    """Segments of B images.
+
+    Attributes:
+        segments: int32 (B, H, W), k + 1 where segment k is, 0 where there is none.
+        mask: (B, H, W), any integer type; pixels with the ignored value are ignored, whatever segment they are in.
+    """
+
+    segments: Tensor
+    mask: Tensor
+
+
 def segment_targets(
-    segments: Tensor, classes: Sequence[Tensor], crowds: Sequence[Tensor], mask: Tensor, ignore_index: int
+    given: Segments,
+    classes: Sequence[Tensor],
+    crowds: Sequence[Tensor],
+    ignore_index: int,
+    on_host: Segments | None = None,
 ) -> MaskTargets:
     """A mask for each segment of an image that has pixels; those of crowds are ignored.
 
     Args:
-        segments: int32 (B, H, W) on the CPU, k + 1 where segment k is, 0 where there is none.
-        classes: Class of each segment, int64 (n,), of each image.
-        crowds: Whether a segment is a region of several instances, bool (n,), of each image.
-        mask: (B, H, W) on the CPU; pixels with `ignore_index` are ignored, whatever segment they are in.
+        given: The segments.
+        classes: Class of each segment, int64 (n,) on the CPU, of each image.
+        crowds: Whether a segment is a region of several instances, bool (n,) on the CPU, of each image.
         ignore_index: Value of ignored pixels in the mask.
+        on_host: The same as `given` on the CPU, if that is not.
     """
-    maps = segments.masked_fill(mask == ignore_index, IGNORED)
-    for labels, crowd in zip(maps, crowds, strict=True):
-        for k in crowd.nonzero().flatten().tolist():
-            labels.masked_fill_(labels == k + 1, IGNORED)
-    values = [present(labels - IGNORED) for labels in maps]  # counted from 0
+    maps = _without_crowds(given, crowds, ignore_index)
+    host = maps if on_host is None else _without_crowds(on_host, crowds, ignore_index)
+    values = [present(labels - IGNORED) for labels in host]  # counted from 0
     ids = [[value + IGNORED for value in own if value > -IGNORED] for own in values]
     table = [[int(of_segments[k - 1]) for k in own] for of_segments, own in zip(classes, ids, strict=True)]
     return MaskTargets(maps, ids, table, [own != [0] for own in values], IGNORED)
+
+
+def _without_crowds(given: Segments, crowds: Sequence[Tensor], ignore_index: int) -> Tensor:
+    maps = given.segments.masked_fill(given.mask == ignore_index, IGNORED)
+    for labels, crowd in zip(maps, crowds, strict=True):
+        for k in crowd.nonzero().flatten().tolist():
+            labels.masked_fill_(labels == k + 1, IGNORED)
+    return maps
 
 
 def present(labels: Tensor) -> list[int]:

@@ -17,7 +17,7 @@ from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
 from seglight.images.types import Color
 from seglight.inference import WholeImage
-from seglight.inference.batches import ignored, images_of
+from seglight.inference.batches import ignored, images_of, single
 from seglight.interfaces import (
     Batch,
     Described,
@@ -38,11 +38,7 @@ from seglight.models.misfit import checked_forward
 from seglight.ops.finite import REMEDY, all_finite
 from seglight.ops.padding import pad_image, pad_mask
 from seglight.ops.sizes import DIVISOR
-from seglight.optim.schedules import (
-    ParameterGroups,
-    WarmupPoly,
-    learning_rates,
-)
+from seglight.optim.schedules import ParameterGroups, WarmupPoly, learning_rates
 from seglight.system.ranks import sum_over_ranks
 from seglight.training.base import ONE_GROUP, BaseModule
 from seglight.training.logged_scores import class_keys, log_scores
@@ -195,8 +191,11 @@ class SegmentationModule(Described, BaseModule):
         loss = loss * (1 + 0 * self.train_loss)
         if self.trainer.accumulate_grad_batches == 1:
             return loss
-        mask = batch["mask"]
-        return self.accumulated(loss, as_loss(self.loss, self.ignore_index).denominator(mask), mask.numel(), batch_idx)
+        return self.accumulated(loss, *self.denominator(batch), batch_idx)
+
+    def denominator(self, batch: Batch) -> tuple[Tensor, int]:
+        """What the loss of a batch is a mean over in this process, and a number of that order, the same in all."""
+        return as_loss(self.loss, self.ignore_index).denominator(batch["mask"]), batch["mask"].numel()
 
     def criterion(self, output: SegOutput, batch: Batch) -> Tensor:
         """The loss of the head, plus that of each auxiliary head times `aux_weight`; a scalar.
@@ -226,21 +225,26 @@ class SegmentationModule(Described, BaseModule):
         pred = torch.full_like(batch["mask"], self.ignore_index)
         for k, (height, width) in enumerate(batch["size"]):
             # the net sees one image at a time: the result of a convolution depends, in its last digits, on the batch
-            image, mask = batch["image"][k : k + 1, :, :height, :width], batch["mask"][k : k + 1, :height, :width]
-            if self.inferer is not None:
-                pred[k, :height, :width] = self.inferer.labels(self, image)[0]
-                continue
-            mask = pad_mask(mask, DIVISOR, self.ignore_index)
-            logits = self(pad_image(image, DIVISOR)).logits
-            criterion = as_loss(self.loss, self.ignore_index)
-            loss, labels = criterion.with_labels(logits, mask)
+            one = single(batch, k)
+            labels = self.evaluated(one) if self.inferer is None else self.inferer.labels(self, one["image"])
             pred[k, :height, :width] = labels[0, :height, :width]
-            entry = torch.stack((loss, criterion.denominator(mask)))
-            # what it is a mean over is NaN where the logits are not finite: nobody waits for a GPU before the end
-            entry[1].masked_fill_(~all_finite(logits), torch.nan)
-            self.losses.append(entry)
         self.confusion.update(pred, batch["mask"])
         return pred
+
+    def evaluated(self, batch: Batch) -> Tensor:
+        """Labels, uint8 (1, H, W) or larger, of a batch of one image of its own size; its loss is kept."""
+        mask = pad_mask(batch["mask"], DIVISOR, self.ignore_index)
+        logits = self(pad_image(batch["image"], DIVISOR)).logits
+        criterion = as_loss(self.loss, self.ignore_index)
+        loss, labels = criterion.with_labels(logits, mask)
+        self.keep_loss(loss, criterion.denominator(mask), logits)
+        return labels
+
+    def keep_loss(self, loss: Tensor, denominator: Tensor, logits: Tensor) -> None:
+        """Keep the loss of an evaluated image, what it is a mean over, and whether the net's logits are finite."""
+        self.losses.append(torch.stack((loss, denominator)))
+        # what it is a mean over is NaN where the logits are not finite: nobody waits for a GPU before the end
+        self.losses[-1][1].masked_fill_(~all_finite(logits), torch.nan)
 
     test_step = validation_step
 

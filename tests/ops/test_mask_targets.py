@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seglight.ops.mask_targets import segment_targets, semantic_targets, target_samples
+from seglight.ops.mask_targets import Segments, segment_targets, semantic_targets, target_samples
 
 IGNORE = 255
 
@@ -46,10 +46,22 @@ def test_each_segment_with_pixels_is_a_mask_and_a_crowd_is_ignored() -> None:
     mask = torch.tensor([[[7, 7, 5], [0, 5, 255]], [[0, 0, 0], [0, 0, 0]], [[2, 2, 2], [2, 2, 2]]], dtype=torch.uint8)
     classes = [torch.tensor([7, 9, 5, 5]), torch.tensor([], dtype=torch.int64), torch.tensor([2])]
     crowds = [torch.tensor([False, False, True, False]), torch.tensor([], dtype=torch.bool), torch.tensor([True])]
-    targets = segment_targets(segments, classes, crowds, mask, IGNORE)
+    targets = segment_targets(Segments(segments, mask), classes, crowds, IGNORE)
     assert targets.maps[0].tolist() == [[1, 1, -1], [0, 4, -1]]
     assert targets.ids == [[1, 4], [], []]
     assert targets.classes == [[7, 5], [], []]
     assert targets.labelled == [True, True, False]
     assert targets.ignored == -1
     assert segments[0, 0, 2] == 3, "what the batch holds is not changed"
+
+
+def test_values_are_read_from_the_copy_on_the_host() -> None:
+    """The maps stay where they are: here, on a device of which no value can be read."""
+    mask = torch.tensor([[[3, 255], [0, 3]]], dtype=torch.uint8)
+    segments = torch.tensor([[[2, 2], [1, 0]]], dtype=torch.int32)
+    targets = semantic_targets(mask.to("meta"), IGNORE, mask)
+    assert (targets.ids, targets.maps.device.type) == ([[0, 3]], "meta")
+    facts = [torch.tensor([8, 9])], [torch.tensor([True, False])]
+    elsewhere = Segments(segments.to("meta"), mask.to("meta"))
+    targets = segment_targets(elsewhere, *facts, IGNORE, Segments(segments, mask))
+    assert (targets.ids, targets.classes, targets.maps.device.type) == ([[2]], [[9]], "meta")

@@ -49,7 +49,7 @@ def leaves_of(output: MaskOutput) -> list[Tensor]:
 def given(mask: Tensor, loss: MaskClassificationLoss, step: int = 0) -> tuple[MaskTargets, list[ImagePoints]]:
     """What the loss takes beside the output for semantic labels."""
     targets = semantic_targets(mask, IGNORE)
-    return targets, [loss.points(0, step, image, mask.device) for image in range(len(mask))]
+    return targets, [loss.points(step, image, mask.device) for image in range(len(mask))]
 
 
 def their_loss(classes: int, points: int, weights: Sequence[float] = (2.0, 5.0, 5.0)) -> Mask2FormerLoss:

@@ -39,6 +39,7 @@ from seglight.training import before_run, former_recipes
 from seglight.training.early_stopping import early_stopping
 from seglight.training.launch import check_processes, claimed_run_dir, launcher
 from seglight.training.lightning_internals import RecipeParser, SubcommandCLI
+from seglight.training.mask_classification import maker
 from seglight.training.profiler import RunTimes
 from seglight.training.resume import resume
 from seglight.training.resume.folder import check_scored, default_run_dir, folder_of_scores
@@ -170,28 +171,26 @@ class SegmentationCLI(SubcommandCLI):
             UserError: A callback or a logger refuses its arguments.
         """
         try:
-            if self.built is None:
-                super().instantiate_classes()
-            else:
-                self._instantiate_trainer_for(self.built)
+            self._instantiate(self.built)
         except ValueError as error:
             complaint = before_run.construction_complaint(error)
             if complaint is None or user_error_behind(error):
                 raise
             raise UserError(f"trainer: {complaint}") from error
 
-    def _instantiate_trainer_for(self, built: Built) -> None:
-        """Build all but the module and the data module."""
+    def _instantiate(self, built: Built | None) -> None:
+        """Build all, or all but the module and the data module."""
         config = self.config[self.subcommand]
-        config.data = built.data
-        config.model.net = built.module.net
-        instantiators = [(lambda kind, **arguments: built.module, SegmentationModule, False)]
-        self.config_init = self.parser.instantiate(self.config, instantiators=instantiators)
-        self.datamodule = built.data
-        self.model = built.module
+        if built is not None:
+            config.data, config.model.net = built.data, built.module.net
+        made = maker(self.net_config, built and built.module)
+        self.config_init = self.parser.instantiate(self.config, instantiators=[(made, SegmentationModule, False)])
+        self.datamodule = self.config_init[self.subcommand].data if built is None else built.data
+        self.model = self.config_init[self.subcommand].model
         self.trainer = self.instantiate_trainer()
-        # the module was built with these generators, and continues to draw from them
-        set_random_states(self.generators, torch.device("cpu"))
+        if built is not None:
+            # the module was built with these generators, and continues to draw from them
+            set_random_states(self.generators, torch.device("cpu"))
 
     def _proposal(self, config: Any) -> Path:
         """Folder of a run without --run_dir; that of an evaluation lies in the folder of the run that it scores."""
@@ -245,8 +244,7 @@ class SegmentationCLI(SubcommandCLI):
         return trainer
 
     def _callbacks(self, config: Namespace) -> list[Callback]:
-        given = _listed(config.callbacks)
-        given = [*given, *self.stopping]
+        given = [*_listed(config.callbacks), *self.stopping]
         before_run.check_callbacks(given, config)
         callbacks = RunCallbacks(self.run_dir, self.recipe, config, self.temporary)
         if self.subcommand != "fit":
@@ -327,8 +325,7 @@ def main(args: list[str]) -> None:
         UserError: The recipe or the data is wrong.
     """
     args = with_class_paths(args)
-    if args[0] == "fit":
-        args = with_recipe(args)
+    args = with_recipe(args) if args[0] == "fit" else args
     check_recipe_given(args)
     check_yaml(args)
     run(args)
