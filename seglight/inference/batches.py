@@ -8,8 +8,8 @@ from torch import Tensor
 
 from seglight.errors import UserError
 from seglight.images.bands import RGB, Bands
-from seglight.interfaces import Batch
 from seglight.inference.no_data import empty_pixels, no_data_label
+from seglight.interfaces import Batch
 from seglight.models.encoders.band_inputs import TORCH_TYPES
 
 

@@ -20,7 +20,7 @@ class HostCopy:
             self.tensors = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
             for target, tensor in zip(self.tensors, tensors, strict=True):
                 target.copy_(tensor, non_blocking=True)
-            self.arrived = torch.cuda.Event()
+            self.arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self.arrived.record()
 
     def read(self) -> list[Tensor]:

@@ -13,7 +13,7 @@ from seglight.errors import UserError
 from seglight.interfaces import Batch
 from seglight.losses import CrossEntropy, MaskClassificationLoss
 from seglight.ops.mask_reading import semantic_labels
-from seglight.training.mask_classification import MaskClassificationModule, BatchLabels, maker, padded_labels
+from seglight.training.mask_classification import BatchLabels, MaskClassificationModule, maker, padded_labels
 from seglight.training.semantic import SegmentationModule
 from tests.support.resumable import RECIPE
 from tests.support.tiny import TinyNet
