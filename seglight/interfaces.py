@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from seglight.errors import UserError
 from seglight.images.bands import Bands
+from seglight.ops.mask_reading import semantic_logits
 from seglight.ops.temperature import tempered
 from seglight.ops.upsample import upsampled_argmax
 
@@ -346,10 +347,16 @@ def bands_of(net: nn.Module) -> int:
     return next((module.in_channels for module in net.modules() if isinstance(module, Encoder)), 3)
 
 
-def seg_output(out: "SegOutput | Tensor | Mapping[str, Tensor]") -> SegOutput:
-    """Read the output of any net: a SegOutput, plain logits (B, C, h, w), or a dict with `out` as torchvision gives."""
+def seg_output(out: "SegOutput | MaskOutput | Tensor | Mapping[str, Tensor]") -> SegOutput:
+    """Read the output of any net as logits of pixels.
+
+    It is a SegOutput, plain logits (B, C, h, w), a dict with `out` as torchvision gives, or a MaskOutput, of whose
+    last output `semantic_logits` makes them.
+    """
     if isinstance(out, SegOutput):
         return out
+    if isinstance(out, MaskOutput):
+        return SegOutput(semantic_logits(out.class_logits, out.mask_logits))
     if isinstance(out, Tensor):
         return SegOutput(out)
     return SegOutput(out["out"], (out["aux"],) if "aux" in out else ())

@@ -45,7 +45,7 @@ SCHEDULES = Kind(
     "--model.schedule",
     "seglight.optim",
     ("optimizer", "total_steps"),
-    names=("WarmupCosine", "WarmupPoly"),
+    names=("TwoStageWarmupPoly", "WarmupCosine", "WarmupPoly"),
 )
 METHODS = Kind("methods", "--model.method", "seglight.training.methods", ("num_classes", "ignore_index"))
 CALLBACKS = Kind(

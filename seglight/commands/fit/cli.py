@@ -182,7 +182,8 @@ class SegmentationCLI(SubcommandCLI):
         """Build all, or all but the module and the data module."""
         config = self.config[self.subcommand]
         if built is not None:
-            config.data, config.model.net = built.data, built.module.net
+            config.data = built.data
+            config.model.net = built.module.net
         made = maker(self.net_config, built and built.module)
         self.config_init = self.parser.instantiate(self.config, instantiators=[(made, SegmentationModule, False)])
         self.datamodule = self.config_init[self.subcommand].data if built is None else built.data
