@@ -32,8 +32,8 @@ class TwoStageWarmupPoly(LambdaLR):
     ) -> None:
         if len(warmup_steps) != 2 or min(warmup_steps) < 0 or power < 0:
             raise UserError(
-                f"model.schedule: warmup_steps {list(warmup_steps)} and power {power}: give two whole numbers from 0, and "
-                "a number from 0"
+                f"model.schedule: warmup_steps {list(warmup_steps)} and power {power}: give two whole numbers from 0, "
+                "and a number from 0"
             )
         first, second = warmup_steps
         check_warmup(first + second, total_steps)
