@@ -201,3 +201,44 @@ def test_the_authors_file_has_the_same_weights(tmp_path: Path) -> None:
     import_weights(fresh, tmp_path / "pytorch_model.bin")
     assert all(torch.equal(fresh.state_dict()[key], value) for key, value in own.items() if key != "masking.masked")
     assert fresh.masking.in_evaluation == (False, False)
+
+
+def test_the_authors_differences_are_added_to_the_encoder(tmp_path: Path) -> None:
+    """Names as models/vit.py of github.com/tue-mps/eomt gives them to transformers' DINOv3."""
+    peer = drawn(dinov3())
+    net, _ = imported(peer, "small_dinov3", tmp_path)
+    fresh = EoMT(CLASSES, PlainViT("small_dinov3", None), QUERIES, BLOCKS)
+    start = fresh.encoder.net.state_dict()
+    started = {}  # the encoder's initial weights by transformers' names
+    for block in range(4):
+        q, k, v = start[f"blocks.{block}.attn.qkv.weight"].chunk(3)
+        names = {
+            "attention.q_proj.weight": q, "attention.k_proj.weight": k, "attention.v_proj.weight": v,
+            "attention.q_proj.bias": "attn.q_bias", "attention.v_proj.bias": "attn.v_bias",
+            "attention.o_proj.weight": "attn.proj.weight", "attention.o_proj.bias": "attn.proj.bias",
+            "layer_scale1.lambda1": "gamma_1", "layer_scale2.lambda1": "gamma_2",
+            "mlp.up_proj.weight": "mlp.fc1.weight", "mlp.up_proj.bias": "mlp.fc1.bias",
+            "mlp.down_proj.weight": "mlp.fc2.weight", "mlp.down_proj.bias": "mlp.fc2.bias",
+        }  # fmt: skip
+        names |= {f"norm{i}.{kind}": f"norm{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")}
+        for theirs, ours in names.items():
+            value = start[f"blocks.{block}.{ours}"] if isinstance(ours, str) else ours
+            started[f"layers.{block}.{theirs}"] = value
+    started |= {f"layernorm.{kind}": start[f"norm.{kind}"] for kind in ("weight", "bias")}
+    started |= {f"embeddings.patch_embeddings.{kind}": start[f"patch_embed.proj.{kind}"] for kind in ("weight", "bias")}
+    started |= {"embeddings.cls_token": start["cls_token"], "embeddings.register_tokens": start["reg_token"]}
+    state = peer.state_dict()
+    file = {}
+    for key, value in started.items():
+        name = key.replace("embeddings.", "patch_embed.", 1).replace("layers.", "blocks.", 1)
+        file[f"network.encoder.backbone.{name.replace('layernorm.', 'norm.')}"] = state[key] - value
+    for key, value in net.predictor.state_dict().items():
+        file[f"network.{key}"] = value
+    file |= {"network.q.weight": net.queries.weight.detach(), "network.attn_mask_probs": torch.zeros(BLOCKS)}
+    torch.save(file, tmp_path / "pytorch_model.bin")
+    assert "as differences" in import_weights(fresh, tmp_path / "pytorch_model.bin").line()
+    image = torch.randint(256, (2, 3, 48, 64), dtype=torch.uint8)
+    peer.eval()
+    peer.attn_mask_probs.zero_()
+    with torch.no_grad():
+        assert_same(fresh.eval()(image), outputs_of(peer, image))

@@ -50,10 +50,10 @@ class EoMT(QueryNet):
 
     def forward(self, image: Tensor) -> MaskOutput:
         """Images (B, bands, H, W) to classes and masks of the queries; auxiliary outputs while training."""
-        encoder = self.encoder
+        rows, encoder = self.rows(image), self.encoder
         x, positions = encoder.embedded(image)
         first = encoder.depth - self.num_blocks
         for index in range(first):
             x = encoder.block(index, positions, x)
         last = [partial(encoder.block, index, positions) for index in range(first, encoder.depth)]
-        return self.decoded(x, positions, last, encoder.normed, image)
+        return self.decoded(x, positions, last, encoder.normed, rows, image)

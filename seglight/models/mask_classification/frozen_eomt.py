@@ -72,11 +72,12 @@ class FrozenEoMT(QueryNet):
 
     def forward(self, image: Tensor) -> MaskOutput:
         """Images (B, bands, H, W) to classes and masks of the queries; auxiliary outputs while training."""
+        rows = self.rows(image)
         features, positions = self.encoded(image)
         x = torch.stack([lateral(x) for lateral, x in zip(self.laterals, features, strict=True)]).sum(0)
         here = Positions(positions.grid, self.rope.get_embed(shape=list(positions.grid)))
         blocks = [partial(run_block, block, here) for block in self.blocks]
-        return self.decoded(x, positions, blocks, self.norm, image)
+        return self.decoded(x, positions, blocks, self.norm, rows, image)
 
     @torch.no_grad()
     def encoded(self, image: Tensor) -> tuple[list[Tensor], Positions]:

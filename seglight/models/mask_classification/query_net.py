@@ -62,12 +62,17 @@ class QueryNet(MaskClassifier):
         """Fade the masks out; see `MaskAnnealing`."""
         self.masking.set_progress(fraction)
 
+    def rows(self, image: Tensor) -> list[Tensor | None]:
+        """Which queries each block masks, (B, Q); drawn before all else, so that a compiled net is one graph."""
+        return self.masking.rows(len(image), self.queries.num_embeddings)
+
     def decoded(
         self,
         x: Tensor,
         positions: Positions,
         blocks: Sequence[QueryBlock],
         normed: Callable[[Tensor], Tensor],
+        rows: Sequence[Tensor | None],
         image: Tensor,
     ) -> MaskOutput:
         """Run the blocks with the queries, and predict.
@@ -77,10 +82,10 @@ class QueryNet(MaskClassifier):
             positions: Where the patches are.
             blocks: The blocks that read the queries.
             normed: Norm of the tokens for predictions.
+            rows: Which queries each block masks, (B, Q), see `rows`.
             image: Image (B, bands, H, W), at whose end masks are cut.
         """
         x = torch.cat([self.queries.weight.expand(len(x), -1, -1).to(x.dtype), x], 1)
-        rows = self.masking.rows(len(x), self.queries.num_embeddings)
         aux = []
         for block, masked in zip(blocks, rows, strict=True):
             allowed = None

@@ -34,8 +34,14 @@ DINOV3_RULES: Rules = (
     (rf"{LAYER}layer_scale(\d)\.lambda1", r"encoder.net.blocks.\1.gamma_\2"),
     (rf"{LAYER}mlp\.down_proj\.", r"encoder.net.blocks.\1.mlp.fc2."),
 )
+BACKBONE = r"network\.encoder\.backbone\."
+DIFFERENCES_RULES: Rules = (
+    (rf"{BACKBONE}patch_embed\.", "embeddings."),
+    (rf"{BACKBONE}blocks\.", "layers."),
+    (rf"{BACKBONE}norm\.", "layernorm."),
+)
 ORIGINAL_RULES: Rules = (
-    (r"network\.encoder\.backbone\.", "encoder.net."),
+    (BACKBONE, "encoder.net."),
     (r"network\.q\.", "queries."),
     (r"network\.attn_mask_probs", "masking.masked"),
     (r"network\.", "predictor."),
@@ -74,6 +80,14 @@ def convert_original(state: State) -> State:
     return _finished(renamed({n: v for n, v in own.items() if "encoder.pixel_" not in n}, ORIGINAL_RULES))
 
 
+def convert_differences(state: State) -> State:
+    """The encoder has the names of transformers, the rest those of the authors."""
+    names = {name: value for name, value in state.items() if name.startswith("network.encoder.backbone.")}
+    return convert_dinov3(renamed(names, DIFFERENCES_RULES)) | convert_original(
+        {name: value for name, value in state.items() if name not in names}
+    )
+
+
 def _finished(new: State) -> State:
     """Without the loss's weights, and with masks in evaluation where most queries were masked."""
     masked = {"masking.masked": new["masking.masked"] >= 0.5} if "masking.masked" in new else {}
@@ -91,5 +105,13 @@ def _joined(new: State, kinds: tuple[str, ...]) -> State:
 EOMT = (
     Family("transformers EoMT", rf"{LAYER}attention\.out_proj\.", convert_dinov2, IMAGENET_MEAN, IMAGENET_STD),
     Family("transformers EoMT-DINOv3", rf"{LAYER}attention\.o_proj\.", convert_dinov3, IMAGENET_MEAN, IMAGENET_STD),
+    Family(
+        "EoMT-DINOv3, its encoder as differences",
+        rf"{BACKBONE}blocks\.0\.attention\.q_proj\.",
+        convert_differences,
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        "encoder.net.",
+    ),
     Family("EoMT", r"network\.encoder\.backbone\.blocks\.", convert_original, IMAGENET_MEAN, IMAGENET_STD),
 )

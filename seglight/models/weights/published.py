@@ -27,10 +27,11 @@ def import_weights(net: nn.Module, file: str | Path) -> Imported:
 
     In evaluation the net then computes the logits of the original, at its own stride. The encoder normalises as in the
     original's training, if that is known. A head for another number of classes, and an auxiliary head that the original
-    does not have, keep their initial values.
+    does not have, keep their initial values. Files of EoMT's authors over DINOv3 hold the encoder as differences from
+    Meta's weights, with which the net has to be built: they are added.
 
     Args:
-        net: An EncoderDecoder of the same parts, channels and dilations.
+        net: A net of the same parts, channels and dilations.
         file: Safetensors file, or a .pth file that loads weights-only.
 
     Raises:
@@ -43,7 +44,7 @@ def import_weights(net: nn.Module, file: str | Path) -> Imported:
         raise UserError(
             f"{file}: its tensors, such as {min(theirs)}, are none of {known}: convert them to one of these"
         )
-    imported = fill(net, family.convert(theirs), f"{file} ({family.name})", heads_of(net))
+    imported = fill(net, family.convert(theirs), f"{file} ({family.name})", heads_of(net), family.differences)
     if pixels_read(net).mean:  # images of other bands are normalised by their own statistics
         return imported
     for name, values in (("mean", family.mean), ("std", family.std)):

@@ -25,6 +25,7 @@ class Family(NamedTuple):
         convert: Function from their state dict to that of an EncoderDecoder.
         mean: Mean of R, G, B in [0, 1] of their training; None: as in the encoder.
         std: Standard deviation of R, G, B in [0, 1] of their training; None: as in the encoder.
+        differences: Prefix of keys whose tensors are differences from the weights that the net has; empty: none are.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Family(NamedTuple):
     convert: Callable[[State], State]
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    differences: str = ""
 
     def wrote(self, state: State) -> bool:
         """Whether a state dict belongs to this family."""

@@ -55,7 +55,7 @@ def read_state(path: str | Path) -> State:
     return tensors
 
 
-def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = ()) -> Imported:
+def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = (), differences: str = "") -> Imported:
     """Load a converted state dict into a net or an encoder.
 
     Heads for other classes keep their initial values, and so do the buffers of the normalisation. An auxiliary head
@@ -68,12 +68,15 @@ def fill(net: nn.Module, new: State, source: str, heads: tuple[str, ...] = ()) -
         new: Tensors by the net's keys.
         source: File and family, for error messages.
         heads: Prefixes of keys whose tensors depend on the classes.
+        differences: Prefix of keys whose tensors are added to those of the net; empty: none are.
 
     Raises:
         UserError: Tensors are missing or left over, or not finite.
     """
     ours = net.state_dict()
     new = _for_channels_of(net, new)
+    if differences:
+        new = {name: _added(ours.get(name), value, name.startswith(differences)) for name, value in new.items()}
     fitting = {name: value for name, value in new.items() if name in ours and ours[name].shape == value.shape}
     missing = [name for name in ours if name not in fitting and not _may_stay(name, heads)]
     stages = {_stage(name) for name in ours}
@@ -115,6 +118,10 @@ def _for_channels_of(net: nn.Module, new: State) -> State:
     if bands.mean:
         return {**new, name: filters(new[name], RGB.names, bands.inputs)}
     return {**new, name: adapt_input_conv(first.shape[1], new[name])}
+
+
+def _added(own: Tensor | None, value: Tensor, is_difference: bool) -> Tensor:
+    return own + value if is_difference and own is not None and own.shape == value.shape else value
 
 
 def _may_stay(name: str, heads: tuple[str, ...]) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
+from seglight.checkpoints.net_config import build_net, describe_net
 from seglight.errors import UserError
 from seglight.models import EoMT, PlainViT, TimmEncoder
 from seglight.models.mask_classification.annealing import MaskAnnealing, equal_phases
@@ -107,6 +109,29 @@ def test_an_annealed_net_is_one_pass_of_the_encoder() -> None:
     made.predictor.register_forward_hook(lambda *_: calls.append(1))
     made(image(64, 64))
     assert calls == [1]
+
+
+def test_a_net_is_built_again_from_its_description() -> None:
+    made = net(annealing=[(0.0, 0.5), (0.5, 1.0)])
+    again: Any = build_net(describe_net(made), CLASSES)
+    again.load_state_dict(made.state_dict())
+    assert again.masking.phases == [(0.0, 0.5), (0.5, 1.0)]
+    assert torch.equal(again.eval()(image(64, 64)).mask_logits, made.eval()(image(64, 64)).mask_logits)
+
+
+@pytest.mark.slow
+def test_a_compiled_net_is_compiled_again_only_where_a_block_ends_its_masks() -> None:
+    made = net()
+    counter = CompileCounter()
+    compiled: Any = torch.compile(made, backend=counter)
+    frames = []
+    for fraction in (0.0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9):
+        made.set_progress(fraction)
+        assert torch.equal(compiled(image(64, 64)).mask_logits, made(image(64, 64)).mask_logits)
+        frames.append(counter.frame_count)
+    assert frames[0] == frames[3]
+    assert frames[4] == frames[5] == frames[0] + 1
+    assert frames[6] == frames[7] == frames[0] + 2
 
 
 def test_the_net_can_be_exported() -> None:

@@ -10,7 +10,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from seglight.checkpoints.net_bands import use_bands
 from seglight.errors import UserError
+from seglight.images.bands import Bands
 from seglight.models import PlainViT
 from seglight.models.mask_classification.attention import attend
 from tests.support.small_vits import FAMILIES
@@ -138,6 +140,22 @@ def test_layers_are_counted_for_layer_wise_rates() -> None:
 def test_position_embeddings_can_be_stored_for_another_size() -> None:
     assert encoder("small_dinov2").net.pos_embed.shape == (1, 16, 32)
     assert encoder("small_dinov2", image_size=96).net.pos_embed.shape == (1, 36, 32)
+
+
+def test_images_of_other_bands() -> None:
+    ours = encoder("small_dinov2")
+    rgb = ours.net.patch_embed.proj.weight.clone()
+    bands = Bands(("nir", "red", "green", "blue"), "uint16", mean=(900.0, 500.0, 400.0, 300.0), std=(90.0,) * 4)
+    use_bands(ours, bands)
+    own = ours.net.patch_embed.proj.weight
+    torch.testing.assert_close(own[:, 1:], rgb * 3 / 4)
+    torch.testing.assert_close(own[:, 0], rgb.mean(1) * 3 / 4)
+    assert ours(torch.full((1, 4, 40, 40), 500, dtype=torch.uint16))[0].shape == (1, 32, 3, 3)
+
+
+def test_images_that_are_normalised_already_are_refused() -> None:
+    with pytest.raises(UserError, match="normalises values from 0 to 255 by itself"):
+        encoder("small_dinov2")(torch.rand(1, 3, 64, 64))
 
 
 @pytest.mark.parametrize(
