@@ -27,9 +27,9 @@ class MaskAnnealing(nn.Module):
     """Which queries are masked in each of the last blocks, by how much of the run is done.
 
     In training, a query of an image is masked at random with the probability of its block. The draw is a function of
-    the seed, the fraction of the run that is done and the image's place in the batch of all processes: nothing has to
-    be kept for a run that is resumed. In evaluation, a block masks all queries if its probability is one half or more,
-    and else none, so that predictions are not random. Checkpoints hold which it is.
+    the seed, the fraction of the run that is done and the image's place among those of the step, of all processes and
+    of accumulated batches: nothing has to be kept for a run that is resumed. In evaluation, a block masks all queries
+    if its probability is one half or more, and else none, so that predictions are not random. Checkpoints hold which.
 
     Args:
         phases: For each block the fractions of the run at which its masks begin to fade and are gone.
@@ -53,6 +53,8 @@ class MaskAnnealing(nn.Module):
             )
         self.seed = seed
         self.fraction = 0.0
+        self.images = 0
+        """Images of this process since the progress last changed, which the places of accumulated batches follow."""
         self.probabilities = (1.0,) * len(self.phases)
         # a bool, so that averages of weights copy it
         self.register_buffer("masked", torch.ones(len(self.phases), dtype=torch.bool))
@@ -61,7 +63,9 @@ class MaskAnnealing(nn.Module):
 
     def set_progress(self, fraction: float) -> None:
         """Set the probabilities; `fraction` of the run, from 0 to 1, is done."""
-        self.fraction = fraction
+        if fraction != self.fraction:
+            self.fraction = fraction
+            self.images = 0
         self.probabilities = tuple(_probability(fraction, *phase) for phase in self.phases)
         in_evaluation = tuple(probability >= 0.5 for probability in self.probabilities)
         if in_evaluation != self.in_evaluation:
@@ -89,10 +93,11 @@ class MaskAnnealing(nn.Module):
         state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state >> 1))
         # process r has the places r, r + processes, ... of what is one batch for a single process
-        shape = (len(self.phases), images * world_size(), queries)
-        drawn = torch.rand(shape, generator=generator)[:, rank() :: world_size()]
-        rows = drawn < torch.tensor(self.probabilities)[:, None, None]
-        rows = rows.to(self.masked.device, non_blocking=True)
+        first, processes = self.images * world_size(), world_size()
+        shape = (first + images * processes, len(self.phases), queries)
+        drawn = torch.rand(shape, generator=generator)[first + rank() :: processes].transpose(0, 1)
+        self.images += images
+        rows = (drawn < torch.tensor(self.probabilities)[:, None, None]).to(self.masked.device, non_blocking=True)
         return [row if probability else None for row, probability in zip(rows, self.probabilities, strict=True)]
 
 

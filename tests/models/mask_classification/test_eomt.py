@@ -15,6 +15,7 @@ from torch._dynamo.testing import CompileCounter
 from seglight.checkpoints.net_config import build_net, describe_net
 from seglight.errors import UserError
 from seglight.models import EoMT, PlainViT, TimmEncoder
+from seglight.models.mask_classification import annealing
 from seglight.models.mask_classification.annealing import MaskAnnealing, equal_phases
 from tests.support.small_vits import FAMILIES
 
@@ -80,6 +81,34 @@ def test_draws_are_a_function_of_seed_and_progress() -> None:
     assert rows(1.0) == [None, None]
 
 
+def test_accumulated_batches_draw_as_one_batch_does() -> None:
+    whole, parts = (MaskAnnealing([(0.0, 0.5), (0.0, 1.0)]) for _ in range(2))
+    for masks in (whole, parts):
+        masks.rows(3, 7)  # of an earlier step
+        masks.set_progress(0.25)
+    found = [parts.rows(4, 7), parts.rows(2, 7)]
+    for block, rows in enumerate(whole.rows(6, 7)):
+        assert rows is not None
+        both = [part[block] for part in found]
+        assert torch.equal(rows, torch.cat([drawn for drawn in both if drawn is not None]))
+    assert not torch.equal(rows[:2], rows[4:])
+
+
+def test_processes_draw_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(images: int) -> Tensor:
+        masks = MaskAnnealing([(0.0, 1.0)])
+        masks.set_progress(0.5)
+        (rows,) = masks.rows(images, 9)
+        assert rows is not None
+        return rows
+
+    whole = drawn(6)
+    monkeypatch.setattr(annealing, "world_size", lambda: 2)
+    for process in range(2):
+        monkeypatch.setattr(annealing, "rank", lambda process=process: process)
+        assert torch.equal(drawn(3), whole[process::2])
+
+
 def test_a_resumed_run_draws_as_one_that_was_not_interrupted() -> None:
     made, resumed = net(), net(seed=0)
     made.set_progress(0.1)
@@ -121,13 +150,14 @@ def test_a_net_is_built_again_from_its_description() -> None:
 
 @pytest.mark.slow
 def test_a_compiled_net_is_compiled_again_only_where_a_block_ends_its_masks() -> None:
-    made = net()
+    made, eager = net(), net()
     counter = CompileCounter()
     compiled: Any = torch.compile(made, backend=counter)
     frames = []
     for fraction in (0.0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9):
         made.set_progress(fraction)
-        assert torch.equal(compiled(image(64, 64)).mask_logits, made(image(64, 64)).mask_logits)
+        eager.set_progress(fraction)
+        assert torch.equal(compiled(image(64, 64)).mask_logits, eager(image(64, 64)).mask_logits)
         frames.append(counter.frame_count)
     assert frames[0] == frames[3]
     assert frames[4] == frames[5] == frames[0] + 1
