@@ -102,7 +102,7 @@ class MaskAP(Metric):
             own = np.flatnonzero(label == k)
             own = own[np.argsort(-score[own], kind="stable")][: LIMITS[-1]]
             there = np.flatnonzero((true == k) & (true_areas > 0))
-            iou = self._iou([predicted[i] for i in own], [labelled[i] for i in there], crowd[there])
+            iou = self._iou([predicted[i] for i in own.tolist()], [labelled[i] for i in there.tolist()], crowd[there])
             matched, ignored, wanted = match(iou, areas[own], true_areas[there], crowd[there])
             self.wanted[k] += torch.from_numpy(wanted).to(self.wanted.device)
             place = np.full(len(own), image), np.full(len(own), k)
@@ -171,7 +171,8 @@ class MaskAP(Metric):
         rows = self._joined().cpu().numpy()
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         wanted = self.wanted.cpu().numpy()
-        precision, recall = [], []
+        precision: list[NDArray[np.float64]] = []
+        recall: list[NDArray[np.float64]] = []
         for k in range(self.num_classes):
             own = rows[rows[:, 1] == k]
             found = Detections(own[:, 0], np.ascontiguousarray(own[:, 2]).view(np.float64), own[:, 3], own[:, 4])

@@ -82,7 +82,7 @@ def match(iou: Values, areas: Counts, true_areas: Counts, crowds: NDArray[np.boo
             free[threshold, area, best[new]] = crowds[best[new]]
     wanted = (~ignored).sum(1)
     flat = (each.reshape(len(iou), CELLS).astype(np.int64) @ BITS for each in (matched, dropped))
-    return *flat, wanted  # type: ignore[return-value]
+    return *flat, wanted
 
 
 def class_precision(found: Detections, wanted: Counts) -> tuple[Values, Values]:

@@ -151,7 +151,7 @@ def _pairs(predicted: Tensor, predictions: int, segments: Tensor, trues: int) ->
         found = pixels.nonzero()[:, 0]
         pixels = pixels[found]
     else:
-        found, pixels = cell.unique(return_counts=True)
+        found, pixels = torch.unique(cell, return_counts=True)
     true, pred = np.divmod(found.cpu().numpy().astype(np.int64), predictions + 1)
     return Pairs(true, pred, pixels.cpu().numpy())
 

@@ -282,7 +282,8 @@ def _bits(inside: Tensor) -> Tensor:
     """Pack booleans (n, r, W) into uint8 (n, r, ceil(W / 8)), the first in the highest bit."""
     padded = torch.nn.functional.pad(inside.view(torch.uint8), (0, -inside.shape[-1] % 8))
     shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=inside.device)
-    return (padded.unflatten(-1, (-1, 8)) << shifts).sum(-1, dtype=torch.uint8)
+    octets = padded.view(*padded.shape[:-1], -1, 8)
+    return (octets << shifts).sum(-1, dtype=torch.uint8)
 
 
 def _unpacked(bits: Tensor, width: int) -> Tensor:
