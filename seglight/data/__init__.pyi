@@ -8,6 +8,7 @@ from .datasets.camvid32 import CamVid32DataModule
 from .datasets.cifar10 import CIFAR10DataModule
 from .datasets.cityscapes import CityscapesDataModule
 from .datasets.coco_json import COCOPolygonsDataModule
+from .datasets.coco_panoptic import COCOPanopticDataModule
 from .datasets.cocostuff import COCOStuffDataModule
 from .datasets.folder import FolderDataModule
 from .datasets.image_folder import ImageFolderDataModule
@@ -26,6 +27,7 @@ __all__ = [
     "Augmentation",
     "Blocks",
     "CIFAR10DataModule",
+    "COCOPanopticDataModule",
     "COCOPolygonsDataModule",
     "COCOStuffDataModule",
     "CamVid32DataModule",

@@ -1,7 +1,7 @@
 """Splits of a data set that are selected by lists of images (`seglight/data/image_lists.py`)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seglight.data.image_lists import read_list, refuse_other_masks, selected
 from seglight.data.pairs import FilePairs
+from seglight.data.segments import SegmentedSplit, Segments
 from seglight.interfaces import Labelled
 
 
@@ -43,6 +44,17 @@ class Selection:
         return self.splits[split].read(position)
 
 
+class SegmentedSelection(Selection):
+    """Some images of splits that have segments."""
+
+    splits: Sequence[SegmentedSplit]
+
+    def read_segments(self, index: int) -> tuple[NDArray[Any], NDArray[Any], str, Segments]:
+        """Image, mask, name and segments of a sample, as its split reads them."""
+        split, position = self.chosen[index]
+        return self.splits[split].read_segments(position)
+
+
 def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> Labelled:
     """Select the images that a list names.
 
@@ -67,9 +79,10 @@ def listed(path: Path, root: Path, pool: Callable[[], Sequence[Labelled]]) -> La
     images = selected(lines, list(places), root, path)
     chosen = [places[image] for image in images]
     if not all(isinstance(split, FilePairs) for split in splits):
-        return Selection(splits, chosen)
+        segmented = all(isinstance(split, SegmentedSplit) for split in splits)
+        return (SegmentedSelection if segmented else Selection)(splits, chosen)
     pairs = [split for split in splits if isinstance(split, FilePairs)]
     masks = [pairs[split].masks[index] for split, index in chosen]
     refuse_other_masks(lines, images, dict(zip(images, masks, strict=True)), root, path)
     surplus = dict.fromkeys(file for split in pairs for file in split.surplus)
-    return FilePairs(images, masks, pairs[0].codec, list(surplus), pairs[0].bands)
+    return replace(pairs[0], images=images, masks=masks, surplus=list(surplus))

@@ -27,7 +27,8 @@ QUICK = (
 
 FABRICATE = {
     "ade20k": fabricate.ade20k, "camvid": fabricate.camvid, "camvid32": fabricate.camvid32,
-    "cityscapes": fabricate.cityscapes, "coco_json": fabricate.coco_json, "cocostuff": fabricate.cocostuff,
+    "cityscapes": fabricate.cityscapes, "coco_json": fabricate.coco_json, "coco_panoptic": fabricate.coco_panoptic,
+    "cocostuff": fabricate.cocostuff,
     "folder": fabricate.folder, "labelme": fabricate.labelme, "mapillary": fabricate.mapillary, "pet": fabricate.pet,
     "scenes": fabricate.scene, "voc": fabricate.voc,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from seglight.data import (
     CamVid32DataModule,
     CamVidDataModule,
     CityscapesDataModule,
+    COCOPanopticDataModule,
     COCOPolygonsDataModule,
     COCOStuffDataModule,
     FolderDataModule,
@@ -28,6 +29,11 @@ MODULES: dict[str, tuple[Callable[[Path], SegmentationDataModule], int, dict[str
     "ADE20KDataModule": (
         lambda path: ADE20KDataModule(str(fabricate.ade20k(path)), **LOADER),
         150,
+        {"train": 4, "val": 2},
+    ),
+    "COCOPanopticDataModule": (
+        lambda path: COCOPanopticDataModule(str(fabricate.coco_panoptic(path)), **LOADER),
+        4,
         {"train": 4, "val": 2},
     ),
     "COCOPolygonsDataModule": (

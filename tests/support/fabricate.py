@@ -298,6 +298,38 @@ def coco_json(root: Path, train: int = 4, val: int = 2, size: Size = (36, 48), s
     return root
 
 
+def coco_panoptic(root: Path, train: int = 4, val: int = 2, size: Size = (36, 48), seed: int = 0) -> Path:
+    """COCO panoptic: two cats on grass below the sky, a crowd of dogs, and some pixels that are not labelled."""
+    rng = np.random.default_rng(seed)
+    (root / "annotations").mkdir(parents=True)
+    categories = [
+        {"id": number, "name": name, "supercategory": "x", "isthing": isthing, "color": [number, 9, 7]}
+        for number, name, isthing in ((193, "grass", 0), (17, "cat", 1), (18, "dog", 1), (187, "sky", 0))
+    ]
+    for split, count in (("train2017", train), ("val2017", val)):
+        images, annotations = [], []
+        for k in range(count):
+            image_id = 1000 * count + k
+            stem = f"{image_id:012d}"
+            save_image(root / split / f"{stem}.jpg", rng, size)
+            images.append({"id": image_id, "file_name": f"{stem}.jpg", "height": size[0], "width": size[1]})
+            ids = np.zeros(size, np.int64)
+            ids[2:16], ids[16:], ids[10:20, 5:15], ids[12:26, 20:29], ids[-8:, 30:] = 3, 5_000_000, 70_000, 300, 9
+            color = np.stack([ids % 256, ids // 256 % 256, ids // 65536], 2).astype(np.uint8)
+            png = root / "annotations" / f"panoptic_{split}" / f"{stem}.png"
+            png.parent.mkdir(exist_ok=True)
+            Image.fromarray(color).save(png)
+            of_segments = ((70_000, 17, 0), (3, 187, 0), (5_000_000, 193, 0), (9, 18, 1), (300, 17, 0))
+            infos = [
+                {"id": number, "category_id": category, "iscrowd": crowd, "area": int((ids == number).sum())}
+                for number, category, crowd in of_segments
+            ]
+            annotations.append({"image_id": image_id, "file_name": png.name, "segments_info": infos})
+        table = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations" / f"panoptic_{split}.json").write_text(json.dumps(table))
+    return root
+
+
 def labelme(root: Path, train: int = 4, val: int = 2, test: int = 2, size: Size = (36, 48), seed: int = 0) -> Path:
     """LabelMe: a JSON beside each image, with a shape of each kind and one that is ignored; `classes.yaml`."""
     rng = np.random.default_rng(seed)
