@@ -40,6 +40,7 @@ def test_loader_compares_loaders_with_the_same_distribution_of_crops(tmp_path: P
 
 TINY = {
     "loss": ["--scale", "8"],
+    "mask_loss": ["--side", "64", "--threads", "1"],
     "metric": ["--size", "64", "128"],
     "panoptic": ["--size", "96", "--threads", "1"],
     "ohem": ["--side", "96", "--threads", "1"],
