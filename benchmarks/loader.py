@@ -49,7 +49,7 @@ ALPHA = 1e-3
 
 def datamodule(case: Case, cached: Path | None = None) -> SegmentationDataModule:
     """Return seglight's data module, set up for training."""
-    made = MODULES[case.layout](
+    made: SegmentationDataModule = MODULES[case.layout](
         str(case.root),
         Augmentation(case.crop, SCALE, photometric=JITTER[0]),
         batch_size=BATCH,
