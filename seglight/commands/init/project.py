@@ -175,8 +175,9 @@ def class_line(layout: Layout) -> str:
 
 
 def show_scan(found: Scan, say: Callable[[str], None]) -> None:
-    """Print the number of images and the first hints."""
-    say(", ".join(f"{name} {number}" for name, number in found.images.items()) + " images")
+    """Print the number of images, or of the areas that scenes are divided into, and the first hints."""
+    what = "areas of the scenes" if found.facts.by_window else "images"
+    say(", ".join(f"{name} {number}" for name, number in found.images.items()) + f" {what}")
     for hint in found.hints[:SHOWN_HINTS]:
         say(f"hint: {hint}")
     if len(found.hints) > SHOWN_HINTS:
@@ -198,9 +199,8 @@ def show_decisions(decisions: Decisions, seconds: int) -> None:
     )
     epochs = f"{length.epochs} epochs" if length.epochs else "less than an epoch"
     of = f" of the {plain_time(seconds)}" if length.seconds < SHORT * seconds else ""
-    show(
-        f"{length.steps} steps ({epochs}), evaluated {length.evaluations} times, about {plain_time(length.seconds)}{of}"
-    )
+    often = "once" if length.evaluations == 1 else f"{length.evaluations} times"
+    show(f"{length.steps} steps ({epochs}), evaluated {often}, about {plain_time(length.seconds)}{of}")
     if decisions.weights.value == "random":
         show(f"{decisions.net.encoder}: {decisions.weights.reason}")
 

@@ -43,7 +43,7 @@ def crop_size(data: DataFacts, accelerator: str) -> Choice[int | Size]:
     """
     height, width = data.size
     short = min(height, width)
-    images = f"images are {height}x{width}"
+    images = f"{'areas of the scenes' if data.by_window else 'images'} are {height}x{width}"
     if short <= WHOLE:
         least = 2 * STEP if data.train == 1 else STEP  # normalisation needs several values of a batch
         side = max(least, _nearest(short))
@@ -101,7 +101,8 @@ def scale(epochs: float, data: DataFacts, crop: int | Size) -> Choice[list[float
         crop: Crop of the training images.
     """
     if epochs <= FEW_EPOCHS:
-        return Choice([1.0, 1.0], f"none: in {epochs:g} epochs an image is seen too few times to be learnt by heart")
+        few = f"{epochs:g} epoch{'s' if epochs > 1 else ''}" if epochs else "less than an epoch"
+        return Choice([1.0, 1.0], f"none: in {few} an image is seen too few times to be learnt by heart")
     if data.extent > 1.5 * max(sides(crop)):
         return Choice([0.5, 1.5], f"a class usually fills a square of {data.extent}, more than a crop: smaller, too")
     return Choice([0.75, 2.0], "objects differ in size; more often enlarged, as small objects are missed most")

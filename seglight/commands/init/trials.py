@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
 
+from seglight.commands.init.duration import plain_time
 from seglight.commands.init.question import Answer, Question, keep, kept_answer
 from seglight.errors import UserError, say
 from seglight.system.memory import resident_bytes_of
@@ -69,17 +70,20 @@ class Trials:
         line = _line_within(process, process.stdout.fileno(), limit)
         if line is None:
             self._end()
+            say(measured_line(question, Answer(exceeded=True)))
             return Answer(exceeded=True)
         if not line:
             raise UserError(f"the trial step failed: {self._last_error()}")
         content: dict[str, Any] = json.loads(line)
         if "error" in content:
             raise UserError(f"the trial step failed: {content['error']}")
-        return Answer(**content)
+        answer = Answer(**content)
+        say(measured_line(question, answer.rounded()))
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self.process is None:
-            say("measuring training steps on this machine")
+            say("measuring training steps on this machine, one line a trial:")
             command = [sys.executable, "-m", "seglight.commands.init.trial"]
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors)
@@ -97,6 +101,16 @@ class Trials:
         if process is not None:
             process.kill()
             process.communicate()
+
+
+def measured_line(question: Question, answer: Answer) -> str:
+    """What was tried, and what a step took: one line."""
+    height, width = question.crop
+    precision = f", {question.precision}" if question.accelerator == "gpu" else ""
+    form = "channels_last" if question.model["channels_last"] else "contiguous"
+    encoder = question.model["net"]["init_args"]["encoder"]["init_args"]["name"]
+    took = "more memory than there is" if answer.exceeded else f"{plain_time(answer.step)} a step"
+    return f"  {encoder}, {question.batch} crops of {height}x{width}{precision}, {form}: {took}"
 
 
 def _line_within(process: subprocess.Popen[bytes], descriptor: int, limit: int | None) -> bytes | None:

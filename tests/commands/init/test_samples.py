@@ -66,6 +66,9 @@ def test_a_single_training_image_has_more_than_one_place_at_the_coarsest_stride(
 
 def test_short_trainings_are_not_augmented() -> None:
     assert samples.scale(4, facts(), 320).value == [1.0, 1.0]
+    assert "in 4 epochs an image" in samples.scale(4, facts(), 320).reason
+    assert "in 1 epoch an image" in samples.scale(1, facts(), 320).reason
+    assert "in less than an epoch an image" in samples.scale(0, facts(), 320).reason
     assert samples.photometric(4).value == 0.0
     assert samples.scale(12, facts(), 320).value == [0.75, 2.0]
     assert samples.photometric(12).value == 0.4

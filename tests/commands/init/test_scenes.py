@@ -141,6 +141,7 @@ def test_a_recipe_that_fit_runs(
     assert "blocks: {block_size: ..., folds: 3, fold: 1}" in refused.err
     ran = seglight_cli("init", str(root), "--out", str(out), "--time", "10m", "--device", "cpu")
     assert ran.rc == 0, ran.err
+    assert " areas of the scenes" in ran.out
     data = yaml.safe_load((out / "recipe.yaml").read_text())["data"]
     assert data["class_path"] == "seglight.data.ScenesDataModule"
     assert "rare_class_crops" not in data["init_args"]["augmentation"]
