@@ -1,7 +1,7 @@
 """`seglight init` on the command line, with made-up measurements except in one test.
 
-Covers: commands.init.prepared, commands.init.scanned,
-commands.init.machine, commands.init.options, commands.init.project.
+Covers: commands.init.prepared, commands.init.scanned, commands.init.machine, commands.init.options,
+commands.init.project.
 """
 
 import shutil
