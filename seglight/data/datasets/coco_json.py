@@ -19,6 +19,7 @@ from seglight.data.class_files import declared_bands
 from seglight.data.datamodule import FileDataModule
 from seglight.data.layouts.coco_file import OutlinedImages, class_table, outlined_images, read_categories, read_json
 from seglight.data.layouts.layout import Boxes
+from seglight.data.layouts.outlined_segments import SegmentedOutlines
 from seglight.data.one_class import two_classes_line
 from seglight.data.pairs import existing_folder, say_once
 from seglight.data.split_paths import BySplit, path_of, paths_of
@@ -38,6 +39,7 @@ class COCOPolygonsDataModule(FileDataModule):
         skip_categories: Ids of categories that are no classes, such as the root category of Roboflow.
         bands: What the images hold if they are not 8-bit RGB: the keys of `bands` in a `classes.yaml`, or a file with
             them under the key `bands`.
+        instances: Whether samples have segments as well: the background, which is stuff, and each object.
         **kwargs: Arguments of FileDataModule.
 
     Raises:
@@ -52,6 +54,7 @@ class COCOPolygonsDataModule(FileDataModule):
         boxes: Boxes | None = None,
         skip_categories: Sequence[int] = (),
         bands: str | dict[str, Any] | None = None,
+        instances: bool = False,
         **kwargs: Any,
     ) -> None:
         self.annotations = annotations
@@ -68,8 +71,11 @@ class COCOPolygonsDataModule(FileDataModule):
         if len(self.categories) == 1:
             say_once(two_classes_line(first, self.classes.names[1]))
         super().__init__(root, **kwargs)
+        self.instances = instances
+        if instances:
+            self.things = tuple(range(1, len(self.classes)))
 
-    def layout_split(self, name: str) -> OutlinedImages:
+    def layout_split(self, name: str) -> OutlinedImages | SegmentedOutlines:
         """The labelled images of "train", "val" or "test".
 
         Raises:
@@ -86,7 +92,7 @@ class COCOPolygonsDataModule(FileDataModule):
         if missing or not found.images:
             what = f"its image {missing[0]} is missing ({len(missing)} are)" if missing else "it lists no image"
             raise UserError(f"{path}: {what}: add images or set data.images to their place")
-        return found
+        return SegmentedOutlines(found) if self.instances else found
 
     def _parse(self, name: str, path: Path, folder: Path) -> OutlinedImages:
         """Parse a file; it is kept, because COCO's has half a gigabyte and is needed for the first check, too."""
