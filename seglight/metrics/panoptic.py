@@ -138,10 +138,11 @@ def _pairs(predicted: Tensor, predictions: int, segments: Tensor, trues: int) ->
         UserError: There is a larger or a negative number.
     """
     for what, numbers, most in (("predicted", predicted, predictions), ("labelled", segments, trues)):
-        if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) <= most:
+        least, largest = map(int, numbers.aminmax()) if numbers.numel() else (0, 0)
+        if least < 0 or largest > most:
             raise UserError(
-                f"the {what} segments have the numbers {int(numbers.min())} to {int(numbers.max())}, and {most} of "
-                "them have a class: number them from 1, with 0 for none"
+                f"the {what} segments have the numbers {least} to {largest}, and {most} of them have a class: "
+                "number them from 1, with 0 for none"
             )
     cells = (trues + 1) * (predictions + 1)
     dtype = torch.int32 if cells < 2**31 else torch.int64
