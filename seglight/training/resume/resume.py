@@ -84,6 +84,8 @@ def find_run_to_resume(run_dir: Path, recipe: str, resume: str | None) -> dict[s
     if first:
         prepare_folder(run_dir)
     if not holds_run(run_dir):
+        if first and resume is not None and (run_dir / RECIPE_FILE).exists():
+            say(f"{run_dir}: its run ended before the first checkpoint, and begins again at step 0")
         return None
     if resume is None:
         raise UserError(f"{run_dir} holds a run already: choose another --run_dir, or resume it with --resume")

@@ -18,7 +18,8 @@ import torch
 
 from seglight.checkpoints import writer as checkpoint_files
 from seglight.system.atomic import atomic_path
-from seglight.system.run_files import LAST
+from seglight.system.run_files import LAST, RECIPE_FILE
+from seglight.training.resume.resume import find_run_to_resume
 from tests.support.resumable import differences, final, fit, in_forward, send, wait, write_recipe
 
 
@@ -136,6 +137,19 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(folder: Pat
     assert "dirpath has changed" not in log, "the best score so far would be forgotten"
     assert best == 6
     assert differences(final(run_dir), undisturbed) == []
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_says_that_it_begins_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    assert find_run_to_resume(run_dir, "model: {}", "exact") is None
+    assert capsys.readouterr() == ("", "")
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / RECIPE_FILE).write_text("model: {}")
+    assert find_run_to_resume(run_dir, "model: {}", "exact") is None
+    said = f"seglight: {run_dir}: its run ended before the first checkpoint, and begins again at step 0\n"
+    assert said in capsys.readouterr()
 
 
 def test_another_recipe_is_refused(folder: Path, seglight_cli: Callable[..., Any], tmp_path: Path) -> None:
