@@ -146,15 +146,19 @@ def _pairs(predicted: Tensor, predictions: int, segments: Tensor, trues: int) ->
             )
     cells = (trues + 1) * (predictions + 1)
     dtype = torch.int32 if cells < 2**31 else torch.int64
-    cell = torch.add(predicted.to(dtype), segments.to(dtype), alpha=predictions + 1).flatten()
+    cell = torch.add(predicted.to(dtype), segments.to(dtype), alpha=predictions + 1).flatten().cpu().numpy()
+    # neighbours mostly are of one pair: each run is counted once
+    starts = np.concatenate([np.arange(min(1, cell.size)), np.flatnonzero(cell[1:] != cell[:-1]) + 1])
+    lengths = np.diff(starts, append=cell.size)
     if cells <= MOST_CELLS:
-        pixels = torch.bincount(cell, minlength=cells)
-        found = pixels.nonzero()[:, 0]
+        pixels = np.bincount(cell[starts], lengths, cells).astype(np.int64)
+        found = np.flatnonzero(pixels)
         pixels = pixels[found]
     else:
-        found, pixels = torch.unique(cell, return_counts=True)
-    true, pred = np.divmod(found.cpu().numpy().astype(np.int64), predictions + 1)
-    return Pairs(true, pred, pixels.cpu().numpy())
+        found, inverse = np.unique(cell[starts], return_inverse=True)
+        pixels = np.bincount(inverse, lengths).astype(np.int64)
+    true, pred = np.divmod(found.astype(np.int64), predictions + 1)
+    return Pairs(true, pred, pixels)
 
 
 def _bands(
