@@ -233,9 +233,8 @@ class SegmentationModule(Described, BaseModule):
 
     def evaluated(self, batch: Batch) -> Tensor:
         """Labels, uint8 (1, H, W) or larger, of a batch of one image of its own size; its loss is kept."""
-        mask = pad_mask(batch["mask"], DIVISOR, self.ignore_index)
-        logits = self(pad_image(batch["image"], DIVISOR)).logits
-        criterion = as_loss(self.loss, self.ignore_index)
+        mask, image = pad_mask(batch["mask"], DIVISOR, self.ignore_index), pad_image(batch["image"], DIVISOR)
+        logits, criterion = self(image).logits, as_loss(self.loss, self.ignore_index)
         loss, labels = criterion.with_labels(logits, mask)
         self.keep_loss(loss, criterion.denominator(mask), logits)
         return labels

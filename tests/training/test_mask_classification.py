@@ -8,7 +8,9 @@ import pytest
 import torch
 import yaml
 
+import seglight
 from seglight.commands.fit.cli import SegmentationCLI
+from seglight.data import ShapesDataModule
 from seglight.errors import UserError
 from seglight.interfaces import Batch
 from seglight.losses import CrossEntropy, MaskClassificationLoss
@@ -141,3 +143,17 @@ def test_a_net_without_masks_and_a_loss_of_pixels_are_refused() -> None:
         new_module(TinyNet)
     with pytest.raises(UserError, match=r"model\.loss: TinyMaskNet predicts masks .* seglight\.losses\.MaskClass"):
         new_module(loss=CrossEntropy)
+
+
+def test_a_module_of_python_is_trained_and_its_recipe_names_the_loss(tmp_path: Path) -> None:
+    data = ShapesDataModule(size=64, train_images=4, eval_images=2, batch_size=2, num_workers=0)
+    torch.manual_seed(data.seed)
+    module = MaskClassificationModule(TinyMaskNet, **data.facts)
+    run = seglight.fit(module, data, run_dir=tmp_path / "run", max_steps=1, accelerator="cpu", logger=False)
+    recipe = yaml.safe_load((run.run_dir / "config.yaml").read_text())
+    assert recipe["model"]["loss"]["class_path"] == "seglight.losses.MaskClassificationLoss"
+    assert recipe["model"]["net"]["class_path"] == "tests.support.tiny_masks.TinyMaskNet"
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    labels = seglight.load(checkpoint, trust=["tests"]).predict(data.split("val").read(0)[0])
+    assert labels.shape == (64, 64)
+    assert labels.max() < data.num_classes

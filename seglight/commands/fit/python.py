@@ -22,11 +22,13 @@ from seglight.data import SegmentationDataModule
 from seglight.errors import UserError, say
 from seglight.images.bands import Bands
 from seglight.interfaces import Inferer
+from seglight.losses import MaskClassificationLoss
 from seglight.metrics import Scores
 from seglight.metrics.confusion_content import matrix_of
 from seglight.system.description import arguments, changes, describe
 from seglight.system.recipe_files import read_recipe, with_recipe
 from seglight.system.run_files import BEST, CHECKPOINTS, LAST, RECIPE_FILE, SCORES_FILE
+from seglight.training.mask_classification import MaskClassificationModule
 from seglight.training.semantic import SegmentationModule
 
 Recipe = str | Path | Mapping[str, Any]
@@ -223,7 +225,7 @@ def _recipe_of(module: SegmentationModule) -> dict[str, Any]:
     Raises:
         UserError: An argument can't be described.
     """
-    if type(module) is not SegmentationModule:
+    if type(module) not in (SegmentationModule, MaskClassificationModule):
         raise UserError(
             f"a {type(module).__name__} is not trained by a recipe, which names no other module than "
             "SegmentationModule: give one, or use Lightning's Trainer"
@@ -232,6 +234,8 @@ def _recipe_of(module: SegmentationModule) -> dict[str, Any]:
         raise module.undescribed
     given = arguments(SegmentationModule, *module.built_with, "model")
     net = given.pop("net")
+    if isinstance(module, MaskClassificationModule):
+        given.setdefault("loss", MaskClassificationLoss)
     given |= changes(module, module.built_options)
     hints = get_type_hints(SegmentationModule.__init__)
     described = {key: describe(part, f"model.{key}", hints[key]) for key, part in given.items() if key not in FACTS}
