@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 else:
     AnyNet = NetFactory  # all that a recipe gives: its parser reads annotations
 
-
 OPTIONS = ("optimizer", "schedule", "groups", "aux_weight")
 """Attributes of a module that are as its arguments were."""
 
