@@ -34,6 +34,7 @@ ADDED = {
     "model.method.class_path": former_recipes.SUPERVISED,
     "data.init_args.lists": None,
     "data.init_args.bands": None,
+    "data.init_args.instances": False,
 }
 """Keys that recipes of earlier versions do not have, and the values that mean what those versions did."""
 
