@@ -37,8 +37,7 @@ class COCOPolygonsDataModule(FileDataModule):
         boxes: Treatment of objects that have a box and no outline: the pixels of the box are ignored ("ignore"), or
             belong to the object ("fill"); None: these objects are refused.
         skip_categories: Ids of categories that are no classes, such as the root category of Roboflow.
-        bands: What the images hold if they are not 8-bit RGB: the keys of `bands` in a `classes.yaml`, or a file with
-            them under the key `bands`.
+        bands: What images hold that are not 8-bit RGB: `bands` as in a `classes.yaml`, or a file with it.
         instances: Whether samples have segments as well: the background, which is stuff, and each object.
         **kwargs: Arguments of FileDataModule.
 
