@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seglight.data.augmentation.transforms import Augmentation
 from seglight.data.datamodule import FileDataModule
 from seglight.data.datasets.cityscapes_classes import CLASSES, TRAIN_IDS
 from seglight.data.labels import LabelCodec, read_index
@@ -61,14 +62,17 @@ class CityscapesDataModule(FileDataModule):
 
     Args:
         root: Folder of the data set.
+        augmentation: Augmentation of training samples, or None.
         instances: Whether samples have segments as well, from the files of instance ids.
         **kwargs: Arguments of FileDataModule.
     """
 
     classes = CLASSES
 
-    def __init__(self, root: str, instances: bool = False, **kwargs: Any) -> None:
-        super().__init__(root, **kwargs)
+    def __init__(
+        self, root: str, augmentation: Augmentation | None = None, *, instances: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(root, augmentation, **kwargs)
         self.instances = instances
         if instances:
             self.things = THINGS
