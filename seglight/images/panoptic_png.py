@@ -25,7 +25,7 @@ def read_ids(path: Path) -> NDArray[np.int32]:
     """Ids (H, W) of a panoptic PNG.
 
     Raises:
-        UserError: The file is damaged, or not in colour.
+        UserError: The file is damaged, not in colour, of 16 bits, or transparent somewhere.
     """
     with opened(path) as image:
         if image.mode not in ("RGB", "RGBA"):
@@ -33,6 +33,8 @@ def read_ids(path: Path) -> NDArray[np.int32]:
                 f"{path}: an image of mode {image.mode}, where the colours of a panoptic PNG (R + 256 G + 65536 B) "
                 "should be: convert the labels, for instance by cityscapesscripts' createPanopticImgs"
             )
+        if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+            raise UserError(f"{path}: transparent pixels, of which no id is known: save it without transparency")
         pixels = np.asarray(image.convert("RGB").convert("RGBX"))
     ids: NDArray[np.int32] = pixels.view("<i4")[..., 0] & 0xFFFFFF  # R, G, B, X as one number, lowest byte first
     return ids

@@ -20,6 +20,17 @@ def test_ids_are_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_ids(tmp_path / "a.png"), ids)
 
 
+def test_transparent_pixels_are_refused(tmp_path: Path) -> None:
+    pixels = np.full((3, 4, 4), 255, np.uint8)
+    pixels[..., :3] = (1, 2, 0)
+    Image.fromarray(pixels).save(tmp_path / "ids.png")
+    assert (read_ids(tmp_path / "ids.png") == 1 + 2 * 256).all()
+    pixels[0, 0, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "ids.png")
+    with pytest.raises(UserError, match=r"ids\.png: transparent pixels"):
+        read_ids(tmp_path / "ids.png")
+
+
 def test_a_grey_image_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="an image of mode L, where the colours of a panoptic PNG"):

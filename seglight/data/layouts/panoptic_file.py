@@ -155,7 +155,9 @@ def _color(value: Any, index: int) -> Color:
     """The colour of a category, or that of VOC's palette if it has none."""
     if value is None:
         return voc_color(index + 1)
-    red, green, blue = (int(channel) % 256 for channel in value)
+    red, green, blue = (int(channel) for channel in value)
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError(f"the colour {value}")
     return red, green, blue
 
 
